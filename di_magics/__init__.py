@@ -1,0 +1,89 @@
+"""Talk to a language model from a notebook: `%load_ext di_magics`, then `%%chat` cells.
+
+Loading adds nothing heavy; the public names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from di_magics.api import ask
+    from di_magics.core.errors import (
+        BadRequest,
+        BudgetError,
+        Busy,
+        ChatError,
+        DiMagicsError,
+        EndpointError,
+        Interrupted,
+        ParamError,
+        PolicyError,
+        Refused,
+        StoreError,
+        StreamBroken,
+        ToolError,
+        Unreachable,
+    )
+    from di_magics.core.reply import Reply, ToolCall, Usage
+    from di_magics.endpoint import Endpoint
+
+__all__ = [
+    "BadRequest",
+    "BudgetError",
+    "Busy",
+    "ChatError",
+    "DiMagicsError",
+    "Endpoint",
+    "EndpointError",
+    "Interrupted",
+    "ParamError",
+    "PolicyError",
+    "Refused",
+    "Reply",
+    "StoreError",
+    "StreamBroken",
+    "ToolCall",
+    "ToolError",
+    "Unreachable",
+    "Usage",
+    "ask",
+]
+
+_HOMES = {
+    "ask": "di_magics.api",
+    "Endpoint": "di_magics.endpoint",
+    "Reply": "di_magics.core.reply",
+    "ToolCall": "di_magics.core.reply",
+    "Usage": "di_magics.core.reply",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("di-magics")
+    if name not in __all__:
+        raise AttributeError(f"module 'di_magics' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "di_magics.core.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register `%%chat` and `%chat`."""
+    from di_magics.magics import register
+
+    register(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take everything back that loading and asking have added: magics, thread, child process."""
+    from di_magics.magics import unregister
+
+    unregister(shell)

@@ -1,0 +1,267 @@
+"""The commands of `%chat`: each reads or replaces what the session holds, and prints.
+
+A command is a method of that name; its docstring is its line in `%chat help`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from di_magics.core import export, params
+from di_magics.core.command import flags, pairs, split
+from di_magics.core.cost import tally
+from di_magics.core.errors import ChatError, DiMagicsError, ParamError, one_line
+from di_magics.core.params import PARAMS, nearest, shown
+from di_magics.core.reply import Reply
+from di_magics.core.settings import NAMES
+from di_magics.session import Session
+from di_magics.view import FinalView
+
+EXPORTS = {"--request": export.as_json, "--curl": export.as_curl, "--python": export.as_python}
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as columns of plain text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 turn`, `2 turns`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def say(text: str) -> None:
+    """Print what a command answers."""
+    print(text)  # noqa: T201 # the answer of a command is its output
+
+
+class Commands:
+    """What `%chat WORD REST` does."""
+
+    def __init__(self, session: Session, ask: Callable[[str], Reply]) -> None:
+        self._session = session
+        self._ask = ask
+
+    def run(self, line: str) -> Reply | None:
+        """Run a line; only `ask` returns anything. Raises ParamError for an unknown word."""
+        word, _, rest = line.strip().partition(" ")
+        command = self.all().get({"": "status", "-h": "help", "--help": "help"}.get(word, word))
+        if command is None:
+            raise ParamError(
+                f"%chat has no command {one_line(word, 40)!r}.{nearest(word, self.all())} "
+                "To ask: %chat ask …, or a %%chat cell. %chat help lists the commands."
+            )
+        result: Reply | None = command(rest.strip())
+        return result
+
+    def all(self) -> dict[str, Callable[[str], Any]]:
+        """Return the commands by name, in the order of the help."""
+        return {
+            name: getattr(self, name)
+            for name in (
+                *("status", "ask", "set", "unset", "params", "model", "endpoint", "system", "key"),
+                *("history", "show", "undo", "new", "use", "list", "cost", "help"),
+            )
+        }
+
+    def status(self, rest: str) -> None:
+        """status: what is in force, on one screen (%chat alone does the same)"""
+        settings, chat = self._session.settings, self._session.conversation
+        try:
+            route = self._session.routes.choose(settings.endpoint, settings.model)
+            endpoint, model = route.name, route.model
+        except DiMagicsError as error:
+            endpoint, model = f"none. {error}", settings.model or "—"
+        values = " ".join(shown(name, value) for name, value in settings.params.items())
+        say(
+            table(
+                [
+                    ("endpoint", one_line(endpoint)),
+                    ("model", one_line(model)),
+                    ("system", one_line(settings.system or "—", 80)),
+                    ("parameters", values or "server's defaults"),
+                    ("conversation", f"{chat.name}, {counted(len(chat.path()), 'turn')}"),
+                    ("cost", self._session.spent.shown),
+                    ("more", "%chat help, %chat params, %%chat -h"),
+                ]
+            )
+        )
+
+    def ask(self, rest: str) -> Reply:
+        """ask TEXT: ask in one line; TEXT may end in a question mark"""
+        return self._ask(rest)
+
+    def set(self, rest: str) -> None:
+        """set NAME=VALUE …: set parameters, model, endpoint or system for the cells to come"""
+        settings = self._session.settings
+        for name, value in pairs(split(rest)) or _incomplete("set temperature=0.7 seed=1"):
+            settings = settings.having(name, value)
+        if settings.endpoint != self._session.settings.endpoint:
+            self._session.routes.choose(settings.endpoint, settings.model)
+        self._session.settings = settings
+        self._say_set()
+
+    def unset(self, rest: str) -> None:
+        """unset NAME …: leave them to the server again; `unset all` for every parameter"""
+        settings = self._session.settings
+        names = split(rest) or _incomplete("unset temperature")
+        for name in list(settings.params) if names == ["all"] else names:
+            settings = settings.lacking(name)
+        self._session.settings = settings
+        self._say_set()
+
+    def _say_set(self) -> None:
+        settings = self._session.settings
+        words = [shown(name, value) for name, value in settings.params.items()]
+        words += [f"{n}={one_line(v, 80)!r}" for n in NAMES if (v := getattr(settings, n))]
+        say("set: " + (" ".join(words) or "nothing; the server's defaults hold"))
+
+    def params(self, rest: str) -> None:
+        """params: the sampling parameters: value, range, effect"""
+        values = self._session.settings.params
+        rows = [("parameter", "value", "server's default", "range", "effect")]
+        for name, param in PARAMS.items():
+            value = shown(name, values[name]).partition("=")[2] if name in values else "not sent"
+            rows.append((name, value, param.default, param.range, param.effect))
+        say(table(rows))
+
+    def model(self, rest: str) -> None:
+        """model [ID]: set the model for the cells to come, or show it"""
+        self._one("model", rest)
+
+    def endpoint(self, rest: str) -> None:
+        """endpoint [NAME|URL]: deepinfra, local, local:FILE.gguf or a URL; or show it"""
+        self._one("endpoint", rest)
+
+    def system(self, rest: str) -> None:
+        """system [TEXT]: set the system prompt for the cells to come, or show it"""
+        self._one("system", rest)
+
+    def _one(self, name: str, value: str) -> None:
+        if value:
+            self._session.settings = self._session.settings.having(name, value)
+            self._say_set()
+        else:
+            found = getattr(self._session.settings, name)
+            say(one_line(found, 2000) if found else f"{name} is not set; %chat shows what holds")
+
+    def key(self, rest: str) -> None:
+        """key: type DeepInfra's key, hidden; it is kept for this kernel only"""
+        if rest:
+            raise ParamError(
+                "Not on this line: it would be saved with the notebook. %chat key alone asks for "
+                "the key, hidden. If that was your key, revoke it."
+            )
+        import getpass
+
+        try:
+            typed = getpass.getpass("DeepInfra key: ").strip()
+        except (EOFError, RuntimeError, KeyboardInterrupt):  # no one is there to type
+            typed = ""
+        if not typed:
+            raise ParamError("No key was typed; nothing has changed.")
+        self._session.routes.key = typed
+        say("The key is set for this kernel.")
+
+    def history(self, rest: str) -> None:
+        """history: the turns of this conversation, oldest first"""
+        chat = self._session.conversation
+        lines = []
+        for number, turn in enumerate(chat.path(), 1):
+            variants = chat.variants(turn)
+            which = f" (variant {variants.index(turn) + 1} of {len(variants)})"
+            lines.append(f"{number:>3} > {one_line(turn.prompt, 90)}")
+            lines[-1] += which if len(variants) > 1 else ""
+            lines.append(f"    {one_line(turn.reply.shown or f'({turn.reply.status})', 90)}")
+        say("\n".join(lines) or f"Conversation {chat.name} has no turns yet.")
+
+    def show(self, rest: str) -> None:
+        """show [TURN] [--request|--curl|--python]: a reply, or the request behind it"""
+        words = split(rest)
+        forms = [word for word in words if word.startswith("-")]
+        for form in forms:
+            if form not in EXPORTS:
+                raise ParamError(f"%chat show has no {one_line(form, 40)}.{nearest(form, EXPORTS)}")
+        number = _number(" ".join(word for word in words if word not in forms))
+        turn = self._session.conversation.numbered(number)
+        if not forms:
+            FinalView().close(turn, [])
+        for form in forms:
+            url, key_variable = self._session.routes.address(turn.url)
+            say(EXPORTS[form](self._session.request(turn), url, key_variable))
+
+    def undo(self, rest: str) -> None:
+        """undo [N]: take the last turn back, or N of them; they are kept and no longer sent"""
+        self._session.conversation = self._session.conversation.undone(_number(rest) or 1)
+        self.history("")
+
+    def new(self, rest: str) -> None:
+        """new [NAME]: start a new conversation; the old one is kept"""
+        chat = self._session.conversation
+        if rest in chat.heads:
+            raise ChatError(f"There is a conversation {rest} already: %chat use {rest}.")
+        self._session.conversation = chat.started(rest or None)
+        name = self._session.conversation.name
+        say(f"Conversation {name} begins. %chat use {chat.name} goes back.")
+
+    def use(self, rest: str) -> None:
+        """use NAME: go on with another conversation"""
+        chat = self._session.conversation
+        if rest not in chat.heads:
+            raise ChatError(
+                f"There is no conversation {one_line(rest, 60)!r}.{nearest(rest, chat.heads)} "
+                "%chat list shows them."
+            )
+        self._session.conversation = chat.using(rest)
+        self.history("")
+
+    def list(self, rest: str) -> None:
+        """list: the conversations of this notebook"""
+        chat = self._session.conversation
+        for name, head in chat.heads.items():
+            turns = len(chat.path(head)) if head else 0
+            say(f"{'*' if name == chat.name else ' '} {name}: {counted(turns, 'turn')}")
+
+    def cost(self, rest: str) -> None:
+        """cost: what this conversation cost, and everything in this kernel"""
+        chat = self._session.conversation
+        here = tally(turn.reply for turn in chat.path())
+        rows: list[tuple[str, ...]] = [("", "replies", "tokens in", "tokens out", "cost")]
+        for name, total in ((chat.name, here), ("this kernel", self._session.spent)):
+            counts = (total.replies, total.prompt_tokens, total.completion_tokens)
+            rows.append((name, *(f"{count:,}" for count in counts), total.shown))
+        say(table(rows))
+
+    def help(self, rest: str) -> None:
+        """help [COMMAND|flags|params]: this list, or more on one of them"""
+        commands = self.all()
+        if rest == "flags":
+            say(flags().format_help())
+        elif rest == "params":
+            say(params.as_markdown())
+        elif rest in commands:
+            say(f"%chat {commands[rest].__doc__}")
+        elif rest:
+            raise ParamError(
+                f"There is no help on {one_line(rest, 40)!r}."
+                f"{nearest(rest, [*commands, 'flags', 'params'])}"
+            )
+        else:
+            usages = [(command.__doc__ or "").partition(": ") for command in commands.values()]
+            rows = [(f"%chat {usage}", effect) for usage, _, effect in usages]
+            say(table([("%%chat [flags]", "ask; the prompt is below (%%chat -h)"), *rows]))
+
+
+def _number(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdigit():
+        raise ParamError(f"That takes a number, not {one_line(text, 40)!r}. %chat history counts.")
+    return int(text)
+
+
+def _incomplete(example: str) -> NoReturn:
+    raise ParamError(f"Say what: for example %chat {example}")

@@ -1,0 +1,182 @@
+"""The conversation of a notebook: a tree of turns that only grows; what moves is the head.
+
+Ids come from outside; the messages of a request are derived from the path, never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from di_magics.core.errors import ChatError
+from di_magics.core.params import Value
+from di_magics.core.reply import Reply
+
+MAIN = "main"
+NOTHING = Reply()
+
+
+class Cell(NamedTuple):
+    """Where a turn was asked: the cell's id, and which ask of that execution it was."""
+
+    id: str
+    ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A prompt, what it was sent with, and its reply; `parent` is the turn it follows.
+
+    `url` is the endpoint's address, empty where llama.cpp answers on this machine (`local`).
+    """
+
+    id: str
+    prompt: str
+    parent: str | None = None
+    cell: Cell | None = None
+    conversation: str = MAIN
+    system: str | None = None
+    model: str = ""
+    endpoint: str = ""
+    url: str = ""
+    local: bool = False
+    stream: bool = True
+    params: Mapping[str, Value] = field(default_factory=dict)
+    reply: Reply = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All turns of a notebook, with a head for each conversation and the one in use.
+
+    `showing` says which of its turns each cell shows now.
+    """
+
+    turns: Mapping[str, Turn] = field(default_factory=dict)
+    heads: Mapping[str, str | None] = field(default_factory=lambda: {MAIN: None})
+    name: str = MAIN
+    showing: Mapping[Cell, str] = field(default_factory=dict)
+
+    @property
+    def head(self) -> str | None:
+        """The id of the turn that the next one follows."""
+        return self.heads.get(self.name)
+
+    def shown_by(self, cell: Cell | None) -> Turn | None:
+        """Return the turn that this cell shows now."""
+        shown = self.showing.get(cell) if cell else None
+        return self.turns[shown] if shown else None
+
+    def place(
+        self, cell: Cell | None, name: str | None = None, *, append: bool = False
+    ) -> tuple[str, str | None]:
+        """Return the conversation and the parent for a turn asked in this cell.
+
+        A cell that has asked before gets a variant, on the turn that its old parent's cell shows
+        now, so that what is sent is what stands above; any other cell, and one that `append`s or
+        asks another conversation by `name`, follows the head.
+        """
+        old = None if append else self.shown_by(cell)
+        if old is None or name not in (None, old.conversation):
+            name = name or self.name
+            return name, self.heads.get(name)
+        above = self.turns[old.parent] if old.parent else None
+        if above is None:
+            return old.conversation, None
+        now = self.shown_by(above.cell)
+        return old.conversation, (now or above).id
+
+    def with_turn(self, turn: Turn) -> Conversation:
+        """Return the conversation with this turn added, or replaced, as the head."""
+        showing = {**self.showing, turn.cell: turn.id} if turn.cell else self.showing
+        return replace(
+            self,
+            turns={**self.turns, turn.id: turn},
+            heads={**self.heads, turn.conversation: turn.id},
+            name=turn.conversation,
+            showing=showing,
+        )
+
+    def sealed(self, turn: Turn) -> Conversation:
+        """Return the conversation with this turn's outcome; no head moves."""
+        return replace(self, turns={**self.turns, turn.id: turn})
+
+    def path(self, turn: str | None = None) -> tuple[Turn, ...]:
+        """Return the turns from the root to this one (the head unless named)."""
+        path: list[Turn] = []
+        at = turn or self.head
+        while at is not None:
+            path.append(self.turns[at])
+            at = path[-1].parent
+        return tuple(reversed(path))
+
+    def variants(self, turn: Turn) -> tuple[Turn, ...]:
+        """Return the turns that this one's cell has asked, oldest first."""
+        if turn.cell is None:
+            return (turn,)
+        return tuple(other for other in self.turns.values() if other.cell == turn.cell)
+
+    def after(self, turn: Turn) -> int:
+        """Return how many turns hang on this one, directly or not."""
+        known = {turn.id}
+        for other in self.turns.values():  # parents come before their children
+            if other.parent in known:
+                known.add(other.id)
+        return len(known) - 1
+
+    def started(self, name: str | None = None) -> Conversation:
+        """Return it with an empty conversation in use, named `chat-2`, `chat-3`, … unless told."""
+        count = 2
+        while name is None or name in self.heads:
+            name, count = f"chat-{count}", count + 1
+        return replace(self, heads={**self.heads, name: None}, name=name)
+
+    def using(self, name: str) -> Conversation:
+        """Return it with this conversation in use, begun if there is none of that name."""
+        return replace(self, heads={name: None, **self.heads}, name=name)
+
+    def undone(self, count: int = 1) -> Conversation:
+        """Return it with the head moved back; the turns are kept.
+
+        Raises ChatError when there are not that many turns.
+        """
+        path = self.path()
+        if not 1 <= count <= len(path):
+            raise ChatError(
+                f"Cannot undo {count}: conversation {self.name} has {len(path)} "
+                f"turn{'s' * (len(path) != 1)}. %chat history shows them."
+            )
+        return replace(self, heads={**self.heads, self.name: path[-count].parent})
+
+    def numbered(self, number: int | None = None) -> Turn:
+        """Return the turn of that number on the path, counted from 1; the last unless told.
+
+        Raises ChatError when there is none.
+        """
+        path = self.path()
+        if not path:
+            raise ChatError(f"Conversation {self.name} has no turns yet. Ask in a %%chat cell.")
+        if number is None:
+            return path[-1]
+        if not 1 <= number <= len(path):
+            raise ChatError(
+                f"There is no turn {number}: conversation {self.name} has turns 1 to "
+                f"{len(path)}. %chat history shows them."
+            )
+        return path[number - 1]
+
+
+def messages(path: tuple[Turn, ...], prompt: str, system: str | None) -> list[dict[str, Any]]:
+    """Return the API's messages for a prompt after this path.
+
+    One system message, the newest. A turn with neither text nor tool calls is left out; one with
+    partial text is sent as it stands, so that roles alternate.
+    """
+    sent: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
+    for turn in path:
+        if not turn.reply.empty:
+            sent.append({"role": "user", "content": turn.prompt})
+            sent.append({"role": "assistant", "content": turn.reply.shown})
+    sent.append({"role": "user", "content": prompt})
+    return sent

@@ -1,0 +1,135 @@
+"""Command lines: what a reader types behind `%%chat` and `%chat`, split and parsed.
+
+The flags of the sampling parameters come from the one table; every mistake is a ParamError.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from di_magics.core.errors import ParamError, one_line
+from di_magics.core.params import PARAMS, nearest
+
+NAME = r"[A-Za-z_]\w*"
+
+EPILOG = """\
+The text below the %%chat line is the prompt. A parameter that is not set is not sent, so the
+server's default holds. `%chat help` lists the commands, `%chat params` the parameters.
+
+  %%chat                         ask; the conversation so far goes along
+  %%chat -t 0 --seed 1           the likeliest words, the same each time
+  %%chat --once -s "Be brief."   no memory in or out, with a system prompt
+  %%chat --dry-run               show what would be sent, and send nothing
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser whose mistakes are errors of ours instead of an exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ParamError(f"%%chat: {one_line(message)}. %%chat -h lists the flags.")
+
+
+def flags() -> argparse.ArgumentParser:
+    """Return the parser of the `%%chat` line."""
+    parser = _Parser(
+        prog="%%chat",
+        description="Ask a language model; the reply streams in below the cell.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+        add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("-m", "--model", metavar="ID", help="the model, for this cell")
+    add("-s", "--system", metavar="TEXT", help="the system prompt, for this cell")
+    add("--endpoint", metavar="NAME|URL", help="deepinfra, local, local:FILE.gguf, or a URL")
+    table = parser.add_argument_group("sampling parameters (not sent unless set)")
+    for param in PARAMS.values():
+        names = [param.short] if param.short else []
+        table.add_argument(
+            *names,
+            "--" + param.name.replace("_", "-"),
+            dest=param.name,
+            metavar=param.name.rsplit("_", 1)[-1].upper(),
+            action="append" if param.kind is list else "store",
+            help=f"{param.effect} ({param.range})".replace("%", "%%"),
+        )
+    group = parser.add_argument_group("conversation")
+    add = group.add_argument
+    add("-c", "--conversation", metavar="NAME", help="ask in this conversation (begun if new)")
+    add("--new", action="store_true", help="start a new conversation")
+    add("--once", action="store_true", help="no memory in or out")
+    add("--append", action="store_true", help="a re-run adds a turn instead of a variant")
+    group = parser.add_argument_group("output")
+    add = group.add_argument
+    add("-o", "--out", metavar="NAME", help="bind the reply to this variable (`_reply` always)")
+    add("--no-stream", action="store_true", help="ask for the reply in one piece")
+    add("--dry-run", action="store_true", help="show the request and send nothing")
+    add("-q", "--quiet", action="store_true", help="show nothing; the reply is in `_reply`")
+    add("-h", "--help", action="store_true", help="show this help")
+    return parser
+
+
+def split(line: str) -> list[str]:
+    """Return the words of a line as a shell reads them, but for escapes and comments.
+
+    Without an escape character Windows paths survive. Raises ParamError for an open quote.
+    """
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.escape = ""
+    lexer.commenters = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        raise ParamError(f"A quote is not closed in: {one_line(line, 80)}") from None
+
+
+def parse(line: str) -> argparse.Namespace:
+    """Return the flags of a `%%chat` line. Raises ParamError with the nearest flags."""
+    parser = flags()
+    found, rest = parser.parse_known_args([_hyphenated(word) for word in split(line)])
+    if rest:
+        word = rest[0]
+        known = [name for action in parser._actions for name in action.option_strings]
+        hint = nearest(word, known) if word.startswith("-") else ""
+        raise ParamError(
+            f"%%chat has no flag {one_line(word, 60)}.{hint} %%chat -h lists them."
+            if word.startswith("-")
+            else f"%%chat takes no {one_line(word, 60)!r} on its line: the prompt goes below it. "
+            "For one line: %chat ask …"
+        )
+    if found.out and not found.out.isidentifier():
+        raise ParamError(f"-o takes a variable's name, not {one_line(found.out, 60)!r}.")
+    return found
+
+
+def _hyphenated(word: str) -> str:
+    """Spell a flag with hyphens, as the API's own names have underscores."""
+    if not word.startswith("--"):
+        return word
+    name, sign, value = word.partition("=")
+    return name.replace("_", "-") + sign + value
+
+
+def params(found: argparse.Namespace) -> Mapping[str, object]:
+    """Return the sampling parameters that a line sets, as they were typed."""
+    typed = {name: getattr(found, name) for name in PARAMS}
+    if typed["stop"]:
+        typed["stop"] = [text.replace("\\n", "\n").replace("\\t", "\t") for text in typed["stop"]]
+    return {name: value for name, value in typed.items() if value is not None}
+
+
+def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the names and values of `name=value` words. Raises ParamError for anything else."""
+    found = []
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise ParamError(f"Write it as name=value, not {one_line(word, 60)!r}.")
+        found.append((name, value))
+    return found

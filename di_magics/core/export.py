@@ -1,0 +1,47 @@
+"""A request as something to run elsewhere: JSON, curl, Python. The key is never in it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+Request = Mapping[str, Any]
+
+
+def as_json(body: Request, url: str, key_variable: str | None) -> str:
+    """Return the body that is sent."""
+    return json.dumps(body, indent=2, ensure_ascii=False)
+
+
+def as_curl(body: Request, url: str, key_variable: str | None) -> str:
+    """Return a curl command; the shell fills in the key from its environment variable."""
+    lines = [f"curl {shlex.quote(url + '/chat/completions')}"]
+    if key_variable:
+        lines.append(f'  -H "Authorization: Bearer ${key_variable}"')
+    lines.append("  -H 'Content-Type: application/json'")
+    lines.append(f"  -d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
+    return " \\\n".join(lines)
+
+
+def as_python(body: Request, url: str, key_variable: str | None) -> str:
+    """Return a Python program that sends the body with httpx and prints the answer."""
+    header = f'{{"Authorization": "Bearer " + os.environ[{key_variable!r}]}}'
+    return "\n".join(
+        [
+            *(["import os", ""] if key_variable else []),
+            "import httpx",
+            "",
+            f"body = {dict(body)!r}",
+            "with httpx.stream(",
+            '    "POST",',
+            f"    {url + '/chat/completions'!r},",
+            "    json=body,",
+            *([f"    headers={header},"] if key_variable else []),
+            "    timeout=600,",
+            ") as response:",
+            "    for part in response.iter_text():",
+            '        print(part, end="")',
+        ]
+    )

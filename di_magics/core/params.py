@@ -1,0 +1,288 @@
+"""The one table of sampling parameters: validation, flags, help, README and renames read it.
+
+Ranges are those of https://deepinfra.com/codellama/CodeLlama-70b-Instruct-hf/api; an end of a
+range is written once here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import numbers
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from di_magics.core.errors import ParamError, one_line
+
+TYPE_NAMES = {float: "a number", int: "a whole number", str: "text", list: "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One sampling parameter: the API's own name, what it takes and what it does.
+
+    `low` and `high` belong to the range unless `low_open` or `high_open`; `default` is what the
+    server does when it is not sent, in words; `local` is its name at llama.cpp.
+    """
+
+    name: str
+    kind: type
+    effect: str
+    default: str
+    low: int | float | None = None
+    high: int | float | None = None
+    low_open: bool = False
+    high_open: bool = False
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    most: int | None = None
+    short: str | None = None
+    local: str | None = None
+
+    @property
+    def range(self) -> str:
+        """The range as a reader writes it, such as `0 < top_p ≤ 1`."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.most:
+            return f"up to {self.most} texts"
+        if self.low is None or self.high is None:
+            return TYPE_NAMES[self.kind]
+        low, high = ("2^63" if end == 2**63 else f"{end}" for end in (self.low, self.high))
+        return (
+            f"{low} {'<' if self.low_open else '≤'} {self.name} "
+            f"{'<' if self.high_open else '≤'} {high}"
+        )
+
+
+PARAMS: Mapping[str, Param] = {
+    param.name: param
+    for param in (
+        Param(
+            "temperature",
+            float,
+            "Higher: more varied and surprising words; 0: always the likeliest word.",
+            "1",
+            low=0,
+            high=2,
+            step=0.05,
+            short="-t",
+        ),
+        Param(
+            "top_p",
+            float,
+            "Draw only from the likeliest words that together hold this share of probability.",
+            "1 (off)",
+            low=0,
+            high=1,
+            low_open=True,
+            step=0.01,
+        ),
+        Param(
+            "min_p",
+            float,
+            "Drop words less likely than this fraction of the likeliest one.",
+            "0 (off)",
+            low=0,
+            high=1,
+            step=0.01,
+        ),
+        Param(
+            "top_k",
+            int,
+            "Draw only from the k likeliest words; 0: from all of them.",
+            "0 (off)",
+            low=0,
+            high=1000,
+            high_open=True,
+            step=1,
+        ),
+        Param(
+            "max_tokens",
+            int,
+            "The reply is cut off after so many tokens.",
+            "the server's limit",
+            low=0,
+            high=1_000_000,
+            step=1,
+        ),
+        Param(
+            "presence_penalty",
+            float,
+            "Above 0: words that have come once become less likely; below 0: more likely.",
+            "0 (off)",
+            low=-2,
+            high=2,
+            step=0.05,
+        ),
+        Param(
+            "frequency_penalty",
+            float,
+            "As presence_penalty, and stronger the more often a word has come.",
+            "0 (off)",
+            low=-2,
+            high=2,
+            step=0.05,
+        ),
+        Param(
+            "repetition_penalty",
+            float,
+            "Above 1: words of the prompt and the reply so far become less likely.",
+            "1 (off)",
+            low=0.01,
+            high=5,
+            step=0.05,
+            local="repeat_penalty",
+        ),
+        Param(
+            "seed",
+            int,
+            "The same seed and settings give the same reply, as far as the server can.",
+            "a new one each time",
+            low=0,
+            high=2**63,
+            high_open=True,
+            step=1,
+        ),
+        Param(
+            "stop",
+            list,
+            "The reply ends before this text (repeat the flag for several).",
+            "none",
+            most=16,
+        ),
+        Param(
+            "tool_choice",
+            str,
+            "Whether the model may call a tool: auto, none, required, or a tool's name.",
+            "auto with tools, else none",
+        ),
+        Param(
+            "user",
+            str,
+            "A name for whoever asks, for the provider's abuse checks; send a hash, not a name.",
+            "none",
+        ),
+        Param(
+            "reasoning_effort",
+            str,
+            "How long a reasoning model thinks before it answers.",
+            "the model's own",
+            choices=("none", "low", "medium", "high", "xhigh"),
+        ),
+    )
+}
+
+Value = int | float | str | tuple[str, ...]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean …?` with the up to three nearest known words, or nothing."""
+    choices = list(known)
+    begun = [choice for choice in choices if len(word) > 2 and choice.startswith(word)]
+    near = begun[:3] or difflib.get_close_matches(word, choices, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def find(name: str) -> Param:
+    """Return the parameter of that name; hyphens count as underscores.
+
+    Raises ParamError for an unknown name, with its nearest neighbours.
+    """
+    param = PARAMS.get(name.replace("-", "_"))
+    if param is None:
+        raise ParamError(
+            f"There is no parameter {one_line(name, 60)!r}.{nearest(name, PARAMS)} "
+            "%chat params lists them all."
+        )
+    return param
+
+
+def validate(name: str, value: object) -> Value:
+    """Return the value as it will be sent: an int, a float, a text, or texts for `stop`.
+
+    Text is read as the parameter's type, so flags and widgets take the same path. A whole number
+    is kept whole (0 is sent as 0). Raises ParamError when the type or the range does not fit.
+    """
+    param = find(name)
+    if param.kind is list:
+        return _texts(param, value)
+    if param.kind is str:
+        return _text(param, value)
+    number = _whole(value) if param.kind is int else _real(value)
+    low, high = param.low, param.high
+    if number is None:
+        raise _unfit(param, value, f"takes {TYPE_NAMES[param.kind]}")
+    if (
+        low is None
+        or high is None
+        or not low <= number <= high
+        or (param.low_open and number == low)
+        or (param.high_open and number == high)
+    ):
+        raise _unfit(param, value, f"is out of range: {param.range}")
+    return number
+
+
+def _unfit(param: Param, value: object, why: str) -> ParamError:
+    shown = one_line(value if isinstance(value, str) else repr(value), 60)
+    return ParamError(f"{param.name} {why}, not {shown}. {param.effect}")
+
+
+def _whole(value: object) -> int | None:
+    """Read a whole number; 2**63 - 1 must survive, so nothing passes through a float."""
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    real = float(value)
+    return int(real) if real.is_integer() else None
+
+
+def _real(value: object) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _text(param: Param, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise _unfit(param, value, "takes a text that is not empty")
+    if param.choices and value not in param.choices:
+        raise _unfit(param, value, f"takes one of {', '.join(param.choices)}")
+    return value
+
+
+def _texts(param: Param, value: object) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(t, str) and t for t in texts):
+        raise _unfit(param, value, "takes texts that are not empty")
+    if not texts or (param.most and len(texts) > param.most):
+        raise _unfit(param, f"{len(texts)}", f"takes 1 to {param.most} texts")
+    return tuple(texts)
+
+
+def shown(name: str, value: Value) -> str:
+    """Return `name=value` as a receipt shows it and `%chat set` takes it back."""
+    plain = value if isinstance(value, str) and value.isalnum() else json.dumps(value)
+    return f"{name}={plain}"
+
+
+def as_markdown() -> str:
+    """Return the table of parameters for the README and the help."""
+    rows = ["| flag | range | not sent | effect |", "|---|---|---|---|"]
+    for param in PARAMS.values():
+        flags = [param.short] if param.short else []
+        flags.append("--" + param.name.replace("_", "-"))
+        names = ", ".join(f"`{flag}`" for flag in flags)
+        rows.append(f"| {names} | {param.range} | {param.default} | {param.effect} |")
+    return "\n".join(rows)

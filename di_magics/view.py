@@ -1,0 +1,191 @@
+"""Where a reply is shown: live while it streams, then one safe output that is saved.
+
+The saved output must be legible and harmless in any notebook, trusted or not; all views end in it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from di_magics.core.chat import Turn
+from di_magics.core.receipt import receipt
+from di_magics.core.reply import Reply
+from di_magics.core.wire import sent_params
+
+METADATA_LIMIT = 64_000
+
+
+def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the MIME bundle of a turn's reply with its receipt, and the output's metadata."""
+    from di_magics import render
+
+    line = receipt(turn, notes)
+    reply = turn.reply
+    bundle = {
+        "text/html": _html(reply, line),
+        "text/markdown": "\n\n".join(
+            filter(None, [render.markdown(reply.shown), f"*{render.markdown(line)}*"])
+        ),
+        "text/plain": render.plain("\n\n".join(filter(None, [reply.shown, line]))),
+    }
+    return bundle, {"di_magics": record(turn)}
+
+
+def _html(reply: Reply, line: str) -> str:
+    from di_magics import render
+
+    parts = []
+    if reply.reasoning:
+        parts.append(
+            "<details><summary>Reasoning</summary>"
+            f'<pre style="white-space: pre-wrap">{render.escape(reply.reasoning)}</pre></details>'
+        )
+    if not reply.empty:
+        parts.append(render.html(reply.shown))
+    for call in reply.tool_calls:
+        asked = render.escape(f"{call.name}({call.arguments})")
+        parts.append(f"<div>asks for the tool <code>{asked}</code></div>")
+    parts.append(
+        '<div class="mathjax_ignore tex2jax_ignore" '
+        f'style="opacity: 0.7; font-size: 85%; margin-top: 4px">{render.escape(line)}</div>'
+    )
+    return "".join(parts)
+
+
+def record(turn: Turn) -> dict[str, Any]:
+    """Return what this turn added, as the saved notebook carries it; at most 64 kB."""
+    reply = turn.reply
+    fits = len(turn.prompt) + len(reply.text) + len(reply.reasoning) < METADATA_LIMIT // 4
+    return {
+        "turn": turn.id,
+        "parent": turn.parent,
+        "conversation": turn.conversation,
+        "cell": list(turn.cell) if turn.cell else None,
+        "prompt": turn.prompt if fits else None,
+        "reply": reply.text if fits else None,
+        "model": reply.model or turn.model,
+        "params": sent_params(reply.request or {}),
+        "status": reply.status,
+        "finish_reason": reply.finish_reason,
+        "usage": {
+            name: getattr(reply.usage, name)
+            for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        },
+        "cost": str(reply.cost) if isinstance(reply.cost, Decimal) else None,
+    }
+
+
+class SilentView:
+    """Shows nothing: the reply is in `_reply`."""
+
+    def open(self, stop: Callable[[], None]) -> None:
+        """Do nothing."""
+
+    def status(self, line: str) -> None:
+        """Do nothing."""
+
+    def show(self, reply: Reply) -> None:
+        """Do nothing."""
+
+    def close(self, turn: Turn, notes: list[str]) -> None:
+        """Do nothing."""
+
+
+class FinalView(SilentView):
+    """Shows only the final output: for nbclient and others with no front end to stream to."""
+
+    def close(self, turn: Turn, notes: list[str]) -> None:
+        """Display the final output."""
+        from IPython.display import display
+
+        bundle, metadata = final(turn, notes)
+        display(bundle, raw=True, metadata=metadata)
+
+
+class TerminalView(SilentView):
+    """Writes plain text as it comes: for IPython in a terminal."""
+
+    def __init__(self) -> None:
+        self._written = 0
+        self._line = False
+
+    def status(self, line: str) -> None:
+        """Write a passing line, which the next text replaces."""
+        sys.stdout.write(f"\r\x1b[K\x1b[2m{_plain(line)}\x1b[0m")
+        sys.stdout.flush()
+        self._line = True
+
+    def show(self, reply: Reply) -> None:
+        """Write what is new of the text."""
+        self._clear()
+        sys.stdout.write(_plain(reply.shown[self._written :]))
+        sys.stdout.flush()
+        self._written = len(reply.shown)
+
+    def close(self, turn: Turn, notes: list[str]) -> None:
+        """Write the rest and the receipt."""
+        self.show(turn.reply)
+        end = "" if turn.reply.shown.endswith("\n") or not turn.reply.shown else "\n"
+        sys.stdout.write(f"{end}\x1b[2m{_plain(receipt(turn, notes))}\x1b[0m\n")
+        sys.stdout.flush()
+
+    def _clear(self) -> None:
+        if self._line:
+            sys.stdout.write("\r\x1b[K")
+            self._line = False
+
+
+def _plain(text: str) -> str:
+    from di_magics import render
+
+    return render.plain(text)
+
+
+class DisplayView(SilentView):
+    """Updates one output with all of the text: where widgets are out of reach.
+
+    Every update sends everything again, so the clock slows down as the reply grows: what is sent
+    stays within a small multiple of the reply.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._next = 0.0
+
+    def open(self, stop: Callable[[], None]) -> None:
+        """Display an empty output."""
+        from IPython.display import display
+
+        self._handle = display({"text/plain": "…"}, raw=True, display_id=True)
+
+    def show(self, reply: Reply) -> None:
+        """Update the output if its time has come."""
+        now = time.monotonic()
+        if self._handle is not None and now >= self._next:
+            self._next = now + 0.1 + len(reply.text) / 20_000
+            self._handle.update({"text/plain": _plain(reply.shown)}, raw=True)
+
+    def close(self, turn: Turn, notes: list[str]) -> None:
+        """Replace it with the final output."""
+        bundle, metadata = final(turn, notes)
+        self._handle.update(bundle, raw=True, metadata=metadata)
+
+
+def choose(shell: Any, cell_id: str | None) -> Any:
+    """Return the view for where this cell runs: a terminal, a notebook, or nothing to stream to.
+
+    A cell id is what tells a notebook's front end from nbclient and other runners.
+    """
+    if getattr(shell, "kernel", None) is None:
+        return TerminalView()
+    if not cell_id:
+        return FinalView()
+    try:
+        from di_magics.live import WidgetView
+    except ImportError:  # anywidget is broken or was taken out
+        return DisplayView()
+    return WidgetView()
