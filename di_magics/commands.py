@@ -38,6 +38,12 @@ def say(text: str) -> None:
     print(text)  # noqa: T201 # the answer of a command is its output
 
 
+WORDS = (
+    *("status", "ask", "set", "unset", "params", "model", "endpoint", "system", "key"),
+    *("history", "show", "undo", "new", "use", "list", "cost", "help"),
+)
+
+
 class Commands:
     """What `%chat WORD REST` does."""
 
@@ -59,13 +65,7 @@ class Commands:
 
     def all(self) -> dict[str, Callable[[str], Any]]:
         """Return the commands by name, in the order of the help."""
-        return {
-            name: getattr(self, name)
-            for name in (
-                *("status", "ask", "set", "unset", "params", "model", "endpoint", "system", "key"),
-                *("history", "show", "undo", "new", "use", "list", "cost", "help"),
-            )
-        }
+        return {name: getattr(self, name) for name in WORDS}
 
     def status(self, rest: str) -> None:
         """status: what is in force, on one screen (%chat alone does the same)"""
@@ -96,13 +96,7 @@ class Commands:
 
     def set(self, rest: str) -> None:
         """set NAME=VALUE …: set parameters, model, endpoint or system for the cells to come"""
-        settings = self._session.settings
-        for name, value in pairs(split(rest)) or _incomplete("set temperature=0.7 seed=1"):
-            settings = settings.having(name, value)
-        if settings.endpoint != self._session.settings.endpoint:
-            self._session.routes.choose(settings.endpoint, settings.model)
-        self._session.settings = settings
-        self._say_set()
+        self._set(pairs(split(rest)) or _incomplete("set temperature=0.7 seed=1"))
 
     def unset(self, rest: str) -> None:
         """unset NAME …: leave them to the server again; `unset all` for every parameter"""
@@ -110,6 +104,16 @@ class Commands:
         names = split(rest) or _incomplete("unset temperature")
         for name in list(settings.params) if names == ["all"] else names:
             settings = settings.lacking(name)
+        self._session.settings = settings
+        self._say_set()
+
+    def _set(self, values: Sequence[tuple[str, str]]) -> None:
+        """Set all of these, or none where one does not fit."""
+        settings = self._session.settings
+        for name, value in values:
+            settings = settings.having(name, value)
+        if settings.endpoint and settings.endpoint != self._session.settings.endpoint:
+            self._session.routes.check(settings.endpoint)
         self._session.settings = settings
         self._say_set()
 
@@ -142,8 +146,7 @@ class Commands:
 
     def _one(self, name: str, value: str) -> None:
         if value:
-            self._session.settings = self._session.settings.having(name, value)
-            self._say_set()
+            self._set([(name, value)])
         else:
             found = getattr(self._session.settings, name)
             say(one_line(found, 2000) if found else f"{name} is not set; %chat shows what holds")

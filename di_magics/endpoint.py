@@ -10,8 +10,8 @@ import email.utils
 import json
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -35,6 +35,7 @@ DEEPINFRA = "https://api.deepinfra.com/v1/openai"
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
 LONGEST_ANSWER = 1 << 20
+DRAIN_SECONDS = 0.2
 
 
 def is_deepinfra(url: str) -> bool:
@@ -204,7 +205,8 @@ class Client:
                     )
                     return
                 decoder = SSEDecoder()
-                async for chunk in response.aiter_bytes():
+                chunks = response.aiter_bytes()
+                async for chunk in chunks:
                     read = _Read(decoder.feed(chunk))
                     if read.events:
                         begun = True
@@ -212,6 +214,7 @@ class Client:
                     if read.error:
                         raise read.error
                     if read.done:
+                        await _drained(chunks)
                         return
                 read = _Read(decoder.close())
                 if read.events:
@@ -264,6 +267,17 @@ async def _bounded(response: httpx.Response, limit: int = LONGEST_ANSWER) -> byt
         if len(answer) > limit:
             break
     return bytes(answer[:limit])
+
+
+async def _drained(chunks: AsyncIterator[bytes]) -> None:
+    """Read the end of a stream that has said its last word, so that its connection is kept.
+
+    Not every server ends it then.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in chunks:
+                pass
 
 
 def _seconds(retry_after: str | None) -> float | None:

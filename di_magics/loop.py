@@ -116,6 +116,8 @@ class Loop:
             self._loop = self._thread = None
         if loop is None or thread is None or self._pid != os.getpid():
             return
+        # Generators that were left halfway hold connections; they end here, not with the process.
+        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
         if not thread.is_alive():

@@ -1,40 +1,53 @@
-"""The magics `%%chat` and `%chat`: parse a line and call the session; nothing else."""
+"""The magics `%%chat` and `%chat`: parse a line and call the session; nothing else.
+
+What a first question needs is imported by the first question, so that loading costs nothing.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.inputtransformer2 import EscapedCommand
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
-from di_magics.commands import Commands, say
+from di_magics.complete import matcher
 from di_magics.core import command
-from di_magics.core.chat import Cell, Turn
-from di_magics.core.reply import Reply
-from di_magics.endpoint import Client
-from di_magics.loop import Loop
-from di_magics.routes import Routes
-from di_magics.session import Ask, Session
-from di_magics.view import SilentView, choose
+
+if TYPE_CHECKING:
+    from di_magics.commands import Commands
+    from di_magics.core.chat import Turn
+    from di_magics.core.reply import Reply
+    from di_magics.session import Ask, Session
+
+
+def _words() -> tuple[str, ...]:
+    from di_magics.commands import WORDS
+
+    return WORDS
 
 
 def new_session() -> Session:
     """Return a session with its own loop, connections and local servers."""
+    from di_magics.endpoint import Client
+    from di_magics.loop import Loop
+    from di_magics.routes import Routes
+    from di_magics.session import Session
+
     return Session(Routes(), Client(), Loop())
 
 
 class Place:
-    """Knows in which cell code runs: its id, and how many asks of this execution came before."""
+    """Knows in which cell code runs, and how many asks of this execution came before."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._execution: object = None
         self._asks = 0
 
-    def cell(self) -> Cell | None:
-        """Return where the next ask stands; None outside a notebook's front end.
+    def cell(self) -> tuple[str, int] | None:
+        """Return the cell's id and the ordinal of the next ask; None outside a front end.
 
         Right only on the thread that runs the cell: elsewhere the kernel's parent is another
         message.
@@ -48,7 +61,7 @@ class Place:
         if execution != self._execution:
             self._execution, self._asks = execution, 0
         self._asks += 1
-        return Cell(cell_id, self._asks - 1)
+        return cell_id, self._asks - 1
 
 
 @magics_class
@@ -57,21 +70,32 @@ class ChatMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        self.session = new_session()
         self._names: dict[str, Any] = shell.user_ns
         self._place = Place(shell)
-        self._commands = Commands(self.session, self._ask_line)
+        self.matcher = matcher(_words, lambda: self.session.conversation.heads)
+
+    @cached_property
+    def session(self) -> Session:
+        """The one session of this kernel."""
+        return new_session()
+
+    @cached_property
+    def _commands(self) -> Commands:
+        from di_magics.commands import Commands
+
+        return Commands(self.session, self._ask_line)
 
     @no_var_expand
     @cell_magic("chat")  # type: ignore[arg-type] # IPython types it for no arguments
     def chat_cell(self, line: str, cell: str) -> None:
+        from di_magics.commands import say
+
         found = command.parse(line)
         if found.help:
             say(command.flags().format_help())
             return
-        ask = Ask(
-            prompt=cell.strip("\n"),
-            cell=self._place.cell(),
+        ask = self._at(
+            cell.strip("\n"),
             model=found.model,
             endpoint=found.endpoint,
             system=found.system,
@@ -83,19 +107,34 @@ class ChatMagics(Magics):
             stream=not found.no_stream,
         )
         if found.dry_run:
-            say(json.dumps(self.session.plan(ask).body, indent=2, ensure_ascii=False))
+            say(self.session.preview(ask))
         else:
             self._ask(ask, quiet=found.quiet, out=found.out)
 
     @no_var_expand
     @line_magic("chat")  # type: ignore[arg-type]
     def chat_line(self, line: str) -> Reply | None:
+        """Do everything around `%%chat`: settings, history, cost, help.
+
+        %chat alone shows what is in force, %chat help lists the commands, and
+        %chat ask TEXT asks in one line.
+        """
         return self._commands.run(line)
 
     def _ask_line(self, text: str) -> Reply:
-        return self._ask(Ask(prompt=text, cell=self._place.cell()))
+        return self._ask(self._at(text))
+
+    def _at(self, prompt: str, **flags: Any) -> Ask:
+        """Return an ask in the cell that runs now."""
+        from di_magics.core.chat import Cell
+        from di_magics.session import Ask
+
+        place = self._place.cell()
+        return Ask(prompt=prompt, cell=Cell(*place) if place else None, **flags)
 
     def _ask(self, ask: Ask, *, quiet: bool = False, out: str | None = None) -> Reply:
+        from di_magics.view import SilentView, choose
+
         def bind(turn: Turn) -> None:
             self._names["_reply"] = turn.reply
             if out:
@@ -103,6 +142,10 @@ class ChatMagics(Magics):
 
         view = SilentView() if quiet else choose(self.shell, ask.cell.id if ask.cell else None)
         return self.session.ask(ask, view, bind).reply
+
+
+# What `%%chat?` shows.
+vars(ChatMagics)["chat_cell"].__doc__ = command.flags().format_help()
 
 
 class AskLine(EscapedCommand):
@@ -139,11 +182,6 @@ def with_body(lines: list[str]) -> list[str]:
     return lines
 
 
-# What `%%chat?` and `%chat?` show.
-vars(ChatMagics)["chat_cell"].__doc__ = command.flags().format_help()
-vars(ChatMagics)["chat_line"].__doc__ = Commands.__doc__
-
-
 def current(shell: Any) -> ChatMagics | None:
     """Return the magics registered in this shell."""
     magics = shell.magics_manager.registry.get("ChatMagics") if shell else None
@@ -151,27 +189,33 @@ def current(shell: Any) -> ChatMagics | None:
 
 
 def register(shell: Any) -> None:
-    """Register the magics and the transformer, in place of any from before."""
+    """Register the magics and the transformers, in place of any from before."""
     unregister(shell)
-    shell.register_magics(ChatMagics(shell))
+    magics = ChatMagics(shell)
+    shell.register_magics(magics)
+    shell.Completer.custom_matchers.append(magics.matcher)
     shell.input_transformers_cleanup.append(with_body)
     shell.input_transformer_manager.token_transformers.append(AskLine)
 
 
 def unregister(shell: Any) -> None:
-    """Take the magics and the transformer out, and close the session."""
+    """Take the magics and the transformers out, and close the session."""
     magics = shell.magics_manager.registry.pop("ChatMagics", None)
     if magics is None:
         return
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("chat", None)
     # By name: after a reload of the modules they are other objects.
+    names = (AskLine.__name__, with_body.__name__)
     for transformers in (
         shell.input_transformers_cleanup,
         shell.input_transformer_manager.token_transformers,
     ):
-        names = (AskLine.__name__, with_body.__name__)
-        transformers[:] = [each for each in transformers if each.__name__ not in names]
+        transformers[:] = [
+            each for each in transformers if getattr(each, "__name__", "") not in names
+        ]
+    shell.Completer.custom_matchers.remove(magics.matcher)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
-    magics.session.close()
+    if "session" in vars(magics):
+        magics.session.close()

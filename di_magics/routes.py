@@ -59,6 +59,13 @@ class Routes:
         found = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
         return self.key or next(filter(None, found), None)
 
+    def check(self, named: str) -> None:
+        """Raise ParamError for what is no endpoint; a key or a model may still be missing."""
+        if named == LOCAL or named.startswith(LOCAL + ":"):
+            self._local(named, None)
+        elif named != "deepinfra":
+            Endpoint(named)
+
     def choose(self, named: str | Endpoint | None, model: str | None) -> Route:
         """Return the route for an endpoint's name or address, or for none and the model.
 
@@ -117,6 +124,11 @@ class Routes:
             )
         path = named.removeprefix(LOCAL).removeprefix(":").strip()
         file = Path(path).expanduser().absolute() if path else None
+        if file and not file.is_file():
+            raise ParamError(
+                f"There is no file {one_line(file, 120)}. Write endpoint=local:FILE.gguf, or "
+                "local alone for the built-in model."
+            )
         name = file.stem if file else local.MODEL.name
         if model and model != name:
             raise ParamError(

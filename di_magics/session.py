@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
-from di_magics.core import wire
+from di_magics.core import export, wire
 from di_magics.core.chat import Cell, Conversation, Turn, messages
 from di_magics.core.cost import Tally
 from di_magics.core.errors import (
@@ -54,6 +54,7 @@ class Routes(Protocol):
 
     key: str | None
 
+    def check(self, named: str) -> None: ...
     def choose(self, named: Any, model: str | None) -> Any: ...
     async def open(self, route: Any, progress: Callable[[str], None]) -> Any: ...
     def address(self, url: str) -> tuple[str, str | None]: ...
@@ -163,6 +164,10 @@ class Session:
             stream=turn.stream,
             local=turn.local,
         )
+
+    def preview(self, ask: Ask) -> str:
+        """Return the body that an ask would send, as JSON."""
+        return export.as_json(self.plan(ask).body)
 
     def ask(self, ask: Ask, view: View, sealed: Sealed = lambda turn: None) -> Turn:
         """Return the turn once it is sealed and shown; blocks, and can be interrupted.

@@ -1,4 +1,4 @@
-"""What needs a real kernel: cell ids, interrupts, the messages to the front end, the saved output."""
+"""What needs a real kernel: cell ids, interrupts, messages to the front end, the saved output."""
 
 from __future__ import annotations
 

@@ -6,14 +6,15 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import di_magics as di
 import pytest
-from di_magics.core.reply import Reply as Answer
+from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from loopback import Drop, Fault, Loopback, Reply
+
+import di_magics as di
+from di_magics.core.reply import Reply as Answer
 
 
 @dataclass(frozen=True)
@@ -367,7 +368,29 @@ def test_a_named_model_never_falls_back(
     assert isinstance(error, di.Refused)
 
 
-def test_unloading_leaves_nothing_behind(server: Loopback, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cell", "offered", "not_offered"),
+    [
+        ("%%chat --temp", "--temperature", "--top-p"),
+        ("%%chat -t 1 --to", "--top-p", "--seed"),
+        ("%chat hist", "history", "show"),
+        ("%chat set temp", "temperature=", "top_p="),
+        ("%chat use ma", "main", "model"),
+        ("%%chat\npri", "pri", "print"),
+    ],
+)
+def test_tab_completes_flags_commands_and_names(
+    shell: InteractiveShell, cell: str, offered: str, not_offered: str
+) -> None:
+    """Tab offers flags, commands, parameters and conversations; in a prompt no Python."""
+    line = cell.rpartition("\n")[2]
+    with provisionalcompleter():
+        found = [each.text for each in shell.Completer.completions(cell, len(cell))]
+    assert offered in found, line
+    assert not_offered not in found
+
+
+def test_unloading_leaves_nothing_behind(server: Loopback) -> None:
     """Magics, transformers, configurables and the thread are gone, also after a reload."""
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance()
@@ -381,10 +404,12 @@ def test_unloading_leaves_nothing_behind(server: Loopback, tmp_path: Path) -> No
             [type(each).__name__ for each in shell.configurables],
             [each.__name__ for each in manager.token_transformers],
             [getattr(each, "__name__", "") for each in shell.input_transformers_cleanup],
+            len(shell.Completer.custom_matchers),
             {name: len(found) for name, found in shell.events.callbacks.items()},
             sorted(thread.name for thread in threading.enumerate()),
         )
 
+    shell.run_cell("%unload_ext di_magics")  # IPython registers what it needs for this
     before = state()
     with capture_output():
         shell.run_cell("%load_ext di_magics")

@@ -10,7 +10,7 @@ from typing import Any
 Request = Mapping[str, Any]
 
 
-def as_json(body: Request, url: str, key_variable: str | None) -> str:
+def as_json(body: Request, url: str = "", key_variable: str | None = None) -> str:
     """Return the body that is sent."""
     return json.dumps(body, indent=2, ensure_ascii=False)
 

@@ -1,0 +1,199 @@
+"""Measures what the README and the design promise; prints one line a figure.
+
+python tests/bench/measure.py load bytes stop first browser     (or any of them)
+
+`load`: what %load_ext costs in a kernel. `bytes`: what a 40 kB reply sends to the browser.
+`stop`: from the interrupt to the closed connection. `first`: from Shift-Enter to the first text of
+the warm built-in model, in a browser. `browser`: how busy 10,000 tokens keep the page.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from kernel import Kernel
+from lab import Lab, Notebook, launch
+from loopback import Hold, Loopback, Reply, pieces
+from playwright.sync_api import sync_playwright
+
+SAMPLE = (Path(__file__).parent / "sample.md").read_text(encoding="utf-8")
+
+LOAD = """
+import os, resource, sys, time
+import gc
+def memory():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+gc.collect()
+modules, rss, cpu = set(sys.modules), memory(), time.process_time()
+get_ipython().run_line_magic("load_ext", "di_magics")
+cpu, rss = time.process_time() - cpu, memory() - rss
+new = set(sys.modules) - modules
+heavy = {"httpx", "ipywidgets", "anywidget", "markdown_it", "pandas", "matplotlib"} & new
+print(cpu * 1e3, rss / 1e6, len(new), sorted(heavy))
+"""
+
+
+def tokens(count: int) -> list[str]:
+    """Return so many pieces of the sample text."""
+    found = pieces(SAMPLE)
+    return [found[i % len(found)] for i in range(count)]
+
+
+def setup(server: Loopback) -> str:
+    """Return the cell that loads the extension and points it at the server."""
+    return f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
+
+
+def load(folder: Path) -> None:
+    """Print CPU, memory and modules of %load_ext, in five fresh kernels."""
+    rows = []
+    for _ in range(5):
+        with Kernel(folder) as kernel:
+            rows.append(kernel.run(LOAD).text.split(maxsplit=3))
+    cpu, memory = (statistics.median(float(row[i]) for row in rows) for i in (0, 1))
+    print(f"load: {cpu:.1f} ms CPU, {memory:.2f} MB, {rows[0][2]} modules, heavy: {rows[0][3]}")
+
+
+def sent(folder: Path) -> None:
+    """Print the bytes and messages of a 40 kB reply at 200 pieces a second."""
+    chunks = tokens(10_000)
+    chunks = chunks[: next(i for i in range(len(chunks)) if len("".join(chunks[:i])) > 40_000)]
+    text = "".join(chunks)
+    with Loopback() as server, Kernel(folder) as kernel:
+        server.reply(Reply(chunks=chunks, rate=200))
+        kernel.run(setup(server))
+        result = kernel.run("%%chat\nhi", "cell-1", timeout=300)
+    messages = result.messages
+    live = [m for m in messages if m.type == "comm_msg"]
+    final = sum(m.size for m in messages if m.type == "update_display_data")
+    opened = sum(m.size for m in messages if m.type == "comm_open")
+    seconds = live[-1].at - live[0].at
+    print(
+        f"bytes: reply {len(text.encode()):,} B in {seconds:.0f} s: {len(live)} messages "
+        f"({len(live) / seconds:.1f}/s), {sum(m.size for m in live):,} B live, "
+        f"{final:,} B final, {opened:,} B the widget"
+    )
+
+
+def stop(folder: Path) -> None:
+    """Print how long after the interrupt the connection closes and the cell ends, ten times."""
+    closed, ended = [], []
+    with Loopback() as server, Kernel(folder) as kernel:
+        kernel.run(setup(server))
+        for number in range(10):
+            hold = Hold()
+            server.reply(Reply(chunks=["The first half", hold]))
+            result = kernel.start("%%chat --once\nhi", f"cell-{number}")
+            kernel.wait(result, lambda result=result: "first half" in str(result.messages))
+            pressed = time.monotonic()
+            kernel.interrupt()
+            kernel.wait(result)
+            ended.append(time.monotonic() - pressed)
+            request = server.requests[-1]
+            request.closed.wait(5)
+            assert request.ended_at
+            closed.append(request.ended_at - pressed)
+    print(
+        f"stop: connection closed after {statistics.median(closed) * 1e3:.0f} ms "
+        f"(worst {max(closed) * 1e3:.0f}), cell ended after {statistics.median(ended) * 1e3:.0f} ms"
+    )
+
+
+WATCH = """() => {
+    window.diGaps = [];
+    let last = performance.now();
+    const frame = now => {
+        window.diGaps.push(now - last);
+        last = now;
+        requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+}"""
+
+
+def browser(folder: Path) -> None:
+    """Print the browser's busy time for 10,000 tokens at 300 a second, and its longest frame."""
+    with Loopback() as server, Lab(folder) as lab, sync_playwright() as playwright:
+        chromium = launch(playwright)
+        lab.write("bench.ipynb", [setup(server), "%%chat --once\nhi", "%%chat --once\nhi"])
+        notebook = Notebook(lab, chromium, "bench.ipynb")
+        notebook.run(0)
+        notebook.run(1)  # whatever is loaded on first use
+        server.reply(Reply(chunks=tokens(10_000), rate=300))
+        metrics = notebook.page.context.new_cdp_session(notebook.page)
+        metrics.send("Performance.enable")
+
+        def busy() -> float:
+            found = metrics.send("Performance.getMetrics")["metrics"]
+            return next(m["value"] for m in found if m["name"] == "TaskDuration")
+
+        notebook.js(WATCH)
+        before, start = busy(), time.monotonic()
+        notebook.run(2, timeout=120)
+        seconds, used = time.monotonic() - start, busy() - before
+        gaps = notebook.js("() => window.diGaps")
+        print(
+            f"browser: busy {used:.1f} s of {seconds:.1f} s ({used / seconds:.2f}), "
+            f"longest frame {max(gaps):.0f} ms, over 50 ms: {sum(gap > 50 for gap in gaps)}"
+        )
+        notebook.close()
+        chromium.close()
+
+
+FIRST = """async () => {
+    const area = panel.content.widgets[panel.content.activeCellIndex].outputArea.node;
+    const start = performance.now();
+    const shown = new Promise(resolve => {
+        const look = () => {
+            const live = area.querySelector('.di-live');
+            const text = live ? live.innerText.replace(/Stop|waiting.*/g, '').trim() : '';
+            text ? resolve(performance.now() - start) : requestAnimationFrame(look);
+        };
+        look();
+    });
+    jupyterapp.commands.execute('notebook:run-cell');
+    return await shown;
+}"""
+
+
+def first(folder: Path) -> None:
+    """Print the time from Shift-Enter to the first text, beside the model's own first token."""
+    with Lab(folder) as lab, sync_playwright() as playwright:
+        chromium = launch(playwright)
+        ask = "%%chat --once --max-tokens 8 --seed 1\nSay hello."
+        cells = ["%load_ext di_magics", ask, "print(_reply.first_token)"]
+        lab.write("first.ipynb", cells)
+        notebook = Notebook(lab, chromium, "first.ipynb")
+        notebook.run(0)
+        notebook.run(1, timeout=300)
+        rows = []
+        for _ in range(10):
+            notebook.js("() => { panel.content.activeCellIndex = 1 }")
+            seen = notebook.js(FIRST) / 1e3
+            notebook.page.wait_for_function(
+                "() => jupyterapp.shell.currentWidget.sessionContext"
+                ".session.kernel.status === 'idle'"
+            )
+            (output,) = notebook.run(2)
+            rows.append((seen, float(output["text"])))
+        notebook.close()
+        chromium.close()
+    seen, model = (statistics.median(row[i] for row in rows) for i in (0, 1))
+    print(
+        f"first: text seen after {seen * 1e3:.0f} ms, of which the model's own {model * 1e3:.0f} ms; "
+        f"the difference at worst {max(a - b for a, b in rows) * 1e3:.0f} ms"
+    )
+
+
+MEASURES = {"load": load, "bytes": sent, "stop": stop, "first": first, "browser": browser}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or MEASURES:
+        with tempfile.TemporaryDirectory() as folder:
+            MEASURES[name](Path(folder))

@@ -1,0 +1,138 @@
+"""The fixtures: an endpoint, a kernel, JupyterLab in a browser, and an environment of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kernel import Kernel
+from loopback import Loopback
+
+if TYPE_CHECKING:
+    from lab import Lab, Notebook
+    from playwright.sync_api import Browser
+
+KEPT = ("DI_MAGICS_BROWSER", "DI_MAGICS_STREAMS", "DI_MAGICS_TEST_HOME")
+MARKED = {"kernel": "kernel", "lab": "browser", "chromium": "browser", "model_home": "local"}
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a kernel, a browser or the model; run the browser's tests last.
+
+    Playwright keeps an event loop running in this thread, in which asyncio.run is refused.
+    """
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in MARKED:
+                item.add_marker(MARKED[fixture])
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the fixtures know of a failure, for the sake of a picture."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment() -> Iterator[None]:
+    """Nobody's own settings, keys or state reach the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("DEEPINFRA_", "DI_MAGICS_")) and name not in KEPT:
+                patch.delenv(name)
+        patch.setenv("DI_MAGICS_HOME", "off")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test keeps its state in a folder of its own."""
+    monkeypatch.setenv("DI_MAGICS_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    """An endpoint on this machine."""
+    with Loopback() as server:
+        yield server
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    """A real kernel, working in the test's folder."""
+    with Kernel(tmp_path) as kernel:
+        yield kernel
+
+
+@pytest.fixture(scope="session")
+def model_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder that holds the built-in model; DI_MAGICS_TEST_HOME names one to keep."""
+    kept = os.environ.get("DI_MAGICS_TEST_HOME")
+    home = Path(kept) if kept else tmp_path_factory.mktemp("model-home")
+    subprocess.run(
+        [sys.executable, "-m", "di_magics", "fetch"],
+        env={**os.environ, "DI_MAGICS_HOME": str(home)},
+        check=True,
+    )
+    return home
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab, one for all tests."""
+    from lab import Lab
+
+    with Lab(tmp_path_factory.mktemp("notebooks")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser, one for all tests."""
+    from lab import launch
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, launch(playwright) as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def notebook(
+    lab: Lab, chromium: Browser, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Notebook]]:
+    """Open a new notebook with these cells: `notebook(["1 + 1", …])`.
+
+    Its file is `lab.root / notebook.name`. If the test fails there is a picture of each in the
+    test's folder.
+    """
+    from lab import Notebook
+
+    opened: list[Notebook] = []
+    test = re.sub(r"\W+", "-", request.node.name)[:60]
+
+    def new(cells: Sequence[Any], **context: Any) -> Notebook:
+        name = f"{test}-{len(opened)}.ipynb"
+        lab.write(name, cells)
+        opened.append(Notebook(lab, chromium, name, **context))
+        return opened[-1]
+
+    yield new
+    for found in opened:
+        if request.node.stash.get(FAILED, False):
+            picture = tmp_path / f"{found.name}.png"
+            found.screenshot(picture)
+            print(f"What the page showed: {picture}", *found.console, sep="\n")
+        found.close()
