@@ -157,7 +157,8 @@ class Client:
                         yield events
                 return
             except EndpointError as error:
-                seconds = None if begun else retry.pause(attempt, error, random.random())
+                final = begun or endpoint.local  # a server of our own is started again instead
+                seconds = None if final else retry.pause(attempt, error, random.random())
                 if seconds is None:
                     raise
                 waiting(error, seconds)
@@ -298,6 +299,12 @@ def _translated(error: httpx.HTTPError, endpoint: Endpoint, begun: bool) -> Endp
     import httpx
 
     detail = one_line(error, 160) or type(error).__name__
+    if endpoint.local:
+        kept = " What had come is kept." if begun else ""
+        return (StreamBroken if begun else Unreachable)(
+            f"The model server on this machine is gone ({detail}).{kept} Run the cell again: that "
+            "starts it anew."
+        )
     if begun:
         return StreamBroken(
             f"The connection to {endpoint.name} broke off ({detail}). What had come is kept; "

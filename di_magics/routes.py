@@ -129,7 +129,7 @@ class Routes:
                 f"There is no file {one_line(file, 120)}. Write endpoint=local:FILE.gguf, or "
                 "local alone for the built-in model."
             )
-        name = file.stem if file else local.MODEL.name
+        name = local.name_of(file)
         if model and model != name:
             raise ParamError(
                 f"The model on this machine is {one_line(name, 80)}, not {one_line(model, 80)}. "

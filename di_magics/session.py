@@ -27,7 +27,7 @@ from di_magics.core.errors import (
     StreamBroken,
     Unreachable,
 )
-from di_magics.core.params import Value, validate
+from di_magics.core.params import Value, check_local, validate
 from di_magics.core.reply import Reply, ReplyEvent, Status
 from di_magics.core.settings import Settings
 from di_magics.loop import Interrupts, Loop
@@ -135,6 +135,9 @@ class Session:
             params[name] = validate(name, value)
         model = ask.model or self.settings.model
         route = self.routes.choose(ask.endpoint or self.settings.endpoint, model)
+        if route.local:
+            for param, setting in params.items():
+                check_local(param, setting)
         name, parent = self.conversation.place(ask.cell, ask.conversation, append=ask.append)
         if ask.new or ask.once:
             parent = None

@@ -50,15 +50,14 @@ def fetch(python: str) -> str | None:
 
     As root on Debian or Ubuntu it is the package `chromium`, else Playwright's own download.
     """
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    if root and shutil.which("apt-get"):
+    packages = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
+    if packages:
         apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-qq"]
-        if _succeeds([*apt, "update"]) and _succeeds(
-            [*apt, "install", "-y", "--no-install-recommends", "chromium"],
-            DEBIAN_FRONTEND="noninteractive",
-        ):
-            return find()
-    libraries = ["--with-deps"] if root and sys.platform == "linux" else []
+        install = [*apt, "install", "-y", "--no-install-recommends", "chromium"]
+        _succeeds([*apt, "update"])
+        if _succeeds(install, DEBIAN_FRONTEND="noninteractive") and (found := find()):
+            return found
+    libraries = ["--with-deps"] if packages else []
     if _succeeds([python, "-m", "playwright", "install", *libraries, "chromium"]) and _succeeds(
         [python, "-c", START]
     ):
@@ -68,14 +67,15 @@ def fetch(python: str) -> str | None:
 
 def _installed() -> Iterator[str]:
     yield from filter(None, map(shutil.which, NAMES))
+    roots: list[Path]
     places: list[Path] = []
     if sys.platform == "darwin":
-        folders = Path("/Applications"), Path.home() / "Applications"
-        places = [folder / name for folder in folders for name in MAC]
+        roots = [Path("/Applications"), Path.home() / "Applications"]
+        places = [root / name for root in roots for name in MAC]
     elif sys.platform == "win32":
         variables = "PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA"
-        folders_set = [Path(os.environ[name]) for name in variables if name in os.environ]
-        places = [folder / name for folder in folders_set for name in WINDOWS]
+        roots = [Path(os.environ[name]) for name in variables if name in os.environ]
+        places = [root / name for root in roots for name in WINDOWS]
     yield from (str(place) for place in places if place.exists())
 
 

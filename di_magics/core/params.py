@@ -22,7 +22,8 @@ class Param:
     """One sampling parameter: the API's own name, what it takes and what it does.
 
     `low` and `high` belong to the range unless `low_open` or `high_open`; `default` is what the
-    server does when it is not sent, in words; `local` is its name at llama.cpp.
+    server does when it is not sent, in words; `local` is its name at llama.cpp, and `local_end` the
+    end of what that takes as it is meant (exclusive).
     """
 
     name: str
@@ -38,6 +39,7 @@ class Param:
     most: int | None = None
     short: str | None = None
     local: str | None = None
+    local_end: int | None = None
 
     @property
     def range(self) -> str:
@@ -143,6 +145,8 @@ PARAMS: Mapping[str, Param] = {
             high=2**63,
             high_open=True,
             step=1,
+            # llama.cpp keeps 32 bits, and reads all ones as "a new one each time".
+            local_end=2**32 - 1,
         ),
         Param(
             "stop",
@@ -222,6 +226,13 @@ def validate(name: str, value: object) -> Value:
     ):
         raise _unfit(param, value, f"is out of range: {param.range}")
     return number
+
+
+def check_local(name: str, value: Value) -> None:
+    """Raise ParamError for a valid value that llama.cpp would take for another one."""
+    end = PARAMS[name].local_end
+    if end is not None and isinstance(value, int) and value >= end:
+        raise ParamError(f"On this machine {name} must be below {end}, not {value}.")
 
 
 def _unfit(param: Param, value: object, why: str) -> ParamError:

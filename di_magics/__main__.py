@@ -1,0 +1,41 @@
+"""`python -m di_magics fetch`: get the built-in model ahead of time."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from di_magics.core.errors import DiMagicsError
+from di_magics.fetch import MODEL, fetch
+
+
+class _Progress:
+    """Shows passing lines: each over the last on a terminal, else only when it says more."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, line: str) -> None:
+        if line == self._last or (":" in line and not sys.stderr.isatty()):
+            return
+        self._last = line
+        end = "\r" if sys.stderr.isatty() and ":" in line else "\n"
+        print(f"\x1b[K{line}" if sys.stderr.isatty() else line, end=end, file=sys.stderr)  # noqa: T201
+
+
+def main() -> int:
+    """Run a command and return its exit code: 0, 1 where it failed, 2 for a wrong call."""
+    parser = argparse.ArgumentParser(prog="python -m di_magics", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("fetch", help=f"fetch the built-in model, {MODEL.name}, once")
+    parser.parse_args()
+    try:
+        print(fetch(_Progress()))  # noqa: T201
+    except DiMagicsError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

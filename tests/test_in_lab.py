@@ -1,0 +1,240 @@
+"""The whole of it as a reader meets it: JupyterLab in a real Chromium, a cell, a mouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loopback import CountingServer, Drop, Fault, Hold, Loopback, Reply
+
+if TYPE_CHECKING:
+    from lab import Lab, Notebook
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+
+Open = Callable[..., "Notebook"]
+
+RICH = "## A heading\n\nThe *sum* $a+b$ costs $5 and $10.\n\n```python\nx = 1\n```\n\n"
+MIMES = {"text/html", "text/markdown", "text/plain"}
+
+
+def setup(server: Loopback) -> str:
+    """Return the cell that loads the extension and points it at the server."""
+    return f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
+
+
+def ready(notebook: Open, server: Loopback, *cells: str) -> Notebook:
+    """Open a notebook with the extension loaded in its first cell."""
+    opened = notebook([setup(server), *cells])
+    opened.run(0)
+    return opened
+
+
+def test_a_reply_streams_formatted_and_stays_in_the_file(notebook: Open, server: Loopback) -> None:
+    """Mid-stream there are a heading, typeset math and a Stop button; the file keeps the reply."""
+    hold = Hold()
+    server.reply(Reply(chunks=[RICH, "And more", hold, " to come."]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    area = page.shown(1)
+    area.locator("h2", has_text="A heading").wait_for()
+    area.locator("mjx-container").first.wait_for()
+    area.get_by_role("button", name="Stop").wait_for()
+    assert area.locator("mjx-container").count() == 1
+    assert page.status() == "busy"
+    hold.release()
+    (output,) = page.wait(1)
+    area.get_by_text("And more to come.").wait_for()
+    area.locator("mjx-container").first.wait_for()
+    assert area.locator("mjx-container").count() == 1
+    assert area.get_by_role("button", name="Stop").count() == 0
+    (saved,) = page.save()["cells"][1]["outputs"]
+    assert set(output["data"]) == set(saved["data"]) == MIMES
+    assert saved["metadata"]["di_magics"]["prompt"] == "hi"
+    assert [line for line in page.console if "rror" in line] == []
+
+
+def test_stop_keeps_the_partial_reply(notebook: Open, server: Loopback) -> None:
+    """Stop reaches the kernel while the cell runs: the cell ends well, with what had come."""
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.shown(1).get_by_role("button", name="Stop").click()
+    (output,) = page.wait(1)
+    assert "The first half" in output["data"]["text/html"]
+    assert "stopped by you" in output["data"]["text/plain"]
+    assert server.requests[0].closed.wait(5)
+    (saved,) = page.save()["cells"][1]["outputs"]
+    assert "The first half" in "".join(saved["data"]["text/plain"])
+
+
+def test_stop_by_keyboard(notebook: Open, server: Loopback) -> None:
+    """The Stop button takes the focus and Enter presses it."""
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).get_by_role("button", name="Stop").focus()
+    page.page.keyboard.press("Enter")
+    (output,) = page.wait(1)
+    assert "stopped by you" in output["data"]["text/plain"]
+
+
+def test_the_square_ends_run_all(notebook: Open, server: Loopback) -> None:
+    """■ leaves the partial reply and one line, and the cells below do not run."""
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    page = ready(notebook, server, "%%chat\nhi", "print('paid on')")
+    page.js("() => { jupyterapp.commands.execute('notebook:run-all-cells') }")
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.interrupt()
+    page.interrupt()
+    page.shown(1).get_by_text("Interrupted").wait_for()
+    final, error = page.outputs(1)
+    assert "The first half" in final["data"]["text/html"]
+    assert error["ename"] == "Interrupted"
+    assert len(error["traceback"]) == 1
+    assert page.outputs(2) == []
+
+
+def test_a_dead_server_leaves_the_partial_reply(notebook: Open, server: Loopback) -> None:
+    """A connection that breaks off: the partial reply is saved, and one line says what to do."""
+    server.reply(Reply(chunks=["The first half", Drop(reset=True)]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.run(1)
+    final, error = page.save()["cells"][1]["outputs"]
+    assert "The first half" in "".join(final["data"]["text/html"])
+    assert error["ename"] == "StreamBroken"
+    assert page.shown(1).get_by_text("run the cell again").count() == 1
+
+
+def test_a_refusal_is_one_line(notebook: Open, server: Loopback) -> None:
+    """A wrong key shows the server's words and the next step, and no traceback."""
+    server.reply(Fault(401, {"detail": {"error": "Not authenticated"}}))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.run(1)
+    shown = page.shown(1).inner_text()
+    assert "Not authenticated" in shown
+    assert "Traceback" not in shown
+
+
+HOSTILE = """\
+Hello.
+
+<script>window.ran = 'script'</script>
+<img src="URL/a.png" onerror="window.ran = 'img'">
+<iframe srcdoc="<script>parent.ran = 'iframe'</script>"></iframe>
+<style>.jp-Notebook { display: none !important }</style>
+<svg onload="window.ran = 'svg'"></svg><form action="URL/f"><input autofocus></form>
+<div style="background: url(URL/b.png)">styled</div>
+
+[click](javascript:window.ran='link') ![remote](URL/c.png) [![nested](URL/d.png)](URL/e)
+<javascript:window.ran='auto'> [ref]
+
+[ref]: javascript:window.ran='ref'
+
+- item <img src=x onerror="window.ran = 'list'">
+
+$\\href{javascript:window.ran='math'}{x}$ $<img src=x onerror="window.ran = 'math-img'">$
+
+The end.
+"""
+
+DANGEROUS = """root => [...root.querySelectorAll('*')].filter(node =>
+    ['SCRIPT', 'IFRAME', 'STYLE', 'IMG', 'SVG', 'FORM', 'INPUT', 'OBJECT', 'EMBED', 'LINK', 'VIDEO']
+        .includes(node.tagName.toUpperCase()) && !node.closest('mjx-container, .di-live > style')
+    || [...node.attributes].some(a => a.name.startsWith('on')
+        || (/^(href|src|xlink:href|action)$/.test(a.name) && /^\\s*(javascript|data|vbscript):/i
+            .test(a.value)))
+).map(node => node.outerHTML.slice(0, 200))"""
+
+
+def harmless(page: Notebook, cell: int, web: CountingServer) -> None:
+    """Check that nothing of a model's words runs, is an element that could, or was loaded."""
+    area = page.shown(cell)
+    area.get_by_text("The end.").first.wait_for()
+    for link in area.locator("a").all():
+        href = link.get_attribute("href") or ""
+        assert href.startswith(("http://", "https://", "mailto:", "#")) or not href, href
+    assert area.evaluate(DANGEROUS) == []
+    assert page.js("() => window.ran") is None
+    assert page.page.locator(".jp-Notebook").first.is_visible()
+    assert web.requests == []
+
+
+def test_model_text_never_runs(notebook: Open, server: Loopback) -> None:
+    """HTML, scripts, links and images of a model do nothing: live, final, and reopened trusted."""
+    with CountingServer() as web:
+        hold = Hold()
+        server.reply(Reply(chunks=[HOSTILE.replace("URL", web.origin), hold, "\n\nBye."]))
+        page = ready(notebook, server, "%%chat\nhi")
+        page.start(1)
+        harmless(page, 1, web)
+        hold.release()
+        page.wait(1)
+        harmless(page, 1, web)
+        page.save()
+        page.reload(trusted=True)
+        harmless(page, 1, web)
+
+
+def test_the_saved_markdown_is_harmless_alone(
+    notebook: Open, server: Loopback, lab: Lab, chromium: Browser
+) -> None:
+    """Where a trusted notebook shows only the saved `text/markdown`, nothing runs or loads."""
+    with CountingServer() as web:
+        server.reply(Reply(HOSTILE.replace("URL", web.origin)))
+        page = ready(notebook, server, "%%chat\nhi")
+        (output,) = page.run(1)
+        alone = notebook([show_alone(output["data"]["text/markdown"])])
+        alone.run(0)
+        harmless(alone, 0, web)
+
+
+def show_alone(markdown: str) -> str:
+    """Return a cell, trusted because the reader runs it, that shows this Markdown."""
+    return f"from IPython.display import Markdown\nMarkdown({markdown!r})"
+
+
+def test_an_untrusted_notebook_is_legible(notebook: Open, server: Loopback) -> None:
+    """Opened by somebody else, the reply and its receipt are there, formatted."""
+    server.reply(Reply(RICH))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.run(1)
+    page.save()
+    page.reload(trusted=False)
+    area = page.shown(1)
+    area.locator("h2", has_text="A heading").wait_for()
+    area.locator("mjx-container").first.wait_for()
+    assert area.locator("mjx-container").count() == 1
+    assert area.get_by_text("server's defaults").is_visible()
+
+
+def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
+    """Running a cell again replaces its reply and sends the prompt once."""
+    page = ready(notebook, server, "%%chat\nhi")
+    page.run(1)
+    (output,) = page.run(1)
+    assert "variant 2 of 2" in output["data"]["text/plain"]
+    sent: list[list[dict[str, Any]]] = [request.json["messages"] for request in server.requests]
+    assert sent[0] == sent[1]
+
+
+def test_notebook_7_streams_and_stops(
+    server: Loopback, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """In Notebook 7 the reply streams formatted, and Stop ends the cell well."""
+    from lab import Lab, Notebook
+
+    server.reply(Reply(chunks=[RICH, "The first half", Hold()]))
+    with Lab(tmp_path_factory.mktemp("notebook7"), app="notebook") as lab:
+        lab.write("seven.ipynb", [setup(server), "%%chat\nhi"])
+        page = Notebook(lab, chromium, "seven.ipynb")
+        page.run(0)
+        page.start(1)
+        page.shown(1).locator("h2", has_text="A heading").wait_for()
+        page.shown(1).get_by_role("button", name="Stop").click()
+        (output,) = page.wait(1)
+        page.close()
+    assert "stopped by you" in output["data"]["text/plain"]
