@@ -75,13 +75,15 @@ class Endpoint:
         shown = one_line(f"{parts.scheme}://{host}{parts.path}", 120)
         if parts.scheme not in ("http", "https") or not host:
             raise ParamError(
-                f"{one_line(url, 120)!r} is no address of an endpoint. Write deepinfra, local, "
-                "local:FILE.gguf, or a URL such as https://host/v1."
+                f"{one_line(url.rpartition('@')[2], 120)!r} is no address of an endpoint. Write "
+                "deepinfra, local, local:FILE.gguf, or a URL such as https://host/v1."
             )
         if parts.username or parts.password:
             raise ParamError(
                 f"Leave the key out of the address {shown}: set DI_MAGICS_API_KEY instead."
             )
+        if parts.query or parts.fragment:
+            raise ParamError(f"Leave out what follows the path of the address {shown}.")
         key = (key or "").strip() or None
         if key and parts.scheme == "http" and not is_loopback(url):
             raise ParamError(
@@ -275,7 +277,9 @@ async def _drained(chunks: AsyncIterator[bytes]) -> None:
 
     Not every server ends it then.
     """
-    with suppress(TimeoutError):
+    import httpx
+
+    with suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(DRAIN_SECONDS):
             async for _ in chunks:
                 pass

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anywidget
+import traitlets
 from IPython.display import display
 
 from di_magics.core.chat import Turn
 from di_magics.core.reply import Reply
 from di_magics.view import final
 
+# Messages that come before the browser has loaded the widget's code are lost. Until it surely has,
+# a short text is sent whole each time.
+EARLY_SECONDS = 1.0
+EARLY_CHARACTERS = 2000
+
 
 class Live(anywidget.AnyWidget):
-    """The widget behind a reply that streams; all it holds is its code."""
+    """The widget behind a reply that streams: its code, and the line it begins with."""
 
     _esm = Path(__file__).parent / "static" / "live.js"
+    line = traitlets.Unicode().tag(sync=True)
 
 
 def _answer_while_busy(widget: Any) -> None:
@@ -47,11 +55,12 @@ class WidgetView:
         self._line = ""
         self._number = -1
         self._sent = (0, 0)
+        self._opened = 0.0
 
     def open(self, stop: Callable[[], None]) -> None:
         """Display the widget, and send what has come before it was there."""
         self._stop = stop
-        widget = Live()
+        widget = Live(line=self._line)
         _answer_while_busy(widget)
         widget.on_msg(self._on_message)
         bundle = {
@@ -65,7 +74,9 @@ class WidgetView:
         self._handle = display(bundle, raw=True, display_id=True)
         with self._lock:
             self._widget = widget
-            self._send_news()
+            self._opened = time.monotonic()
+            if self._reply.text or self._reply.reasoning:
+                self._send_news()
 
     def status(self, line: str) -> None:
         """Show a line in place of a receipt."""
@@ -78,22 +89,35 @@ class WidgetView:
         """Send what is new of the reply."""
         with self._lock:
             self._reply = reply
-            self._line = f"{reply.model or ''} · {len(reply.text):,} characters"
+            self._line = reply.model or ""
             self._send_news()
 
     def _send_news(self) -> None:
         if self._widget is None:
             return
-        reply = self._reply
-        text, thought = reply.shown[self._sent[0] :], reply.reasoning[self._sent[1] :]
-        if not text and not thought:
-            if self._line:
-                self._widget.send({"type": "status", "status": self._line})
-            return
-        self._number += 1
+        reply, before = self._reply, self._sent
         self._sent = (len(reply.shown), len(reply.reasoning))
-        message = {"type": "delta", "n": self._number, "text": text, "status": self._line}
-        self._widget.send(message | ({"thought": thought} if thought else {}))
+        early = time.monotonic() - self._opened < EARLY_SECONDS
+        if self._sent != before:
+            self._number += 1
+        if early and sum(self._sent) < EARLY_CHARACTERS:
+            self._send_whole()
+        elif self._sent != before:
+            message = {"type": "delta", "n": self._number, "status": self._line}
+            if thought := reply.reasoning[before[1] :]:
+                message["thought"] = thought
+            self._widget.send({**message, "text": reply.shown[before[0] :]})
+
+    def _send_whole(self) -> None:
+        self._widget.send(
+            {
+                "type": "whole",
+                "n": self._number,
+                "text": self._reply.shown[: self._sent[0]],
+                "thought": self._reply.reasoning[: self._sent[1]],
+                "status": self._line,
+            }
+        )
 
     def _on_message(self, widget: Any, message: Any, buffers: Any) -> None:
         match message:
@@ -102,15 +126,8 @@ class WidgetView:
                 widget.send({"type": "ack"})
             case {"type": "again"}:
                 with self._lock:
-                    widget.send(
-                        {
-                            "type": "whole",
-                            "n": self._number,
-                            "text": self._reply.shown[: self._sent[0]],
-                            "thought": self._reply.reasoning[: self._sent[1]],
-                            "status": self._line,
-                        }
-                    )
+                    if self._widget is not None:
+                        self._send_whole()
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Replace the widget by the final output."""

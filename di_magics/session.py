@@ -34,6 +34,7 @@ from di_magics.loop import Interrupts, Loop
 
 FRAME_SECONDS = 0.05
 """A view is shown at most 20 frames a second: more only costs the browser."""
+AGAIN_SECONDS = 0.5
 
 
 class Route(Protocol):
@@ -273,6 +274,8 @@ class _Frames:
         self._due: asyncio.TimerHandle | None = None
         self._countdown: list[asyncio.TimerHandle] = []
         self._reply: Reply | None = None
+        # What a view sent before its front end was ready is lost; it gets to say it again.
+        self._again = self._loop.call_later(AGAIN_SECONDS, self._frame)
 
     def draw(self, reply: Reply) -> None:
         """Show this reply in the next frame; the first one at once."""
@@ -300,7 +303,7 @@ class _Frames:
 
     def close(self) -> None:
         """Draw what is due now and nothing after it."""
-        for timer in self._countdown:
+        for timer in (self._again, *self._countdown):
             timer.cancel()
         if self._due is not None:
             self._due.cancel()

@@ -349,6 +349,7 @@ class Server:
         self.peak = 0
         self._under_way = 0
         self._arrived = threading.Condition()
+        self._serving = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket = socket.create_server(("127.0.0.1", port), backlog=1024)
@@ -361,6 +362,7 @@ class Server:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._serving.wait(TIMEOUT_SECONDS)
         return self
 
     def __exit__(
@@ -387,6 +389,7 @@ class Server:
         loop = self._loop
         asyncio.set_event_loop(loop)
         server = loop.run_until_complete(asyncio.start_server(self._accept, sock=self._socket))
+        self._serving.set()
         loop.run_forever()
         server.close()
         for task in self._tasks:

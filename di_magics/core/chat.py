@@ -85,7 +85,9 @@ class Conversation:
         if above is None:
             return old.conversation, None
         now = self.shown_by(above.cell)
-        return old.conversation, (now or above).id
+        if now is None or self._leads(old.id, now.id):  # it was appended after this very turn
+            now = above
+        return old.conversation, now.id
 
     def with_turn(self, turn: Turn) -> Conversation:
         """Return the conversation with this turn added, or replaced, as the head."""
@@ -112,10 +114,21 @@ class Conversation:
         return tuple(reversed(path))
 
     def variants(self, turn: Turn) -> tuple[Turn, ...]:
-        """Return the turns that this one's cell has asked, oldest first."""
+        """Return the turns in this one's place: its cell's, less those it follows or is before."""
         if turn.cell is None:
             return (turn,)
-        return tuple(other for other in self.turns.values() if other.cell == turn.cell)
+        return tuple(
+            other
+            for other in self.turns.values()
+            if other.id == turn.id
+            or (
+                other.cell == turn.cell
+                and not (self._leads(other.id, turn.id) or self._leads(turn.id, other.id))
+            )
+        )
+
+    def _leads(self, turn: str, to: str) -> bool:
+        return any(turn == each.id for each in self.path(to))
 
     def after(self, turn: Turn) -> int:
         """Return how many turns hang on this one, directly or not."""

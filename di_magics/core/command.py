@@ -13,8 +13,6 @@ from typing import NoReturn
 from di_magics.core.errors import ParamError, one_line
 from di_magics.core.params import PARAMS, nearest
 
-NAME = r"[A-Za-z_]\w*"
-
 EPILOG = """\
 The text below the %%chat line is the prompt. A parameter that is not set is not sent, so the
 server's default holds. `%chat help` lists the commands, `%chat params` the parameters.
@@ -113,7 +111,7 @@ def _hyphenated(word: str) -> str:
     if not word.startswith("--"):
         return word
     name, sign, value = word.partition("=")
-    return name.replace("_", "-") + sign + value
+    return (name if " " in name else name.replace("_", "-")) + sign + value
 
 
 def params(found: argparse.Namespace) -> Mapping[str, object]:

@@ -18,6 +18,9 @@ ENDINGS = {
     "open": "not finished",
 }
 
+# A reply that comes in one piece is written in no time: no speed can be told from it.
+MEASURABLE_SECONDS = 0.05
+
 
 def receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
     """Return the line under a turn's reply, read off the request that was sent."""
@@ -56,7 +59,7 @@ def _timed(reply: Reply) -> list[str]:
     timed = [f"first text {reply.first_token:.2f} s"]
     writing = reply.elapsed - reply.first_token
     tokens = reply.usage.completion_tokens
-    if tokens and tokens > 1 and writing > 0:
+    if tokens and tokens > 1 and writing >= MEASURABLE_SECONDS:
         timed.append(f"{(tokens - 1) / writing:,.0f} tokens/s")
     return timed
 

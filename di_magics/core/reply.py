@@ -32,6 +32,9 @@ class Usage:
 
 UNCOUNTED = Usage()
 
+# Reasons to end by which a server says that the reply is not whole.
+FAILURES = frozenset({"error", "network_error", "abort"})
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -99,7 +102,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The server says that the reply is whole, and perhaps why it ended."""
+    """The server says that the reply has ended, and perhaps why."""
 
     reason: str | None = None
 
@@ -114,7 +117,8 @@ class Reply:
     `status` is `done`, `stopped` (by the reader), `cut` (the stream ended without saying so) or
     `failed`; while it streams, `open`. `cost` is in USD, None when unknown. `request` is the body
     that was sent. `elapsed` and `first_token` are seconds since sending. `ended` is whether the
-    server has said that the reply is whole; `tail` is the last piece of text as it came.
+    server has said that the reply is whole; `tail` is the last piece of text as it came, `indexes`
+    are the server's numbers of the tool calls.
     """
 
     text: str = ""
@@ -133,6 +137,7 @@ class Reply:
     first_token: float | None = None
     ended: bool = False
     tail: str = ""
+    indexes: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {len(self.text):,} characters>"
@@ -163,7 +168,7 @@ class Reply:
         text: list[str] = []
         thoughts: list[str] = []
         tokens: list[TokenProbability] = []
-        calls = self.tool_calls
+        calls, indexes = self.tool_calls, self.indexes
         changes: dict[str, Any] = {}
         for event in events:
             match event:
@@ -175,16 +180,16 @@ class Reply:
                 case Thought():
                     thoughts.append(event.text)
                 case ToolCallPart():
-                    calls = _with_part(calls, event)
+                    calls, indexes = _with_part(calls, indexes, event)
                 case Logprobs():
                     tokens.extend(event.tokens)
                 case Used():
                     changes["usage"] = event.usage
                     changes["cost"] = event.usage.cost
                 case Finished():
-                    changes["ended"] = True
-                    if event.reason:
-                        changes["finish_reason"] = event.reason
+                    reason = event.reason or changes.get("finish_reason", self.finish_reason)
+                    changes["finish_reason"] = reason
+                    changes["ended"] = reason not in FAILURES
         if text:
             changes["text"] = self.text + "".join(text)
             changes["tail"] = text[-1]
@@ -192,20 +197,32 @@ class Reply:
             changes["reasoning"] = self.reasoning + "".join(thoughts)
         if tokens:
             changes["logprobs"] = self.logprobs + tuple(tokens)
-        return replace(self, tool_calls=calls, **changes)
+        return replace(self, tool_calls=calls, indexes=indexes, **changes)
 
 
-def _with_part(calls: tuple[ToolCall, ...], part: ToolCallPart) -> tuple[ToolCall, ...]:
-    """Add a fragment: to the call of its index, else as the next call.
-
-    Indexes may start at 1 or be missing, and later fragments may carry an empty id, so a
-    fragment continues the last call unless it names a new one.
-    """
-    at = min(part.index, len(calls)) if part.index >= 0 else len(calls) - 1
-    starts = bool(part.name) and (part.index < 0 or at >= len(calls))
-    if starts or not calls:
-        return (*calls, ToolCall(part.id, part.name, part.arguments))
-    at = min(max(at, 0), len(calls) - 1)
+def _with_part(
+    calls: tuple[ToolCall, ...], indexes: tuple[int, ...], part: ToolCallPart
+) -> tuple[tuple[ToolCall, ...], tuple[int, ...]]:
+    """Add a fragment to the newest call of its index, or as the next call."""
+    found = [at for at, index in enumerate(indexes) if index == part.index >= 0]
+    at = found[-1] if found else len(calls) - 1
+    if not calls or _begins(part, calls[at], known=bool(found)):
+        call = ToolCall(part.id, part.name, part.arguments)
+        return (*calls, call), (*indexes, part.index)
     call = calls[at]
     grown = ToolCall(call.id or part.id, call.name or part.name, call.arguments + part.arguments)
-    return (*calls[:at], grown, *calls[at + 1 :])
+    return (*calls[:at], grown, *calls[at + 1 :]), indexes
+
+
+def _begins(part: ToolCallPart, call: ToolCall, *, known: bool) -> bool:
+    """Return whether a fragment begins another call than this one.
+
+    Indexes may start anywhere, be missing or be all the same, later fragments may repeat the name
+    and leave the id out; so with a `known` index only another name or id tells two calls apart.
+    """
+    if known:
+        other_id = part.id and call.id and part.id != call.id
+        return bool(part.name and call.name and (other_id or part.name != call.name))
+    if part.index >= 0:
+        return bool(part.name or part.id)
+    return bool(part.name) and (not part.id or part.id != call.id)

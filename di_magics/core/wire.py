@@ -7,7 +7,7 @@ shapes differ; what is read here is the union of what they send.
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -65,7 +65,7 @@ def read(data: str) -> list[ReplyEvent]:
     """
     try:
         payload = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise StreamBroken(
             f"The server sent something that is not JSON: {one_line(data, 120)!r}. "
             "Run the cell again, or check the endpoint's address."
@@ -75,7 +75,8 @@ def read(data: str) -> list[ReplyEvent]:
             f"The server sent {one_line(data, 120)!r}, which is no part of a reply. "
             "Check the endpoint's address: it must speak the OpenAI Chat Completions API."
         )
-    if payload.get("error") or (payload.get("detail") and "choices" not in payload):
+    failed = payload.get("detail") or payload.get("object") == "error"
+    if payload.get("error") or (failed and "choices" not in payload):
         raise reported(payload)
     return list(_events(payload))
 
@@ -96,7 +97,7 @@ def _events(payload: Mapping[str, Any]) -> Iterator[ReplyEvent]:
         if choice.get("finish_reason"):
             yield Finished(one_line(choice["finish_reason"], 40))
     usage = payload.get("usage")
-    if isinstance(usage, dict):
+    if isinstance(usage, dict) and usage:
         yield Used(_usage(usage))
 
 
@@ -118,13 +119,19 @@ def _pieces(message: Mapping[str, Any]) -> Iterator[ReplyEvent]:
         function = call.get("function")
         if isinstance(function, dict):
             index = call.get("index")
-            arguments = function.get("arguments")
             yield ToolCallPart(
                 index if isinstance(index, int) else -1,
                 _str(call.get("id")) or "",
                 _str(function.get("name")) or "",
-                arguments if isinstance(arguments, str) else json.dumps(arguments or {}),
+                _arguments(function.get("arguments")),
             )
+
+
+def _arguments(found: object) -> str:
+    """Read a fragment of arguments: text, nothing yet, or (not by the standard) an object."""
+    if found is None:
+        return ""
+    return found if isinstance(found, str) else json.dumps(found)
 
 
 def _parts(content: object) -> Iterator[ReplyEvent]:
@@ -151,10 +158,13 @@ def _logprobs(found: object) -> Iterator[TokenProbability]:
 def _usage(usage: Mapping[str, Any]) -> Usage:
     prompt = usage.get("prompt_tokens_details")
     completion = usage.get("completion_tokens_details")
+    sent, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if not sent:  # no prompt is without tokens: 0 is what a server says that has not counted
+        sent, written = None, written or None
     return Usage(
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
-        _count(usage.get("total_tokens")),
+        sent,
+        written,
+        _count(usage.get("total_tokens")) or None,
         _count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
         _count(completion.get("reasoning_tokens"))
         if isinstance(completion, dict)
@@ -180,7 +190,7 @@ def _count(found: object) -> int | None:
 
 
 def _finite(found: object) -> bool:
-    return isinstance(found, int | float) and math.isfinite(found)
+    return isinstance(found, int | float) and abs(found) < sys.float_info.max
 
 
 def _str(found: object) -> str | None:
@@ -197,11 +207,12 @@ def words(payload: object) -> str | None:
     match payload:
         case str() if payload.strip():
             return one_line(payload)
-        case {"error": found} | {"detail": found} | {"message": found} if found:
-            return words(found)
         case {"msg": str() as message, "loc": [*loc]}:  # FastAPI names the field it refuses
             place = ".".join(str(part) for part in loc if part != "body")
             return one_line(f"{place}: {message}" if place else message)
+        case {**found}:
+            every = (words(found.get(key)) for key in ("error", "detail", "message"))
+            return next(filter(None, every), None)
         case [*items]:
             found_words = [said for item in items[:3] if (said := words(item))]
             return "; ".join(found_words) or None
@@ -212,14 +223,26 @@ def words(payload: object) -> str | None:
 def reported(payload: Mapping[str, Any]) -> EndpointError:
     """Return the error that a payload inside a stream reports."""
     inner = payload.get("error")
-    code = inner.get("code") if isinstance(inner, dict) else None
-    said = words(payload) or "no reason given"
+    code = (inner if isinstance(inner, dict) else payload).get("code")
+    said = (words(payload) or "no reason given").rstrip(".")
     if isinstance(code, int) and 400 <= code < 600:
         return refusal(code, json.dumps(payload).encode())
-    return StreamBroken(f"The server reported an error: {said} Run the cell again.")
+    if too_long(said):
+        return BadRequest(f"The server reported an error: {said}. {SHORTEN}")
+    return StreamBroken(f"The server reported an error: {said}. Run the cell again.")
 
 
-_TOO_LONG = ("maximum input length", "context length", "context size", "context window", "too long")
+_TOO_LONG = (
+    "maximum input length",
+    "context length",
+    "context size",
+    "context window",
+    "prompt is too long",
+    "prompt too long",
+    "input is too long",
+    "input too long",
+)
+SHORTEN = "The conversation is too long for the model: %chat undo, %chat new, or a shorter prompt."
 
 
 def too_long(said: str) -> bool:
@@ -239,7 +262,7 @@ def refusal(
     """Return the error for an answer that is not 2xx: the server's words and the next step."""
     try:
         payload: object = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         text = answer.decode("utf-8", "replace").strip()
         payload = None if text.startswith("<") else text
     said = words(payload)
@@ -255,10 +278,7 @@ def refusal(
 
 def _next_step(status: int, said: str, model: str) -> tuple[type[EndpointError], str]:
     if too_long(said):
-        return BadRequest, (
-            "The conversation is too long for the model: %chat undo, %chat new, or a shorter "
-            "prompt."
-        )
+        return BadRequest, SHORTEN
     if status == 402:
         return Refused, "Add funds at https://deepinfra.com/dash/billing."
     if status in (401, 403):

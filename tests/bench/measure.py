@@ -186,7 +186,8 @@ def first(folder: Path) -> None:
         chromium.close()
     seen, model = (statistics.median(row[i] for row in rows) for i in (0, 1))
     print(
-        f"first: text seen after {seen * 1e3:.0f} ms, of which the model's own {model * 1e3:.0f} ms; "
+        f"first: text seen after {seen * 1e3:.0f} ms, of which the model's own "
+        f"{model * 1e3:.0f} ms; "
         f"the difference at worst {max(a - b for a, b in rows) * 1e3:.0f} ms"
     )
 

@@ -1,0 +1,232 @@
+"""The conversation: a tree that only grows, and what of it is sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from di_magics.core.chat import MAIN, Cell, Conversation, Turn, messages
+from di_magics.core.errors import ChatError
+from di_magics.core.reply import Reply, ToolCall
+
+
+class Notebook:
+    """A conversation as a notebook makes it: `run` is a cell that runs."""
+
+    def __init__(self) -> None:
+        self.chat = Conversation()
+        self.count = 0
+
+    def run(
+        self, cell: str | None, name: str | None = None, *, append: bool = False, ordinal: int = 0
+    ) -> str:
+        """Ask in this cell and return what was on the path, such as `a1 b1`."""
+        self.count += 1
+        at = Cell(cell, ordinal) if cell else None
+        asked = sum(turn.cell is not None and turn.cell.id == cell for turn in self.turns) + 1
+        conversation, parent = self.chat.place(at, name, append=append)
+        turn = Turn(
+            id=f"id-{self.count}",
+            prompt=f"{cell or 'x'}{asked if cell else self.count}",
+            parent=parent,
+            cell=at,
+            conversation=conversation,
+        )
+        self.chat = self.chat.with_turn(turn)
+        return self.path
+
+    @property
+    def turns(self) -> list[Turn]:
+        """All turns, oldest first."""
+        return list(self.chat.turns.values())
+
+    @property
+    def path(self) -> str:
+        """The prompts from the root to the head."""
+        return " ".join(turn.prompt for turn in self.chat.path())
+
+    def variants(self) -> str:
+        """The prompts of the head's variants."""
+        return " ".join(turn.prompt for turn in self.chat.variants(self.chat.path()[-1]))
+
+
+def test_cells_follow_one_another() -> None:
+    """Each new cell follows the head."""
+    notebook = Notebook()
+    assert [notebook.run(cell) for cell in "abc"] == ["a1", "a1 b1", "a1 b1 c1"]
+
+
+def test_a_rerun_is_a_variant() -> None:
+    """The same cell takes its own place again, and nothing is said twice."""
+    notebook = Notebook()
+    for cell in "abc":
+        notebook.run(cell)
+    assert notebook.run("b") == "a1 b2"
+    assert notebook.variants() == "b1 b2"
+    assert notebook.run("c") == "a1 b2 c2"
+
+
+def test_every_run_of_all_gives_a_chain_of_the_same_shape() -> None:
+    """Run All again: what is sent is what stands above."""
+    notebook = Notebook()
+    runs = [[notebook.run(cell) for cell in "abc"][-1] for _ in range(3)]
+    assert runs == ["a1 b1 c1", "a2 b2 c2", "a3 b3 c3"]
+    assert notebook.variants() == "c1 c2 c3"
+
+
+def test_append_adds_a_turn_instead() -> None:
+    """An appended turn follows the head, and is no variant of the turn it follows."""
+    notebook = Notebook()
+    notebook.run("a")
+    assert notebook.run("a", append=True) == "a1 a2"
+    assert notebook.variants() == "a2"
+    assert notebook.run("a") == "a1 a3"
+    assert notebook.variants() == "a2 a3"
+
+
+def test_a_rerun_never_follows_itself() -> None:
+    """Where the cell above was appended below since, the turn it had then is followed."""
+    notebook = Notebook()
+    notebook.run("a")
+    notebook.run("b")
+    assert notebook.run("a", append=True) == "a1 b1 a2"
+    assert notebook.run("b") == "a1 b2"
+
+
+def test_asks_of_one_execution_are_turns() -> None:
+    """Two asks in a cell follow one another; run again, they are variants in step."""
+    notebook = Notebook()
+    for expected in ("a1 a2", "a3 a4"):
+        notebook.run("a", ordinal=0)
+        assert notebook.run("a", ordinal=1) == expected
+    assert notebook.variants() == "a2 a4"
+
+
+def test_without_a_cell_turns_append() -> None:
+    """In a terminal there are no variants."""
+    notebook = Notebook()
+    notebook.run(None)
+    assert notebook.run(None) == "x1 x2"
+    assert notebook.variants() == "x2"
+    notebook.run("a")
+    assert notebook.run("a") == "x1 x2 a2"
+
+
+def test_a_cell_may_ask_another_conversation() -> None:
+    """By name it follows that one's head, which then is the one in use."""
+    notebook = Notebook()
+    notebook.run("a")
+    assert notebook.run("a", "other") == "a2"
+    assert notebook.chat.name == "other"
+    assert notebook.run("b", "other") == "a2 b1"
+    assert notebook.run("c", MAIN) == "a1 c1"
+    assert notebook.run("b") == "a2 b2"
+    assert notebook.chat.name == "other"
+
+
+def test_started_is_empty_and_named_in_order() -> None:
+    """`chat-2`, `chat-3`, or as told; the old ones are kept."""
+    chat = Conversation().started().started()
+    assert chat.name == "chat-3"
+    assert chat.path() == ()
+    chat = chat.started("mine")
+    assert list(chat.heads) == [MAIN, "chat-2", "chat-3", "mine"]
+    assert chat.started("mine").name == "chat-4"
+    assert chat.using(MAIN).name == MAIN
+
+
+def test_undo_moves_the_head_and_keeps_the_turns() -> None:
+    """One turn back, or several, up to all of them."""
+    notebook = Notebook()
+    for cell in "abc":
+        notebook.run(cell)
+    chat = notebook.chat
+    assert [turn.prompt for turn in chat.undone(2).path()] == ["a1"]
+    assert chat.undone(3).path() == ()
+    assert chat.undone().turns == chat.turns
+    notebook.chat = chat.undone()
+    assert notebook.run("d") == "a1 b1 d1"
+
+
+@pytest.mark.parametrize(("count", "turns"), [(0, "2 turns"), (3, "2 turns"), (-1, "2 turns")])
+def test_undo_takes_no_more_than_there_is(count: int, turns: str) -> None:
+    """The message says how many turns there are."""
+    notebook = Notebook()
+    notebook.run("a")
+    notebook.run("b")
+    with pytest.raises(ChatError, match=f"main has {turns}"):
+        notebook.chat.undone(count)
+    with pytest.raises(ChatError, match=r"has 1 turn\."):
+        notebook.chat.undone().undone(2)
+
+
+def test_turns_are_numbered_from_one() -> None:
+    """The last one unless told; another number is refused with the range."""
+    chat = Conversation()
+    with pytest.raises(ChatError, match="no turns yet"):
+        chat.numbered(None)
+    notebook = Notebook()
+    notebook.run("a")
+    notebook.run("b")
+    numbers = (None, 1, 2)
+    assert [notebook.chat.numbered(n).prompt for n in numbers] == ["b1", "a1", "b1"]
+    for number in (0, 3, -1):
+        with pytest.raises(ChatError, match="turns 1 to 2"):
+            notebook.chat.numbered(number)
+
+
+def test_what_hangs_on_a_turn_is_counted() -> None:
+    """Directly or not, variants and all."""
+    notebook = Notebook()
+    for cell in "abcb":
+        notebook.run(cell)
+    first = notebook.turns[0]
+    assert notebook.chat.after(first) == 3
+    assert notebook.chat.after(notebook.turns[2]) == 0
+
+
+def test_sealing_moves_no_head() -> None:
+    """A reply that comes late goes where its turn is."""
+    notebook = Notebook()
+    notebook.run("a")
+    turn = notebook.turns[0]
+    notebook.chat = notebook.chat.undone().sealed(replace(turn, reply=Reply("Hi")))
+    assert notebook.chat.head is None
+    assert notebook.chat.turns[turn.id].reply.text == "Hi"
+
+
+def test_the_messages_are_derived_from_the_path() -> None:
+    """One system message, then prompt and reply in turns, then the prompt."""
+    path = (Turn("1", "a", reply=Reply("b")), Turn("2", "c", reply=Reply("d")))
+    assert messages(path, "e", "Be brief.") == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": "d"},
+        {"role": "user", "content": "e"},
+    ]
+    assert messages((), "e", None) == messages((), "e", "") == [{"role": "user", "content": "e"}]
+
+
+@pytest.mark.parametrize(
+    ("reply", "sent"),
+    [
+        (Reply(), []),
+        (Reply(" \n", status="done"), []),
+        (Reply(reasoning="hm", status="done"), []),
+        (Reply("par", status="stopped"), ["a", "par"]),
+        (Reply("par", status="cut"), ["a", "par"]),
+        (Reply("x</s>", tail="</s>"), ["a", "x"]),
+    ],
+)
+def test_an_empty_turn_is_not_sent(reply: Reply, sent: list[str]) -> None:
+    """One with partial text is sent as it stands, so that roles always alternate."""
+    path = (Turn("1", "a", reply=reply),)
+    assert [message["content"] for message in messages(path, "b", None)] == [*sent, "b"]
+
+
+def test_a_turn_with_a_tool_call_is_not_empty() -> None:
+    """The model has said something, even if not in words."""
+    assert not Reply(tool_calls=(ToolCall("c", "f", "{}"),)).empty

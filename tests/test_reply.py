@@ -1,0 +1,194 @@
+"""A reply grows by a pure fold, the same however its events are cut into reads."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from di_magics.core.reply import (
+    END_TOKENS,
+    Finished,
+    Logprobs,
+    Reply,
+    ReplyEvent,
+    Served,
+    Text,
+    Thought,
+    TokenProbability,
+    ToolCall,
+    ToolCallPart,
+    Usage,
+    Used,
+)
+
+TOKEN = TokenProbability("Hi", -0.5)
+EVENTS: list[ReplyEvent] = [
+    Served("m", "1"),
+    Thought("h"),
+    Thought("m"),
+    Text("Hi"),
+    Text(" there"),
+    Logprobs((TOKEN,)),
+    Logprobs((TOKEN,)),
+    ToolCallPart(0, "c", "f", "{"),
+    Served(None, "2"),
+    ToolCallPart(0, "", "", "}"),
+    Used(Usage(1, cost=Decimal("0.1"))),
+    Finished("stop"),
+    Used(Usage(1, 2, cost=Decimal("0.2"))),
+    Served("n", None),
+    Finished(),
+]
+GROWN = Reply(
+    text="Hi there",
+    reasoning="hm",
+    tool_calls=(ToolCall("c", "f", "{}"),),
+    finish_reason="stop",
+    usage=Usage(1, 2, cost=Decimal("0.2")),
+    cost=Decimal("0.2"),
+    model="n",
+    id="2",
+    logprobs=(TOKEN, TOKEN),
+    ended=True,
+    tail=" there",
+    indexes=(0,),
+)
+
+
+def calls(*parts: ToolCallPart) -> list[tuple[str, str, str]]:
+    """Return the calls that these fragments make, which come one by one."""
+    reply = Reply()
+    for part in parts:
+        reply = reply.grow([part])
+    return [(call.id, call.name, call.arguments) for call in reply.tool_calls]
+
+
+@pytest.mark.parametrize("size", range(1, len(EVENTS) + 1))
+def test_a_reply_is_the_same_however_its_events_are_cut(size: int) -> None:
+    """One event at a time or all at once: text adds up, of the rest the last one holds."""
+    reply = Reply()
+    for at in range(0, len(EVENTS), size):
+        reply = reply.grow(EVENTS[at : at + size])
+    assert reply == GROWN
+
+
+def test_nothing_changes_a_reply_by_nothing() -> None:
+    """Growing by no events gives an equal reply."""
+    assert GROWN.grow([]) == GROWN
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "content_filter", "eos", None])
+def test_a_reply_has_ended_when_the_server_says_so(reason: str | None) -> None:
+    """Any reason will do, and so will none."""
+    reply = Reply().grow([Text("a"), Finished(reason)])
+    assert reply.ended
+    assert reply.finish_reason == reason
+
+
+@pytest.mark.parametrize("reason", ["error", "network_error", "abort"])
+def test_a_reply_that_failed_at_the_server_is_not_whole(reason: str) -> None:
+    """The end of the stream after such a reason does not make it so."""
+    for reply in (
+        Reply().grow([Text("a"), Finished(reason), Finished()]),
+        Reply().grow([Text("a"), Finished(reason)]).grow([Finished()]),
+    ):
+        assert not reply.ended
+        assert reply.finish_reason == reason
+
+
+@pytest.mark.parametrize("token", sorted(END_TOKENS))
+def test_an_end_token_that_leaked_is_not_shown(token: str) -> None:
+    """Only as the very last piece, and the raw text keeps it."""
+    reply = Reply().grow([Text("Hi"), Text(token), Finished("stop")])
+    assert (reply.text, reply.shown, str(reply)) == (f"Hi{token}", "Hi", "Hi")
+    more = reply.grow([Text("!")])
+    assert more.shown == f"Hi{token}!"
+    assert more.shown.startswith(reply.shown)
+
+
+def test_an_end_token_within_a_piece_is_text() -> None:
+    """A model that writes about `</s>` is quoted as it is."""
+    assert Reply().grow([Text("a </s>")]).shown == "a </s>"
+
+
+@pytest.mark.parametrize(
+    ("reply", "empty"),
+    [
+        (Reply(), True),
+        (Reply(text=" \n"), True),
+        (Reply(reasoning="hm"), True),
+        (Reply().grow([Text("</s>")]), True),
+        (Reply(text="a"), False),
+        (Reply(tool_calls=(ToolCall("", "f", ""),)), False),
+    ],
+)
+def test_a_reply_is_empty_without_text_and_tool_call(reply: Reply, empty: bool) -> None:
+    """Reasoning alone is nothing to send back."""
+    assert reply.empty is empty
+
+
+def test_only_a_done_reply_is_complete() -> None:
+    """Every other status is not."""
+    assert Reply(status="done").complete
+    assert not any(Reply(status=s).complete for s in ("open", "stopped", "cut", "failed"))
+
+
+def test_the_repr_is_short() -> None:
+    """A notebook that echoes a reply shows neither its text nor the request."""
+    assert repr(Reply(text="x" * 12345, status="done")) == "<Reply done, 12,345 characters>"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_fragments_of_one_index_are_one_call(first: int) -> None:
+    """Indexes may start at 1, the fragments of two calls may alternate."""
+    assert calls(
+        ToolCallPart(first, "a", "f", ""),
+        ToolCallPart(first + 1, "b", "g", "["),
+        ToolCallPart(first, "", "", "{"),
+        ToolCallPart(first + 1, "", "", "]"),
+        ToolCallPart(first, "", "", "}"),
+    ) == [("a", "f", "{}"), ("b", "g", "[]")]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("again", ["", "a"])
+def test_a_name_may_be_repeated(index: int, again: str) -> None:
+    """With each fragment of a call, with the id or without."""
+    assert calls(
+        ToolCallPart(index, "a", "f", "{"),
+        ToolCallPart(index, again, "f", "}"),
+    ) == [("a", "f", "{}")]
+
+
+def test_calls_that_share_an_index_are_told_apart() -> None:
+    """By another id, or by another name where there is no id."""
+    assert calls(
+        ToolCallPart(0, "a", "f", "{}"),
+        ToolCallPart(0, "b", "f", "{}"),
+        ToolCallPart(0, "", "g", "["),
+        ToolCallPart(0, "", "", "]"),
+    ) == [("a", "f", "{}"), ("b", "f", "{}"), ("", "g", "[]")]
+
+
+def test_without_indexes_a_name_begins_a_call() -> None:
+    """A fragment without a name, or with the same id, continues the last call."""
+    assert calls(
+        ToolCallPart(-1, "a", "f", "{"),
+        ToolCallPart(-1, "", "", "}"),
+        ToolCallPart(-1, "b", "f", "["),
+        ToolCallPart(-1, "b", "f", "]"),
+        ToolCallPart(-1, "", "f", ""),
+    ) == [("a", "f", "{}"), ("b", "f", "[]"), ("", "f", "")]
+
+
+def test_a_call_may_be_named_late() -> None:
+    """Its id and its name are the first that are not empty."""
+    assert calls(
+        ToolCallPart(0, "", "", "{"),
+        ToolCallPart(0, "a", "f", ""),
+        ToolCallPart(0, "", "", "}"),
+        ToolCallPart(3, "b", "", ""),
+        ToolCallPart(3, "", "g", "{}"),
+        ToolCallPart(7, "", "", "!"),
+    ) == [("a", "f", "{}"), ("b", "g", "{}!")]
