@@ -69,7 +69,7 @@ class Endpoint:
     ) -> None:
         try:
             parts = urlsplit(url)
-            host = parts.hostname
+            host = parts.hostname if parts.port != 0 else None  # reading the port checks it
         except ValueError:
             parts, host = urlsplit(""), None
         shown = one_line(f"{parts.scheme}://{host}{parts.path}", 120)
@@ -181,6 +181,10 @@ class Client:
             # A compressed stream is held back until a block is full.
             "Accept-Encoding": "identity",
         }
+        if endpoint.local:
+            # llama.cpp's server closes a kept connection now and then as the next request is on
+            # its way; a new one costs nothing on this machine.
+            headers["Connection"] = "close"
         url = endpoint.url + "/chat/completions"
         begun = False
         try:
@@ -219,7 +223,7 @@ class Client:
                     if read.done:
                         await _drained(chunks)
                         return
-                read = _Read(decoder.close())
+                read = _Read([event for event in decoder.close() if _is_whole(event)])
                 if read.events:
                     yield read.events
                 if read.error:
@@ -252,6 +256,15 @@ class _Read:
                     self.events += wire.read(event.data)
         except EndpointError as error:
             self.error = error
+
+
+def _is_whole(event: Event) -> bool:
+    """Return whether an event that no blank line ended has come to its end all the same."""
+    try:
+        json.loads(event.data)
+    except ValueError:
+        return event.type == "error" or event.data.startswith(wire.DONE)
+    return True
 
 
 def _json_or_text(data: str) -> object:

@@ -8,7 +8,7 @@ import pytest
 
 from di_magics.core.chat import MAIN, Cell, Conversation, Turn, messages
 from di_magics.core.errors import ChatError
-from di_magics.core.reply import Reply, ToolCall
+from di_magics.core.reply import Reply
 
 
 class Notebook:
@@ -225,8 +225,3 @@ def test_an_empty_turn_is_not_sent(reply: Reply, sent: list[str]) -> None:
     """One with partial text is sent as it stands, so that roles always alternate."""
     path = (Turn("1", "a", reply=reply),)
     assert [message["content"] for message in messages(path, "b", None)] == [*sent, "b"]
-
-
-def test_a_turn_with_a_tool_call_is_not_empty() -> None:
-    """The model has said something, even if not in words."""
-    assert not Reply(tool_calls=(ToolCall("c", "f", "{}"),)).empty

@@ -60,7 +60,9 @@ def test_a_line_without_flags_sets_nothing() -> None:
 
 def test_flags_are_parsed() -> None:
     """Short and long ones, texts and switches; a later one wins."""
-    found = parse("-m a/b -s 'Be brief.' -t 0 -t 1 -qc x --new -o r --no_stream --presence-penalty -1")
+    found = parse(
+        "-m a/b -s 'Be brief.' -t 0 -t 1 -qc x --new -o r --no_stream --presence-penalty -1"
+    )
     assert (found.model, found.system, found.temperature) == ("a/b", "Be brief.", "1")
     assert (found.quiet, found.conversation, found.new, found.out) == (True, "x", True, "r")
     assert (found.no_stream, found.presence_penalty, found.once) == (True, "-1", False)
@@ -84,9 +86,10 @@ def test_values_keep_their_underscores() -> None:
     ("line", "said"),
     [
         ("--temperatur 1", "no flag --temperatur.* Did you mean --temperature"),
-        ("--temp=1", "no flag --temp=1.* Did you mean --temperature"),
+        ("--temp=1", "no flag --temp.* Did you mean --temperature"),
         ("--top 1", "Did you mean --top-p or --top-k"),
         ("-x", "no flag -x"),
+        ("=", "takes no '='"),
         ("hello there", "takes no 'hello' on its line: the prompt goes below"),
         ("-t", "expected one argument"),
         ("--once=1", "ignored explicit argument"),

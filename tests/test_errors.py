@@ -17,7 +17,9 @@ from di_magics.core.errors import (
 )
 
 KINDS = [
-    kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and kind.__module__ == errors.__name__
 ]
 
 

@@ -16,7 +16,7 @@ from di_magics.core.wire import body
 
 BODY = body(
     "m",
-    [{"role": "user", "content": "It's $HOME, `x` & \"y\"\n\\n ü 😀"}],
+    [{"role": "user", "content": 'It\'s $HOME, `x` & "y"\n\\n ü 😀'}],
     {"temperature": 0, "seed": 2**63 - 1, "stop": ("\n", "'")},
 )
 URL = "https://host/v1"

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hostile import FRAGMENTS, documents
 from loopback import CountingServer, Drop, Fault, Hold, Loopback, Reply
+
+from di_magics import render
 
 if TYPE_CHECKING:
     from lab import Lab, Notebook
@@ -190,6 +193,64 @@ def test_the_saved_markdown_is_harmless_alone(
         alone = notebook([show_alone(output["data"]["text/markdown"])])
         alone.run(0)
         harmless(alone, 0, web)
+
+
+def test_hundreds_of_hostile_texts_are_harmless_alone_and_trusted(notebook: Open) -> None:
+    """JupyterLab's own trusted renderer makes nothing dangerous of what we save as Markdown."""
+    page = notebook(["1"])
+    sources = [*FRAGMENTS, *documents(400, seed=3)]
+    bad = page.js(
+        """async sources => {
+            const dangerous = %s;
+            const bad = [];
+            for (const [i, source] of sources.entries()) {
+                const data = { 'text/markdown': source };
+                const renderer = panel.content.rendermime.createRenderer('text/markdown');
+                document.body.append(renderer.node);
+                const model = panel.content.rendermime.createModel({ data, trusted: true });
+                await renderer.renderModel(model);
+                await panel.content.rendermime.latexTypesetter?.typeset(renderer.node);
+                const found = dangerous(renderer.node);
+                if (found.length || window.ran) bad.push([i, found, window.ran]);
+                renderer.node.remove();
+                window.ran = undefined;
+            }
+            return bad;
+        }"""
+        % DANGEROUS,
+        [render.markdown(source) for source in sources],
+    )
+    assert [(sources[i], found, ran) for i, found, ran in bad] == []
+    assert page.foreign == []
+
+
+def test_dozens_of_hostile_texts_are_harmless_live(notebook: Open, server: Loopback) -> None:
+    """The live renderer makes nothing dangerous of what streams in, piece by piece."""
+    sources = [*FRAGMENTS, *documents(60, seed=4)]
+    hold = Hold()
+    for source in sources:
+        server.reply(Reply(chunks=[source[:9], source[9:], "\n\nThe end.", hold]))
+    loop = f"for _ in range({len(sources)}): get_ipython().run_line_magic('chat', 'ask x')"
+    page = ready(notebook, server, loop)
+    hold.release()
+    page.js(
+        """() => {
+            const dangerous = %s;
+            window.bad = [];
+            const look = () => {
+                for (const live of document.querySelectorAll('.di-live')) {
+                    window.seen = (window.seen ?? new Set()).add(live);
+                    window.bad.push(...dangerous(live));
+                }
+            };
+            new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+        }"""
+        % DANGEROUS
+    )
+    page.run(1, timeout=120)
+    assert page.js("() => window.seen.size") > 20
+    assert page.js("() => [window.bad, window.ran]") == [[], None]
+    assert page.foreign == []
 
 
 def show_alone(markdown: str) -> str:

@@ -72,7 +72,9 @@ def test_an_event_comes_with_the_byte_that_ends_it() -> None:
 
 def test_only_the_first_byte_order_mark_is_dropped() -> None:
     """A second one is part of the first field's name, which nobody knows."""
-    assert decode(f"{BOM}{BOM}data: x\n\ndata: {BOM}y\n\n".encode()) == [Event("message", f"{BOM}y")]
+    assert decode(f"{BOM}{BOM}data: x\n\ndata: {BOM}y\n\n".encode()) == [
+        Event("message", f"{BOM}y")
+    ]
 
 
 @pytest.mark.parametrize("tail", ["", "\n", "\r", "\r\n"])

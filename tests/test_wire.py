@@ -58,7 +58,9 @@ def test_what_is_not_set_is_not_sent() -> None:
 
 def test_what_is_set_is_sent_exactly() -> None:
     """0 is a value, texts are a list, and a reply in one piece has no stream options."""
-    sent = wire.body("m", ASKED, {"temperature": 0, "stop": ("\n",), "seed": 2**63 - 1}, stream=False)
+    sent = wire.body(
+        "m", ASKED, {"temperature": 0, "stop": ("\n",), "seed": 2**63 - 1}, stream=False
+    )
     assert sent == {
         "model": "m",
         "messages": ASKED,
@@ -70,7 +72,9 @@ def test_what_is_set_is_sent_exactly() -> None:
     assert str(2**63 - 1) in json.dumps(sent)
 
 
-@pytest.mark.parametrize(("local", "name"), [(False, "repetition_penalty"), (True, "repeat_penalty")])
+@pytest.mark.parametrize(
+    ("local", "name"), [(False, "repetition_penalty"), (True, "repeat_penalty")]
+)
 def test_llama_cpp_has_names_of_its_own(local: bool, name: str) -> None:
     """A parameter is sent under the name that the server knows, and found again under it."""
     sent = wire.body("m", ASKED, {"repetition_penalty": 1.1, "top_k": 5}, local=local)
@@ -100,7 +104,11 @@ def test_a_chunk_is_read_in_order() -> None:
 
 def test_a_whole_reply_is_read_like_a_chunk() -> None:
     """Where no stream was asked for there is a message in place of a delta."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "Hi"},
+        "finish_reason": "stop",
+    }
     assert read({"choices": [choice]}) == [Text("Hi"), Finished("stop")]
 
 
@@ -173,9 +181,7 @@ def test_content_may_be_a_list_of_parts() -> None:
         ),
     ],
 )
-def test_a_tool_call_comes_whole_or_in_fragments(
-    call: dict[str, Any], part: ToolCallPart
-) -> None:
+def test_a_tool_call_comes_whole_or_in_fragments(call: dict[str, Any], part: ToolCallPart) -> None:
     """Any field may be missing or null; arguments stay text, and null is no text at all."""
     assert delta(tool_calls=[call]) == [part]
 
@@ -347,7 +353,12 @@ def test_the_servers_words_are_found_in_every_shape(payload: object, said: str |
         (500, b"", Busy, "Try again"),
         (502, b"<html>bad gateway</html>", Busy, "Try again"),
         (504, b"The upstream took too long to answer", Busy, "Try again"),
-        (500, b'{"error": "Input length 9 exceeds maximum input length 8"}', BadRequest, "%chat new"),
+        (
+            500,
+            b'{"error": "Input length 9 exceeds maximum input length 8"}',
+            BadRequest,
+            "%chat new",
+        ),
         (400, b"the prompt is too long", BadRequest, "%chat new"),
         (302, b"", BadRequest, "address"),
     ],

@@ -92,7 +92,7 @@ def parse(line: str) -> argparse.Namespace:
     parser = flags()
     found, rest = parser.parse_known_args([_hyphenated(word) for word in split(line)])
     if rest:
-        word = rest[0]
+        word = rest[0].partition("=")[0] or rest[0]
         known = [name for action in parser._actions for name in action.option_strings]
         hint = nearest(word, known) if word.startswith("-") else ""
         raise ParamError(

@@ -19,6 +19,7 @@ MATH = re.compile(
     rf"|\$(?![\s$])(?P<inline>(?:\\{_LINE}|(?![$\\]){_LINE})+?)(?<!\s)\$(?!\d)"
 )
 LONGEST = 5000
+CLOSINGS = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
 
 # Commands with which a formula could link, load, style or redefine: such a formula is shown as
 # its source.
@@ -39,6 +40,9 @@ class Formula(NamedTuple):
 
 def formula_at(text: str, start: int) -> Formula | None:
     """Return the formula that begins at this position, or None."""
+    closing = CLOSINGS.get(text[start : start + 2], "$")
+    if text.find(closing, start + 1, start + LONGEST) < 0:  # or openings alone would take long
+        return None
     found = MATH.match(text, start, start + LONGEST)
     if not found or not found.lastgroup:
         return None

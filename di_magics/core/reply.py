@@ -186,7 +186,7 @@ class Reply:
                 case Used():
                     changes["usage"] = event.usage
                     changes["cost"] = event.usage.cost
-                case Finished():
+                case _:  # Finished
                     reason = event.reason or changes.get("finish_reason", self.finish_reason)
                     changes["finish_reason"] = reason
                     changes["ended"] = reason not in FAILURES

@@ -21,7 +21,7 @@ const MATH_OFF = "mathjax_ignore tex2jax_ignore";
 
 // A tail longer than this is shown as plain text until it ends.
 const LONGEST_TAIL = 6000;
-const FRAME = 33; // ms between two paints at least
+const FRAME = 80; // ms between two paints at least
 
 // Characters for private use stand in for what the front end would read by its own math rule.
 const OPEN = "\uE000", CLOSE = "\uE001", DOLLAR = "\uE002", BACKSLASH = "\uE003";
@@ -60,12 +60,15 @@ function protect(source) {
 }
 
 function formulaAt(text, start) {
-  MATH.lastIndex = start;
-  const found = MATH.exec(text.length > start + LONGEST_FORMULA ? text.slice(0, start + LONGEST_FORMULA) : text);
+  const near = text.slice(start, start + LONGEST_FORMULA);
+  // Openings alone would take long.
+  if (!near.includes({ "\\(": "\\)", "\\[": "\\]", $$: "$$" }[near.slice(0, 2)] ?? "$", 1)) return null;
+  MATH.lastIndex = 0;
+  const found = MATH.exec(near);
   if (!found) return null;
   const latex = found[1] ?? found[2] ?? found[3] ?? found[4];
   if (!latex.trim() || UNSAFE.test(latex)) return null;
-  return { latex, display: found[1] === undefined && found[4] === undefined, end: MATH.lastIndex };
+  return { latex, display: found[1] === undefined && found[4] === undefined, end: start + MATH.lastIndex };
 }
 
 function fenceEnd(text, at, opening) {
@@ -249,6 +252,9 @@ const STYLE = `
 .di-live { font-family: var(--jp-content-font-family, sans-serif); }
 .di-live .di-plain { white-space: pre-wrap; font: inherit; }
 .di-live .di-code { white-space: pre-wrap; }
+.di-live table { margin-left: 0; margin-right: auto; }
+.di-live [align=left] { text-align: left; }
+.di-live [align=center] { text-align: center; }
 .di-live .di-bar { display: flex; gap: 8px; align-items: center; margin-top: 4px; font-size: 85%; }
 .di-live .di-status { opacity: 0.7; }
 .di-live .di-stop { font: inherit; color: inherit; background: transparent; cursor: pointer;

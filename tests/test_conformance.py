@@ -1,0 +1,374 @@
+"""Whole streams of many servers: the same reply however the network cuts them.
+
+The streams below are written by hand in the shapes that servers send; DI_MAGICS_STREAMS names a
+folder of recorded ones (`deepinfra/*.sse`, `recorded/*.sse`, `deepinfra_error_bodies.json`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from di_magics.core import wire
+from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken
+from di_magics.core.reply import Finished, Reply, ReplyEvent
+from di_magics.core.sse import Event, SSEDecoder
+
+FOLDER = Path(os.environ.get("DI_MAGICS_STREAMS") or "no-such-folder")
+SIZES = (*range(1, 65), 100, 255, 1000, 1460, 4096, 16384)
+
+
+# Streams ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a stream says; `error` is what the error at its end says."""
+
+    text: str = ""
+    reasoning: str = ""
+    tools: tuple[tuple[str, str], ...] = ()
+    finish: str | None = None
+    tokens: tuple[int | None, int | None] = (None, None)
+    cost: str | None = None
+    ended: bool = True
+    error: str | None = None
+
+
+def chunk(delta: object = None, finish: str | None = None, **more: object) -> str:
+    """Return one event of a stream."""
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    payload = {"id": "r-1", "object": "chat.completion.chunk", "model": "some/model"}
+    return f"data: {json.dumps({**payload, 'choices': choices, **more}, ensure_ascii=False)}\n\n"
+
+
+def tool(index: int | None, name: str | None, arguments: str | None, **more: object) -> str:
+    """Return an event with a fragment of a tool call."""
+    numbered = {} if index is None else {"index": index}
+    function = {"name": name, "arguments": arguments}
+    return chunk({"tool_calls": [{**numbered, **more, "function": function}]})
+
+
+DONE = "data: [DONE]\n\n"
+USED = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13, "estimated_cost": 2.5e-06}
+PING = ": ping - 2026-01-02 03:04:05.678901+00:00\n\n"
+BOTH = (("f", '{"x": 1}'), ("g", "[2]"))
+
+WRITTEN: dict[str, tuple[str, Expected]] = {
+    "a role in every delta, an end token that leaks, no usage": (
+        "".join(
+            chunk({"role": "assistant", "content": piece})
+            for piece in (" ", " Yes", "", ".", "</s>")
+        )
+        + chunk({}, "stop")
+        + DONE,
+        Expected("  Yes.</s>", finish="stop"),
+    ),
+    "pings, and the usage with the reason to end": (
+        PING
+        + chunk({"role": "assistant", "content": ""})
+        + PING
+        + chunk({"content": "Größe: 1 ≤ 2\u2028😀"})
+        + chunk({}, "stop", usage=USED)
+        + DONE,
+        Expected("Größe: 1 ≤ 2\u2028😀", finish="stop", tokens=(9, 4), cost="0.0000025"),
+    ),
+    "nulls everywhere, and the usage in a chunk of its own": (
+        chunk(None, prompt_filter_results=[], usage=None)
+        + chunk({"role": "assistant", "content": None, "tool_calls": None}, usage=None)
+        + chunk({"content": "a", "reasoning_content": None, "function_call": None}, usage=None)
+        + chunk({"content": "", "role": None}, "length", usage=None, service_tier=None)
+        + chunk(None, usage=USED)
+        + DONE,
+        Expected("a", finish="length", tokens=(9, 4), cost="0.0000025"),
+    ),
+    "usage that grows with every chunk": (
+        chunk({"content": "a"}, usage={"prompt_tokens": 9, "completion_tokens": 1})
+        + chunk({"content": "b"}, usage={"prompt_tokens": 9, "completion_tokens": 2})
+        + chunk({}, "stop", usage={"prompt_tokens": 9, "completion_tokens": 3})
+        + DONE,
+        Expected("ab", finish="stop", tokens=(9, 3)),
+    ),
+    "reasoning, under two names, and the reason to end twice": (
+        ": PROCESSING\n\n"
+        + chunk({"reasoning": "so", "reasoning_details": [{"text": "so"}]})
+        + chunk({"reasoning_content": " it is", "content": ""})
+        + chunk({"content": "42", "reasoning": None, "reasoning_details": []}, "stop")
+        + chunk({"content": ""}, "stop", usage=USED)
+        + DONE,
+        Expected("42", "so it is", finish="stop", tokens=(9, 4), cost="0.0000025"),
+    ),
+    "content as a list of parts": (
+        chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]})
+        + chunk({"content": [{"type": "text", "text": "o"}, {"type": "text", "text": "k"}]}, "stop")
+        + DONE,
+        Expected("ok", "hm", finish="stop"),
+    ),
+    "two tool calls in fragments that alternate": (
+        chunk({"role": "assistant", "content": None})
+        + tool(0, "f", "", id="c-1", type="function")
+        + tool(1, "g", None, id="c-2", type="function")
+        + tool(0, None, '{"x"', id="")
+        + tool(1, "", "[2", id="")
+        + tool(0, None, ": 1}")
+        + tool(1, None, "]")
+        + chunk({"content": ""}, "tool_calls", usage=USED)
+        + DONE,
+        Expected("", "", BOTH, "tool_calls", (9, 4), "0.0000025"),
+    ),
+    "indexes that start at 1": (
+        tool(1, "f", '{"x"', id="c-1")
+        + tool(1, None, ": 1}")
+        + tool(2, "g", "[2]", id="c-2")
+        + chunk({}, "tool_calls")
+        + DONE,
+        Expected(tools=BOTH, finish="tool_calls"),
+    ),
+    "whole tool calls without an index": (
+        tool(None, "f", '{"x": 1}', id="c-1") + tool(None, "g", "[2]") + chunk({}, "tool_calls"),
+        Expected(tools=BOTH, finish="tool_calls"),
+    ),
+    "no DONE, and no blank line at the end": (
+        (chunk({"content": "a"}) + chunk({}, "stop")).rstrip("\n"),
+        Expected("a", finish="stop"),
+    ),
+    "DONE and no reason to end": (
+        chunk({"content": "a"}) + DONE,
+        Expected("a"),
+    ),
+    "neither DONE nor a reason to end": (
+        chunk({"content": "a"}) + chunk({"content": "b"}),
+        Expected("ab", ended=False),
+    ),
+    "a reason to end that means failure": (
+        chunk({"content": "a"}) + chunk({}, "network_error") + DONE,
+        Expected("a", finish="network_error", ended=False),
+    ),
+    "an error as an event": (
+        chunk({"content": "a"})
+        + 'event: error\ndata: {"error": {"message": "no such tool", "code": "x"}}\n\n',
+        Expected("a", ended=False, error="no such tool"),
+    ),
+    "an error as a field of its own name": (
+        chunk({"content": "a"}) + 'error: {"code": 400, "message": "exceeds the context size"}\n\n',
+        Expected("a", ended=False, error="exceeds the context size"),
+    ),
+    "an error in a chunk": (
+        chunk({"content": "a"}) + chunk({"content": ""}, error={"code": 502, "message": "gone"}),
+        Expected("a", ended=False, error="502: gone"),
+    ),
+}
+
+
+def recorded() -> list[Path]:
+    """Return the recorded streams, if there is a folder of them."""
+    return sorted([*FOLDER.glob("deepinfra/*.sse"), *FOLDER.glob("recorded/*.sse")])
+
+
+STREAMS = {
+    **{
+        f"{name}, {end!r}": text.replace("\n", end).encode()
+        for end in ("\n", "\r\n")
+        for name, (text, _) in WRITTEN.items()
+    },
+    **{path.stem: path.read_bytes() for path in recorded()},
+}
+
+
+# How they are read ----------------------------------------------------------------------------
+
+
+@cache
+def events(event: Event) -> tuple[ReplyEvent, ...] | EndpointError:
+    """Return what one event says; an error is returned, so that it is made once."""
+    try:
+        if event.data.startswith(wire.DONE):
+            return (Finished(),)
+        if event.type == "error":
+            found = json.loads(event.data)
+            return wire.reported({"error": found.get("error", found)})
+        return tuple(wire.read(event.data)) if event.data else ()
+    except EndpointError as error:
+        return error
+
+
+def fold(stream: bytes, size: int) -> tuple[Reply, EndpointError | None]:
+    """Return the reply of a stream that is read in pieces of this size, and its error."""
+    reply, decoder = Reply(), SSEDecoder()
+    reads: Iterable[bytes] = (stream[at : at + size] for at in range(0, len(stream), size))
+    for found in (*map(decoder.feed, reads), decoder.close()):
+        read: list[ReplyEvent] = []
+        for event in found:
+            said = events(event)
+            if isinstance(said, EndpointError):
+                return reply.grow(read), said
+            read += said
+        if read:
+            reply = reply.grow(read)
+    return reply, None
+
+
+def whole(stream: bytes) -> tuple[Reply, EndpointError | None]:
+    """Return the reply of a stream that comes in one piece."""
+    return fold(stream, len(stream))
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+def test_every_chunk_size_gives_the_same_reply(stream: bytes) -> None:
+    """Text, reasoning, tool calls, probabilities, usage and error do not depend on the network."""
+    expected = whole(stream)
+    for size in SIZES:
+        assert fold(stream, size) == expected, size
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize(("text", "expected"), WRITTEN.values(), ids=WRITTEN)
+def test_a_stream_reads_as_it_was_meant(text: str, expected: Expected, end: str) -> None:
+    """Each of the shapes that servers send gives the reply that it spells."""
+    reply, error = whole(text.replace("\n", end).encode())
+    assert expected == Expected(
+        reply.text,
+        reply.reasoning,
+        tuple((call.name, call.arguments) for call in reply.tool_calls),
+        reply.finish_reason,
+        (reply.usage.prompt_tokens, reply.usage.completion_tokens),
+        None if reply.cost is None else f"{reply.cost:f}",
+        reply.ended,
+        expected.error if error and expected.error and expected.error in str(error) else None,
+    )
+    assert (error is None) is (expected.error is None)
+
+
+@dataclass
+class Simple:
+    """What a plain reading of a stream finds, line by line and by nobody's rules but JSON's."""
+
+    text: str = ""
+    reasoning: str = ""
+    tools: tuple[str, ...] = ()
+    finish: str | None = None
+    tokens: tuple[int | None, int | None] = (None, None)
+    failed: bool = False
+
+
+def simple(stream: bytes) -> Simple:
+    """Read a stream up to the first error in it."""
+    found = Simple()
+    for line in re.split(r"\r?\n", stream.decode()):
+        payload = json.loads(line[5:]) if re.match(r"data: ?\{", line) else {}
+        if line.startswith(("event: error", "error:")) or payload.get("error"):
+            found.failed = True
+            break
+        for choice in payload.get("choices") or ():
+            delta = choice.get("delta", {})
+            parts = delta.get("content") or ""
+            for part in [{"text": parts}] if isinstance(parts, str) else parts:
+                found.text += part.get("text", "")
+                found.reasoning += "".join(each["text"] for each in part.get("thinking", ()))
+            thought = delta.get("reasoning_content") or delta.get("reasoning")
+            details = delta.get("reasoning_details") or ()
+            found.reasoning += thought or "".join(each.get("text", "") for each in details)
+            calls = delta.get("tool_calls") or ()
+            names = (call.get("function", {}).get("name") for call in calls)
+            found.tools += tuple(filter(None, names))
+            found.finish = choice.get("finish_reason") or found.finish
+        if usage := payload.get("usage"):
+            found.tokens = usage["prompt_tokens"], usage["completion_tokens"]
+    return found
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+def test_a_simple_reading_finds_the_same(stream: bytes) -> None:
+    """Nothing is lost or said twice between the bytes and the reply."""
+    reply, error = whole(stream)
+    assert simple(stream) == Simple(
+        reply.text,
+        reply.reasoning,
+        tuple(call.name for call in reply.tool_calls),
+        reply.finish_reason,
+        (reply.usage.prompt_tokens, reply.usage.completion_tokens),
+        error is not None,
+    )
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+def test_what_is_shown_only_grows(stream: bytes) -> None:
+    """Each state of the reply shows the beginning of the next one."""
+    decoder, reply = SSEDecoder(), Reply()
+    for event in decoder.feed(stream):
+        said = events(event)
+        grown = reply if isinstance(said, EndpointError) else reply.grow(said)
+        assert grown.shown.startswith(reply.shown)
+        reply = grown
+
+
+# Error bodies ---------------------------------------------------------------------------------
+
+CLASSES: dict[int, type[EndpointError]] = {
+    **dict.fromkeys((401, 402, 403), Refused),
+    **dict.fromkeys((400, 404, 405, 413, 422), BadRequest),
+    **dict.fromkeys((408, 409, 429, 500, 502, 503, 504), Busy),
+}
+BODIES: list[dict[str, Any]] = [
+    {"status": 403, "body": {"detail": {"error": "No key was given"}}},
+    {"status": 404, "body": {"error": "There is no such model"}},
+    {
+        "status": 422,
+        "body": {"detail": [{"loc": ["body", "top_p"], "msg": "Too big", "type": "x"}]},
+    },
+    {"status": 429, "body": "Slow down"},
+    {"status": 500, "body": {"error": {"message": "Length 9 exceeds maximum input length 8"}}},
+    {"status": 405, "body": ""},
+    {"status": 200, "sse_event": {"choices": [], "error": {"code": 400, "message": "Too much"}}},
+    {"status": 200, "in_stream": True, "message": "1 validation error"},
+]
+
+
+def bodies() -> Sequence[dict[str, Any]]:
+    """Return the error bodies: ours, and the recorded ones."""
+    file = FOLDER / "deepinfra_error_bodies.json"
+    return [*BODIES, *(json.loads(file.read_text("utf-8")) if file.exists() else ())]
+
+
+def said(body: Any) -> list[str]:
+    """Return all texts in a body that are meant for a reader."""
+    if isinstance(body, list):
+        return [text for item in body for text in said(item)]
+    if isinstance(body, dict):
+        keys = body.keys() & {"error", "detail", "message", "msg"}
+        return [text for key in sorted(keys) for text in said(body[key])]
+    return [body] if isinstance(body, str) and body else []
+
+
+@pytest.mark.parametrize("found", bodies(), ids=lambda found: str(found["status"]))
+def test_an_error_body_says_what_the_server_said(found: dict[str, Any]) -> None:
+    """The server's words are in the message, and the class follows the status."""
+    body = found.get("body", found.get("sse_event"))
+    if body is None and "message" in found:
+        body = {"error": found["message"]}
+    if found["status"] == 200:
+        with pytest.raises(EndpointError) as raised:
+            wire.read(json.dumps(body))
+        error = raised.value
+        code = body["error"].get("code") if isinstance(body["error"], dict) else None
+        kind = CLASSES.get(code or 0, StreamBroken)
+    else:
+        status = found["status"] if isinstance(found["status"], int) else 500
+        answer = body if isinstance(body, str) else json.dumps(body) if body else ""
+        error = wire.refusal(status, answer.encode())
+        kind = CLASSES[status]
+        assert error.status == status
+    if any("maximum input length" in text for text in said(body)):
+        kind = BadRequest
+    assert type(error) is kind
+    for text in said(body):
+        assert text.rstrip(".") in str(error)
+    assert str(error).endswith(".")

@@ -1,0 +1,148 @@
+"""What the package is from outside: its names, its version, its README and its files."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import di_magics as di
+from di_magics.core import errors, params
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+README = (ROOT / "README.md").read_text("utf-8")
+NOT_SHIPPED = shutil.ignore_patterns(
+    ".*", "__pycache__", "*.egg-info", "build", "dist", "node_modules"
+)
+
+
+def test_the_public_names_are_these() -> None:
+    """A name is added or taken away on purpose only."""
+    assert di.__all__ == [
+        "BadRequest",
+        "BudgetError",
+        "Busy",
+        "ChatError",
+        "DiMagicsError",
+        "Endpoint",
+        "EndpointError",
+        "Interrupted",
+        "ParamError",
+        "PolicyError",
+        "Refused",
+        "Reply",
+        "StoreError",
+        "StreamBroken",
+        "ToolCall",
+        "ToolError",
+        "Unreachable",
+        "Usage",
+        "ask",
+    ]
+
+
+@pytest.mark.parametrize("name", di.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    """Under its own name, with a docstring, and in what `dir` lists."""
+    found = getattr(di, name)
+    assert found.__name__ == name
+    assert found.__doc__
+    assert name in dir(di)
+
+
+def test_all_errors_are_public() -> None:
+    """Whatever is raised can be caught by a name of the package."""
+    found = {
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, BaseException)
+    }
+    assert found <= set(di.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """As for any module."""
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        importlib.import_module("di_magics").nothing  # noqa: B018
+
+
+def test_the_version_is_written_once() -> None:
+    """What is installed, pyproject.toml and the newest heading of the changes agree."""
+    assert di.__version__ == PROJECT["project"]["version"]
+    changes = README.partition("\n## Changes\n")[2]
+    assert re.findall(r"^### (\S+)", changes, re.MULTILINE)[0] == di.__version__
+
+
+def test_the_readme_has_the_table_of_parameters() -> None:
+    """Word for word the one that validation reads."""
+    start, end = "<!-- table: parameters -->\n", "\n<!-- end -->"
+    assert README.count(start) == 1
+    table, found, _ = README.partition(start)[2].partition(end)
+    assert found
+    assert table == params.as_markdown()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a copy of the project, and a wheel and an sdist built from it."""
+    folder = tmp_path_factory.mktemp("built")
+    copy, backend, out = folder / "copy", folder / "backend", folder / "out"
+    out.mkdir()
+    shutil.copytree(ROOT, copy, ignore=NOT_SHIPPED)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    requires = PROJECT["build-system"]["requires"]
+    subprocess.run([*pip, "--target", str(backend), *requires], check=True)
+    build = (
+        "import sys; from setuptools import build_meta as backend; out = sys.argv[1]; "
+        "backend.build_sdist(out); backend.build_wheel(out)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", build, str(out)],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(backend)},
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+def package_files(root: Path) -> set[str]:
+    """Return the files of the package, scripts and marker included."""
+    paths = (path for path in (root / "di_magics").rglob("*") if path.is_file())
+    names = {path.relative_to(root).as_posix() for path in paths}
+    assert "di_magics/py.typed" in names
+    assert any(re.fullmatch(r"di_magics/static/\w+\.js", name) for name in names)
+    return names
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
+    """Modules, widget scripts and py.typed."""
+    [wheel] = built.glob("out/*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        metadata = next(n for n in archive.namelist() if n.endswith("/METADATA"))
+        assert "License-Expression: MIT" in archive.read(metadata).decode()
+    assert names == package_files(built / "copy")
+
+
+def test_the_sdist_holds_what_it_takes_to_test(built: Path) -> None:
+    """The package, its tests, its notebooks, the licence and the README."""
+    [sdist] = built.glob("out/*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    copy = built / "copy"
+    tests = {f"tests/{path.name}" for path in (copy / "tests").glob("*.py")}
+    notebooks = {f"notebooks/{path.name}" for path in (copy / "notebooks").glob("*.ipynb")}
+    others = {"LICENSE", "README.md", "pyproject.toml"}
+    assert names >= package_files(copy) | tests | notebooks | others
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
