@@ -20,7 +20,7 @@ def matcher(commands: Words, heads: Words) -> Any:
     Within a `%%chat` cell it also keeps IPython's own completions out: a prompt is no Python.
     """
 
-    @context_matcher(identifier="di_magics")
+    @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
     def complete(context: CompletionContext) -> Any:
         token = context.text_until_cursor.rpartition(" ")[2]
         in_cell = context.full_text.startswith("%%chat")

@@ -197,6 +197,7 @@ class Client:
                         await _bounded(response),
                         model=one_line(body.get("model", ""), 120),
                         endpoint=endpoint.name,
+                        deepinfra=is_deepinfra(endpoint.url),
                         retry_after=_seconds(response.headers.get("retry-after")),
                         request_id=response.headers.get("x-request-id"),
                     )
@@ -207,9 +208,8 @@ class Client:
                         "endpoint's address with %chat: it must speak the OpenAI API."
                     )
                 if "json" in kind:
-                    yield wire.read(
-                        (await _bounded(response, LONGEST_ANSWER * 16)).decode("utf-8", "replace")
-                    )
+                    whole = await _bounded(response, LONGEST_ANSWER * 16)
+                    yield [*wire.read(whole.decode("utf-8", "replace")), Finished()]
                     return
                 decoder = SSEDecoder()
                 chunks = response.aiter_bytes()
@@ -326,6 +326,11 @@ def _translated(error: httpx.HTTPError, endpoint: Endpoint, begun: bool) -> Endp
         return StreamBroken(
             f"The connection to {endpoint.name} broke off ({detail}). What had come is kept; "
             "run the cell again for a new reply."
+        )
+    if isinstance(error, httpx.ReadTimeout):  # not to be tried again: it has waited long enough
+        return StreamBroken(
+            f"{endpoint.name} gave no answer in {SILENCE_SECONDS:.0f} s. Run the cell again, or "
+            "take another model."
         )
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
         return Unreachable(

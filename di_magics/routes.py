@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from di_magics import local
+import di_magics.local as local
 from di_magics.core.errors import ParamError, Refused, one_line
 from di_magics.endpoint import DEEPINFRA, Endpoint, is_deepinfra
 

@@ -246,8 +246,11 @@ class Session:
         except asyncio.CancelledError:
             status = "done" if reply.ended else "stopped"
         except EndpointError as refused:
-            error = refused
-            status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
+            if reply.ended:  # what broke off after that was only the farewell
+                status = "done"
+            else:
+                error = refused
+                status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
         except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
             error, status = fault, "failed"
         frames.close()

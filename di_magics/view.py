@@ -21,7 +21,7 @@ METADATA_LIMIT = 64_000
 
 def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the MIME bundle of a turn's reply with its receipt, and the output's metadata."""
-    from di_magics import render
+    import di_magics.render as render
 
     line = receipt(turn, notes)
     reply = turn.reply
@@ -36,7 +36,7 @@ def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]
 
 
 def _html(reply: Reply, line: str) -> str:
-    from di_magics import render
+    import di_magics.render as render
 
     parts = []
     if reply.reasoning:
@@ -140,7 +140,7 @@ class TerminalView(SilentView):
 
 
 def _plain(text: str) -> str:
-    from di_magics import render
+    import di_magics.render as render
 
     return render.plain(text)
 

@@ -431,7 +431,7 @@ def test_a_wrong_key_is_refused_and_not_shown(key: str | None) -> None:
     with Loopback(key="secret-1") as server:
         asked = once(Endpoint(server.url, key))
     assert isinstance(asked.error, Refused)
-    assert "%chat key" in str(asked.error)
+    assert "DI_MAGICS_API_KEY" in str(asked.error)
     assert "secret" not in str(asked.error)
 
 

@@ -201,7 +201,7 @@ def test_hundreds_of_hostile_texts_are_harmless_alone_and_trusted(notebook: Open
     sources = [*FRAGMENTS, *documents(400, seed=3)]
     bad = page.js(
         """async sources => {
-            const dangerous = %s;
+            const dangerous = DANGEROUS;
             const bad = [];
             for (const [i, source] of sources.entries()) {
                 const data = { 'text/markdown': source };
@@ -216,8 +216,7 @@ def test_hundreds_of_hostile_texts_are_harmless_alone_and_trusted(notebook: Open
                 window.ran = undefined;
             }
             return bad;
-        }"""
-        % DANGEROUS,
+        }""".replace("DANGEROUS", DANGEROUS),
         [render.markdown(source) for source in sources],
     )
     assert [(sources[i], found, ran) for i, found, ran in bad] == []
@@ -235,7 +234,7 @@ def test_dozens_of_hostile_texts_are_harmless_live(notebook: Open, server: Loopb
     hold.release()
     page.js(
         """() => {
-            const dangerous = %s;
+            const dangerous = DANGEROUS;
             window.bad = [];
             const look = () => {
                 for (const live of document.querySelectorAll('.di-live')) {
@@ -244,8 +243,7 @@ def test_dozens_of_hostile_texts_are_harmless_live(notebook: Open, server: Loopb
                 }
             };
             new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
-        }"""
-        % DANGEROUS
+        }""".replace("DANGEROUS", DANGEROUS)
     )
     page.run(1, timeout=120)
     assert page.js("() => window.seen.size") > 20

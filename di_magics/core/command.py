@@ -118,7 +118,7 @@ def params(found: argparse.Namespace) -> Mapping[str, object]:
     """Return the sampling parameters that a line sets, as they were typed."""
     typed = {name: getattr(found, name) for name in PARAMS}
     if typed["stop"]:
-        typed["stop"] = [text.replace("\\n", "\n").replace("\\t", "\t") for text in typed["stop"]]
+        typed["stop"] = [_decoded(text) for text in typed["stop"]]
     return {name: value for name, value in typed.items() if value is not None}
 
 
@@ -129,5 +129,10 @@ def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
         name, sign, value = word.partition("=")
         if not sign or not name:
             raise ParamError(f"Write it as name=value, not {one_line(word, 60)!r}.")
-        found.append((name, value))
+        found.append((name, _decoded(value) if name == "stop" else value))
     return found
+
+
+def _decoded(text: str) -> str:
+    """Read the line ends and tabs that cannot be typed on a line."""
+    return text.replace("\\n", "\n").replace("\\t", "\t")

@@ -236,7 +236,10 @@ def check_local(name: str, value: Value) -> None:
 
 
 def _unfit(param: Param, value: object, why: str) -> ParamError:
-    shown = one_line(value if isinstance(value, str) else repr(value), 60)
+    try:
+        shown = one_line(value if isinstance(value, str) else repr(value), 60)
+    except ValueError:  # Python does not print numbers of thousands of digits
+        shown = "that"
     return ParamError(f"{param.name} {why}, not {shown}. {param.effect}")
 
 
@@ -251,8 +254,8 @@ def _whole(value: object) -> int | None:
         return None
     if isinstance(value, numbers.Integral):
         return int(value)
-    real = float(value)
-    return int(real) if real.is_integer() else None
+    real = _real(value)
+    return real if isinstance(real, int) else None
 
 
 def _real(value: object) -> int | float | None:
@@ -283,7 +286,7 @@ def _texts(param: Param, value: object) -> tuple[str, ...]:
 
 
 def shown(name: str, value: Value) -> str:
-    """Return `name=value` as a receipt shows it and `%chat set` takes it back."""
+    """Return `name=value` as a receipt shows it."""
     plain = value if isinstance(value, str) and value.isalnum() else json.dumps(value)
     return f"{name}={plain}"
 

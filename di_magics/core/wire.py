@@ -255,17 +255,21 @@ def refusal(
     *,
     model: str = "",
     endpoint: str = "The server",
+    deepinfra: bool = True,
     retry_after: float | None = None,
     request_id: str | None = None,
 ) -> EndpointError:
-    """Return the error for an answer that is not 2xx: the server's words and the next step."""
+    """Return the error for an answer that is not 2xx: the server's words and the next step.
+
+    `deepinfra` says whose key and account it is about.
+    """
     try:
         payload: object = json.loads(answer)
     except (ValueError, RecursionError):
         text = answer.decode("utf-8", "replace").strip()
         payload = None if text.startswith("<") else text
     said = words(payload)
-    kind, step = _next_step(status, said or "", model)
+    kind, step = _next_step(status, said or "", model, deepinfra)
     quoted = f": {said.rstrip('.')}" if said else ""
     return kind(
         f"{endpoint} answered {status}{quoted}. {step}",
@@ -275,13 +279,18 @@ def refusal(
     )
 
 
-def _next_step(status: int, said: str, model: str) -> tuple[type[EndpointError], str]:
+def _next_step(
+    status: int, said: str, model: str, deepinfra: bool
+) -> tuple[type[EndpointError], str]:
     if too_long(said):
         return BadRequest, SHORTEN
     if status == 402:
-        return Refused, "Add funds at https://deepinfra.com/dash/billing."
+        where = "at https://deepinfra.com/dash/billing" if deepinfra else "to your account there"
+        return Refused, f"Add funds {where}."
     if status in (401, 403):
-        return Refused, "Set the key with %chat key, or in the environment as DEEPINFRA_TOKEN."
+        how = "with %chat key, or in the environment as DEEPINFRA_TOKEN"
+        other = "in the environment as DI_MAGICS_API_KEY, for DI_MAGICS_BASE_URL"
+        return Refused, f"Set the key {how if deepinfra else other}."
     if status == 404 and "model" in said.lower():
         return BadRequest, f"Check the model's name ({model}) with %chat model."
     if status in (404, 405) or status < 400:
