@@ -24,6 +24,8 @@ from di_magics.core.formula import formula_at
 MATH_OFF = "mathjax_ignore tex2jax_ignore"
 MATH_ON = "mathjax_process tex2jax_process"
 ELSEWHERE = {"rel": "noopener noreferrer nofollow", "target": "_blank"}
+CODE_BOX = "margin: 8px 0; border: 1px solid #8886; border-radius: 3px"
+CODE = "padding: 8px 12px"
 LINKS = ("http://", "https://", "mailto:")
 # Beyond these Markdown may take seconds to read; the text is then shown as it is.
 LONGEST = 400_000
@@ -92,7 +94,8 @@ def _render_fence(
     words = token.info.split()
     code = _highlighted(token.content, words[0] if words else "")
     # JupyterLab colours what is in this class.
-    return f'<div class="highlight"><pre><code>{code}</code></pre></div>\n'
+    pre = f'<pre style="{CODE}"><code>{code}</code></pre>'
+    return f'<div class="highlight" style="{CODE_BOX}">{pre}</div>\n'
 
 
 def _highlighted(code: str, language: str) -> str:

@@ -73,6 +73,81 @@ def test_stop_keeps_the_partial_reply(notebook: Open, server: Loopback) -> None:
     assert "The first half" in "".join(saved["data"]["text/plain"])
 
 
+def test_finished_blocks_are_drawn_once(notebook: Open, server: Loopback) -> None:
+    """A heading that was there is the very same element after more has come."""
+    more, rest = Hold(), Hold()
+    server.reply(Reply(chunks=["## One\n\ntext\n\n", more, "## Two\n\nmore", rest]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).locator("h2", has_text="One").evaluate("node => { node.dataset.seen = 'yes' }")
+    more.release()
+    page.shown(1).locator("h2", has_text="Two").wait_for()
+    assert page.shown(1).locator("h2[data-seen=yes]").count() == 1
+    rest.release()
+    page.wait(1)
+
+
+def test_a_second_view_shows_everything(notebook: Open, server: Loopback) -> None:
+    """A new view of the output, opened while it streams, has all that came before it."""
+    hold = Hold()
+    server.reply(Reply(chunks=["The first half", hold, " and the second."]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.js("() => { jupyterapp.commands.execute('notebook:create-output-view') }")
+    page.page.locator(".jp-LinkedOutputView").get_by_text("The first half").wait_for()
+    hold.release()
+    page.page.locator(".jp-LinkedOutputView").get_by_text("and the second.").wait_for()
+    page.page.evaluate("() => jupyterapp.shell.currentWidget.close()")
+    page.wait(1)
+
+
+LOSE_THE_SECOND = """
+from di_magics import live
+live.EARLY_SECONDS = 0
+sent = live.Live.send
+live.Live.send = lambda self, m, *rest: None if m.get("n") == 1 else sent(self, m, *rest)
+"""
+
+
+def test_a_lost_delta_is_asked_for(notebook: Open, server: Loopback) -> None:
+    """The kernel's output channel may drop a message; the text has no hole all the same."""
+    holds = [Hold() for _ in range(3)]
+    parts = ["one ", "two ", "three "]
+    chunks = [step for part, hold in zip(parts, holds, strict=True) for step in (part, hold)]
+    server.reply(Reply(chunks=chunks))
+    page = ready(notebook, server, LOSE_THE_SECOND, "%%chat\nhi")
+    page.run(1)
+    page.start(2)
+    for hold in holds[:2]:
+        hold.reached.wait(10)
+        hold.release()
+    page.shown(2).get_by_text("one two three").wait_for()
+    holds[2].release()
+    page.wait(2)
+
+
+def test_stop_interrupts_where_messages_wait_for_the_cell(
+    server: Loopback, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """With comms over subshells turned off, Stop interrupts the kernel and keeps what had come."""
+    from lab import Lab, Notebook
+
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    off = {"@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": "disabled"}}
+    with Lab(tmp_path_factory.mktemp("disabled"), settings=off) as lab:
+        lab.write("a.ipynb", [setup(server), "%%chat\nhi"])
+        page = Notebook(lab, chromium, "a.ipynb")
+        page.run(0)
+        page.start(1)
+        page.shown(1).get_by_text("The first half").wait_for()
+        page.shown(1).get_by_role("button", name="Stop").click()
+        final, error = page.wait(1)
+        page.close()
+    assert "The first half" in final["data"]["text/html"]
+    assert error["ename"] == "Interrupted"
+
+
 def test_stop_by_keyboard(notebook: Open, server: Loopback) -> None:
     """The Stop button takes the focus and Enter presses it."""
     server.reply(Reply(chunks=["The first half", Hold()]))

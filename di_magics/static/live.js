@@ -251,7 +251,10 @@ function plain(text, code) {
 const STYLE = `
 .di-live { font-family: var(--jp-content-font-family, sans-serif); }
 .di-live .di-plain { white-space: pre-wrap; font: inherit; }
-.di-live .di-code { white-space: pre-wrap; }
+.di-live .di-text pre:not(.di-plain) { margin: 8px 0; padding: 8px 12px; white-space: pre-wrap;
+  border: 1px solid #8886; border-radius: 3px; font-size: var(--jp-code-font-size, 13px);
+  font-family: var(--jp-code-font-family, monospace); line-height: var(--jp-code-line-height, 1.3); }
+.di-live .di-text .di-code { margin-right: 20px; }
 .di-live table { margin-left: 0; margin-right: auto; }
 .di-live [align=left] { text-align: left; }
 .di-live [align=center] { text-align: center; }
@@ -318,7 +321,7 @@ export default () => {
       const thought = element("pre", {});
       const details = element("details", { className: "di-thought", hidden: true },
         element("summary", { textContent: "Reasoning" }), thought);
-      const text = element("div", { className: `di-text jp-RenderedHTMLCommon ${MATH_OFF}` });
+      const text = element("div", { className: `di-text ${MATH_OFF}` });
       const button = element("button", { className: "di-stop", type: "button", textContent: "Stop" });
       const status = element("span", { className: "di-status" });
       status.setAttribute("role", "status");
