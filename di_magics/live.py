@@ -14,7 +14,6 @@ from IPython.display import display
 
 from di_magics.core.chat import Turn
 from di_magics.core.reply import Reply
-from di_magics.view import final
 
 # Messages that come before the browser has loaded the widget's code are lost. Until it surely has,
 # a short text is sent whole each time.
@@ -131,6 +130,9 @@ class WidgetView:
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Replace the widget by the final output."""
+        # What it needs is not loaded before the first text is out.
+        from di_magics.output import final
+
         bundle, metadata = final(turn, notes)
         with self._lock:
             widget, self._widget = self._widget, None

@@ -180,6 +180,19 @@ def test_a_dead_server_leaves_the_partial_reply(chat: Kernel, server: Loopback) 
     assert len(error["traceback"]) == 1
 
 
+def test_without_widgets_one_output_grows(chat: Kernel, server: Loopback) -> None:
+    """Where anywidget cannot be loaded the text appears in updates of one display."""
+    hold = Hold()
+    server.reply(Reply(chunks=["The first half", hold, " and the second."]))
+    chat.run("import sys; sys.modules['anywidget'] = None")
+    result = chat.start("%%chat\nhi", "cell-1")
+    chat.wait(result, lambda: "The first half" in result.text)
+    hold.release()
+    chat.wait(result)
+    (output,) = result.outputs
+    assert "and the second." in output["data"]["text/html"]
+
+
 def test_an_error_stops_run_all(chat: Kernel, server: Loopback) -> None:
     """A refused request ends the cell with status error and one line without traceback."""
     server.reply(Fault(401, {"detail": {"error": "Not authenticated"}}))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -353,6 +355,30 @@ def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
     assert "variant 2 of 2" in output["data"]["text/plain"]
     sent: list[list[dict[str, Any]]] = [request.json["messages"] for request in server.requests]
     assert sent[0] == sent[1]
+
+
+@pytest.mark.local
+def test_the_first_notebook_runs_on_the_built_in_model(
+    chromium: Browser, model_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Run All of notebooks/01 in JupyterLab: every question is answered here, and saved so."""
+    from lab import Lab, Notebook
+
+    root = tmp_path_factory.mktemp("first")
+    shutil.copy(Path(__file__).parent.parent / "notebooks" / "01-first-chat.ipynb", root)
+    with Lab(root, env={"DI_MAGICS_HOME": str(model_home)}) as lab:
+        page = Notebook(lab, chromium, "01-first-chat.ipynb")
+        page.run_all(timeout=120)
+        cells = page.save()["cells"]
+        page.close()
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    assert [output for output in outputs if output["output_type"] == "error"] == []
+    chats = [cell for cell in cells if "".join(cell["source"]).startswith("%%chat")]
+    assert chats
+    for cell in chats:
+        (output,) = cell["outputs"]
+        assert set(output["data"]) == MIMES
+        assert "on this machine" in "".join(output["data"]["text/plain"])
 
 
 def test_notebook_7_streams_and_stops(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kernel import Kernel
 
 import di_magics as di
 from di_magics import fetch as fetching
@@ -196,6 +197,34 @@ def test_it_dies_with_the_kernel_even_when_that_is_killed(model_home: Path) -> N
         pid = int(parent.stdout.readline())
         parent.kill()
     wait_until_gone(pid)
+
+
+def test_unloading_the_extension_ends_it(kernel: Kernel, model_home: Path) -> None:
+    """`%unload_ext` stops the child that a question has started."""
+    kernel.run(f"%env DI_MAGICS_HOME={model_home}\n%load_ext di_magics")
+    assert "on this machine" in kernel.run("%%chat --max-tokens 2\nhi").text
+    pids = kernel.run(
+        "servers = get_ipython().magics_manager.registry['ChatMagics'].session.routes._servers\n"
+        "print(*(server._process.pid for server in servers.values()))"
+    ).text.split()
+    assert len(pids) == 1
+    assert kernel.run("%unload_ext di_magics").status == "ok"
+    wait_until_gone(int(pids[0]))
+
+
+def test_stopping_while_it_starts_is_clean(
+    model_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start that is called off leaves no child, and the next one serves."""
+    monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
+    server, cancelled = local.LocalServer(), threading.Event()
+    cancelled.set()
+    with pytest.raises(di.Unreachable, match="was stopped"):
+        server.start(quiet, cancelled)
+    assert not server.alive
+    server.start(quiet)
+    assert server.alive
+    server.stop()
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
