@@ -40,7 +40,8 @@ def say(text: str) -> None:
 
 WORDS = (
     *("status", "ask", "set", "unset", "params", "model", "endpoint", "system", "key"),
-    *("history", "show", "undo", "new", "use", "list", "cost", "help"),
+    *("history", "show", "undo", "redo", "rewind", "variant", "new", "fork", "use", "list"),
+    *("cost", "help"),
 )
 
 
@@ -200,6 +201,30 @@ class Commands:
         """undo [N]: take the last turn back, or N of them; they are kept and no longer sent"""
         self._session.conversation = self._session.conversation.undone(_number(rest) or 1)
         self.history("")
+
+    def redo(self, rest: str) -> None:
+        """redo [N]: go forward again after undo or rewind"""
+        self._session.conversation = self._session.conversation.redone(_number(rest) or 1)
+        self.history("")
+
+    def rewind(self, rest: str) -> None:
+        """rewind TURN: go back to that turn of %chat history; the next one follows it"""
+        number = _number(rest) or _incomplete("rewind 2")
+        self._session.conversation = self._session.conversation.rewound(number)
+        self.history("")
+
+    def variant(self, rest: str) -> None:
+        """variant N: go on with another variant of a turn, and what followed it"""
+        number = _number(rest) or _incomplete("variant 1")
+        self._session.conversation = self._session.conversation.with_variant(number)
+        self.history("")
+
+    def fork(self, rest: str) -> None:
+        """fork NAME: go on under another name; this conversation stays as it is"""
+        name = rest or _incomplete("fork another-try")
+        before = self._session.conversation.name
+        self._session.conversation = self._session.conversation.forked(name)
+        say(f"Conversation {name} begins as a copy. %chat use {before} goes back.")
 
     def new(self, rest: str) -> None:
         """new [NAME]: start a new conversation; the old one is kept"""

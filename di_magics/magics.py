@@ -104,6 +104,7 @@ class ChatMagics(Magics):
             new=found.new,
             once=found.once,
             append=found.append,
+            last=found.last,
             stream=not found.no_stream,
         )
         if found.dry_run:

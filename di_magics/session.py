@@ -101,6 +101,7 @@ class Ask:
     once: bool = False
     append: bool = False
     stream: bool = True
+    last: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ class Session:
             url=route.url,
             local=route.local,
             stream=ask.stream,
+            last=ask.last,
             params=params,
         )
         return Planned(turn, route, self.request(turn))
@@ -161,6 +163,8 @@ class Session:
     def request(self, turn: Turn) -> dict[str, Any]:
         """Return the body of the request for a turn, derived from the path it stands on."""
         path = self.conversation.path(turn.parent) if turn.parent else ()
+        if turn.last is not None:
+            path = path[len(path) - min(turn.last, len(path)) :]
         return wire.body(
             turn.model,
             messages(path, turn.prompt, turn.system),
@@ -218,8 +222,16 @@ class Session:
         return turn
 
     def _notes(self, turn: Turn) -> list[str]:
-        ids = [variant.id for variant in self.conversation.variants(turn)]
-        return [f"variant {ids.index(turn.id) + 1} of {len(ids)}"] if len(ids) > 1 else []
+        variants = self.conversation.variants(turn)
+        if len(variants) < 2:
+            return []
+        number = [variant.id for variant in variants].index(turn.id) + 1
+        notes = [f"variant {number} of {len(variants)}"]
+        for other, variant in enumerate(variants, 1):
+            if other != number and (after := self.conversation.after(variant)):
+                turns = f"{after} later turn{'s' * (after != 1)}"
+                notes.append(f"{turns} after variant {other} (%chat variant {other} goes back)")
+        return notes
 
     async def _run(self, planned: Planned, view: View) -> tuple[Reply, Exception | None]:
         """Return the reply as far as it came, and what went wrong, if anything did."""

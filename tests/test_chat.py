@@ -225,3 +225,98 @@ def test_an_empty_turn_is_not_sent(reply: Reply, sent: list[str]) -> None:
     """One with partial text is sent as it stands, so that roles always alternate."""
     path = (Turn("1", "a", reply=reply),)
     assert [message["content"] for message in messages(path, "b", None)] == [*sent, "b"]
+
+
+def chain(*ids: str) -> Conversation:
+    """Return a conversation of turns that follow one another, each in a cell of its name."""
+    chat, parent = Conversation(), None
+    for each in ids:
+        chat = chat.with_turn(
+            Turn(each, each, parent, Cell(each), reply=Reply(text=each, status="done"))
+        )
+        parent = each
+    return chat
+
+
+def rerun(chat: Conversation, cell: str, new: str) -> Conversation:
+    """Run a cell again; the new turn has this id."""
+    name, parent = chat.place(Cell(cell))
+    turn = Turn(new, new, parent, Cell(cell), name, reply=Reply(text=new, status="done"))
+    return chat.with_turn(turn)
+
+
+def shape(chat: Conversation) -> list[str]:
+    """Return the ids on the path."""
+    return [turn.id for turn in chat.path()]
+
+
+def test_redo_undoes_undo_and_rewind() -> None:
+    """The head goes forward to where it was, one turn or several."""
+    chat = chain("a", "b", "c", "d")
+    assert shape(chat.undone().undone().redone()) == ["a", "b", "c"]
+    assert shape(chat.rewound(1).redone(3)) == ["a", "b", "c", "d"]
+    assert shape(chat.undone(4).redone()) == ["a"]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_redo_goes_no_farther_than_it_was(count: int) -> None:
+    """There is nothing to redo beyond the turn that was undone."""
+    with pytest.raises(ChatError, match="nothing to redo"):
+        chain("a", "b").undone().redone(count)
+
+
+def test_a_new_turn_ends_redo() -> None:
+    """After an undo and a new turn the old future is a branch, and no longer ahead."""
+    chat = chain("a", "b").undone()
+    with pytest.raises(ChatError, match="nothing to redo"):
+        chat.with_turn(Turn("c", "c", "a")).redone()
+
+
+def test_a_fork_leaves_the_other_conversation_alone() -> None:
+    """A fork begins with the same turns and goes its own way."""
+    chat = chain("a", "b").forked("try")
+    chat = chat.with_turn(Turn("c", "c", chat.head, conversation="try"))
+    assert shape(chat) == ["a", "b", "c"]
+    assert shape(chat.using("main")) == ["a", "b"]
+    with pytest.raises(ChatError, match="already"):
+        chat.forked("main")
+
+
+def test_another_variant_comes_back_with_what_followed_it() -> None:
+    """Run again, the first cell has two variants; the old one still leads to its later turns."""
+    chat = rerun(chain("a", "b", "c"), "a", "a2")
+    assert shape(chat) == ["a2"]
+    back = chat.with_variant(1)
+    assert shape(back) == ["a", "b", "c"]
+    assert shape(back.with_variant(2)) == ["a2"]
+    assert back.after(back.turns["a"]) == 2
+
+
+def test_a_rerun_after_choosing_a_variant_follows_it() -> None:
+    """What a cell shows is what the next run of the cell below follows."""
+    chat = rerun(rerun(chain("a", "b"), "a", "a2"), "b", "b2")
+    assert shape(chat) == ["a2", "b2"]
+    assert shape(rerun(chat.with_variant(1), "b", "b3")) == ["a", "b3"]
+
+
+def test_any_number_of_run_alls_gives_parallel_chains() -> None:
+    """Three runs of three cells are three chains of one shape, and the last is in use."""
+    chat = chain("a", "b", "c")
+    for run in "23":
+        for cell in "abc":
+            chat = rerun(chat, cell, cell + run)
+    assert shape(chat) == ["a3", "b3", "c3"]
+    assert [shape(chat.with_variant(n)) for n in (1, 2)] == [["a", "b", "c"], ["a2", "b2", "c2"]]
+
+
+@pytest.mark.parametrize(("number", "says"), [(0, "1 to 2"), (3, "1 to 2")])
+def test_a_variant_that_is_not_there_is_an_error(number: int, says: str) -> None:
+    """The line says how many there are."""
+    with pytest.raises(ChatError, match=says):
+        rerun(chain("a"), "a", "a2").with_variant(number)
+
+
+def test_without_variants_there_is_none_to_choose() -> None:
+    """The line says how one comes about."""
+    with pytest.raises(ChatError, match="running a cell again"):
+        chain("a", "b").with_variant(1)

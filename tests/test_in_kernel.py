@@ -98,6 +98,18 @@ def test_the_receipt_counts_variants(chat: Kernel, server: Loopback) -> None:
     assert len(prompts(server)[2]) == 3
 
 
+def test_what_followed_the_old_variant_is_named(chat: Kernel, server: Loopback) -> None:
+    """A re-run says that later turns hang on the old reply, and the command goes back to them."""
+    server.reply(*(Reply(text) for text in ("a1", "b1", "a2", "c")))
+    chat.run("%%chat\nA", "cell-1")
+    chat.run("%%chat\nB", "cell-2")
+    shown = chat.run("%%chat\nA", "cell-1").text
+    assert "1 later turn after variant 1 (%chat variant 1 goes back)" in shown
+    chat.run("%chat variant 1")
+    chat.run("%%chat\nC", "cell-3")
+    assert prompts(server)[3] == ["A", "a1", "B", "b1", "C"]
+
+
 def test_a_loop_in_one_cell_makes_turns(chat: Kernel, server: Loopback) -> None:
     """Three asks of one execution follow one another; run again, they are variants in step."""
     server.reply(*(Reply(text) for text in ("1", "2", "3", "4", "5", "6")))

@@ -115,6 +115,32 @@ def test_undo_takes_the_last_turn_out(run: Run, server: Loopback) -> None:
     assert prompts(server)[2] == ["first", "one", "third"]
 
 
+def test_last_limits_what_goes_along(run: Run, server: Loopback) -> None:
+    """`--last N` sends only the last N turns; the conversation keeps them all."""
+    server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
+    run("%%chat\na")
+    run("%%chat\nb")
+    run("%%chat --last 1\nc")
+    run("%%chat --last 0\nd")
+    assert prompts(server)[2:] == [["b", "2", "c"], ["d"]]
+    assert "4 turns" in run("%chat").text
+
+
+def test_going_back_and_forth(run: Run, server: Loopback) -> None:
+    """undo, redo, rewind and fork move the head; what is sent follows it."""
+    server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
+    run("%%chat\na")
+    run("%%chat\nb")
+    run("%chat undo 2")
+    run("%chat redo 2")
+    run("%chat fork other")
+    run("%chat rewind 1")
+    run("%%chat\nc")
+    run("%chat use main")
+    run("%%chat\nd")
+    assert prompts(server)[2:] == [["a", "1", "c"], ["a", "1", "b", "2", "d"]]
+
+
 def test_set_holds_until_unset_and_a_flag_wins(run: Run, server: Loopback) -> None:
     """`%chat set` holds for the cells to come, a flag for its own cell."""
     run("%chat set temperature=0.2 system='Be brief.'")
@@ -224,6 +250,9 @@ def test_cost_adds_up(run: Run, server: Loopback) -> None:
         ("%%chat\n", di.ParamError, "empty"),
         ("%%chat", di.ParamError, "empty"),
         ("%%chat -o 1x\nx", di.ParamError, "variable"),
+        ("%%chat --last x\nx", di.ParamError, "number of turns"),
+        ("%chat variant 1", di.ChatError, "running a cell again"),
+        ("%chat rewind", di.ParamError, "for example"),
         ("%chat histroy", di.ParamError, "history"),
         ("%chat what is love", di.ParamError, "%chat ask"),
         ("%chat set temperature=hot", di.ParamError, "a number"),

@@ -28,7 +28,8 @@ class Cell(NamedTuple):
 class Turn:
     """A prompt, what it was sent with, and its reply; `parent` is the turn it follows.
 
-    `url` is the endpoint's address, empty where llama.cpp answers on this machine (`local`).
+    `url` is the endpoint's address, empty where llama.cpp answers on this machine (`local`);
+    `last` is how many turns before it went along, None for all.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Turn:
     url: str = ""
     local: bool = False
     stream: bool = True
+    last: int | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
     reply: Reply = NOTHING
 
@@ -50,13 +52,15 @@ class Turn:
 class Conversation:
     """All turns of a notebook, with a head for each conversation and the one in use.
 
-    `showing` says which of its turns each cell shows now.
+    `showing` says which of its turns each cell shows now, `ahead` where each conversation's head
+    was before it was moved back.
     """
 
     turns: Mapping[str, Turn] = field(default_factory=dict)
     heads: Mapping[str, str | None] = field(default_factory=lambda: {MAIN: None})
     name: str = MAIN
     showing: Mapping[Cell, str] = field(default_factory=dict)
+    ahead: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def head(self) -> str | None:
@@ -98,6 +102,7 @@ class Conversation:
             heads={**self.heads, turn.conversation: turn.id},
             name=turn.conversation,
             showing=showing,
+            ahead={name: to for name, to in self.ahead.items() if name != turn.conversation},
         )
 
     def sealed(self, turn: Turn) -> Conversation:
@@ -150,9 +155,9 @@ class Conversation:
         return replace(self, heads={name: None, **self.heads}, name=name)
 
     def undone(self, count: int = 1) -> Conversation:
-        """Return it with the head moved back; the turns are kept.
+        """Return it with the head moved back by so many turns, which are kept.
 
-        Raises ChatError when there are not that many turns.
+        Raises ChatError when there are not that many.
         """
         path = self.path()
         if not 1 <= count <= len(path):
@@ -160,7 +165,63 @@ class Conversation:
                 f"Cannot undo {count}: conversation {self.name} has {len(path)} "
                 f"turn{'s' * (len(path) != 1)}. %chat history shows them."
             )
-        return replace(self, heads={**self.heads, self.name: path[-count].parent})
+        return self._back(path[-count].parent)
+
+    def rewound(self, number: int) -> Conversation:
+        """Return it with the turn of that number as the head. Raises ChatError for no such turn."""
+        return self._back(self.numbered(number).id)
+
+    def _back(self, head: str | None) -> Conversation:
+        farthest = self.ahead.get(self.name) or self.head
+        ahead = {**self.ahead, self.name: farthest} if farthest else self.ahead
+        return replace(self, heads={**self.heads, self.name: head}, ahead=ahead)
+
+    def redone(self, count: int = 1) -> Conversation:
+        """Return it with the head moved forward again to where it had been.
+
+        Raises ChatError when it has not been moved back so far.
+        """
+        farthest = self.ahead.get(self.name)
+        path = self.path(farthest) if farthest else ()
+        at = next((i for i, turn in enumerate(path) if turn.id == self.head), -1)
+        if not 1 <= count < len(path) - at:
+            raise ChatError("There is nothing to redo: the head was not moved back that far.")
+        return replace(self, heads={**self.heads, self.name: path[at + count].id})
+
+    def forked(self, name: str) -> Conversation:
+        """Return it with a conversation of that name in use, which begins as this one is now.
+
+        Raises ChatError when there is one.
+        """
+        if name in self.heads:
+            raise ChatError(f"There is a conversation {name} already: %chat use {name}.")
+        return replace(self, heads={**self.heads, name: self.head}, name=name)
+
+    def with_variant(self, number: int) -> Conversation:
+        """Return it with another variant in use, and the turns that last followed it.
+
+        It is a variant of the last turn on the path that has any. Raises ChatError when there is
+        none, or none of that number.
+        """
+        turn = next((t for t in reversed(self.path()) if len(self.variants(t)) > 1), None)
+        if turn is None:
+            raise ChatError("No turn has variants yet: running a cell again makes one.")
+        variants = self.variants(turn)
+        if not 1 <= number <= len(variants):
+            raise ChatError(f"There is no variant {number}: there are 1 to {len(variants)}.")
+        leaf = variants[number - 1].id
+        for other in self.turns.values():  # parents come before their children
+            if other.parent == leaf:
+                leaf = other.id
+        shown = {each.cell: each.id for each in self.path(leaf) if each.cell}
+        name = self.turns[leaf].conversation
+        return replace(
+            self,
+            heads={**self.heads, name: leaf},
+            name=name,
+            showing={**self.showing, **shown},
+            ahead={key: to for key, to in self.ahead.items() if key != name},
+        )
 
     def numbered(self, number: int | None = None) -> Turn:
         """Return the turn of that number on the path, counted from 1; the last unless told.

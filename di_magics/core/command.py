@@ -61,6 +61,7 @@ def flags() -> argparse.ArgumentParser:
     add("-c", "--conversation", metavar="NAME", help="ask in this conversation (begun if new)")
     add("--new", action="store_true", help="start a new conversation")
     add("--once", action="store_true", help="no memory in or out")
+    add("--last", metavar="N", help="send only the last N turns along")
     add("--append", action="store_true", help="a re-run adds a turn instead of a variant")
     group = parser.add_argument_group("output")
     add = group.add_argument
@@ -101,6 +102,10 @@ def parse(line: str) -> argparse.Namespace:
             else f"%%chat takes no {one_line(word, 60)!r} on its line: the prompt goes below it. "
             "For one line: %chat ask …"
         )
+    if found.last is not None:
+        if not found.last.isdigit():
+            raise ParamError(f"--last takes a number of turns, not {one_line(found.last, 60)!r}.")
+        found.last = int(found.last)
     if found.out and not found.out.isidentifier():
         raise ParamError(f"-o takes a variable's name, not {one_line(found.out, 60)!r}.")
     return found
