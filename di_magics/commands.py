@@ -6,13 +6,15 @@ A command is a method of that name; its docstring is its line in `%chat help`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from di_magics.core import export, params
+from di_magics.core import export, params, transcript
 from di_magics.core.command import flags, pairs, split
 from di_magics.core.cost import tally
 from di_magics.core.errors import ChatError, DiMagicsError, ParamError, one_line
 from di_magics.core.params import PARAMS, nearest, shown
+from di_magics.core.record import rebuilt
 from di_magics.core.reply import Reply
 from di_magics.core.settings import NAMES
 from di_magics.session import Session
@@ -41,7 +43,7 @@ def say(text: str) -> None:
 WORDS = (
     *("status", "ask", "set", "unset", "params", "model", "endpoint", "system", "key"),
     *("history", "show", "undo", "redo", "rewind", "variant", "new", "fork", "use", "list"),
-    *("cost", "help"),
+    *("save", "load", "cost", "help"),
 )
 
 
@@ -252,6 +254,34 @@ class Commands:
         for name, head in chat.heads.items():
             turns = len(chat.path(head)) if head else 0
             say(f"{'*' if name == chat.name else ' '} {name}: {counted(turns, 'turn')}")
+
+    def save(self, rest: str) -> None:
+        """save FILE: write this conversation to a .md, .json or .ipynb file"""
+        path = Path(rest or _incomplete("save chat.md")).expanduser()
+        turns = self._session.conversation.path()
+        if not turns:
+            raise ChatError("There is nothing to save yet: this conversation has no turns.")
+        text = transcript.written(turns, path.suffix)
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
+        say(f"{counted(len(turns), 'turn')} saved in {path}")
+
+    def load(self, rest: str) -> None:
+        """load FILE: go on with the conversation in a notebook, or in a saved .md or .json file"""
+        path = Path(rest or _incomplete("load other.ipynb")).expanduser()
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise ChatError(f"{path} cannot be read: {error.strerror}.") from None
+        found, problems = rebuilt(transcript.read(text, path.suffix))
+        if not found.turns:
+            raise ChatError(f"There is no turn of a conversation in {path}.")
+        self._session.conversation = self._session.conversation.joined(found, path.stem)
+        for problem in problems:
+            say(f"left out: {problem}")
+        self.history("")
 
     def cost(self, rest: str) -> None:
         """cost: what this conversation cost, and everything in this kernel"""

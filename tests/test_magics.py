@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -141,6 +142,21 @@ def test_going_back_and_forth(run: Run, server: Loopback) -> None:
     assert prompts(server)[2:] == [["a", "1", "c"], ["a", "1", "b", "2", "d"]]
 
 
+@pytest.mark.parametrize("name", ["chat.md", "chat.json", "chat.ipynb"])
+def test_a_saved_conversation_is_loaded_and_goes_on(
+    run: Run, server: Loopback, tmp_path: Path, name: str
+) -> None:
+    """`%chat save` and `%chat load` carry a conversation elsewhere; the next turn follows it."""
+    server.reply(*(Reply(text) for text in ("1", "2", "3")))
+    run("%%chat\na")
+    run("%%chat\nb")
+    assert "2 turns" in run(f"%chat save {tmp_path / name}").text
+    run("%chat new")
+    run(f"%chat load {tmp_path / name}")
+    run("%%chat\nc")
+    assert prompts(server)[2] == ["a", "1", "b", "2", "c"]
+
+
 def test_set_holds_until_unset_and_a_flag_wins(run: Run, server: Loopback) -> None:
     """`%chat set` holds for the cells to come, a flag for its own cell."""
     run("%chat set temperature=0.2 system='Be brief.'")
@@ -252,6 +268,10 @@ def test_cost_adds_up(run: Run, server: Loopback) -> None:
         ("%%chat -o 1x\nx", di.ParamError, "variable"),
         ("%%chat --last x\nx", di.ParamError, "number of turns"),
         ("%chat variant 1", di.ChatError, "running a cell again"),
+        ("%chat load nowhere.ipynb", di.ChatError, "No such file"),
+        ("%chat load /", di.ChatError, "cannot be read"),
+        ("%chat save chat.md", di.ChatError, "no turns"),
+        ("%chat save", di.ParamError, "for example"),
         ("%chat rewind", di.ParamError, "for example"),
         ("%chat histroy", di.ParamError, "history"),
         ("%chat what is love", di.ParamError, "%chat ask"),

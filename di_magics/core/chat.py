@@ -197,6 +197,23 @@ class Conversation:
             raise ChatError(f"There is a conversation {name} already: %chat use {name}.")
         return replace(self, heads={**self.heads, name: self.head}, name=name)
 
+    def joined(self, other: Conversation, name: str) -> Conversation:
+        """Return it with the turns of another notebook's conversation, in use under a new name.
+
+        Their cells are not this notebook's, and none shows them.
+        """
+        while name in self.heads:
+            name += "-loaded"
+        turns = {
+            turn.id: replace(turn, cell=None, conversation=name) for turn in other.turns.values()
+        }
+        return replace(
+            self,
+            turns={**turns, **self.turns},
+            heads={**self.heads, name: other.head},
+            name=name,
+        )
+
     def with_variant(self, number: int) -> Conversation:
         """Return it with another variant in use, and the turns that last followed it.
 
