@@ -43,7 +43,7 @@ def say(text: str) -> None:
 WORDS = (
     *("status", "ask", "set", "unset", "params", "model", "endpoint", "system", "key"),
     *("history", "show", "undo", "redo", "rewind", "variant", "new", "fork", "use", "list"),
-    *("save", "load", "cost", "help"),
+    *("save", "load", "forget", "cost", "help"),
 )
 
 
@@ -282,6 +282,18 @@ class Commands:
         for problem in problems:
             say(f"left out: {problem}")
         self.history("")
+
+    def forget(self, rest: str) -> None:
+        """forget [NAME|--all]: delete a conversation, or those of all notebooks; costs are kept"""
+        chat = self._session.conversation
+        name = rest or chat.name
+        if rest != "--all" and name not in chat.heads:
+            raise ChatError(
+                f"There is no conversation {one_line(rest, 60)!r}.{nearest(rest, chat.heads)} "
+                "%chat list shows them."
+            )
+        count = self._session.forget(None if rest == "--all" else name)
+        say(f"{counted(count, 'turn')} deleted. What is in the outputs of notebooks stays there.")
 
     def cost(self, rest: str) -> None:
         """cost: what this conversation cost, and everything in this kernel"""

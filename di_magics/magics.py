@@ -5,8 +5,10 @@ What a first question needs is imported by the first question, so that loading c
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.inputtransformer2 import EscapedCommand
@@ -28,14 +30,22 @@ def _words() -> tuple[str, ...]:
     return WORDS
 
 
-def new_session() -> Session:
-    """Return a session with its own loop, connections and local servers."""
+def new_session(place: Place | None = None) -> Session:
+    """Return a session with its own loop, connections and local servers.
+
+    With a place, the turns of its notebook are kept, unless DI_MAGICS_HOME is off.
+    """
     from di_magics.endpoint import Client
+    from di_magics.home import home
     from di_magics.loop import Loop
+    from di_magics.notebook import Notebook
     from di_magics.routes import Routes
     from di_magics.session import Session
+    from di_magics.store import Store
 
-    return Session(Routes(), Client(), Loop())
+    folder = home() if place else None
+    notebook = Notebook(Store(folder), place.where) if folder and place else None
+    return Session(Routes(), Client(), Loop(), notebook)
 
 
 class Place:
@@ -52,8 +62,7 @@ class Place:
         Right only on the thread that runs the cell: elsewhere the kernel's parent is another
         message.
         """
-        kernel = getattr(self._shell, "kernel", None)
-        parent = (kernel.get_parent() if kernel is not None else None) or {}
+        parent = self._parent()
         cell_id = parent.get("metadata", {}).get("cellId")
         if not isinstance(cell_id, str):
             return None
@@ -62,6 +71,17 @@ class Place:
             self._execution, self._asks = execution, 0
         self._asks += 1
         return cell_id, self._asks - 1
+
+    def where(self) -> tuple[Path | None, str | None]:
+        """Return the notebook's path as far as it is known, and the id of the cell that runs."""
+        cell_id = self._parent().get("metadata", {}).get("cellId")
+        named = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+        path = Path(named) if isinstance(named, str) and named.endswith(".ipynb") else None
+        return path, cell_id if isinstance(cell_id, str) else None
+
+    def _parent(self) -> dict[str, Any]:
+        kernel = getattr(self._shell, "kernel", None)
+        return (kernel.get_parent() if kernel is not None else None) or {}
 
 
 @magics_class
@@ -77,7 +97,7 @@ class ChatMagics(Magics):
     @cached_property
     def session(self) -> Session:
         """The one session of this kernel."""
-        return new_session()
+        return new_session(self._place)
 
     @cached_property
     def _commands(self) -> Commands:

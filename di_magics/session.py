@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol
 
 from di_magics.core import export, wire
@@ -24,6 +25,7 @@ from di_magics.core.errors import (
     EndpointError,
     Interrupted,
     ParamError,
+    StoreError,
     StreamBroken,
     Unreachable,
 )
@@ -35,6 +37,7 @@ from di_magics.loop import Interrupts, Loop
 FRAME_SECONDS = 0.05
 """A view is shown at most 20 frames a second: more only costs the browser."""
 AGAIN_SECONDS = 0.5
+CHECKPOINT_SECONDS = 1.0
 
 
 class Route(Protocol):
@@ -72,6 +75,20 @@ class Client(Protocol):
         waiting: Callable[[EndpointError, float], None],
     ) -> AsyncGenerator[list[ReplyEvent]]: ...
     async def close(self) -> None: ...
+
+
+class Notebook(Protocol):
+    """Keeps a notebook's turns; what it returns is done when it is on disk."""
+
+    id: str
+
+    def resume(self) -> tuple[Conversation, str]: ...
+    def begin(self, turn: Turn) -> concurrent.futures.Future[None]: ...
+    def checkpoint(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]: ...
+    def seal(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]: ...
+    def keep(self, chat: Conversation) -> concurrent.futures.Future[None]: ...
+    def forget(self, turns: list[str] | None) -> int: ...
+    def close(self) -> None: ...
 
 
 Sealed = Callable[[Turn], None]
@@ -116,14 +133,53 @@ class Planned:
 class Session:
     """Settings and conversation of one notebook, and the means to ask."""
 
-    def __init__(self, routes: Routes, client: Client, loop: Loop) -> None:
+    def __init__(
+        self, routes: Routes, client: Client, loop: Loop, notebook: Notebook | None = None
+    ) -> None:
         self.routes = routes
         self.settings = Settings()
-        self.conversation = Conversation()
         self.spent = Tally()
         self._client = client
         self._loop = loop
-        self._lock = threading.Lock()
+        self._notebook = notebook
+        self._conversation: Conversation | None = None
+        self._resumed = ""
+        self._lock = threading.RLock()
+
+    @property
+    def conversation(self) -> Conversation:
+        """The notebook's conversation, as it was left if it is kept; setting it keeps it."""
+        with self._lock:
+            if self._conversation is None:
+                self._conversation = Conversation()
+                if self._notebook:
+                    self._conversation, self._resumed = self._notebook.resume()
+            return self._conversation
+
+    @conversation.setter
+    def conversation(self, chat: Conversation) -> None:
+        with self._lock:
+            self._conversation = chat
+            if self._notebook:
+                self._notebook.keep(chat)
+
+    def forget(self, name: str | None) -> int:
+        """Delete a conversation's turns for good, or with None those of all notebooks.
+
+        Returns how many there were. Costs are kept.
+        """
+        chat = self.conversation
+        if name is None:
+            count = len(chat.turns)
+            if self._notebook:
+                count = self._notebook.forget(None)
+            self.conversation = Conversation()
+            return count
+        gone = [turn.id for turn in chat.turns.values() if turn.conversation == name]
+        self.conversation = chat.without(set(gone), name)
+        if self._notebook:
+            self._notebook.forget(gone)
+        return len(gone)
 
     def plan(self, ask: Ask) -> Planned:
         """Return the turn for this ask, placed and validated, and the request it will send.
@@ -149,6 +205,7 @@ class Session:
             parent=parent,
             cell=ask.cell,
             conversation=name,
+            notebook=self._notebook.id if self._notebook else "",
             system=ask.system or self.settings.system,
             model=route.model,
             endpoint=route.name,
@@ -186,16 +243,19 @@ class Session:
         """
         planned = self.plan(ask)
         turn = planned.turn
+        keeper = None if ask.once else self._notebook
         with Interrupts() as interrupts:
             if not ask.once:
                 turn = self._begin(turn, ask.new)
-            job = self._loop.submit(self._run(planned, view))
+            job = self._loop.submit(self._run(replace(planned, turn=turn), view, keeper))
             view.open(job.cancel)
             job.wait(interrupts)
             try:
                 reply, error = job.result()
             except concurrent.futures.CancelledError:  # before it had begun
                 reply, error = Reply(request=planned.body, status="stopped", elapsed=0.0), None
+                if keeper:
+                    keeper.seal(turn.id, reply)
             turn = replace(turn, reply=reply)
             with self._lock:
                 self.spent = self.spent.plus(reply)
@@ -222,24 +282,34 @@ class Session:
         return turn
 
     def _notes(self, turn: Turn) -> list[str]:
+        notes = [self._resumed] if self._resumed else []
+        self._resumed = ""
         variants = self.conversation.variants(turn)
         if len(variants) < 2:
-            return []
+            return notes
         number = [variant.id for variant in variants].index(turn.id) + 1
-        notes = [f"variant {number} of {len(variants)}"]
+        notes.append(f"variant {number} of {len(variants)}")
         for other, variant in enumerate(variants, 1):
             if other != number and (after := self.conversation.after(variant)):
                 turns = f"{after} later turn{'s' * (after != 1)}"
                 notes.append(f"{turns} after variant {other} (%chat variant {other} goes back)")
         return notes
 
-    async def _run(self, planned: Planned, view: View) -> tuple[Reply, Exception | None]:
-        """Return the reply as far as it came, and what went wrong, if anything did."""
-        frames = _Frames(view)
+    async def _run(
+        self, planned: Planned, view: View, keeper: Notebook | None
+    ) -> tuple[Reply, Exception | None]:
+        """Return the reply as far as it came, and what went wrong, if anything did.
+
+        The turn is on disk before it is sent, and its outcome when this returns.
+        """
+        turn = planned.turn
+        frames = _Frames(view, partial(keeper.checkpoint, turn.id) if keeper else None)
         error: Exception | None = None
         start = time.monotonic()
         reply = Reply(request=planned.body)
         try:
+            if keeper:
+                await asyncio.wrap_future(keeper.begin(turn))
             endpoint = await self.routes.open(planned.route, view.status)
             view.status(f"waiting for {planned.turn.model}")
             stream = self._client.stream(endpoint, planned.body, frames.waiting)
@@ -268,7 +338,13 @@ class Session:
         frames.close()
         if planned.route.local:
             reply = replace(reply, cost=Decimal(0))
-        return replace(reply, status=status, elapsed=time.monotonic() - start), error
+        reply = replace(reply, status=status, elapsed=time.monotonic() - start)
+        if keeper:
+            try:
+                await asyncio.shield(asyncio.wrap_future(keeper.seal(turn.id, reply)))
+            except (StoreError, asyncio.CancelledError) as lost:
+                error = error or (lost if isinstance(lost, StoreError) else None)
+        return reply, error
 
     def close(self) -> None:
         """Close connections, stop the local servers and the loop."""
@@ -277,13 +353,20 @@ class Session:
             closing.wait(interrupts)
         self.routes.close()
         self._loop.close()
+        if self._notebook:
+            self._notebook.close()
 
 
 class _Frames:
-    """Hands replies to a view at the pace of its frames; lives on the loop."""
+    """Hands replies to a view at the pace of its frames, and to the disk each second.
 
-    def __init__(self, view: View) -> None:
+    Lives on the loop.
+    """
+
+    def __init__(self, view: View, checkpoint: Callable[[Reply], object] | None) -> None:
         self._view = view
+        self._checkpoint = checkpoint
+        self._kept: Reply | None = None
         self._loop = asyncio.get_running_loop()
         self._last = -FRAME_SECONDS
         self._due: asyncio.TimerHandle | None = None
@@ -291,6 +374,13 @@ class _Frames:
         self._reply: Reply | None = None
         # What a view sent before its front end was ready is lost; it gets to say it again.
         self._again = self._loop.call_later(AGAIN_SECONDS, self._frame)
+        self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
+
+    def _keep(self) -> None:
+        self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
+        if self._checkpoint and self._reply is not None and self._reply is not self._kept:
+            self._kept = self._reply
+            self._checkpoint(self._reply)
 
     def draw(self, reply: Reply) -> None:
         """Show this reply in the next frame; the first one at once."""
@@ -318,7 +408,7 @@ class _Frames:
 
     def close(self) -> None:
         """Draw what is due now and nothing after it."""
-        for timer in (self._again, *self._countdown):
+        for timer in (self._again, self._tick, *self._countdown):
             timer.cancel()
         if self._due is not None:
             self._due.cancel()

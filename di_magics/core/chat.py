@@ -5,7 +5,7 @@ Ids come from outside; the messages of a request are derived from the path, neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ class Turn:
     parent: str | None = None
     cell: Cell | None = None
     conversation: str = MAIN
+    notebook: str = ""
     system: str | None = None
     model: str = ""
     endpoint: str = ""
@@ -196,6 +197,27 @@ class Conversation:
         if name in self.heads:
             raise ChatError(f"There is a conversation {name} already: %chat use {name}.")
         return replace(self, heads={**self.heads, name: self.head}, name=name)
+
+    def without(self, gone: Collection[str], name: str) -> Conversation:
+        """Return it without these turns and without the conversation of that name."""
+        turns = {
+            turn.id: replace(turn, parent=None if turn.parent in gone else turn.parent)
+            for turn in self.turns.values()
+            if turn.id not in gone
+        }
+        heads = {
+            each: None if head in gone else head
+            for each, head in self.heads.items()
+            if each != name or name == MAIN
+        }
+        return replace(
+            self,
+            turns=turns,
+            heads=heads or {MAIN: None},
+            name=self.name if self.name in heads else next(iter(heads), MAIN),
+            showing={cell: turn for cell, turn in self.showing.items() if turn not in gone},
+            ahead={each: turn for each, turn in self.ahead.items() if turn not in gone},
+        )
 
     def joined(self, other: Conversation, name: str) -> Conversation:
         """Return it with the turns of another notebook's conversation, in use under a new name.

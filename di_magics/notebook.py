@@ -1,0 +1,108 @@
+"""Which conversation a notebook has, and the notebook's place in the store.
+
+The id in the outputs of the saved file decides; the path is a hint, and cells tell where outputs
+were cleared.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from di_magics.core.chat import Conversation, Turn
+from di_magics.core.record import KEY
+from di_magics.core.reply import Reply
+from di_magics.store import Store
+
+LARGEST_FILE = 200_000_000
+
+
+class Notebook:
+    """A notebook whose turns are kept: `where` tells its path and the cell that runs now.
+
+    Without a cell id (nbclient, papermill, a terminal) nothing is restored. Raises StoreError.
+    """
+
+    def __init__(self, store: Store, where: Callable[[], tuple[Path | None, str | None]]) -> None:
+        self._store = store
+        self._where = where
+        self.id = uuid.uuid4().hex
+
+    def resume(self) -> tuple[Conversation, str]:
+        """Return the conversation to go on with, and a line that says so, if it is an old one."""
+        path, cell = self._where()
+        if cell is None:
+            return Conversation(), ""
+        ids, cells = _named(path)
+        place = str(path) if path else None
+        found = self._store.known(ids, place, [*cells, cell]).result()
+        if found is None:
+            self._store.place(self.id, place).result()
+            return Conversation(), ""
+        if found.path != place and found.path and found.id in _named(Path(found.path))[0]:
+            self._store.copy(found.id, self.id, place).result()
+            said = f"this notebook is a copy of {Path(found.path).name} and goes its own way"
+        else:
+            self.id = found.id
+            self._store.place(self.id, place).result()
+            said = ""
+        chat = self._store.load(self.id).result()
+        return chat, said or _continued(chat)
+
+    def begin(self, turn: Turn) -> Future[None]:
+        """Write a turn before it is sent."""
+        return self._store.begin(self.id, turn)
+
+    def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
+        """Write what has come of a reply so far."""
+        return self._store.checkpoint(turn, reply)
+
+    def seal(self, turn: str, reply: Reply) -> Future[None]:
+        """Write the outcome of a turn."""
+        return self._store.seal(turn, reply)
+
+    def keep(self, chat: Conversation) -> Future[None]:
+        """Write which turns are heads."""
+        return self._store.keep(self.id, chat)
+
+    def forget(self, turns: list[str] | None) -> int:
+        """Delete these turns' texts, or with None those of every notebook; return how many."""
+        return self._store.forget(self.id if turns is not None else None, turns or ()).result()
+
+    def close(self) -> None:
+        """Finish writing."""
+        self._store.close()
+
+
+def _continued(chat: Conversation) -> str:
+    path = chat.path()
+    if not path:
+        return ""
+    turns = f"{len(path)} turn{'s' * (len(path) != 1)}"
+    cut = path[-1].reply.status in ("cut", "open")
+    lost = f"; the last was cut off (%chat show {len(path)})" if cut else ""
+    return f"continues {turns} from before{lost}; %chat new starts afresh"
+
+
+def _named(path: Path | None) -> tuple[list[str], list[str]]:
+    """Return the notebook ids in a file's outputs, newest cell last, and its cells' ids."""
+    ids: list[str] = []
+    cells: list[str] = []
+    try:
+        if path is None or path.stat().st_size > LARGEST_FILE:
+            return ids, cells
+        found: Any = json.loads(path.read_bytes())
+        for cell in found["cells"]:
+            if isinstance(cell.get("id"), str):
+                cells.append(cell["id"])
+            for output in cell.get("outputs") or ():
+                record = (output.get("metadata") or {}).get(KEY) or {}
+                if isinstance(record.get("notebook"), str) and record["notebook"]:
+                    ids.append(record["notebook"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass  # no file yet, or none that can be read: the conversation starts afresh
+    return list(dict.fromkeys(reversed(ids))), cells
