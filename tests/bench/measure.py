@@ -1,15 +1,18 @@
 """Measures what the README and the design promise; prints one line a figure.
 
-python tests/bench/measure.py load bytes stop first browser     (or any of them)
+python tests/bench/measure.py load bytes store stop first browser     (or any of them)
 
 `load`: what %load_ext costs in a kernel. `bytes`: what a 40 kB reply sends to the browser.
-`stop`: from the interrupt to the closed connection. `first`: from Shift-Enter to the first text of
-the warm built-in model, in a browser. `browser`: how busy 10,000 tokens keep the page.
+`store`: from opening the store, in a fresh process, to the next request of a 200-turn conversation
+among 10,000 turns. `stop`: from the interrupt to the closed connection. `first`: from Shift-Enter
+to the first text of the warm built-in model, in a browser. `browser`: how busy 10,000 tokens keep
+the page.
 """
 
 from __future__ import annotations
 
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -104,6 +107,57 @@ def stop(folder: Path) -> None:
     )
 
 
+FILL = """
+import sys
+from pathlib import Path
+from di_magics.core.chat import Cell, Conversation, Turn
+from di_magics.core.reply import Reply
+from di_magics.store import Store
+store = Store(Path(sys.argv[1]))
+text = "A sentence of a reply, of the usual length. " * 40
+for book in range(50):
+    chat, parent = Conversation(), None
+    for number in range(200):
+        turn = Turn(f"{book}-{number}", "A prompt of some words. " * 5, parent,
+                    Cell(f"c{number}", 0), notebook=str(book), model="m",
+                    reply=Reply(text=text, status="done", ended=True))
+        store.begin(str(book), turn)
+        store.seal(turn.id, turn.reply)
+        chat, parent = chat.with_turn(turn), turn.id
+    store.keep(str(book), chat).result()
+store.close()
+"""
+NEXT = """
+import json, sys, time
+from pathlib import Path
+from di_magics.core import wire
+from di_magics.core.chat import messages
+from di_magics.store import Store
+times = [time.perf_counter()]
+store = Store(Path(sys.argv[1]))
+chat = store.load("25").result()
+times.append(time.perf_counter())
+path = chat.path()
+body = json.dumps(wire.body("m", messages(path, "next", None), {})).encode()
+times.append(time.perf_counter())
+assert len(path) == 200
+print(*times, len(body))
+"""
+
+
+def store(folder: Path) -> None:
+    """Print how long a fresh process takes from opening the store to the encoded request."""
+    subprocess.run([sys.executable, "-c", FILL, str(folder)], check=True)
+    rows = []
+    for _ in range(10):
+        ran = [sys.executable, "-c", NEXT, str(folder)]
+        found = subprocess.run(ran, check=True, capture_output=True, text=True).stdout.split()
+        start, loaded, encoded = (float(each) * 1e3 for each in found[:3])
+        rows.append((loaded - start, encoded - loaded))
+    load, encode = (statistics.median(row[i] for row in rows) for i in (0, 1))
+    print(f"store: open and load {load:.1f} ms, request encoded {encode:.1f} ms")
+
+
 WATCH = """() => {
     window.diGaps = [];
     let last = performance.now();
@@ -191,7 +245,14 @@ def first(folder: Path) -> None:
     )
 
 
-MEASURES = {"load": load, "bytes": sent, "stop": stop, "first": first, "browser": browser}
+MEASURES = {
+    "load": load,
+    "bytes": sent,
+    "store": store,
+    "stop": stop,
+    "first": first,
+    "browser": browser,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or MEASURES:
