@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from di_magics.core import export, params, transcript
+from di_magics.core.chat import Turn
 from di_magics.core.command import flags, pairs, split
 from di_magics.core.cost import tally
 from di_magics.core.errors import ChatError, DiMagicsError, ParamError, one_line
@@ -17,6 +18,7 @@ from di_magics.core.params import PARAMS, nearest, shown
 from di_magics.core.record import rebuilt
 from di_magics.core.reply import Reply
 from di_magics.core.settings import NAMES
+from di_magics.core.tree import tree
 from di_magics.session import Session
 from di_magics.view import FinalView
 
@@ -42,7 +44,19 @@ def say(text: str) -> None:
 
 WORDS = (
     *("status", "ask", "set", "unset", "params", "model", "endpoint", "system", "key"),
-    *("history", "show", "undo", "redo", "rewind", "variant", "new", "fork", "use", "list"),
+    *(
+        "history",
+        "show",
+        "retry",
+        "undo",
+        "redo",
+        "rewind",
+        "variant",
+        "new",
+        "fork",
+        "use",
+        "list",
+    ),
     *("save", "load", "forget", "cost", "help"),
 )
 
@@ -50,12 +64,15 @@ WORDS = (
 class Commands:
     """What `%chat WORD REST` does."""
 
-    def __init__(self, session: Session, ask: Callable[[str], Reply]) -> None:
+    def __init__(
+        self, session: Session, ask: Callable[[str], Reply], retry: Callable[[Turn], Reply]
+    ) -> None:
         self._session = session
         self._ask = ask
+        self._retry = retry
 
     def run(self, line: str) -> Reply | None:
-        """Run a line; only `ask` returns anything. Raises ParamError for an unknown word."""
+        """Run a line; `ask` and `retry` return the reply. Raises ParamError for another word."""
         word, _, rest = line.strip().partition(" ")
         command = self.all().get({"": "status", "-h": "help", "--help": "help"}.get(word, word))
         if command is None:
@@ -173,8 +190,13 @@ class Commands:
         say("The key is set for this kernel.")
 
     def history(self, rest: str) -> None:
-        """history: the turns of this conversation, oldest first"""
+        """history [--tree]: the turns of this conversation, or all turns with their branches"""
         chat = self._session.conversation
+        if rest == "--tree":
+            say(tree(chat) or "There are no turns yet.")
+            return
+        if rest:
+            raise ParamError(f"%chat history takes --tree or nothing, not {one_line(rest, 40)!r}.")
         lines = []
         for number, turn in enumerate(chat.path(), 1):
             variants = chat.variants(turn)
@@ -203,6 +225,10 @@ class Commands:
         """undo [N]: take the last turn back, or N of them; they are kept and no longer sent"""
         self._session.conversation = self._session.conversation.undone(_number(rest) or 1)
         self.history("")
+
+    def retry(self, rest: str) -> Reply:
+        """retry: ask the last question again, as a variant; %chat variant goes back"""
+        return self._retry(self._session.conversation.numbered())
 
     def redo(self, rest: str) -> None:
         """redo [N]: go forward again after undo or rewind"""

@@ -103,7 +103,7 @@ class ChatMagics(Magics):
     def _commands(self) -> Commands:
         from di_magics.commands import Commands
 
-        return Commands(self.session, self._ask_line)
+        return Commands(self.session, self._ask_line, self._ask_again)
 
     @no_var_expand
     @cell_magic("chat")  # type: ignore[arg-type] # IPython types it for no arguments
@@ -145,6 +145,9 @@ class ChatMagics(Magics):
     def _ask_line(self, text: str) -> Reply:
         return self._ask(self._at(text))
 
+    def _ask_again(self, turn: Turn) -> Reply:
+        return self._ask(self._at(turn.prompt, instead=turn))
+
     def _at(self, prompt: str, **flags: Any) -> Ask:
         """Return an ask in the cell that runs now."""
         from di_magics.core.chat import Cell
@@ -169,6 +172,9 @@ class ChatMagics(Magics):
 vars(ChatMagics)["chat_cell"].__doc__ = command.flags().format_help()
 
 
+ASKS = re.compile(r"%chat (ask |retry\s*$)")
+
+
 class AskLine(EscapedCommand):
     """Passes `%chat ask …?` through, which IPython would turn into help for the last word.
 
@@ -182,7 +188,7 @@ class AskLine(EscapedCommand):
     def find(cls, tokens_by_line: Any) -> AskLine | None:
         """Return the first such line, found by IPython's own reading of the cell."""
         for line in tokens_by_line:
-            if line and line[0].line.startswith("%chat ask ") and line[0].string == "%":
+            if line and ASKS.match(line[0].line) and line[0].string == "%":
                 return cls(line[0].start)
         return None
 

@@ -105,7 +105,10 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What one cell asks: the prompt, where it stands, and what its flags change."""
+    """What one cell asks: the prompt, where it stands, and what its flags change.
+
+    `instead` is the turn that this one is another try at, whatever cell asks.
+    """
 
     prompt: str
     cell: Cell | None = None
@@ -119,6 +122,7 @@ class Ask:
     append: bool = False
     stream: bool = True
     last: int | None = None
+    instead: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +200,18 @@ class Session:
         if route.local:
             for param, setting in params.items():
                 check_local(param, setting)
-        name, parent = self.conversation.place(ask.cell, ask.conversation, append=ask.append)
+        cell = ask.cell
+        name, parent = self.conversation.place(cell, ask.conversation, append=ask.append)
+        if ask.instead:
+            cell = ask.instead.cell
+            name, parent = ask.instead.conversation, ask.instead.parent
         if ask.new or ask.once:
             parent = None
         turn = Turn(
             id=uuid.uuid4().hex,
             prompt=ask.prompt,
             parent=parent,
-            cell=ask.cell,
+            cell=cell,
             conversation=name,
             notebook=self._notebook.id if self._notebook else "",
             system=ask.system or self.settings.system,

@@ -9,6 +9,7 @@ import pytest
 from di_magics.core.chat import MAIN, Cell, Conversation, Turn, messages
 from di_magics.core.errors import ChatError
 from di_magics.core.reply import Reply
+from di_magics.core.tree import tree
 
 
 class Notebook:
@@ -320,3 +321,25 @@ def test_without_variants_there_is_none_to_choose() -> None:
     """The line says how one comes about."""
     with pytest.raises(ChatError, match="running a cell again"):
         chain("a", "b").with_variant(1)
+
+
+def test_the_tree_shows_branches_heads_and_what_is_in_use() -> None:
+    """A chain stays in its column; each branch of a fork has its own."""
+    chat = rerun(chain("a", "b", "c"), "b", "b2")
+    assert tree(chat).split("\n") == [
+        "* a → a",
+        "  ├ b → b",
+        "  │ c → c",
+        "* ├ b2 → b2  < main",
+    ]
+
+
+def test_the_tree_of_a_long_chain_is_no_problem() -> None:
+    """Five thousand turns in a row are five thousand lines in one column."""
+    turns = {
+        str(i): Turn(str(i), "p", str(i - 1) if i else None, reply=Reply(text="r"))
+        for i in range(5000)
+    }
+    lines = tree(Conversation(turns, {"main": "4999"})).split("\n")
+    assert len(lines) == 5000
+    assert all(line.startswith("* p") for line in lines)

@@ -157,6 +157,18 @@ def test_a_saved_conversation_is_loaded_and_goes_on(
     assert prompts(server)[2] == ["a", "1", "b", "2", "c"]
 
 
+def test_retry_asks_the_last_question_again(run: Run, server: Loopback) -> None:
+    """`%chat retry` sends the same request once more, and the new reply takes its place."""
+    server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
+    run("%%chat\na")
+    run("%%chat\nb")
+    assert run("%chat retry").text.count("3") == 1
+    run("%%chat\nc")
+    assert prompts(server)[2] == prompts(server)[1] == ["a", "1", "b"]
+    assert prompts(server)[3] == ["a", "1", "b", "3", "c"]
+    assert "├ b → 2" in run("%chat history --tree").text
+
+
 def test_set_holds_until_unset_and_a_flag_wins(run: Run, server: Loopback) -> None:
     """`%chat set` holds for the cells to come, a flag for its own cell."""
     run("%chat set temperature=0.2 system='Be brief.'")
