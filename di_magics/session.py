@@ -212,6 +212,7 @@ class Session:
             prompt=ask.prompt,
             parent=parent,
             cell=cell,
+            instead=(ask.instead.instead or ask.instead.id) if ask.instead else None,
             conversation=name,
             notebook=self._notebook.id if self._notebook else "",
             system=ask.system or self.settings.system,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hostile import FRAGMENTS, documents
@@ -347,14 +347,76 @@ def test_an_untrusted_notebook_is_legible(notebook: Open, server: Loopback) -> N
     assert area.get_by_text("server's defaults").is_visible()
 
 
+def prompts(server: Loopback) -> list[list[str]]:
+    """Return what each request sent, message by message."""
+    return [[m["content"] for m in request.json["messages"]] for request in server.requests]
+
+
+def test_restart_and_run_all_in_jupyterlab(notebook: Open, server: Loopback) -> None:
+    """After a restart of the kernel every cell makes a variant of its own turn, in step."""
+    server.reply(*(Reply(text) for text in ("a1", "b1", "a2", "b2")))
+    page = ready(notebook, server, "%%chat\nA", "%%chat\nB")
+    page.run(1)
+    page.run(2)
+    page.save()
+    page.restart()
+    page.run(0)
+    (first,) = page.run(1)
+    (second,) = page.run(2)
+    assert "continues 2 turns from before" in first["data"]["text/plain"]
+    assert "variant 2 of 2" in second["data"]["text/plain"]
+    assert prompts(server)[2:] == [["A"], ["A", "a2", "B"]]
+
+
+def test_copied_and_moved_cells(notebook: Open, server: Loopback) -> None:
+    """A copied cell is a turn of its own; a moved one stays what it was."""
+    server.reply(*(Reply(text) for text in ("a1", "a2", "a3")))
+    page = ready(notebook, server, "%%chat\nA")
+    page.run(1)
+    page.js(
+        """async () => {
+            panel.content.activeCellIndex = 1;
+            await jupyterapp.commands.execute('notebook:copy-cell');
+            await jupyterapp.commands.execute('notebook:paste-cell-below');
+        }"""
+    )
+    page.run(2)
+    assert prompts(server)[1] == ["A", "a1", "A"]
+    page.js(
+        """async () => {
+            panel.content.activeCellIndex = 1;
+            await jupyterapp.commands.execute('notebook:move-cell-down');
+        }"""
+    )
+    (moved,) = page.run(2)
+    assert "variant 2 of 2" in moved["data"]["text/plain"]
+    assert prompts(server)[2] == ["A"]
+
+
+def test_a_page_reloaded_in_mid_stream_loses_nothing(notebook: Open, server: Loopback) -> None:
+    """The reply goes on without a page; the next question follows it, and it can be shown."""
+    hold = Hold()
+    server.reply(Reply(chunks=["The first half", hold, " and the second."]), Reply("b"))
+    page = ready(notebook, server, "%%chat\nA", "%%chat\nB", "%chat show 1")
+    page.save()
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.page.evaluate("() => { window.onbeforeunload = null }")
+    page.reload()
+    hold.release()
+    page.run(2)
+    assert prompts(server)[1] == ["A", "The first half and the second.", "B"]
+    page.run(3)
+    page.shown(3).get_by_text("The first half and the second.").wait_for()
+
+
 def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
     """Running a cell again replaces its reply and sends the prompt once."""
     page = ready(notebook, server, "%%chat\nhi")
     page.run(1)
     (output,) = page.run(1)
     assert "variant 2 of 2" in output["data"]["text/plain"]
-    sent: list[list[dict[str, Any]]] = [request.json["messages"] for request in server.requests]
-    assert sent[0] == sent[1]
+    assert prompts(server) == [["hi"], ["hi"]]
 
 
 @pytest.mark.local

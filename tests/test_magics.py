@@ -167,6 +167,8 @@ def test_retry_asks_the_last_question_again(run: Run, server: Loopback) -> None:
     assert prompts(server)[2] == prompts(server)[1] == ["a", "1", "b"]
     assert prompts(server)[3] == ["a", "1", "b", "3", "c"]
     assert "├ b → 2" in run("%chat history --tree").text
+    run("%chat variant 1")
+    assert "2 turns" in run("%chat").text
 
 
 def test_set_holds_until_unset_and_a_flag_wins(run: Run, server: Loopback) -> None:

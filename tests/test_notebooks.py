@@ -14,11 +14,14 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 @pytest.mark.local
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path: Path, model_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_runs(
+    path: Path, model_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No cell fails, and every `%%chat` cell has a reply with a receipt in its saved output."""
     monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    folder = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=folder).execute()
     chats = [cell for cell in notebook.cells if cell.source.startswith("%%chat")]
     assert chats
     for cell in chats:

@@ -28,7 +28,8 @@ class Cell(NamedTuple):
 class Turn:
     """A prompt, what it was sent with, and its reply; `parent` is the turn it follows.
 
-    `url` is the endpoint's address, empty where llama.cpp answers on this machine (`local`);
+    `instead` is the first turn in whose place it stands, where no cell says so (a retry in a
+    terminal). `url` is the endpoint's address, empty where llama.cpp answers on this machine (`local`);
     `last` is how many turns before it went along, None for all.
     """
 
@@ -36,6 +37,7 @@ class Turn:
     prompt: str
     parent: str | None = None
     cell: Cell | None = None
+    instead: str | None = None
     conversation: str = MAIN
     notebook: str = ""
     system: str | None = None
@@ -47,6 +49,10 @@ class Turn:
     last: int | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
     reply: Reply = NOTHING
+
+
+def _seat(turn: Turn) -> Cell | str:
+    return turn.cell or turn.instead or turn.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +127,12 @@ class Conversation:
 
     def variants(self, turn: Turn) -> tuple[Turn, ...]:
         """Return the turns in this one's place: its cell's, less those it follows or is before."""
-        if turn.cell is None:
-            return (turn,)
         return tuple(
             other
             for other in self.turns.values()
             if other.id == turn.id
             or (
-                other.cell == turn.cell
+                _seat(other) == _seat(turn)
                 and not (self._leads(other.id, turn.id) or self._leads(turn.id, other.id))
             )
         )
