@@ -29,8 +29,8 @@ class Turn:
     """A prompt, what it was sent with, and its reply; `parent` is the turn it follows.
 
     `instead` is the first turn in whose place it stands, where no cell says so (a retry in a
-    terminal). `url` is the endpoint's address, empty where llama.cpp answers on this machine (`local`);
-    `last` is how many turns before it went along, None for all.
+    terminal). `url` is the endpoint's address, empty where llama.cpp answers on this machine
+    (`local`); `last` is how many turns before it went along, None for all.
     """
 
     id: str
