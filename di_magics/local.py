@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from di_magics.core.errors import ParamError, Unreachable, one_line
 from di_magics.fetch import MODEL, fetch
@@ -48,7 +49,7 @@ class LocalServer:
         self.url = ""
         self.key = ""
         self._process: subprocess.Popen[bytes] | None = None
-        self._log: Path | None = None
+        self._log: IO[bytes] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -76,17 +77,16 @@ class LocalServer:
 
     def _launch(self, file: Path, cancelled: threading.Event) -> None:
         self.key = secrets.token_urlsafe(24)
-        handle, log = tempfile.mkstemp(prefix="di_magics-llama-", suffix=".log")
-        self._log = Path(log)
-        with os.fdopen(handle, "wb") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "di_magics.local"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                # The kernel's interrupt goes to its whole process group.
-                start_new_session=True,
-            )
+        # It has no name: it is gone with the kernel.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 # closed in _forget
+        process = subprocess.Popen(
+            [sys.executable, "-m", "di_magics.local"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            # The kernel's interrupt goes to its whole process group.
+            start_new_session=True,
+        )
         self._process = process
         assert process.stdin
         assert process.stdout
@@ -111,7 +111,8 @@ class LocalServer:
     def _last_words(self) -> str:
         if not self._log:
             return "no reason given"
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        self._log.seek(0)
+        lines = self._log.read(1 << 20).decode("utf-8", "replace").splitlines()
         telling = [line for line in lines if "rror" in line or "fail" in line]
         return one_line((telling or lines or ["no reason given"])[-1], 200).rstrip(".")
 
@@ -132,7 +133,7 @@ class LocalServer:
                     except OSError:  # what was not written to it yet has no reader
                         continue
         if self._log:
-            self._log.unlink(missing_ok=True)
+            self._log.close()
             self._log = None
 
 
@@ -191,6 +192,12 @@ def main() -> None:
     params.n_ctx = CONTEXT
     params.kv_unified = True  # one pool for all slots: a third of the memory
     params.ui = False
+    for cpu in (params.cpuparams, params.cpuparams_batch):
+        # Its threads wait for one another by spinning: two servers with a thread for every core
+        # fall from 90 tokens/s to 2. The small model is quick with few.
+        cpu.poll = 0
+        if settings["name"] == MODEL.name:
+            cpu.n_threads = max(1, min(2, (os.cpu_count() or 2) // 2))
     params.verbosity = 1
     server = xllamacpp.Server(params)
     print(json.dumps({"url": server.listening_address}), file=out, flush=True)
