@@ -122,12 +122,10 @@ def _install(
 
 
 def _report(work: Path, model: Model, progress: Callable[[str], None]) -> None:
-    there = 0
-    for path in work.rglob("*"):
-        try:
-            there = max(there, path.stat().st_size)
-        except OSError:  # moved while we looked
-            continue
+    try:
+        there = max((path.stat().st_size for path in work.rglob("*")), default=0)
+    except OSError:  # the installer moved something while we looked
+        return
     if there > 1e6:
         share = min(there, model.size) / model.size
         progress(f"fetching {model.name}: {share:.0%} of {model.size / 1e6:.0f} MB")
