@@ -1,7 +1,7 @@
 """The one place where a turn happens: settings -> request -> reply -> conversation.
 
 A turn is in the conversation before it is sent and is sealed once, whatever happens; what it needs
-of the outside (routes, client, view, ids, clock) is handed in.
+of the outside (routes, client, notebook, view) is handed in.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import concurrent.futures
 import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from di_magics.core import export, wire
 from di_magics.core.chat import Cell, Conversation, Turn, messages
@@ -27,80 +27,13 @@ from di_magics.core.errors import (
     ParamError,
     StoreError,
     StreamBroken,
-    Unreachable,
 )
 from di_magics.core.params import Value, check_local, validate
-from di_magics.core.reply import Reply, ReplyEvent, Status
+from di_magics.core.reply import Reply, Status
 from di_magics.core.settings import Settings
+from di_magics.frames import Frames
 from di_magics.loop import Interrupts, Loop
-
-FRAME_SECONDS = 0.05
-"""A view is shown at most 20 frames a second: more only costs the browser."""
-AGAIN_SECONDS = 0.5
-CHECKPOINT_SECONDS = 1.0
-
-
-class Route(Protocol):
-    """Where a request will go."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def local(self) -> bool: ...
-
-
-class Routes(Protocol):
-    """Finds and opens endpoints."""
-
-    key: str | None
-
-    def check(self, named: str) -> None: ...
-    def choose(self, named: Any, model: str | None) -> Any: ...
-    async def open(self, route: Any, progress: Callable[[str], None]) -> Any: ...
-    def address(self, url: str) -> tuple[str, str | None]: ...
-    def close(self) -> None: ...
-
-
-class Client(Protocol):
-    """Sends requests."""
-
-    def stream(
-        self,
-        endpoint: Any,
-        body: Mapping[str, Any],
-        waiting: Callable[[EndpointError, float], None],
-    ) -> AsyncGenerator[list[ReplyEvent]]: ...
-    async def close(self) -> None: ...
-
-
-class Notebook(Protocol):
-    """Keeps a notebook's turns; what it returns is done when it is on disk."""
-
-    id: str
-
-    def resume(self) -> tuple[Conversation, str]: ...
-    def begin(self, turn: Turn) -> concurrent.futures.Future[None]: ...
-    def checkpoint(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]: ...
-    def seal(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]: ...
-    def keep(self, chat: Conversation) -> concurrent.futures.Future[None]: ...
-    def forget(self, turns: list[str] | None) -> int: ...
-    def close(self) -> None: ...
-
-
-Sealed = Callable[[Turn], None]
-
-
-class View(Protocol):
-    """Shows a reply; `open`, `stopping` and `close` on the main thread, the rest on the loop."""
-
-    def open(self, stop: Callable[[], None]) -> None: ...
-    def status(self, line: str) -> None: ...
-    def show(self, reply: Reply) -> None: ...
-    def close(self, turn: Turn, notes: list[str]) -> None: ...
+from di_magics.ports import Client, Notebook, Route, Routes, Sealed, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +88,10 @@ class Session:
         """The notebook's conversation, as it was left if it is kept; setting it keeps it."""
         with self._lock:
             if self._conversation is None:
-                self._conversation = Conversation()
+                chat = Conversation()
                 if self._notebook:
-                    self._conversation, self._resumed = self._notebook.resume()
+                    chat, self._resumed = self._notebook.resume()
+                self._conversation = chat
             return self._conversation
 
     @conversation.setter
@@ -312,7 +246,7 @@ class Session:
         The turn is on disk before it is sent, and its outcome when this returns.
         """
         turn = planned.turn
-        frames = _Frames(view, partial(keeper.checkpoint, turn.id) if keeper else None)
+        frames = Frames(view, partial(keeper.checkpoint, turn.id) if keeper else None)
         error: Exception | None = None
         start = time.monotonic()
         reply = Reply(request=planned.body)
@@ -364,61 +298,3 @@ class Session:
         self._loop.close()
         if self._notebook:
             self._notebook.close()
-
-
-class _Frames:
-    """Hands replies to a view at the pace of its frames, and to the disk each second.
-
-    Lives on the loop.
-    """
-
-    def __init__(self, view: View, checkpoint: Callable[[Reply], object] | None) -> None:
-        self._view = view
-        self._checkpoint = checkpoint
-        self._kept: Reply | None = None
-        self._loop = asyncio.get_running_loop()
-        self._last = -FRAME_SECONDS
-        self._due: asyncio.TimerHandle | None = None
-        self._countdown: list[asyncio.TimerHandle] = []
-        self._reply: Reply | None = None
-        # What a view sent before its front end was ready is lost; it gets to say it again.
-        self._again = self._loop.call_later(AGAIN_SECONDS, self._frame)
-        self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
-
-    def _keep(self) -> None:
-        self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
-        if self._checkpoint and self._reply is not None and self._reply is not self._kept:
-            self._kept = self._reply
-            self._checkpoint(self._reply)
-
-    def draw(self, reply: Reply) -> None:
-        """Show this reply in the next frame; the first one at once."""
-        self._reply = reply
-        if self._due is None:
-            wait = self._last + FRAME_SECONDS - self._loop.time()
-            if wait <= 0:
-                self._frame()
-            else:
-                self._due = self._loop.call_later(wait, self._frame)
-
-    def _frame(self) -> None:
-        self._due = None
-        self._last = self._loop.time()
-        if self._reply is not None:
-            self._view.show(self._reply)
-
-    def waiting(self, error: EndpointError, seconds: float) -> None:
-        """Count the seconds down until the next try."""
-        code = f"{error.status} " if error.status else ""
-        kind = "no connection" if isinstance(error, Unreachable) else "busy"
-        for left in range(int(seconds) + 1):
-            line = f"{code}{kind} · trying again in {seconds - left:.0f} s"
-            self._countdown.append(self._loop.call_later(left, self._view.status, line))
-
-    def close(self) -> None:
-        """Draw what is due now and nothing after it."""
-        for timer in (self._again, self._tick, *self._countdown):
-            timer.cancel()
-        if self._due is not None:
-            self._due.cancel()
-            self._frame()

@@ -1,0 +1,73 @@
+"""The pace at which a growing reply is shown and kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from di_magics.core.errors import EndpointError, Unreachable
+from di_magics.core.reply import Reply
+from di_magics.ports import View
+
+FRAME_SECONDS = 0.05
+"""A view is shown at most 20 frames a second: more only costs the browser."""
+AGAIN_SECONDS = 0.5
+CHECKPOINT_SECONDS = 1.0
+
+
+class Frames:
+    """Hands replies to a view at the pace of its frames, and to the disk each second.
+
+    Lives on the loop.
+    """
+
+    def __init__(self, view: View, checkpoint: Callable[[Reply], object] | None) -> None:
+        self._view = view
+        self._checkpoint = checkpoint
+        self._kept: Reply | None = None
+        self._loop = asyncio.get_running_loop()
+        self._last = -FRAME_SECONDS
+        self._due: asyncio.TimerHandle | None = None
+        self._countdown: list[asyncio.TimerHandle] = []
+        self._reply: Reply | None = None
+        # What a view sent before its front end was ready is lost; it gets to say it again.
+        self._again = self._loop.call_later(AGAIN_SECONDS, self._frame)
+        self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
+
+    def _keep(self) -> None:
+        self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
+        if self._checkpoint and self._reply is not None and self._reply is not self._kept:
+            self._kept = self._reply
+            self._checkpoint(self._reply)
+
+    def draw(self, reply: Reply) -> None:
+        """Show this reply in the next frame; the first one at once."""
+        self._reply = reply
+        if self._due is None:
+            wait = self._last + FRAME_SECONDS - self._loop.time()
+            if wait <= 0:
+                self._frame()
+            else:
+                self._due = self._loop.call_later(wait, self._frame)
+
+    def _frame(self) -> None:
+        self._due = None
+        self._last = self._loop.time()
+        if self._reply is not None:
+            self._view.show(self._reply)
+
+    def waiting(self, error: EndpointError, seconds: float) -> None:
+        """Count the seconds down until the next try."""
+        code = f"{error.status} " if error.status else ""
+        kind = "no connection" if isinstance(error, Unreachable) else "busy"
+        for left in range(int(seconds) + 1):
+            line = f"{code}{kind} · trying again in {seconds - left:.0f} s"
+            self._countdown.append(self._loop.call_later(left, self._view.status, line))
+
+    def close(self) -> None:
+        """Draw what is due now and nothing after it."""
+        for timer in (self._again, self._tick, *self._countdown):
+            timer.cancel()
+        if self._due is not None:
+            self._due.cancel()
+            self._frame()
