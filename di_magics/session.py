@@ -232,10 +232,15 @@ class Session:
             return notes
         number = [variant.id for variant in variants].index(turn.id) + 1
         notes.append(f"variant {number} of {len(variants)}")
-        for other, variant in enumerate(variants, 1):
-            if other != number and (after := self.conversation.after(variant)):
-                turns = f"{after} later turn{'s' * (after != 1)}"
-                notes.append(f"{turns} after variant {other} (%chat variant {other} goes back)")
+        followed = [
+            (other, after)
+            for other, variant in enumerate(variants, 1)
+            if other != number and (after := self.conversation.after(variant))
+        ]
+        if followed:
+            other, after = followed[-1]
+            turns = f"{after} later turn{'s' * (after != 1)}"
+            notes.append(f"{turns} after variant {other} (%chat variant {other} goes back)")
         return notes
 
     async def _run(

@@ -155,6 +155,7 @@ def test_stop_by_keyboard(notebook: Open, server: Loopback) -> None:
     server.reply(Reply(chunks=["The first half", Hold()]))
     page = ready(notebook, server, "%%chat\nhi")
     page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
     page.shown(1).get_by_role("button", name="Stop").focus()
     page.page.keyboard.press("Enter")
     (output,) = page.wait(1)

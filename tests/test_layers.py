@@ -41,7 +41,9 @@ NEIGHBOURS = {
     "home.py": set[str](),
     "loop.py": set[str](),
     "render.py": set[str](),
-    "session.py": {"loop"},
+    "frames.py": {"ports"},
+    "ports.py": set[str](),
+    "session.py": {"frames", "loop", "ports"},
     "store.py": {"home"},
 }
 # The core has no clock, no chance, no threads, and does not reach outside.

@@ -197,6 +197,19 @@ def test_ask_returns_the_reply(run: Run, shell: InteractiveShell, server: Loopba
     assert run("%chat ask really").text.count("no") == 1
 
 
+def test_a_question_may_be_assigned(run: Run, shell: InteractiveShell, server: Loopback) -> None:
+    """`reply = %chat ask …?` asks as well, and binds the reply."""
+    server.reply(Reply("blue"))
+    run("reply = %chat ask Name a colour?")
+    assert shell.user_ns["reply"].text == "blue"
+
+
+def test_a_cell_typed_in_a_terminal_waits_for_its_prompt(shell: InteractiveShell) -> None:
+    """After the `%%chat` line more is expected; only a call for help is whole."""
+    assert shell.check_complete("%%chat -t 0\n")[0] == "incomplete"
+    assert shell.check_complete("%%chat -h\n")[0] == "complete"
+
+
 def test_question_mark_help_stays_help(run: Run, server: Loopback) -> None:
     """`%%chat?` and `%chat?` show help and send nothing."""
     assert "--temperature" in run("%%chat?").text
@@ -277,8 +290,10 @@ def test_cost_adds_up(run: Run, server: Loopback) -> None:
         ("%%chat hello\nx", di.ParamError, "the prompt goes below"),
         ("%%chat -t\nx", di.ParamError, "expected one argument"),
         ("%%chat 'open\nx", di.ParamError, "quote"),
-        ("%%chat\n", di.ParamError, "empty"),
-        ("%%chat", di.ParamError, "empty"),
+        ("%%chat\n ", di.ParamError, "empty"),
+        ("%chat ask ", di.ParamError, "for example"),
+        ("%chat Why is the sky blue?", di.ParamError, "%chat ask"),
+        ("%chat set temperature 0.5", di.ParamError, "temperature=…"),
         ("%%chat -o 1x\nx", di.ParamError, "variable"),
         ("%%chat --last x\nx", di.ParamError, "number of turns"),
         ("%chat variant 1", di.ChatError, "running a cell again"),
@@ -418,7 +433,7 @@ def test_without_key_endpoint_and_extra_both_ways_are_named(
         error = shell.run_cell("%%chat\nhello").error_in_exec
     assert isinstance(error, di.Refused)
     assert "DEEPINFRA_TOKEN" in str(error)
-    assert "di-magics[local]" in str(error)
+    assert "[local]" in str(error)
 
 
 def test_a_named_model_never_falls_back(
@@ -466,7 +481,7 @@ def test_unloading_leaves_nothing_behind(server: Loopback) -> None:
             sorted(shell.magics_manager.registry),
             [type(each).__name__ for each in shell.configurables],
             [each.__name__ for each in manager.token_transformers],
-            [getattr(each, "__name__", "") for each in shell.input_transformers_cleanup],
+            len(shell.input_transformers_cleanup),
             len(shell.Completer.custom_matchers),
             {name: len(found) for name, found in shell.events.callbacks.items()},
             sorted(thread.name for thread in threading.enumerate()),

@@ -36,7 +36,7 @@ def test_a_receipt_says_it_all() -> None:
     """Model, parameters, tokens, cost, times and the end, in this order."""
     assert receipt(TURN) == (
         r'a/model · temperature=0 stop=["\n"] · 1,234 → 51 tokens · $0.000012 · '
-        "first text 0.50 s · 50 tokens/s · stop"
+        "first text 0.50 s · 50 tokens/s · finished"
     )
 
 
@@ -91,8 +91,8 @@ def test_speed_is_shown_where_it_was_measured(changes: dict[str, Any], parts: li
 @pytest.mark.parametrize(
     ("status", "reason", "ending"),
     [
-        ("done", "stop", "stop"),
-        ("done", None, "done"),
+        ("done", "stop", "finished"),
+        ("done", None, "finished"),
         ("done", "length", "ran into max_tokens"),
         ("done", "content_filter", "content_filter"),
         ("stopped", None, "stopped by you"),
@@ -108,7 +108,7 @@ def test_the_end_is_said(status: Status, reason: str | None, ending: str) -> Non
 
 def test_notes_come_last() -> None:
     """What the session has to add."""
-    assert receipt(TURN, ["variant 2 of 2", "x"]).endswith(" · stop · variant 2 of 2 · x")
+    assert receipt(TURN, ["variant 2 of 2", "x"]).endswith(" · finished · variant 2 of 2 · x")
 
 
 def test_foreign_names_cannot_repaint_the_line() -> None:

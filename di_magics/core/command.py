@@ -133,7 +133,8 @@ def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
     for word in words:
         name, sign, value = word.partition("=")
         if not sign or not name:
-            raise ParamError(f"Write it as name=value, not {one_line(word, 60)!r}.")
+            shown = one_line(word, 60)
+            raise ParamError(f"Write name=value, such as {shown}=…, without spaces; not {shown!r}.")
         found.append((name, _decoded(value) if name == "stop" else value))
     return found
 

@@ -23,7 +23,7 @@ class Param:
 
     `low` and `high` belong to the range unless `low_open` or `high_open`; `default` is what the
     server does when it is not sent, in words; `local` is its name at llama.cpp, and `local_end` the
-    end of what that takes as it is meant (exclusive).
+    end of what that takes as it is meant (exclusive), `local_default` what it does by itself.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Param:
     short: str | None = None
     local: str | None = None
     local_end: int | None = None
+    local_default: str | None = None
 
     @property
     def range(self) -> str:
@@ -69,6 +70,7 @@ PARAMS: Mapping[str, Param] = {
             high=2,
             step=0.05,
             short="-t",
+            local_default="0.8",
         ),
         Param(
             "top_p",
@@ -79,6 +81,7 @@ PARAMS: Mapping[str, Param] = {
             high=1,
             low_open=True,
             step=0.01,
+            local_default="0.95",
         ),
         Param(
             "min_p",
@@ -88,6 +91,7 @@ PARAMS: Mapping[str, Param] = {
             low=0,
             high=1,
             step=0.01,
+            local_default="0.05",
         ),
         Param(
             "top_k",
@@ -98,6 +102,7 @@ PARAMS: Mapping[str, Param] = {
             high=1000,
             high_open=True,
             step=1,
+            local_default="40",
         ),
         Param(
             "max_tokens",

@@ -69,4 +69,4 @@ def _ending(reply: Reply) -> str:
         return ENDINGS[reply.status]
     if reply.finish_reason == "length":
         return "ran into max_tokens"
-    return reply.finish_reason or "done"
+    return "finished" if reply.finish_reason in (None, "stop") else reply.finish_reason
