@@ -51,7 +51,9 @@ class Frames:
                 self._due = self._loop.call_later(wait, self._frame)
 
     def _frame(self) -> None:
-        self._due = None
+        if self._due is not None:
+            self._due.cancel()  # or it would go on beside the next one, at twice the pace
+            self._due = None
         self._last = self._loop.time()
         if self._reply is not None:
             self._view.show(self._reply)
@@ -69,5 +71,4 @@ class Frames:
         for timer in (self._again, self._tick, *self._countdown):
             timer.cancel()
         if self._due is not None:
-            self._due.cancel()
             self._frame()
