@@ -108,7 +108,9 @@ def _highlighted(code: str, language: str) -> str:
         lexer = get_lexer_by_name(language, stripnl=False)
     except ClassNotFound:
         return escape(code)
-    return str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
+    coloured = str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
+    # White space and plain names have no colour of their own, and are half of the bytes.
+    return re.sub(r'<span class="[wn]">([^<]*)</span>', r"\1", coloured)
 
 
 def _math_inline(state: StateInline, silent: bool) -> bool:
