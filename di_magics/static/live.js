@@ -254,7 +254,7 @@ const STYLE = `
 .di-live .di-text pre:not(.di-plain) { margin: 8px 0; padding: 8px 12px; white-space: pre-wrap;
   border: 1px solid #8886; border-radius: 3px; font-size: var(--jp-code-font-size, 13px);
   font-family: var(--jp-code-font-family, monospace); line-height: var(--jp-code-line-height, 1.3); }
-.di-live .di-text .di-code { margin-right: 20px; }
+.di-live .di-text pre.di-code { margin-right: 20px; }
 .di-live table { margin-left: 0; margin-right: auto; }
 .di-live [align=left] { text-align: left; }
 .di-live [align=center] { text-align: center; }
