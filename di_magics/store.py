@@ -180,7 +180,7 @@ class Store:
                 [notebook],
             ):
                 try:
-                    turn = from_record({**json.loads(outcome_ or "{}"), **json.loads(identity_)})
+                    turn = from_record(json.loads(outcome_ or "{}") | json.loads(identity_))
                 except ValueError:  # forgotten
                     continue
                 if not sealed:
@@ -283,8 +283,12 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     Raises StoreError for a file of a newer version than this one, which is left as it is.
     """
 
-    def step(db: sqlite3.Connection) -> None:
+    def version_of(db: sqlite3.Connection) -> int:
         (version,) = db.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+    def step(db: sqlite3.Connection) -> None:
+        version = version_of(db)
         if version > len(MIGRATIONS):
             raise StoreError(
                 f"{one_line(path, 160)} is from a newer di_magics. Update di_magics, or set "
@@ -295,7 +299,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
-    _in_transaction(connection, step)
+    if version_of(connection) != len(MIGRATIONS):
+        _in_transaction(connection, step)
 
 
 def _with_state(turns: Mapping[str, Turn], state: Mapping[str, Any]) -> Conversation:

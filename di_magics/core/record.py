@@ -7,15 +7,16 @@ record is ever run or looked up.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, get_args
 
 from di_magics.core.chat import MAIN, Cell, Conversation, Turn
 from di_magics.core.errors import DiMagicsError, one_line
 from di_magics.core.params import PARAMS, Value, validate
-from di_magics.core.reply import Reply, Status, ToolCall, Usage
+from di_magics.core.reply import UNCOUNTED, Reply, Status, ToolCall, Usage
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -25,7 +26,7 @@ KEY = "di_magics"
 
 def identity(turn: Turn) -> dict[str, Any]:
     """Return what of a turn is known before it is sent, and never changes."""
-    return {
+    known = {
         "turn": turn.id,
         "parent": turn.parent,
         "cell": list(turn.cell) if turn.cell else None,
@@ -42,11 +43,12 @@ def identity(turn: Turn) -> dict[str, Any]:
         "last": turn.last,
         "params": dict(turn.params),
     }
+    return _lean(known)
 
 
 def outcome(reply: Reply) -> dict[str, Any]:
     """Return what became of a turn."""
-    return {
+    became = {
         "status": reply.status,
         "reply": reply.text,
         "reasoning": reply.reasoning,
@@ -55,10 +57,20 @@ def outcome(reply: Reply) -> dict[str, Any]:
         "finish_reason": reply.finish_reason,
         "model": reply.model,
         "id": reply.id,
-        "usage": {name: getattr(reply.usage, name) for name in COUNTS},
+        "usage": _lean({name: getattr(reply.usage, name) for name in COUNTS}),
         "cost": None if reply.cost is None else str(reply.cost),
         "elapsed": reply.elapsed,
         "first_token": reply.first_token,
+    }
+    return _lean(became)
+
+
+def _lean(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what says nothing: it takes its default when it is read; 0 and False stay."""
+    return {
+        name: value
+        for name, value in record.items()
+        if value is not None and value != "" and value != [] and value != {}
     }
 
 
@@ -78,72 +90,92 @@ def from_record(record: Mapping[str, Any]) -> Turn:
         raise ValueError("a turn without an id or a prompt")
     if record.get("too_long"):
         raise ValueError("a turn that was too long for the notebook")
-    cell = record.get("cell")
-    known = isinstance(cell, list) and len(cell) == 2 and isinstance(cell[0], str)
-    last = record.get("last")
+    get = record.get
     return Turn(
         id=found,
         prompt=prompt,
-        parent=_text(record.get("parent")),
-        cell=Cell(cell[0], int(_count(cell[1]) or 0)) if known and cell else None,
-        instead=_text(record.get("instead")),
-        conversation=_text(record.get("conversation")) or MAIN,
-        notebook=_text(record.get("notebook")) or "",
-        system=_text(record.get("system")),
-        model=_text(record.get("asked")) or "",
-        endpoint=_text(record.get("endpoint")) or "",
-        url=_text(record.get("url")) or "",
-        local=record.get("local") is True,
-        stream=record.get("stream") is not False,
-        last=_count(last),
-        params=_params(record.get("params")),
-        reply=_reply(record),
+        parent=_text(get("parent")),
+        cell=_cell(get("cell")),
+        instead=_text(get("instead")),
+        conversation=_text(get("conversation")) or MAIN,
+        notebook=_text(get("notebook")) or "",
+        system=_text(get("system")),
+        model=_text(get("asked")) or "",
+        endpoint=_text(get("endpoint")) or "",
+        url=_text(get("url")) or "",
+        local=get("local") is True,
+        stream=get("stream") is not False,
+        last=_count(get("last")),
+        params=_params(get("params")),
+        reply=_reply(get),
     )
 
 
-def _reply(record: Mapping[str, Any]) -> Reply:
-    found = record.get("status")
-    status: Status = next((known for known in STATUSES if known == found), "cut")
-    calls = record.get("tool_calls")
+def _reply(get: Callable[[str], Any]) -> Reply:
+    status = get("status")
+    if status not in STATUSES:
+        status = "cut"
     return Reply(
-        text=_text(record.get("reply")) or "",
-        reasoning=_text(record.get("reasoning")) or "",
-        tail=_text(record.get("tail")) or "",
-        tool_calls=tuple(
-            ToolCall(*call)
-            for call in (calls if isinstance(calls, list) else ())
-            if isinstance(call, list)
-            and len(call) == 3
-            and all(isinstance(part, str) for part in call)
-        ),
-        finish_reason=_text(record.get("finish_reason")),
+        text=_text(get("reply")) or "",
+        reasoning=_text(get("reasoning")) or "",
+        tail=_text(get("tail")) or "",
+        tool_calls=_calls(get("tool_calls")),
+        finish_reason=_text(get("finish_reason")),
         status=status,
-        usage=_usage(record.get("usage")),
-        cost=_cost(record.get("cost")),
-        model=_text(record.get("model")),
-        id=_text(record.get("id")),
-        elapsed=_seconds(record.get("elapsed")),
-        first_token=_seconds(record.get("first_token")),
+        usage=_usage(get("usage")),
+        cost=_cost(get("cost")),
+        model=_text(get("model")),
+        id=_text(get("id")),
+        elapsed=_seconds(get("elapsed")),
+        first_token=_seconds(get("first_token")),
         ended=status == "done",
     )
 
 
+def _cell(found: object) -> Cell | None:
+    if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
+        return Cell(found[0], _count(found[1]) or 0)
+    return None
+
+
+def _calls(found: object) -> tuple[ToolCall, ...]:
+    if not found or not isinstance(found, list):
+        return ()
+    return tuple(
+        ToolCall(*call)
+        for call in found
+        if isinstance(call, list) and len(call) == 3 and all(isinstance(part, str) for part in call)
+    )
+
+
 def _usage(found: object) -> Usage:
-    counts: dict[str, Any] = {}
-    if isinstance(found, Mapping):
-        counts = {name: _count(found.get(name)) for name in COUNTS}
-    return Usage(**counts)
+    if not found or not isinstance(found, Mapping):
+        return UNCOUNTED
+    return Usage(*[_count(found.get(name)) for name in COUNTS])
 
 
 def _params(found: object) -> dict[str, Value]:
-    params: dict[str, Value] = {}
-    for name, value in found.items() if isinstance(found, Mapping) else ():
-        try:
-            if name in PARAMS:
-                params[name] = validate(name, value)
-        except DiMagicsError:
-            continue
+    if not found or not isinstance(found, dict):
+        return {}
+    params = {}
+    for name, value in found.items():
+        value = _param(name, tuple(value) if isinstance(value, list) else value)
+        if value is not None:
+            params[name] = value
     return params
+
+
+def _param(name: str, value: Any) -> Value | None:
+    try:
+        return _valid(name, value)
+    except (DiMagicsError, TypeError):  # TypeError: a value that is no plain one
+        return None
+
+
+# Turns of a conversation mostly have the same ones.
+@lru_cache(maxsize=256, typed=True)
+def _valid(name: str, value: Any) -> Value | None:
+    return validate(name, value) if name in PARAMS else None
 
 
 def _text(found: object) -> str | None:
@@ -151,8 +183,7 @@ def _text(found: object) -> str | None:
 
 
 def _count(found: object) -> int | None:
-    whole = isinstance(found, int) and not isinstance(found, bool)
-    return found if whole and isinstance(found, int) and found >= 0 else None
+    return found if type(found) is int and found >= 0 else None
 
 
 def _seconds(found: object) -> float | None:
@@ -160,11 +191,13 @@ def _seconds(found: object) -> float | None:
 
 
 def _cost(found: object) -> Decimal | None:
+    if not isinstance(found, str):
+        return None
     try:
-        cost = Decimal(found) if isinstance(found, str) else None
+        cost = Decimal(found)
     except InvalidOperation:
         return None
-    return cost if cost is not None and cost.is_finite() and cost >= 0 else None
+    return cost if cost.is_finite() and cost >= 0 else None
 
 
 def rebuilt(records: Iterable[object]) -> tuple[Conversation, list[str]]:

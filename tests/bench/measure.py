@@ -109,18 +109,21 @@ def stop(folder: Path) -> None:
 
 FILL = """
 import sys
+from decimal import Decimal
 from pathlib import Path
 from di_magics.core.chat import Cell, Conversation, Turn
-from di_magics.core.reply import Reply
+from di_magics.core.reply import Reply, Usage
 from di_magics.store import Store
 store = Store(Path(sys.argv[1]))
+usage, cost = Usage(900, 400, 1300), Decimal("0.0001")
 text = "A sentence of a reply, of the usual length. " * 40
 for book in range(50):
     chat, parent = Conversation(), None
     for number in range(200):
         turn = Turn(f"{book}-{number}", "A prompt of some words. " * 5, parent,
                     Cell(f"c{number}", 0), notebook=str(book), model="m",
-                    reply=Reply(text=text, status="done", ended=True))
+                    params={"temperature": 0.7}, reply=Reply(text=text, status="done", ended=True,
+                    model="m", id="x", usage=usage, cost=cost, elapsed=2.5, first_token=0.3))
         store.begin(str(book), turn)
         store.seal(turn.id, turn.reply)
         chat, parent = chat.with_turn(turn), turn.id
