@@ -151,7 +151,8 @@ def _calls(found: object) -> tuple[ToolCall, ...]:
 def _usage(found: object) -> Usage:
     if not found or not isinstance(found, Mapping):
         return UNCOUNTED
-    return Usage(*[_count(found.get(name)) for name in COUNTS])
+    sent, written, total, cached, reasoning = (_count(found.get(name)) for name in COUNTS)
+    return Usage(sent, written, total, cached, reasoning)
 
 
 def _params(found: object) -> dict[str, Value]:

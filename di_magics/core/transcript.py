@@ -54,7 +54,7 @@ def _whole(turn: Turn) -> dict[str, Any]:
 
 def _as_markdown(turn: Turn) -> str:
     record = _whole(turn)
-    prompt, reply = (_kept(record.pop(name)) for name in ("prompt", "reply"))
+    prompt, reply = (_kept(record.pop(name, "")) for name in ("prompt", "reply"))
     facts = json.dumps(record, ensure_ascii=True).replace("-->", "--\\u003e")
     name = one_line(turn.reply.model or turn.model, 120)
     return f"<!-- di_magics turn {facts} -->\n**You**\n\n{prompt}{_REPLY}**{name}**\n\n{reply}"
@@ -80,10 +80,7 @@ def _from_markdown(text: str) -> Iterator[object]:
         except ValueError:
             yield None
             continue
-        texts = {"prompt": prompt, "reply": reply}
-        yield facts | {
-            name: t.replace("<!-- di\\_magics", "<!-- di_magics") for name, t in texts.items()
-        }
+        yield facts | {"prompt": _restored(prompt), "reply": _restored(reply)}
 
 
 def _as_notebook(turns: Sequence[Turn]) -> dict[str, Any]:
