@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         StoreError,
         StreamBroken,
         ToolError,
+        TooLong,
         Unreachable,
     )
     from di_magics.core.reply import Reply, ToolCall, Usage
@@ -43,6 +44,7 @@ __all__ = [
     "Reply",
     "StoreError",
     "StreamBroken",
+    "TooLong",
     "ToolCall",
     "ToolError",
     "Unreachable",

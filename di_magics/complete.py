@@ -9,7 +9,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 
 from di_magics.core.command import flags
 from di_magics.core.params import PARAMS
-from di_magics.core.settings import NAMES
+from di_magics.core.settings import CONTEXT, NAMES
 
 Words = Callable[[], Iterable[str]]
 
@@ -51,9 +51,9 @@ def _line_words(words: list[str], token: str, commands: Words, heads: Words) -> 
         return commands()
     match command:
         case "set":
-            return [f"{name}=" for name in (*NAMES, *PARAMS)]
+            return [f"{name}=" for name in (*NAMES, CONTEXT, *PARAMS)]
         case "unset":
-            return (*NAMES, *PARAMS, "all")
+            return (*NAMES, CONTEXT, *PARAMS, "all")
         case "use":
             return heads()
         case "help":

@@ -21,24 +21,21 @@ class Frames:
     Lives on the loop.
     """
 
-    def __init__(self, view: View, checkpoint: Callable[[Reply], object] | None) -> None:
+    def __init__(self, view: View, checkpoint: Callable[[Reply], object]) -> None:
         self._view = view
         self._checkpoint = checkpoint
-        self._kept: Reply | None = None
         self._loop = asyncio.get_running_loop()
         self._last = -FRAME_SECONDS
         self._due: asyncio.TimerHandle | None = None
         self._countdown: list[asyncio.TimerHandle] = []
-        self._reply: Reply | None = None
+        self._reply = Reply()
         # What a view sent before its front end was ready is lost; it gets to say it again.
         self._again = self._loop.call_later(AGAIN_SECONDS, self._frame)
         self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
 
     def _keep(self) -> None:
         self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
-        if self._checkpoint and self._reply is not None and self._reply is not self._kept:
-            self._kept = self._reply
-            self._checkpoint(self._reply)
+        self._checkpoint(self._reply)  # unchanged, too: it says that somebody is still at it
 
     def draw(self, reply: Reply) -> None:
         """Show this reply in the next frame; the first one at once."""
@@ -55,8 +52,7 @@ class Frames:
             self._due.cancel()  # or it would go on beside the next one, at twice the pace
             self._due = None
         self._last = self._loop.time()
-        if self._reply is not None:
-            self._view.show(self._reply)
+        self._view.show(self._reply)
 
     def waiting(self, error: EndpointError, seconds: float) -> None:
         """Count the seconds down until the next try."""

@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 
 
 def _words() -> tuple[str, ...]:
-    from di_magics.commands import WORDS
+    from di_magics.commands import words
 
-    return WORDS
+    return words()
 
 
 def new_session(place: Place | None = None) -> Session:
     """Return a session with its own loop, connections and local servers.
 
-    With a place, the turns of its notebook are kept, unless DI_MAGICS_HOME is off.
+    The turns of the place's notebook are kept, in memory alone where DI_MAGICS_HOME is off.
     """
+    from di_magics.catalog import Catalog
     from di_magics.endpoint import Client
     from di_magics.home import home
     from di_magics.loop import Loop
@@ -43,9 +44,8 @@ def new_session(place: Place | None = None) -> Session:
     from di_magics.session import Session
     from di_magics.store import Store
 
-    folder = home() if place else None
-    notebook = Notebook(Store(folder), place.where) if folder and place else None
-    return Session(Routes(), Client(), Loop(), notebook)
+    where = place.where if place else lambda: (None, None)
+    return Session(Routes(), Client(), Loop(), Notebook(Store(home()), where), Catalog())
 
 
 class Place:
@@ -114,7 +114,7 @@ class ChatMagics(Magics):
     @no_var_expand
     @cell_magic("chat")  # type: ignore[arg-type] # IPython types it for no arguments
     def chat_cell(self, line: str, cell: str) -> None:
-        from di_magics.commands import say
+        from di_magics.commands.answer import say
 
         found = command.parse(line)
         if found.help:

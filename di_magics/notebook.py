@@ -10,13 +10,17 @@ import json
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from di_magics.core.chat import Conversation, Turn
+from di_magics.core.cost import Entry
 from di_magics.core.record import KEY
 from di_magics.core.reply import Reply
+from di_magics.ledger import Ledger
 from di_magics.store import Store
+from di_magics.turns import Turns
 
 LARGEST_FILE = 200_000_000
 
@@ -29,6 +33,8 @@ class Notebook:
 
     def __init__(self, store: Store, where: Callable[[], tuple[Path | None, str | None]]) -> None:
         self._store = store
+        self._turns = Turns(store)
+        self._ledger = Ledger(store)
         self._where = where
         self.id = uuid.uuid4().hex
 
@@ -39,39 +45,58 @@ class Notebook:
             return Conversation(), ""
         ids, cells = _named(path)
         place = str(path) if path else None
-        found = self._store.known(ids, place, [*cells, cell]).result()
+        found = self._turns.known(ids, place, [*cells, cell]).result()
         if found is None:
-            self._store.place(self.id, place).result()
+            self._turns.place(self.id, place).result()
             return Conversation(), ""
         if found.path != place and found.path and found.id in _named(Path(found.path))[0]:
-            self._store.copy(found.id, self.id, place).result()
+            self._turns.copy(found.id, self.id, place).result()
             said = f"this notebook is a copy of {Path(found.path).name} and goes its own way"
         else:
             self.id = found.id
-            self._store.place(self.id, place).result()
+            self._turns.place(self.id, place).result()
             said = ""
-        chat = self._store.load(self.id).result()
+        chat = self._turns.load(self.id).result()
         return chat, said or _continued(chat)
 
-    def begin(self, turn: Turn) -> Future[None]:
-        """Write a turn before it is sent."""
-        return self._store.begin(self.id, turn)
+    def begin(self, turn: Turn, entry: Entry, limit: Decimal | None, *, kept: bool) -> Future[None]:
+        """Write a turn, or if not `kept` only what it may cost, before it is sent.
+
+        The future raises BudgetError where that does not fit the limit.
+        """
+        return self._turns.begin(turn, entry, limit, kept=kept)
 
     def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
         """Write what has come of a reply so far."""
-        return self._store.checkpoint(turn, reply)
+        return self._turns.checkpoint(turn, reply)
 
     def seal(self, turn: str, reply: Reply) -> Future[None]:
         """Write the outcome of a turn."""
-        return self._store.seal(turn, reply)
+        return self._turns.seal(turn, reply)
 
     def keep(self, chat: Conversation) -> Future[None]:
         """Write which turns are heads."""
-        return self._store.keep(self.id, chat)
+        return self._turns.keep(self.id, chat)
 
-    def forget(self, turns: list[str] | None) -> int:
-        """Delete these turns' texts, or with None those of every notebook; return how many."""
-        return self._store.forget(self.id if turns is not None else None, turns or ()).result()
+    def forget(self, turns: list[str] | None, name: str | None) -> int:
+        """Delete these turns and the conversation of that name; return how many turns there were.
+
+        With None, those of every notebook.
+        """
+        return self._turns.forget(turns, (self.id, name) if name else None).result()
+
+    def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
+        """Return what this notebook's requests cost, or those of all notebooks."""
+        return self._ledger.entries(None if everywhere else self.id, since).result()
+
+    @property
+    def budget(self) -> Decimal | None:
+        """This notebook's own budget in USD."""
+        return self._ledger.budget(self.id).result()
+
+    @budget.setter
+    def budget(self, limit: Decimal | None) -> None:
+        self._ledger.set_budget(self.id, limit).result()
 
     def close(self) -> None:
         """Finish writing."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import di_magics.render as render
-from di_magics.core.chat import Turn
+from di_magics.core.chat import Conversation, Turn
 from di_magics.core.receipt import receipt
 from di_magics.core.record import KEY, as_record
 from di_magics.core.reply import Reply
+from di_magics.core.tree import as_text
+from di_magics.core.tree import rows as rows_of
 
 
 def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -23,6 +25,24 @@ def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]
         "text/plain": render.plain("\n\n".join(filter(None, [reply.shown, line]))),
     }
     return bundle, {KEY: as_record(turn)}
+
+
+def tree(chat: Conversation) -> dict[str, str]:
+    """Return the MIME bundle of a conversation's tree; what the next request sends is bold."""
+    rows = []
+    for row in rows_of(chat):
+        number = f"{row.number}" if row.number else ""
+        strokes = f'<span style="font-family: monospace; white-space: pre">{row.strokes}</span>'
+        prompt = f"<b>{render.escape(row.prompt)}</b>" if row.used else render.escape(row.prompt)
+        heads = "".join(f" <b>◂ {render.escape(name)}</b>" for name in row.heads)
+        faint = "" if row.used else "; opacity: 0.6"
+        cells = (number, strokes + prompt, render.escape(row.reply) + heads)
+        style = f"text-align: left; vertical-align: top{faint}"
+        rows.append("<tr>" + "".join(f'<td style="{style}">{each}</td>' for each in cells))
+    head = "".join(f'<th style="text-align: left">{each}</th>' for each in ("", "asked", "reply"))
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    html = f'<div class="{render.MATH_OFF}">{table}</div>'
+    return {"text/html": html, "text/plain": render.plain(as_text(chat))}
 
 
 def _html(reply: Reply, line: str) -> str:

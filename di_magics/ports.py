@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import Future
+from decimal import Decimal
 from typing import Any, Protocol
 
 from di_magics.core.chat import Conversation, Turn
+from di_magics.core.cost import Entry
 from di_magics.core.errors import EndpointError
+from di_magics.core.prices import Price
 from di_magics.core.reply import Reply, ReplyEvent
 
 
@@ -48,18 +51,36 @@ class Client(Protocol):
     async def close(self) -> None: ...
 
 
-class Notebook(Protocol):
-    """Keeps a notebook's turns; what it returns is done when it is on disk."""
+class Keeper(Protocol):
+    """Keeps what becomes of a turn; what it returns is done when it is on disk."""
+
+    def checkpoint(self, turn: str, reply: Reply) -> Future[None]: ...
+    def seal(self, turn: str, reply: Reply) -> Future[None]: ...
+
+
+class Notebook(Keeper, Protocol):
+    """Keeps a notebook's turns, heads, and what all of it cost."""
 
     id: str
 
     def resume(self) -> tuple[Conversation, str]: ...
-    def begin(self, turn: Turn) -> concurrent.futures.Future[None]: ...
-    def checkpoint(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]: ...
-    def seal(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]: ...
-    def keep(self, chat: Conversation) -> concurrent.futures.Future[None]: ...
-    def forget(self, turns: list[str] | None) -> int: ...
+    def begin(
+        self, turn: Turn, entry: Entry, limit: Decimal | None, *, kept: bool
+    ) -> Future[None]: ...
+    def keep(self, chat: Conversation) -> Future[None]: ...
+    def forget(self, turns: list[str] | None, name: str | None) -> int: ...
+    def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]: ...
+    @property
+    def budget(self) -> Decimal | None: ...
+    @budget.setter
+    def budget(self, limit: Decimal | None) -> None: ...
     def close(self) -> None: ...
+
+
+class Prices(Protocol):
+    """Knows what models cost."""
+
+    def price(self, url: str, model: str) -> Price | None: ...
 
 
 Sealed = Callable[[Turn], None]

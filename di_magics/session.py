@@ -6,34 +6,26 @@ of the outside (routes, client, notebook, view) is handed in.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import threading
 import time
 import uuid
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from di_magics.core import export, wire
 from di_magics.core.chat import Cell, Conversation, Turn, messages
-from di_magics.core.cost import Tally
-from di_magics.core.errors import (
-    EndpointError,
-    Interrupted,
-    ParamError,
-    StoreError,
-    StreamBroken,
-)
+from di_magics.core.context import advice
+from di_magics.core.cost import Entry
+from di_magics.core.errors import Interrupted, ParamError, StreamBroken, TooLong
 from di_magics.core.params import Value, check_local, validate
-from di_magics.core.reply import Reply, Status
+from di_magics.core.prices import worst_case
+from di_magics.core.reply import UNCOUNTED, Reply
 from di_magics.core.settings import Settings
-from di_magics.frames import Frames
+from di_magics.exchange import Planned, exchange
 from di_magics.loop import Interrupts, Loop
-from di_magics.ports import Client, Notebook, Route, Routes, Sealed, View
+from di_magics.ports import Client, Notebook, Prices, Routes, Sealed, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +46,64 @@ class Ask:
     once: bool = False
     append: bool = False
     stream: bool = True
-    last: int | None = None
+    last: int | Literal["all"] | None = None
     instead: Turn | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A turn that is ready to be sent, its route, and the body that will go out."""
-
-    turn: Turn
-    route: Route
-    body: Mapping[str, Any]
 
 
 class Session:
     """Settings and conversation of one notebook, and the means to ask."""
 
     def __init__(
-        self, routes: Routes, client: Client, loop: Loop, notebook: Notebook | None = None
+        self, routes: Routes, client: Client, loop: Loop, notebook: Notebook, prices: Prices
     ) -> None:
         self.routes = routes
-        self.settings = Settings()
-        self.spent = Tally()
+        self.prices = prices
+        self._settings = Settings()
         self._client = client
         self._loop = loop
         self._notebook = notebook
         self._conversation: Conversation | None = None
         self._resumed = ""
         self._lock = threading.RLock()
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call this after every change of settings, conversation or costs, on whichever thread."""
+        self._watchers.append(watcher)
+
+    def _changed(self) -> None:
+        for watcher in self._watchers:
+            watcher()
+
+    @property
+    def settings(self) -> Settings:
+        """What is set for the cells to come."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        self._settings = settings
+        self._changed()
 
     @property
     def conversation(self) -> Conversation:
-        """The notebook's conversation, as it was left if it is kept; setting it keeps it."""
+        """The notebook's conversation, as it was left; setting it keeps it."""
         with self._lock:
             if self._conversation is None:
-                chat = Conversation()
-                if self._notebook:
-                    chat, self._resumed = self._notebook.resume()
-                self._conversation = chat
+                self._conversation, self._resumed = self._notebook.resume()
             return self._conversation
 
     @conversation.setter
     def conversation(self, chat: Conversation) -> None:
         with self._lock:
             self._conversation = chat
-            if self._notebook:
-                self._notebook.keep(chat)
+            self._notebook.keep(chat)
+        self._changed()
+
+    def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
+        """Return what this notebook's requests have cost, or those of all notebooks."""
+        assert self.conversation is not None  # once it is there, so is the notebook's id
+        return self._notebook.entries(everywhere=everywhere, since=since)
 
     def forget(self, name: str | None) -> int:
         """Delete a conversation's turns for good, or with None those of all notebooks.
@@ -108,15 +112,11 @@ class Session:
         """
         chat = self.conversation
         if name is None:
-            count = len(chat.turns)
-            if self._notebook:
-                count = self._notebook.forget(None)
             self.conversation = Conversation()
-            return count
+            return self._notebook.forget(None, None)
         gone = [turn.id for turn in chat.turns.values() if turn.conversation == name]
         self.conversation = chat.without(set(gone), name)
-        if self._notebook:
-            self._notebook.forget(gone)
+        self._notebook.forget(gone, name)
         return len(gone)
 
     def plan(self, ask: Ask) -> Planned:
@@ -148,30 +148,42 @@ class Session:
             cell=cell,
             instead=(ask.instead.instead or ask.instead.id) if ask.instead else None,
             conversation=name,
-            notebook=self._notebook.id if self._notebook else "",
+            notebook=self._notebook.id,
             system=ask.system or self.settings.system,
             model=route.model,
             endpoint=route.name,
             url=route.url,
             local=route.local,
             stream=ask.stream,
-            last=ask.last,
+            last=self._last(ask),
             params=params,
         )
-        return Planned(turn, route, self.request(turn))
+        body = self.request(turn)
+        size = wire.size(body)
+        price = None if route.local else self.prices.price(route.url, route.model)
+        most = params.get("max_tokens")
+        longest = most if isinstance(most, int) else None
+        reserve = worst_case(size, longest, price) if price else None
+        return Planned(turn, route, body, size, price, reserve)
 
     def request(self, turn: Turn) -> dict[str, Any]:
         """Return the body of the request for a turn, derived from the path it stands on."""
-        path = self.conversation.path(turn.parent) if turn.parent else ()
-        if turn.last is not None:
-            path = path[len(path) - min(turn.last, len(path)) :]
         return wire.body(
             turn.model,
-            messages(path, turn.prompt, turn.system),
+            messages(self._sent_along(turn), turn.prompt, turn.system),
             turn.params,
             stream=turn.stream,
             local=turn.local,
         )
+
+    def _last(self, ask: Ask) -> int | None:
+        if ask.last is None:
+            return self.settings.context
+        return None if ask.last == "all" else ask.last
+
+    def _sent_along(self, turn: Turn) -> tuple[Turn, ...]:
+        path = self.conversation.path(turn.parent) if turn.parent else ()
+        return path if turn.last is None else path[max(0, len(path) - turn.last) :]
 
     def preview(self, ask: Ask) -> str:
         """Return the body that an ask would send, as JSON."""
@@ -184,45 +196,71 @@ class Session:
         or broke off and Interrupted where the reader pressed the stop square; what had come is in
         the conversation either way.
         """
-        planned = self.plan(ask)
-        turn = planned.turn
-        keeper = None if ask.once else self._notebook
         with Interrupts() as interrupts:
-            if not ask.once:
-                turn = self._begin(turn, ask.new)
-            job = self._loop.submit(self._run(replace(planned, turn=turn), view, keeper))
+            planned = self._begun(self.plan(ask), ask)
+            turn = planned.turn
+            job = self._loop.submit(
+                exchange(planned, self.routes, self._client, view, self._notebook)
+            )
             view.open(job.cancel)
             job.wait(interrupts)
             try:
                 reply, error = job.result()
             except concurrent.futures.CancelledError:  # before it had begun
                 reply, error = Reply(request=planned.body, status="stopped", elapsed=0.0), None
-                if keeper:
-                    keeper.seal(turn.id, reply)
+                self._notebook.seal(turn.id, reply)
             turn = replace(turn, reply=reply)
             with self._lock:
-                self.spent = self.spent.plus(reply)
                 if not ask.once:
                     # The body can be derived again, and would hold the whole path at every turn.
                     kept = replace(turn, reply=replace(reply, request=None))
                     self.conversation = self.conversation.sealed(kept)
             sealed(turn)
             view.close(turn, ["not remembered"] if ask.once else self._notes(turn))
+            self._changed()
         if isinstance(error, StreamBroken):
             error.reply = reply
+        if isinstance(error, TooLong):
+            error = self._advised(error, turn)
         if error:
             raise error
         if interrupts.pressed:
             raise Interrupted("stopped; what had come is kept. Run the cell again for a new reply.")
         return turn
 
-    def _begin(self, turn: Turn, fresh: bool) -> Turn:
+    def _begun(self, planned: Planned, ask: Ask) -> Planned:
+        """Write the turn, and what it may cost, before it is sent; it is the head from now on."""
+        turn = planned.turn
         with self._lock:
-            if fresh and self.conversation.shown_by(turn.cell) is None:
+            if ask.new and not ask.once and self.conversation.shown_by(turn.cell) is None:
                 self.conversation = self.conversation.started()
                 turn = replace(turn, conversation=self.conversation.name)
-            self.conversation = self.conversation.with_turn(turn)
-        return turn
+            price = planned.price
+            entry = Entry(
+                turn=turn.id,
+                notebook=turn.notebook,
+                conversation="" if ask.once else turn.conversation,
+                model=turn.model,
+                endpoint=turn.endpoint,
+                begun=time.time(),
+                day="",
+                status="open",
+                usage=UNCOUNTED,
+                cost=worst_case(planned.size, 0, price) if price else None,
+                estimate="the prompt alone" if price else "",
+                reserve=planned.reserve,
+            )
+            self._notebook.begin(turn, entry, None, kept=not ask.once).result()
+            if not ask.once:
+                self.conversation = self.conversation.with_turn(turn)
+        return replace(planned, turn=turn)
+
+    def _advised(self, error: TooLong, turn: Turn) -> TooLong:
+        """Return the error with the turns that can be left out as its next step."""
+        sent = self._sent_along(turn)
+        number = len(self.conversation.path(turn.parent)) - len(sent) + 1 if sent else 1
+        step = advice(error, sent, number, turn.prompt)
+        return TooLong(f"{error.said} {step}", status=error.status, request_id=error.request_id)
 
     def _notes(self, turn: Turn) -> list[str]:
         notes = [self._resumed] if self._resumed else []
@@ -243,57 +281,6 @@ class Session:
             notes.append(f"{turns} after variant {other} (%chat variant {other} goes back)")
         return notes
 
-    async def _run(
-        self, planned: Planned, view: View, keeper: Notebook | None
-    ) -> tuple[Reply, Exception | None]:
-        """Return the reply as far as it came, and what went wrong, if anything did.
-
-        The turn is on disk before it is sent, and its outcome when this returns.
-        """
-        turn = planned.turn
-        frames = Frames(view, partial(keeper.checkpoint, turn.id) if keeper else None)
-        error: Exception | None = None
-        start = time.monotonic()
-        reply = Reply(request=planned.body)
-        try:
-            if keeper:
-                await asyncio.wrap_future(keeper.begin(turn))
-            endpoint = await self.routes.open(planned.route, view.status)
-            view.status(f"waiting for {planned.turn.model}")
-            stream = self._client.stream(endpoint, planned.body, frames.waiting)
-            async with aclosing(stream) as batches:
-                async for events in batches:
-                    reply = reply.grow(events)
-                    if reply.first_token is None and (reply.text or reply.reasoning):
-                        reply = replace(reply, first_token=time.monotonic() - start)
-                    frames.draw(reply)
-            status: Status = "done" if reply.ended else "cut"
-            if status == "cut":
-                error = StreamBroken(
-                    f"The reply ended without {planned.turn.endpoint} saying that it is whole. "
-                    "What had come is kept; run the cell again for a new reply."
-                )
-        except asyncio.CancelledError:
-            status = "done" if reply.ended else "stopped"
-        except EndpointError as refused:
-            if reply.ended:  # what broke off after that was only the farewell
-                status = "done"
-            else:
-                error = refused
-                status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
-        except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
-            error, status = fault, "failed"
-        frames.close()
-        if planned.route.local:
-            reply = replace(reply, cost=Decimal(0))
-        reply = replace(reply, status=status, elapsed=time.monotonic() - start)
-        if keeper:
-            try:
-                await asyncio.shield(asyncio.wrap_future(keeper.seal(turn.id, reply)))
-            except (StoreError, asyncio.CancelledError) as lost:
-                error = error or (lost if isinstance(lost, StoreError) else None)
-        return reply, error
-
     def close(self) -> None:
         """Close connections, stop the local servers and the loop."""
         closing = self._loop.submit(self._client.close())
@@ -301,5 +288,4 @@ class Session:
             closing.wait(interrupts)
         self.routes.close()
         self._loop.close()
-        if self._notebook:
-            self._notebook.close()
+        self._notebook.close()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from di_magics.core.chat import Turn
+from di_magics.core.chat import Conversation, Turn
 from di_magics.core.receipt import receipt
 from di_magics.core.reply import Reply
 
@@ -110,6 +110,15 @@ class DisplayView(SilentView):
 
         bundle, metadata = final(turn, notes)
         self._handle.update(bundle, raw=True, metadata=metadata)
+
+
+def show_tree(chat: Conversation) -> None:
+    """Display the tree of a conversation."""
+    from IPython.display import display
+
+    from di_magics.output import tree
+
+    display(tree(chat), raw=True)
 
 
 def choose(shell: Any, cell_id: str | None) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from di_magics.core.chat import MAIN, Cell, Conversation, Turn, messages
 from di_magics.core.errors import ChatError
 from di_magics.core.reply import Reply
-from di_magics.core.tree import tree
+from di_magics.core.tree import as_text, rows
 
 
 class Notebook:
@@ -326,11 +326,25 @@ def test_without_variants_there_is_none_to_choose() -> None:
 def test_the_tree_shows_branches_heads_and_what_is_in_use() -> None:
     """A chain stays in its column; each branch of a fork has its own."""
     chat = rerun(chain("a", "b", "c"), "b", "b2")
-    assert tree(chat).split("\n") == [
+    assert as_text(chat).split("\n") == [
         "* a → a",
         "  ├ b → b",
         "  │ c → c",
-        "* ├ b2 → b2  < main",
+        "* └ b2 → b2  < main",
+    ]
+    assert [row.number for row in rows(chat)] == [1, None, None, 2]
+
+
+def test_a_branch_of_a_branch_keeps_the_strokes_of_both() -> None:
+    """The last branch leaves no bar behind; what broke off says so."""
+    chat = rerun(rerun(chain("a", "b", "c"), "c", "c2"), "b", "b2")
+    failed = replace(chat.turns["c"], reply=Reply(text="half", status="cut"))
+    assert as_text(chat.sealed(failed)).split("\n") == [
+        "* a → a",
+        "  ├ b → b",
+        "  │ ├ c → half (cut)",
+        "  │ └ c2 → c2",
+        "* └ b2 → b2  < main",
     ]
 
 
@@ -340,6 +354,6 @@ def test_the_tree_of_a_long_chain_is_no_problem() -> None:
         str(i): Turn(str(i), "p", str(i - 1) if i else None, reply=Reply(text="r"))
         for i in range(5000)
     }
-    lines = tree(Conversation(turns, {"main": "4999"})).split("\n")
+    lines = as_text(Conversation(turns, {"main": "4999"})).split("\n")
     assert len(lines) == 5000
     assert all(line.startswith("* p") for line in lines)

@@ -18,7 +18,14 @@ from typing import Any
 import pytest
 
 from di_magics.core import wire
-from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken
+from di_magics.core.errors import (
+    BadRequest,
+    Busy,
+    EndpointError,
+    Refused,
+    StreamBroken,
+    TooLong,
+)
 from di_magics.core.reply import Finished, Reply, ReplyEvent
 from di_magics.core.sse import Event, SSEDecoder
 
@@ -367,7 +374,7 @@ def test_an_error_body_says_what_the_server_said(found: dict[str, Any]) -> None:
         kind = CLASSES[status]
         assert error.status == status
     if any("maximum input length" in text for text in said(body)):
-        kind = BadRequest
+        kind = TooLong
     assert type(error) is kind
     for text in said(body):
         assert text.rstrip(".") in str(error)

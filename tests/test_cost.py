@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from di_magics.core.cost import UNKNOWN, Tally, dollars, tally
-from di_magics.core.reply import Reply, Usage
+from di_magics.core.cost import (
+    UNKNOWN,
+    Entry,
+    Tally,
+    beyond,
+    committed,
+    dollars,
+    grouped,
+    priced,
+    tally,
+)
+from di_magics.core.prices import Price
+from di_magics.core.reply import Reply, ToolCall, Usage
+
+PRICE = Price(Decimal("1E-6"), Decimal("2E-6"), None, "a list", "2026-11-23")
 
 
-def reply(cost: str | None, prompt: int | None = None, completion: int | None = None) -> Reply:
-    """Return a reply of this cost and these tokens."""
+def entry(cost: str | None, prompt: int | None = None, **changes: Any) -> Entry:
+    """Return an entry of this cost and these tokens."""
     amount = None if cost is None else Decimal(cost)
-    return Reply(cost=amount, usage=Usage(prompt, completion, cost=amount))
+    plain: dict[str, Any] = {
+        "turn": "t",
+        "notebook": "n",
+        "conversation": "main",
+        "model": "m",
+        "endpoint": "e",
+        "begun": 0.0,
+        "day": "2026-11-23",
+        "status": "done",
+        "usage": Usage(prompt, prompt, None, prompt, prompt),
+        "cost": amount,
+    }
+    return Entry(**{**plain, **changes})
 
 
 @pytest.mark.parametrize(
@@ -38,10 +65,10 @@ def test_an_amount_is_shown_in_plain_digits(amount: str | None, shown: str) -> N
     assert dollars(None if amount is None else Decimal(amount)) == shown
 
 
-def test_replies_are_added_up() -> None:
-    """Decimals add exactly where binary fractions would not."""
-    total = tally([reply("0.1", 10, 5), reply("0.2", 1, 2), reply(None)])
-    assert total == Tally(3, 11, 7, Decimal("0.3"), 1)
+def test_entries_are_added_up() -> None:
+    """Decimals add exactly where binary fractions would not; of tokens all four kinds are."""
+    total = tally([entry("0.1", 10), entry("0.2", 1, estimate="how"), entry(None)])
+    assert total == Tally(3, 11, 11, 11, 11, Decimal("0.3"), Decimal("0.2"), 1)
 
 
 @pytest.mark.parametrize(
@@ -57,4 +84,78 @@ def test_replies_are_added_up() -> None:
 )
 def test_a_sum_says_what_it_leaves_out(costs: list[str | None], shown: str) -> None:
     """A reply of unknown cost is named beside the sum, and is not counted as free."""
-    assert tally(map(reply, costs)).shown == shown
+    assert tally(map(entry, costs)).shown == shown
+
+
+def test_a_sum_says_what_of_it_is_estimated() -> None:
+    """All of it or a part."""
+    known, reckoned = entry("0.5"), entry("0.25", estimate="how")
+    assert tally([reckoned]).shown == "$0.25 (an estimate)"
+    assert tally([known, reckoned]).shown == "$0.75 ($0.25 of it estimated)"
+
+
+def test_what_failed_before_a_reply_came_is_no_reply() -> None:
+    """A refused request is not counted as one of unknown cost."""
+    assert tally([entry(None, status="failed")]) == Tally()
+    assert tally([entry("0.1", status="failed")]).replies == 1
+
+
+def test_entries_are_grouped_in_order() -> None:
+    """By model, in the order of first appearance; a group of failures alone is none."""
+    entries = [entry("1", model="b"), entry("2", model="a"), entry("4", model="b")]
+    entries.append(entry(None, model="c", status="failed"))
+    found = grouped(entries, lambda each: each.model)
+    assert {name: total.cost for name, total in found.items()} == {"b": 5, "a": 2}
+
+
+def test_a_reply_in_flight_counts_with_its_worst_case() -> None:
+    """What was spent, and the most that may be."""
+    flight = entry("0.01", status="open", reserve=Decimal("0.05"))
+    assert committed([entry("0.1"), flight, entry(None)]) == Decimal("0.15")
+
+
+DONE = Reply(text="yes", status="done", usage=Usage(100, 10, 110))
+
+
+def test_the_apis_own_cost_is_the_truth() -> None:
+    """It is kept as it came, and is no estimate."""
+    reply = replace(DONE, cost=Decimal("0.1"))
+    assert priced(reply, 300, PRICE) == reply
+
+
+def test_without_it_tokens_times_price_say_so() -> None:
+    """The price's date and source stand beside the cost."""
+    reply = priced(DONE, 300, PRICE)
+    assert reply.cost == Decimal("0.00012")
+    assert reply.estimate == "price of 2026-11-23, a list"
+    assert reply.cost_is_estimate
+
+
+def test_what_was_stopped_is_counted_from_its_texts() -> None:
+    """Text, reasoning and calls of a reply whose tokens the server never counted."""
+    call = ToolCall("1", "f", "abc")
+    reply = Reply(text="abc", reasoning="äx", tool_calls=(call,), status="stopped")
+    reply = priced(reply, 300, PRICE)
+    assert reply.cost == 100 * PRICE.input + 3 * PRICE.output
+    assert reply.estimate == "tokens counted from the texts, price of 2026-11-23, a list"
+
+
+def test_without_a_price_it_is_unknown() -> None:
+    """Nor is there an estimate for what failed before anything came."""
+    assert priced(DONE, 300, None).cost is None
+    assert priced(Reply(status="failed"), 300, PRICE).cost is None
+
+
+def test_this_machine_is_free() -> None:
+    """Whatever the server says."""
+    reply = priced(replace(DONE, cost=Decimal("9")), 300, None, local=True)
+    assert (reply.cost, reply.cost_is_estimate) == (0, False)
+
+
+def test_a_budget_error_says_what_is_left_and_what_to_do() -> None:
+    """In USD, without an exponent."""
+    said = str(beyond(Decimal("0.05"), Decimal("0.1"), Decimal("0.08")))
+    assert "up to $0.050" in said
+    assert "$0.02 left" in said or "$0.020 left" in said
+    assert "%chat budget 0.2." in said
+    assert "$0 left" in str(beyond(None, Decimal(1), Decimal(2)))

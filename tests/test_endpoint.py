@@ -23,6 +23,7 @@ from di_magics.core.errors import (
     ParamError,
     Refused,
     StreamBroken,
+    TooLong,
     Unreachable,
 )
 from di_magics.core.reply import Reply as Grown
@@ -249,7 +250,7 @@ def test_what_passes_is_tried_again(server: Loopback, fault: Answer) -> None:
         (Fault(405), BadRequest),
         (Fault(413), BadRequest),
         (Fault(422, {"detail": [{"loc": ["body", "x"], "msg": "no"}]}), BadRequest),
-        (Fault(500, {"error": {"message": "9 exceeds maximum input length 8"}}), BadRequest),
+        (Fault(500, {"error": {"message": "9 exceeds maximum input length 8"}}), TooLong),
         (Fault(429, headers={"retry-after": "121"}), Busy),
         (Fault(200, "<html>", content_type="text/html"), BadRequest),
         (Fault(200, {"error": "no"}), StreamBroken),

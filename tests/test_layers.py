@@ -41,10 +41,13 @@ NEIGHBOURS = {
     "home.py": set[str](),
     "loop.py": set[str](),
     "render.py": set[str](),
+    "exchange.py": {"frames", "ports"},
     "frames.py": {"ports"},
+    "ledger.py": {"store"},
     "ports.py": set[str](),
-    "session.py": {"frames", "loop", "ports"},
-    "store.py": {"home"},
+    "session.py": {"exchange", "loop", "ports"},
+    "store.py": set[str](),
+    "turns.py": {"ledger", "store"},
 }
 # The core has no clock, no chance, no threads, and does not reach outside.
 IMPURE = {

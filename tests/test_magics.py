@@ -49,7 +49,8 @@ def run(shell: InteractiveShell, server: Loopback, monkeypatch: pytest.MonkeyPat
     def run(cell: str) -> Ran:
         with capture_output() as captured:
             result = shell.run_cell(cell)
-        return Ran(captured.stdout, result.error_before_exec or result.error_in_exec)
+        displayed = "".join(output.data["text/plain"] for output in captured.outputs)
+        return Ran(captured.stdout + displayed, result.error_before_exec or result.error_in_exec)
 
     return run
 
@@ -155,6 +156,37 @@ def test_a_saved_conversation_is_loaded_and_goes_on(
     run(f"%chat load {tmp_path / name}")
     run("%%chat\nc")
     assert prompts(server)[2] == ["a", "1", "b", "2", "c"]
+
+
+def test_context_limits_what_goes_along(run: Run, server: Loopback) -> None:
+    """`%chat set context=1` holds for the cells to come, `--last` for its own."""
+    server.reply(*(Reply(text) for text in "123456"))
+    run("%%chat\na")
+    run("%%chat\nb")
+    assert "context=1" in run("%chat set context=1").text
+    run("%%chat\nc")
+    run("%%chat --last all\nd")
+    run("%%chat --last 0\ne")
+    run("%chat set context=all")
+    run("%%chat\nf")
+    assert [len(sent) for sent in prompts(server)] == [1, 3, 3, 7, 1, 11]
+    assert prompts(server)[2] == ["b", "2", "c"]
+    assert isinstance(run("%chat set context=-1").error, di.ParamError)
+    assert isinstance(run("%%chat --last some\ng").error, di.ParamError)
+
+
+def test_too_long_says_which_turns_to_leave_out(run: Run, server: Loopback) -> None:
+    """The server's words, by how much, and the flag that sends it all the same; it then fits."""
+    server.reply(*(Reply("r" * 900) for _ in range(3)))
+    server.reply(Fault(400, {"error": {"message": "1300 tokens exceed the context size (1000)"}}))
+    for prompt in "abc":
+        run(f"%%chat\n{prompt}")
+    error = run("%%chat\nd").error
+    assert isinstance(error, di.TooLong)
+    assert "It is too long by 300 tokens: 1,300, and 1,000 fit." in str(error)
+    assert "Turns 1 to 2 are about" in str(error)
+    run("%%chat --last 1\nd")
+    assert prompts(server)[-1] == ["c", "r" * 900, "d"]
 
 
 def test_retry_asks_the_last_question_again(run: Run, server: Loopback) -> None:

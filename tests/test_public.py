@@ -43,6 +43,7 @@ def test_the_public_names_are_these() -> None:
         "Reply",
         "StoreError",
         "StreamBroken",
+        "TooLong",
         "ToolCall",
         "ToolError",
         "Unreachable",

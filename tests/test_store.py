@@ -1,119 +1,62 @@
-"""What is kept on disk: turns before they are sent, outcomes once, nothing that is forgotten."""
+"""The file that holds all state: private, migrated, and safe with several kernels at it."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from di_magics import store as storing
-from di_magics.core.chat import Cell, Conversation, Turn
 from di_magics.core.errors import StoreError
-from di_magics.core.reply import Reply, Usage
-from di_magics.store import MIGRATIONS, Store
-
-DONE = Reply(
-    text="yes", status="done", ended=True, usage=Usage(1, 2, 3), cost=Decimal("0.00001"), model="m"
-)
+from di_magics.ledger import Ledger
+from di_magics.store import MIGRATIONS, Connection, Store
+from di_magics.turns import Turns
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A store in a folder of its own."""
-    store = Store(tmp_path)
-    yield store
-    store.close()
+def write(db: Connection) -> None:
+    """Write something."""
+    db.execute("INSERT INTO notebooks (id) VALUES ('n')")
 
 
-def kept(store: Store, *turns: Turn) -> Conversation:
-    """Write turns as a session does, and return the conversation."""
-    chat = Conversation()
-    for turn in turns:
-        store.begin("n", turn).result()
-        store.seal(turn.id, turn.reply).result()
-        chat = chat.with_turn(turn)
-    store.keep("n", chat).result()
-    return chat
-
-
-def turn(name: str, parent: str | None = None) -> Turn:
-    """Return a turn that is done, in a cell of its name."""
-    return Turn(name, f"prompt {name}", parent, Cell(name, 0), notebook="n", model="m", reply=DONE)
-
-
-def test_a_conversation_comes_back_as_it_was(store: Store, tmp_path: Path) -> None:
-    """Turns, heads, and what each cell shows survive the process."""
-    chat = kept(store, turn("a"), turn("b", "a")).undone().forked("other")
-    store.keep("n", chat).result()
-    store.close()
-    again = Store(tmp_path)
-    assert again.load("n").result() == chat
-    again.close()
-
-
-def test_the_file_is_private(store: Store) -> None:
+def test_the_file_is_private(tmp_path: Path) -> None:
     """Only its owner can read it, and what SQLite puts beside it."""
-    kept(store, turn("a"))
-    for path in store.path.parent.glob("conversations.sqlite3*"):
+    store = Store(tmp_path)
+    store.write(write).result()
+    found = list(tmp_path.glob("conversations.sqlite3*"))
+    assert len(found) > 1
+    for path in found:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_an_outcome_is_sealed_once(store: Store) -> None:
-    """A checkpoint or a second seal that comes late changes nothing."""
-    kept(store, turn("a"))
-    store.checkpoint("a", replace(DONE, text="late", status="open")).result()
-    store.seal("a", replace(DONE, text="late")).result()
-    assert store.load("n").result().turns["a"].reply.text == "yes"
-
-
-def test_a_turn_nobody_finished_is_cut(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Untouched for ten seconds it has lost its kernel; until then another may be at it."""
-    store.begin("n", turn("a")).result()
-    store.checkpoint("a", Reply(text="half")).result()
-    assert store.load("n").result().turns["a"].reply.status == "open"
-    monkeypatch.setattr(storing, "ABANDONED_SECONDS", -1)
-    reply = store.load("n").result().turns["a"].reply
-    assert (reply.text, reply.status) == ("half", "cut")
-
-
-def test_what_is_forgotten_is_gone_from_the_file(store: Store) -> None:
-    """No byte of prompt or reply is left; the costs are."""
-    secret = replace(turn("a"), prompt="a-secret-prompt", reply=replace(DONE, text="its-reply"))
-    kept(store, secret, turn("b", "a"))
-    assert store.forget("n", ["a"]).result() == 1
     store.close()
-    data = b"".join(path.read_bytes() for path in store.path.parent.iterdir())
-    assert b"a-secret-prompt" not in data
-    assert b"its-reply" not in data
-    with sqlite3.connect(store.path) as db:
-        outcome = db.execute("SELECT outcome FROM turns WHERE id = 'a'").fetchone()[0]
-    assert "0.00001" in outcome
 
 
-def test_what_hung_on_a_forgotten_turn_stays(store: Store) -> None:
-    """It is a root then."""
-    kept(store, turn("a"), turn("b", "a"))
-    store.forget("n", ["a"]).result()
-    assert [each.id for each in store.load("n").result().path()] == ["b"]
+def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
+    """The same works in memory."""
+    store = Store(None)
+    store.write(write).result()
+    assert store.read(lambda db: db.execute("SELECT id FROM notebooks").fetchall()).result()
+    store.close()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_copy_has_ids_of_its_own_and_costs_nothing(store: Store) -> None:
-    """A copied notebook begins with the same turns and does not pay for them again."""
-    kept(store, turn("a"), turn("b", "a"))
-    store.copy("n", "copy-of-it", "/other.ipynb").result()
-    path = store.load("copy-of-it").result().path()
-    assert [each.prompt for each in path] == ["prompt a", "prompt b"]
-    assert {each.id for each in path}.isdisjoint({"a", "b"})
-    assert all(each.reply.cost is None for each in path)
-    assert [each.id for each in store.load("n").result().path()] == ["a", "b"]
+def test_work_is_done_whole_or_not_at_all(tmp_path: Path) -> None:
+    """An error half way leaves nothing behind, and is the caller's."""
+
+    def half(db: Connection) -> None:
+        write(db)
+        raise KeyError("half way")
+
+    store = Store(tmp_path)
+    with pytest.raises(KeyError):
+        store.write(half).result()
+    assert store.read(lambda db: db.execute("SELECT * FROM notebooks").fetchall()).result() == []
+    store.close()
 
 
 def test_a_file_from_a_newer_version_is_left_alone(tmp_path: Path) -> None:
@@ -122,7 +65,7 @@ def test_a_file_from_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     store = Store(tmp_path)
     with pytest.raises(StoreError, match="newer"):
-        store.load("n").result()
+        store.write(write).result()
     store.close()
 
 
@@ -131,37 +74,79 @@ def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / storing.FILE).write_bytes(b"no database " * 100)
     store = Store(tmp_path)
     with pytest.raises(StoreError, match="DI_MAGICS_HOME"):
-        store.load("n").result()
+        store.write(write).result()
     store.close()
 
 
-def test_each_migration_leads_to_the_next(tmp_path: Path) -> None:
-    """From every earlier version a file comes to today's, with its turns."""
-    for version in range(len(MIGRATIONS)):
-        path = tmp_path / f"{version}.sqlite3"
-        db = sqlite3.connect(path, isolation_level=None)
-        for statements in MIGRATIONS[:version]:
-            for statement in statements:
-                db.execute(statement)
-        db.execute(f"PRAGMA user_version = {version}")
-        storing.migrate(db, path)
-        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
-        assert db.execute("SELECT count(*) FROM turns").fetchone() == (0,)
-        db.close()
+def of_version(path: Path, version: int) -> sqlite3.Connection:
+    """Return a file as an earlier version of the package made it."""
+    db = sqlite3.connect(path, isolation_level=None)
+    for step in MIGRATIONS[:version]:
+        step(db)
+    db.execute(f"PRAGMA user_version = {version}")
+    return db
+
+
+@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
+def test_each_migration_leads_to_the_next(tmp_path: Path, version: int) -> None:
+    """From every earlier version an empty file comes to today's."""
+    db = of_version(tmp_path / "f", version)
+    storing.migrate(db, tmp_path)
+    assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    assert db.execute("SELECT count(*) FROM turns").fetchone() == (0,)
+    db.close()
+
+
+def test_version_2_takes_the_texts_and_the_costs_of_version_1(tmp_path: Path) -> None:
+    """The conversation is what it was, and its costs are in the ledger."""
+    db = of_version(tmp_path / storing.FILE, 1)
+    db.execute(
+        "INSERT INTO notebooks VALUES ('n', NULL, ?)", [json.dumps({"heads": {"main": "b"}})]
+    )
+    asked = {"turn": "a", "prompt": "ä \ud83d?", "asked": "m", "endpoint": "e"}
+    became = {
+        "status": "done",
+        "reply": "yes",
+        "usage": {"prompt_tokens": 7, "cached_tokens": None},
+        "cost": "0.00001",
+    }
+    forgotten = {"turn": "c", "asked": "m"}
+    rows = [("a", asked, became), ("b", {"turn": "b", "parent": "a", "prompt": "B"}, None)]
+    for turn, known, outcome in [*rows, ("c", forgotten, became)]:
+        db.execute(
+            "INSERT INTO turns VALUES (NULL, ?, 'n', NULL, ?, ?, 1.0, 2.0, 1)",
+            [turn, json.dumps(known), outcome and json.dumps(outcome)],
+        )
+    db.close()
+    store = Store(tmp_path)
+    path = Turns(store).load("n").result().path()
+    entries = Ledger(store).entries("n").result()
+    store.close()
+    assert [(turn.prompt, turn.reply.text) for turn in path] == [("ä ??", "yes"), ("B", "")]
+    assert [(entry.turn, entry.cost) for entry in entries] == [
+        ("a", Decimal("0.00001")),
+        ("b", None),
+        ("c", Decimal("0.00001")),
+    ]
+    assert entries[0].usage.prompt_tokens == 7
 
 
 WRITER = """
 import sys
 from pathlib import Path
 from di_magics.core.chat import Turn
-from di_magics.core.reply import Reply
+from di_magics.core.cost import Entry
+from di_magics.core.reply import UNCOUNTED, Reply
 from di_magics.store import Store
+from di_magics.turns import Turns
 store = Store(Path(sys.argv[1]))
+turns = Turns(store)
 for number in range(100):
     turn = Turn(f"{sys.argv[2]}-{number}", "hi", notebook="n")
-    store.begin("n", turn)
-    store.checkpoint(turn.id, Reply(text="h"))
-    last = store.seal(turn.id, Reply(text="hi", status="done"))
+    entry = Entry(turn.id, "n", "main", "m", "e", 1.0, "", "open", UNCOUNTED)
+    turns.begin(turn, entry, None, kept=True)
+    turns.checkpoint(turn.id, Reply(text="h"))
+    last = turns.seal(turn.id, Reply(text="hi", status="done"))
 last.result()
 store.close()
 """
@@ -175,7 +160,8 @@ def test_processes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     ]
     assert [writer.wait(60) for writer in writers] == [0] * 4
     store = Store(tmp_path)
-    chat = store.load("n").result()
+    chat = Turns(store).load("n").result()
+    entries = Ledger(store).entries("n").result()
     store.close()
-    assert len(chat.turns) == 400
+    assert len(chat.turns) == len(entries) == 400
     assert all(each.reply.text == "hi" for each in chat.turns.values())

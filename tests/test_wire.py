@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from di_magics.core import wire
-from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken
+from di_magics.core.errors import (
+    BadRequest,
+    Busy,
+    EndpointError,
+    Refused,
+    StreamBroken,
+    TooLong,
+)
 from di_magics.core.reply import (
     Finished,
     Logprobs,
@@ -289,7 +296,7 @@ def test_what_is_no_object_breaks_the_stream(data: str) -> None:
         ({"error": {"code": 200, "message": "no"}}, StreamBroken, "error: no"),
         ({"object": "error", "message": "no", "code": 400}, BadRequest, "400: no"),
         ({"object": "error", "message": "no"}, StreamBroken, "error: no"),
-        ({"error": {"message": "context length exceeded"}}, BadRequest, "too long for the model"),
+        ({"error": {"message": "context length exceeded"}}, TooLong, "too long for the model"),
     ],
 )
 def test_an_error_in_the_stream_is_raised(
@@ -356,10 +363,10 @@ def test_the_servers_words_are_found_in_every_shape(payload: object, said: str |
         (
             500,
             b'{"error": "Input length 9 exceeds maximum input length 8"}',
-            BadRequest,
+            TooLong,
             "%chat new",
         ),
-        (400, b"the prompt is too long", BadRequest, "%chat new"),
+        (400, b"the prompt is too long", TooLong, "%chat new"),
         (302, b"", BadRequest, "address"),
     ],
 )
@@ -385,3 +392,53 @@ def test_a_refusal_carries_the_headers_that_matter() -> None:
     """The request's id and the pause that the server asks for are kept."""
     error = wire.refusal(429, b"", retry_after=3.0, request_id="r-1")
     assert (error.retry_after, error.request_id) == (3.0, "r-1")
+
+
+def words_and_fields(message: str, **fields: int) -> bytes:
+    """Return an answer that says this."""
+    return json.dumps({"error": {"message": message, **fields}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked", "limit"),
+    [
+        (
+            words_and_fields("Requested input length 99009 exceeds maximum input length 8192"),
+            99009,
+            8192,
+        ),
+        (
+            words_and_fields(
+                "This model's maximum context length is 8,192 tokens. However, you requested "
+                "9,500 tokens (9,000 in the messages, 500 in the completion)."
+            ),
+            9500,
+            8192,
+        ),
+        (
+            words_and_fields(
+                "the request exceeds the available context size, try increasing it",
+                n_prompt_tokens=9001,
+                n_ctx=8192,
+            ),
+            9001,
+            8192,
+        ),
+        (words_and_fields("the request (9000 tokens) exceeds the context size (512)"), 9000, 512),
+        (words_and_fields("prompt is too long"), None, None),
+        (words_and_fields("context length 8192 exceeded"), None, None),
+    ],
+)
+def test_how_much_too_long_is_read(answer: bytes, asked: int | None, limit: int | None) -> None:
+    """From llama.cpp's fields, else from the server's words; else it is not known."""
+    error = wire.refusal(400, answer)
+    assert isinstance(error, TooLong)
+    assert (error.asked, error.limit) == (asked, limit)
+    assert error.said
+    assert "%chat" not in error.said
+
+
+def test_the_size_of_a_body_is_that_of_its_texts() -> None:
+    """In bytes, whatever the characters are."""
+    messages = [{"role": "user", "content": "aä"}, {"role": "assistant", "content": "\ud800"}]
+    assert wire.size(wire.body("m", messages, {})) == 4

@@ -61,7 +61,7 @@ def flags() -> argparse.ArgumentParser:
     add("-c", "--conversation", metavar="NAME", help="ask in this conversation (begun if new)")
     add("--new", action="store_true", help="start a new conversation")
     add("--once", action="store_true", help="no memory in or out")
-    add("--last", metavar="N", help="send only the last N turns along")
+    add("--last", metavar="N", help="send only the last N turns along (or all)")
     add("--append", action="store_true", help="a re-run adds a turn instead of a variant")
     group = parser.add_argument_group("output")
     add = group.add_argument
@@ -103,9 +103,7 @@ def parse(line: str) -> argparse.Namespace:
             "For one line: %chat ask …"
         )
     if found.last is not None:
-        if not found.last.isdigit():
-            raise ParamError(f"--last takes a number of turns, not {one_line(found.last, 60)!r}.")
-        found.last = int(found.last)
+        found.last = turns("--last", found.last) if found.last != "all" else "all"
     if found.out and not found.out.isidentifier():
         raise ParamError(f"-o takes a variable's name, not {one_line(found.out, 60)!r}.")
     return found
@@ -117,6 +115,13 @@ def _hyphenated(word: str) -> str:
         return word
     name, sign, value = word.partition("=")
     return (name if " " in name else name.replace("_", "-")) + sign + value
+
+
+def turns(name: str, text: object) -> int:
+    """Return a number of turns. Raises ParamError for anything else."""
+    if not isinstance(text, str | int) or isinstance(text, bool) or not f"{text}".isdecimal():
+        raise ParamError(f"{name} takes a number of turns, or all; not {one_line(text, 60)!r}.")
+    return int(text)
 
 
 def params(found: argparse.Namespace) -> Mapping[str, object]:

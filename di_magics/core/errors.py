@@ -11,6 +11,7 @@ DiMagicsError
     Unreachable            no connection, or no answer in time   -> check the address (retried)
     Refused                401 402 403                           -> fix the key or the account
     BadRequest             400 404 405 413 422                   -> fix the model or the prompt
+      TooLong              .asked .limit                         -> send fewer turns
     Busy                   408 409 429 5xx                       -> wait (retried)
     StreamBroken           the reply broke off; .reply           -> run the cell again
 Interrupted (KeyboardInterrupt)  the reader pressed the stop square
@@ -101,6 +102,17 @@ class Refused(EndpointError):
 
 class BadRequest(EndpointError):
     """The server does not take this request."""
+
+
+class TooLong(BadRequest):
+    """The conversation does not fit the model: `asked` tokens where `limit` fit, if it is said.
+
+    `said` is the message without a next step.
+    """
+
+    said: str = ""
+    asked: int | None = None
+    limit: int | None = None
 
 
 class Busy(EndpointError):

@@ -138,11 +138,15 @@ def estimate(usage: Usage, price: Price) -> Decimal | None:
     return (sent - cached) * price.input + cached * cached_price + written * price.output
 
 
+def tokens_in(size: int) -> int:
+    """Return about how many tokens so many bytes of text are, rather too many than too few."""
+    return -(-size // BYTES_PER_TOKEN)
+
+
 def worst_case(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
     """Return about the most that a request can cost: nothing cached, the reply at its longest."""
-    sent = -(-prompt_bytes // BYTES_PER_TOKEN)
     written = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
-    return sent * price.input + written * price.output
+    return tokens_in(prompt_bytes) * price.input + written * price.output
 
 
 def _price(

@@ -59,6 +59,7 @@ def outcome(reply: Reply) -> dict[str, Any]:
         "id": reply.id,
         "usage": _lean({name: getattr(reply.usage, name) for name in COUNTS}),
         "cost": None if reply.cost is None else str(reply.cost),
+        "estimate": reply.estimate,
         "elapsed": reply.elapsed,
         "first_token": reply.first_token,
     }
@@ -124,6 +125,7 @@ def _reply(get: Callable[[str], Any]) -> Reply:
         status=status,
         usage=_usage(get("usage")),
         cost=_cost(get("cost")),
+        estimate=_text(get("estimate")) or "",
         model=_text(get("model")),
         id=_text(get("id")),
         elapsed=_seconds(get("elapsed")),

@@ -115,10 +115,11 @@ class Reply:
     """A model's reply, whole or partial, and what was sent for it.
 
     `status` is `done`, `stopped` (by the reader), `cut` (the stream ended without saying so) or
-    `failed`; while it streams, `open`. `cost` is in USD, None when unknown. `request` is the body
-    that was sent. `elapsed` and `first_token` are seconds since sending. `ended` is whether the
-    server has said that the reply is whole; `tail` is the last piece of text as it came, `indexes`
-    are the server's numbers of the tool calls.
+    `failed`; while it streams, `open`. `cost` is in USD, None when unknown; `estimate` says how it
+    was reckoned where the API did not tell it. `request` is the body that was sent. `elapsed` and
+    `first_token` are seconds since sending. `ended` is whether the server has said that the reply
+    is whole; `tail` is the last piece of text as it came, `indexes` are the server's numbers of the
+    tool calls.
     """
 
     text: str = ""
@@ -127,8 +128,8 @@ class Reply:
     finish_reason: str | None = None
     status: Status = "open"
     usage: Usage = UNCOUNTED
-    cost_is_estimate: bool = False
     cost: Decimal | None = None
+    estimate: str = ""
     model: str | None = None
     id: str | None = None
     request: Mapping[str, Any] | None = None
@@ -144,6 +145,11 @@ class Reply:
 
     def __str__(self) -> str:
         return self.shown
+
+    @property
+    def cost_is_estimate(self) -> bool:
+        """Whether the cost was reckoned from tokens and a price."""
+        return bool(self.estimate)
 
     @property
     def complete(self) -> bool:

@@ -6,19 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from di_magics.core.command import turns
 from di_magics.core.errors import ParamError, one_line
 from di_magics.core.params import PARAMS, Value, nearest, validate
 
 NAMES = ("model", "endpoint", "system")
+CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Model, endpoint, system prompt and sampling parameters; None or absent is not sent."""
+    """Model, endpoint, system prompt and sampling parameters; None or absent is not sent.
+
+    `context` is how many turns go along, None for all.
+    """
 
     model: str | None = None
     endpoint: str | None = None
     system: str | None = None
+    context: int | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
 
     def having(self, name: str, value: object) -> Settings:
@@ -29,12 +35,14 @@ class Settings:
                 raise ParamError(f"{name} takes a text. %chat unset {name} leaves it out.")
             changed: dict[str, Any] = {name: value}
             return replace(self, **changed)
+        if name == CONTEXT:
+            return replace(self, context=None if value == "all" else turns(name, value))
         return replace(self, params={**self.params, name: validate(name, value)})
 
     def lacking(self, name: str) -> Settings:
         """Return the settings without one value. Raises ParamError for an unknown name."""
         name = _known(name)
-        if name in NAMES:
+        if name in (*NAMES, CONTEXT):
             gone: dict[str, Any] = {name: None}
             return replace(self, **gone)
         return replace(self, params={k: v for k, v in self.params.items() if k != name})
@@ -42,7 +50,7 @@ class Settings:
 
 def _known(name: str) -> str:
     name = name.replace("-", "_")
-    known = (*NAMES, *PARAMS)
+    known = (*NAMES, CONTEXT, *PARAMS)
     if name not in known:
         raise ParamError(
             f"There is nothing called {one_line(name, 60)!r} to set.{nearest(name, known)} "

@@ -7,11 +7,20 @@ shapes differ; what is read here is the union of what they send.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, one_line
+from di_magics.core.errors import (
+    BadRequest,
+    Busy,
+    EndpointError,
+    Refused,
+    StreamBroken,
+    TooLong,
+    one_line,
+)
 from di_magics.core.params import PARAMS, Value
 from di_magics.core.reply import (
     Finished,
@@ -49,6 +58,12 @@ def body(
     if stream:
         sent["stream_options"] = {"include_usage": True}
     return sent
+
+
+def size(request: Mapping[str, Any]) -> int:
+    """Return how many bytes of text a body's messages hold."""
+    contents = (message["content"] for message in request["messages"])
+    return sum(len(text.encode("utf-8", "replace")) for text in contents)
 
 
 def sent_params(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,7 +242,7 @@ def reported(payload: Mapping[str, Any]) -> EndpointError:
     if isinstance(code, int) and 400 <= code < 600:
         return refusal(code, json.dumps(payload).encode())
     if too_long(said):
-        return BadRequest(f"The server reported an error: {said}. {SHORTEN}")
+        return _too_long(f"The server reported an error: {said}.", said, payload)
     return StreamBroken(f"The server reported an error: {said}. Run the cell again.")
 
 
@@ -271,19 +286,39 @@ def refusal(
     said = words(payload)
     kind, step = _next_step(status, said or "", model, deepinfra)
     quoted = f": {said.rstrip('.')}" if said else ""
-    return kind(
-        f"{endpoint} answered {status}{quoted}. {step}",
-        status=status,
-        request_id=request_id,
-        retry_after=retry_after,
-    )
+    answered = f"{endpoint} answered {status}{quoted}."
+    if kind is TooLong:
+        return _too_long(answered, said or "", payload, status=status, request_id=request_id)
+    return kind(f"{answered} {step}", status=status, request_id=request_id, retry_after=retry_after)
+
+
+_LIMIT = re.compile(
+    r"(?:maximum|limit|context (?:size|length|window))[^\d]{0,40}?(\d[\d,]*)", re.IGNORECASE
+)
+
+
+def _too_long(message: str, said: str, payload: object, **answer: Any) -> TooLong:
+    """Read how long the input was and may be: from llama.cpp's fields, else the server's words."""
+    error = TooLong(f"{message} {SHORTEN}", **answer)
+    inner = payload.get("error") if isinstance(payload, dict) else None
+    fields = inner if isinstance(inner, dict) else {}
+    asked, limit = _count(fields.get("n_prompt_tokens")), _count(fields.get("n_ctx"))
+    if not asked or not limit:
+        found = _LIMIT.search(said)
+        limit = int(found[1].replace(",", "")) if found else None
+        numbers = [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", said)]
+        asked = max(numbers, default=0)
+    if limit and asked and asked > limit:
+        error.asked, error.limit = asked, limit
+    error.said = message
+    return error
 
 
 def _next_step(
     status: int, said: str, model: str, deepinfra: bool
 ) -> tuple[type[EndpointError], str]:
     if too_long(said):
-        return BadRequest, SHORTEN
+        return TooLong, SHORTEN
     if status == 402:
         where = "at https://deepinfra.com/dash/billing" if deepinfra else "to your account there"
         return Refused, f"Add funds {where}."

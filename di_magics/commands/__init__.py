@@ -1,0 +1,106 @@
+"""The commands of `%chat`: each reads or replaces what the session holds, and prints.
+
+A command is a method of that name; its docstring is its line in `%chat help`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from di_magics.commands.answer import counted, incomplete, say, table
+from di_magics.commands.conversing import Conversing
+from di_magics.commands.keeping import Keeping
+from di_magics.commands.money import Money
+from di_magics.commands.setting import Setting
+from di_magics.core.chat import Turn
+from di_magics.core.command import flags
+from di_magics.core.cost import tally
+from di_magics.core.errors import DiMagicsError, ParamError, one_line
+from di_magics.core.params import nearest, shown
+from di_magics.core.reply import Reply
+from di_magics.session import Session
+
+
+class Commands(Setting, Conversing, Keeping, Money):
+    """What `%chat WORD REST` does; `ask` and `retry` are the magic's, which knows the cell."""
+
+    def __init__(
+        self, session: Session, ask: Callable[[str], Reply], retry: Callable[[Turn], Reply]
+    ) -> None:
+        super().__init__(session)
+        self._ask = ask
+        self._retry = retry
+
+    def run(self, line: str) -> Reply | None:
+        """Run a line; `ask` and `retry` return the reply. Raises ParamError for another word."""
+        word, _, rest = line.strip().partition(" ")
+        command = self.all().get({"": "status", "-h": "help", "--help": "help"}.get(word, word))
+        if command is None:
+            raise ParamError(
+                f"%chat has no command {one_line(word, 40)!r}.{nearest(word, self.all())} "
+                "To ask: %chat ask …, or a %%chat cell. %chat help lists the commands."
+            )
+        result: Reply | None = command(rest.strip())
+        return result
+
+    def all(self) -> dict[str, Callable[[str], Any]]:
+        """Return the commands by name, in the order of the help."""
+        return {name: getattr(self, name) for name in words()}
+
+    def status(self, rest: str) -> None:
+        """status: what is in force, on one screen (%chat alone does the same)"""
+        settings, chat = self._session.settings, self._session.conversation
+        try:
+            route = self._session.routes.choose(settings.endpoint, settings.model)
+            endpoint, model = route.name, route.model
+        except DiMagicsError as error:
+            endpoint, model = f"none. {error}", settings.model or "—"
+        values = " ".join(shown(name, value) for name, value in settings.params.items())
+        say(
+            table(
+                [
+                    ("endpoint", one_line(endpoint)),
+                    ("model", one_line(model)),
+                    ("system", one_line(settings.system or "—", 80)),
+                    ("parameters", values or "server's defaults"),
+                    ("conversation", f"{chat.name}, {counted(len(chat.path()), 'turn')}"),
+                    ("cost", tally(self._session.entries()).shown),
+                    ("more", "%chat help, %chat params, %%chat -h"),
+                ]
+            )
+        )
+
+    def ask(self, rest: str) -> Reply:
+        """ask TEXT: ask in one line; TEXT may end in a question mark"""
+        return self._ask(rest or incomplete("ask What is the capital of France?"))
+
+    def retry(self, rest: str) -> Reply:
+        """retry: ask the last question again, as a variant; %chat variant goes back"""
+        return self._retry(self._session.conversation.numbered())
+
+    def help(self, rest: str) -> None:
+        """help [COMMAND|flags|params]: this list, or more on one of them"""
+        commands = self.all()
+        if rest == "flags":
+            say(flags().format_help())
+        elif rest == "params":
+            self.params("")
+        elif rest in commands:
+            say(f"%chat {commands[rest].__doc__}")
+        elif rest:
+            raise ParamError(
+                f"There is no help on {one_line(rest, 40)!r}."
+                f"{nearest(rest, [*commands, 'flags', 'params'])}"
+            )
+        else:
+            usages = [(command.__doc__ or "").partition(": ") for command in commands.values()]
+            rows = [(f"%chat {usage}", effect) for usage, _, effect in usages]
+            say(table([("%%chat [flags]", "ask; the prompt is below (%%chat -h)"), *rows]))
+
+
+def words() -> tuple[str, ...]:
+    """Return the names of the commands, in the order of the help."""
+    parts = (Commands, Setting, Conversing, Keeping, Money)
+    known = (each for part in parts for each in vars(part).items())
+    return tuple(name for name, found in known if (found.__doc__ or "").startswith(name))

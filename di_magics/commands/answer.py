@@ -1,0 +1,60 @@
+"""What the commands have in common: how they answer, and how they read a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from di_magics.core.chat import Conversation
+from di_magics.core.errors import ParamError, one_line
+from di_magics.session import Session
+
+
+class Words:
+    """Some commands of `%chat`: each is a method of that name, its docstring its line of help."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as columns of plain text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 turn`, `2 turns`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def say(text: str) -> None:
+    """Print what a command answers."""
+    print(text)  # noqa: T201 # the answer of a command is its output
+
+
+def say_history(chat: Conversation) -> None:
+    """Print the turns of the conversation in use, with their numbers."""
+    lines = []
+    for count, turn in enumerate(chat.path(), 1):
+        variants = chat.variants(turn)
+        which = f" (variant {variants.index(turn) + 1} of {len(variants)})"
+        lines.append(f"{count:>3} > {one_line(turn.prompt, 90)}")
+        lines[-1] += which if len(variants) > 1 else ""
+        lines.append(f"    {one_line(turn.reply.shown or f'({turn.reply.status})', 90)}")
+    say("\n".join(lines) or f"Conversation {chat.name} has no turns yet.")
+
+
+def number(text: str) -> int | None:
+    """Read a number, or nothing. Raises ParamError for anything else."""
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise ParamError(f"That takes a number, not {one_line(text, 40)!r}. %chat history counts.")
+    return int(text)
+
+
+def incomplete(example: str) -> NoReturn:
+    """Raise ParamError for a command that lacks something."""
+    raise ParamError(f"Say what: for example %chat {example}")

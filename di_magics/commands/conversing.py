@@ -1,0 +1,99 @@
+"""The commands that look at the conversation, and move in it."""
+
+from __future__ import annotations
+
+from di_magics.commands.answer import Words, counted, incomplete, number, say, say_history
+from di_magics.core import export
+from di_magics.core.command import split
+from di_magics.core.errors import ChatError, ParamError, one_line
+from di_magics.core.params import nearest
+from di_magics.view import FinalView, show_tree
+
+EXPORTS = {"--request": export.as_json, "--curl": export.as_curl, "--python": export.as_python}
+
+
+class Conversing(Words):
+    """History, back and forth, and other conversations."""
+
+    def history(self, rest: str) -> None:
+        """history [--tree]: the turns of this conversation, or all turns with their branches"""
+        chat = self._session.conversation
+        if rest == "--tree":
+            show_tree(chat) if chat.turns else say("There are no turns yet.")
+            return
+        if rest:
+            raise ParamError(f"%chat history takes --tree or nothing, not {one_line(rest, 40)!r}.")
+        say_history(chat)
+
+    def show(self, rest: str) -> None:
+        """show [TURN] [--request|--curl|--python]: a reply, or the request behind it"""
+        words = split(rest)
+        forms = [word for word in words if word.startswith("-")]
+        for form in forms:
+            if form not in EXPORTS:
+                raise ParamError(f"%chat show has no {one_line(form, 40)}.{nearest(form, EXPORTS)}")
+        count = number(" ".join(word for word in words if word not in forms))
+        turn = self._session.conversation.numbered(count)
+        if not forms:
+            FinalView().close(turn, [])
+        for form in forms:
+            url, key_variable = self._session.routes.address(turn.url)
+            if turn.local and form != "--request":
+                say("# PORT and LOCAL_KEY change at each start: put another endpoint there.")
+            say(EXPORTS[form](self._session.request(turn), url, key_variable))
+
+    def undo(self, rest: str) -> None:
+        """undo [N]: take the last turn back, or N of them; they are kept and no longer sent"""
+        self._session.conversation = self._session.conversation.undone(number(rest) or 1)
+        say_history(self._session.conversation)
+
+    def redo(self, rest: str) -> None:
+        """redo [N]: go forward again after undo or rewind"""
+        self._session.conversation = self._session.conversation.redone(number(rest) or 1)
+        say_history(self._session.conversation)
+
+    def rewind(self, rest: str) -> None:
+        """rewind TURN: go back to that turn of %chat history; the next one follows it"""
+        turn = number(rest) or incomplete("rewind 2")
+        self._session.conversation = self._session.conversation.rewound(turn)
+        say_history(self._session.conversation)
+
+    def variant(self, rest: str) -> None:
+        """variant N: go on with another variant of a turn, and what followed it"""
+        variant = number(rest) or incomplete("variant 1")
+        self._session.conversation = self._session.conversation.with_variant(variant)
+        say_history(self._session.conversation)
+
+    def fork(self, rest: str) -> None:
+        """fork NAME: go on under another name; this conversation stays as it is"""
+        name = rest or incomplete("fork another-try")
+        before = self._session.conversation.name
+        self._session.conversation = self._session.conversation.forked(name)
+        say(f"Conversation {name} begins as a copy. %chat use {before} goes back.")
+
+    def new(self, rest: str) -> None:
+        """new [NAME]: start a new conversation; the old one is kept"""
+        chat = self._session.conversation
+        if rest in chat.heads:
+            raise ChatError(f"There is a conversation {rest} already: %chat use {rest}.")
+        self._session.conversation = chat.started(rest or None)
+        name = self._session.conversation.name
+        say(f"Conversation {name} begins. %chat use {chat.name} goes back.")
+
+    def use(self, rest: str) -> None:
+        """use NAME: go on with another conversation"""
+        chat = self._session.conversation
+        if rest not in chat.heads:
+            raise ChatError(
+                f"There is no conversation {one_line(rest, 60)!r}.{nearest(rest, chat.heads)} "
+                "%chat list shows them."
+            )
+        self._session.conversation = chat.using(rest)
+        say_history(self._session.conversation)
+
+    def list(self, rest: str) -> None:
+        """list: the conversations of this notebook"""
+        chat = self._session.conversation
+        for name, head in chat.heads.items():
+            turns = len(chat.path(head)) if head else 0
+            say(f"{'*' if name == chat.name else ' '} {name}: {counted(turns, 'turn')}")

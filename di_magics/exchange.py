@@ -1,0 +1,93 @@
+"""One request and its reply, on the loop: sent, folded, shown, priced, and sealed once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from di_magics.core.chat import Turn
+from di_magics.core.cost import priced
+from di_magics.core.errors import EndpointError, StoreError, StreamBroken
+from di_magics.core.prices import Price
+from di_magics.core.reply import Reply, Status
+from di_magics.frames import Frames
+from di_magics.ports import Client, Keeper, Route, Routes, View
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A turn that is ready to be sent, its route, and the body that will go out.
+
+    `size` is the body's texts in bytes, `price` the model's, if it is known, and `reserve` what
+    the reply may cost at most in USD.
+    """
+
+    turn: Turn
+    route: Route
+    body: Mapping[str, Any]
+    size: int
+    price: Price | None
+    reserve: Decimal | None
+
+    def priced(self, reply: Reply) -> Reply:
+        """Return the reply with what it has cost."""
+        return priced(reply, self.size, self.price, local=self.route.local)
+
+
+async def exchange(
+    planned: Planned, routes: Routes, client: Client, view: View, keeper: Keeper
+) -> tuple[Reply, Exception | None]:
+    """Return the reply as far as it came, and what went wrong, if anything did.
+
+    Its outcome is with the keeper each second, and when this returns.
+    """
+    turn = planned.turn
+    start = time.monotonic()
+    frames = Frames(view, _checkpoint(planned, keeper))
+    error: Exception | None = None
+    reply = Reply(request=planned.body)
+    try:
+        endpoint = await routes.open(planned.route, view.status)
+        view.status(f"waiting for {turn.model}")
+        stream = client.stream(endpoint, planned.body, frames.waiting)
+        async with aclosing(stream) as batches:
+            async for events in batches:
+                reply = reply.grow(events)
+                if reply.first_token is None and (reply.text or reply.reasoning):
+                    reply = replace(reply, first_token=time.monotonic() - start)
+                frames.draw(reply)
+        status: Status = "done" if reply.ended else "cut"
+        if status == "cut":
+            error = StreamBroken(
+                f"The reply ended without {turn.endpoint} saying that it is whole. "
+                "What had come is kept; run the cell again for a new reply."
+            )
+    except asyncio.CancelledError:
+        status = "done" if reply.ended else "stopped"
+    except EndpointError as refused:
+        if reply.ended:  # what broke off after that was only the farewell
+            status = "done"
+        else:
+            error = refused
+            status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
+    except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
+        error, status = fault, "failed"
+    frames.close()
+    reply = replace(reply, status=status, elapsed=time.monotonic() - start)
+    reply = planned.priced(reply)
+    try:
+        await asyncio.shield(asyncio.wrap_future(keeper.seal(turn.id, reply)))
+    except asyncio.CancelledError:  # it is sealed all the same
+        pass
+    except StoreError as lost:
+        error = error or lost
+    return reply, error
+
+
+def _checkpoint(planned: Planned, keeper: Keeper) -> Callable[[Reply], object]:
+    return lambda reply: keeper.checkpoint(planned.turn.id, planned.priced(reply))

@@ -1,0 +1,122 @@
+"""What every request cost, kept apart from its texts: it stays when they are forgotten."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from decimal import Decimal
+from typing import Any
+
+from di_magics.core.cost import Entry, beyond, committed
+from di_magics.core.reply import Reply, Usage
+from di_magics.store import Connection, Store
+
+ABANDONED_SECONDS = 10.0
+"""What nobody has touched for so long was cut off by the end of its kernel."""
+
+COLUMNS = (
+    "turn, notebook, conversation, model, endpoint, begun, status, prompt_tokens, "
+    "completion_tokens, cached_tokens, reasoning_tokens, cost, estimate, reserve"
+)
+
+
+class Ledger:
+    """The entries of all notebooks in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def entries(self, notebook: str | None = None, since: float = 0.0) -> Future[list[Entry]]:
+        """Return the entries of a notebook, or of all, begun since then (POSIX seconds)."""
+        return self._store.read(lambda db: _entries(db, notebook, since))
+
+    def budget(self, notebook: str) -> Future[Decimal | None]:
+        """Return a notebook's own budget in USD."""
+
+        def read(db: Connection) -> Decimal | None:
+            row = db.execute("SELECT budget FROM notebooks WHERE id = ?", [notebook]).fetchone()
+            return Decimal(row[0]) if row and row[0] else None
+
+        return self._store.read(read)
+
+    def set_budget(self, notebook: str, limit: Decimal | None) -> Future[None]:
+        """Write a notebook's own budget in USD, None for none."""
+
+        def write(db: Connection) -> None:
+            db.execute(
+                "INSERT INTO notebooks (id, budget) VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET budget = excluded.budget",
+                [notebook, _text(limit)],
+            )
+
+        return self._store.write(write)
+
+
+def enter(db: Connection, entry: Entry, limit: Decimal | None) -> None:
+    """Write that a request is about to be sent.
+
+    With a limit in USD, raise BudgetError where what the notebook has spent, and may yet spend on
+    replies in flight, leaves no room for the entry's reserve.
+    """
+    if limit is not None:
+        spent = committed(_entries(db, entry.notebook, 0.0))
+        if spent + (entry.reserve or 0) > limit:
+            raise beyond(entry.reserve, limit, spent)
+    usage = entry.usage
+    row: list[Any] = [entry.turn, entry.notebook, entry.conversation, entry.model, entry.endpoint]
+    row += [entry.begun, entry.status, usage.prompt_tokens, usage.completion_tokens]
+    row += [usage.cached_tokens, usage.reasoning_tokens, _text(entry.cost), entry.estimate]
+    row += [_text(entry.reserve), entry.begun]
+    marks = ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO ledger ({COLUMNS}, touched) VALUES ({marks})", row)
+
+
+def settle(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool) -> None:
+    """Write what a request has cost so far, or in the end."""
+    usage = reply.usage
+    row = [now, sealed, reply.status, reply.model, usage.prompt_tokens, usage.completion_tokens]
+    row += [usage.cached_tokens, usage.reasoning_tokens, _text(reply.cost), reply.estimate, turn]
+    db.execute(
+        "UPDATE ledger SET touched = ?, sealed = ?, status = ?, model = coalesce(?, model), "
+        "prompt_tokens = ?, completion_tokens = ?, cached_tokens = ?, reasoning_tokens = ?, "
+        "cost = ?, estimate = ? WHERE turn = ? AND NOT sealed",
+        row,
+    )
+
+
+def _entries(db: Connection, notebook: str | None, since: float) -> list[Entry]:
+    where = "begun >= ?" if notebook is None else "notebook = ? AND begun >= ?"
+    known = [since] if notebook is None else [notebook, since]
+    lost = time.time() - ABANDONED_SECONDS
+    found = []
+    for *facts, touched, sealed in db.execute(
+        f"SELECT {COLUMNS}, touched, sealed FROM ledger WHERE {where} ORDER BY begun", known
+    ):
+        turn, book, conversation, model, endpoint, begun, status, *rest = facts
+        sent, written, cached, reasoning, cost, estimate, reserve = rest
+        in_flight = not sealed and touched > lost
+        found.append(
+            Entry(
+                turn,
+                book,
+                conversation,
+                model,
+                endpoint,
+                begun,
+                time.strftime("%Y-%m-%d", time.localtime(begun)),
+                status if sealed else "open" if in_flight else "cut",
+                Usage(sent, written, None, cached, reasoning),
+                _amount(cost),
+                estimate,
+                _amount(reserve) if in_flight else None,
+            )
+        )
+    return found
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
