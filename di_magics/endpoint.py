@@ -171,9 +171,7 @@ class Client:
     ) -> AsyncGenerator[list[ReplyEvent]]:
         import httpx
 
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "replace"
-        )
+        content = wire.encoded(body)
         headers = {
             **endpoint.headers(),
             "Content-Type": "application/json",

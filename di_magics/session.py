@@ -170,7 +170,7 @@ class Session:
         """Return the body of the request for a turn, derived from the path it stands on."""
         return wire.body(
             turn.model,
-            messages(self._sent_along(turn), turn.prompt, turn.system),
+            messages(self._sent_along(turn).values(), turn.prompt, turn.system),
             turn.params,
             stream=turn.stream,
             local=turn.local,
@@ -181,9 +181,11 @@ class Session:
             return self.settings.context
         return None if ask.last == "all" else ask.last
 
-    def _sent_along(self, turn: Turn) -> tuple[Turn, ...]:
+    def _sent_along(self, turn: Turn) -> dict[int, Turn]:
+        """Return the turns that go along with this one, by their numbers in the history."""
         path = self.conversation.path(turn.parent) if turn.parent else ()
-        return path if turn.last is None else path[max(0, len(path) - turn.last) :]
+        sent = [(number, each) for number, each in enumerate(path, 1) if not each.reply.empty]
+        return dict(sent if turn.last is None else sent[max(0, len(sent) - turn.last) :])
 
     def preview(self, ask: Ask) -> str:
         """Return the body that an ask would send, as JSON."""
@@ -257,9 +259,7 @@ class Session:
 
     def _advised(self, error: TooLong, turn: Turn) -> TooLong:
         """Return the error with the turns that can be left out as its next step."""
-        sent = self._sent_along(turn)
-        number = len(self.conversation.path(turn.parent)) - len(sent) + 1 if sent else 1
-        step = advice(error, sent, number, turn.prompt)
+        step = advice(error, self._sent_along(turn), turn.prompt)
         return TooLong(f"{error.said} {step}", status=error.status, request_id=error.request_id)
 
     def _notes(self, turn: Turn) -> list[str]:

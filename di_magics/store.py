@@ -21,6 +21,8 @@ Work = Callable[[Connection], T]
 
 FILE = "conversations.sqlite3"
 BUSY_SECONDS = 10.0
+MAPPED = 1 << 28
+"""So many bytes of the file are read without a copy of each page."""
 
 
 class Store:
@@ -78,6 +80,7 @@ class Store:
         connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA mmap_size = {MAPPED}")
         migrate(connection, self.path or Path(FILE))
         return connection
 

@@ -5,10 +5,12 @@ Turns are only added; which of them are heads is a small state beside them.
 
 from __future__ import annotations
 
+import gc
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -76,6 +78,7 @@ class Turns:
         """
         known = identity(turn)
         prompt = utf8(known.pop("prompt"))
+        known.pop("notebook", None)  # the row says it
         cell = turn.cell.id if turn.cell else None
         row = [turn.id, entry.notebook, cell, prompt, _json(known), entry.begun, entry.begun]
 
@@ -151,19 +154,12 @@ class Turns:
                 "WHERE notebook = ? ORDER BY number",
                 [notebook],
             ).fetchall()
-            identities = _objects([row[2] for row in rows])
-            outcomes = _objects([row[3] or "{}" for row in rows])
-            turns: dict[str, Turn] = {}
-            for row, known, became in zip(rows, identities, outcomes, strict=True):
-                prompt, text, _, _, touched, sealed = row
-                turn = from_record({**became, **known, "prompt": prompt, "reply": text})
-                if not sealed:
-                    status: Any = "open" if touched > lost else "cut"
-                    turn = replace(turn, reply=replace(turn.reply, status=status))
-                if turn.parent not in turns:
-                    turn = replace(turn, parent=None)
-                turns[turn.id] = turn
-            return _with_state(turns, _state(db, notebook))
+            with _nothing_is_garbage():
+                turns: dict[str, Turn] = {}
+                for turn in _read(rows, notebook, lost):
+                    orphan = turn.parent not in turns  # its parent was forgotten
+                    turns[turn.id] = replace(turn, parent=None) if orphan else turn
+                return _with_state(turns, _state(db, notebook))
 
         return self._store.read(read)
 
@@ -214,6 +210,32 @@ class Turns:
             )
 
         return self._store.erase(write)
+
+
+@contextmanager
+def _nothing_is_garbage() -> Iterator[None]:
+    """Keep the collector from walking again and again over what is just being read."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
+def _read(rows: Sequence[tuple[Any, ...]], notebook: str, lost: float) -> Iterator[Turn]:
+    """Yield the turns of these rows; one untouched since `lost` and not sealed is cut."""
+    identities = _objects([row[2] for row in rows])
+    outcomes = _objects([row[3] or "{}" for row in rows])
+    for row, known, became in zip(rows, identities, outcomes, strict=True):
+        prompt, text, _, _, touched, sealed = row
+        texts = {"prompt": prompt, "reply": text, "notebook": notebook}
+        turn = from_record(became | known | texts)
+        if not sealed:
+            status: Any = "open" if touched > lost else "cut"
+            turn = replace(turn, reply=replace(turn.reply, status=status))
+        yield turn
 
 
 def _state(db: Connection, notebook: str) -> dict[str, Any]:

@@ -24,44 +24,43 @@ def too_long(asked: int | None = None, limit: int | None = None) -> TooLong:
 
 def test_the_fewest_of_the_oldest_turns_make_room() -> None:
     """By how much it is too long, which turns to leave out, and how."""
-    path = [turn(400), turn(400), turn(400)]
-    assert advice(too_long(1300, 800), path, 4, "p" * 300) == (
-        "It is too long by 500 tokens: 1,300, and 800 fit. Turns 4 to 5 are about 800 of them: "
-        "leave them out with --last 1, or from now on with %chat set context=1."
+    sent = {4: turn(400), 6: turn(400), 7: turn(400)}
+    assert advice(too_long(1300, 800), sent, "p" * 300) == (
+        "It is too long by 500 tokens: 1,300, and 800 fit. For about 800 of them leave out "
+        "turns 4 to 6: --last 1, or from now on %chat set context=1."
     )
 
 
 def test_one_turn_may_be_enough() -> None:
     """The first one, where that is so."""
-    said = advice(too_long(1300, 1000), [turn(400), turn(400)], 1, "p" * 1500)
-    assert "Turn 1 is about 400 of them: leave them out with --last 1" in said
+    said = advice(too_long(1300, 1000), {1: turn(400), 2: turn(400)}, "p" * 1500)
+    assert "For about 400 of them leave out turn 1: --last 1" in said
 
 
 def test_our_count_is_scaled_to_the_servers() -> None:
     """Where the server counts half as many tokens, a turn is half as many."""
-    said = advice(too_long(600, 450), [turn(400), turn(400)], 1, "p" * 1200)
-    assert "Turn 1 is about 200 of them" in said
+    said = advice(too_long(600, 450), {1: turn(400), 2: turn(400)}, "p" * 1200)
+    assert "For about 200 of them leave out turn 1" in said
 
 
 @pytest.mark.parametrize(
-    ("path", "says"),
-    [([turn(100)], "Even alone (--last 0) the prompt"), ([], "Shorten the prompt")],
+    ("sent", "says"),
+    [({1: turn(100)}, "Even alone (--last 0) the prompt"), ({}, "Shorten the prompt")],
 )
-def test_a_prompt_too_long_by_itself_is_to_be_shortened(path: list[Turn], says: str) -> None:
+def test_a_prompt_too_long_by_itself_is_to_be_shortened(sent: dict[int, Turn], says: str) -> None:
     """No turn left out makes room for it."""
-    said = advice(too_long(9000, 1000), path, 1, "p" * 24000)
+    said = advice(too_long(9000, 1000), sent, "p" * 24000)
     assert says in said
     assert "context=" not in said
 
 
 def test_where_the_server_does_not_say_how_much_half_goes() -> None:
     """Its limit is not known then."""
-    said = advice(too_long(), [turn(1), turn(1), turn(1)], 1, "p")
-    assert "The 2 oldest of them are about half" in said
-    assert "--last 1" in said
-    assert advice(too_long(), [], 1, "p").startswith("Shorten")
+    said = advice(too_long(), {1: turn(1), 2: turn(1), 3: turn(1)}, "p")
+    assert said == "Leave out turns 1 to 2: --last 1, or from now on %chat set context=1."
+    assert advice(too_long(), {}, "p").startswith("Shorten")
 
 
 def test_nothing_at_all_to_count() -> None:
     """An empty prompt is no division by nothing."""
-    assert "fit" in advice(too_long(9, 1), [], 1, "")
+    assert "fit" in advice(too_long(9, 1), {}, "")

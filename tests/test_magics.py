@@ -184,7 +184,7 @@ def test_too_long_says_which_turns_to_leave_out(run: Run, server: Loopback) -> N
     error = run("%%chat\nd").error
     assert isinstance(error, di.TooLong)
     assert "It is too long by 300 tokens: 1,300, and 1,000 fit." in str(error)
-    assert "Turns 1 to 2 are about" in str(error)
+    assert "leave out turns 1 to 2: --last 1" in str(error)
     run("%%chat --last 1\nd")
     assert prompts(server)[-1] == ["c", "r" * 900, "d"]
 

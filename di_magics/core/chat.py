@@ -5,7 +5,7 @@ Ids come from outside; the messages of a request are derived from the path, neve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -284,7 +284,7 @@ class Conversation:
         return path[number - 1]
 
 
-def messages(path: tuple[Turn, ...], prompt: str, system: str | None) -> list[dict[str, Any]]:
+def messages(path: Iterable[Turn], prompt: str, system: str | None) -> list[dict[str, Any]]:
     """Return the API's messages for a prompt after this path.
 
     One system message, the newest. A turn with neither text nor tool calls is left out; one with

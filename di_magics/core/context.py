@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from di_magics.core.chat import Turn
 from di_magics.core.errors import TooLong
@@ -12,17 +12,16 @@ from di_magics.core.prices import tokens_in
 MARGIN = 1.05
 
 
-def advice(error: TooLong, path: Sequence[Turn], number: int, prompt: str) -> str:
+def advice(error: TooLong, sent: Mapping[int, Turn], prompt: str) -> str:
     """Return the next step: the fewest of the oldest turns that make room, else what is too long.
 
-    `path` is what went along, `number` that of its first turn. Sizes are in tokens, as the server
-    gave them, shared out by the length of the texts.
+    `sent` is what went along, by number. Sizes are in tokens, as the server gave them, shared out
+    by the length of the texts.
     """
-    sizes = [tokens_in(_size(turn.prompt) + _size(turn.reply.shown)) for turn in path]
+    sizes = [tokens_in(_size(turn.prompt) + _size(turn.reply.shown)) for turn in sent.values()]
     if not error.asked or not error.limit:
-        count = -(-len(path) // 2)
-        how = f"The {count} oldest of them are about half"
-        return _leaving(how, count, len(path), number) if path else SHORTER
+        half = -(-len(sent) // 2)
+        return f"Leave out {_leaving(half, sent)}." if sent else SHORTER
     over = error.asked - error.limit
     whole = f"It is too long by {over:,} tokens: {error.asked:,}, and {error.limit:,} fit."
     counted = sum(sizes) + tokens_in(_size(prompt))
@@ -31,11 +30,8 @@ def advice(error: TooLong, path: Sequence[Turn], number: int, prompt: str) -> st
     for count, size in enumerate(sizes, 1):
         room += size * scale
         if room >= over * MARGIN:
-            how = f"{whole} Turns {number} to {number + count - 1} are about {room:,.0f} of them"
-            if count == 1:
-                how = f"{whole} Turn {number} is about {room:,.0f} of them"
-            return _leaving(how, count, len(path), number)
-    if path:
+            return f"{whole} For about {room:,.0f} of them leave out {_leaving(count, sent)}."
+    if sent:
         return f"{whole} Even alone (--last 0) the prompt leaves too little room: {SHORTER}"
     return f"{whole} {SHORTER}"
 
@@ -43,11 +39,11 @@ def advice(error: TooLong, path: Sequence[Turn], number: int, prompt: str) -> st
 SHORTER = "Shorten the prompt, lower --max-tokens, or take a model with a longer context."
 
 
-def _leaving(how: str, count: int, of: int, number: int) -> str:
-    left = of - count
-    return (
-        f"{how}: leave them out with --last {left}, or from now on with %chat set context={left}."
-    )
+def _leaving(count: int, sent: Mapping[int, Turn]) -> str:
+    first, *_, last = [*sent][:count] * 2
+    which = f"turns {first} to {last}" if count > 1 else f"turn {first}"
+    left = len(sent) - count
+    return f"{which}: --last {left}, or from now on %chat set context={left}"
 
 
 def _size(text: str) -> int:

@@ -19,7 +19,7 @@ from di_magics.core.params import PARAMS, Value, validate
 from di_magics.core.reply import UNCOUNTED, Reply, Status, ToolCall, Usage
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
-STATUSES: tuple[Status, ...] = get_args(Status)
+STATUSES: Mapping[str, Status] = {status: status for status in get_args(Status)}
 LARGEST = 64_000
 KEY = "di_magics"
 
@@ -31,15 +31,15 @@ def identity(turn: Turn) -> dict[str, Any]:
         "parent": turn.parent,
         "cell": list(turn.cell) if turn.cell else None,
         "instead": turn.instead,
-        "conversation": turn.conversation,
+        "conversation": None if turn.conversation == MAIN else turn.conversation,
         "notebook": turn.notebook,
         "prompt": turn.prompt,
         "system": turn.system,
         "asked": turn.model,
         "endpoint": turn.endpoint,
         "url": turn.url,
-        "local": turn.local,
-        "stream": turn.stream,
+        "local": turn.local or None,
+        "stream": None if turn.stream else False,
         "last": turn.last,
         "params": dict(turn.params),
     }
@@ -99,11 +99,11 @@ def from_record(record: Mapping[str, Any]) -> Turn:
         cell=_cell(get("cell")),
         instead=_text(get("instead")),
         conversation=_text(get("conversation")) or MAIN,
-        notebook=_text(get("notebook")) or "",
+        notebook=_str(get("notebook")),
         system=_text(get("system")),
-        model=_text(get("asked")) or "",
-        endpoint=_text(get("endpoint")) or "",
-        url=_text(get("url")) or "",
+        model=_str(get("asked")),
+        endpoint=_str(get("endpoint")),
+        url=_str(get("url")),
         local=get("local") is True,
         stream=get("stream") is not False,
         last=_count(get("last")),
@@ -113,19 +113,17 @@ def from_record(record: Mapping[str, Any]) -> Turn:
 
 
 def _reply(get: Callable[[str], Any]) -> Reply:
-    status = get("status")
-    if status not in STATUSES:
-        status = "cut"
+    status, calls = STATUSES.get(_str(get("status")), "cut"), get("tool_calls")
     return Reply(
-        text=_text(get("reply")) or "",
-        reasoning=_text(get("reasoning")) or "",
-        tail=_text(get("tail")) or "",
-        tool_calls=_calls(get("tool_calls")),
+        text=_str(get("reply")),
+        reasoning=_str(get("reasoning")),
+        tail=_str(get("tail")),
+        tool_calls=_calls(calls) if calls else (),
         finish_reason=_text(get("finish_reason")),
         status=status,
         usage=_usage(get("usage")),
         cost=_cost(get("cost")),
-        estimate=_text(get("estimate")) or "",
+        estimate=_str(get("estimate")),
         model=_text(get("model")),
         id=_text(get("id")),
         elapsed=_seconds(get("elapsed")),
@@ -141,7 +139,7 @@ def _cell(found: object) -> Cell | None:
 
 
 def _calls(found: object) -> tuple[ToolCall, ...]:
-    if not found or not isinstance(found, list):
+    if not isinstance(found, list):
         return ()
     return tuple(
         ToolCall(*call)
@@ -151,10 +149,16 @@ def _calls(found: object) -> tuple[ToolCall, ...]:
 
 
 def _usage(found: object) -> Usage:
-    if not found or not isinstance(found, Mapping):
+    if not found or not isinstance(found, dict):
         return UNCOUNTED
-    sent, written, total, cached, reasoning = (_count(found.get(name)) for name in COUNTS)
-    return Usage(sent, written, total, cached, reasoning)
+    get = found.get
+    return Usage(
+        _count(get("prompt_tokens")),
+        _count(get("completion_tokens")),
+        _count(get("total_tokens")),
+        _count(get("cached_tokens")),
+        _count(get("reasoning_tokens")),
+    )
 
 
 def _params(found: object) -> dict[str, Value]:
@@ -185,12 +189,18 @@ def _text(found: object) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def _str(found: object) -> str:
+    return found if isinstance(found, str) else ""
+
+
 def _count(found: object) -> int | None:
     return found if type(found) is int and found >= 0 else None
 
 
 def _seconds(found: object) -> float | None:
-    return float(found) if isinstance(found, int | float) and found >= 0 else None
+    if type(found) is float or type(found) is int:
+        return float(found) if found >= 0 else None
+    return None
 
 
 def _cost(found: object) -> Decimal | None:

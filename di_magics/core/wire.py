@@ -60,6 +60,12 @@ def body(
     return sent
 
 
+def encoded(request: Mapping[str, Any]) -> bytes:
+    """Return a body as it goes out; half a surrogate pair, which UTF-8 cannot say, becomes `?`."""
+    text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
 def size(request: Mapping[str, Any]) -> int:
     """Return how many bytes of text a body's messages hold."""
     contents = (message["content"] for message in request["messages"])

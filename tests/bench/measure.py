@@ -113,8 +113,11 @@ from decimal import Decimal
 from pathlib import Path
 from di_magics.core.chat import Cell, Conversation, Turn
 from di_magics.core.reply import Reply, Usage
+from di_magics.core.cost import Entry
 from di_magics.store import Store
+from di_magics.turns import Turns
 store = Store(Path(sys.argv[1]))
+turns = Turns(store)
 usage, cost = Usage(900, 400, 1300), Decimal("0.0001")
 text = "A sentence of a reply, of the usual length. " * 40
 for book in range(50):
@@ -124,24 +127,27 @@ for book in range(50):
                     Cell(f"c{number}", 0), notebook=str(book), model="m",
                     params={"temperature": 0.7}, reply=Reply(text=text, status="done", ended=True,
                     model="m", id="x", usage=usage, cost=cost, elapsed=2.5, first_token=0.3))
-        store.begin(str(book), turn)
-        store.seal(turn.id, turn.reply)
+        entry = Entry(turn.id, str(book), "main", "m", "e", 1.0, "", "open", usage)
+        turns.begin(turn, entry, None, kept=True)
+        turns.seal(turn.id, turn.reply)
         chat, parent = chat.with_turn(turn), turn.id
-    store.keep(str(book), chat).result()
+    turns.keep(str(book), chat).result()
 store.close()
 """
 NEXT = """
-import json, sys, time
+import gc, sys, time
 from pathlib import Path
 from di_magics.core import wire
 from di_magics.core.chat import messages
 from di_magics.store import Store
+from di_magics.turns import Turns
+gc.collect()  # what the imports left to it
 times = [time.perf_counter()]
 store = Store(Path(sys.argv[1]))
-chat = store.load("25").result()
+chat = Turns(store).load("25").result()
 times.append(time.perf_counter())
 path = chat.path()
-body = json.dumps(wire.body("m", messages(path, "next", None), {})).encode()
+body = wire.encoded(wire.body("m", messages(path, "next", None), {}))
 times.append(time.perf_counter())
 assert len(path) == 200
 print(*times, len(body))
