@@ -55,6 +55,12 @@ class WidgetView:
         self._number = -1
         self._sent = (0, 0)
         self._opened = 0.0
+        self._heard = self._seen = False
+
+    @property
+    def seen(self) -> bool:
+        """Whether a page took in the end, as far as pages can tell while a cell runs."""
+        return self._seen or not self._heard
 
     def open(self, stop: Callable[[], None]) -> None:
         """Display the widget, and send what has come before it was there."""
@@ -120,6 +126,13 @@ class WidgetView:
 
     def _on_message(self, widget: Any, message: Any, buffers: Any) -> None:
         match message:
+            case {"type": "here"}:
+                self._heard = True
+                if self._widget is None:  # a page that was loaded anew has found it
+                    widget.close()
+            case {"type": "seen"}:
+                self._seen = True
+                widget.close()
             case {"type": "stop"}:
                 self._stop()
                 widget.send({"type": "ack"})
@@ -140,4 +153,5 @@ class WidgetView:
         widget.send({"type": "end"})
         widget.send({"type": "lock"})
         self._handle.update(bundle, raw=True, metadata=metadata)
-        widget.close()
+        if not self._heard:
+            widget.close()

@@ -87,8 +87,13 @@ Sealed = Callable[[Turn], None]
 
 
 class View(Protocol):
-    """Shows a reply; `open` and `close` on the main thread, the rest on the loop."""
+    """Shows a reply; `open` and `close` on the main thread, the rest on the loop.
 
+    `seen` is whether the end of it reached a reader, as far as can be told.
+    """
+
+    @property
+    def seen(self) -> bool: ...
     def open(self, stop: Callable[[], None]) -> None: ...
     def status(self, line: str) -> None: ...
     def show(self, reply: Reply) -> None: ...

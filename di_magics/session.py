@@ -64,6 +64,7 @@ class Session:
         self._notebook = notebook
         self._conversation: Conversation | None = None
         self._resumed = ""
+        self._last_shown: tuple[Turn, View] | None = None
         self._lock = threading.RLock()
         self._watchers: list[Callable[[], None]] = []
 
@@ -219,6 +220,7 @@ class Session:
                     self.conversation = self.conversation.sealed(kept)
             sealed(turn)
             view.close(turn, ["not remembered"] if ask.once else self._notes(turn))
+            self._last_shown = None if ask.once else (turn, view)
             self._changed()
         if isinstance(error, StreamBroken):
             error.reply = reply
@@ -263,9 +265,10 @@ class Session:
         return TooLong(f"{error.said} {step}", status=error.status, request_id=error.request_id)
 
     def _notes(self, turn: Turn) -> list[str]:
-        notes = [self._resumed] if self._resumed else []
+        notes = [self._resumed, self._unseen()]
         self._resumed = ""
         variants = self.conversation.variants(turn)
+        notes = [note for note in notes if note]
         if len(variants) < 2:
             return notes
         number = [variant.id for variant in variants].index(turn.id) + 1
@@ -280,6 +283,15 @@ class Session:
             turns = f"{after} later turn{'s' * (after != 1)}"
             notes.append(f"{turns} after variant {other} (%chat variant {other} goes back)")
         return notes
+
+    def _unseen(self) -> str:
+        """Return a line where the page was loaded anew before the last reply had ended."""
+        turn, view = self._last_shown or (None, None)
+        numbers = {each.id: number for number, each in enumerate(self.conversation.path(), 1)}
+        if turn is None or view is None or view.seen or turn.id not in numbers:
+            return ""
+        number = numbers[turn.id]
+        return f"turn {number} ended while its page was away (%chat show {number})"
 
     def close(self) -> None:
         """Close connections, stop the local servers and the loop."""

@@ -15,6 +15,8 @@ from di_magics.core.reply import Reply
 class SilentView:
     """Shows nothing: the reply is in `_reply`."""
 
+    seen = True
+
     def open(self, stop: Callable[[], None]) -> None:
         """Do nothing."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hostile import FRAGMENTS, documents
-from loopback import CountingServer, Drop, Fault, Hold, Loopback, Reply
+from loopback import CountingServer, Drop, Fault, Hold, Loopback, Pace, Reply
 
 from di_magics import render
 
@@ -394,10 +394,66 @@ def test_copied_and_moved_cells(notebook: Open, server: Loopback) -> None:
     assert prompts(server)[2] == ["A"]
 
 
+def test_a_split_cell(notebook: Open, server: Loopback) -> None:
+    """The lower half stays the cell it was, and the upper one asks a turn of its own."""
+    server.reply(*(Reply(text) for text in ("a1", "b1", "a2")))
+    page = ready(notebook, server, "%%chat\nA\n%%chat\nB")
+    page.write(1, "%%chat\nB")
+    page.run(1)
+    page.write(1, "%%chat\nA\n%%chat\nB")
+    page.js(
+        """async () => {
+            const notebook = panel.content;
+            notebook.activeCellIndex = 1;
+            notebook.mode = 'edit';
+            const editor = notebook.activeCell.editor;
+            editor.setCursorPosition({ line: 2, column: 0 });
+            await jupyterapp.commands.execute('notebook:split-cell-at-cursor');
+        }"""
+    )
+    assert page.sources()[1:] == ["%%chat\nA", "%%chat\nB"]
+    (upper,) = page.run(1)
+    (lower,) = page.run(2)
+    assert "variant" not in upper["data"]["text/plain"]
+    assert "variant 2 of 2" in lower["data"]["text/plain"]
+    assert prompts(server) == [["B"], ["B", "a1", "A"], ["B"]]
+
+
+def test_a_notebook_renamed_while_it_runs(notebook: Open, server: Loopback) -> None:
+    """It goes on, before and after a restart of the kernel."""
+    server.reply(*(Reply(text) for text in ("a1", "b1", "c1")))
+    page = ready(notebook, server, "%%chat\nA", "%%chat\nB", "%%chat\nC")
+    page.run(1)
+    page.save()
+    page.js("() => panel.context.rename('renamed-while-it-runs.ipynb')")
+    page.name = "renamed-while-it-runs.ipynb"
+    page.run(2)
+    page.save()
+    page.restart()
+    page.run(0)
+    (third,) = page.run(3)
+    assert "continues 2 turns from before" in third["data"]["text/plain"]
+    assert prompts(server)[2] == ["A", "a1", "B", "b1", "C"]
+
+
+def test_the_tree_is_a_table(notebook: Open, server: Loopback) -> None:
+    """Branches, their replies, and in bold what the next question is sent with."""
+    server.reply(*(Reply(f"reply {name} <b>") for name in "abc"))
+    page = ready(notebook, server, "%%chat\nA", "%%chat\nB", "%chat history --tree")
+    for cell in (1, 2, 1):
+        page.run(cell)
+    page.run(3)
+    table = page.shown(3).locator("table")
+    table.get_by_text("reply b <b>").wait_for()
+    assert table.locator("tbody tr").count() == 3
+    assert table.locator("td > b").all_inner_texts() == ["A", "◂ main"]
+
+
 def test_a_page_reloaded_in_mid_stream_loses_nothing(notebook: Open, server: Loopback) -> None:
     """The reply goes on without a page; the next question follows it, and it can be shown."""
     hold = Hold()
-    server.reply(Reply(chunks=["The first half", hold, " and the second."]), Reply("b"))
+    chunks = ["The first", Pace(1), " half", hold, " and the second."]
+    server.reply(Reply(chunks=chunks), Reply("b"))
     page = ready(notebook, server, "%%chat\nA", "%%chat\nB", "%chat show 1")
     page.save()
     page.start(1)
@@ -405,8 +461,9 @@ def test_a_page_reloaded_in_mid_stream_loses_nothing(notebook: Open, server: Loo
     page.page.evaluate("() => { window.onbeforeunload = null }")
     page.reload()
     hold.release()
-    page.run(2)
+    (second,) = page.run(2)
     assert prompts(server)[1] == ["A", "The first half and the second.", "B"]
+    assert "turn 1 ended while its page was away (%chat show 1)" in second["data"]["text/plain"]
     page.run(3)
     page.shown(3).get_by_text("The first half and the second.").wait_for()
 
@@ -421,16 +478,17 @@ def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
 
 
 @pytest.mark.local
-def test_the_first_notebook_runs_on_the_built_in_model(
-    chromium: Browser, model_home: Path, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize("name", ["01-first-chat.ipynb", "02-conversations.ipynb"])
+def test_a_notebook_runs_on_the_built_in_model(
+    name: str, chromium: Browser, model_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Run All of notebooks/01 in JupyterLab: every question is answered here, and saved so."""
+    """Run All in JupyterLab: every question is answered here, and saved so."""
     from lab import Lab, Notebook
 
-    root = tmp_path_factory.mktemp("first")
-    shutil.copy(Path(__file__).parent.parent / "notebooks" / "01-first-chat.ipynb", root)
+    root = tmp_path_factory.mktemp("notebook")
+    shutil.copy(Path(__file__).parent.parent / "notebooks" / name, root)
     with Lab(root, env={"DI_MAGICS_HOME": str(model_home)}) as lab:
-        page = Notebook(lab, chromium, "01-first-chat.ipynb")
+        page = Notebook(lab, chromium, name)
         page.run_all(timeout=120)
         cells = page.save()["cells"]
         page.close()

@@ -275,7 +275,7 @@ export default () => {
   const reply = { text: "", thought: "", status: "", number: -1, missing: false, ended: false, stopping: false };
   const views = new Set();
 
-  const take = (message) => {
+  const take = (model, message) => {
     if (message.type === "delta") {
       if (message.n <= reply.number) return false;
       if (message.n > reply.number + 1) {
@@ -290,7 +290,10 @@ export default () => {
       if (message.n < reply.number) return false;
       Object.assign(reply, { number: message.n, text: message.text, thought: message.thought, missing: false });
     } else if (message.type === "ack") reply.acknowledged = true;
-    else if (message.type === "end") reply.ended = true;
+    else if (message.type === "end") {
+      reply.ended = true;
+      model.send({ type: "seen" }); // the final output is on its way to this page
+    }
     if (message.status) reply.status = message.status;
     return true;
   };
@@ -308,12 +311,14 @@ export default () => {
     initialize({ model }) {
       const listen = (message) => {
         if (message.type === "lock") views.forEach((view) => view.lock());
-        const news = take(message);
+        const news = take(model, message);
         if (news === "again") model.send({ type: "again" });
         if (news) views.forEach((view) => view.update());
       };
       model.on("msg:custom", listen);
       reply.status = model.get("line"); // the rest, if some came before this, is sent again
+      // What is sent before there is a subshell for it waits for the cell.
+      setTimeout(() => reply.ended || model.send({ type: "here" }), 300);
       return () => model.off("msg:custom", listen);
     },
 
