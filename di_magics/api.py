@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from di_magics.core.plan import Ask
 from di_magics.core.reply import Reply
 from di_magics.endpoint import Endpoint
 from di_magics.magics import current, new_session
-from di_magics.session import Ask, Session
+from di_magics.session import Session
 from di_magics.view import SilentView
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DEEPINFRA = "https://api.deepinfra.com/v1/openai"
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
+LIST_SECONDS = 20.0
 LONGEST_ANSWER = 1 << 20
 DRAIN_SECONDS = 0.2
 
@@ -166,6 +167,26 @@ class Client:
                 waiting(error, seconds)
                 await asyncio.sleep(seconds)
 
+    async def models(self, endpoint: Endpoint) -> object:
+        """Return the endpoint's own list of models, as it came. Raises EndpointError."""
+        import httpx
+
+        url = f"{endpoint.url}/models?filter=with_meta"
+        try:
+            async with self._client(endpoint).stream(
+                "GET", url, headers=endpoint.headers(), timeout=LIST_SECONDS
+            ) as response:
+                answer = await _bounded(response, LONGEST_ANSWER * 16)
+                if response.status_code != 200:
+                    raise _refusal(response, answer, endpoint)
+            return json.loads(answer)
+        except httpx.HTTPError as error:
+            raise _translated(error, endpoint, begun=False) from error
+        except (ValueError, RecursionError):
+            raise BadRequest(
+                f"{endpoint.name} has no list of models. Name one: %chat model ID."
+            ) from None
+
     async def _once(
         self, endpoint: Endpoint, body: Mapping[str, Any]
     ) -> AsyncGenerator[list[ReplyEvent]]:
@@ -190,15 +211,8 @@ class Client:
                 "POST", url, content=content, headers=headers
             ) as response:
                 if response.status_code != 200:
-                    raise wire.refusal(
-                        response.status_code,
-                        await _bounded(response),
-                        model=one_line(body.get("model", ""), 120),
-                        endpoint=endpoint.name,
-                        deepinfra=is_deepinfra(endpoint.url),
-                        retry_after=_seconds(response.headers.get("retry-after")),
-                        request_id=response.headers.get("x-request-id"),
-                    )
+                    answer = await _bounded(response)
+                    raise _refusal(response, answer, endpoint, body.get("model", ""))
                 kind = response.headers.get("content-type", "")
                 if "html" in kind:
                     raise BadRequest(
@@ -233,6 +247,20 @@ class Client:
                 f"{one_line(endpoint.url, 120)!r} is no address of an endpoint "
                 f"({one_line(error, 80)}). %chat endpoint sets it."
             ) from error
+
+
+def _refusal(
+    response: httpx.Response, answer: bytes, endpoint: Endpoint, model: str = ""
+) -> EndpointError:
+    return wire.refusal(
+        response.status_code,
+        answer,
+        model=one_line(model, 120),
+        endpoint=endpoint.name,
+        deepinfra=is_deepinfra(endpoint.url),
+        retry_after=_seconds(response.headers.get("retry-after")),
+        request_id=response.headers.get("x-request-id"),
+    )
 
 
 class _Read:

@@ -4,39 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from typing import Any
+from dataclasses import replace
 
-from di_magics.core.chat import Turn
-from di_magics.core.cost import priced
 from di_magics.core.errors import EndpointError, StoreError, StreamBroken
-from di_magics.core.prices import Price
+from di_magics.core.plan import Planned
 from di_magics.core.reply import Reply, Status
 from di_magics.frames import Frames
-from di_magics.ports import Client, Keeper, Route, Routes, View
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A turn that is ready to be sent, its route, and the body that will go out.
-
-    `size` is the body's texts in bytes, `price` the model's, if it is known, and `reserve` what
-    the reply may cost at most in USD.
-    """
-
-    turn: Turn
-    route: Route
-    body: Mapping[str, Any]
-    size: int
-    price: Price | None
-    reserve: Decimal | None
-
-    def priced(self, reply: Reply) -> Reply:
-        """Return the reply with what it has cost."""
-        return priced(reply, self.size, self.price, local=self.route.local)
+from di_magics.ports import Client, Keeper, Routes, View
 
 
 async def exchange(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from di_magics.core.cost import Entry, beyond, committed
@@ -29,6 +30,15 @@ class Ledger:
     def entries(self, notebook: str | None = None, since: float = 0.0) -> Future[list[Entry]]:
         """Return the entries of a notebook, or of all, begun since then (POSIX seconds)."""
         return self._store.read(lambda db: _entries(db, notebook, since))
+
+    def notebooks(self) -> Future[dict[str, str]]:
+        """Return the names of the notebooks' files by id, as far as they are known."""
+
+        def read(db: Connection) -> dict[str, str]:
+            rows = db.execute("SELECT id, path FROM notebooks WHERE path IS NOT NULL")
+            return {id_: Path(path).name for id_, path in rows}
+
+        return self._store.read(read)
 
     def budget(self, notebook: str) -> Future[Decimal | None]:
         """Return a notebook's own budget in USD."""

@@ -15,13 +15,16 @@ from IPython.core.inputtransformer2 import TokenTransformBase
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from di_magics.complete import matcher
+from di_magics.config import Configured
 from di_magics.core import command
+from di_magics.core.settings import Settings
 
 if TYPE_CHECKING:
     from di_magics.commands import Commands
     from di_magics.core.chat import Turn
+    from di_magics.core.plan import Ask
     from di_magics.core.reply import Reply
-    from di_magics.session import Ask, Session
+    from di_magics.session import Session
 
 
 def _words() -> tuple[str, ...]:
@@ -30,7 +33,7 @@ def _words() -> tuple[str, ...]:
     return words()
 
 
-def new_session(place: Place | None = None) -> Session:
+def new_session(place: Place | None = None, settings: Settings | None = None) -> Session:
     """Return a session with its own loop, connections and local servers.
 
     The turns of the place's notebook are kept, in memory alone where DI_MAGICS_HOME is off.
@@ -40,12 +43,22 @@ def new_session(place: Place | None = None) -> Session:
     from di_magics.home import home
     from di_magics.loop import Loop
     from di_magics.notebook import Notebook
+    from di_magics.policy import Policies
     from di_magics.routes import Routes
     from di_magics.session import Session
     from di_magics.store import Store
 
     where = place.where if place else lambda: (None, None)
-    return Session(Routes(), Client(), Loop(), Notebook(Store(home()), where), Catalog())
+    folder, client = home(), Client()
+    return Session(
+        Routes(),
+        client,
+        Loop(),
+        Notebook(Store(folder), where),
+        Catalog(client, folder),
+        Policies(place.folder if place else Path.cwd),
+        settings or Settings(),
+    )
 
 
 class Place:
@@ -79,6 +92,11 @@ class Place:
         path = Path(named) if isinstance(named, str) and named.endswith(".ipynb") else None
         return path, cell_id if isinstance(cell_id, str) else None
 
+    def folder(self) -> Path:
+        """Return the folder of the notebook, as far as it is known."""
+        path, _ = self.where()
+        return path.parent if path else Path.cwd()
+
     @property
     def executing(self) -> bool:
         """Whether a front end has sent the code to be run, and not only to be looked at."""
@@ -90,7 +108,7 @@ class Place:
 
 
 @magics_class
-class ChatMagics(Magics):
+class ChatMagics(Magics, Configured):
     """`%%chat` asks a language model; `%chat` does everything else."""
 
     def __init__(self, shell: Any) -> None:
@@ -103,7 +121,10 @@ class ChatMagics(Magics):
     @cached_property
     def session(self) -> Session:
         """The one session of this kernel."""
-        return new_session(self._place)
+        session = new_session(self._place, self.configured())
+        self.lead(lambda settings: setattr(session, "settings", settings))
+        session.watch(lambda: self.follow(session.settings))
+        return session
 
     @cached_property
     def _commands(self) -> Commands:
@@ -131,6 +152,8 @@ class ChatMagics(Magics):
             once=found.once,
             append=found.append,
             last=found.last,
+            budget=found.budget,
+            yes=found.yes,
             stream=not found.no_stream,
         )
         if found.dry_run:
@@ -157,7 +180,7 @@ class ChatMagics(Magics):
     def _at(self, prompt: str, **flags: Any) -> Ask:
         """Return an ask in the cell that runs now."""
         from di_magics.core.chat import Cell
-        from di_magics.session import Ask
+        from di_magics.core.plan import Ask
 
         place = self._place.cell()
         return Ask(prompt=prompt, cell=Cell(*place) if place else None, **flags)

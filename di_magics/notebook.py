@@ -89,6 +89,10 @@ class Notebook:
         """Return what this notebook's requests cost, or those of all notebooks."""
         return self._ledger.entries(None if everywhere else self.id, since).result()
 
+    def names(self) -> dict[str, str]:
+        """Return the names of all notebooks' files by id, as far as they are known."""
+        return self._ledger.notebooks().result()
+
     @property
     def budget(self) -> Decimal | None:
         """This notebook's own budget in USD."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import di_magics.render as render
 from di_magics.core.chat import Conversation, Turn
+from di_magics.core.cost import Entry, Tally, sections, tally
 from di_magics.core.receipt import receipt
 from di_magics.core.record import KEY, as_record
 from di_magics.core.reply import Reply
@@ -43,6 +46,56 @@ def tree(chat: Conversation) -> dict[str, str]:
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     html = f'<div class="{render.MATH_OFF}">{table}</div>'
     return {"text/html": html, "text/plain": render.plain(as_text(chat))}
+
+
+BAR = 16
+
+
+def account(
+    entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool
+) -> dict[str, str]:
+    """Return the MIME bundle of what these entries have cost, with a bar for each share of it."""
+    head = ("", "replies", "tokens in", "cached", "out", "reasoning", "cost", "")
+    rows: list[tuple[str, ...]] = []
+    found = sections(entries, names, everywhere=everywhere)
+    found["in all"] = {"": tally(entries)}
+    for title, groups in found.items():
+        most = max(total.cost for total in groups.values())
+        for name, total in groups.items():
+            label = f"{title} {render.plain(name)}".strip()
+            share = int(BAR * total.cost / most + Decimal("0.5")) if most else 0
+            bar = "" if len(groups) < 2 else "█" * share + "░" * (BAR - share)
+            rows.append((label, *_counts(total), total.shown, bar))
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    aligned = [str.ljust, *[str.rjust] * (len(head) - 3), str.ljust, str.ljust]
+    lines = []
+    for row in (head, *rows):
+        cells = zip(aligned, row, widths, strict=True)
+        lines.append("  ".join(align(cell, width) for align, cell, width in cells).rstrip())
+    sides = ["left", *["right"] * (len(head) - 3), "left", "left"]
+
+    def line(tag: str, row: Sequence[str]) -> str:
+        cells = zip(sides, row, strict=True)
+        return "".join(
+            f'<{tag} style="text-align: {side}">{render.escape(cell)}</{tag}>'
+            for side, cell in cells
+        )
+
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    table = f"<table><thead><tr>{line('th', head)}</tr></thead><tbody>{body}</tbody></table>"
+    html = f'<div class="{render.MATH_OFF}">{table}</div>'
+    return {"text/html": html, "text/plain": "\n".join(lines)}
+
+
+def _counts(total: Tally) -> list[str]:
+    counts = (
+        total.replies,
+        total.prompt_tokens,
+        total.cached_tokens,
+        total.completion_tokens,
+        total.reasoning_tokens,
+    )
+    return [f"{count:,}" for count in counts]
 
 
 def _html(reply: Reply, line: str) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import di_magics.local as local
-from di_magics.core.errors import ParamError, Refused, one_line
+from di_magics.core.errors import ParamError, PolicyError, Refused, one_line
+from di_magics.core.policy import FREE, Policy
 from di_magics.endpoint import DEEPINFRA, Endpoint, is_deepinfra
 
 DEFAULT_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
@@ -47,6 +48,10 @@ class Route:
         return self.endpoint is None or self.endpoint.local
 
 
+def _is_local(named: str) -> bool:
+    return named == LOCAL or named.startswith(LOCAL + ":")
+
+
 class Routes:
     """Finds the endpoint that a name means, and keeps the local servers it has started."""
 
@@ -61,36 +66,85 @@ class Routes:
 
     def check(self, named: str) -> None:
         """Raise ParamError for what is no endpoint; a key or a model may still be missing."""
-        if named == LOCAL or named.startswith(LOCAL + ":"):
+        if _is_local(named):
             self._local(named, None)
         elif named != "deepinfra":
             Endpoint(named)
 
-    def choose(self, named: str | Endpoint | None, model: str | None) -> Route:
+    def choose(
+        self,
+        named: str | Endpoint | None,
+        model: str | None,
+        policy: Policy = FREE,
+        key: str | None = None,
+    ) -> Route:
         """Return the route for an endpoint's name or address, or for none and the model.
 
         With nothing named: the environment's endpoint, DeepInfra with its key, else the built-in
-        model. A named model never falls back to the built-in one. Raises ParamError for what is
-        no endpoint, Refused where a key is missing.
+        model. A named model never falls back to the built-in one. A `key` is the policy's: for
+        the endpoint it names or else for DeepInfra, and for nobody else. Raises ParamError for
+        what is no endpoint, Refused where a key is missing, PolicyError for another endpoint than
+        the policy's.
         """
         model = model or os.environ.get("DI_MAGICS_MODEL") or None
-        if isinstance(named, Endpoint):
-            return Route(named.name, self._model(model, named.name), named)
-        named = named or os.environ.get("DI_MAGICS_ENDPOINT") or self._unnamed(model)
-        if named == LOCAL or named.startswith(LOCAL + ":"):
+        named = self._named(named, model, policy, key)
+        if isinstance(named, str) and _is_local(named):
             return self._local(named, model)
-        if named == "deepinfra" or is_deepinfra(named):
-            if not (key := self.deepinfra_key()):
+        endpoint = self._endpoint(named, policy, key)
+        if is_deepinfra(endpoint.url):
+            if not endpoint.has_key and not isinstance(named, Endpoint):
                 raise Refused(f"{NO_KEY}; or ask the built-in model: %chat endpoint local.")
-            endpoint = Endpoint(DEEPINFRA if named == "deepinfra" else named, key)
-            return Route(endpoint.name, model or DEFAULT_MODEL, endpoint)
-        endpoint = Endpoint(named, self._own_key(named))
-        return Route(endpoint.name, self._model(model, endpoint.name), endpoint)
+            model = model or DEFAULT_MODEL
+        if not model:
+            raise ParamError(f"Name a model for {endpoint.name}: -m MODEL, or %chat model MODEL.")
+        return Route(endpoint.name, model, endpoint)
 
-    def _unnamed(self, model: str | None) -> str:
+    def listing(
+        self,
+        named: str | Endpoint | None,
+        model: str | None,
+        policy: Policy = FREE,
+        key: str | None = None,
+    ) -> Endpoint | None:
+        """Return the endpoint to ask for its models, None for llama.cpp on this machine.
+
+        DeepInfra tells its models without a key, too.
+        """
+        try:
+            named = self._named(named, model, policy, key)
+        except Refused:
+            named = "deepinfra"
+        if isinstance(named, str) and _is_local(named):
+            return None
+        return self._endpoint(named, policy, key)
+
+    def _named(
+        self, named: str | Endpoint | None, model: str | None, policy: Policy, key: str | None
+    ) -> str | Endpoint:
+        if policy.endpoint:
+            asked = named.url if isinstance(named, Endpoint) else named
+            if asked not in (None, policy.endpoint):
+                raise PolicyError(
+                    f"The endpoint {one_line(asked, 120)} is not allowed here: {policy.by} wants "
+                    f"{one_line(policy.endpoint, 120)}. %chat unset endpoint."
+                )
+            return named or policy.endpoint
+        return named or os.environ.get("DI_MAGICS_ENDPOINT") or self._unnamed(model, key)
+
+    def _endpoint(self, named: str | Endpoint, policy: Policy, key: str | None) -> Endpoint:
+        if isinstance(named, Endpoint):
+            return named
+        if named == "deepinfra" or is_deepinfra(named):
+            return Endpoint(
+                DEEPINFRA if named == "deepinfra" else named, key or self.deepinfra_key()
+            )
+        theirs = key if named == policy.endpoint else None
+        return Endpoint(named, theirs or self._own_key(named))
+
+    def _unnamed(self, model: str | None, key: str | None) -> str:
         if base := os.environ.get("DI_MAGICS_BASE_URL"):
             return base
-        if self.deepinfra_key():
+        if key or self.deepinfra_key():
             return "deepinfra"
         if model:
             raise Refused(
@@ -109,12 +163,6 @@ class Routes:
         base = os.environ.get("DI_MAGICS_BASE_URL", "")
         same = urlsplit(base)[:2] == urlsplit(url)[:2]
         return os.environ.get("DI_MAGICS_API_KEY") if base and same else None
-
-    @staticmethod
-    def _model(model: str | None, name: str) -> str:
-        if not model:
-            raise ParamError(f"Name a model for {name}: -m MODEL, or %chat model MODEL.")
-        return model
 
     def _local(self, named: str, model: str | None) -> Route:
         if not local.available():

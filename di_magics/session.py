@@ -7,58 +7,46 @@ of the outside (routes, client, notebook, view) is handed in.
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 
-from di_magics.core import export, wire
-from di_magics.core.chat import Cell, Conversation, Turn, messages
+from di_magics.core import export
+from di_magics.core.chat import Conversation, Turn
 from di_magics.core.context import advice
-from di_magics.core.cost import Entry
-from di_magics.core.errors import Interrupted, ParamError, StreamBroken, TooLong
-from di_magics.core.params import Value, check_local, validate
-from di_magics.core.prices import worst_case
+from di_magics.core.cost import Entry, usd
+from di_magics.core.errors import EndpointError, Interrupted, StreamBroken, TooLong
+from di_magics.core.plan import Ask, Planned, Route, along, limit, planned, request
+from di_magics.core.prices import Model, worst_case
 from di_magics.core.reply import UNCOUNTED, Reply
 from di_magics.core.settings import Settings
-from di_magics.exchange import Planned, exchange
+from di_magics.exchange import exchange
 from di_magics.loop import Interrupts, Loop
-from di_magics.ports import Client, Notebook, Prices, Routes, Sealed, View
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What one cell asks: the prompt, where it stands, and what its flags change.
-
-    `instead` is the turn that this one is another try at, whatever cell asks.
-    """
-
-    prompt: str
-    cell: Cell | None = None
-    model: str | None = None
-    endpoint: Any = None
-    system: str | None = None
-    params: Mapping[str, object] = field(default_factory=dict)
-    conversation: str | None = None
-    new: bool = False
-    once: bool = False
-    append: bool = False
-    stream: bool = True
-    last: int | Literal["all"] | None = None
-    instead: Turn | None = None
+from di_magics.ports import Catalog, Client, Notebook, Policies, Routes, Sealed, View
 
 
 class Session:
     """Settings and conversation of one notebook, and the means to ask."""
 
     def __init__(
-        self, routes: Routes, client: Client, loop: Loop, notebook: Notebook, prices: Prices
+        self,
+        routes: Routes,
+        client: Client,
+        loop: Loop,
+        notebook: Notebook,
+        catalog: Catalog,
+        policies: Policies,
+        settings: Settings,
     ) -> None:
         self.routes = routes
-        self.prices = prices
-        self._settings = Settings()
+        self.policies = policies
+        self.catalog = catalog
+        self._settings = settings
         self._client = client
         self._loop = loop
         self._notebook = notebook
@@ -83,8 +71,14 @@ class Session:
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        self._settings = settings
-        self._changed()
+        if settings != self._settings:
+            self._settings = settings
+            self._changed()
+
+    def change(self, change: Callable[[Settings], Settings]) -> None:
+        """Replace the settings by what this makes of them; nobody else can come in between."""
+        with self._lock:
+            self.settings = change(self.settings)
 
     @property
     def conversation(self) -> Conversation:
@@ -106,6 +100,10 @@ class Session:
         assert self.conversation is not None  # once it is there, so is the notebook's id
         return self._notebook.entries(everywhere=everywhere, since=since)
 
+    def notebook_names(self) -> dict[str, str]:
+        """Return the names of all notebooks' files by id, as far as they are known."""
+        return self._notebook.names()
+
     def forget(self, name: str | None) -> int:
         """Delete a conversation's turns for good, or with None those of all notebooks.
 
@@ -120,73 +118,85 @@ class Session:
         self._notebook.forget(gone, name)
         return len(gone)
 
+    def route(self, ask: Ask | None = None) -> Route:
+        """Return where an ask will go. Raises ParamError, Refused or PolicyError."""
+        policy = self.policies.current()
+        endpoint = (ask.endpoint if ask else None) or self.settings.endpoint
+        model = (ask.model if ask else None) or self.settings.model or policy.model
+        found: Route = self.routes.choose(endpoint, model, policy, self.policies.key())
+        policy.check_model(found.model)
+        return found
+
+    def models(self, *, wait: bool = True) -> list[Model]:
+        """Return the models of the endpoint in force that the policy allows, [] for this machine.
+
+        An endpoint that was not asked today is asked; without `wait` what is known is returned
+        meanwhile. Raises EndpointError where it cannot be asked and nothing is known.
+        """
+        policy, settings = self.policies.current(), self.settings
+        model = settings.model or policy.model
+        endpoint = self.routes.listing(settings.endpoint, model, policy, self.policies.key())
+        if endpoint is None:
+            return []
+        if not self.catalog.fresh(endpoint.url):
+            job = self._loop.submit(self._listed(endpoint))
+            if wait:
+                with Interrupts() as interrupts:
+                    job.wait(interrupts)
+                error = job.result()
+                if error and not self.catalog.models(endpoint.url):
+                    raise error
+        return [each for each in self.catalog.models(endpoint.url) if policy.allows(each.id)]
+
+    async def _listed(self, endpoint: Any) -> EndpointError | None:
+        try:
+            await self.catalog.refresh(endpoint)
+        except EndpointError as error:
+            return error
+        self._changed()
+        return None
+
     def plan(self, ask: Ask) -> Planned:
         """Return the turn for this ask, placed and validated, and the request it will send.
 
-        Raises ParamError, ChatError or Refused; nothing is sent and nothing remembered.
+        Raises ParamError, ChatError, PolicyError or Refused; nothing is sent and nothing
+        remembered.
         """
-        if not ask.prompt.strip():
-            raise ParamError("The prompt is empty. Write it below the %%chat line.")
-        params: dict[str, Value] = dict(self.settings.params)
-        for name, value in ask.params.items():
-            params[name] = validate(name, value)
-        model = ask.model or self.settings.model
-        route = self.routes.choose(ask.endpoint or self.settings.endpoint, model)
-        if route.local:
-            for param, setting in params.items():
-                check_local(param, setting)
-        cell = ask.cell
-        name, parent = self.conversation.place(cell, ask.conversation, append=ask.append)
-        if ask.instead:
-            cell = ask.instead.cell
-            name, parent = ask.instead.conversation, ask.instead.parent
-        if ask.new or ask.once:
-            parent = None
-        turn = Turn(
-            id=uuid.uuid4().hex,
-            prompt=ask.prompt,
-            parent=parent,
-            cell=cell,
-            instead=(ask.instead.instead or ask.instead.id) if ask.instead else None,
-            conversation=name,
+        route = self.route(ask)
+        chat = self.conversation  # once it is there, so is the notebook's id
+        return planned(
+            ask,
+            uuid.uuid4().hex,
             notebook=self._notebook.id,
-            system=ask.system or self.settings.system,
-            model=route.model,
-            endpoint=route.name,
-            url=route.url,
-            local=route.local,
-            stream=ask.stream,
-            last=self._last(ask),
-            params=params,
+            chat=chat,
+            settings=self.settings,
+            policy=self.policies.current(),
+            route=route,
+            price=None if route.local else self.catalog.price(route.url, route.model),
         )
-        body = self.request(turn)
-        size = wire.size(body)
-        price = None if route.local else self.prices.price(route.url, route.model)
-        most = params.get("max_tokens")
-        longest = most if isinstance(most, int) else None
-        reserve = worst_case(size, longest, price) if price else None
-        return Planned(turn, route, body, size, price, reserve)
+
+    @property
+    def budget(self) -> Decimal | None:
+        """What this notebook may spend in USD: its own budget or the environment's, no policy's.
+
+        Raises ParamError for an environment's that is no amount.
+        """
+        assert self.conversation is not None  # once it is there, so is the notebook's id
+        own, common = self._notebook.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
+        if own is None and common:
+            own = usd(common, "DI_MAGICS_BUDGET")
+        policy = self.policies.current().budget
+        return min((each for each in (own, policy) if each is not None), default=None)
+
+    @budget.setter
+    def budget(self, limit: Decimal | None) -> None:
+        assert self.conversation is not None
+        self._notebook.budget = limit
+        self._changed()
 
     def request(self, turn: Turn) -> dict[str, Any]:
-        """Return the body of the request for a turn, derived from the path it stands on."""
-        return wire.body(
-            turn.model,
-            messages(self._sent_along(turn).values(), turn.prompt, turn.system),
-            turn.params,
-            stream=turn.stream,
-            local=turn.local,
-        )
-
-    def _last(self, ask: Ask) -> int | None:
-        if ask.last is None:
-            return self.settings.context
-        return None if ask.last == "all" else ask.last
-
-    def _sent_along(self, turn: Turn) -> dict[int, Turn]:
-        """Return the turns that go along with this one, by their numbers in the history."""
-        path = self.conversation.path(turn.parent) if turn.parent else ()
-        sent = [(number, each) for number, each in enumerate(path, 1) if not each.reply.empty]
-        return dict(sent if turn.last is None else sent[max(0, len(sent) - turn.last) :])
+        """Return the body of the request for a turn."""
+        return request(turn, self.conversation)
 
     def preview(self, ask: Ask) -> str:
         """Return the body that an ask would send, as JSON."""
@@ -200,17 +210,17 @@ class Session:
         the conversation either way.
         """
         with Interrupts() as interrupts:
-            planned = self._begun(self.plan(ask), ask)
-            turn = planned.turn
+            begun = self._begun(self.plan(ask), ask)
+            turn = begun.turn
             job = self._loop.submit(
-                exchange(planned, self.routes, self._client, view, self._notebook)
+                exchange(begun, self.routes, self._client, view, self._notebook)
             )
             view.open(job.cancel)
             job.wait(interrupts)
             try:
                 reply, error = job.result()
             except concurrent.futures.CancelledError:  # before it had begun
-                reply, error = Reply(request=planned.body, status="stopped", elapsed=0.0), None
+                reply, error = Reply(request=begun.body, status="stopped", elapsed=0.0), None
                 self._notebook.seal(turn.id, reply)
             turn = replace(turn, reply=reply)
             with self._lock:
@@ -219,9 +229,10 @@ class Session:
                     kept = replace(turn, reply=replace(reply, request=None))
                     self.conversation = self.conversation.sealed(kept)
             sealed(turn)
-            view.close(turn, ["not remembered"] if ask.once else self._notes(turn))
+            view.close(turn, self._notes(turn, ask))
             self._last_shown = None if ask.once else (turn, view)
             self._changed()
+        self.policies.log(turn)
         if isinstance(error, StreamBroken):
             error.reply = reply
         if isinstance(error, TooLong):
@@ -232,14 +243,14 @@ class Session:
             raise Interrupted("stopped; what had come is kept. Run the cell again for a new reply.")
         return turn
 
-    def _begun(self, planned: Planned, ask: Ask) -> Planned:
+    def _begun(self, plan: Planned, ask: Ask) -> Planned:
         """Write the turn, and what it may cost, before it is sent; it is the head from now on."""
-        turn = planned.turn
+        turn = plan.turn
         with self._lock:
             if ask.new and not ask.once and self.conversation.shown_by(turn.cell) is None:
                 self.conversation = self.conversation.started()
                 turn = replace(turn, conversation=self.conversation.name)
-            price = planned.price
+            price = plan.price
             entry = Entry(
                 turn=turn.id,
                 notebook=turn.notebook,
@@ -250,22 +261,28 @@ class Session:
                 day="",
                 status="open",
                 usage=UNCOUNTED,
-                cost=worst_case(planned.size, 0, price) if price else None,
+                cost=worst_case(plan.size, 0, price) if price else None,
                 estimate="the prompt alone" if price else "",
-                reserve=planned.reserve,
+                reserve=plan.reserve,
             )
-            self._notebook.begin(turn, entry, None, kept=not ask.once).result()
+            most = limit(plan, ask, self.budget)
+            self._notebook.begin(turn, entry, most, kept=not ask.once).result()
             if not ask.once:
                 self.conversation = self.conversation.with_turn(turn)
-        return replace(planned, turn=turn)
+        return replace(plan, turn=turn)
 
     def _advised(self, error: TooLong, turn: Turn) -> TooLong:
         """Return the error with the turns that can be left out as its next step."""
-        step = advice(error, self._sent_along(turn), turn.prompt)
+        step = advice(error, along(turn, self.conversation), turn.prompt)
         return TooLong(f"{error.said} {step}", status=error.status, request_id=error.request_id)
 
-    def _notes(self, turn: Turn) -> list[str]:
-        notes = [self._resumed, self._unseen()]
+    def _notes(self, turn: Turn, ask: Ask) -> list[str]:
+        policy = self.policies.current()
+        notes = [f"system prompt of {policy.system_source}" if turn.taught else ""]
+        notes += [f"kept for your teacher in {policy.log}" if policy.log else ""]
+        if ask.once:
+            return ["not remembered", *filter(None, notes)]
+        notes += [self._resumed, self._unseen()]
         self._resumed = ""
         variants = self.conversation.variants(turn)
         notes = [note for note in notes if note]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from di_magics.core.chat import Conversation, Turn
+from di_magics.core.cost import Entry
 from di_magics.core.receipt import receipt
 from di_magics.core.reply import Reply
 
@@ -121,6 +122,15 @@ def show_tree(chat: Conversation) -> None:
     from di_magics.output import tree
 
     display(tree(chat), raw=True)
+
+
+def show_account(entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool) -> None:
+    """Display what these entries have cost."""
+    from IPython.display import display
+
+    from di_magics.output import account
+
+    display(account(entries, names, everywhere=everywhere), raw=True)
 
 
 def choose(shell: Any, cell_id: str | None) -> Any:

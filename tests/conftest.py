@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 from kernel import Kernel
 from loopback import Loopback
+from shell import Ran, Run
 
 if TYPE_CHECKING:
     from lab import Lab, Notebook
@@ -68,6 +71,32 @@ def server() -> Iterator[Loopback]:
     """An endpoint on this machine."""
     with Loopback() as server:
         yield server
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """A shell of its own, with the extension loaded."""
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "di_magics")
+    yield shell
+    shell.run_line_magic("unload_ext", "di_magics")
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def run(shell: InteractiveShell, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs cells in a shell that talks to the loopback server."""
+    monkeypatch.setenv("DI_MAGICS_BASE_URL", server.url)
+    monkeypatch.setenv("DI_MAGICS_MODEL", "a-model")
+
+    def run(cell: str) -> Ran:
+        with capture_output() as captured:
+            result = shell.run_cell(cell)
+        displayed = "".join(output.data["text/plain"] for output in captured.outputs)
+        return Ran(captured.stdout + displayed, result.error_before_exec or result.error_in_exec)
+
+    return run
 
 
 @pytest.fixture

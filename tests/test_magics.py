@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,46 +11,10 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from loopback import Drop, Fault, Loopback, Reply
+from shell import Run
 
 import di_magics as di
 from di_magics.core.reply import Reply as Answer
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a cell printed, and the error it ended with."""
-
-    text: str
-    error: BaseException | None
-
-
-Run = Callable[[str], Ran]
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    """A shell of its own, with the extension loaded."""
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "di_magics")
-    yield shell
-    shell.run_line_magic("unload_ext", "di_magics")
-    InteractiveShell.clear_instance()
-
-
-@pytest.fixture
-def run(shell: InteractiveShell, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs cells in a shell that talks to the loopback server."""
-    monkeypatch.setenv("DI_MAGICS_BASE_URL", server.url)
-    monkeypatch.setenv("DI_MAGICS_MODEL", "a-model")
-
-    def run(cell: str) -> Ran:
-        with capture_output() as captured:
-            result = shell.run_cell(cell)
-        displayed = "".join(output.data["text/plain"] for output in captured.outputs)
-        return Ran(captured.stdout + displayed, result.error_before_exec or result.error_in_exec)
-
-    return run
 
 
 def prompts(server: Loopback) -> list[list[str]]:

@@ -15,7 +15,7 @@ from di_magics.commands.money import Money
 from di_magics.commands.setting import Setting
 from di_magics.core.chat import Turn
 from di_magics.core.command import flags
-from di_magics.core.cost import tally
+from di_magics.core.cost import dollars, tally
 from di_magics.core.errors import DiMagicsError, ParamError, one_line
 from di_magics.core.params import nearest, shown
 from di_magics.core.reply import Reply
@@ -52,24 +52,27 @@ class Commands(Setting, Conversing, Keeping, Money):
         """status: what is in force, on one screen (%chat alone does the same)"""
         settings, chat = self._session.settings, self._session.conversation
         try:
-            route = self._session.routes.choose(settings.endpoint, settings.model)
+            route = self._session.route()
             endpoint, model = route.name, route.model
         except DiMagicsError as error:
             endpoint, model = f"none. {error}", settings.model or "—"
         values = " ".join(shown(name, value) for name, value in settings.params.items())
-        say(
-            table(
-                [
-                    ("endpoint", one_line(endpoint)),
-                    ("model", one_line(model)),
-                    ("system", one_line(settings.system or "—", 80)),
-                    ("parameters", values or "server's defaults"),
-                    ("conversation", f"{chat.name}, {counted(len(chat.path()), 'turn')}"),
-                    ("cost", tally(self._session.entries()).shown),
-                    ("more", "%chat help, %chat params, %%chat -h"),
-                ]
-            )
-        )
+        limit, policy = self._session.budget, self._session.policies.current()
+        spent = tally(self._session.entries())
+        rows = [
+            ("endpoint", one_line(endpoint)),
+            ("model", one_line(model)),
+            ("system", one_line(settings.system or policy.system or "—", 80)),
+            ("parameters", values or "server's defaults"),
+            ("conversation", f"{chat.name}, {counted(len(chat.path()), 'turn')}"),
+            ("cost", spent.shown),
+        ]
+        if limit is not None:
+            rows.append(("budget", f"{dollars(limit)}, of which {dollars(spent.cost)} are spent"))
+        rows += [("policy", one_line(source, 160)) for source in policy.sources]
+        if policy.log:
+            rows.append(("kept in", f"{one_line(policy.log, 160)}, for your teacher"))
+        say(table([*rows, ("more", "%chat help, %chat params, %%chat -h")]))
 
     def ask(self, rest: str) -> Reply:
         """ask TEXT: ask in one line; TEXT may end in a question mark"""

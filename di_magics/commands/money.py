@@ -1,21 +1,101 @@
-"""The commands about what replies cost."""
+"""The commands about money: what replies cost, what they may cost, and the prices."""
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 from di_magics.commands.answer import Words, say, table
-from di_magics.core.cost import tally
+from di_magics.core.command import split
+from di_magics.core.cost import Entry, dollars, tally, usd
+from di_magics.core.errors import ChatError, ParamError, one_line
+from di_magics.core.export import as_csv
+from di_magics.core.prices import Model, offers, per_million
+from di_magics.view import show_account
 
 
 class Money(Words):
-    """Costs."""
+    """Costs, budget and prices."""
 
     def cost(self, rest: str) -> None:
-        """cost: what this conversation cost, and this notebook"""
-        entries = self._session.entries()
-        name = self._session.conversation.name
-        here = [entry for entry in entries if entry.conversation == name]
-        rows: list[tuple[str, ...]] = [("", "replies", "tokens in", "tokens out", "cost")]
-        for label, total in ((name, tally(here)), ("this notebook", tally(entries))):
-            counts = (total.replies, total.prompt_tokens, total.completion_tokens)
-            rows.append((label, *(f"{count:,}" for count in counts), total.shown))
-        say(table(rows))
+        """cost [--all] [--csv FILE]: by conversation, day and model; --all for every notebook"""
+        words = split(rest)
+        everywhere = "--all" in words
+        words = [word for word in words if word != "--all"]
+        entries = self._session.entries(everywhere=everywhere)
+        if words[:1] == ["--csv"] and len(words) == 2:
+            self._write(entries, Path(words[1]).expanduser())
+        elif words:
+            raise ParamError(
+                f"%chat cost takes --all and --csv FILE, not {one_line(' '.join(words), 60)!r}."
+            )
+        elif not tally(entries).replies:
+            say("Nothing has been asked yet, so nothing has been paid.")
+        else:
+            show_account(entries, self._session.notebook_names(), everywhere=everywhere)
+
+    def _write(self, entries: list[Entry], path: Path) -> None:
+        records = [
+            {
+                "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(entry.begun)),
+                "notebook": entry.notebook,
+                "conversation": entry.conversation,
+                "model": entry.model,
+                "endpoint": entry.endpoint,
+                "status": entry.status,
+                "prompt_tokens": entry.usage.prompt_tokens,
+                "completion_tokens": entry.usage.completion_tokens,
+                "cached_tokens": entry.usage.cached_tokens,
+                "reasoning_tokens": entry.usage.reasoning_tokens,
+                "cost_usd": None if entry.cost is None else f"{entry.cost:f}",
+                "estimate": entry.estimate,
+                "turn": entry.turn,
+            }
+            for entry in entries
+        ]
+        try:
+            path.write_text(as_csv(records), "utf-8", newline="")
+        except OSError as error:
+            raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
+        say(f"{len(records)} requests written to {path}")
+
+    def budget(self, rest: str) -> None:
+        """budget [USD|none]: what this notebook may spend in all; nothing beyond it is sent"""
+        if rest:
+            self._session.budget = None if rest == "none" else usd(rest, "%chat budget")
+        limit = self._session.budget
+        total = tally(self._session.entries()).cost
+        if limit is None:
+            say(f"No budget; {dollars(total)} spent. %chat budget 0.50 sets one.")
+        else:
+            left = max(limit - total, limit * 0)
+            say(f"{dollars(left)} of {dollars(limit)} left; {dollars(total)} spent.")
+
+    def models(self, rest: str) -> None:
+        """models [FILTER …]: the models there are, their context, and their price per M tokens"""
+        wanted = rest.lower().split()
+        found = self._session.models()
+        if not found:
+            say(f"On this machine: {self._session.route().model}, free of charge.")
+            say("%chat endpoint deepinfra, and %chat models lists DeepInfra's.")
+            return
+        shown = [model for model in found if all(word in model.id.lower() for word in wanted)]
+        if not shown:
+            raise ParamError(f"No model is called {one_line(rest, 60)!r}: %chat models lists all.")
+        say(table([("model", "context", "in", "out", "cached"), *map(_row, shown)]))
+        say(f"{len(shown)} models; USD per million tokens, {offers(shown)}. %chat model ID.")
+
+
+def _row(model: Model) -> tuple[str, ...]:
+    price = model.price
+    context = f"{model.context:,}" if model.context else "?"
+    if price is None:
+        return one_line(model.id, 120), context, "?", "?", ""
+    cached = "" if price.cached is None else per_million(price.cached)
+    return (
+        one_line(model.id, 120),
+        context,
+        per_million(price.input),
+        per_million(price.output),
+        cached,
+    )

@@ -8,7 +8,7 @@ from di_magics.commands.answer import Words, incomplete, say, table
 from di_magics.core.command import pairs, split
 from di_magics.core.errors import DiMagicsError, ParamError, one_line
 from di_magics.core.params import PARAMS, shown
-from di_magics.core.settings import CONTEXT, NAMES
+from di_magics.core.settings import CONTEXT, NAMES, Settings
 
 
 class Setting(Words):
@@ -20,21 +20,28 @@ class Setting(Words):
 
     def unset(self, rest: str) -> None:
         """unset NAME …: leave them to the server again; `unset all` for every parameter"""
-        settings = self._session.settings
         names = split(rest) or incomplete("unset temperature")
-        for name in list(settings.params) if names == ["all"] else names:
-            settings = settings.lacking(name)
-        self._session.settings = settings
+
+        def without(settings: Settings) -> Settings:
+            for name in list(settings.params) if names == ["all"] else names:
+                settings = settings.lacking(name)
+            return settings
+
+        self._session.change(without)
         self._say_set()
 
     def _set(self, values: Sequence[tuple[str, str]]) -> None:
         """Set all of these, or none where one does not fit."""
-        settings = self._session.settings
-        for name, value in values:
-            settings = settings.having(name, value)
-        if settings.endpoint and settings.endpoint != self._session.settings.endpoint:
-            self._session.routes.check(settings.endpoint)
-        self._session.settings = settings
+
+        def having(settings: Settings) -> Settings:
+            before = settings.endpoint
+            for name, value in values:
+                settings = settings.having(name, value)
+            if settings.endpoint and settings.endpoint != before:
+                self._session.routes.check(settings.endpoint)
+            return settings
+
+        self._session.change(having)
         self._say_set()
 
     def _say_set(self) -> None:
@@ -48,8 +55,7 @@ class Setting(Words):
         """params: the sampling parameters: value, range, effect"""
         values = self._session.settings.params
         try:
-            settings = self._session.settings
-            here = self._session.routes.choose(settings.endpoint, settings.model).local
+            here = self._session.route().local
         except DiMagicsError:  # nothing could be asked now; DeepInfra's are the ones to show
             here = False
         rows = [("parameter", "value", "server's default", "range", "effect")]

@@ -30,7 +30,8 @@ class Turn:
 
     `instead` is the first turn in whose place it stands, where no cell says so (a retry in a
     terminal). `url` is the endpoint's address, empty where llama.cpp answers on this machine
-    (`local`); `last` is how many turns before it went along, None for all.
+    (`local`); `last` is how many turns before it went along, None for all. `taught` is whether
+    the system prompt is a policy's, which does not travel with the notebook.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Turn:
     local: bool = False
     stream: bool = True
     last: int | None = None
+    taught: bool = False
     params: Mapping[str, Value] = field(default_factory=dict)
     reply: Reply = NOTHING
 

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from di_magics.core.cost import usd
 from di_magics.core.errors import ParamError, one_line
 from di_magics.core.params import PARAMS, nearest
 
@@ -63,6 +64,10 @@ def flags() -> argparse.ArgumentParser:
     add("--once", action="store_true", help="no memory in or out")
     add("--last", metavar="N", help="send only the last N turns along (or all)")
     add("--append", action="store_true", help="a re-run adds a turn instead of a variant")
+    group = parser.add_argument_group("money")
+    add = group.add_argument
+    add("--budget", metavar="USD", help="send nothing that may cost more")
+    add("--yes", action="store_true", help="send it though the price is not known")
     group = parser.add_argument_group("output")
     add = group.add_argument
     add("-o", "--out", metavar="NAME", help="bind the reply to this variable (`_reply` always)")
@@ -104,6 +109,8 @@ def parse(line: str) -> argparse.Namespace:
         )
     if found.last is not None:
         found.last = turns("--last", found.last) if found.last != "all" else "all"
+    if found.budget is not None:
+        found.budget = usd(found.budget, "--budget")
     if found.out and not found.out.isidentifier():
         raise ParamError(f"-o takes a variable's name, not {one_line(found.out, 60)!r}.")
     return found

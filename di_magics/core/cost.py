@@ -6,11 +6,12 @@ the truth; what is reckoned from tokens and a price carries in `estimate` how.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from di_magics.core.errors import BudgetError
+from di_magics.core.errors import BudgetError, ParamError, one_line
 from di_magics.core.prices import Price, estimate, tokens_in
 from di_magics.core.reply import Reply, Status, Usage
 
@@ -103,6 +104,23 @@ def grouped(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, 
     return {name: total for name, total in found.items() if total.replies}
 
 
+def sections(
+    entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool
+) -> dict[str, dict[str, Tally]]:
+    """Return the sums by conversation, day and model, and by notebook where that is asked for.
+
+    `names` are those of the notebooks by id.
+    """
+    found = {
+        "notebook": grouped(entries, lambda entry: names.get(entry.notebook) or "(elsewhere)"),
+        "conversation": grouped(entries, lambda entry: entry.conversation or "(no memory)"),
+        "day": grouped(entries, lambda entry: entry.day),
+        "model": grouped(entries, lambda entry: entry.model),
+    }
+    found.pop("conversation" if everywhere else "notebook")
+    return found
+
+
 def committed(entries: Iterable[Entry]) -> Decimal:
     """Return what was spent, and what replies in flight may yet cost at most."""
     return sum((max(entry.cost or FREE, entry.reserve or FREE) for entry in entries), FREE)
@@ -130,14 +148,38 @@ def priced(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = 
     return replace(reply, cost=cost, estimate=how)
 
 
-def beyond(reserve: Decimal | None, limit: Decimal, spent: Decimal) -> BudgetError:
-    """Return the error for a request whose worst case does not fit the budget."""
+def beyond(
+    reserve: Decimal | None, limit: Decimal, spent: Decimal = FREE, flag: str = "%chat budget"
+) -> BudgetError:
+    """Return the error for a request whose worst case does not fit the budget, set by `flag`."""
     left = max(limit - spent, FREE)
     return BudgetError(
         f"This may cost up to {dollars(reserve)}, and of the budget of {dollars(limit)} there is "
         f"{dollars(left)} left. Nothing was sent. Lower --max-tokens, send less along (--last 2), "
-        f"or raise it: %chat budget {limit * 2:f}."
+        f"or raise the budget: {flag} {dollars(spent + (reserve or FREE) * 2)[1:]}."
     )
+
+
+def unpriced(model: str, limit: Decimal) -> BudgetError:
+    """Return the error for a model whose price nobody knows, where there is a budget."""
+    return BudgetError(
+        f"The price of {one_line(model, 120)} is not known, so the budget of {dollars(limit)} "
+        "cannot be held to. Nothing was sent. %chat models looks for prices; --yes sends it all "
+        "the same."
+    )
+
+
+def usd(found: object, name: str) -> Decimal:
+    """Return an amount of USD. Raises ParamError, with the name of what was set, for none."""
+    amount = Decimal("NaN")
+    if isinstance(found, str | int | float | Decimal) and not isinstance(found, bool):
+        with suppress(ArithmeticError, ValueError):
+            amount = Decimal(str(found).strip().removeprefix("$"))
+    if not amount.is_finite() or amount < 0:
+        raise ParamError(
+            f"{name} takes an amount of USD, such as 0.50; not {one_line(found, 40)!r}."
+        )
+    return amount
 
 
 def dollars(amount: Decimal | None) -> str:

@@ -1,10 +1,10 @@
-"""A request as something to run elsewhere: JSON, curl, Python. The key is never in it."""
+"""What leaves the notebook: a request as JSON, curl or Python, without the key; records as CSV."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Request = Mapping[str, Any]
@@ -45,3 +45,22 @@ def as_python(body: Request, url: str, key_variable: str | None) -> str:
             '        print(part, end="")',
         ]
     )
+
+
+def as_csv(records: Sequence[Mapping[str, object]]) -> str:
+    """Return records as CSV (RFC 4180), its columns in the order in which they first appear.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    rows: list[list[object]] = [[*columns]]
+    rows += ([record.get(name) for name in columns] for record in records)
+    return "".join(",".join(map(_csv_cell, row)) + "\r\n" for row in rows)
+
+
+def _csv_cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        text = "'" + text
+    quoted = any(sign in text for sign in ',"\r\n')
+    return '"' + text.replace('"', '""') + '"' if quoted else text

@@ -6,7 +6,7 @@ called one. A price that cannot be right is unknown (None), never 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
@@ -124,6 +124,19 @@ def table(payload: object) -> dict[str, Model]:
                         )
                         found[id_] = Model(id_, _size(context), price)
     return found
+
+
+def per_million(amount: Decimal) -> str:
+    """Return USD per token as USD per million tokens, with at least two digits after the point."""
+    text = f"{(amount / PER_MILLION).normalize(ROUNDING):f}"
+    whole, _, digits = text.partition(".")
+    return f"{whole}.{digits:0<2}"
+
+
+def offers(found: Iterable[Model]) -> str:
+    """Return where and when these prices were read."""
+    known = {f"{model.price.source} of {model.price.date}" for model in found if model.price}
+    return " and ".join(sorted(known)) or "no price is known"
 
 
 def estimate(usage: Usage, price: Price) -> Decimal | None:

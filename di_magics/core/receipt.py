@@ -44,13 +44,21 @@ def _used(reply: Reply) -> list[str]:
     if usage.prompt_tokens is None and usage.completion_tokens is None:
         used = []
     else:
-        counts = (usage.prompt_tokens, usage.completion_tokens)
-        used = [" → ".join("?" if n is None else f"{n:,}" for n in counts) + " tokens"]
-    if reply.cost is not None:
+        sent = _counted(usage.prompt_tokens, usage.cached_tokens, "cached")
+        written = _counted(usage.completion_tokens, usage.reasoning_tokens, "reasoning")
+        used = [f"{sent} → {written} tokens"]
+    if reply.estimate:
+        used.append(f"about {dollars(reply.cost)} (estimate: {one_line(reply.estimate, 160)})")
+    elif reply.cost is not None:
         used.append("free" if not reply.cost else dollars(reply.cost))
     elif reply.status != "failed":
         used.append("cost —")
     return used
+
+
+def _counted(tokens: int | None, part: int | None, name: str) -> str:
+    count = "?" if tokens is None else f"{tokens:,}"
+    return f"{count} ({part:,} {name})" if part else count
 
 
 def _timed(reply: Reply) -> list[str]:

@@ -41,6 +41,7 @@ def identity(turn: Turn) -> dict[str, Any]:
         "local": turn.local or None,
         "stream": None if turn.stream else False,
         "last": turn.last,
+        "taught": turn.taught or None,
         "params": dict(turn.params),
     }
     return _lean(known)
@@ -75,9 +76,17 @@ def _lean(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def as_record(turn: Turn) -> dict[str, Any]:
-    """Return a turn and its outcome; beyond 64 kB without texts, and saying so."""
+def travelling(turn: Turn) -> dict[str, Any]:
+    """Return a turn and its outcome as they leave this machine: without a policy's prompt."""
     record = {**identity(turn), **outcome(turn.reply)}
+    if turn.taught:
+        record.pop("system", None)
+    return record
+
+
+def as_record(turn: Turn) -> dict[str, Any]:
+    """Return a turn and its outcome for a notebook; beyond 64 kB without texts, and saying so."""
+    record = travelling(turn)
     if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > LARGEST:
         record |= {"prompt": "", "system": None, "reply": "", "reasoning": "", "tool_calls": []}
         record["too_long"] = True
@@ -107,6 +116,7 @@ def from_record(record: Mapping[str, Any]) -> Turn:
         local=get("local") is True,
         stream=get("stream") is not False,
         last=_count(get("last")),
+        taught=get("taught") is True,
         params=_params(get("params")),
         reply=_reply(get),
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from di_magics.core.chat import Turn
 from di_magics.core.errors import ChatError, one_line
-from di_magics.core.record import KEY, identity, outcome
+from di_magics.core.record import KEY, travelling
 
 SUFFIXES = (".json", ".md", ".ipynb")
 _TURN = re.compile(r"^<!-- di_magics turn (\{.*\}) -->\n\*\*You\*\*\n\n", re.MULTILINE)
@@ -24,7 +24,7 @@ def written(turns: Sequence[Turn], suffix: str) -> str:
     """Return the text of a file with these turns. Raises ChatError for an unknown suffix."""
     match suffix:
         case ".json":
-            return json.dumps({KEY: 1, "turns": [_whole(turn) for turn in turns]}, indent=1)
+            return json.dumps({KEY: 1, "turns": [travelling(turn) for turn in turns]}, indent=1)
         case ".md":
             return "\n\n".join(_as_markdown(turn) for turn in turns) + "\n"
         case ".ipynb":
@@ -48,12 +48,8 @@ def read(text: str, suffix: str) -> list[object]:
     raise ChatError(f"Load a file that ends in {', '.join(SUFFIXES)}.")
 
 
-def _whole(turn: Turn) -> dict[str, Any]:
-    return {**identity(turn), **outcome(turn.reply)}
-
-
 def _as_markdown(turn: Turn) -> str:
-    record = _whole(turn)
+    record = travelling(turn)
     prompt, reply = (_kept(record.pop(name, "")) for name in ("prompt", "reply"))
     facts = json.dumps(record, ensure_ascii=True).replace("-->", "--\\u003e")
     name = one_line(turn.reply.model or turn.model, 120)
@@ -89,7 +85,7 @@ def _as_notebook(turns: Sequence[Turn]) -> dict[str, Any]:
         output = {
             "output_type": "display_data",
             "data": {"text/plain": turn.reply.shown},
-            "metadata": {KEY: _whole(turn)},
+            "metadata": {KEY: travelling(turn)},
         }
         cells.append(
             {

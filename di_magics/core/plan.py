@@ -1,0 +1,174 @@
+"""What a cell asks becomes a turn and its request: settings, then flags, then policy.
+
+Nothing is sent here and nothing remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+from di_magics.core import wire
+from di_magics.core.chat import Cell, Conversation, Turn, messages
+from di_magics.core.cost import beyond, priced, unpriced
+from di_magics.core.errors import ParamError
+from di_magics.core.params import Value, check_local, validate
+from di_magics.core.policy import Policy
+from di_magics.core.prices import Price, worst_case
+from di_magics.core.reply import Reply
+from di_magics.core.settings import Settings
+
+
+class Route(Protocol):
+    """Where a request will go."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def local(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one cell asks: the prompt, where it stands, and what its flags change.
+
+    `instead` is the turn that this one is another try at, whatever cell asks. `budget` is what it
+    may cost in USD, `yes` the reader's leave to ask a model whose price nobody knows.
+    """
+
+    prompt: str
+    cell: Cell | None = None
+    model: str | None = None
+    endpoint: Any = None
+    system: str | None = None
+    params: Mapping[str, object] = field(default_factory=dict)
+    conversation: str | None = None
+    new: bool = False
+    once: bool = False
+    append: bool = False
+    stream: bool = True
+    last: int | Literal["all"] | None = None
+    instead: Turn | None = None
+    budget: Decimal | None = None
+    yes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A turn that is ready to be sent, its route, and the body that will go out.
+
+    `size` is the body's texts in bytes, `price` the model's, if it is known, and `reserve` what
+    the reply may cost at most in USD.
+    """
+
+    turn: Turn
+    route: Route
+    body: Mapping[str, Any]
+    size: int
+    price: Price | None
+    reserve: Decimal | None
+
+    def priced(self, reply: Reply) -> Reply:
+        """Return the reply with what it has cost."""
+        return priced(reply, self.size, self.price, local=self.route.local)
+
+
+def planned(
+    ask: Ask,
+    turn: str,
+    *,
+    notebook: str,
+    settings: Settings,
+    policy: Policy,
+    chat: Conversation,
+    route: Route,
+    price: Price | None,
+) -> Planned:
+    """Return the turn of this id for an ask, placed and validated, and the request it will send.
+
+    Raises ParamError or PolicyError.
+    """
+    if not ask.prompt.strip():
+        raise ParamError("The prompt is empty. Write it below the %%chat line.")
+    values: dict[str, Value] = dict(settings.params)
+    for name, value in ask.params.items():
+        values[name] = validate(name, value)
+    params = policy.params(values)
+    if route.local:
+        for name, setting in params.items():
+            check_local(name, setting)
+    cell = ask.cell
+    conversation, parent = chat.place(cell, ask.conversation, append=ask.append)
+    if ask.instead:
+        cell = ask.instead.cell
+        conversation, parent = ask.instead.conversation, ask.instead.parent
+    system = ask.system or settings.system
+    found = Turn(
+        id=turn,
+        prompt=ask.prompt,
+        parent=None if ask.new or ask.once else parent,
+        cell=cell,
+        instead=(ask.instead.instead or ask.instead.id) if ask.instead else None,
+        conversation=conversation,
+        notebook=notebook,
+        system=system or policy.system,
+        model=route.model,
+        endpoint=route.name,
+        url=route.url,
+        local=route.local,
+        stream=ask.stream,
+        last=_last(ask, settings),
+        taught=not system and policy.system is not None,
+        params=params,
+    )
+    body = request(found, chat)
+    size = wire.size(body)
+    most = params.get("max_tokens")
+    longest = most if isinstance(most, int) else None
+    reserve = worst_case(size, longest, price) if price else None
+    return Planned(found, route, body, size, price, reserve)
+
+
+def _last(ask: Ask, settings: Settings) -> int | None:
+    if ask.last is None:
+        return settings.context
+    return None if ask.last == "all" else ask.last
+
+
+def request(turn: Turn, chat: Conversation) -> dict[str, Any]:
+    """Return the body of the request for a turn, derived from the path it stands on."""
+    return wire.body(
+        turn.model,
+        messages(along(turn, chat).values(), turn.prompt, turn.system),
+        turn.params,
+        stream=turn.stream,
+        local=turn.local,
+    )
+
+
+def along(turn: Turn, chat: Conversation) -> dict[int, Turn]:
+    """Return the turns that go along with this one, by their numbers in the history."""
+    path = chat.path(turn.parent) if turn.parent else ()
+    sent = [(number, each) for number, each in enumerate(path, 1) if not each.reply.empty]
+    return dict(sent if turn.last is None else sent[max(0, len(sent) - turn.last) :])
+
+
+def limit(planned: Planned, ask: Ask, budget: Decimal | None) -> Decimal | None:
+    """Return what the notebook may spend in all, None for no limit.
+
+    Raises BudgetError where the worst case is more than the ask's own budget, or is not known.
+    """
+    if planned.route.local:
+        return None
+    limits = [each for each in (ask.budget, budget) if each is not None]
+    if limits and planned.reserve is None and not ask.yes:
+        raise unpriced(planned.turn.model, min(limits))
+    if ask.budget is not None and (planned.reserve or 0) > ask.budget:
+        raise beyond(planned.reserve, ask.budget, flag="--budget")
+    return budget

@@ -1,0 +1,99 @@
+"""A teacher's file: DI_MAGICS_POLICY, and di_magics.toml beside the notebook, which narrows it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+from di_magics.core.chat import Turn
+from di_magics.core.errors import PolicyError, one_line
+from di_magics.core.policy import FREE, Policy, both, read
+from di_magics.core.record import identity, outcome
+
+BESIDE = "di_magics.toml"
+LARGEST = 1 << 20
+
+
+class Policies:
+    """The policy in force; its files are read again when they have changed.
+
+    `folder` gives the folder of the notebook, as far as it is known.
+    """
+
+    def __init__(self, folder: Callable[[], Path]) -> None:
+        self._folder = folder
+        self._stamp: object = None
+        self._policy = FREE
+
+    def current(self) -> Policy:
+        """Return the rules. Raises PolicyError for a file that cannot be read or understood."""
+        named = os.environ.get("DI_MAGICS_POLICY")
+        outer = Path(named).expanduser() if named else None
+        beside = self._folder() / BESIDE
+        stamp = (outer, _stamp(outer), beside, _stamp(beside))
+        if stamp != self._stamp:
+            policy = _read(outer, narrowing=False) if outer else FREE
+            if stamp[3]:
+                policy = both(policy, _read(beside, narrowing=True))
+            self._policy, self._stamp = policy, stamp
+        return self._policy
+
+    def key(self) -> str | None:
+        """Return the key that the policy names. Raises PolicyError where it is not there."""
+        policy = self.current()
+        if policy.key_variable:
+            found = os.environ.get(policy.key_variable, "").strip()
+            where = f"environment variable {one_line(policy.key_variable, 60)}"
+        elif policy.key_file:
+            try:
+                found = Path(policy.key_file).expanduser().read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError):
+                found = ""
+            where = f"file {one_line(policy.key_file, 120)}"
+        else:
+            return None
+        if not found:
+            raise PolicyError(f"{policy.by} names the {where} for the key, and there is none.")
+        return found
+
+    def log(self, turn: Turn) -> None:
+        """Add a turn to the teacher's log, if the policy names a folder for one."""
+        folder = self.current().log
+        if not folder:
+            return
+        user = re.sub(r"[^\w.-]+", "_", getpass.getuser())
+        record = {"user": user, **identity(turn), **outcome(turn.reply)}
+        try:
+            with (Path(folder).expanduser() / f"{user}.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise PolicyError(
+                f"{self.current().by} wants turns in {one_line(folder, 120)}, which cannot be "
+                f"written ({error.strerror}). Ask whoever wrote it."
+            ) from None
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if found else None
+
+
+def _read(path: Path, *, narrowing: bool) -> Policy:
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST).decode("utf-8")
+        found = tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error, 120)
+        raise PolicyError(
+            f"The policy {one_line(path, 160)} cannot be read ({reason}). Nothing was sent."
+        ) from None
+    return read(found, str(path), narrowing=narrowing)
