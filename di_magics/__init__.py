@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from di_magics.api import ask
+    from di_magics.api import ask, panel
     from di_magics.core.errors import (
         BadRequest,
         BudgetError,
@@ -50,10 +50,12 @@ __all__ = [
     "Unreachable",
     "Usage",
     "ask",
+    "panel",
 ]
 
 _HOMES = {
     "ask": "di_magics.api",
+    "panel": "di_magics.api",
     "Endpoint": "di_magics.endpoint",
     "Reply": "di_magics.core.reply",
     "ToolCall": "di_magics.core.reply",

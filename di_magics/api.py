@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from di_magics.core.errors import ParamError
 from di_magics.core.plan import Ask
 from di_magics.core.reply import Reply
 from di_magics.endpoint import Endpoint
@@ -28,6 +29,18 @@ def _session() -> Iterator[Session]:
         yield session
     finally:
         session.close()
+
+
+def panel() -> Any:
+    """Return the panel of the loaded extension, an ipywidgets widget to display.
+
+    Raises ParamError where the extension is not loaded.
+    """
+    ipython = sys.modules.get("IPython")
+    magics = current(ipython.get_ipython()) if ipython else None
+    if not magics:
+        raise ParamError("The panel belongs to the extension: %load_ext di_magics first.")
+    return magics.panel.widget
 
 
 def ask(

@@ -1,41 +1,22 @@
-"""The streaming view: deltas to a widget; the only file that imports anywidget."""
+"""The streaming view: deltas to a widget, and one final output in its place."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import anywidget
-import traitlets
 from IPython.display import display
 
 from di_magics.core.chat import Turn
 from di_magics.core.reply import Reply
+from di_magics.widget import LiveWidget
 
 # Messages that come before the browser has loaded the widget's code are lost. Until it surely has,
 # a short text is sent whole each time.
 EARLY_SECONDS = 1.0
 EARLY_CHARACTERS = 2000
-
-
-class Live(anywidget.AnyWidget):
-    """The widget behind a reply that streams: its code, and the line it begins with."""
-
-    _esm = Path(__file__).parent / "static" / "live.js"
-    line = traitlets.Unicode().tag(sync=True)
-
-
-def _answer_while_busy(widget: Any) -> None:
-    """Let the front end's messages to this widget reach the kernel while a cell runs.
-
-    ipykernel 7.4 handles them in the shell that last published on the comm, which is the busy
-    main thread, and not in the subshell that the front end asked for (ipykernel PR 1565).
-    """
-    if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = lambda data, default: default
 
 
 class WidgetView:
@@ -47,7 +28,8 @@ class WidgetView:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._widget: Any = None
+        self._widget: Any = None  # while there is more to come
+        self._shown: Any = None
         self._handle: Any = None
         self._stop: Callable[[], None] = lambda: None
         self._reply = Reply()
@@ -65,9 +47,7 @@ class WidgetView:
     def open(self, stop: Callable[[], None]) -> None:
         """Display the widget, and send what has come before it was there."""
         self._stop = stop
-        widget = Live(line=self._line)
-        _answer_while_busy(widget)
-        widget.on_msg(self._on_message)
+        self._shown = widget = LiveWidget(self._on_message, line=self._line)
         bundle = {
             "text/plain": "…",
             "application/vnd.jupyter.widget-view+json": {
@@ -124,18 +104,18 @@ class WidgetView:
             }
         )
 
-    def _on_message(self, widget: Any, message: Any, buffers: Any) -> None:
+    def _on_message(self, message: dict[str, Any]) -> None:
         match message:
             case {"type": "here"}:
                 self._heard = True
                 if self._widget is None:  # a page that was loaded anew has found it
-                    widget.close()
+                    self._shown.close()
             case {"type": "seen"}:
                 self._seen = True
-                widget.close()
+                self._shown.close()
             case {"type": "stop"}:
                 self._stop()
-                widget.send({"type": "ack"})
+                self._shown.send({"type": "ack"})
             case {"type": "again"}:
                 with self._lock:
                     if self._widget is not None:

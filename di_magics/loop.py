@@ -7,7 +7,7 @@ import concurrent.futures
 import os
 import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import FrameType, TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -97,6 +97,11 @@ class Loop:
     def submit(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """Run the coroutine on the loop and return it as a job."""
         return Job(self._running(), work)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call this on the loop's thread, so many seconds from now."""
+        loop = self._running()
+        loop.call_soon_threadsafe(lambda: loop.call_later(seconds, call))
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:

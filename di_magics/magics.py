@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from di_magics.core.chat import Turn
     from di_magics.core.plan import Ask
     from di_magics.core.reply import Reply
+    from di_magics.panel import Panel
     from di_magics.session import Session
 
 
@@ -123,14 +124,33 @@ class ChatMagics(Magics, Configured):
         """The one session of this kernel."""
         session = new_session(self._place, self.configured())
         self.lead(lambda settings: setattr(session, "settings", settings))
-        session.watch(lambda: self.follow(session.settings))
+        session.watch(lambda what: self.follow(session.settings))
         return session
 
     @cached_property
     def _commands(self) -> Commands:
         from di_magics.commands import Commands
 
-        return Commands(self.session, self._ask_line, self._ask_again)
+        return Commands(self.session, self._ask_line, self._ask_again, self.show_panel)
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The panel of the session, drawn once for all its views."""
+        from di_magics.panel import Panel
+
+        return Panel(self.session)
+
+    def show_panel(self) -> None:
+        """Display the panel. Raises ParamError where there is no front end for it."""
+        from IPython.display import display
+
+        from di_magics.core.errors import ParamError
+
+        if getattr(self.shell, "kernel", None) is None:
+            raise ParamError(
+                "The panel needs a notebook. Here: %chat params, and %chat set NAME=VALUE."
+            )
+        display(self.panel.widget)
 
     @no_var_expand
     @cell_magic("chat")  # type: ignore[arg-type] # IPython types it for no arguments
@@ -282,5 +302,7 @@ def unregister(shell: Any) -> None:
     shell.Completer.custom_matchers.remove(magics.matcher)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
+    if "panel" in vars(magics):
+        magics.panel.close()
     if "session" in vars(magics):
         magics.session.close()

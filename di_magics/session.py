@@ -14,20 +14,23 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from di_magics.core import export
 from di_magics.core.chat import Conversation, Turn
 from di_magics.core.context import advice
 from di_magics.core.cost import Entry, usd
-from di_magics.core.errors import EndpointError, Interrupted, StreamBroken, TooLong
+from di_magics.core.errors import BadRequest, EndpointError, Interrupted, StreamBroken, TooLong
 from di_magics.core.plan import Ask, Planned, Route, along, limit, planned, request
 from di_magics.core.prices import Model, worst_case
 from di_magics.core.reply import UNCOUNTED, Reply
 from di_magics.core.settings import Settings
 from di_magics.exchange import exchange
-from di_magics.loop import Interrupts, Loop
+from di_magics.loop import Interrupts, Job, Loop
 from di_magics.ports import Catalog, Client, Notebook, Policies, Routes, Sealed, View
+
+Changed = Literal["settings", "turns"]
+Watcher = Callable[[Changed], None]
 
 
 class Session:
@@ -54,15 +57,20 @@ class Session:
         self._resumed = ""
         self._last_shown: tuple[Turn, View] | None = None
         self._lock = threading.RLock()
-        self._watchers: list[Callable[[], None]] = []
+        self.refused: dict[tuple[str, str], dict[str, str]] = {}
+        self._watchers: list[Watcher] = []
 
-    def watch(self, watcher: Callable[[], None]) -> None:
-        """Call this after every change of settings, conversation or costs, on whichever thread."""
+    def watch(self, watcher: Watcher) -> None:
+        """Call this with what has changed, after it has, on whichever thread changed it."""
         self._watchers.append(watcher)
 
-    def _changed(self) -> None:
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call this on a thread that is not the reader's, so many seconds from now."""
+        self._loop.later(seconds, call)
+
+    def _changed(self, what: Changed) -> None:
         for watcher in self._watchers:
-            watcher()
+            watcher(what)
 
     @property
     def settings(self) -> Settings:
@@ -73,7 +81,7 @@ class Session:
     def settings(self, settings: Settings) -> None:
         if settings != self._settings:
             self._settings = settings
-            self._changed()
+            self._changed("settings")
 
     def change(self, change: Callable[[Settings], Settings]) -> None:
         """Replace the settings by what this makes of them; nobody else can come in between."""
@@ -93,7 +101,7 @@ class Session:
         with self._lock:
             self._conversation = chat
             self._notebook.keep(chat)
-        self._changed()
+        self._changed("turns")
 
     def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
         """Return what this notebook's requests have cost, or those of all notebooks."""
@@ -127,33 +135,44 @@ class Session:
         policy.check_model(found.model)
         return found
 
-    def models(self, *, wait: bool = True) -> list[Model]:
-        """Return the models of the endpoint in force that the policy allows, [] for this machine.
+    def models(self) -> list[Model]:
+        """Return the models of the endpoint in force, asked for if that was not done today.
 
-        An endpoint that was not asked today is asked; without `wait` what is known is returned
-        meanwhile. Raises EndpointError where it cannot be asked and nothing is known.
+        Raises EndpointError where it cannot be asked and nothing is known.
         """
+        job = self.ask_for_models()
+        if job:
+            with Interrupts() as interrupts:
+                job.wait(interrupts)
+            error = job.result()
+            if error and not self.known_models():
+                raise error
+        return self.known_models()
+
+    def known_models(self) -> list[Model]:
+        """Return the models of the endpoint in force that the policy allows, [] for llama.cpp."""
+        endpoint, policy = self._listing(), self.policies.current()
+        found = self.catalog.models(endpoint.url) if endpoint else []
+        return [model for model in found if policy.allows(model.id)]
+
+    def ask_for_models(self) -> Job[EndpointError | None] | None:
+        """Ask the endpoint in force for its models, in the background, unless it was today."""
+        endpoint = self._listing()
+        if endpoint is None or self.catalog.fresh(endpoint.url):
+            return None
+        return self._loop.submit(self._listed(endpoint))
+
+    def _listing(self) -> Any:
         policy, settings = self.policies.current(), self.settings
         model = settings.model or policy.model
-        endpoint = self.routes.listing(settings.endpoint, model, policy, self.policies.key())
-        if endpoint is None:
-            return []
-        if not self.catalog.fresh(endpoint.url):
-            job = self._loop.submit(self._listed(endpoint))
-            if wait:
-                with Interrupts() as interrupts:
-                    job.wait(interrupts)
-                error = job.result()
-                if error and not self.catalog.models(endpoint.url):
-                    raise error
-        return [each for each in self.catalog.models(endpoint.url) if policy.allows(each.id)]
+        return self.routes.listing(settings.endpoint, model, policy, self.policies.key())
 
     async def _listed(self, endpoint: Any) -> EndpointError | None:
         try:
             await self.catalog.refresh(endpoint)
         except EndpointError as error:
             return error
-        self._changed()
+        self._changed("settings")
         return None
 
     def plan(self, ask: Ask) -> Planned:
@@ -192,7 +211,7 @@ class Session:
     def budget(self, limit: Decimal | None) -> None:
         assert self.conversation is not None
         self._notebook.budget = limit
-        self._changed()
+        self._changed("turns")
 
     def request(self, turn: Turn) -> dict[str, Any]:
         """Return the body of the request for a turn."""
@@ -231,10 +250,13 @@ class Session:
             sealed(turn)
             view.close(turn, self._notes(turn, ask))
             self._last_shown = None if ask.once else (turn, view)
-            self._changed()
+            self._changed("turns")
         self.policies.log(turn)
         if isinstance(error, StreamBroken):
             error.reply = reply
+        if isinstance(error, BadRequest):
+            said = {name: str(error) for name in turn.params if name in str(error)}
+            self.refused.setdefault((turn.url, turn.model), {}).update(said)
         if isinstance(error, TooLong):
             error = self._advised(error, turn)
         if error:

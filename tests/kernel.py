@@ -81,7 +81,8 @@ def _text(output: Mapping[str, Any]) -> str:
 class Kernel:
     """A kernel with a client: `run` runs a cell to its end, `start` and `wait` in two steps.
 
-    Its environment is the caller's, with the changes in `env`.
+    Its environment is the caller's, with the changes in `env`. `published` is all that the kernel
+    has published, for whatever message.
     """
 
     def __init__(self, cwd: Path, env: Mapping[str, str] | None = None) -> None:
@@ -91,6 +92,7 @@ class Kernel:
         self._cells: dict[str, Result] = {}
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self._inputs: list[str] = []
+        self.published: list[Message] = []
         self._client.start_channels()
         try:
             self._client.wait_for_ready(timeout=TIMEOUT_SECONDS)
@@ -214,9 +216,9 @@ class Kernel:
             self._client.input(self._inputs.pop(0))
         elif channel is self._client.iopub_channel:
             size = sum(len(part) for part in parts)
-            result.messages.append(
-                Message(kind, content, message["metadata"], size, time.monotonic())
-            )
+            found = Message(kind, content, message["metadata"], size, time.monotonic())
+            result.messages.append(found)
+            self.published.append(found)
             self._show(result, kind, content)
 
     def _show(self, result: Result, kind: str, content: dict[str, Any]) -> None:

@@ -323,6 +323,17 @@ def test_without_variants_there_is_none_to_choose() -> None:
         chain("a", "b").with_variant(1)
 
 
+def test_a_conversation_without_some_turns() -> None:
+    """What hung on them becomes a root, heads on them fall back, and no cell shows them."""
+    chat = chain("a", "b", "c").forked("other")
+    left = chat.without({"a", "c"}, "other")
+    assert [turn.id for turn in left.turns.values()] == ["b"]
+    assert left.turns["b"].parent is None
+    assert (left.heads, left.name) == ({"main": None}, "main")
+    assert "a" not in left.showing.values()
+    assert Conversation().without([], "main").heads == {"main": None}
+
+
 def test_the_tree_shows_branches_heads_and_what_is_in_use() -> None:
     """A chain stays in its column; each branch of a fork has its own."""
     chat = rerun(chain("a", "b", "c"), "b", "b2")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from di_magics.core.chat import Turn
-from di_magics.core.context import advice
+from di_magics.core.chat import Conversation, Turn
+from di_magics.core.context import advice, weight
 from di_magics.core.errors import TooLong
-from di_magics.core.reply import Reply
+from di_magics.core.reply import Reply, Usage
 
 
 def turn(size: int) -> Turn:
@@ -64,3 +64,14 @@ def test_where_the_server_does_not_say_how_much_half_goes() -> None:
 def test_nothing_at_all_to_count() -> None:
     """An empty prompt is no division by nothing."""
     assert "fit" in advice(too_long(9, 1), {}, "")
+
+
+def test_what_goes_along_is_weighed() -> None:
+    """As the server counted it with the last reply, else by the texts; a limit leaves some out."""
+    first = Turn("1", "p" * 30, reply=Reply(text="r" * 30))
+    second = Turn("2", "p" * 30, "1", reply=Reply(text="r", usage=Usage(100, 10)))
+    chat = Conversation().with_turn(first).with_turn(second)
+    assert weight(Turn("3", "next", "2"), chat) == 110
+    assert weight(Turn("3", "next", "2", last=1, system="s" * 2), chat) == 11
+    assert weight(Turn("3", "next", "1"), chat) == 20
+    assert weight(Turn("3", "next"), chat) == 0

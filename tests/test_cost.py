@@ -17,8 +17,12 @@ from di_magics.core.cost import (
     dollars,
     grouped,
     priced,
+    sections,
     tally,
+    unpriced,
+    usd,
 )
+from di_magics.core.errors import ParamError
 from di_magics.core.prices import Price
 from di_magics.core.reply import Reply, ToolCall, Usage
 
@@ -159,3 +163,31 @@ def test_a_budget_error_says_what_is_left_and_what_to_do() -> None:
     assert "there is $0.020 left" in said
     assert said.endswith("raise the budget: %chat budget 0.18.")
     assert "$0 left" in str(beyond(None, Decimal(1), Decimal(2)))
+
+
+def test_sections_of_an_account() -> None:
+    """By conversation, day and model; by notebook where all notebooks are meant."""
+    entries = [entry("1"), entry("2", conversation="", notebook="o")]
+    here = sections(entries, {"n": "a.ipynb"}, everywhere=False)
+    assert list(here) == ["conversation", "day", "model"]
+    assert list(here["conversation"]) == ["main", "(no memory)"]
+    there = sections(entries, {"n": "a.ipynb"}, everywhere=True)
+    assert list(there["notebook"]) == ["a.ipynb", "(elsewhere)"]
+
+
+@pytest.mark.parametrize("found", ["0.5", "$0.5", 0.5, " .5 ", Decimal("0.5")])
+def test_an_amount_is_read(found: object) -> None:
+    """With a dollar sign or without."""
+    assert usd(found, "x") == Decimal("0.5")
+
+
+@pytest.mark.parametrize("found", ["", "much", "-1", "NaN", "inf", True, None, []])
+def test_what_is_no_amount_is_refused(found: object) -> None:
+    """With the name of what takes one."""
+    with pytest.raises(ParamError, match="--budget takes an amount"):
+        usd(found, "--budget")
+
+
+def test_a_model_of_unknown_price_is_named() -> None:
+    """With the two ways on."""
+    assert "--yes" in str(unpriced("m", Decimal(1)))

@@ -11,7 +11,9 @@ import sys
 import pytest
 from loopback import Loopback, Reply
 
-from di_magics.core.export import as_curl, as_json, as_python
+from di_magics.core.command import params, parse
+from di_magics.core.export import as_csv, as_curl, as_json, as_magic, as_python
+from di_magics.core.settings import Settings
 from di_magics.core.wire import body
 
 BODY = body(
@@ -68,3 +70,27 @@ def test_a_key_is_named_and_never_shown() -> None:
         assert "A_KEY" in export(BODY, URL, "A_KEY")
         assert "Authorization" not in export(BODY, URL, None)
         assert URL + "/chat/completions" in export(BODY, URL, None)
+
+
+@pytest.mark.parametrize("system", ["Be brief.", 'Say "yes".', "It's fine.", "a\\b", "#1"])
+def test_a_magic_line_reads_back(system: str) -> None:
+    """Its flags set what was set, whatever is in the texts."""
+    settings = Settings("m x", "local", system, 3, {"temperature": 0, "stop": ("\n", "it's")})
+    cell, left = as_magic(settings, "Hi")
+    line, _, prompt = cell.partition("\n")
+    found = parse(line.removeprefix("%%chat"))
+    assert (found.model, found.endpoint, found.system, found.last) == ("m x", "local", system, 3)
+    assert params(found) == {"temperature": "0", "stop": ["\n", "it's"]}
+    assert (prompt, left) == ("Hi", [])
+
+
+@pytest.mark.parametrize("system", ["one\ntwo", "both ' and \""])
+def test_what_no_line_can_hold_is_left_out_and_named(system: str) -> None:
+    """There is no escape character on a line."""
+    assert as_magic(Settings(system=system), "Hi") == ("%%chat\nHi", ["-s"])
+
+
+def test_csv_has_every_column_and_no_formula() -> None:
+    """Quoted where need be, empty where there is nothing, and a spreadsheet computes nothing."""
+    text = as_csv([{"a": 1, "b": 'x "y", z'}, {"c": "=1+1", "a": -2.5}, {"a": None}])
+    assert text == 'a,b,c\r\n1,"x ""y"", z",\r\n-2.5,,\'=1+1\r\n,,\r\n'

@@ -176,8 +176,7 @@ shown = live.WidgetView.show
 def stop_when_shown(view, reply):
     shown(view, reply)
     if reply.text:
-        widget = view._widget
-        threading.Thread(target=view._on_message, args=(widget, {"type": "stop"}, [])).start()
+        threading.Thread(target=view._on_message, args=({"type": "stop"},)).start()
 live.WidgetView.show = stop_when_shown
 """
 

@@ -107,8 +107,8 @@ def test_a_second_view_shows_everything(notebook: Open, server: Loopback) -> Non
 LOSE_THE_SECOND = """
 from di_magics import live
 live.EARLY_SECONDS = 0
-sent = live.Live.send
-live.Live.send = lambda self, m, *rest: None if m.get("n") == 1 else sent(self, m, *rest)
+sent = live.LiveWidget.send
+live.LiveWidget.send = lambda self, m, *rest: None if m.get("n") == 1 else sent(self, m, *rest)
 """
 
 

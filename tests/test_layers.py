@@ -21,9 +21,8 @@ CORE = [name for name in FILES if name.startswith("core/")]
 # A library that is in no row may be imported nowhere.
 DOORS = {
     "IPython.core.magic": "magics.py",
-    "anywidget": "live.py",
+    "anywidget": "widget.py",
     "httpx": "endpoint.py",
-    "ipywidgets": "panel.py",
     "markdown_it": "render.py",
     "matplotlib": "plot.py",
     "nest_asyncio": "tools.py",

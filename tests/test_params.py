@@ -197,3 +197,9 @@ def test_the_table_lists_every_parameter_once() -> None:
 def test_names_are_the_keys() -> None:
     """A parameter is found under its own name."""
     assert all(name == param.name for name, param in PARAMS.items())
+
+
+def test_a_number_that_python_does_not_print_is_refused_all_the_same() -> None:
+    """Thousands of digits are out of range, and not repeated."""
+    with pytest.raises(ParamError, match="not that"):
+        validate("seed", 10**5000)

@@ -12,7 +12,19 @@ from typing import Any
 import pytest
 
 import di_magics
-from di_magics.core.prices import LEAST, MOST, Model, Price, estimate, models, table, worst_case
+from di_magics.core.prices import (
+    LEAST,
+    MOST,
+    Model,
+    Price,
+    about,
+    estimate,
+    models,
+    offers,
+    per_million,
+    table,
+    worst_case,
+)
 from di_magics.core.reply import Usage
 
 FROM = {"source": "a list", "date": "2026-11-23"}
@@ -335,3 +347,30 @@ def test_the_worst_case(size: int, limit: int | None, cost: int) -> None:
     """Three bytes are a token, rounded up, and no limit is the server's own."""
     price = replace(PRICE, input=Decimal(1), output=Decimal(10))
     assert worst_case(size, limit, price) == cost
+
+
+@pytest.mark.parametrize(
+    ("token", "million"),
+    [("1E-7", "0.10"), ("1.5E-5", "15.00"), ("3.5E-8", "0.035"), ("1E-3", "1000.00")],
+)
+def test_prices_are_shown_per_million(token: str, million: str) -> None:
+    """In plain digits, at least two after the point."""
+    assert per_million(Decimal(token)) == million
+
+
+def test_what_is_known_of_a_model_is_said() -> None:
+    """Context and price with its source and date, or that they are not known."""
+    assert about(only(openai())) == (
+        "262,144 tokens of context · $0.14 in, $0.035 cached, $0.58 out per million tokens "
+        "(a list, 2026-11-23)"
+    )
+    assert "cached" not in about(Model("a", 1, PRICE))
+    assert about(Model("a", None, None)) == "context not known · price not known"
+
+
+def test_where_prices_are_from() -> None:
+    """Each source once."""
+    other = replace(PRICE, date="2026-11-24")
+    found = [Model("a", 1, PRICE), Model("b", 1, other), Model("c", 1, PRICE), Model("d", 1, None)]
+    assert offers(found) == "a list of 2026-11-23 and a list of 2026-11-24"
+    assert offers([]) == "no price is known"

@@ -146,3 +146,24 @@ def test_only_known_kinds_of_file_are_written() -> None:
     """The line names them."""
     with pytest.raises(ChatError, match=r"\.json, \.md, \.ipynb"):
         transcript.written(TURNS, ".pdf")
+
+
+def test_a_mark_that_is_no_json_is_named() -> None:
+    """The turns around it are kept."""
+    text = transcript.written(TURNS, ".md").replace('"turn":', '"turn"', 1)
+    found, problems = rebuilt(transcript.read(text, ".md"))
+    assert problems == ["entry 1: no turn"]
+    assert list(found.turns) == ["t2"]
+
+
+def test_calls_that_are_none_are_left_out() -> None:
+    """Anything else than a list of calls is no call."""
+    record = as_record(TURNS[0])
+    assert from_record({**record, "tool_calls": "f()"}).reply.tool_calls == ()
+    assert from_record({**record, "tool_calls": [["1", "f"], ["1", "f", "{}"]]}).reply.tool_calls
+
+
+@pytest.mark.parametrize("foreign", [{"cells": [{"outputs": [1, {"metadata": 2}]}, 3]}])
+def test_cells_without_turns_are_no_problem(foreign: object) -> None:
+    """A notebook may hold anything else."""
+    assert transcript.read(json.dumps(foreign), ".ipynb") == []

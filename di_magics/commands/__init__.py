@@ -26,11 +26,16 @@ class Commands(Setting, Conversing, Keeping, Money):
     """What `%chat WORD REST` does; `ask` and `retry` are the magic's, which knows the cell."""
 
     def __init__(
-        self, session: Session, ask: Callable[[str], Reply], retry: Callable[[Turn], Reply]
+        self,
+        session: Session,
+        ask: Callable[[str], Reply],
+        retry: Callable[[Turn], Reply],
+        show_panel: Callable[[], None],
     ) -> None:
         super().__init__(session)
         self._ask = ask
         self._retry = retry
+        self._show_panel = show_panel
 
     def run(self, line: str) -> Reply | None:
         """Run a line; `ask` and `retry` return the reply. Raises ParamError for another word."""
@@ -77,6 +82,10 @@ class Commands(Setting, Conversing, Keeping, Money):
     def ask(self, rest: str) -> Reply:
         """ask TEXT: ask in one line; TEXT may end in a question mark"""
         return self._ask(rest or incomplete("ask What is the capital of France?"))
+
+    def panel(self, rest: str) -> None:
+        """panel: model, parameters and costs as a panel to set and watch them"""
+        self._show_panel()
 
     def retry(self, rest: str) -> Reply:
         """retry: ask the last question again, as a variant; %chat variant goes back"""

@@ -135,7 +135,7 @@ def params(found: argparse.Namespace) -> Mapping[str, object]:
     """Return the sampling parameters that a line sets, as they were typed."""
     typed = {name: getattr(found, name) for name in PARAMS}
     if typed["stop"]:
-        typed["stop"] = [_decoded(text) for text in typed["stop"]]
+        typed["stop"] = [decoded(text) for text in typed["stop"]]
     return {name: value for name, value in typed.items() if value is not None}
 
 
@@ -147,10 +147,10 @@ def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
         if not sign or not name:
             shown = one_line(word, 60)
             raise ParamError(f"Write name=value, such as {shown}=…, without spaces; not {shown!r}.")
-        found.append((name, _decoded(value) if name == "stop" else value))
+        found.append((name, decoded(value) if name == "stop" else value))
     return found
 
 
-def _decoded(text: str) -> str:
+def decoded(text: str) -> str:
     """Read the line ends and tabs that cannot be typed on a line."""
     return text.replace("\\n", "\n").replace("\\t", "\t")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from di_magics.core.chat import Turn
+from di_magics.core.chat import Conversation, Turn
 from di_magics.core.errors import TooLong
+from di_magics.core.plan import along
 from di_magics.core.prices import tokens_in
 
 # The server's count and ours differ by a little.
@@ -34,6 +35,17 @@ def advice(error: TooLong, sent: Mapping[int, Turn], prompt: str) -> str:
     if sent:
         return f"{whole} Even alone (--last 0) the prompt leaves too little room: {SHORTER}"
     return f"{whole} {SHORTER}"
+
+
+def weight(turn: Turn, chat: Conversation) -> int:
+    """Return about how many tokens go along with a turn: as the server counted them, else ours."""
+    sent = list(along(turn, chat).values())
+    if sent and turn.last is None:
+        usage = sent[-1].reply.usage
+        if usage.prompt_tokens is not None and usage.completion_tokens is not None:
+            return usage.prompt_tokens + usage.completion_tokens
+    sizes = (_size(each.prompt) + _size(each.reply.shown) for each in sent)
+    return tokens_in(_size(turn.system or "") + sum(sizes))
 
 
 SHORTER = "Shorten the prompt, lower --max-tokens, or take a model with a longer context."

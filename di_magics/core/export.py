@@ -7,12 +7,47 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from di_magics.core.command import split
+from di_magics.core.errors import ParamError
+from di_magics.core.settings import Settings
+
 Request = Mapping[str, Any]
 
 
 def as_json(body: Request, url: str = "", key_variable: str | None = None) -> str:
     """Return the body that is sent."""
     return json.dumps(body, indent=2, ensure_ascii=False)
+
+
+def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
+    """Return a `%%chat` cell with what is set, and the flags whose texts no line can hold."""
+    words = ["%%chat"]
+    left: list[str] = []
+    flags = {"-m": settings.model, "--endpoint": settings.endpoint, "-s": settings.system}
+    flags["--last"] = None if settings.context is None else f"{settings.context}"
+    pairs = [(flag, value) for flag, value in flags.items() if value]
+    for name, value in settings.params.items():
+        texts = [_escaped(text) for text in value] if isinstance(value, tuple) else [f"{value}"]
+        pairs += [("--" + name.replace("_", "-"), text) for text in texts]
+    for flag, text in pairs:
+        quote = next((sign for sign in ("", '"', "'") if _fits(text, sign)), None)
+        if quote is None:
+            left.append(flag)
+        else:
+            words.append(f"{flag} {quote}{text}{quote}")
+    return f"{' '.join(words)}\n{prompt}", left
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _fits(text: str, quote: str) -> bool:
+    """Return whether a `%%chat` line reads this text as one word between these quotes."""
+    try:
+        return "\n" not in text and split(f"x {quote}{text}{quote}") == ["x", text]
+    except ParamError:
+        return False
 
 
 def as_curl(body: Request, url: str, key_variable: str | None) -> str:

@@ -23,7 +23,9 @@ class Param:
 
     `low` and `high` belong to the range unless `low_open` or `high_open`; `default` is what the
     server does when it is not sent, in words; `local` is its name at llama.cpp, and `local_end` the
-    end of what that takes as it is meant (exclusive), `local_default` what it does by itself.
+    end of what that takes as it is meant (exclusive), `local_default` what it does by itself,
+    `local_ignored` whether it takes no notice. `usual` are the ends of a slider where those of the
+    range are out of hand. `shapes` is whether it shapes the choice of the next token.
     """
 
     name: str
@@ -41,6 +43,9 @@ class Param:
     local: str | None = None
     local_end: int | None = None
     local_default: str | None = None
+    local_ignored: bool = False
+    usual: tuple[float, float] | None = None
+    shapes: bool = False
 
     @property
     def range(self) -> str:
@@ -71,6 +76,7 @@ PARAMS: Mapping[str, Param] = {
             step=0.05,
             short="-t",
             local_default="0.8",
+            shapes=True,
         ),
         Param(
             "top_p",
@@ -82,6 +88,7 @@ PARAMS: Mapping[str, Param] = {
             low_open=True,
             step=0.01,
             local_default="0.95",
+            shapes=True,
         ),
         Param(
             "min_p",
@@ -92,6 +99,7 @@ PARAMS: Mapping[str, Param] = {
             high=1,
             step=0.01,
             local_default="0.05",
+            shapes=True,
         ),
         Param(
             "top_k",
@@ -103,6 +111,8 @@ PARAMS: Mapping[str, Param] = {
             high_open=True,
             step=1,
             local_default="40",
+            usual=(0, 200),
+            shapes=True,
         ),
         Param(
             "max_tokens",
@@ -112,6 +122,7 @@ PARAMS: Mapping[str, Param] = {
             low=0,
             high=1_000_000,
             step=1,
+            usual=(1, 2000),
         ),
         Param(
             "presence_penalty",
@@ -121,6 +132,7 @@ PARAMS: Mapping[str, Param] = {
             low=-2,
             high=2,
             step=0.05,
+            shapes=True,
         ),
         Param(
             "frequency_penalty",
@@ -130,6 +142,7 @@ PARAMS: Mapping[str, Param] = {
             low=-2,
             high=2,
             step=0.05,
+            shapes=True,
         ),
         Param(
             "repetition_penalty",
@@ -140,6 +153,8 @@ PARAMS: Mapping[str, Param] = {
             high=5,
             step=0.05,
             local="repeat_penalty",
+            usual=(0.5, 2),
+            shapes=True,
         ),
         Param(
             "seed",
@@ -150,6 +165,7 @@ PARAMS: Mapping[str, Param] = {
             high=2**63,
             high_open=True,
             step=1,
+            usual=(0, 100),
             # llama.cpp keeps 32 bits, and reads all ones as "a new one each time".
             local_end=2**32 - 1,
         ),
@@ -171,6 +187,7 @@ PARAMS: Mapping[str, Param] = {
             str,
             "A name for whoever asks, for the provider's abuse checks; send a hash, not a name.",
             "none",
+            local_ignored=True,
         ),
         Param(
             "reasoning_effort",
@@ -178,6 +195,7 @@ PARAMS: Mapping[str, Param] = {
             "How long a reasoning model thinks before it answers.",
             "the model's own",
             choices=("none", "low", "medium", "high", "xhigh"),
+            local_ignored=True,
         ),
     )
 }
@@ -292,7 +310,7 @@ def _texts(param: Param, value: object) -> tuple[str, ...]:
 
 def shown(name: str, value: Value) -> str:
     """Return `name=value` as a receipt shows it."""
-    plain = value if isinstance(value, str) and value.isalnum() else json.dumps(value)
+    plain = value if isinstance(value, str) and value.isalpha() else json.dumps(value)
     return f"{name}={plain}"
 
 

@@ -133,6 +133,19 @@ def per_million(amount: Decimal) -> str:
     return f"{whole}.{digits:0<2}"
 
 
+def about(model: Model) -> str:
+    """Return a model's context and price in words, as far as they are known."""
+    context = f"{model.context:,} tokens of context" if model.context else "context not known"
+    price = model.price
+    if price is None:
+        return f"{context} · price not known"
+    cached = "" if price.cached is None else f", ${per_million(price.cached)} cached"
+    return (
+        f"{context} · ${per_million(price.input)} in{cached}, ${per_million(price.output)} out "
+        f"per million tokens ({price.source}, {price.date})"
+    )
+
+
 def offers(found: Iterable[Model]) -> str:
     """Return where and when these prices were read."""
     known = {f"{model.price.source} of {model.price.date}" for model in found if model.price}

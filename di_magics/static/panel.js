@@ -1,0 +1,340 @@
+// The panel: model, parameters and money. It shows the kernel's state and sends what is changed; the
+// kernel decides. All that it shows is text: model names and server errors are hostile.
+
+const WAIT = 100; // ms between two messages of a slider that moves
+let count = 0; // for ids that are unique in the page
+
+const STYLE = `
+.di-panel { container-type: inline-size; font-family: var(--jp-ui-font-family, sans-serif);
+  font-size: var(--jp-ui-font-size1, 13px); color: var(--jp-ui-font-color1, inherit); min-width: 200px;
+  max-width: 1100px; padding-right: 8px; }
+.di-panel section { border-top: 1px solid #8886; padding: 8px 0; }
+.di-panel section:first-of-type { border-top: 0; }
+.di-panel h3 { margin: 0 0 6px; font-size: 1em; font-weight: 600; }
+.di-panel label, .di-panel .name { font-weight: 600; }
+.di-panel .code { font-family: var(--jp-code-font-family, monospace); }
+.di-panel input, .di-panel textarea, .di-panel select, .di-panel button {
+  font: inherit; color: inherit; background: var(--jp-input-background, transparent);
+  border: 1px solid var(--jp-border-color1, #8888); border-radius: 3px; padding: 2px 6px; box-sizing: border-box; }
+.di-panel select option { color: initial; }
+.di-panel button { cursor: pointer; background: var(--jp-layout-color2, transparent); }
+.di-panel button[aria-pressed=true] { border-color: var(--jp-brand-color1, #1976d2); color: var(--jp-brand-color1, #1976d2);
+  font-weight: 600; }
+.di-panel :disabled { opacity: 0.5; cursor: default; }
+.di-panel :focus-visible { outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
+.di-panel input[type=range] { padding: 0; width: 100%; accent-color: var(--jp-brand-color1, #1976d2); }
+.di-panel .wide { width: 100%; }
+.di-panel textarea { resize: vertical; }
+.di-panel .faint { opacity: 0.75; font-size: 0.92em; }
+.di-panel .row { padding: 6px 0; }
+.di-panel .row > * + * { margin-top: 3px; }
+.di-panel .head { display: flex; flex-wrap: wrap; gap: 2px 8px; align-items: baseline; }
+.di-panel .head .state { flex: 1; }
+.di-panel .reset { padding: 0 6px; font-size: 0.92em; }
+.di-panel .both { display: grid; grid-template-columns: minmax(60px, 1fr) 76px; gap: 8px; align-items: center; }
+.di-panel .both.alone { grid-template-columns: 1fr; }
+.di-panel .row.unset input[type=range] { opacity: 0.45; }
+.di-panel .row.set .state { color: var(--jp-brand-color1, #1976d2); opacity: 1; }
+.di-panel .row.locked .state::before { content: "\\1F512\\FE0E "; }
+.di-panel .error { color: var(--jp-error-color1, #c62828); }
+.di-panel .warning { border-left: 3px solid var(--jp-warn-color1, #ef6c00); padding: 2px 8px; margin: 4px 0; }
+.di-panel .line { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin: 4px 0; }
+.di-panel .sum { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 8px; margin-top: 4px; }
+.di-panel .sum .faint { width: 100%; }
+.di-panel .meter { height: 8px; border: 1px solid #8888; border-radius: 4px; overflow: hidden; margin: 3px 0; }
+.di-panel .meter div { height: 100%; background: var(--jp-brand-color1, #1976d2); }
+.di-panel .meter.full div { background: var(--jp-error-color1, #c62828); }
+.di-panel svg { display: block; width: 100%; height: 48px; color: var(--jp-brand-color1, #1976d2); }
+@container (min-width: 620px) {
+  .di-panel .rows { display: grid; grid-template-columns: 1fr 1fr; column-gap: 28px; }
+  .di-panel .pair { display: grid; grid-template-columns: 1fr 1fr; column-gap: 28px; }
+}`;
+
+function element(tag, properties, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    if (name in node && !name.startsWith("aria")) node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  // Or JupyterLab takes the arrow keys for itself.
+  if (/^(input|select|textarea|button)$/.test(tag)) node.dataset.lmSuppressShortcuts = "";
+  node.append(...children);
+  return node;
+}
+
+const show = (node, text) => {
+  if (node.textContent !== text) node.textContent = text;
+  if (node.role === "alert") node.hidden = !text;
+};
+
+// A parameter's row: name, state, reset; slider and number, or a text; the effect.
+class Row {
+  constructor(control, send) {
+    const id = `di-panel-${++count}`;
+    this.name = control.name;
+    this.state = element("span", { className: "state faint" });
+    this.reset = element("button", { type: "button", className: "reset", textContent: "reset",
+      title: "Do not send it: the server's default holds", "aria-label": `Reset ${control.name}: do not send it` });
+    this.error = element("div", { className: "error", role: "alert" });
+    this.note = element("div", { className: "faint" });
+    const effect = element("div", { className: "faint", id: `${id}-effect`, textContent: control.effect });
+    this.fields = [];
+    if ("low" in control) {
+      this.slider = element("input", { type: "range", id: `${id}-slider`, "aria-label": `${control.name} slider`,
+        "aria-describedby": `${id}-effect` });
+      this.fields.push(this.slider);
+    }
+    this.field = this.makeField(control, id);
+    this.field.setAttribute("aria-describedby", `${id}-effect`);
+    this.fields.push(this.field);
+    const label = element("label", { htmlFor: id, className: "code", textContent: control.name });
+    this.node = element("div", { className: "row", role: "group", "aria-label": control.name },
+      element("div", { className: "head" }, label, this.state, this.reset),
+      element("div", { className: this.slider ? "both" : "both alone" }, ...this.fields),
+      ...(this.list ? [this.list] : []), effect, this.note, this.error);
+    this.reset.addEventListener("click", () => send(this.name, null));
+    this.field.addEventListener("change", () => send(this.name, this.field.value));
+    this.slider?.addEventListener("input", () => {
+      this.field.value = this.slider.value;
+      send(this.name, this.slider.value, true);
+    });
+    this.slider?.addEventListener("change", () => send(this.name, this.slider.value));
+  }
+
+  makeField(control, id) {
+    if (control.choices.length) {
+      const options = ["", ...control.choices].map((value) =>
+        element("option", { value, textContent: value || "not sent" }));
+      return element("select", { id, className: "wide" }, ...options);
+    }
+    if (control.kind === "list") {
+      return element("textarea", { id, className: "wide", rows: 2, placeholder: "one text per line; \\n is a line end" });
+    }
+    if (this.slider) {
+      return element("input", { id, type: "number", min: control.least, max: control.most, step: control.step ?? "any", className: "wide" });
+    }
+    const field = element("input", { id, type: "text", className: "wide", autocomplete: "off" });
+    if (control.name === "tool_choice") {
+      this.list = element("datalist", { id: `${id}-list` }, ...["auto", "none", "required"].map((value) => element("option", { value })));
+      field.setAttribute("list", `${id}-list`);
+    }
+    return field;
+  }
+
+  // Show the kernel's state, unless something newer is on its way to it.
+  update(control, error, newer) {
+    const { state, value } = control;
+    this.node.className = `row ${state}`;
+    show(this.state, { unset: `not sent · default ${control.default}`, set: "sent", locked: control.note }[state]);
+    show(this.note, state !== "locked" ? control.note ?? "" : "");
+    show(this.error, error ?? "");
+    this.reset.hidden = state !== "set";
+    for (const field of this.fields) field.disabled = state === "locked";
+    if (this.slider) {
+      Object.assign(this.slider, { min: control.low, max: control.high, step: control.step });
+      this.slider.setAttribute("aria-valuetext", value === null ? `not sent, default ${control.default}` : `${value}`);
+    }
+    if (newer || error) return;
+    const text = Array.isArray(value) ? value.map((each) => each.replaceAll("\n", "\\n").replaceAll("\t", "\\t")).join("\n") : `${value ?? ""}`;
+    if (this.field.value !== text) this.field.value = text;
+    if (this.slider) this.slider.value = value ?? control.at;
+    if (this.field.type === "number") this.field.placeholder = control.default.split(" ")[0].replace(/[^\d.]/g, "") || "–";
+  }
+}
+
+function meter(node, name, gauge) {
+  node.hidden = !gauge;
+  if (!gauge) return;
+  const percent = Math.round(100 * gauge.share);
+  node.className = `meter${gauge.share > 0.9 ? " full" : ""}`;
+  node.firstChild.style.width = `${percent}%`;
+  for (const [key, value] of Object.entries({ label: name, valuemin: 0, valuemax: 100, valuenow: percent, valuetext: gauge.words })) {
+    node.setAttribute(`aria-${key}`, value);
+  }
+}
+
+function chart(svg, { bars, unit }) {
+  const most = Math.max(...bars.map((bar) => bar.value), 0) || 1;
+  const width = 100 / Math.max(bars.length, 30);
+  svg.setAttribute("aria-label", `${unit}, the last ${bars.length}`);
+  svg.replaceChildren(...bars.map((bar, i) => {
+    const height = Math.max(1, (40 * bar.value) / most);
+    const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const place = { x: i * width + width * 0.1, y: 44 - height, width: width * 0.8, height, fill: "currentColor" };
+    for (const [name, value] of Object.entries(place)) rect.setAttribute(name, value);
+    if (bar.estimate) rect.setAttribute("fill-opacity", 0.5);
+    const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+    title.textContent = bar.words;
+    rect.append(title);
+    return rect;
+  }));
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Not over https, or not allowed: the old way.
+    const field = element("textarea", { value: text });
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+}
+
+export default {
+  render({ model, el }) {
+    const view = Math.random().toString(36).slice(2);
+    const sent = {}; // the number of the last message about each name
+    const timers = {};
+    let number = 0;
+    const say = (type, name, value) => {
+      clearTimeout(timers[name]);
+      delete timers[name];
+      sent[name] = ++number;
+      model.send({ type, view, n: number, name, value });
+    };
+    // A slider that moves says so ten times a second, and once when it has come to rest.
+    const send = (name, value, moving) => {
+      if (!moving) return say("set", name, value);
+      sent[name] = number + 1;
+      timers[name] ??= setTimeout(() => say("set", name, rows.get(name).slider.value), WAIT);
+    };
+
+    const id = `di-panel-${++count}`;
+    const models = element("datalist", { id: `${id}-models` });
+    const endpoints = element("datalist", { id: `${id}-endpoints` },
+      ...["deepinfra", "local"].map((value) => element("option", { value })));
+    const texts = {
+      endpoint: element("input", { id: `${id}-endpoint`, type: "text", className: "wide", autocomplete: "off" }),
+      model: element("input", { id: `${id}-model`, type: "text", className: "wide", autocomplete: "off" }),
+      system: element("textarea", { id: `${id}-system`, className: "wide", rows: 2 }),
+    };
+    texts.endpoint.setAttribute("list", `${id}-endpoints`);
+    texts.model.setAttribute("list", `${id}-models`);
+    const errors = {};
+    const labelled = (name, words) => {
+      errors[name] = element("div", { className: "error", role: "alert" });
+      texts[name].addEventListener("change", () => say("set", name, texts[name].value));
+      return element("div", { className: "row" },
+        element("label", { htmlFor: texts[name].id, textContent: words }), texts[name], errors[name]);
+    };
+    texts.model.addEventListener("focus", () => say("open", "models"));
+    const about = element("div", { className: "faint" });
+
+    const presets = element("div", { className: "line", role: "group", "aria-label": "Presets" });
+    const reset = element("button", { type: "button", textContent: "Reset all",
+      title: "Send no parameter: the server's defaults hold" });
+    reset.addEventListener("click", () => say("reset", "all"));
+    const warned = element("div", { role: "status" });
+    const rows = new Map();
+    const grid = element("div", { className: "rows" });
+
+    const sums = element("div", {});
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    for (const [name, value] of Object.entries({ viewBox: "0 0 100 46", preserveAspectRatio: "none", role: "img" })) svg.setAttribute(name, value);
+    const unit = element("div", { className: "faint" });
+    const bar = () => element("div", { role: "meter" }, element("div"));
+    const [budgetBar, contextBar] = [bar(), bar()];
+    const [budgetWords, contextWords, next] = [1, 2, 3].map(() => element("div", { className: "faint" }));
+    const budget = element("input", { id: `${id}-budget`, type: "text", size: 8, placeholder: "none", inputMode: "decimal" });
+    budget.addEventListener("change", () => say("set", "budget", budget.value));
+    errors.budget = element("div", { className: "error", role: "alert" });
+
+    const copied = element("span", { className: "faint", role: "status" });
+    const copies = element("div", { className: "line" }, element("span", { textContent: "Copy these settings as" }));
+    for (const form of ["%%chat", "curl", "Python"]) {
+      const button = element("button", { type: "button", textContent: form, "aria-label": `Copy as ${form}` });
+      button.addEventListener("click", async () => {
+        await copy(model.get("state").copies?.[form] ?? "");
+        const left = form === "%%chat" ? model.get("state").left_out ?? [] : [];
+        show(copied, left.length ? `copied, without ${left.join(", ")}: no line can hold it` : "copied");
+        setTimeout(() => show(copied, ""), 4000);
+      });
+      copies.append(button);
+    }
+    copies.append(copied);
+
+    const broken = element("div", { className: "error", role: "alert" });
+    const whole = element("div", {},
+      element("section", { "aria-label": "Model" },
+        element("div", { className: "pair" }, labelled("model", "Model"), labelled("endpoint", "Endpoint")),
+        about, labelled("system", "System prompt"), models, endpoints),
+      element("section", { "aria-label": "Parameters" },
+        element("h3", { textContent: "Parameters" }), element("div", { className: "line" }, presets, reset), warned, grid),
+      element("section", { "aria-label": "Cost" },
+        element("h3", { textContent: "Cost" }),
+        element("div", { className: "pair" },
+          element("div", {}, sums, next),
+          element("div", {}, svg, unit,
+            element("div", { className: "line" },
+              element("label", { htmlFor: `${id}-budget`, textContent: "Budget in USD" }), budget),
+            budgetBar, budgetWords, errors.budget,
+            element("span", { className: "name", textContent: "Context" }), contextBar, contextWords))),
+      element("section", { "aria-label": "Copy" }, copies));
+    const root = element("div", { className: "di-panel" }, element("style", { textContent: STYLE }), broken, whole);
+    el.replaceChildren(root);
+
+    const typing = (field) => root.getRootNode().activeElement === field && field.value !== field.shown;
+    const update = () => {
+      const state = model.get("state");
+      show(broken, state.broken ?? "");
+      whole.hidden = !!state.broken;
+      if (state.broken || !state.controls) return;
+      const heard = state.heard[view] ?? 0;
+      const newer = (name) => name in timers || (sent[name] ?? 0) > heard;
+      for (const [name, field] of Object.entries({ ...texts, budget })) {
+        const text = name === "budget" ? state.money.budget.value : state.texts[name];
+        show(errors[name], state.errors[name] ?? "");
+        if (!newer(name) && !state.errors[name] && !typing(field)) field.value = field.shown = text;
+        if (name !== "budget") field.placeholder = state.hints[name];
+      }
+      show(about, state.about);
+      for (const control of state.controls) {
+        if (!rows.has(control.name)) {
+          rows.set(control.name, new Row(control, send));
+          grid.append(rows.get(control.name).node);
+        }
+        rows.get(control.name).update(control, state.errors[control.name], newer(control.name));
+      }
+      while (presets.children.length < state.presets.length) {
+        const button = presets.appendChild(element("button", { type: "button" }));
+        button.addEventListener("click", () => say("preset", button.textContent));
+      }
+      state.presets.forEach((preset, i) => {
+        const button = presets.children[i];
+        show(button, preset.name);
+        Object.assign(button, { title: preset.words, disabled: !preset.allowed });
+        button.setAttribute("aria-pressed", preset.on);
+      });
+      reset.disabled = state.controls.every((control) => control.state !== "set");
+      const words = state.warnings.join("\n");
+      if (warned.words !== words) {
+        warned.words = words;
+        warned.replaceChildren(...state.warnings.map((line) => element("div", { className: "warning", textContent: line })));
+      }
+      sums.replaceChildren(...state.money.rows.map(([name, cost, counts]) => element("div", { className: "sum" },
+        element("span", { className: "name", textContent: name }), element("span", { textContent: cost }),
+        element("span", { className: "faint", textContent: counts }))));
+      svg.toggleAttribute("hidden", !state.money.bars.length);
+      show(unit, state.money.bars.length ? state.money.unit : "");
+      chart(svg, state.money);
+      meter(budgetBar, "Budget spent", state.money.budget.value ? state.money.budget : null);
+      show(budgetWords, state.money.budget.words);
+      meter(contextBar, "Context used", state.gauge);
+      show(contextWords, state.gauge?.words ?? "");
+      show(next, state.next);
+    };
+    const list = () => models.replaceChildren(...model.get("models").map(([value, label]) => element("option", { value, label })));
+    model.on("change:state", update);
+    model.on("change:models", list);
+    update();
+    list();
+    return () => {
+      model.off("change:state", update);
+      model.off("change:models", list);
+      Object.values(timers).forEach(clearTimeout);
+    };
+  },
+};

@@ -1,0 +1,189 @@
+"""The panel as a reader meets it: in JupyterLab and Notebook 7, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from loopback import Hold, Loopback, Reply
+
+if TYPE_CHECKING:
+    from lab import Notebook
+    from playwright.sync_api import Browser, Locator
+
+pytestmark = pytest.mark.browser
+
+Open = Callable[..., "Notebook"]
+
+
+def setup(server: Loopback) -> str:
+    """Return the cell that loads the extension and points it at the server."""
+    return f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
+
+
+def opened(page: Notebook, cell: int = 1) -> Locator:
+    """Run the first cell and the panel's, and return the panel."""
+    page.run(0)
+    page.run(cell)
+    panel = page.shown(cell).locator(".di-panel")
+    panel.get_by_role("slider", name="temperature").wait_for()
+    return panel
+
+
+def value(panel: Locator, name: str) -> str:
+    """Return what the number field of a parameter shows."""
+    return panel.get_by_role("spinbutton", name=name, exact=True).input_value()
+
+
+def press(slider: Locator, key: str, times: int = 1) -> None:
+    """Press a key on a slider."""
+    slider.focus()
+    for _ in range(times):
+        slider.press(key)
+
+
+def test_a_slider_moved_while_a_reply_streams_holds_for_the_next(
+    notebook: Open, server: Loopback
+) -> None:
+    """By keyboard, in mid stream: the kernel has it at once, the next request carries it."""
+    hold = Hold()
+    server.reply(Reply(chunks=["one", hold, " two"]))
+    page = notebook([setup(server), "%chat panel", "%%chat\nA", "%%chat\nB"])
+    panel = opened(page)
+    page.start(2)
+    page.shown(2).get_by_text("one").wait_for()
+    slider = panel.get_by_role("slider", name="temperature")
+    press(slider, "ArrowRight", 4)
+    sent = panel.get_by_role("group", name="temperature").get_by_text("sent", exact=True)
+    sent.wait_for()
+    assert value(panel, "temperature") == "1.2"
+    hold.release()
+    page.wait(2)
+    page.run(3)
+    assert "temperature" not in server.chats[0].json
+    assert server.chats[1].json["temperature"] == 1.2
+    panel.get_by_role("button", name="Reset temperature").click()
+    panel.get_by_role("group", name="temperature").get_by_text("not sent").wait_for()
+    assert [line for line in page.console if "rror" in line] == []
+
+
+def test_views_stay_in_step(notebook: Open, server: Loopback) -> None:
+    """A second panel and a new view of the output show what is changed in the first."""
+    page = notebook([setup(server), "%chat panel", "%chat panel"])
+    panel = opened(page)
+    page.run(2)
+    page.js(
+        """() => {
+            panel.content.activeCellIndex = 1;
+            jupyterapp.commands.execute('notebook:create-output-view');
+        }"""
+    )
+    views = page.page.locator(".di-panel")
+    linked = page.page.locator(".jp-LinkedOutputView .di-panel")
+    linked.get_by_role("slider", name="seed").wait_for()
+    assert views.count() == 3
+    press(panel.get_by_role("slider", name="top_k"), "ArrowRight", 3)
+    linked.get_by_role("group", name="top_k").get_by_text("sent", exact=True).wait_for()
+    for view in views.all():
+        field = view.get_by_role("spinbutton", name="top_k", exact=True)
+        field.wait_for()
+        page.page.wait_for_function("node => node.value === '3'", arg=field.element_handle())
+    linked.get_by_role("button", name="Precise").click()
+    panel.get_by_role("button", name="Precise", pressed=True).wait_for()
+    assert value(panel, "temperature") == "0.2"
+    assert value(panel, "top_k") == ""
+    page.page.evaluate("() => jupyterapp.shell.currentWidget.close()")
+
+
+def test_every_control_has_a_name(notebook: Open, server: Loopback) -> None:
+    """In the accessibility tree: sliders, fields, lists, buttons and meters."""
+    page = notebook([setup(server), "%chat budget 1\n%chat panel"])
+    panel = opened(page)
+    session = page.page.context.new_cdp_session(page.page)
+    roles = {"slider", "spinbutton", "textbox", "combobox", "button", "meter", "image", "group"}
+    node = session.send("DOM.getDocument", {"depth": -1})
+    found = session.send(
+        "DOM.querySelector", {"nodeId": node["root"]["nodeId"], "selector": ".di-panel"}
+    )
+    inside = session.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})["nodes"]
+    ours = [each for each in inside if each.get("role", {}).get("value") in roles]
+    assert len(ours) > 50
+    assert [each for each in ours if not each.get("name", {}).get("value")] == []
+    names = {(each["role"]["value"], each["name"]["value"]) for each in ours}
+    for name in ("temperature", "repetition_penalty", "seed"):
+        assert {("slider", f"{name} slider"), ("spinbutton", name)} <= names
+    assert {("textbox", "System prompt"), ("meter", "Budget spent")} <= names
+    assert panel.get_by_role("combobox", name="Model").count() == 1
+
+
+def test_it_fits_a_sidebar(notebook: Open, server: Loopback) -> None:
+    """At 230 pixels nothing sticks out, and the sliders can still be moved."""
+    page = notebook([setup(server), "%chat panel"])
+    panel = opened(page)
+    panel.evaluate("node => { node.parentElement.style.width = '230px' }")
+    wide = panel.evaluate(
+        """panel => [...panel.querySelectorAll('*')].filter(node =>
+            node.getBoundingClientRect().right > panel.getBoundingClientRect().right + 1)
+            .map(node => node.outerHTML.slice(0, 120))"""
+    )
+    assert wide == []
+    box = panel.get_by_role("slider", name="temperature").bounding_box()
+    assert box
+    assert box["width"] > 60
+
+
+def test_hostile_names_are_text(notebook: Open, server: Loopback) -> None:
+    """A model's name, and what its server says of it, make no element."""
+    name = '<img src=x onerror="window.ran = 1">'
+    server.models = [{"id": name, "metadata": {"tags": ["chat"]}}]
+    page = notebook([setup(server), "%chat panel"])
+    panel = opened(page)
+    field = panel.get_by_role("combobox", name="Model")
+    field.focus()
+    panel.locator("datalist option").first.wait_for(state="attached")
+    field.fill(name)
+    field.press("Tab")
+    page.page.wait_for_function(
+        "node => node.closest('.di-panel').innerText.includes('not known')",
+        arg=field.element_handle(),
+    )
+    assert panel.locator("img").count() == 0
+    assert page.js("() => window.ran") is None
+
+
+def test_settings_are_copied(notebook: Open, server: Loopback) -> None:
+    """The clipboard has a `%%chat` cell with what is set."""
+    page = notebook(
+        [setup(server), "%chat panel"], permissions=["clipboard-read", "clipboard-write"]
+    )
+    panel = opened(page)
+    press(panel.get_by_role("slider", name="min_p"), "ArrowRight")
+    panel.get_by_role("group", name="min_p").get_by_text("sent", exact=True).wait_for()
+    panel.get_by_role("button", name="Copy as %%chat").click()
+    panel.get_by_text("copied").wait_for()
+    copied = page.page.evaluate("() => navigator.clipboard.readText()")
+    assert copied == "%%chat --min-p 0.01\nYour prompt"
+
+
+def test_in_notebook_7(
+    server: Loopback, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The same panel, also while a reply streams."""
+    from lab import Lab, Notebook
+
+    hold = Hold()
+    server.reply(Reply(chunks=["one", hold]))
+    with Lab(tmp_path_factory.mktemp("panel7"), app="notebook") as lab:
+        lab.write("seven.ipynb", [setup(server), "%chat panel", "%%chat\nA", "%%chat\nB"])
+        page = Notebook(lab, chromium, "seven.ipynb")
+        panel = opened(page)
+        page.start(2)
+        page.shown(2).get_by_text("one").wait_for()
+        press(panel.get_by_role("slider", name="temperature"), "ArrowLeft", 2)
+        panel.get_by_role("group", name="temperature").get_by_text("sent", exact=True).wait_for()
+        hold.release()
+        page.wait(2)
+        page.run(3)
+        page.close()
+    assert server.chats[1].json["temperature"] == 0.9
