@@ -11,6 +11,7 @@ from typing import Any
 
 from di_magics.core.prices import Model, Price, models, table
 from di_magics.endpoint import Client, Endpoint, is_deepinfra
+from di_magics.local import CONTEXT
 
 TABLE = Path(__file__).with_name("prices.json")
 
@@ -33,7 +34,9 @@ class Catalog:
         return table(json.loads(TABLE.read_text("utf-8")))
 
     def find(self, url: str, model: str) -> Model | None:
-        """Return what is known of a model at an endpoint's address."""
+        """Return what is known of a model at an endpoint's address, empty for llama.cpp here."""
+        if not url:
+            return Model(model, CONTEXT, None)
         return self._list(url).get(model) or (self._table.get(model) if is_deepinfra(url) else None)
 
     def price(self, url: str, model: str) -> Price | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import di_magics.render as render
@@ -55,16 +54,17 @@ def account(
     entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool
 ) -> dict[str, str]:
     """Return the MIME bundle of what these entries have cost, with a bar for each share of it."""
-    head = ("", "replies", "tokens in", "cached", "out", "reasoning", "cost", "")
-    rows: list[tuple[str, ...]] = []
     found = sections(entries, names, everywhere=everywhere)
-    found["in all"] = {"": tally(entries)}
-    for title, groups in found.items():
-        most = max(total.cost for total in groups.values())
-        for name, total in groups.items():
+    paid = any(entry.cost for entry in entries)
+    share = "share of the cost" if paid else "share of the tokens out"
+    head = ("", "replies", "tokens in", "cached", "out", "reasoning", "cost", share)
+    rows: list[tuple[str, ...]] = []
+    for title, groups in {**found, "in all": {"": tally(entries)}}.items():
+        weights = [total.cost if paid else total.completion_tokens for total in groups.values()]
+        for (name, total), weight in zip(groups.items(), weights, strict=True):
             label = f"{title} {render.plain(name)}".strip()
-            share = int(BAR * total.cost / most + Decimal("0.5")) if most else 0
-            bar = "" if len(groups) < 2 else "█" * share + "░" * (BAR - share)
+            full = round(BAR * weight / sum(weights)) if any(weights) else 0
+            bar = "" if len(groups) < 2 else "█" * full + "░" * (BAR - full)
             rows.append((label, *_counts(total), total.shown, bar))
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     aligned = [str.ljust, *[str.rjust] * (len(head) - 3), str.ljust, str.ljust]

@@ -110,7 +110,7 @@ class Panel:
             route = session.route()
         except DiMagicsError as error:
             failed = one_line(error, 400)
-        known = session.catalog.find(route.url, route.model) if route and not route.local else None
+        known = session.catalog.find(route.url, route.model) if route else None
         local = bool(route and route.local)
         if "turns" in changed:
             self._money = self._tallies()
@@ -193,7 +193,7 @@ class Panel:
         chat = session.conversation
         tokens = weight(replace(planned.turn, parent=chat.head), chat)
         words = f"{tokens:,} tokens go along"
-        gauge = {"words": words, "share": 0.0}
+        gauge: dict[str, Any] = {"words": words, "share": None}
         if model and model.context:
             share = min(1.0, tokens / model.context)
             gauge = {"words": f"{words}, of {model.context:,}", "share": share}

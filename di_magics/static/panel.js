@@ -143,8 +143,8 @@ class Row {
 }
 
 function meter(node, name, gauge) {
-  node.hidden = !gauge;
-  if (!gauge) return;
+  node.hidden = typeof gauge?.share !== "number";
+  if (node.hidden) return;
   const percent = Math.round(100 * gauge.share);
   node.className = `meter${gauge.share > 0.9 ? " full" : ""}`;
   node.firstChild.style.width = `${percent}%`;
