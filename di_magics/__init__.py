@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from di_magics.api import ask, panel
+    from di_magics.api import ask, diff, panel, sweep
     from di_magics.core.errors import (
         BadRequest,
         BudgetError,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from di_magics.core.reply import Reply, ToolCall, Usage
     from di_magics.endpoint import Endpoint
+    from di_magics.sweeps import Sweep
 
 __all__ = [
     "BadRequest",
@@ -44,18 +45,24 @@ __all__ = [
     "Reply",
     "StoreError",
     "StreamBroken",
+    "Sweep",
     "TooLong",
     "ToolCall",
     "ToolError",
     "Unreachable",
     "Usage",
     "ask",
+    "diff",
     "panel",
+    "sweep",
 ]
 
 _HOMES = {
     "ask": "di_magics.api",
+    "diff": "di_magics.api",
     "panel": "di_magics.api",
+    "sweep": "di_magics.api",
+    "Sweep": "di_magics.sweeps",
     "Endpoint": "di_magics.endpoint",
     "Reply": "di_magics.core.reply",
     "ToolCall": "di_magics.core.reply",

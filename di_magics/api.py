@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from di_magics.core.cost import usd
+from di_magics.core.difference import Part, difference
 from di_magics.core.errors import ParamError
 from di_magics.core.plan import Ask
 from di_magics.core.reply import Reply
+from di_magics.core.sweep import varying
 from di_magics.endpoint import Endpoint
-from di_magics.magics import current, new_session
+from di_magics.explore import Explorer
+from di_magics.magics import ChatMagics, current, new_session
 from di_magics.session import Session
-from di_magics.view import SilentView
+from di_magics.sweeps import Sweep
+from di_magics.view import FinalGrid, SilentView
+
+
+def _magics() -> ChatMagics | None:
+    ipython = sys.modules.get("IPython")
+    return current(ipython.get_ipython()) if ipython else None
 
 
 @contextmanager
 def _session() -> Iterator[Session]:
     """Yield the session of the loaded extension, else one that ends with the call."""
-    ipython = sys.modules.get("IPython")
-    magics = current(ipython.get_ipython()) if ipython else None
-    if magics:
+    if magics := _magics():
         yield magics.session
         return
     session = new_session()
@@ -36,11 +44,66 @@ def panel() -> Any:
 
     Raises ParamError where the extension is not loaded.
     """
-    ipython = sys.modules.get("IPython")
-    magics = current(ipython.get_ipython()) if ipython else None
+    magics = _magics()
     if not magics:
         raise ParamError("The panel belongs to the extension: %load_ext di_magics first.")
     return magics.panel.widget
+
+
+def sweep(
+    prompt: str,
+    *,
+    vary: Mapping[str, Iterable[Any]],
+    n: int = 1,
+    concurrency: int = 8,
+    measures: Mapping[str, Callable[[Reply], Any]] | None = None,
+    fresh: bool = False,
+    yes: bool = False,
+    budget: Any = None,
+    model: str | None = None,
+    system: str | None = None,
+    endpoint: str | Endpoint | None = None,
+    **params: Any,
+) -> Sweep:
+    """Return the replies of a grid: `n` for each combination of the values in `vary`.
+
+    `vary` has names of sampling parameters, `model` or `system`; `measures` are functions of a
+    reply, by name. Nothing is remembered, and nothing but a line of progress is displayed. A run
+    that is there whole from before is not sent again, unless `fresh`. Raises as `ask` does, and
+    BudgetError for more than 20 calls or $0.05 without `yes` or a `budget` in USD.
+    """
+    limit = None if budget is None else usd(budget, "budget")
+    asked = Ask(
+        prompt,
+        model=model,
+        system=system,
+        endpoint=endpoint,
+        params=params,
+        once=True,
+        budget=limit,
+        yes=yes,
+    )
+    values = varying(vary)
+    magics = _magics()
+    if magics:
+        return magics.explore(
+            magics.here(asked),
+            values,
+            n,
+            fresh=fresh,
+            final=False,
+            concurrency=concurrency,
+            measures=measures,
+        )
+    with _session() as session:
+        explorer = Explorer(session, asked, values, n)
+        view = FinalGrid(final=False)
+        return explorer.explore(view, measures or {}, concurrency=concurrency, fresh=fresh)
+
+
+def diff(one: str | Reply, other: str | Reply) -> list[Part]:
+    """Return the parts of two texts or replies: in both, only in the one, only in the other."""
+    return difference(str(one), str(other))
 
 
 def ask(

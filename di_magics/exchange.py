@@ -16,21 +16,32 @@ from di_magics.ports import Client, Keeper, Routes, View
 
 
 async def exchange(
-    planned: Planned, routes: Routes, client: Client, view: View, keeper: Keeper
+    planned: Planned,
+    routes: Routes,
+    client: Client,
+    view: View,
+    keeper: Keeper,
+    busy: Callable[[], None] = lambda: None,
 ) -> tuple[Reply, Exception | None]:
     """Return the reply as far as it came, and what went wrong, if anything did.
 
-    Its outcome is with the keeper each second, and when this returns.
+    Its outcome is with the keeper each second, and when this returns. `busy` is called whenever
+    the server could not answer and is asked again.
     """
     turn = planned.turn
     start = time.monotonic()
     frames = Frames(view, _checkpoint(planned, keeper))
     error: Exception | None = None
     reply = Reply(request=planned.body)
+
+    def again(refused: EndpointError, seconds: float) -> None:
+        busy()
+        frames.waiting(refused, seconds)
+
     try:
         endpoint = await routes.open(planned.route, view.status)
         view.status(f"waiting for {turn.model}")
-        stream = client.stream(endpoint, planned.body, frames.waiting)
+        stream = client.stream(endpoint, planned.body, again)
         async with aclosing(stream) as batches:
             async for events in batches:
                 reply = reply.grow(events)

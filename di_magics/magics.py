@@ -5,27 +5,31 @@ What a first question needs is imported by the first question, so that loading c
 
 from __future__ import annotations
 
-import os
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.inputtransformer2 import TokenTransformBase
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from di_magics.complete import matcher
 from di_magics.config import Configured
 from di_magics.core import command
 from di_magics.core.settings import Settings
+from di_magics.inputs import AskLine, Body
+from di_magics.place import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from di_magics.commands import Commands
     from di_magics.core.chat import Turn
+    from di_magics.core.measures import Measure
     from di_magics.core.plan import Ask
     from di_magics.core.reply import Reply
-    from di_magics.panel import Panel
+    from di_magics.core.sweep import Vary
+    from di_magics.dashboard import Panel
     from di_magics.session import Session
+    from di_magics.sweeps import Sweep
 
 
 def _words() -> tuple[str, ...]:
@@ -62,52 +66,6 @@ def new_session(place: Place | None = None, settings: Settings | None = None) ->
     )
 
 
-class Place:
-    """Knows in which cell code runs, and how many asks of this execution came before."""
-
-    def __init__(self, shell: Any) -> None:
-        self._shell = shell
-        self._execution: object = None
-        self._asks = 0
-
-    def cell(self) -> tuple[str, int] | None:
-        """Return the cell's id and the ordinal of the next ask; None outside a front end.
-
-        Right only on the thread that runs the cell: elsewhere the kernel's parent is another
-        message.
-        """
-        parent = self._parent()
-        cell_id = parent.get("metadata", {}).get("cellId")
-        if not isinstance(cell_id, str):
-            return None
-        execution = parent["header"]["msg_id"]
-        if execution != self._execution:
-            self._execution, self._asks = execution, 0
-        self._asks += 1
-        return cell_id, self._asks - 1
-
-    def where(self) -> tuple[Path | None, str | None]:
-        """Return the notebook's path as far as it is known, and the id of the cell that runs."""
-        cell_id = self._parent().get("metadata", {}).get("cellId")
-        named = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-        path = Path(named) if isinstance(named, str) and named.endswith(".ipynb") else None
-        return path, cell_id if isinstance(cell_id, str) else None
-
-    def folder(self) -> Path:
-        """Return the folder of the notebook, as far as it is known."""
-        path, _ = self.where()
-        return path.parent if path else Path.cwd()
-
-    @property
-    def executing(self) -> bool:
-        """Whether a front end has sent the code to be run, and not only to be looked at."""
-        return bool(self._parent().get("header", {}).get("msg_type") == "execute_request")
-
-    def _parent(self) -> dict[str, Any]:
-        kernel = getattr(self._shell, "kernel", None)
-        return (kernel.get_parent() if kernel is not None else None) or {}
-
-
 @magics_class
 class ChatMagics(Magics, Configured):
     """`%%chat` asks a language model; `%chat` does everything else."""
@@ -117,6 +75,7 @@ class ChatMagics(Magics, Configured):
         self._names: dict[str, Any] = shell.user_ns
         self._place = Place(shell)
         self.body = Body(self._place)
+        self.sweep: Sweep | None = None
         self.matcher = matcher(_words, lambda: self.session.conversation.heads)
 
     @cached_property
@@ -131,12 +90,12 @@ class ChatMagics(Magics, Configured):
     def _commands(self) -> Commands:
         from di_magics.commands import Commands
 
-        return Commands(self.session, self._ask_line, self._ask_again, self.show_panel)
+        return Commands(self.session, self)
 
     @cached_property
     def panel(self) -> Panel:
         """The panel of the session, drawn once for all its views."""
-        from di_magics.panel import Panel
+        from di_magics.dashboard import Panel
 
         return Panel(self.session)
 
@@ -156,6 +115,7 @@ class ChatMagics(Magics, Configured):
     @cell_magic("chat")  # type: ignore[arg-type] # IPython types it for no arguments
     def chat_cell(self, line: str, cell: str) -> None:
         from di_magics.commands.answer import say
+        from di_magics.core.sweep import varied
 
         found = command.parse(line)
         if found.help:
@@ -178,6 +138,11 @@ class ChatMagics(Magics, Configured):
         )
         if found.dry_run:
             say(self.session.preview(ask))
+        elif found.vary or found.repeats:
+            vary = varied(found.vary or ())
+            sweep = self.explore(ask, vary, found.repeats or 1, fresh=found.fresh)
+            if found.out:
+                self._names[found.out] = sweep
         else:
             self._ask(ask, quiet=found.quiet, out=found.out)
 
@@ -191,11 +156,62 @@ class ChatMagics(Magics, Configured):
         """
         return self._commands.run(line)
 
-    def _ask_line(self, text: str) -> Reply:
+    def ask_line(self, text: str) -> Reply:
+        """Ask in one line."""
         return self._ask(self._at(text))
 
-    def _ask_again(self, turn: Turn) -> Reply:
+    def ask_again(self, turn: Turn) -> Reply:
+        """Ask a turn's question once more, in its place."""
         return self._ask(self._at(turn.prompt, instead=turn))
+
+    def explore(
+        self,
+        ask: Ask,
+        vary: Vary,
+        repeats: int,
+        *,
+        fresh: bool,
+        final: bool = True,
+        concurrency: int | None = None,
+        measures: Mapping[str, Measure] | None = None,
+    ) -> Sweep:
+        """Return a grid of replies, shown side by side; `_sweep` holds the last one."""
+        from di_magics.explore import CONCURRENCY, Explorer
+        from di_magics.view import choose_grid
+
+        explorer = Explorer(self.session, ask, vary, repeats)
+        view = choose_grid(
+            self.shell, ask.cell.id if ask.cell else None, explorer.runs, final=final
+        )
+        try:
+            return explorer.explore(
+                view, measures or {}, concurrency=concurrency or CONCURRENCY, fresh=fresh
+            )
+        finally:
+            if explorer.sweep:
+                self.sweep = self._names["_sweep"] = explorer.sweep
+
+    def here(self, ask: Ask) -> Ask:
+        """Return an ask as one of the cell that runs now."""
+        from dataclasses import replace
+
+        return replace(ask, cell=self._at("").cell)
+
+    def again(self, turn: Turn, repeats: int, *, yes: bool) -> Sweep:
+        """Send a turn's request so many times, in its place."""
+        set_now = self.session.settings.endpoint or ""
+        here = set_now if set_now.startswith("local") else "local"
+        ask = self._at(
+            turn.prompt,
+            instead=turn,
+            model=None if turn.local else turn.model,
+            endpoint=turn.url or here,
+            system=turn.system,
+            params=turn.params,
+            last="all" if turn.last is None else turn.last,
+            yes=yes,
+        )
+        return self.explore(ask, {}, repeats, fresh=True, final=False)
 
     def _at(self, prompt: str, **flags: Any) -> Ask:
         """Return an ask in the cell that runs now."""
@@ -219,57 +235,6 @@ class ChatMagics(Magics, Configured):
 
 # What `%%chat?` shows.
 vars(ChatMagics)["chat_cell"].__doc__ = command.flags().format_help()
-
-
-# A question, a retry, or what was meant as a question; in front of it perhaps a variable.
-ASKS = re.compile(r"(?P<name>\w+\s*=\s*)?%chat (?P<rest>ask .*|retry\s*|\S+ .*\?\s*)$")
-
-
-class AskLine(TokenTransformBase):
-    """Passes `%chat ask …?` through, which IPython would turn into help for the last word.
-
-    It also ends the line in a semicolon: the reply is shown already, and need not be once more as
-    the cell's value.
-    """
-
-    priority = 1
-
-    @classmethod
-    def find(cls, tokens_by_line: Any) -> AskLine | None:
-        """Return the first such line, found by IPython's own reading of the cell."""
-        for line in tokens_by_line:
-            if line and line[0].start[1] == 0 and ASKS.match(line[0].line.rstrip("\n")):
-                return cls(line[0].start)
-        return None
-
-    def transform(self, lines: list[str]) -> list[str]:
-        """Return the lines with this one as a call of the magic."""
-        at = self.start_line
-        found = ASKS.match(lines[at].rstrip("\n"))
-        assert found
-        call = f"get_ipython().run_line_magic('chat', {found['rest']!r})"
-        shown = f"{found['name']}{call}\n" if found["name"] else f"{call};\n"
-        return [*lines[:at], shown, *lines[at + 1 :]]
-
-
-class Body:
-    """Gives a cell that is nothing but a `%%chat` line an empty body, so that it is ours.
-
-    IPython would answer for us, and `%%chat -h` needs no prompt. Where a line is only looked at to
-    know whether more will be typed, it stays as it is.
-    """
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-
-    def __call__(self, lines: list[str]) -> list[str]:
-        """Return the cell's lines."""
-        line = lines[0].rstrip() if lines else ""
-        if not re.match(r"%%chat(?![\w?])[^?]*$", line) or "".join(lines[1:]):
-            return lines
-        if self._place.executing or re.search(r"\s(-h|--help)$", line):
-            return [line + "\n", "\n"]
-        return lines
 
 
 def current(shell: Any) -> ChatMagics | None:

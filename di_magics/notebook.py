@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from decimal import Decimal
 from pathlib import Path
@@ -73,6 +73,18 @@ class Notebook:
     def seal(self, turn: str, reply: Reply) -> Future[None]:
         """Write the outcome of a turn."""
         return self._turns.seal(turn, reply)
+
+    def adopt(self, turn: Turn) -> Future[None]:
+        """Write a turn whose reply is there already."""
+        return self._turns.adopt(turn)
+
+    def seal_run(self, key: str, turn: str, reply: Reply) -> Future[None]:
+        """Write the reply of a run of a grid."""
+        return self._turns.seal_run(self.id, key, turn, reply)
+
+    def runs(self, keys: Collection[str]) -> dict[str, Reply]:
+        """Return the whole replies of runs that there are, by key."""
+        return self._turns.runs(self.id, keys).result()
 
     def keep(self, chat: Conversation) -> Future[None]:
         """Write which turns are heads."""

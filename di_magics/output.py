@@ -8,11 +8,13 @@ from typing import Any
 import di_magics.render as render
 from di_magics.core.chat import Conversation, Turn
 from di_magics.core.cost import Entry, Tally, sections, tally
+from di_magics.core.difference import Part, counted, parting
 from di_magics.core.receipt import receipt
 from di_magics.core.record import KEY, as_record
 from di_magics.core.reply import Reply
 from di_magics.core.tree import as_text
 from di_magics.core.tree import rows as rows_of
+from di_magics.sweeps import Sweep
 
 
 def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -45,6 +47,103 @@ def tree(chat: Conversation) -> dict[str, str]:
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     html = f'<div class="{render.MATH_OFF}">{table}</div>'
     return {"text/html": html, "text/plain": render.plain(as_text(chat))}
+
+
+PER_ROW = 3
+MOST_SHOWN = 12
+SAMPLE = 6
+
+
+def grid(sweep: Sweep) -> dict[str, str]:
+    """Return the MIME bundle of a grid's replies with their receipts, or of a sample of many."""
+    every = [(run.label, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
+    shown, note = every, ""
+    if len(every) > MOST_SHOWN:
+        step = len(every) / SAMPLE
+        shown = [every[int(i * step)] for i in range(SAMPLE)]
+        note = (
+            f"{len(every) - SAMPLE} of {len(every)} replies are left out here: _sweep.records has "
+            "them, and %chat plot draws them."
+        )
+    cells = [
+        f'<td style="vertical-align: top; text-align: left; border: 1px solid #8886">'
+        f"<b>{render.escape(label)}</b>{_html(turn.reply, receipt(turn))}</td>"
+        for label, turn in shown
+    ]
+    rows = (cells[at : at + PER_ROW] for at in range(0, len(cells), PER_ROW))
+    table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    below = " ".join(filter(None, [sweep.words + ".", note]))
+    html = (
+        f'<div class="{render.MATH_OFF}"><table><tbody>{table}</tbody></table>'
+        f'<div style="opacity: 0.7; font-size: 85%">{render.escape(below)}</div></div>'
+    )
+    markdown = [
+        f"**{render.markdown(label)}**\n\n{render.markdown(turn.reply.shown)}\n\n"
+        f"*{render.markdown(receipt(turn))}*"
+        for label, turn in shown
+    ]
+    plain = [f"{label}\n{turn.reply.shown}\n{receipt(turn)}" for label, turn in shown]
+    return {
+        "text/html": html,
+        "text/markdown": "\n\n".join([*markdown, render.markdown(below)]),
+        "text/plain": render.plain("\n\n".join([*plain, below])),
+    }
+
+
+def grid_metadata(sweep: Sweep) -> dict[str, Any]:
+    """Return the metadata of a grid's output: which notebook it is of, and that it is no turn."""
+    notebook = next((turn.notebook for turn in sweep.turns if turn), "")
+    return {KEY: {"notebook": notebook, "grid": len(sweep)}}
+
+
+def line(words: str) -> dict[str, str]:
+    """Return the MIME bundle of a line of text."""
+    return {"text/plain": render.plain(words)}
+
+
+_STYLES = {
+    "same": "",
+    "gone": "background: #e5393540; text-decoration: line-through",
+    "new": "background: #43a04740",
+}
+_SIGNS = {"same": ("", ""), "gone": ("[-", "-]"), "new": ("{+", "+}")}
+
+
+def compared(parts: Sequence[Part], names: tuple[str, str]) -> dict[str, str]:
+    """Return the MIME bundle of a comparison: what only the first has, and only the second."""
+    tags = {"same": "span", "gone": "del", "new": "ins"}
+    marked = "".join(
+        f'<{tags[part.kind]} style="{_STYLES[part.kind]}">{render.escape(part.text)}'
+        f"</{tags[part.kind]}>"
+        for part in parts
+    )
+    legend = f"only in {names[0]}: struck out; only in {names[1]}: underlined"
+    html = (
+        f'<div class="{render.MATH_OFF}"><pre style="white-space: pre-wrap">{marked}</pre>'
+        f'<div style="opacity: 0.7; font-size: 85%">{render.escape(legend)}</div></div>'
+    )
+    plain = "".join(part.text.join(_SIGNS[part.kind]) for part in parts)
+    return {"text/html": html, "text/plain": render.plain(f"{plain}\n\n{legend}")}
+
+
+def repeated(texts: Sequence[str], verdict: str) -> dict[str, str]:
+    """Return the MIME bundle of what the same request gave each time, and where it parts."""
+    at = parting(texts)
+    rows, plain = [], [verdict]
+    for text, count in counted(texts):
+        begin, rest = (text, "") if at is None else (text[:at], text[at:])
+        marked = f'{render.escape(begin)}<b style="background: #ffb30050">{render.escape(rest)}</b>'
+        cell = f'<pre style="white-space: pre-wrap; text-align: left">{marked}</pre>'
+        rows.append(
+            f'<tr><td style="vertical-align: top">{count}×</td>'
+            f'<td style="text-align: left">{cell}</td></tr>'
+        )
+        plain.append(f"{count}× {begin}{'>>> ' if rest else ''}{rest}")
+    html = (
+        f'<div class="{render.MATH_OFF}"><div>{render.escape(verdict)}</div>'
+        f"<table><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+    return {"text/html": html, "text/plain": render.plain("\n\n".join(plain))}
 
 
 BAR = 16

@@ -21,9 +21,9 @@ from di_magics.core.chat import Conversation, Turn
 from di_magics.core.context import advice
 from di_magics.core.cost import Entry, usd
 from di_magics.core.errors import BadRequest, EndpointError, Interrupted, StreamBroken, TooLong
-from di_magics.core.plan import Ask, Planned, Route, along, limit, planned, request
-from di_magics.core.prices import Model, worst_case
-from di_magics.core.reply import UNCOUNTED, Reply
+from di_magics.core.plan import Ask, Planned, Route, along, entry, limit, planned, request
+from di_magics.core.prices import Model
+from di_magics.core.reply import Reply
 from di_magics.core.settings import Settings
 from di_magics.exchange import exchange
 from di_magics.loop import Interrupts, Job, Loop
@@ -50,9 +50,9 @@ class Session:
         self.policies = policies
         self.catalog = catalog
         self._settings = settings
-        self._client = client
-        self._loop = loop
-        self._notebook = notebook
+        self.client = client
+        self.loop = loop
+        self.notebook = notebook
         self._conversation: Conversation | None = None
         self._resumed = ""
         self._last_shown: tuple[Turn, View] | None = None
@@ -66,9 +66,10 @@ class Session:
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call this on a thread that is not the reader's, so many seconds from now."""
-        self._loop.later(seconds, call)
+        self.loop.later(seconds, call)
 
-    def _changed(self, what: Changed) -> None:
+    def changed(self, what: Changed) -> None:
+        """Tell the watchers what has changed."""
         for watcher in self._watchers:
             watcher(what)
 
@@ -81,7 +82,7 @@ class Session:
     def settings(self, settings: Settings) -> None:
         if settings != self._settings:
             self._settings = settings
-            self._changed("settings")
+            self.changed("settings")
 
     def change(self, change: Callable[[Settings], Settings]) -> None:
         """Replace the settings by what this makes of them; nobody else can come in between."""
@@ -93,24 +94,24 @@ class Session:
         """The notebook's conversation, as it was left; setting it keeps it."""
         with self._lock:
             if self._conversation is None:
-                self._conversation, self._resumed = self._notebook.resume()
+                self._conversation, self._resumed = self.notebook.resume()
             return self._conversation
 
     @conversation.setter
     def conversation(self, chat: Conversation) -> None:
         with self._lock:
             self._conversation = chat
-            self._notebook.keep(chat)
-        self._changed("turns")
+            self.notebook.keep(chat)
+        self.changed("turns")
 
     def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
         """Return what this notebook's requests have cost, or those of all notebooks."""
         assert self.conversation is not None  # once it is there, so is the notebook's id
-        return self._notebook.entries(everywhere=everywhere, since=since)
+        return self.notebook.entries(everywhere=everywhere, since=since)
 
     def notebook_names(self) -> dict[str, str]:
         """Return the names of all notebooks' files by id, as far as they are known."""
-        return self._notebook.names()
+        return self.notebook.names()
 
     def forget(self, name: str | None) -> int:
         """Delete a conversation's turns for good, or with None those of all notebooks.
@@ -120,10 +121,10 @@ class Session:
         chat = self.conversation
         if name is None:
             self.conversation = Conversation()
-            return self._notebook.forget(None, None)
+            return self.notebook.forget(None, None)
         gone = [turn.id for turn in chat.turns.values() if turn.conversation == name]
         self.conversation = chat.without(set(gone), name)
-        self._notebook.forget(gone, name)
+        self.notebook.forget(gone, name)
         return len(gone)
 
     def route(self, ask: Ask | None = None) -> Route:
@@ -160,7 +161,7 @@ class Session:
         endpoint = self._listing()
         if endpoint is None or self.catalog.fresh(endpoint.url):
             return None
-        return self._loop.submit(self._listed(endpoint))
+        return self.loop.submit(self._listed(endpoint))
 
     def _listing(self) -> Any:
         policy, settings = self.policies.current(), self.settings
@@ -172,26 +173,27 @@ class Session:
             await self.catalog.refresh(endpoint)
         except EndpointError as error:
             return error
-        self._changed("settings")
+        self.changed("settings")
         return None
 
-    def plan(self, ask: Ask) -> Planned:
+    def plan(self, ask: Ask, said: list[dict[str, Any]] | None = None) -> Planned:
         """Return the turn for this ask, placed and validated, and the request it will send.
 
-        Raises ParamError, ChatError, PolicyError or Refused; nothing is sent and nothing
-        remembered.
+        `said` are its messages where another plan has derived the same. Raises ParamError,
+        ChatError, PolicyError or Refused; nothing is sent and nothing remembered.
         """
         route = self.route(ask)
         chat = self.conversation  # once it is there, so is the notebook's id
         return planned(
             ask,
             uuid.uuid4().hex,
-            notebook=self._notebook.id,
+            notebook=self.notebook.id,
             chat=chat,
             settings=self.settings,
             policy=self.policies.current(),
             route=route,
             price=None if route.local else self.catalog.price(route.url, route.model),
+            said=said,
         )
 
     @property
@@ -201,7 +203,7 @@ class Session:
         Raises ParamError for an environment's that is no amount.
         """
         assert self.conversation is not None  # once it is there, so is the notebook's id
-        own, common = self._notebook.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
+        own, common = self.notebook.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
         if own is None and common:
             own = usd(common, "DI_MAGICS_BUDGET")
         policy = self.policies.current().budget
@@ -210,8 +212,8 @@ class Session:
     @budget.setter
     def budget(self, limit: Decimal | None) -> None:
         assert self.conversation is not None
-        self._notebook.budget = limit
-        self._changed("turns")
+        self.notebook.budget = limit
+        self.changed("turns")
 
     def request(self, turn: Turn) -> dict[str, Any]:
         """Return the body of the request for a turn."""
@@ -231,16 +233,14 @@ class Session:
         with Interrupts() as interrupts:
             begun = self._begun(self.plan(ask), ask)
             turn = begun.turn
-            job = self._loop.submit(
-                exchange(begun, self.routes, self._client, view, self._notebook)
-            )
+            job = self.loop.submit(exchange(begun, self.routes, self.client, view, self.notebook))
             view.open(job.cancel)
             job.wait(interrupts)
             try:
                 reply, error = job.result()
             except concurrent.futures.CancelledError:  # before it had begun
                 reply, error = Reply(request=begun.body, status="stopped", elapsed=0.0), None
-                self._notebook.seal(turn.id, reply)
+                self.notebook.seal(turn.id, reply)
             turn = replace(turn, reply=reply)
             with self._lock:
                 if not ask.once:
@@ -250,7 +250,7 @@ class Session:
             sealed(turn)
             view.close(turn, self._notes(turn, ask))
             self._last_shown = None if ask.once else (turn, view)
-            self._changed("turns")
+            self.changed("turns")
         self.policies.log(turn)
         if isinstance(error, StreamBroken):
             error.reply = reply
@@ -272,26 +272,20 @@ class Session:
             if ask.new and not ask.once and self.conversation.shown_by(turn.cell) is None:
                 self.conversation = self.conversation.started()
                 turn = replace(turn, conversation=self.conversation.name)
-            price = plan.price
-            entry = Entry(
-                turn=turn.id,
-                notebook=turn.notebook,
-                conversation="" if ask.once else turn.conversation,
-                model=turn.model,
-                endpoint=turn.endpoint,
-                begun=time.time(),
-                day="",
-                status="open",
-                usage=UNCOUNTED,
-                cost=worst_case(plan.size, 0, price) if price else None,
-                estimate="the prompt alone" if price else "",
-                reserve=plan.reserve,
-            )
             most = limit(plan, ask, self.budget)
-            self._notebook.begin(turn, entry, most, kept=not ask.once).result()
+            kept = not ask.once
+            line = entry(replace(plan, turn=turn), time.time(), kept=kept)
+            self.notebook.begin(turn, line, most, kept=kept).result()
             if not ask.once:
                 self.conversation = self.conversation.with_turn(turn)
         return replace(plan, turn=turn)
+
+    def adopt(self, turn: Turn) -> None:
+        """Make a turn whose reply is there already the head of its conversation."""
+        with self._lock:
+            self.notebook.adopt(turn)
+            kept = replace(turn, reply=replace(turn.reply, request=None))
+            self.conversation = self.conversation.with_turn(kept)
 
     def _advised(self, error: TooLong, turn: Turn) -> TooLong:
         """Return the error with the turns that can be left out as its next step."""
@@ -334,9 +328,9 @@ class Session:
 
     def close(self) -> None:
         """Close connections, stop the local servers and the loop."""
-        closing = self._loop.submit(self._client.close())
+        closing = self.loop.submit(self.client.close())
         with Interrupts() as interrupts:
             closing.wait(interrupts)
         self.routes.close()
-        self._loop.close()
-        self._notebook.close()
+        self.loop.close()
+        self.notebook.close()

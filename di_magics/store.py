@@ -184,7 +184,15 @@ def _texts_and_ledger(db: Connection) -> None:
         )
 
 
-MIGRATIONS = (_turns, _texts_and_ledger)
+def _runs(db: Connection) -> None:
+    """The replies of a grid, found again by what was asked."""
+    db.execute(
+        "CREATE TABLE runs (notebook TEXT NOT NULL, key TEXT NOT NULL, reply TEXT NOT NULL,"
+        " outcome TEXT NOT NULL, PRIMARY KEY (notebook, key)) STRICT"
+    )
+
+
+MIGRATIONS = (_turns, _texts_and_ledger, _runs)
 
 
 def utf8(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from di_magics.core.chat import Cell, Conversation, Turn
 from di_magics.core.cost import Entry
-from di_magics.core.record import from_record, identity, outcome
+from di_magics.core.record import from_record, identity, outcome, reply_of
 from di_magics.core.reply import Reply
 from di_magics.ledger import ABANDONED_SECONDS, enter, settle
 from di_magics.store import Connection, Store, utf8
@@ -118,6 +118,55 @@ class Turns:
 
         return self._store.write(write)
 
+    def adopt(self, turn: Turn) -> Future[None]:
+        """Write a turn whose reply is there already, and paid for."""
+        now = time.time()
+        known, became = identity(turn), outcome(turn.reply)
+        texts = [utf8(known.pop("prompt")), utf8(became.pop("reply", ""))]
+        cell = turn.cell.id if turn.cell else None
+        row: list[Any] = [turn.id, turn.notebook, cell, *texts]
+        row += [_json(known), _json(became), now, now]
+
+        def write(db: Connection) -> None:
+            db.execute("INSERT OR IGNORE INTO notebooks (id) VALUES (?)", [turn.notebook])
+            db.execute(
+                "INSERT INTO turns (id, notebook, cell, prompt, reply, identity, outcome, begun, "
+                "touched, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+                row,
+            )
+
+        return self._store.write(write)
+
+    def seal_run(self, notebook: str, key: str, turn: str, reply: Reply) -> Future[None]:
+        """Write the reply of a run of a grid, and what it cost."""
+        now = time.time()
+
+        def write(db: Connection) -> None:
+            became = outcome(reply)
+            text = utf8(became.pop("reply", ""))
+            db.execute(
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
+                [notebook, key, text, _json(became)],
+            )
+            settle(db, turn, reply, now, sealed=True)
+
+        return self._store.write(write)
+
+    def runs(self, notebook: str, keys: Collection[str]) -> Future[dict[str, Reply]]:
+        """Return the whole replies of a notebook's runs that there are, by key."""
+        wanted = set(keys)
+
+        def read(db: Connection) -> dict[str, Reply]:
+            rows = db.execute("SELECT key, reply, outcome FROM runs WHERE notebook = ?", [notebook])
+            found = (
+                (key, reply_of({**json.loads(became), "reply": text}))
+                for key, text, became in rows
+                if key in wanted
+            )
+            return {key: reply for key, reply in found if reply.complete}
+
+        return self._store.read(read)
+
     def keep(self, notebook: str, chat: Conversation) -> Future[None]:
         """Write which turns are heads and which each cell shows.
 
@@ -193,15 +242,17 @@ class Turns:
     def forget(self, turns: Collection[str] | None, head: tuple[str, str] | None) -> Future[int]:
         """Delete these turns, or those of all notebooks, for good; the ledger stays.
 
-        `head` is a notebook and the name of its conversation to take out. The future's result is
-        how many turns there were.
+        `head` is a notebook and the name of its conversation to take out; its grids go along. The
+        future's result is how many turns there were.
         """
 
         def write(db: Connection) -> int:
             if turns is None:
+                db.execute("DELETE FROM runs")
                 return db.execute("DELETE FROM turns").rowcount
             if head:
                 notebook, name = head
+                db.execute("DELETE FROM runs WHERE notebook = ?", [notebook])
                 state = _state(db, notebook)
                 state.get("heads", {}).pop(name, None)
                 db.execute("UPDATE notebooks SET state = ? WHERE id = ?", [_json(state), notebook])

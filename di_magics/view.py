@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from di_magics.core.chat import Conversation, Turn
-from di_magics.core.cost import Entry
+from di_magics.core.chat import Turn
 from di_magics.core.receipt import receipt
 from di_magics.core.reply import Reply
+from di_magics.core.sweep import Run
+from di_magics.sweeps import Sweep
 
 
 class SilentView:
@@ -115,22 +116,41 @@ class DisplayView(SilentView):
         self._handle.update(bundle, raw=True, metadata=metadata)
 
 
-def show_tree(chat: Conversation) -> None:
-    """Display the tree of a conversation."""
-    from IPython.display import display
+class FinalGrid:
+    """Shows of a grid only the final output: for a terminal, nbclient and others."""
 
-    from di_magics.output import tree
+    def __init__(self, *, final: bool) -> None:
+        self._final = final
 
-    display(tree(chat), raw=True)
+    def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None:
+        """Do nothing."""
+
+    def cell(self, run: Run) -> SilentView:
+        """Return a view that shows nothing."""
+        return SilentView()
+
+    def finished(self, run: Run, turn: Turn) -> None:
+        """Do nothing."""
+
+    def close(self, sweep: Sweep) -> None:
+        """Display the final output."""
+        from IPython.display import display
+
+        from di_magics.output import grid, grid_metadata
+
+        if self._final:
+            display(grid(sweep), raw=True, metadata=grid_metadata(sweep))
 
 
-def show_account(entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool) -> None:
-    """Display what these entries have cost."""
-    from IPython.display import display
+def choose_grid(
+    shell: Any, cell_id: str | None, runs: tuple[Run, ...], *, final: bool = True
+) -> Any:
+    """Return the view of a grid for where this cell runs."""
+    if getattr(shell, "kernel", None) is None or not cell_id:
+        return FinalGrid(final=final)
+    from di_magics.grid import GridView
 
-    from di_magics.output import account
-
-    display(account(entries, names, everywhere=everywhere), raw=True)
+    return GridView(runs, final=final)
 
 
 def choose(shell: Any, cell_id: str | None) -> Any:

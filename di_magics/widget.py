@@ -10,6 +10,7 @@ import anywidget
 import traitlets
 
 STATIC = Path(__file__).parent / "static"
+MARKDOWN = (STATIC / "markdown.js").read_text("utf-8")
 
 
 class Widget(anywidget.AnyWidget):
@@ -28,8 +29,15 @@ class Widget(anywidget.AnyWidget):
 class LiveWidget(Widget):
     """A reply that streams; `line` is what stands below it at first."""
 
-    _esm = STATIC / "live.js"
+    _esm = MARKDOWN + (STATIC / "live.js").read_text("utf-8")
     line = traitlets.Unicode().tag(sync=True)
+
+
+class GridWidget(Widget):
+    """Replies side by side; `labels` name the columns, none where there are too many."""
+
+    _esm = MARKDOWN + (STATIC / "grid.js").read_text("utf-8")
+    labels: Any = traitlets.List().tag(sync=True)
 
 
 class PanelWidget(Widget):

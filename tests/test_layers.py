@@ -27,7 +27,7 @@ DOORS = {
     "matplotlib": "plot.py",
     "nest_asyncio": "tools.py",
     "nest_asyncio2": "tools.py",
-    "pandas": "attach.py",
+    "pandas": "sweeps.py",
     "platformdirs": "home.py",
     "pygments": "render.py",
     "sqlite3": "store.py",

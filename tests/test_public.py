@@ -43,13 +43,16 @@ def test_the_public_names_are_these() -> None:
         "Reply",
         "StoreError",
         "StreamBroken",
+        "Sweep",
         "TooLong",
         "ToolCall",
         "ToolError",
         "Unreachable",
         "Usage",
         "ask",
+        "diff",
         "panel",
+        "sweep",
     ]
 
 
@@ -60,6 +63,12 @@ def test_every_public_name_is_there(name: str) -> None:
     assert found.__name__ == name
     assert found.__doc__
     assert name in dir(di)
+
+
+def test_no_module_takes_the_place_of_a_public_name() -> None:
+    """Importing a module sets its name in the package, whatever was there."""
+    modules = {path.stem for path in Path(di.__file__).parent.iterdir()}
+    assert not modules & set(di.__all__)
 
 
 def test_all_errors_are_public() -> None:

@@ -10,32 +10,19 @@ from typing import Any
 
 from di_magics.commands.answer import counted, incomplete, say, table
 from di_magics.commands.conversing import Conversing
+from di_magics.commands.exploring import Exploring
 from di_magics.commands.keeping import Keeping
 from di_magics.commands.money import Money
 from di_magics.commands.setting import Setting
-from di_magics.core.chat import Turn
 from di_magics.core.command import flags
 from di_magics.core.cost import dollars, tally
 from di_magics.core.errors import DiMagicsError, ParamError, one_line
 from di_magics.core.params import nearest, shown
 from di_magics.core.reply import Reply
-from di_magics.session import Session
 
 
-class Commands(Setting, Conversing, Keeping, Money):
-    """What `%chat WORD REST` does; `ask` and `retry` are the magic's, which knows the cell."""
-
-    def __init__(
-        self,
-        session: Session,
-        ask: Callable[[str], Reply],
-        retry: Callable[[Turn], Reply],
-        show_panel: Callable[[], None],
-    ) -> None:
-        super().__init__(session)
-        self._ask = ask
-        self._retry = retry
-        self._show_panel = show_panel
+class Commands(Setting, Conversing, Exploring, Keeping, Money):
+    """What `%chat WORD REST` does."""
 
     def run(self, line: str) -> Reply | None:
         """Run a line; `ask` and `retry` return the reply. Raises ParamError for another word."""
@@ -81,15 +68,15 @@ class Commands(Setting, Conversing, Keeping, Money):
 
     def ask(self, rest: str) -> Reply:
         """ask TEXT: ask in one line; TEXT may end in a question mark"""
-        return self._ask(rest or incomplete("ask What is the capital of France?"))
+        return self._actions.ask_line(rest or incomplete("ask What is the capital of France?"))
 
     def panel(self, rest: str) -> None:
         """panel: model, parameters and costs as a panel to set and watch them"""
-        self._show_panel()
+        self._actions.show_panel()
 
     def retry(self, rest: str) -> Reply:
         """retry: ask the last question again, as a variant; %chat variant goes back"""
-        return self._retry(self._session.conversation.numbered())
+        return self._actions.ask_again(self._session.conversation.numbered())
 
     def help(self, rest: str) -> None:
         """help [COMMAND|flags|params]: this list, or more on one of them"""
@@ -113,6 +100,6 @@ class Commands(Setting, Conversing, Keeping, Money):
 
 def words() -> tuple[str, ...]:
     """Return the names of the commands, in the order of the help."""
-    parts = (Commands, Setting, Conversing, Keeping, Money)
+    parts = (Commands, Setting, Conversing, Exploring, Keeping, Money)
     known = (each for part in parts for each in vars(part).items())
     return tuple(name for name, found in known if (found.__doc__ or "").startswith(name))

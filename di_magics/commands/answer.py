@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Protocol
 
-from di_magics.core.chat import Conversation
+from di_magics.core.chat import Conversation, Turn
 from di_magics.core.errors import ParamError, one_line
+from di_magics.core.reply import Reply
 from di_magics.session import Session
+from di_magics.sweeps import Sweep
+
+
+class Actions(Protocol):
+    """What only the magic can do, which knows the cell that runs and the reader's names.
+
+    `sweep` is the last grid.
+    """
+
+    sweep: Sweep | None
+
+    def ask_line(self, text: str) -> Reply: ...
+    def ask_again(self, turn: Turn) -> Reply: ...
+    def again(self, turn: Turn, repeats: int, *, yes: bool) -> Sweep: ...
+    def show_panel(self) -> None: ...
 
 
 class Words:
     """Some commands of `%chat`: each is a method of that name, its docstring its line of help."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, actions: Actions) -> None:
         self._session = session
+        self._actions = actions
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -32,6 +49,13 @@ def counted(number: int, noun: str) -> str:
 def say(text: str) -> None:
     """Print what a command answers."""
     print(text)  # noqa: T201 # the answer of a command is its output
+
+
+def show(bundle: Mapping[str, Any]) -> None:
+    """Display what a command answers, by MIME type."""
+    from IPython.display import display
+
+    display(bundle, raw=True)
 
 
 def say_history(chat: Conversation) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from di_magics.commands.answer import Words, counted, incomplete, number, say, say_history
+from di_magics.commands.answer import Words, counted, incomplete, number, say, say_history, show
 from di_magics.core import export
 from di_magics.core.command import split
 from di_magics.core.errors import ChatError, ParamError, one_line
 from di_magics.core.params import nearest
-from di_magics.view import FinalView, show_tree
+from di_magics.view import FinalView
 
 EXPORTS = {"--request": export.as_json, "--curl": export.as_curl, "--python": export.as_python}
 
@@ -19,7 +19,9 @@ class Conversing(Words):
         """history [--tree]: the turns of this conversation, or all turns with their branches"""
         chat = self._session.conversation
         if rest == "--tree":
-            show_tree(chat) if chat.turns else say("There are no turns yet.")
+            from di_magics.output import tree
+
+            show(tree(chat)) if chat.turns else say("There are no turns yet.")
             return
         if rest:
             raise ParamError(f"%chat history takes --tree or nothing, not {one_line(rest, 40)!r}.")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from di_magics.commands.answer import Words, say, table
+from di_magics.commands.answer import Words, say, show, table
 from di_magics.core.command import split
 from di_magics.core.cost import Entry, dollars, tally, usd
 from di_magics.core.errors import ChatError, ParamError, one_line
 from di_magics.core.export import as_csv
 from di_magics.core.prices import Model, offers, per_million
-from di_magics.view import show_account
 
 
 class Money(Words):
@@ -32,7 +31,9 @@ class Money(Words):
         elif not tally(entries).replies:
             say("Nothing has been asked yet, so nothing has been paid.")
         else:
-            show_account(entries, self._session.notebook_names(), everywhere=everywhere)
+            from di_magics.output import account
+
+            show(account(entries, self._session.notebook_names(), everywhere=everywhere))
 
     def _write(self, entries: list[Entry], path: Path) -> None:
         records = [

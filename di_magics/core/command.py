@@ -22,6 +22,7 @@ server's default holds. `%chat help` lists the commands, `%chat params` the para
   %%chat -t 0 --seed 1           the likeliest words, the same each time
   %%chat --once -s "Be brief."   no memory in or out, with a system prompt
   %%chat --dry-run               show what would be sent, and send nothing
+  %%chat --vary temperature=0,0.7,1.4 -n 3     nine replies, side by side
 """
 
 
@@ -64,10 +65,15 @@ def flags() -> argparse.ArgumentParser:
     add("--once", action="store_true", help="no memory in or out")
     add("--last", metavar="N", help="send only the last N turns along (or all)")
     add("--append", action="store_true", help="a re-run adds a turn instead of a variant")
+    group = parser.add_argument_group("exploring: a grid of replies, side by side")
+    add = group.add_argument
+    add("--vary", action="append", metavar="P=A,B,C", help="ask with each of these (repeat it)")
+    add("-n", dest="repeats", metavar="N", help="ask each N times")
+    add("--fresh", action="store_true", help="send runs again that are there from before")
     group = parser.add_argument_group("money")
     add = group.add_argument
     add("--budget", metavar="USD", help="send nothing that may cost more")
-    add("--yes", action="store_true", help="send it though the price is not known")
+    add("--yes", action="store_true", help="send it: many calls, or the price is not known")
     group = parser.add_argument_group("output")
     add = group.add_argument
     add("-o", "--out", metavar="NAME", help="bind the reply to this variable (`_reply` always)")
@@ -109,6 +115,8 @@ def parse(line: str) -> argparse.Namespace:
         )
     if found.last is not None:
         found.last = turns("--last", found.last) if found.last != "all" else "all"
+    if found.repeats is not None:
+        found.repeats = repeats("-n", found.repeats)
     if found.budget is not None:
         found.budget = usd(found.budget, "--budget")
     if found.out and not found.out.isidentifier():
@@ -129,6 +137,14 @@ def turns(name: str, text: object) -> int:
     if not isinstance(text, str | int) or isinstance(text, bool) or not f"{text}".isdecimal():
         raise ParamError(f"{name} takes a number of turns, or all; not {one_line(text, 60)!r}.")
     return int(text)
+
+
+def repeats(name: str, text: object) -> int:
+    """Return how often to ask. Raises ParamError for anything but a whole number from 1 on."""
+    count = int(text) if isinstance(text, str | int) and f"{text}".isdecimal() else 0
+    if count < 1 or isinstance(text, bool):
+        raise ParamError(f"{name} takes a number of replies, not {one_line(text, 60)!r}.")
+    return count
 
 
 def params(found: argparse.Namespace) -> Mapping[str, object]:

@@ -12,12 +12,12 @@ from typing import Any, Literal, Protocol
 
 from di_magics.core import wire
 from di_magics.core.chat import Cell, Conversation, Turn, messages
-from di_magics.core.cost import beyond, priced, unpriced
+from di_magics.core.cost import Entry, beyond, priced, unpriced
 from di_magics.core.errors import ParamError
 from di_magics.core.params import Value, check_local, validate
 from di_magics.core.policy import Policy
 from di_magics.core.prices import Price, worst_case
-from di_magics.core.reply import Reply
+from di_magics.core.reply import UNCOUNTED, Reply
 from di_magics.core.settings import Settings
 
 
@@ -89,10 +89,12 @@ def planned(
     chat: Conversation,
     route: Route,
     price: Price | None,
+    said: list[dict[str, Any]] | None = None,
 ) -> Planned:
     """Return the turn of this id for an ask, placed and validated, and the request it will send.
 
-    Raises ParamError or PolicyError.
+    `said` are its messages where another plan has derived the same. Raises ParamError or
+    PolicyError.
     """
     if not ask.prompt.strip():
         raise ParamError("The prompt is empty. Write it below the %%chat line.")
@@ -127,7 +129,7 @@ def planned(
         taught=not system and policy.system is not None,
         params=params,
     )
-    body = request(found, chat)
+    body = request(found, chat, said)
     size = wire.size(body)
     most = params.get("max_tokens")
     longest = most if isinstance(most, int) else None
@@ -141,11 +143,15 @@ def _last(ask: Ask, settings: Settings) -> int | None:
     return None if ask.last == "all" else ask.last
 
 
-def request(turn: Turn, chat: Conversation) -> dict[str, Any]:
+def request(
+    turn: Turn, chat: Conversation, said: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Return the body of the request for a turn, derived from the path it stands on."""
+    if said is None:
+        said = messages(along(turn, chat).values(), turn.prompt, turn.system)
     return wire.body(
         turn.model,
-        messages(along(turn, chat).values(), turn.prompt, turn.system),
+        said,
         turn.params,
         stream=turn.stream,
         local=turn.local,
@@ -157,6 +163,28 @@ def along(turn: Turn, chat: Conversation) -> dict[int, Turn]:
     path = chat.path(turn.parent) if turn.parent else ()
     sent = [(number, each) for number, each in enumerate(path, 1) if not each.reply.empty]
     return dict(sent if turn.last is None else sent[max(0, len(sent) - turn.last) :])
+
+
+def entry(planned: Planned, begun: float, *, kept: bool) -> Entry:
+    """Return the line of the ledger for a request that is about to be sent.
+
+    `begun` is in POSIX seconds; a request that is not `kept` belongs to no conversation.
+    """
+    turn, price = planned.turn, planned.price
+    return Entry(
+        turn=turn.id,
+        notebook=turn.notebook,
+        conversation=turn.conversation if kept else "",
+        model=turn.model,
+        endpoint=turn.endpoint,
+        begun=begun,
+        day="",
+        status="open",
+        usage=UNCOUNTED,
+        cost=worst_case(planned.size, 0, price) if price else None,
+        estimate="the prompt alone" if price else "",
+        reserve=planned.reserve,
+    )
 
 
 def limit(planned: Planned, ask: Ask, budget: Decimal | None) -> Decimal | None:

@@ -122,6 +122,11 @@ def from_record(record: Mapping[str, Any]) -> Turn:
     )
 
 
+def reply_of(record: Mapping[str, Any]) -> Reply:
+    """Return the reply of a record; what is missing or of another type takes its default."""
+    return _reply(record.get)
+
+
 def _reply(get: Callable[[str], Any]) -> Reply:
     status, calls = STATUSES.get(_str(get("status")), "cut"), get("tool_calls")
     return Reply(

@@ -112,5 +112,6 @@ def _from_notebook(notebook: Mapping[str, Any]) -> Iterator[object]:
         outputs = cell.get("outputs") if isinstance(cell, Mapping) else None
         for output in outputs if isinstance(outputs, list) else ():
             metadata = output.get("metadata") if isinstance(output, Mapping) else None
-            if isinstance(metadata, Mapping) and KEY in metadata:
-                yield metadata[KEY]
+            found = metadata.get(KEY) if isinstance(metadata, Mapping) else None
+            if found and not (isinstance(found, Mapping) and "grid" in found):  # no turn
+                yield found

@@ -1,0 +1,68 @@
+"""Where texts differ: word by word between two, and the place where several part."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Literal
+
+LONGEST = 4000
+"""Words beyond which only the common beginning and end are told: the time grows with the square."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a comparison: in both texts, only in the old one, or only in the new one."""
+
+    kind: Literal["same", "gone", "new"]
+    text: str
+
+
+def difference(old: str, new: str) -> list[Part]:
+    """Return the parts: `same` and `gone` make up the old text, `same` and `new` the new one."""
+    first, second = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (old, new))
+    if max(len(first), len(second)) > LONGEST:
+        return [part for part in _ends(old, new) if part.text]
+    matcher = SequenceMatcher(None, first, second, autojunk=False)
+    parts: list[Part] = []
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind == "equal":
+            parts.append(Part("same", "".join(first[a:b])))
+        else:
+            parts += [Part("gone", "".join(first[a:b])), Part("new", "".join(second[c:d]))]
+    return [part for part in parts if part.text]
+
+
+def _ends(old: str, new: str) -> Iterator[Part]:
+    begin = _common([old, new])
+    end = _common([old[begin:][::-1], new[begin:][::-1]])
+    yield Part("same", old[:begin])
+    yield Part("gone", old[begin : len(old) - end])
+    yield Part("new", new[begin : len(new) - end])
+    yield Part("same", old[len(old) - end :])
+
+
+def parting(texts: Sequence[str]) -> int | None:
+    """Return where the texts stop being the same, at the beginning of a word; None if nowhere."""
+    at = _common(texts)
+    if all(len(text) == at for text in texts):
+        return None
+    longest = max(texts, key=len)
+    while at > 0 and not longest[at - 1].isspace():
+        at -= 1
+    return at
+
+
+def _common(texts: Sequence[str]) -> int:
+    """Return how many characters all the texts have in common at their beginning."""
+    columns = enumerate(zip(*texts, strict=False))
+    differs = (at for at, characters in columns if len(set(characters)) > 1)
+    return next(differs, min(map(len, texts), default=0))
+
+
+def counted(texts: Sequence[str]) -> list[tuple[str, int]]:
+    """Return the different texts and how often each came, the most frequent first."""
+    return Counter(texts).most_common()

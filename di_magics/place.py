@@ -1,0 +1,53 @@
+"""Where code runs: in which cell, of which notebook."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+class Place:
+    """Knows in which cell code runs, and how many asks of this execution came before."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._execution: object = None
+        self._asks = 0
+
+    def cell(self) -> tuple[str, int] | None:
+        """Return the cell's id and the ordinal of the next ask; None outside a front end.
+
+        Right only on the thread that runs the cell: elsewhere the kernel's parent is another
+        message.
+        """
+        parent = self._parent()
+        cell_id = parent.get("metadata", {}).get("cellId")
+        if not isinstance(cell_id, str):
+            return None
+        execution = parent["header"]["msg_id"]
+        if execution != self._execution:
+            self._execution, self._asks = execution, 0
+        self._asks += 1
+        return cell_id, self._asks - 1
+
+    def where(self) -> tuple[Path | None, str | None]:
+        """Return the notebook's path as far as it is known, and the id of the cell that runs."""
+        cell_id = self._parent().get("metadata", {}).get("cellId")
+        named = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+        path = Path(named) if isinstance(named, str) and named.endswith(".ipynb") else None
+        return path, cell_id if isinstance(cell_id, str) else None
+
+    def folder(self) -> Path:
+        """Return the folder of the notebook, as far as it is known."""
+        path, _ = self.where()
+        return path.parent if path else Path.cwd()
+
+    @property
+    def executing(self) -> bool:
+        """Whether a front end has sent the code to be run, and not only to be looked at."""
+        return bool(self._parent().get("header", {}).get("msg_type") == "execute_request")
+
+    def _parent(self) -> dict[str, Any]:
+        kernel = getattr(self._shell, "kernel", None)
+        return (kernel.get_parent() if kernel is not None else None) or {}
