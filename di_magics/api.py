@@ -55,7 +55,7 @@ def sweep(
     *,
     vary: Mapping[str, Iterable[Any]],
     n: int = 1,
-    concurrency: int = 8,
+    concurrency: int | None = None,
     measures: Mapping[str, Callable[[Reply], Any]] | None = None,
     fresh: bool = False,
     yes: bool = False,
@@ -68,7 +68,8 @@ def sweep(
     """Return the replies of a grid: `n` for each combination of the values in `vary`.
 
     `vary` has names of sampling parameters, `model` or `system`; `measures` are functions of a
-    reply, by name. Nothing is remembered, and nothing but a line of progress is displayed. A run
+    reply, by name. `concurrency` requests are under way at a time: 8 unless told, at most 200, and
+    one on this machine. Nothing is remembered, and nothing but the progress is displayed. A run
     that is there whole from before is not sent again, unless `fresh`. Raises as `ask` does, and
     BudgetError for more than 20 calls or $0.05 without `yes` or a `budget` in USD.
     """

@@ -27,6 +27,9 @@ from di_magics.session import Session
 from di_magics.sweeps import Sweep
 
 CONCURRENCY = 8
+LOCAL_CONCURRENCY = 1
+"""On this machine requests that run together are computed together, in another order: no faster on
+two cores, and a temperature of 0 or a seed would not give the same reply each time."""
 LOCAL_SLOTS = 4
 MOST_AT_ONCE = 200
 """DeepInfra takes so many requests for a model (https://deepinfra.com/docs/advanced/rate-limits)."""
@@ -73,7 +76,7 @@ class Explorer:
         self._keys = [run_key for _, run_key in plans]
         self._turns = [planned.turn for planned in self._plans]
         self._sent: set[int] = set()
-        self._errors: list[Exception] = []
+        self._errors: dict[int, Exception] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def _planned(self, run: Run) -> tuple[Planned, str]:
@@ -98,7 +101,7 @@ class Explorer:
         view: Grid,
         measures: Mapping[str, Measure],
         *,
-        concurrency: int = CONCURRENCY,
+        concurrency: int | None = None,
         fresh: bool = False,
     ) -> Sweep:
         """Return the grid once every run has ended; blocks, and can be interrupted.
@@ -116,7 +119,8 @@ class Explorer:
         missing = [run for run in self.runs if run.index not in self._sent]
         limit = self._limit([self._plans[run.index] for run in missing])
         local = any(planned.route.local for planned in self._plans)
-        gate = Gate(max(1, min(concurrency, LOCAL_SLOTS if local else MOST_AT_ONCE)))
+        usual, most = (LOCAL_CONCURRENCY, LOCAL_SLOTS) if local else (CONCURRENCY, MOST_AT_ONCE)
+        gate = Gate(max(1, min(concurrency or usual, most)))
         with Interrupts() as interrupts:
             job = session.loop.submit(self._all(missing, view, gate, limit))
             view.open(job.cancel, self._stop_one)
@@ -131,11 +135,12 @@ class Explorer:
                 tuple(turns),
                 tuple(turn.reply if turn else None for turn in turns),
                 measures,
+                {index: str(error) for index, error in self._errors.items()},
             )
             view.close(sweep)
             session.changed("turns")
         if self._errors and not any(reply and reply.complete for reply in sweep.replies):
-            raise self._errors[0]
+            raise next(iter(self._errors.values()))
         if interrupts.pressed:
             raise Interrupted("stopped; what had come is kept. Run the cell again for the rest.")
         return sweep
@@ -182,14 +187,14 @@ class Explorer:
             try:
                 await asyncio.wrap_future(begun)
             except DiMagicsError as refused:
-                self._errors.append(refused)
+                self._errors[run.index] = refused
                 return
             keeper = Kept(session.notebook, self._keys[run.index])
             reply, error = await exchange(
                 planned, session.routes, session.client, view.cell(run), keeper, gate.slow
             )
             if error:
-                self._errors.append(error)
+                self._errors[run.index] = error
             elif reply.complete:
                 gate.went_well()
             self._settle(run, reply)

@@ -61,9 +61,11 @@ class GridView:
         self._news: set[int] = set()
         self._due = False
         self._number = -1
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._widget: Any = None
         self._handle: Any = None
-        self._opened = self._progress_due = 0.0
+        self._opened = 0.0
+        self._progress_due = False
         self._ended = self._failed = 0
         self._cost = FREE
         self._priced = True
@@ -92,11 +94,22 @@ class GridView:
             self._send_progress()
 
     def cell(self, run: Run) -> GridCell:
-        """Return the view of one run."""
+        """Return the view of one run; on the loop."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            # What was sent before the front end was ready is lost; it is said again.
+            for seconds in (EARLY_SECONDS / 2, EARLY_SECONDS):
+                self._loop.call_later(seconds, self._say_again)
         return GridCell(self, run.index)
 
+    def _say_again(self) -> None:
+        with self._lock:
+            if self._widget is not None:
+                self._send_whole()
+                self._send_progress()
+
     def changed(self, index: int, text: str | None, line: str) -> None:
-        """Note what is new of a run, and show it in the next frame; on the loop."""
+        """Note what is new of a run, and show it in the next frame."""
         if not self._columns:
             return
         with self._lock:
@@ -104,8 +117,9 @@ class GridView:
             self._lines[index] = line
             self._news.add(index)
             due, self._due = self._due, True
-        if not due:
-            asyncio.get_running_loop().call_later(FRAME_SECONDS, self._frame)
+        if not due and self._loop:
+            loop = self._loop  # a server that starts reports on another thread
+            loop.call_soon_threadsafe(loop.call_later, FRAME_SECONDS, self._frame)
 
     def finished(self, run: Run, turn: Turn) -> None:
         """Count a run that has ended, and put its receipt below its text; on the loop."""
@@ -119,11 +133,14 @@ class GridView:
             if self._columns:
                 self._done[run.index] = True
         self.changed(run.index, reply.shown, receipt(turn))
+        if not self._progress_due:
+            self._progress_due = True
+            asyncio.get_running_loop().call_later(PROGRESS_SECONDS, self._progress)
+
+    def _progress(self) -> None:
         with self._lock:
-            now = time.monotonic()
-            if now >= self._progress_due or self._ended == len(self._runs):
-                self._progress_due = now + PROGRESS_SECONDS
-                self._send_progress()
+            self._progress_due = False
+            self._send_progress()
 
     def _frame(self) -> None:
         with self._lock:
@@ -176,9 +193,7 @@ class GridView:
                 self._stop()
                 self._send({"type": "ack"})
             case {"type": "again"}:
-                with self._lock:
-                    if self._widget is not None:
-                        self._send_whole()
+                self._say_again()
 
     def _send(self, message: dict[str, Any]) -> None:
         widget = self._widget

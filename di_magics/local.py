@@ -54,8 +54,8 @@ class LocalServer:
 
     @property
     def alive(self) -> bool:
-        """Whether the child runs."""
-        return self._process is not None and self._process.poll() is None
+        """Whether the child runs and answers."""
+        return bool(self.url) and self._process is not None and self._process.poll() is None
 
     def start(
         self, progress: Callable[[str], None], cancelled: threading.Event | None = None
@@ -123,6 +123,7 @@ class LocalServer:
 
     def _forget(self) -> None:
         process, self._process = self._process, None
+        self.url = ""
         if process is not None:
             process.kill()
             process.wait()

@@ -176,7 +176,7 @@ class ChatMagics(Magics, Configured):
         measures: Mapping[str, Measure] | None = None,
     ) -> Sweep:
         """Return a grid of replies, shown side by side; `_sweep` holds the last one."""
-        from di_magics.explore import CONCURRENCY, Explorer
+        from di_magics.explore import Explorer
         from di_magics.view import choose_grid
 
         explorer = Explorer(self.session, ask, vary, repeats)
@@ -184,9 +184,7 @@ class ChatMagics(Magics, Configured):
             self.shell, ask.cell.id if ask.cell else None, explorer.runs, final=final
         )
         try:
-            return explorer.explore(
-                view, measures or {}, concurrency=concurrency or CONCURRENCY, fresh=fresh
-            )
+            return explorer.explore(view, measures or {}, concurrency=concurrency, fresh=fresh)
         finally:
             if explorer.sweep:
                 self.sweep = self._names["_sweep"] = explorer.sweep

@@ -9,6 +9,7 @@ import di_magics.render as render
 from di_magics.core.chat import Conversation, Turn
 from di_magics.core.cost import Entry, Tally, sections, tally
 from di_magics.core.difference import Part, counted, parting
+from di_magics.core.errors import one_line
 from di_magics.core.receipt import receipt
 from di_magics.core.record import KEY, as_record
 from di_magics.core.reply import Reply
@@ -56,7 +57,7 @@ SAMPLE = 6
 
 def grid(sweep: Sweep) -> dict[str, str]:
     """Return the MIME bundle of a grid's replies with their receipts, or of a sample of many."""
-    every = [(run.label, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
+    every = [(run, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
     shown, note = every, ""
     if len(every) > MOST_SHOWN:
         step = len(every) / SAMPLE
@@ -65,28 +66,29 @@ def grid(sweep: Sweep) -> dict[str, str]:
             f"{len(every) - SAMPLE} of {len(every)} replies are left out here: _sweep.records has "
             "them, and %chat plot draws them."
         )
-    cells = [
-        f'<td style="vertical-align: top; text-align: left; border: 1px solid #8886">'
-        f"<b>{render.escape(label)}</b>{_html(turn.reply, receipt(turn))}</td>"
-        for label, turn in shown
-    ]
+    cells, markdown, plain = [], [], []
+    for run, turn in shown:
+        error = one_line(sweep.errors.get(run.index, ""))
+        below = " · ".join(filter(None, [receipt(turn), error]))
+        cells.append(
+            '<td style="vertical-align: top; text-align: left; border: 1px solid #8886">'
+            f"<b>{render.escape(run.label)}</b>{_html(turn.reply, below)}</td>"
+        )
+        texts = [run.label, turn.reply.shown, below]
+        name, said, line_below = map(render.markdown, texts)
+        markdown.append(f"**{name}**\n\n{said}\n\n*{line_below}*")
+        plain.append("\n".join(texts))
     rows = (cells[at : at + PER_ROW] for at in range(0, len(cells), PER_ROW))
     table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    below = " ".join(filter(None, [sweep.words + ".", note]))
+    whole = " ".join(filter(None, [sweep.words + ".", note]))
     html = (
         f'<div class="{render.MATH_OFF}"><table><tbody>{table}</tbody></table>'
-        f'<div style="opacity: 0.7; font-size: 85%">{render.escape(below)}</div></div>'
+        f'<div style="opacity: 0.7; font-size: 85%">{render.escape(whole)}</div></div>'
     )
-    markdown = [
-        f"**{render.markdown(label)}**\n\n{render.markdown(turn.reply.shown)}\n\n"
-        f"*{render.markdown(receipt(turn))}*"
-        for label, turn in shown
-    ]
-    plain = [f"{label}\n{turn.reply.shown}\n{receipt(turn)}" for label, turn in shown]
     return {
         "text/html": html,
-        "text/markdown": "\n\n".join([*markdown, render.markdown(below)]),
-        "text/plain": render.plain("\n\n".join([*plain, below])),
+        "text/markdown": "\n\n".join([*markdown, render.markdown(whole)]),
+        "text/plain": render.plain("\n\n".join([*plain, whole])),
     }
 
 

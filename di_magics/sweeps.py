@@ -22,7 +22,8 @@ from di_magics.core.sweep import Run, Vary, record
 class Sweep:
     """The replies of a grid, in the order of its runs; None where a run was not sent.
 
-    `turns` are what was asked, `measures` the reader's own, by name.
+    `turns` are what was asked, `measures` the reader's own, by name, `errors` what went wrong, by
+    run.
     """
 
     vary: Vary
@@ -31,6 +32,7 @@ class Sweep:
     turns: tuple[Turn | None, ...]
     replies: tuple[Reply | None, ...]
     measures: Mapping[str, Measure] = field(default_factory=dict)
+    errors: Mapping[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -41,8 +43,12 @@ class Sweep:
     @cached_property
     def records(self) -> list[dict[str, Any]]:
         """A plain dict for each reply: what was varied, the text, tokens, cost, times, measures."""
-        pairs = zip(self.runs, self.replies, strict=True)
-        return [record(run, reply, measured(reply, self.measures)) for run, reply in pairs if reply]
+        found = []
+        for run, reply in zip(self.runs, self.replies, strict=True):
+            if reply:
+                more = {"error": self.errors[run.index]} if run.index in self.errors else {}
+                found.append(record(run, reply, measured(reply, self.measures) | more))
+        return found
 
     @property
     def words(self) -> str:
