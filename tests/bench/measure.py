@@ -1,12 +1,12 @@
 """Measures what the README and the design promise; prints one line a figure.
 
-python tests/bench/measure.py load bytes store stop first browser     (or any of them)
+python tests/bench/measure.py load bytes store stop first browser grid     (or any of them)
 
 `load`: what %load_ext costs in a kernel. `bytes`: what a 40 kB reply sends to the browser.
 `store`: from opening the store, in a fresh process, to the next request of a 200-turn conversation
 among 10,000 turns. `stop`: from the interrupt to the closed connection. `first`: from Shift-Enter
 to the first text of the warm built-in model, in a browser. `browser`: how busy 10,000 tokens keep
-the page.
+the page. `grid`: how near to the ideal 300 calls of a grid come, and the memory of 2,000.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from kernel import Kernel
 from lab import Lab, Notebook, launch
-from loopback import Hold, Loopback, Reply, pieces
+from loopback import Hold, Loopback, Pace, Reply, pieces
 from playwright.sync_api import sync_playwright
 
 SAMPLE = (Path(__file__).parent / "sample.md").read_text(encoding="utf-8")
@@ -254,7 +254,42 @@ def first(folder: Path) -> None:
     )
 
 
+GRID = """
+import resource, time
+import di_magics as di
+before = resource.getrusage(resource.RUSAGE_SELF)
+start = time.perf_counter()
+found = di.sweep("hi", vary={"seed": range(COUNT)}, concurrency=200, yes=True, fresh=True)
+seconds = time.perf_counter() - start
+after = resource.getrusage(resource.RUSAGE_SELF)
+cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+whole = sum(record["status"] == "done" for record in found.records)
+print(seconds, cpu, after.ru_maxrss / 1e3, whole)
+"""
+
+
+def grid(folder: Path) -> None:
+    """Print how long 300 calls take beside the ideal, and the memory of 2,000."""
+    text = SAMPLE[:800]
+    latency = 3.0
+    with Loopback() as server, Kernel(folder) as kernel:
+        server.default = Reply(chunks=[*pieces(text), Pace(latency)])
+        kernel.run(setup(server))
+        result = kernel.run(GRID.replace("COUNT", "300"), "cell-1", timeout=300)
+        seconds, cpu, _, whole = map(float, result.text.split("\n")[-2].split())
+        ideal = 2 * latency
+        print(
+            f"grid: {whole:.0f} of 300 calls with concurrency=200 in {seconds:.2f} s, ideal "
+            f"{ideal:.0f} s ({ideal / seconds:.2f} of it); {cpu:.1f} s CPU"
+        )
+        server.default = Reply(chunks=pieces(text))
+        result = kernel.run(GRID.replace("COUNT", "2000"), "cell-2", timeout=300)
+        seconds, cpu, memory, whole = map(float, result.text.split("\n")[-2].split())
+        print(f"grid: {whole:.0f} of 2,000 runs in {seconds:.1f} s, at most {memory:.0f} MB")
+
+
 MEASURES = {
+    "grid": grid,
     "load": load,
     "bytes": sent,
     "store": store,
