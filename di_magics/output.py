@@ -71,7 +71,7 @@ def grid(sweep: Sweep) -> dict[str, str]:
         error = one_line(sweep.errors.get(run.index, ""))
         below = " · ".join(filter(None, [receipt(turn), error]))
         cells.append(
-            '<td style="vertical-align: top; text-align: left; border: 1px solid #8886">'
+            '<td style="vertical-align: top; text-align: left; width: 33%; border: 1px solid #8886">'
             f"<b>{render.escape(run.label)}</b>{_html(turn.reply, below)}</td>"
         )
         texts = [run.label, turn.reply.shown, below]

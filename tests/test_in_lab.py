@@ -479,7 +479,8 @@ def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
 
 @pytest.mark.local
 @pytest.mark.parametrize(
-    "name", ["01-first-chat.ipynb", "02-conversations.ipynb", "03-parameters.ipynb"]
+    "name",
+    ["01-first-chat.ipynb", "02-conversations.ipynb", "03-parameters.ipynb", "04-exploring.ipynb"],
 )
 def test_a_notebook_runs_on_the_built_in_model(
     name: str, chromium: Browser, model_home: Path, tmp_path_factory: pytest.TempPathFactory

@@ -28,7 +28,9 @@ def test_notebook_runs(
     for cell in chats:
         (output,) = cell.outputs
         assert "on this machine" in output["data"]["text/plain"]
-        assert output["metadata"]["di_magics"]["status"] == "done"
+        found = output["metadata"]["di_magics"]
+        assert found.get("grid") or found["status"] == "done"
+        assert "failed" not in output["data"]["text/plain"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
