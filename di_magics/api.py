@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from di_magics.core.cost import usd
+from di_magics.core.amount import usd
 from di_magics.core.difference import Part, difference
 from di_magics.core.errors import ParamError
 from di_magics.core.plan import Ask

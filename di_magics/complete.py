@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
@@ -14,23 +15,33 @@ from di_magics.core.settings import CONTEXT, NAMES
 Words = Callable[[], Iterable[str]]
 
 
-def matcher(commands: Words, heads: Words) -> Any:
-    """Return the matcher: `commands` and `heads` give the words and the conversations there are.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is to choose from: commands, conversations, models, the reader's variables."""
+
+    commands: Words
+    heads: Words
+    models: Words
+    names: Words
+
+
+def matcher(known: Known) -> Any:
+    """Return the matcher.
 
     Within a `%%chat` cell it also keeps IPython's own completions out: a prompt is no Python.
     """
 
     @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
     def complete(context: CompletionContext) -> Any:
-        token = context.text_until_cursor.rpartition(" ")[2]
+        line, token = context.text_until_cursor, context.text_until_cursor.rpartition(" ")[2]
         in_cell = context.full_text.startswith("%%chat")
         if in_cell and context.cursor_line > 0:
             words: Iterable[str] = [context.token] if context.token else []
             token = context.token
-        elif in_cell and " " in context.text_until_cursor:
-            words = _flag_words(token)
-        elif context.text_until_cursor.startswith("%chat "):
-            words = _line_words(context.text_until_cursor.split(), token, commands, heads)
+        elif in_cell and " " in line:
+            words = _flag_words(line.split(), token, known)
+        elif line.startswith("%chat "):
+            words = _line_words(line.split(), token, known)
         else:
             words = []
         found = [SimpleCompletion(word, type="magic") for word in words if word.startswith(token)]
@@ -39,28 +50,54 @@ def matcher(commands: Words, heads: Words) -> Any:
     return complete
 
 
-def _flag_words(token: str) -> list[str]:
-    if not token.startswith("-"):
-        return []
-    return [name for action in flags()._actions for name in action.option_strings]
+def _flag_words(words: list[str], token: str, known: Known) -> Iterable[str]:
+    if token.startswith("-"):
+        return [name for action in flags()._actions for name in action.option_strings]
+    match words[-2:] if token else [words[-1], ""]:
+        case ["-m" | "--model", _]:
+            return known.models()
+        case ["-c" | "--conversation", _]:
+            return known.heads()
+        case ["-o" | "--out", _]:
+            return known.names()
+        case ["--endpoint", _]:
+            return ("deepinfra", "local")
+        case ["--vary", _]:
+            return [f"{name}=" for name in (*PARAMS, "model", "system")]
+        case ["--reasoning-effort" | "--reasoning_effort", _]:
+            return PARAMS["reasoning_effort"].choices
+        case _:
+            return ()
 
 
-def _line_words(words: list[str], token: str, commands: Words, heads: Words) -> Iterable[str]:
+def _line_words(words: list[str], token: str, known: Known) -> Iterable[str]:
     command = words[1] if len(words) > 1 else ""
     if not command or (len(words) == 2 and token):
-        return commands()
+        return known.commands()
     match command:
         case "set":
             return [f"{name}=" for name in (*NAMES, CONTEXT, *PARAMS)]
         case "unset":
             return (*NAMES, CONTEXT, *PARAMS, "all")
-        case "use":
-            return heads()
+        case "use" | "forget":
+            return known.heads()
+        case "model" | "models":
+            return known.models()
         case "help":
-            return (*commands(), "flags", "params")
+            return (*known.commands(), "flags", "params")
         case "endpoint":
             return ("deepinfra", "local")
         case "show":
-            return ("--request", "--curl", "--python")
+            return ("run", "--request", "--curl", "--python")
+        case "history":
+            return ("--tree",)
+        case "cost":
+            return ("--all", "--csv")
+        case "plot":
+            from di_magics.core.measures import MEASURES
+
+            return (*MEASURES, "diversity", "completion_tokens", "cost", "elapsed", "--out")
+        case "diff":
+            return ("run",)
         case _:
             return ()

@@ -13,10 +13,11 @@ from decimal import Decimal
 from typing import Any
 
 from di_magics.core import export
+from di_magics.core.amount import dollars, usd
 from di_magics.core.command import decoded
 from di_magics.core.context import weight
 from di_magics.core.controls import controls, presets, warnings, with_preset
-from di_magics.core.cost import Tally, committed, dollars, tally, usd
+from di_magics.core.cost import Tally, committed, tally
 from di_magics.core.errors import DiMagicsError, one_line
 from di_magics.core.plan import Ask
 from di_magics.core.prices import Model, about

@@ -10,8 +10,9 @@ from typing import Any
 
 from IPython.display import display
 
+from di_magics.core.amount import dollars
 from di_magics.core.chat import Turn
-from di_magics.core.cost import FREE, dollars
+from di_magics.core.cost import FREE
 from di_magics.core.receipt import receipt
 from di_magics.core.reply import Reply
 from di_magics.core.sweep import Run

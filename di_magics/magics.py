@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
-from di_magics.complete import matcher
+from di_magics.complete import Known, matcher
 from di_magics.config import Configured
 from di_magics.core import command
+from di_magics.core.errors import DiMagicsError
 from di_magics.core.settings import Settings
 from di_magics.inputs import AskLine, Body
 from di_magics.place import Place
@@ -76,7 +77,14 @@ class ChatMagics(Magics, Configured):
         self._place = Place(shell)
         self.body = Body(self._place)
         self.sweep: Sweep | None = None
-        self.matcher = matcher(_words, lambda: self.session.conversation.heads)
+        self.matcher = matcher(
+            Known(
+                _words,
+                lambda: self.session.conversation.heads,
+                self._models,
+                lambda: [name for name in self._names if not name.startswith("_")],
+            )
+        )
 
     @cached_property
     def session(self) -> Session:
@@ -85,6 +93,13 @@ class ChatMagics(Magics, Configured):
         self.lead(lambda settings: setattr(session, "settings", settings))
         session.watch(lambda what: self.follow(session.settings))
         return session
+
+    def _models(self) -> list[str]:
+        """Return the models that are known of without asking, none where that is not clear."""
+        try:
+            return [model.id for model in self.session.known_models()]
+        except DiMagicsError:
+            return []
 
     @cached_property
     def _commands(self) -> Commands:

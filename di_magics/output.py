@@ -51,6 +51,7 @@ def tree(chat: Conversation) -> dict[str, str]:
 
 
 PER_ROW = 3
+CELL = "vertical-align: top; text-align: left; width: 33%; border: 1px solid #8886"
 MOST_SHOWN = 12
 SAMPLE = 6
 
@@ -71,8 +72,7 @@ def grid(sweep: Sweep) -> dict[str, str]:
         error = one_line(sweep.errors.get(run.index, ""))
         below = " · ".join(filter(None, [receipt(turn), error]))
         cells.append(
-            '<td style="vertical-align: top; text-align: left; width: 33%; border: 1px solid #8886">'
-            f"<b>{render.escape(run.label)}</b>{_html(turn.reply, below)}</td>"
+            f'<td style="{CELL}"><b>{render.escape(run.label)}</b>{_html(turn.reply, below)}</td>'
         )
         texts = [run.label, turn.reply.shown, below]
         name, said, line_below = map(render.markdown, texts)

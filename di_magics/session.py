@@ -17,9 +17,10 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from di_magics.core import export
+from di_magics.core.amount import usd
 from di_magics.core.chat import Conversation, Turn
 from di_magics.core.context import advice
-from di_magics.core.cost import Entry, usd
+from di_magics.core.cost import Entry
 from di_magics.core.errors import BadRequest, EndpointError, Interrupted, StreamBroken, TooLong
 from di_magics.core.plan import Ask, Planned, Route, along, entry, limit, planned, request
 from di_magics.core.prices import Model

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from di_magics.core.amount import dollars
 from di_magics.core.chat import Turn
-from di_magics.core.cost import FREE, dollars
+from di_magics.core.cost import FREE
 from di_magics.core.difference import Part, difference
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.export import as_csv

@@ -449,6 +449,14 @@ def test_a_named_model_never_falls_back(
         ("%chat set temp", "temperature=", "top_p="),
         ("%chat use ma", "main", "model"),
         ("%%chat\npri", "pri", "print"),
+        ("%%chat -c ma", "main", "--model"),
+        ("%%chat -o a_na", "a_name", "_hidden"),
+        ("%%chat --vary temp", "temperature=", "top_p="),
+        ("%%chat --reasoning-effort me", "medium", "low"),
+        ("%%chat --endpoint lo", "local", "deepinfra"),
+        ("%chat plot div", "diversity", "words"),
+        ("%chat forget ma", "main", "model"),
+        ("%chat cost --c", "--csv", "--all"),
     ],
 )
 def test_tab_completes_flags_commands_and_names(
@@ -456,10 +464,27 @@ def test_tab_completes_flags_commands_and_names(
 ) -> None:
     """Tab offers flags, commands, parameters and conversations; in a prompt no Python."""
     line = cell.rpartition("\n")[2]
+    shell.user_ns["a_name"] = 1
     with provisionalcompleter():
         found = [each.text for each in shell.Completer.completions(cell, len(cell))]
     assert offered in found, line
     assert not_offered not in found
+
+
+def test_tab_completes_models_that_are_known(
+    shell: InteractiveShell, run: Run, server: Loopback
+) -> None:
+    """From the list that was asked for, never by asking."""
+
+    def offered(cell: str) -> list[str]:
+        with provisionalcompleter():
+            return [each.text for each in shell.Completer.completions(cell, len(cell))]
+
+    assert "test/model" not in offered("%%chat -m te")
+    assert server.requests == []
+    run("%chat models")
+    for cell in ("%%chat -m te", "%%chat --model te", "%chat model te"):
+        assert "test/model" in offered(cell)
 
 
 def test_unloading_leaves_nothing_behind(server: Loopback) -> None:

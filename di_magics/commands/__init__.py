@@ -14,8 +14,9 @@ from di_magics.commands.exploring import Exploring
 from di_magics.commands.keeping import Keeping
 from di_magics.commands.money import Money
 from di_magics.commands.setting import Setting
+from di_magics.core.amount import dollars
 from di_magics.core.command import flags
-from di_magics.core.cost import dollars, tally
+from di_magics.core.cost import tally
 from di_magics.core.errors import DiMagicsError, ParamError, one_line
 from di_magics.core.params import nearest, shown
 from di_magics.core.reply import Reply

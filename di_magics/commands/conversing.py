@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from di_magics.commands.answer import Words, counted, incomplete, number, say, say_history, show
 from di_magics.core import export
+from di_magics.core.chat import Turn
 from di_magics.core.command import split
 from di_magics.core.errors import ChatError, ParamError, one_line
 from di_magics.core.params import nearest
@@ -28,14 +29,17 @@ class Conversing(Words):
         say_history(chat)
 
     def show(self, rest: str) -> None:
-        """show [TURN] [--request|--curl|--python]: a reply, or the request behind it"""
+        """show [TURN | run K] [--request|--curl|--python]: a reply, or the request behind it"""
         words = split(rest)
         forms = [word for word in words if word.startswith("-")]
         for form in forms:
             if form not in EXPORTS:
                 raise ParamError(f"%chat show has no {one_line(form, 40)}.{nearest(form, EXPORTS)}")
-        count = number(" ".join(word for word in words if word not in forms))
-        turn = self._session.conversation.numbered(count)
+        named = [word for word in words if word not in forms]
+        if named[:1] == ["run"]:
+            turn = self._run(" ".join(named[1:]))
+        else:
+            turn = self._session.conversation.numbered(number(" ".join(named)))
         if not forms:
             FinalView().close(turn, [])
         for form in forms:
@@ -43,6 +47,17 @@ class Conversing(Words):
             if turn.local and form != "--request":
                 say("# PORT and LOCAL_KEY change at each start: put another endpoint there.")
             say(EXPORTS[form](self._session.request(turn), url, key_variable))
+
+    def _run(self, text: str) -> Turn:
+        run, sweep = number(text), self._actions.sweep
+        if run is None:
+            incomplete("show run 0")
+        if sweep is None:
+            raise ChatError("There is no grid yet: %%chat --vary temperature=0,1 makes one.")
+        sweep.reply(run)
+        turn = sweep.turns[run]
+        assert turn
+        return turn
 
     def undo(self, rest: str) -> None:
         """undo [N]: take the last turn back, or N of them; they are kept and no longer sent"""

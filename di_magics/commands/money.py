@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from di_magics.commands.answer import Words, say, show, table
+from di_magics.core.amount import dollars, usd
 from di_magics.core.command import split
-from di_magics.core.cost import Entry, dollars, tally, usd
+from di_magics.core.cost import Entry, tally
 from di_magics.core.errors import ChatError, ParamError, one_line
 from di_magics.core.export import as_csv
 from di_magics.core.prices import Model, offers, per_million

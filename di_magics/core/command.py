@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from di_magics.core.cost import usd
+from di_magics.core.amount import usd
 from di_magics.core.errors import ParamError, one_line
 from di_magics.core.params import PARAMS, nearest
 

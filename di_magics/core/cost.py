@@ -7,15 +7,14 @@ the truth; what is reckoned from tokens and a price carries in `estimate` how.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from di_magics.core.errors import BudgetError, ParamError, one_line
+from di_magics.core.amount import UNKNOWN, dollars
+from di_magics.core.errors import BudgetError, one_line
 from di_magics.core.prices import Price, estimate, tokens_in
 from di_magics.core.reply import Reply, Status, Usage
 
-UNKNOWN = "—"
 FREE = Decimal(0)
 
 
@@ -167,26 +166,3 @@ def unpriced(model: str, limit: Decimal) -> BudgetError:
         "cannot be held to. Nothing was sent. %chat models looks for prices; --yes sends it all "
         "the same."
     )
-
-
-def usd(found: object, name: str) -> Decimal:
-    """Return an amount of USD. Raises ParamError, with the name of what was set, for none."""
-    amount = Decimal("NaN")
-    if isinstance(found, str | int | float | Decimal) and not isinstance(found, bool):
-        with suppress(ArithmeticError, ValueError):
-            amount = Decimal(str(found).strip().removeprefix("$"))
-    if not amount.is_finite() or amount < 0:
-        raise ParamError(
-            f"{name} takes an amount of USD, such as 0.50; not {one_line(found, 40)!r}."
-        )
-    return amount
-
-
-def dollars(amount: Decimal | None) -> str:
-    """Return an amount of USD in plain digits, small ones to two significant figures."""
-    if amount is None:
-        return UNKNOWN
-    if not amount:
-        return "$0"
-    digits = 2 if amount >= 1 else max(2, 1 - amount.adjusted())
-    return f"${amount:.{digits}f}"

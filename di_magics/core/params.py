@@ -6,7 +6,6 @@ range is written once here and nowhere else.
 
 from __future__ import annotations
 
-import difflib
 import json
 import numbers
 from collections.abc import Iterable, Mapping
@@ -205,6 +204,8 @@ Value = int | float | str | tuple[str, ...]
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean …?` with the up to three nearest known words, or nothing."""
+    import difflib  # only a mistake needs it
+
     choices = list(known)
     begun = [choice for choice in choices if len(word) > 2 and choice.startswith(word)]
     near = begun[:3] or difflib.get_close_matches(word, choices, n=3, cutoff=0.5)

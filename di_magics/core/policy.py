@@ -11,7 +11,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
-from di_magics.core.cost import usd
+from di_magics.core.amount import usd
 from di_magics.core.errors import DiMagicsError, PolicyError, one_line
 from di_magics.core.params import Value, find, nearest, shown, validate
 

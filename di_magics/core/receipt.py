@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from di_magics.core.amount import dollars
 from di_magics.core.chat import Turn
-from di_magics.core.cost import dollars
 from di_magics.core.errors import one_line
 from di_magics.core.params import shown
 from di_magics.core.reply import Reply

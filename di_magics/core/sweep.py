@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from math import prod
 from typing import Any
 
-from di_magics.core.cost import dollars
+from di_magics.core.amount import dollars
 from di_magics.core.errors import BudgetError, ParamError, one_line
 from di_magics.core.params import PARAMS, Value, find, nearest, shown, validate
 from di_magics.core.reply import Reply

@@ -1,0 +1,45 @@
+"""Amounts of USD, as text and read from text."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from di_magics.core.amount import UNKNOWN, dollars, usd
+from di_magics.core.errors import ParamError
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (None, UNKNOWN),
+        ("0", "$0"),
+        ("0E-9", "$0"),
+        ("0.0000015", "$0.0000015"),
+        ("0.0000968", "$0.000097"),
+        ("0.00035493", "$0.00035"),
+        ("1E-12", "$0.0000000000010"),
+        ("0.012", "$0.012"),
+        ("0.1", "$0.10"),
+        ("1", "$1.00"),
+        ("1.005", "$1.00"),
+        ("1234.5", "$1234.50"),
+    ],
+)
+def test_an_amount_is_shown_in_plain_digits(amount: str | None, shown: str) -> None:
+    """Small ones with two significant figures, never in scientific notation, unknown as a dash."""
+    assert dollars(None if amount is None else Decimal(amount)) == shown
+
+
+@pytest.mark.parametrize("found", ["0.5", "$0.5", 0.5, " .5 ", Decimal("0.5")])
+def test_an_amount_is_read(found: object) -> None:
+    """With a dollar sign or without."""
+    assert usd(found, "x") == Decimal("0.5")
+
+
+@pytest.mark.parametrize("found", ["", "much", "-1", "NaN", "inf", True, None, []])
+def test_what_is_no_amount_is_refused(found: object) -> None:
+    """With the name of what takes one."""
+    with pytest.raises(ParamError, match="--budget takes an amount"):
+        usd(found, "--budget")
