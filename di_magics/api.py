@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ def _session() -> Iterator[Session]:
     if magics := _magics():
         yield magics.session
         return
-    session = new_session()
+    session = new_session(policy=os.environ.get("DI_MAGICS_POLICY"))
     try:
         yield session
     finally:

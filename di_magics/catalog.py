@@ -54,6 +54,10 @@ class Catalog:
         self._list(url)
         return self._dates.get(url) == _today()
 
+    def give_up(self, url: str) -> None:
+        """Note that the endpoint has no list, so that it is not asked for it each time."""
+        self._dates[url] = _today()
+
     async def refresh(self, endpoint: Endpoint) -> None:
         """Ask the endpoint for its list and keep it. Raises EndpointError."""
         payload = await self._client.models(endpoint)

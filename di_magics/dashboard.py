@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -44,6 +45,8 @@ class Panel:
         self.widget = PanelWidget(self._on_message)
         self._draw({"turns"})  # at once, in the cell: from it the notebook is known
         session.watch(self._draw_soon)
+        with suppress(DiMagicsError):
+            session.ask_for_models()
 
     def close(self) -> None:
         """Take the panel away."""

@@ -71,6 +71,9 @@ class Explorer:
         self.runs = runs(vary, repeats)
         self.sweep: Sweep | None = None
         self._said: dict[str | None, tuple[list[dict[str, Any]], str]] = {}
+        with Interrupts() as interrupts:
+            first, _ = self._planned(self.runs[0])
+            session.with_price(ask, first, interrupts)
         plans = [self._planned(run) for run in self.runs]
         self._plans = [planned for planned, _ in plans]
         self._keys = [run_key for _, run_key in plans]

@@ -5,6 +5,7 @@ What a first question needs is imported by the first question, so that loading c
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from di_magics.core import command
 from di_magics.core.errors import DiMagicsError
 from di_magics.core.settings import Settings
 from di_magics.inputs import AskLine, Body
-from di_magics.place import Place
+from di_magics.place import Place, Where
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,9 @@ def _words() -> tuple[str, ...]:
     return words()
 
 
-def new_session(place: Place | None = None, settings: Settings | None = None) -> Session:
+def new_session(
+    place: Place | None = None, settings: Settings | None = None, policy: str | None = None
+) -> Session:
     """Return a session with its own loop, connections and local servers.
 
     The turns of the place's notebook are kept, in memory alone where DI_MAGICS_HOME is off.
@@ -54,7 +57,7 @@ def new_session(place: Place | None = None, settings: Settings | None = None) ->
     from di_magics.session import Session
     from di_magics.store import Store
 
-    where = place.where if place else lambda: (None, None)
+    where = place.where if place else Where
     folder, client = home(), Client()
     return Session(
         Routes(),
@@ -62,7 +65,7 @@ def new_session(place: Place | None = None, settings: Settings | None = None) ->
         Loop(),
         Notebook(Store(folder), where),
         Catalog(client, folder),
-        Policies(place.folder if place else Path.cwd),
+        Policies(place.folder if place else Path.cwd, policy),
         settings or Settings(),
     )
 
@@ -75,6 +78,7 @@ class ChatMagics(Magics, Configured):
         super().__init__(shell)
         self._names: dict[str, Any] = shell.user_ns
         self._place = Place(shell)
+        self._policy = os.environ.get("DI_MAGICS_POLICY")
         self.body = Body(self._place)
         self.sweep: Sweep | None = None
         self.matcher = matcher(
@@ -89,7 +93,7 @@ class ChatMagics(Magics, Configured):
     @cached_property
     def session(self) -> Session:
         """The one session of this kernel."""
-        session = new_session(self._place, self.configured())
+        session = new_session(self._place, self.configured(), self._policy)
         self.lead(lambda settings: setattr(session, "settings", settings))
         session.watch(lambda what: self.follow(session.settings))
         return session

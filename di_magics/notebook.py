@@ -1,14 +1,14 @@
 """Which conversation a notebook has, and the notebook's place in the store.
 
 The id in the outputs of the saved file decides; the path is a hint, and cells tell where outputs
-were cleared.
+were cleared. A kernel that was restarted before anything was saved is known by its own id.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from di_magics.core.cost import Entry
 from di_magics.core.record import KEY
 from di_magics.core.reply import Reply
 from di_magics.ledger import Ledger
+from di_magics.place import Where
 from di_magics.store import Store
 from di_magics.turns import Turns
 
@@ -26,12 +27,12 @@ LARGEST_FILE = 200_000_000
 
 
 class Notebook:
-    """A notebook whose turns are kept: `where` tells its path and the cell that runs now.
+    """A notebook whose turns are kept: `where` tells which it is, and which cell runs now.
 
     Without a cell id (nbclient, papermill, a terminal) nothing is restored. Raises StoreError.
     """
 
-    def __init__(self, store: Store, where: Callable[[], tuple[Path | None, str | None]]) -> None:
+    def __init__(self, store: Store, where: Callable[[], Where]) -> None:
         self._store = store
         self._turns = Turns(store)
         self._ledger = Ledger(store)
@@ -40,24 +41,29 @@ class Notebook:
 
     def resume(self) -> tuple[Conversation, str]:
         """Return the conversation to go on with, and a line that says so, if it is an old one."""
-        path, cell = self._where()
-        if cell is None:
+        where = self._where()
+        if where.cell is None:
             return Conversation(), ""
-        ids, cells = _named(path)
-        place = str(path) if path else None
-        found = self._turns.known(ids, place, [*cells, cell]).result()
+        ids, cells = _named(where.path)
+        path = str(where.path) if where.path else None
+        found = self._turns.known(ids, path, [*cells, where.cell], where.kernel).result()
         if found is None:
-            self._turns.place(self.id, place).result()
+            self._turns.place(self.id, path, where.kernel).result()
             return Conversation(), ""
-        if found.path != place and found.path and found.id in _named(Path(found.path))[0]:
-            self._turns.copy(found.id, self.id, place).result()
+        if found.path != path and found.path and found.id in _named(Path(found.path))[0]:
+            self._turns.copy(found.id, self.id, path).result()
             said = f"this notebook is a copy of {Path(found.path).name} and goes its own way"
         else:
             self.id = found.id
-            self._turns.place(self.id, place).result()
+            self._turns.place(self.id, path, where.kernel).result()
             said = ""
         chat = self._turns.load(self.id).result()
         return chat, said or _continued(chat)
+
+    def is_at(self, path: Path) -> bool:
+        """Return whether this path is the notebook's own."""
+        own = self._where().path
+        return own is not None and own.resolve() == path.resolve()
 
     def begin(self, turn: Turn, entry: Entry, limit: Decimal | None, *, kept: bool) -> Future[None]:
         """Write a turn, or if not `kept` only what it may cost, before it is sent.
@@ -74,9 +80,9 @@ class Notebook:
         """Write the outcome of a turn."""
         return self._turns.seal(turn, reply)
 
-    def adopt(self, turn: Turn) -> Future[None]:
-        """Write a turn whose reply is there already."""
-        return self._turns.adopt(turn)
+    def adopt(self, turns: Iterable[Turn]) -> Future[None]:
+        """Write turns whose replies are there already."""
+        return self._turns.adopt(self.id, turns)
 
     def seal_run(self, key: str, turn: str, reply: Reply) -> Future[None]:
         """Write the reply of a run of a grid."""

@@ -50,6 +50,20 @@ def tree(chat: Conversation) -> dict[str, str]:
     return {"text/html": html, "text/plain": render.plain(as_text(chat))}
 
 
+def tabular(rows: Sequence[Sequence[str]], *, head: bool) -> dict[str, str]:
+    """Return rows of text as an HTML table, by MIME type."""
+    lines = []
+    for number, row in enumerate(rows):
+        tag = "th" if head and not number else "td"
+        cells = "".join(
+            f'<{tag} style="text-align: left; vertical-align: top">{render.escape(cell)}</{tag}>'
+            for cell in row
+        )
+        lines.append(f"<tr>{cells}</tr>")
+    table = f"<table><tbody>{''.join(lines)}</tbody></table>"
+    return {"text/html": f'<div class="{render.MATH_OFF}">{table}</div>'}
+
+
 PER_ROW = 3
 CELL = "vertical-align: top; text-align: left; width: 33%; border: 1px solid #8886"
 MOST_SHOWN = 12

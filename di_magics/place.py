@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A notebook's path, the id of the cell that runs, and the kernel's id, as far as known.
+
+    A kernel that is restarted keeps its id.
+    """
+
+    path: Path | None = None
+    cell: str | None = None
+    kernel: str = ""
 
 
 class Place:
@@ -31,16 +44,18 @@ class Place:
         self._asks += 1
         return cell_id, self._asks - 1
 
-    def where(self) -> tuple[Path | None, str | None]:
-        """Return the notebook's path as far as it is known, and the id of the cell that runs."""
+    def where(self) -> Where:
+        """Return which notebook this is, as far as it is known, and which of its cells runs."""
         cell_id = self._parent().get("metadata", {}).get("cellId")
         named = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
         path = Path(named) if isinstance(named, str) and named.endswith(".ipynb") else None
-        return path, cell_id if isinstance(cell_id, str) else None
+        app = getattr(getattr(self._shell, "kernel", None), "parent", None)
+        kernel = Path(getattr(app, "connection_file", "")).stem
+        return Where(path, cell_id if isinstance(cell_id, str) else None, kernel)
 
     def folder(self) -> Path:
         """Return the folder of the notebook, as far as it is known."""
-        path, _ = self.where()
+        path = self.where().path
         return path.parent if path else Path.cwd()
 
     @property

@@ -7,8 +7,10 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from di_magics.core.chat import Turn
 from di_magics.core.errors import PolicyError, one_line
@@ -22,18 +24,19 @@ LARGEST = 1 << 20
 class Policies:
     """The policy in force; its files are read again when they have changed.
 
-    `folder` gives the folder of the notebook, as far as it is known.
+    `folder` gives the folder of the notebook, as far as it is known, and `file` is what
+    DI_MAGICS_POLICY named when the extension was loaded: a cell that changes it changes nothing.
     """
 
-    def __init__(self, folder: Callable[[], Path]) -> None:
+    def __init__(self, folder: Callable[[], Path], file: str | None) -> None:
+        self._file = Path(file).expanduser() if file else None
         self._folder = folder
         self._stamp: object = None
         self._policy = FREE
 
     def current(self) -> Policy:
         """Return the rules. Raises PolicyError for a file that cannot be read or understood."""
-        named = os.environ.get("DI_MAGICS_POLICY")
-        outer = Path(named).expanduser() if named else None
+        outer = self._file
         beside = self._folder() / BESIDE
         stamp = (outer, _stamp(outer), beside, _stamp(beside))
         if stamp != self._stamp:
@@ -61,16 +64,27 @@ class Policies:
             raise PolicyError(f"{policy.by} names the {where} for the key, and there is none.")
         return found
 
+    def check_log(self) -> None:
+        """Raise PolicyError where turns are to be logged and cannot be."""
+        if folder := self.current().log:
+            with self._logged(folder):
+                pass
+
     def log(self, turn: Turn) -> None:
         """Add a turn to the teacher's log, if the policy names a folder for one."""
-        folder = self.current().log
-        if not folder:
-            return
-        user = re.sub(r"[^\w.-]+", "_", getpass.getuser())
-        record = {"user": user, **identity(turn), **outcome(turn.reply)}
-        try:
-            with (Path(folder).expanduser() / f"{user}.jsonl").open("a", encoding="utf-8") as file:
+        if folder := self.current().log:
+            record = {**identity(turn), **outcome(turn.reply)}
+            with self._logged(folder) as file:
                 file.write(json.dumps(record) + "\n")
+
+    @contextmanager
+    def _logged(self, folder: str) -> Iterator[IO[str]]:
+        user = re.sub(r"[^\w.-]+", "_", getpass.getuser())
+        path = Path(folder).expanduser()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with (path / f"{user}.jsonl").open("a", encoding="utf-8") as file:
+                yield file
         except OSError as error:
             raise PolicyError(
                 f"{self.current().by} wants turns in {one_line(folder, 120)}, which cannot be "

@@ -86,10 +86,11 @@ class Routes:
         what is no endpoint, Refused where a key is missing, PolicyError for another endpoint than
         the policy's.
         """
-        model = model or os.environ.get("DI_MAGICS_MODEL") or None
-        named = self._named(named, model, policy, key)
+        usual = os.environ.get("DI_MAGICS_MODEL") or None
+        named = self._named(named, model or usual, policy, key)
         if isinstance(named, str) and _is_local(named):
             return self._local(named, model)
+        model = model or usual
         endpoint = self._endpoint(named, policy, key)
         if is_deepinfra(endpoint.url):
             if not endpoint.has_key and not isinstance(named, Endpoint):
@@ -139,7 +140,12 @@ class Routes:
                 DEEPINFRA if named == "deepinfra" else named, key or self.deepinfra_key()
             )
         theirs = key if named == policy.endpoint else None
-        return Endpoint(named, theirs or self._own_key(named))
+        try:
+            return Endpoint(named, theirs or self._own_key(named))
+        except ParamError as error:
+            if named == policy.endpoint:
+                raise PolicyError(f"The endpoint in {policy.by} is wrong: {error}") from None
+            raise
 
     def _unnamed(self, model: str | None, key: str | None) -> str:
         if base := os.environ.get("DI_MAGICS_BASE_URL"):

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from di_magics.core import export
@@ -59,6 +60,7 @@ class Session:
         self._last_shown: tuple[Turn, View] | None = None
         self._lock = threading.RLock()
         self.refused: dict[tuple[str, str], dict[str, str]] = {}
+        self._asking: dict[str, Job[EndpointError | None]] = {}
         self._watchers: list[Watcher] = []
 
     def watch(self, watcher: Watcher) -> None:
@@ -114,6 +116,11 @@ class Session:
         """Return the names of all notebooks' files by id, as far as they are known."""
         return self.notebook.names()
 
+    def is_own_file(self, path: Path) -> bool:
+        """Return whether a path is this notebook's own file."""
+        assert self.conversation is not None
+        return self.notebook.is_at(path)
+
     def forget(self, name: str | None) -> int:
         """Delete a conversation's turns for good, or with None those of all notebooks.
 
@@ -142,7 +149,7 @@ class Session:
 
         Raises EndpointError where it cannot be asked and nothing is known.
         """
-        job = self.ask_for_models()
+        job = self.ask_for_models(again=not self.known_models())
         if job:
             with Interrupts() as interrupts:
                 job.wait(interrupts)
@@ -157,12 +164,29 @@ class Session:
         found = self.catalog.models(endpoint.url) if endpoint else []
         return [model for model in found if policy.allows(model.id)]
 
-    def ask_for_models(self) -> Job[EndpointError | None] | None:
-        """Ask the endpoint in force for its models, in the background, unless it was today."""
-        endpoint = self._listing()
-        if endpoint is None or self.catalog.fresh(endpoint.url):
+    def ask_for_models(
+        self, endpoint: Any = None, *, again: bool = False
+    ) -> Job[EndpointError | None] | None:
+        """Ask an endpoint, the one in force unless named, for its models, in the background.
+
+        Once a day, unless `again`.
+        """
+        endpoint = endpoint or self._listing()
+        if endpoint is None or (self.catalog.fresh(endpoint.url) and not again):
             return None
-        return self.loop.submit(self._listed(endpoint))
+        with self._lock:
+            if endpoint.url not in self._asking:
+                self._asking[endpoint.url] = self.loop.submit(self._listed(endpoint))
+            return self._asking[endpoint.url]
+
+    def with_price(self, ask: Ask, plan: Planned, interrupts: Interrupts) -> Planned:
+        """Return the plan with the model's price looked up, where a budget needs it."""
+        limited = ask.budget is not None or self.budget is not None
+        if plan.price is None and limited and not plan.route.local:
+            if job := self.ask_for_models(plan.route.endpoint):
+                job.wait(interrupts)
+            return self.plan(ask)
+        return plan
 
     def _listing(self) -> Any:
         policy, settings = self.policies.current(), self.settings
@@ -173,7 +197,11 @@ class Session:
         try:
             await self.catalog.refresh(endpoint)
         except EndpointError as error:
+            self.catalog.give_up(endpoint.url)
             return error
+        finally:
+            with self._lock:
+                self._asking.pop(endpoint.url, None)
         self.changed("settings")
         return None
 
@@ -232,7 +260,7 @@ class Session:
         the conversation either way.
         """
         with Interrupts() as interrupts:
-            begun = self._begun(self.plan(ask), ask)
+            begun = self._begun(self.with_price(ask, self.plan(ask), interrupts), ask)
             turn = begun.turn
             job = self.loop.submit(exchange(begun, self.routes, self.client, view, self.notebook))
             view.open(job.cancel)
@@ -253,6 +281,8 @@ class Session:
             self._last_shown = None if ask.once else (turn, view)
             self.changed("turns")
         self.policies.log(turn)
+        if reply.cost is None and reply.status != "failed":
+            self.ask_for_models(begun.route.endpoint)  # the next one can be estimated
         if isinstance(error, StreamBroken):
             error.reply = reply
         if isinstance(error, BadRequest):
@@ -268,6 +298,7 @@ class Session:
 
     def _begun(self, plan: Planned, ask: Ask) -> Planned:
         """Write the turn, and what it may cost, before it is sent; it is the head from now on."""
+        self.policies.check_log()
         turn = plan.turn
         with self._lock:
             if ask.new and not ask.once and self.conversation.shown_by(turn.cell) is None:
@@ -278,13 +309,23 @@ class Session:
             line = entry(replace(plan, turn=turn), time.time(), kept=kept)
             self.notebook.begin(turn, line, most, kept=kept).result()
             if not ask.once:
-                self.conversation = self.conversation.with_turn(turn)
+                self.conversation = self.conversation.with_turn(turn, aside=bool(ask.conversation))
         return replace(plan, turn=turn)
+
+    def join(self, other: Conversation, name: str) -> None:
+        """Go on with another conversation, under this name or one like it."""
+        with self._lock:
+            before = self.conversation
+            ids = {turn: uuid.uuid4().hex for turn in other.turns}
+            chat = before.joined(other, name, ids)
+            new = [turn for turn in chat.turns.values() if turn.id not in before.turns]
+            self.notebook.adopt(new).result()
+            self.conversation = chat
 
     def adopt(self, turn: Turn) -> None:
         """Make a turn whose reply is there already the head of its conversation."""
         with self._lock:
-            self.notebook.adopt(turn)
+            self.notebook.adopt([turn]).result()
             kept = replace(turn, reply=replace(turn.reply, request=None))
             self.conversation = self.conversation.with_turn(kept)
 

@@ -192,7 +192,12 @@ def _runs(db: Connection) -> None:
     )
 
 
-MIGRATIONS = (_turns, _texts_and_ledger, _runs)
+def _kernels(db: Connection) -> None:
+    """A restarted kernel finds its notebook before that is saved."""
+    db.execute("ALTER TABLE notebooks ADD COLUMN kernel TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS = (_turns, _texts_and_ledger, _runs, _kernels)
 
 
 def utf8(text: str) -> str:

@@ -38,9 +38,12 @@ class Turns:
         self._store = store
 
     def known(
-        self, ids: Iterable[str], path: str | None, cells: Iterable[str]
+        self, ids: Iterable[str], path: str | None, cells: Iterable[str], kernel: str
     ) -> Future[Known | None]:
-        """Return the notebook with the first id that is known, else one at this path and cells."""
+        """Return the notebook with the first id that is known, else the one at this path.
+
+        At the path it must have had one of these cells, or this kernel.
+        """
 
         def find(db: Connection) -> Known | None:
             for each in ids:
@@ -54,18 +57,24 @@ class Turns:
                 f"WHERE path = ? AND cell IN ({marks}) ORDER BY number DESC LIMIT 1",
                 [path, *names],
             ).fetchone()
+            if row is None and kernel:
+                row = db.execute(
+                    "SELECT id, path FROM notebooks WHERE path IS ? AND kernel = ? "
+                    "ORDER BY rowid DESC LIMIT 1",
+                    [path, kernel],
+                ).fetchone()
             return Known(*row) if row else None
 
         return self._store.read(find)
 
-    def place(self, notebook: str, path: str | None) -> Future[None]:
-        """Note where a notebook is, and that there is one."""
+    def place(self, notebook: str, path: str | None, kernel: str) -> Future[None]:
+        """Note where a notebook is, in which kernel, and that there is one."""
 
         def write(db: Connection) -> None:
             db.execute(
-                "INSERT INTO notebooks (id, path) VALUES (?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET path = excluded.path",
-                [notebook, path],
+                "INSERT INTO notebooks (id, path, kernel) VALUES (?, ?, ?) ON CONFLICT (id) "
+                "DO UPDATE SET path = excluded.path, kernel = excluded.kernel",
+                [notebook, path, kernel],
             )
 
         return self._store.write(write)
@@ -118,21 +127,23 @@ class Turns:
 
         return self._store.write(write)
 
-    def adopt(self, turn: Turn) -> Future[None]:
-        """Write a turn whose reply is there already, and paid for."""
+    def adopt(self, notebook: str, adopted: Iterable[Turn]) -> Future[None]:
+        """Write turns whose replies are there already, and paid for."""
         now = time.time()
-        known, became = identity(turn), outcome(turn.reply)
-        texts = [utf8(known.pop("prompt")), utf8(became.pop("reply", ""))]
-        cell = turn.cell.id if turn.cell else None
-        row: list[Any] = [turn.id, turn.notebook, cell, *texts]
-        row += [_json(known), _json(became), now, now]
+        rows = []
+        for turn in adopted:
+            known, became = identity(turn), outcome(turn.reply)
+            known.pop("notebook", None)
+            texts = [utf8(known.pop("prompt")), utf8(became.pop("reply", ""))]
+            cell = turn.cell.id if turn.cell else None
+            rows.append([turn.id, notebook, cell, *texts, _json(known), _json(became), now, now])
 
         def write(db: Connection) -> None:
-            db.execute("INSERT OR IGNORE INTO notebooks (id) VALUES (?)", [turn.notebook])
-            db.execute(
+            db.execute("INSERT OR IGNORE INTO notebooks (id) VALUES (?)", [notebook])
+            db.executemany(
                 "INSERT INTO turns (id, notebook, cell, prompt, reply, identity, outcome, begun, "
                 "touched, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-                row,
+                rows,
             )
 
         return self._store.write(write)

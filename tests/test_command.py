@@ -126,5 +126,5 @@ def test_pairs_are_split_at_the_first_equals_sign() -> None:
 @pytest.mark.parametrize("word", ["a", "=1", ""])
 def test_what_is_no_pair_is_refused(word: str) -> None:
     """`%chat set temperature 0.7` says how it is written."""
-    with pytest.raises(ParamError, match="name=value"):
+    with pytest.raises(ParamError, match="NAME=VALUE"):
         command.pairs([word])

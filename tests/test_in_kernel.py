@@ -29,7 +29,7 @@ def chat(kernel: Kernel, server: Loopback) -> Iterator[Kernel]:
 
 def prompts(server: Loopback) -> list[list[str]]:
     """Return what each request sent, message by message."""
-    return [[m["content"] for m in request.json["messages"]] for request in server.requests]
+    return [[m["content"] for m in request.json["messages"]] for request in server.chats]
 
 
 def streamed(result: Result) -> str:

@@ -350,7 +350,7 @@ def test_an_untrusted_notebook_is_legible(notebook: Open, server: Loopback) -> N
 
 def prompts(server: Loopback) -> list[list[str]]:
     """Return what each request sent, message by message."""
-    return [[m["content"] for m in request.json["messages"]] for request in server.requests]
+    return [[m["content"] for m in request.json["messages"]] for request in server.chats]
 
 
 def test_restart_and_run_all_in_jupyterlab(notebook: Open, server: Loopback) -> None:

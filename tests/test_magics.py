@@ -19,7 +19,7 @@ from di_magics.core.reply import Reply as Answer
 
 def prompts(server: Loopback) -> list[list[str]]:
     """Return what each request sent, message by message."""
-    return [[m["content"] for m in request.json["messages"]] for request in server.requests]
+    return [[m["content"] for m in request.json["messages"]] for request in server.chats]
 
 
 def test_a_reply_and_its_receipt_are_shown(run: Run, server: Loopback) -> None:
@@ -151,6 +151,100 @@ def test_too_long_says_which_turns_to_leave_out(run: Run, server: Loopback) -> N
     assert prompts(server)[-1] == ["c", "r" * 900, "d"]
 
 
+def test_saving_overwrites_nothing_unasked(run: Run, server: Loopback, tmp_path: Path) -> None:
+    """A file that is there stays what it was, unless `--overwrite` says so."""
+    run("%%chat\na")
+    for name in ("x.md", "x.json", "x.ipynb"):
+        (tmp_path / name).write_text("precious")
+        error = run(f"%chat save {tmp_path / name}").error
+        assert isinstance(error, di.ChatError)
+        assert "--overwrite" in str(error)
+        assert (tmp_path / name).read_text() == "precious"
+        assert "1 turn saved" in run(f"%chat save {tmp_path / name} --overwrite").text
+
+
+def test_show_says_what_the_cell_said(run: Run, server: Loopback) -> None:
+    """The receipt of a turn from before has its parameters, too."""
+    shown = run("%%chat -t 0.5 --seed 3 -s short --last 2\na").text
+    receipt = shown.rpartition("\x1b[2m")[2].partition("\x1b")[0]
+    assert "temperature=0.5 seed=3 · with a system prompt · with the last 2 turns" in receipt
+    run("%%chat\nb")
+    assert receipt in run("%chat show 1").text
+
+
+def test_another_conversation_for_one_cell(run: Run, server: Loopback) -> None:
+    """`-c` asks there, and the next cell goes on here."""
+    run("%%chat\na")
+    run("%%chat -c side\nb")
+    run("%%chat\nc")
+    run("%%chat -c side\nd")
+    assert [len(sent) for sent in prompts(server)] == [1, 1, 3, 3]
+
+
+def test_a_loaded_conversation_says_where_it_is(run: Run, server: Loopback, tmp_path: Path) -> None:
+    """Under a name of its own, with the way back; the variants of here keep their numbers."""
+    server.reply(*(Reply(text) for text in ("1", "2", "3")))
+    run("%%chat\na")
+    run("%chat retry")
+    run(f"%chat save {tmp_path / 'chat.md'}")
+    assert (
+        "Conversation chat; %chat use main goes back." in run(f"%chat load {tmp_path}/chat.md").text
+    )
+    run(f"%chat load {tmp_path / 'chat.md'}")
+    assert "chat-2" in run("%chat list").text
+    run("%chat use main")
+    assert "(variant 2 of 2)" in run("%chat history").text
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("undo 0", "Cannot undo 0"),
+        ("rewind 0", "no turn 0"),
+        ("variant 0", "No turn has variants"),
+        ("set stop=[a,b]", "stop=A stop=B"),
+        ("help nonsense", "%chat help lists"),
+    ],
+)
+def test_small_mistakes_say_what_to_do(run: Run, server: Loopback, line: str, says: str) -> None:
+    """In one line."""
+    run("%%chat\na")
+    error = run(f"%chat {line}").error
+    assert error
+    assert says in str(error)
+
+
+@pytest.mark.parametrize("command", ["ask", "new", "undo", "set", "budget"])
+def test_every_command_has_help(run: Run, server: Loopback, command: str) -> None:
+    """`-h` behind it explains it, and does nothing."""
+    assert run(f"%chat {command} -h").text.startswith(f"%chat {command}")
+    assert server.requests == []
+    assert "1" not in run("%chat list").text.replace("0 turns", "")
+
+
+def test_help_knows_the_parameters(run: Run) -> None:
+    """Range, default and how to set it."""
+    shown = run("%chat help top-p").text
+    assert "0 < top_p ≤ 1" in shown
+    assert "%chat set top_p=" in shown
+
+
+def test_several_stops_add_up(run: Run, server: Loopback) -> None:
+    """On one line of `%chat set`."""
+    run("%chat set stop=END stop=a\\n")
+    run("%%chat\na")
+    assert server.chats[0].json["stop"] == ["END", "a\n"]
+
+
+def test_the_status_says_how_much_goes_along(run: Run, server: Loopback) -> None:
+    """And what is in force, where nothing was set."""
+    run("%chat set context=2")
+    assert "the last 2 go along" in run("%chat").text
+    assert "a-model" in run("%chat model").text
+    assert "127.0.0.1" in run("%chat endpoint").text
+    assert "none" in run("%chat system").text
+
+
 def test_retry_asks_the_last_question_again(run: Run, server: Loopback) -> None:
     """`%chat retry` sends the same request once more, and the new reply takes its place."""
     server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
@@ -172,7 +266,7 @@ def test_set_holds_until_unset_and_a_flag_wins(run: Run, server: Loopback) -> No
     run("%%chat --once -t 1.5\nb")
     run("%chat unset temperature system")
     run("%%chat --once\nc")
-    sent = [request.json for request in server.requests]
+    sent = [request.json for request in server.chats]
     assert [body.get("temperature") for body in sent] == [0.2, 1.5, None]
     assert prompts(server) == [["Be brief.", "a"], ["Be brief.", "b"], ["c"]]
 

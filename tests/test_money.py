@@ -177,6 +177,7 @@ def test_costs_as_csv(priced: Run, server: Loopback, tmp_path: Path) -> None:
 def teach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Write a teacher's policy."""
     monkeypatch.setenv("DI_MAGICS_POLICY", str(tmp_path / "class.toml"))
+    (tmp_path / "class.toml").write_text("")
 
     def write(rules: str) -> None:
         (tmp_path / "class.toml").write_text(rules)
@@ -185,7 +186,7 @@ def teach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
 
 
 def test_a_policy_is_checked_last(
-    priced: Run, server: Loopback, teach: Callable[[str], None]
+    teach: Callable[[str], None], priced: Run, server: Loopback
 ) -> None:
     """What is set before or by a flag is refused, and nothing is sent."""
     teach("models = ['a-model']\n[parameters]\ntemperature = 0.5\nmax_tokens = {max = 50}")
@@ -201,7 +202,7 @@ def test_a_policy_is_checked_last(
 
 
 def test_a_policys_system_prompt_is_shown_and_stays(
-    run: Run, server: Loopback, teach: Callable[[str], None], tmp_path: Path
+    teach: Callable[[str], None], run: Run, server: Loopback, tmp_path: Path
 ) -> None:
     """It is sent and named in the receipt, the reader's own takes its place, none travels."""
     teach("system = 'A teacher wrote this.'")
@@ -216,9 +217,9 @@ def test_a_policys_system_prompt_is_shown_and_stays(
 
 
 def test_a_policys_key_goes_to_its_endpoint_alone(
+    teach: Callable[[str], None],
     run: Run,
     server: Loopback,
-    teach: Callable[[str], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -236,22 +237,58 @@ def test_a_policys_key_goes_to_its_endpoint_alone(
 
 
 def test_turns_are_kept_for_the_teacher_where_that_is_said(
-    run: Run, server: Loopback, teach: Callable[[str], None], tmp_path: Path
+    teach: Callable[[str], None], run: Run, server: Loopback, tmp_path: Path
 ) -> None:
-    """The receipt says so; a folder that is not there is an error after the reply."""
-    (tmp_path / "logs").mkdir()
+    """The receipt says so; where that cannot be, nothing is sent."""
     teach(f"log = '{tmp_path}/logs'")
     assert "kept for your teacher" in run("%%chat\nhi").text
     assert "for your teacher" in run("%chat").text
     (log,) = (tmp_path / "logs").iterdir()
     assert json.loads(log.read_text())["prompt"] == "hi"
-    teach(f"log = '{tmp_path}/none'")
+    (tmp_path / "file").touch()
+    teach(f"log = '{tmp_path}/file'")
     assert isinstance(run("%%chat\nhi").error, di.PolicyError)
-    assert "2 turns" in run("%chat").text
+    assert len(server.chats) == 1
+
+
+def test_what_a_policy_does_is_shown_before_asking(
+    teach: Callable[[str], None], run: Run, server: Loopback
+) -> None:
+    """Status and parameters say what will be sent; what will be refused is said when it is set."""
+    teach("models = ['a-*']\n[parameters]\ntemperature = 0.5\nmax_tokens = {max = 50}")
+    assert "temperature=0.5 max_tokens=50" in run("%chat").text
+    assert "0.5 (policy)" in run("%chat params").text
+    assert "But: temperature=1 is not allowed here" in run("%chat set temperature=1").text
+    run("%chat unset temperature")
+    assert "But: The model b is not allowed here" in run("%chat model b").text
+    teach("endpoint = 'school'")
+    error = run("%%chat\nhi").error
+    assert isinstance(error, di.PolicyError)
+    assert "class.toml is wrong" in str(error)
+
+
+def test_a_cell_cannot_take_the_policy_away(
+    teach: Callable[[str], None], run: Run, server: Loopback
+) -> None:
+    """Which file holds was settled when the extension was loaded."""
+    teach("[parameters]\ntemperature = 0.5")
+    run("import os; os.environ.pop('DI_MAGICS_POLICY')")
+    run("%%chat\nhi")
+    assert server.chats[0].json["temperature"] == 0.5
+
+
+def test_a_price_is_looked_up_when_it_is_needed(run: Run, server: Loopback) -> None:
+    """By a budget before sending, by a reply without a cost for the next one; once a day."""
+    server.models = [{**PRICED, "id": "a-model"}]
+    server.reply(UNCOUNTED)
+    assert "cost —" in run("%%chat\nhi").text
+    server.wait_for(2)
+    assert run("%%chat --budget 1\nhi").error is None
+    assert [request.method for request in server.requests] == ["POST", "GET", "POST"]
 
 
 def test_a_broken_policy_sends_nothing(
-    run: Run, server: Loopback, teach: Callable[[str], None]
+    teach: Callable[[str], None], run: Run, server: Loopback
 ) -> None:
     """One line, and no request."""
     teach("models = [")

@@ -28,13 +28,17 @@ def start(tmp_path: Path, server: Loopback) -> Iterator[Start]:
         path = str(tmp_path / name)
         kernel = Kernel(tmp_path, env={"JPY_SESSION_NAME": path, **env})
         running.append(kernel)
-        setup = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
-        assert kernel.run(setup).status == "ok"
+        assert kernel.run(setup(server)).status == "ok"
         return kernel
 
     yield new
     for kernel in running:
         kernel.close()
+
+
+def setup(server: Loopback) -> str:
+    """Return the cell that loads the extension and points it at the server."""
+    return f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
 
 
 def save(path: Path, cells: dict[str, Result]) -> None:
@@ -53,7 +57,7 @@ def save(path: Path, cells: dict[str, Result]) -> None:
 
 def prompts(server: Loopback) -> list[list[str]]:
     """Return what each request sent, message by message."""
-    return [[m["content"] for m in request.json["messages"]] for request in server.requests]
+    return [[m["content"] for m in request.json["messages"]] for request in server.chats]
 
 
 def ask(kernel: Kernel, prompt: str, cell: str) -> Result:
@@ -158,6 +162,39 @@ def test_cleared_outputs_lose_nothing(start: Start, server: Loopback, tmp_path: 
     save(tmp_path / "chat.ipynb", {"c1": Result()})
     ask(start(), "B", "c2")
     assert prompts(server)[1] == ["A", "a1", "B"]
+
+
+def test_a_restart_before_anything_was_saved(
+    start: Start, server: Loopback, tmp_path: Path
+) -> None:
+    """Cells that were never saved, and a budget: the restarted kernel knows them by its own id."""
+    server.reply(Reply("a1"), Reply("b1"))
+    priced = {"pricing": {"input_tokens": 1, "output_tokens": 2}, "tags": ["chat"]}
+    server.models = [{"id": "m", "metadata": priced}]
+    save(tmp_path / "chat.ipynb", {"load": Result()})
+    kernel = start()
+    kernel.run("%chat budget 5", "load")
+    ask(kernel, "A", "new-1")
+    kernel.restart()
+    kernel.run(setup(server), "load")
+    assert "of $5.00 left" in kernel.run("%chat budget", "new-3").text
+    ask(kernel, "B", "new-2")
+    assert prompts(server)[1] == ["A", "a1", "B"]
+
+
+def test_a_loaded_conversation_is_kept(start: Start, server: Loopback, tmp_path: Path) -> None:
+    """Its turns are there after a restart, though another notebook in the same store has them."""
+    server.reply(Reply("a1"), Reply("b1"), Reply("c1"))
+    other = start("other.ipynb")
+    ask(other, "A", "o1")
+    other.run("%chat save saved.json", "o2")
+    kernel = start()
+    assert "1 turn" in kernel.run("%chat load saved.json\n%chat", "c1").text
+    ask(kernel, "B", "c2")
+    kernel.restart()
+    kernel.run(setup(server), "c0")
+    ask(kernel, "C", "c3")
+    assert prompts(server)[2] == ["A", "a1", "B", "b1", "C"]
 
 
 def test_a_notebook_that_cannot_be_read_starts_afresh(

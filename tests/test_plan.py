@@ -26,6 +26,7 @@ class Place:
     model: str = "m"
     url: str = "https://e/v1"
     local: bool = False
+    endpoint: object = None
 
 
 def plan(ask: Ask, **changes: Any) -> Planned:

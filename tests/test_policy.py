@@ -142,18 +142,17 @@ def test_both_hold() -> None:
 @pytest.fixture
 def policies(tmp_path: Path) -> Policies:
     """The policies of a notebook in the test's folder."""
-    return Policies(lambda: tmp_path)
+    return Policies(lambda: tmp_path, None)
 
 
-def test_files_are_read_again_when_they_change(
-    policies: Policies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
     """The teacher's file, and one beside the notebook."""
-    assert policies.current() == FREE
+    (tmp_path / "class.toml").write_text("budget = 0.5")
+    policies = Policies(lambda: tmp_path, str(tmp_path / "class.toml"))
+    assert policies.current().locks == {}
     (tmp_path / BESIDE).write_text("[parameters]\nseed = 1")
     assert policies.current().locks == {"seed": 1}
     (tmp_path / "class.toml").write_text("budget = 0.5\n[parameters]\nseed = 22")
-    monkeypatch.setenv("DI_MAGICS_POLICY", str(tmp_path / "class.toml"))
     assert policies.current().locks == {"seed": 22}
     (tmp_path / "class.toml").write_text("budget = 0.25")
     (tmp_path / BESIDE).unlink()
@@ -168,13 +167,10 @@ def test_a_broken_file_is_an_error(policies: Policies, tmp_path: Path, content: 
         policies.current()
 
 
-def test_a_named_file_that_is_not_there_is_an_error(
-    policies: Policies, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """Without it the class would have no rules."""
-    monkeypatch.setenv("DI_MAGICS_POLICY", "/no/such/file.toml")
     with pytest.raises(PolicyError, match="No such file"):
-        policies.current()
+        Policies(lambda: tmp_path, "/no/such/file.toml").current()
 
 
 def test_the_key_is_where_the_policy_says(
@@ -183,7 +179,7 @@ def test_the_key_is_where_the_policy_says(
     """In a variable or a file; without a policy there is none."""
     assert policies.key() is None
     policy = tmp_path / "class.toml"
-    monkeypatch.setenv("DI_MAGICS_POLICY", str(policy))
+    policies = Policies(lambda: tmp_path, str(policy))
     policy.write_text("key_variable = 'CLASS_KEY'")
     with pytest.raises(PolicyError, match="environment variable CLASS_KEY"):
         policies.key()

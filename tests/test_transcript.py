@@ -135,11 +135,14 @@ def test_a_turn_without_its_parent_follows_the_one_before() -> None:
 def test_a_loaded_conversation_has_no_cells_of_this_notebook() -> None:
     """It comes under a name of its own beside what is there."""
     here = Conversation().with_turn(Turn("mine", "hi", cell=Cell("c", 1)))
-    chat = here.joined(rebuilt(as_record(turn) for turn in TURNS)[0], "main")
-    assert chat.name == "main-loaded"
-    assert [turn.id for turn in chat.path()] == ["t1", "t2"]
+    loaded = rebuilt(as_record(turn) for turn in TURNS)[0]
+    chat = here.joined(loaded, "main", {"t1": "n1", "t2": "n2"})
+    assert chat.name == "main-2"
+    assert [turn.id for turn in chat.path()] == ["n1", "n2"]
     assert all(turn.cell is None for turn in chat.path())
     assert chat.shown_by(Cell("c", 1)) == here.turns["mine"]
+    again = chat.joined(chat, "main", {})
+    assert (again.name, again.turns) == ("main-3", chat.turns)
 
 
 def test_only_known_kinds_of_file_are_written() -> None:

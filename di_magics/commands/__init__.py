@@ -6,9 +6,10 @@ A command is a method of that name; its docstring is its line in `%chat help`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import cleandoc
 from typing import Any
 
-from di_magics.commands.answer import counted, incomplete, say, table
+from di_magics.commands.answer import counted, incomplete, say, show_table, table
 from di_magics.commands.conversing import Conversing
 from di_magics.commands.exploring import Exploring
 from di_magics.commands.keeping import Keeping
@@ -18,7 +19,7 @@ from di_magics.core.amount import dollars
 from di_magics.core.command import flags
 from di_magics.core.cost import tally
 from di_magics.core.errors import DiMagicsError, ParamError, one_line
-from di_magics.core.params import nearest, shown
+from di_magics.core.params import PARAMS, nearest, shown
 from di_magics.core.reply import Reply
 
 
@@ -34,6 +35,8 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
                 f"%chat has no command {one_line(word, 40)!r}.{nearest(word, self.all())} "
                 "To ask: %chat ask …, or a %%chat cell. %chat help lists the commands."
             )
+        if rest.strip() in ("-h", "--help"):
+            command, rest = self.help, word
         result: Reply | None = command(rest.strip())
         return result
 
@@ -49,15 +52,16 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
             endpoint, model = route.name, route.model
         except DiMagicsError as error:
             endpoint, model = f"none. {error}", settings.model or "—"
-        values = " ".join(shown(name, value) for name, value in settings.params.items())
         limit, policy = self._session.budget, self._session.policies.current()
+        values = " ".join(shown(name, value) for name, value in self._in_force().items())
         spent = tally(self._session.entries())
+        along = "" if settings.context is None else f"; the last {settings.context} go along"
         rows = [
             ("endpoint", one_line(endpoint)),
             ("model", one_line(model)),
             ("system", one_line(settings.system or policy.system or "—", 80)),
             ("parameters", values or "server's defaults"),
-            ("conversation", f"{chat.name}, {counted(len(chat.path()), 'turn')}"),
+            ("conversation", f"{chat.name}, {counted(len(chat.path()), 'turn')}{along}"),
             ("cost", spent.shown),
         ]
         if limit is not None:
@@ -68,35 +72,56 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
         say(table([*rows, ("more", "%chat help, %chat params, %%chat -h")]))
 
     def ask(self, rest: str) -> Reply:
-        """ask TEXT: ask in one line; TEXT may end in a question mark"""
+        """ask TEXT: ask in one line; TEXT may end in a question mark
+
+        reply = %chat ask Name a colour.     keeps the reply in a variable
+        """
         return self._actions.ask_line(rest or incomplete("ask What is the capital of France?"))
 
     def panel(self, rest: str) -> None:
-        """panel: model, parameters and costs as a panel to set and watch them"""
+        """panel: model, parameters and costs as a panel to set and watch them
+
+        It may be open several times, and in a view of its own (right click on the output, Create
+        New View for Cell Output). After a restart of the kernel run the cell again.
+        """
         self._actions.show_panel()
 
     def retry(self, rest: str) -> Reply:
-        """retry: ask the last question again, as a variant; %chat variant goes back"""
+        """retry: ask the last question again, as a variant; %chat variant goes back
+
+        The new reply takes the old one's place in what is sent; the old one is kept.
+        """
         return self._actions.ask_again(self._session.conversation.numbered())
 
     def help(self, rest: str) -> None:
-        """help [COMMAND|flags|params]: this list, or more on one of them"""
+        """help [COMMAND|PARAMETER|flags|params]: this list, or more on one of them"""
         commands = self.all()
+        name = rest.replace("-", "_").lstrip("_")
         if rest == "flags":
             say(flags().format_help())
         elif rest == "params":
             self.params("")
         elif rest in commands:
-            say(f"%chat {commands[rest].__doc__}")
+            say("%chat " + cleandoc(commands[rest].__doc__ or ""))
+        elif name in PARAMS:
+            param = PARAMS[name]
+            flag = "--" + name.replace("_", "-")
+            say(
+                f"{name}: {param.effect}\n\nRange: {param.range}. Not sent unless set; the "
+                f"server's default then: {param.default}.\n%%chat {flag} …   for one cell\n"
+                f"%chat set {name}=…   for the cells to come; %chat unset {name} takes it back"
+            )
         elif rest:
+            known = [*commands, "flags", "params", *PARAMS]
             raise ParamError(
-                f"There is no help on {one_line(rest, 40)!r}."
-                f"{nearest(rest, [*commands, 'flags', 'params'])}"
+                f"There is no help on {one_line(rest, 40)!r}.{nearest(rest, known)} "
+                "%chat help lists the commands, %%chat -h the flags."
             )
         else:
-            usages = [(command.__doc__ or "").partition(": ") for command in commands.values()]
+            docs = [cleandoc(command.__doc__ or "") for command in commands.values()]
+            usages = [doc.partition("\n")[0].partition(": ") for doc in docs]
             rows = [(f"%chat {usage}", effect) for usage, _, effect in usages]
-            say(table([("%%chat [flags]", "ask; the prompt is below (%%chat -h)"), *rows]))
+            show_table([("%%chat [flags]", "ask; the prompt is below (%%chat -h)"), *rows])
 
 
 def words() -> tuple[str, ...]:

@@ -58,6 +58,13 @@ def show(bundle: Mapping[str, Any]) -> None:
     display(bundle, raw=True)
 
 
+def show_table(rows: Sequence[Sequence[str]], *, head: bool = False) -> None:
+    """Display rows as a table; the first may be its head."""
+    from di_magics.output import tabular
+
+    show({**tabular(rows, head=head), "text/plain": table(rows)})
+
+
 def say_history(chat: Conversation) -> None:
     """Print the turns of the conversation in use, with their numbers."""
     lines = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from di_magics.commands.answer import Words, counted, incomplete, number, say, say_history, show
 from di_magics.core import export
 from di_magics.core.chat import Turn
@@ -41,7 +43,9 @@ class Conversing(Words):
         else:
             turn = self._session.conversation.numbered(number(" ".join(named)))
         if not forms:
-            FinalView().close(turn, [])
+            # The request is derived anew: a turn of before does not carry it.
+            reply = replace(turn.reply, request=self._session.request(turn))
+            FinalView().close(replace(turn, reply=reply), [])
         for form in forms:
             url, key_variable = self._session.routes.address(turn.url)
             if turn.local and form != "--request":
@@ -61,25 +65,26 @@ class Conversing(Words):
 
     def undo(self, rest: str) -> None:
         """undo [N]: take the last turn back, or N of them; they are kept and no longer sent"""
-        self._session.conversation = self._session.conversation.undone(number(rest) or 1)
+        self._session.conversation = self._session.conversation.undone(_count(rest))
         say_history(self._session.conversation)
 
     def redo(self, rest: str) -> None:
         """redo [N]: go forward again after undo or rewind"""
-        self._session.conversation = self._session.conversation.redone(number(rest) or 1)
+        self._session.conversation = self._session.conversation.redone(_count(rest))
         say_history(self._session.conversation)
 
     def rewind(self, rest: str) -> None:
         """rewind TURN: go back to that turn of %chat history; the next one follows it"""
-        turn = number(rest) or incomplete("rewind 2")
+        turn = number(rest or incomplete("rewind 2")) or 0
         self._session.conversation = self._session.conversation.rewound(turn)
         say_history(self._session.conversation)
 
     def variant(self, rest: str) -> None:
         """variant N: go on with another variant of a turn, and what followed it"""
-        variant = number(rest) or incomplete("variant 1")
+        variant = number(rest or incomplete("variant 1")) or 0
         self._session.conversation = self._session.conversation.with_variant(variant)
         say_history(self._session.conversation)
+        say("This is what the next question is sent with; the cells show what they showed before.")
 
     def fork(self, rest: str) -> None:
         """fork NAME: go on under another name; this conversation stays as it is"""
@@ -114,3 +119,8 @@ class Conversing(Words):
         for name, head in chat.heads.items():
             turns = len(chat.path(head)) if head else 0
             say(f"{'*' if name == chat.name else ' '} {name}: {counted(turns, 'turn')}")
+
+
+def _count(rest: str) -> int:
+    found = number(rest)
+    return 1 if found is None else found

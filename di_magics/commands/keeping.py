@@ -15,12 +15,19 @@ class Keeping(Words):
     """Files, and what is on disk."""
 
     def save(self, rest: str) -> None:
-        """save FILE: write this conversation to a .md, .json or .ipynb file"""
-        path = Path(rest or incomplete("save chat.md")).expanduser()
+        """save FILE [--overwrite]: write this conversation to a .md, .json or .ipynb file"""
+        overwrite = rest.endswith(" --overwrite")
+        path = Path(rest.removesuffix(" --overwrite") or incomplete("save chat.md")).expanduser()
         turns = self._session.conversation.path()
         if not turns:
             raise ChatError("There is nothing to save yet: this conversation has no turns.")
         text = transcript.written(turns, path.suffix)
+        if path.exists() and not overwrite:
+            raise ChatError(
+                f"{path} is there already. Take another name, or %chat save {path} --overwrite."
+            )
+        if self._session.is_own_file(path):
+            raise ChatError(f"{path} is this notebook: it holds the conversation already.")
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
@@ -37,9 +44,11 @@ class Keeping(Words):
         found, problems = rebuilt(transcript.read(text, path.suffix))
         if not found.turns:
             raise ChatError(f"There is no turn of a conversation in {path}.")
-        self._session.conversation = self._session.conversation.joined(found, path.stem)
+        chat = self._session.conversation
+        self._session.join(found, path.stem)
         for problem in problems:
             say(f"left out: {problem}")
+        say(f"Conversation {self._session.conversation.name}; %chat use {chat.name} goes back.")
         say_history(self._session.conversation)
 
     def forget(self, rest: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from di_magics.commands.answer import Words, say, show, table
+from di_magics.commands.answer import Words, counted, say, show, show_table
 from di_magics.core.amount import dollars, usd
 from di_magics.core.command import split
 from di_magics.core.cost import Entry, tally
@@ -37,10 +37,11 @@ class Money(Words):
             show(account(entries, self._session.notebook_names(), everywhere=everywhere))
 
     def _write(self, entries: list[Entry], path: Path) -> None:
+        names = self._session.notebook_names()
         records = [
             {
                 "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(entry.begun)),
-                "notebook": entry.notebook,
+                "notebook": names.get(entry.notebook) or entry.notebook,
                 "conversation": entry.conversation,
                 "model": entry.model,
                 "endpoint": entry.endpoint,
@@ -71,7 +72,9 @@ class Money(Words):
             say(f"No budget; {dollars(total)} spent. %chat budget 0.50 sets one.")
         else:
             left = max(limit - total, limit * 0)
-            say(f"{dollars(left)} of {dollars(limit)} left; {dollars(total)} spent.")
+            policy = self._session.policies.current()
+            by = f", as {policy.by} says" if policy.budget == limit else ""
+            say(f"{dollars(left)} of {dollars(limit)}{by} left; {dollars(total)} spent.")
 
     def models(self, rest: str) -> None:
         """models [FILTER …]: the models there are, their context, and their price per M tokens"""
@@ -84,8 +87,9 @@ class Money(Words):
         shown = [model for model in found if all(word in model.id.lower() for word in wanted)]
         if not shown:
             raise ParamError(f"No model is called {one_line(rest, 60)!r}: %chat models lists all.")
-        say(table([("model", "context", "in", "out", "cached"), *map(_row, shown)]))
-        say(f"{len(shown)} models; USD per million tokens, {offers(shown)}. %chat model ID.")
+        show_table([("model", "context", "in", "out", "cached"), *map(_row, shown)], head=True)
+        count = counted(len(shown), "model")
+        say(f"{count}; USD per million tokens, {offers(shown)}. %chat model ID.")
 
 
 def _row(model: Model) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from di_magics.commands.answer import Words, incomplete, say, table
+from di_magics.commands.answer import Words, incomplete, say, show_table
 from di_magics.core.command import pairs, split
-from di_magics.core.errors import DiMagicsError, ParamError, one_line
-from di_magics.core.params import PARAMS, shown
+from di_magics.core.errors import DiMagicsError, ParamError, PolicyError, one_line
+from di_magics.core.params import PARAMS, Value, shown
 from di_magics.core.settings import CONTEXT, NAMES, Settings
 
 
@@ -15,7 +15,12 @@ class Setting(Words):
     """Parameters, model, endpoint, system prompt and key."""
 
     def set(self, rest: str) -> None:
-        """set NAME=VALUE …: parameters, model, endpoint, system; context=N sends only N turns"""
+        """set NAME=VALUE …: parameters, model, endpoint, system; context=N sends only N turns
+
+        %chat set temperature=0.7 seed=1
+        %chat set "system=Answer in one sentence." stop=END stop=###
+        %chat set context=4     sends only the last four turns along, context=all all of them
+        """
         self._set(pairs(split(rest)) or incomplete("set temperature=0.7 seed=1"))
 
     def unset(self, rest: str) -> None:
@@ -31,12 +36,13 @@ class Setting(Words):
         self._say_set()
 
     def _set(self, values: Sequence[tuple[str, str]]) -> None:
-        """Set all of these, or none where one does not fit."""
+        """Set all of these, or none where one does not fit; several `stop` add up."""
+        stops = [value for name, value in values if name == "stop"]
 
         def having(settings: Settings) -> Settings:
             before = settings.endpoint
             for name, value in values:
-                settings = settings.having(name, value)
+                settings = settings.having(name, stops if name == "stop" else value)
             if settings.endpoint and settings.endpoint != before:
                 self._session.routes.check(settings.endpoint)
             return settings
@@ -44,33 +50,56 @@ class Setting(Words):
         self._session.change(having)
         self._say_set()
 
+    def _in_force(self) -> dict[str, Value]:
+        """Return the parameters as they would be sent, a policy's among them."""
+        params = self._session.settings.params
+        try:
+            return self._session.policies.current().params(params)
+        except PolicyError:  # what is set now would be refused
+            return dict(params)
+
     def _say_set(self) -> None:
-        settings = self._session.settings
+        settings, policy = self._session.settings, self._session.policies.current()
         words = [shown(name, value) for name, value in settings.params.items()]
         words += [f"{n}={one_line(v, 80)!r}" for n in NAMES if (v := getattr(settings, n))]
         words += [f"{CONTEXT}={settings.context}"] if settings.context is not None else []
         say("set: " + (" ".join(words) or "nothing; the server's defaults hold"))
+        try:
+            policy.params(settings.params)
+            if settings.model:
+                policy.check_model(settings.model)
+        except PolicyError as error:
+            say(f"But: {error}")
 
     def params(self, rest: str) -> None:
         """params: the sampling parameters: value, range, effect"""
-        values = self._session.settings.params
+        settings, sent = self._session.settings, self._in_force()
         try:
             here = self._session.route().local
         except DiMagicsError:  # nothing could be asked now; DeepInfra's are the ones to show
             here = False
         rows = [("parameter", "value", "server's default", "range", "effect")]
         for name, param in PARAMS.items():
-            value = shown(name, values[name]).partition("=")[2] if name in values else "not sent"
+            value = shown(name, sent[name]).partition("=")[2] if name in sent else "not sent"
+            if name in sent and name not in settings.params:
+                value += " (policy)"
             default = (here and param.local_default) or param.default
             rows.append((name, value, default, param.range, param.effect))
-        say(table(rows))
+        show_table(rows, head=True)
 
     def model(self, rest: str) -> None:
-        """model [ID]: set the model for the cells to come, or show it"""
+        """model [ID]: set the model for the cells to come, or show the one in force
+
+        %chat models lists those of the endpoint; -m ID sets it for one cell.
+        """
         self._one("model", rest)
 
     def endpoint(self, rest: str) -> None:
-        """endpoint [NAME|URL]: deepinfra, local, local:FILE.gguf or a URL; or show it"""
+        """endpoint [NAME|URL]: deepinfra, local, local:FILE.gguf or a URL; or show it
+
+        A URL ends where /chat/completions is put behind it: https://host/v1. Its key is
+        DI_MAGICS_API_KEY, where DI_MAGICS_BASE_URL is the same address.
+        """
         self._one("endpoint", rest)
 
     def system(self, rest: str) -> None:
@@ -80,9 +109,16 @@ class Setting(Words):
     def _one(self, name: str, value: str) -> None:
         if value:
             self._set([(name, value)])
-        else:
-            found = getattr(self._session.settings, name)
-            say(one_line(found, 2000) if found else f"{name} is not set; %chat shows what holds")
+            return
+        found = getattr(self._session.settings, name)
+        if found is None and name != "system":
+            try:
+                found = f"{getattr(self._session.route(), 'name' if name == 'endpoint' else name)}"
+            except DiMagicsError as error:
+                found = f"none. {error}"
+        elif found is None:
+            found = self._session.policies.current().system or "none"
+        say(one_line(found, 2000))
 
     def key(self, rest: str) -> None:
         """key: type DeepInfra's key, hidden; it is kept for this kernel only"""

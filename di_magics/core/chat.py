@@ -102,14 +102,17 @@ class Conversation:
             now = above
         return old.conversation, now.id
 
-    def with_turn(self, turn: Turn) -> Conversation:
-        """Return the conversation with this turn added, or replaced, as the head."""
+    def with_turn(self, turn: Turn, *, aside: bool = False) -> Conversation:
+        """Return the conversation with this turn added, or replaced, as the head.
+
+        Its conversation is in use then, unless it was asked `aside`.
+        """
         showing = {**self.showing, turn.cell: turn.id} if turn.cell else self.showing
         return replace(
             self,
             turns={**self.turns, turn.id: turn},
             heads={**self.heads, turn.conversation: turn.id},
-            name=turn.conversation,
+            name=self.name if aside else turn.conversation,
             showing=showing,
             ahead={name: to for name, to in self.ahead.items() if name != turn.conversation},
         )
@@ -225,20 +228,34 @@ class Conversation:
             ahead={each: turn for each, turn in self.ahead.items() if turn not in gone},
         )
 
-    def joined(self, other: Conversation, name: str) -> Conversation:
-        """Return it with the turns of another notebook's conversation, in use under a new name.
+    def joined(self, other: Conversation, name: str, ids: Mapping[str, str]) -> Conversation:
+        """Return it with the turns of another conversation, in use under a new name.
 
-        Their cells are not this notebook's, and none shows them.
+        `ids` are new ids for its turns; those that are here already stay what they are. No cell
+        shows the others.
         """
+        wanted, count = name, 1
         while name in self.heads:
-            name += "-loaded"
+            count += 1
+            name = f"{wanted}-{count}"
+        named = {turn: turn if turn in self.turns else ids[turn] for turn in other.turns}
         turns = {
-            turn.id: replace(turn, cell=None, conversation=name) for turn in other.turns.values()
+            named[turn.id]: replace(
+                turn,
+                id=named[turn.id],
+                parent=named[turn.parent] if turn.parent else None,
+                instead=named.get(turn.instead) if turn.instead else None,
+                cell=None,
+                conversation=name,
+            )
+            for turn in other.turns.values()
+            if turn.id not in self.turns
         }
+        head = named[other.head] if other.head else None
         return replace(
             self,
-            turns={**turns, **self.turns},
-            heads={**self.heads, name: other.head},
+            turns={**self.turns, **turns},
+            heads={**self.heads, name: head},
             name=name,
         )
 

@@ -162,7 +162,9 @@ def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
         name, sign, value = word.partition("=")
         if not sign or not name:
             shown = one_line(word, 60)
-            raise ParamError(f"Write name=value, such as {shown}=…, without spaces; not {shown!r}.")
+            raise ParamError(f"Write NAME=VALUE without spaces, such as {shown}=…; not {shown!r}.")
+        if name == "stop" and value.startswith("[") and value.endswith("]"):
+            raise ParamError("Write each text by itself: stop=A stop=B, not as a list.")
         found.append((name, decoded(value) if name == "stop" else value))
     return found
 

@@ -35,6 +35,10 @@ def receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
         " ".join(one_line(shown(name, value), 80) for name, value in sent.items())
         or "server's defaults"
     )
+    if turn.system and not turn.taught:
+        parts.append("with a system prompt")
+    if turn.last is not None:
+        parts.append(f"with the last {turn.last} turns" if turn.last else "with no turn before it")
     parts += [*_used(reply), *_timed(reply), _ending(reply), *notes]
     return " · ".join(parts)
 
