@@ -130,6 +130,7 @@ class Panel:
                 "system": policy.system or "none",
             },
             "about": failed or _about(known, local=local),
+            "failed": bool(failed),
             "warnings": said,
             "controls": controls(settings, policy, local=local),
             "presets": presets(settings, policy),

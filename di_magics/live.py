@@ -94,7 +94,7 @@ class WidgetView:
             self._widget.send({**message, "text": reply.shown[before[0] :]})
 
     def _send_whole(self) -> None:
-        self._widget.send(
+        self._shown.send(
             {
                 "type": "whole",
                 "n": self._number,
@@ -109,7 +109,10 @@ class WidgetView:
             case {"type": "here"}:
                 self._heard = True
                 if self._widget is None:  # a page that was loaded anew has found it
-                    self._shown.close()
+                    self._line = "ended while this page was away; %chat show has its receipt"
+                    self._number += 1
+                    self._send_whole()
+                    self._shown.send({"type": "ended"})
             case {"type": "seen"}:
                 self._seen = True
                 self._shown.close()

@@ -10,7 +10,11 @@ import anywidget
 import traitlets
 
 STATIC = Path(__file__).parent / "static"
-MARKDOWN = (STATIC / "markdown.js").read_text("utf-8")
+
+
+def _module(*names: str) -> str:
+    """Return the scripts of these names as one ES module: the last one exports."""
+    return "".join((STATIC / f"{name}.js").read_text("utf-8") for name in names)
 
 
 class Widget(anywidget.AnyWidget):
@@ -29,21 +33,21 @@ class Widget(anywidget.AnyWidget):
 class LiveWidget(Widget):
     """A reply that streams; `line` is what stands below it at first."""
 
-    _esm = MARKDOWN + (STATIC / "live.js").read_text("utf-8")
+    _esm = _module("kernel", "markdown", "live")
     line = traitlets.Unicode().tag(sync=True)
 
 
 class GridWidget(Widget):
     """Replies side by side; `labels` name the columns, none where there are too many."""
 
-    _esm = MARKDOWN + (STATIC / "grid.js").read_text("utf-8")
+    _esm = _module("kernel", "markdown", "grid")
     labels: Any = traitlets.List().tag(sync=True)
 
 
 class PanelWidget(Widget):
     """A panel; `state` is all that it shows, `models` what there is to choose from."""
 
-    _esm = STATIC / "panel.js"
+    _esm = _module("kernel", "panel")
     state: Any = traitlets.Dict().tag(sync=True)
     models: Any = traitlets.List().tag(sync=True)
 

@@ -468,6 +468,37 @@ def test_a_page_reloaded_in_mid_stream_loses_nothing(notebook: Open, server: Loo
     page.shown(3).get_by_text("The first half and the second.").wait_for()
 
 
+def test_a_reloaded_page_shows_the_reply_when_it_has_ended(
+    notebook: Open, server: Loopback
+) -> None:
+    """Saved in mid stream and loaded anew, the cell has the whole text, and no Stop button."""
+    hold = Hold()
+    chunks = ["The first", Pace(1), " half", hold, " and the second."]
+    server.reply(Reply(chunks=chunks))
+    page = ready(notebook, server, "%%chat\nA")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.save()
+    page.page.evaluate("() => { window.onbeforeunload = null }")
+    page.reload()
+    hold.release()
+    area = page.shown(1)
+    area.get_by_text("The first half and the second.").wait_for()
+    area.get_by_text("ended while this page was away").wait_for()
+    assert area.get_by_role("button", name="Stop").count() == 0
+
+
+def test_a_restart_in_mid_stream_says_so(notebook: Open, server: Loopback) -> None:
+    """The text that had come stays, with the way to the rest; nothing looks alive."""
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    page = ready(notebook, server, "%%chat\nA")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.restart()
+    page.shown(1).get_by_text("the kernel was restarted").wait_for()
+    assert page.shown(1).get_by_role("button", name="Stop").count() == 0
+
+
 def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
     """Running a cell again replaces its reply and sends the prompt once."""
     page = ready(notebook, server, "%%chat\nhi")

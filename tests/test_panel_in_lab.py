@@ -117,6 +117,48 @@ def test_every_control_has_a_name(notebook: Open, server: Loopback) -> None:
     assert panel.get_by_role("combobox", name="Model").count() == 1
 
 
+def test_what_is_being_typed_is_left_alone(notebook: Open, server: Loopback) -> None:
+    """Values typed one after another all count; Enter commits a number, and breaks a line."""
+    page = notebook([setup(server), "%chat panel", "%%chat\nhi"])
+    panel = opened(page)
+    keys = page.page.keyboard
+    panel.get_by_role("spinbutton", name="temperature").click()
+    keys.type("0.3")
+    panel.get_by_role("spinbutton", name="top_k").click()
+    keys.type("123", delay=60)
+    panel.get_by_role("textbox", name="Budget in USD").click()
+    keys.type("much")
+    panel.get_by_role("spinbutton", name="max_tokens").click()
+    panel.get_by_text("takes an amount of USD").wait_for()
+    keys.type("40")
+    keys.press("Enter")
+    panel.get_by_role("group", name="max_tokens").get_by_text("sent", exact=True).wait_for()
+    panel.get_by_role("textbox", name="System prompt").click()
+    keys.type("one")
+    keys.press("Enter")
+    keys.type("two")
+    panel.get_by_role("textbox", name="stop").click()
+    keys.type("END")
+    keys.press("Enter")
+    keys.type("FIN")
+    panel.get_by_role("spinbutton", name="seed").click()
+    panel.get_by_role("group", name="stop").get_by_text("sent", exact=True).wait_for()
+    page.run(2)
+    sent = server.chats[0].json
+    assert (sent["temperature"], sent["top_k"], sent["max_tokens"]) == (0.3, 123, 40)
+    assert sent["messages"][0]["content"] == "one\ntwo"
+    assert sent["stop"] == ["END", "FIN"]
+
+
+def test_after_a_restart_the_panel_says_so(notebook: Open, server: Loopback) -> None:
+    """It is greyed out, with what to do."""
+    page = notebook([setup(server), "%chat panel"])
+    panel = opened(page)
+    page.restart()
+    panel.get_by_text("The kernel was restarted: run this cell again").wait_for()
+    assert panel.get_by_role("slider", name="temperature").is_disabled()
+
+
 def test_it_fits_a_sidebar(notebook: Open, server: Loopback) -> None:
     """At 230 pixels nothing sticks out, and the sliders can still be moved."""
     page = notebook([setup(server), "%chat panel"])

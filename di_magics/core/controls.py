@@ -59,6 +59,8 @@ def _control(param: Param, value: Value | None, policy: Policy, *, local: bool) 
     locked = policy.locks.get(param.name)
     bounds = policy.bounds.get(param.name, Bounds())
     default = (local and param.local_default) or param.default
+    if param.name == "max_tokens" and bounds.high is not None:  # what a policy sends in any case
+        default = f"{bounds.high}, sent by policy"
     low, high = param.low, param.high
     shown: dict[str, Any] = {
         "name": param.name,

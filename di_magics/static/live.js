@@ -19,6 +19,7 @@ export default () => {
       if (message.n < reply.number) return false;
       Object.assign(reply, { number: message.n, text: message.text, thought: message.thought, missing: false });
     } else if (message.type === "ack") reply.acknowledged = true;
+    else if (message.type === "ended") reply.ended = true;
     else if (message.type === "end") {
       reply.ended = true;
       model.send({ type: "seen" }); // the final output is on its way to this page
@@ -38,6 +39,10 @@ export default () => {
 
   return {
     initialize({ model }) {
+      reply.forget = whenGone(model, () => {
+        Object.assign(reply, { ended: true, status: "the kernel was restarted; %chat show has what had come" });
+        views.forEach((view) => view.update());
+      });
       const listen = (message) => {
         if (message.type === "lock") views.forEach((view) => view.lock());
         const news = take(model, message);
@@ -48,7 +53,10 @@ export default () => {
       reply.status = model.get("line"); // the rest, if some came before this, is sent again
       // What is sent before there is a subshell for it waits for the cell.
       setTimeout(() => reply.ended || model.send({ type: "here" }), 300);
-      return () => model.off("msg:custom", listen);
+      return () => {
+        model.off("msg:custom", listen);
+        reply.forget();
+      };
     },
 
     render({ model, el }) {
@@ -72,7 +80,8 @@ export default () => {
           }
           const line = reply.stopping ? "stopping …" : reply.status;
           if (status.textContent !== line) status.textContent = line;
-          button.disabled = reply.stopping || reply.ended;
+          button.disabled = reply.stopping;
+          button.hidden = reply.ended;
           if (reply.text && painter.text !== reply.text) painter.draw(reply.text);
         },
         lock() {

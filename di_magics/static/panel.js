@@ -7,7 +7,7 @@ let count = 0; // for ids that are unique in the page
 const STYLE = `
 .di-panel { container-type: inline-size; font-family: var(--jp-ui-font-family, sans-serif);
   font-size: var(--jp-ui-font-size1, 13px); color: var(--jp-ui-font-color1, inherit); min-width: 200px;
-  max-width: 1100px; padding-right: 8px; }
+  max-width: 1100px; padding: 0 8px 0 3px; }
 .di-panel section { border-top: 1px solid #8886; padding: 8px 0; }
 .di-panel section:first-of-type { border-top: 0; }
 .di-panel h3 { margin: 0 0 6px; font-size: 1em; font-weight: 600; }
@@ -29,13 +29,12 @@ const STYLE = `
 .di-panel .row { padding: 6px 0; }
 .di-panel .row > * + * { margin-top: 3px; }
 .di-panel .head { display: flex; flex-wrap: wrap; gap: 2px 8px; align-items: baseline; }
-.di-panel .head .state { flex: 1; }
+.di-panel .head .state { flex: 1 1 60%; }
 .di-panel .reset { padding: 0 6px; font-size: 0.92em; }
 .di-panel .both { display: grid; grid-template-columns: minmax(60px, 1fr) 76px; gap: 8px; align-items: center; }
 .di-panel .both.alone { grid-template-columns: 1fr; }
 .di-panel .row.unset input[type=range] { opacity: 0.45; }
 .di-panel .row.set .state { color: var(--jp-brand-color1, #1976d2); opacity: 1; }
-.di-panel .row.locked .state::before { content: "\\1F512\\FE0E "; }
 .di-panel .error { color: var(--jp-error-color1, #c62828); }
 .di-panel .warning { border-left: 3px solid var(--jp-warn-color1, #ef6c00); padding: 2px 8px; margin: 4px 0; }
 .di-panel .line { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin: 4px 0; }
@@ -56,11 +55,18 @@ function element(tag, properties, ...children) {
     if (name in node && !name.startsWith("aria")) node[name] = value;
     else node.setAttribute(name, value);
   }
-  // Or JupyterLab takes the arrow keys for itself.
+  // Notebook 7 takes the arrow keys before they get here, unless the field says no.
   if (/^(input|select|textarea|button)$/.test(tag)) node.dataset.lmSuppressShortcuts = "";
   node.append(...children);
   return node;
 }
+
+// Put text into a field, unless the reader is at it.
+const fill = (field, text) => {
+  if (field.getRootNode().activeElement === field && field.value !== (field.shown ?? "")) return;
+  if (field.value !== text) field.value = text;
+  field.shown = text;
+};
 
 const show = (node, text) => {
   if (node.textContent !== text) node.textContent = text;
@@ -134,9 +140,10 @@ class Row {
       Object.assign(this.slider, { min: control.low, max: control.high, step: control.step });
       this.slider.setAttribute("aria-valuetext", value === null ? `not sent, default ${control.default}` : `${value}`);
     }
-    if (newer || error) return;
+    if (newer || (error && this.drawn)) return;
+    this.drawn = true;
     const text = Array.isArray(value) ? value.map((each) => each.replaceAll("\n", "\\n").replaceAll("\t", "\\t")).join("\n") : `${value ?? ""}`;
-    if (this.field.value !== text) this.field.value = text;
+    fill(this.field, text);
     if (this.slider) this.slider.value = value ?? control.at;
     if (this.field.type === "number") this.field.placeholder = control.default.split(" ")[0].replace(/[^\d.]/g, "") || "–";
   }
@@ -221,7 +228,7 @@ export default {
         element("label", { htmlFor: texts[name].id, textContent: words }), texts[name], errors[name]);
     };
     texts.model.addEventListener("focus", () => say("open", "models"));
-    const about = element("div", { className: "faint" });
+    const about = element("div", {});
 
     const presets = element("div", { className: "line", role: "group", "aria-label": "Presets" });
     const reset = element("button", { type: "button", textContent: "Reset all",
@@ -266,19 +273,26 @@ export default {
       element("section", { "aria-label": "Cost" },
         element("h3", { textContent: "Cost" }),
         element("div", { className: "pair" },
-          element("div", {}, sums, next),
+          element("div", {}, sums, element("div", { className: "line" }, next)),
           element("div", {}, svg, unit,
             element("div", { className: "line" },
               element("label", { htmlFor: `${id}-budget`, textContent: "Budget in USD" }), budget),
             budgetBar, budgetWords, errors.budget,
-            element("span", { className: "name", textContent: "Context" }), contextBar, contextWords))),
+            element("div", { className: "line name", textContent: "Context" }), contextBar, contextWords))),
       element("section", { "aria-label": "Copy" }, copies));
     const root = element("div", { className: "di-panel" }, element("style", { textContent: STYLE }), broken, whole);
+    ownKeys(root);
     el.replaceChildren(root);
+    let gone = false;
+    const forget = whenGone(model, () => {
+      show(broken, "The kernel was restarted: run this cell again for a panel that works.");
+      root.querySelectorAll("input, select, textarea, button").forEach((field) => (field.disabled = true));
+      gone = true;
+    });
 
-    const typing = (field) => root.getRootNode().activeElement === field && field.value !== field.shown;
     const update = () => {
       const state = model.get("state");
+      if (gone) return;
       show(broken, state.broken ?? "");
       whole.hidden = !!state.broken;
       if (state.broken || !state.controls) return;
@@ -287,10 +301,11 @@ export default {
       for (const [name, field] of Object.entries({ ...texts, budget })) {
         const text = name === "budget" ? state.money.budget.value : state.texts[name];
         show(errors[name], state.errors[name] ?? "");
-        if (!newer(name) && !state.errors[name] && !typing(field)) field.value = field.shown = text;
+        if (!newer(name) && !state.errors[name]) fill(field, text);
         if (name !== "budget") field.placeholder = state.hints[name];
       }
       show(about, state.about);
+      about.className = state.failed ? "error" : "faint";
       for (const control of state.controls) {
         if (!rows.has(control.name)) {
           rows.set(control.name, new Row(control, send));
@@ -334,6 +349,7 @@ export default {
     return () => {
       model.off("change:state", update);
       model.off("change:models", list);
+      forget();
       Object.values(timers).forEach(clearTimeout);
     };
   },
