@@ -13,7 +13,7 @@ from di_magics.core.difference import Part, difference
 from di_magics.core.errors import ParamError
 from di_magics.core.plan import Ask
 from di_magics.core.reply import Reply
-from di_magics.core.sweep import varying
+from di_magics.core.sweep import check_measures, varying
 from di_magics.endpoint import Endpoint
 from di_magics.explore import Explorer
 from di_magics.magics import ChatMagics, current, new_session
@@ -86,6 +86,7 @@ def sweep(
         yes=yes,
     )
     values = varying(vary)
+    check_measures(measures or (), values)
     magics = _magics()
     if magics:
         return magics.explore(

@@ -79,7 +79,7 @@ class Sweep:
         text = as_csv(self.records)
         if path is None:
             return text
-        Path(path).expanduser().write_text(text, "utf-8", newline="")
+        Path(path).expanduser().write_text(text, "utf-8", "replace", newline="")
         return None
 
     def to_pandas(self) -> Any:

@@ -109,7 +109,7 @@ def test_the_help_lists_every_flag_with_its_range() -> None:
     assert "%%chat -t 0 --seed 1" in text
     for param in PARAMS.values():
         assert "--" + param.name.replace("_", "-") in text
-        assert f"({param.range})" in text
+        assert f"({param.range}" in text
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -76,6 +76,12 @@ def test_a_policys_rules_are_in_the_controls() -> None:
     assert top_k["note"] == "at least 5 and at most 9, by p.toml"
 
 
+def test_what_a_policy_sends_in_any_case_is_said() -> None:
+    """A bounded max_tokens, also where it is not set."""
+    control = of(Settings(), "max_tokens", {"parameters": {"max_tokens": {"max": 50}}})
+    assert (control["state"], control["default"]) == ("unset", "50, sent by policy")
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_on_until_a_value_is_moved(name: str) -> None:
     """What does not shape the choice of tokens does not matter to it."""

@@ -136,7 +136,7 @@ def test_a_budget_error_says_what_is_left_and_what_to_do() -> None:
     said = str(beyond(Decimal("0.05"), Decimal("0.1"), Decimal("0.08")))
     assert "up to $0.050" in said
     assert "there is $0.020 left" in said
-    assert said.endswith("raise the budget: %chat budget 0.18.")
+    assert said.endswith("raise the budget: %chat budget 0.14.")
     assert "$0 left" in str(beyond(None, Decimal(1), Decimal(2)))
 
 

@@ -47,6 +47,16 @@ def test_of_long_texts_the_ends_are_compared() -> None:
     assert difference(end, end) == [Part("same", end)]
 
 
+def test_of_texts_that_repeat_themselves_the_ends_are_compared() -> None:
+    """Each of their words pairs with hundreds of the other's."""
+    again = "one two three " * 400
+    assert difference(f"A {again}", f"A four {again}") == [
+        Part("same", "A "),
+        Part("new", "four "),
+        Part("same", again),
+    ]
+
+
 @pytest.mark.parametrize(
     ("texts", "at"),
     [

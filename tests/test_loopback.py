@@ -156,7 +156,7 @@ def test_the_counting_server_counts(client: httpx.Client) -> None:
     with CountingServer() as server:
         client.get(server.origin + "/pixel.png")
         client.head(server.origin + "/")
-        assert [request.path for request in server.chats] == ["/pixel.png", "/"]
+        assert [request.path for request in server.requests] == ["/pixel.png", "/"]
 
 
 def test_an_idle_connection_closes_unannounced(server: Loopback) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -68,6 +69,20 @@ def test_a_measure_by_a_parameter() -> None:
         Spread(0, 2, 2, 2, 0, 1),
         Spread(1, 6, 4, 8, 2, 2),
     ]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "error: x", None])
+def test_what_is_no_number_is_left_out(value: object) -> None:
+    """The reader's own measures return what they like; numbers of any type count."""
+    found = spread([{"x": 1, "y": value}, {"x": 1, "y": Fraction(1, 2)}], "x", "y")
+    assert found == [Spread(1, 0.5, 0.5, 0.5, 0, 1)]
+
+
+def test_replies_that_failed_do_not_count() -> None:
+    """They are not replies of no words, and not all alike."""
+    failed = [{"temperature": 1, "words": 0, "text": "", "status": "failed"}] * 2
+    for y in ("words", "diversity"):
+        assert spread([*RECORDS, *failed], "temperature", y) == spread(RECORDS, "temperature", y)
 
 
 def test_texts_stay_in_order() -> None:

@@ -103,7 +103,7 @@ def test_a_budget_for_one_cell(priced: Run, server: Loopback) -> None:
     """`--budget` holds for what this cell may cost."""
     error = priced("%%chat --budget 0.001\nhi").error
     assert isinstance(error, di.BudgetError)
-    assert "--budget 0.06" in str(error)
+    assert "--budget 0.036" in str(error)
     assert priced("%%chat --budget $0.001 --max-tokens 10\nhi").error is None
     assert isinstance(priced("%%chat --budget much\nhi").error, di.ParamError)
 

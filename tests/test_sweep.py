@@ -9,7 +9,17 @@ import pytest
 
 from di_magics.core.errors import BudgetError, ParamError
 from di_magics.core.reply import Reply, Usage
-from di_magics.core.sweep import Run, check_leave, digest, key, record, runs, varied, varying
+from di_magics.core.sweep import (
+    Run,
+    check_leave,
+    check_measures,
+    digest,
+    key,
+    record,
+    runs,
+    varied,
+    varying,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +57,8 @@ def test_values_are_read(word: str, values: tuple[Any, ...]) -> None:
         (["temperature=0..x"], "no range"),
         (["seed=0..999999"], "no range"),
         (["seed=0..1e999"], "no range"),
+        (["temperature=0..1/inf"], "no range"),
+        (["seed=1e9999999..1e9999999"], "no range"),
         (["model=a, ,b"], None),
     ],
 )
@@ -59,9 +71,19 @@ def test_what_cannot_be_varied_is_refused(words: list[str], says: str | None) ->
         varied(words)
 
 
-@pytest.mark.parametrize("vary", [{"model": "ab"}, {"model": [""]}, {"model": [1]}, {"seed": []}])
+@pytest.mark.parametrize(
+    "vary",
+    [
+        {"model": "ab"},
+        {"model": [""]},
+        {"model": [1]},
+        {"seed": []},
+        {"temperature": 0.7},
+        {"top-p": [0.5], "top_p": [0.6]},
+    ],
+)
 def test_values_from_python_are_checked_too(vary: dict[str, Any]) -> None:
-    """A text is no list of values."""
+    """A text or a number is no list of values, and two spellings are one name."""
     with pytest.raises(ParamError):
         varying(vary)
     assert varying({"top-k": (1, 2)}) == {"top_k": (1, 2)}
@@ -116,12 +138,24 @@ def test_a_record_is_plain() -> None:
     found = record(Run(1, {"model": "a"}, 0, 1), reply, {"words": 1})
     assert found["model"] == "a"
     assert found["answered_by"] == "b"
-    assert (found["cost"], found["tokens_per_second"], found["words"]) == (0.5, 2.0, 1)
+    assert (found["cost"], found["tokens_per_second"], found["words"]) == (0.5, 1.5, 1)
     assert found["reasoning"] == "hm"
     bare = record(Run(0, {}, 0, 1), Reply(), {})
     assert bare["cost"] is None
     assert bare["tokens_per_second"] is None
     assert "reasoning" not in bare
+
+
+@pytest.mark.parametrize(
+    ("tokens", "first", "elapsed"),
+    [(None, 1.0, 3.0), (1, 1.0, 3.0), (9, None, 3.0), (9, 1.0, None), (9, 3.0, 3.001)],
+)
+def test_no_speed_is_told_where_none_was_measured(
+    tokens: int | None, first: float | None, elapsed: float | None
+) -> None:
+    """As under the reply: a reply in one piece is written in no time."""
+    reply = Reply(usage=Usage(None, tokens), first_token=first, elapsed=elapsed)
+    assert record(Run(0, {}, 0, 1), reply, {})["tokens_per_second"] is None
 
 
 @pytest.mark.parametrize(
@@ -139,3 +173,13 @@ def test_many_calls_or_much_money_need_leave(calls: int, about: Decimal | None, 
     check_leave(calls, about, True, yes=False)
     check_leave(calls, about, False, yes=True)
     check_leave(20, Decimal("0.05"), False, yes=False)
+
+
+@pytest.mark.parametrize("name", ["cost", "temperature", "error", "words"])
+def test_a_measure_takes_no_columns_place(name: str) -> None:
+    """Neither one of ours nor what is varied; a built-in measure may be replaced."""
+    if name == "words":
+        check_measures([name], {"temperature": (1,)})
+        return
+    with pytest.raises(ParamError, match=name):
+        check_measures([name], {"temperature": (1,)})

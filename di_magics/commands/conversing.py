@@ -19,7 +19,11 @@ class Conversing(Words):
     """History, back and forth, and other conversations."""
 
     def history(self, rest: str) -> None:
-        """history [--tree]: the turns of this conversation, or all turns with their branches"""
+        """history [--tree]: the turns of this conversation, or all turns with their branches
+
+        In the tree, bold turns (in plain text: *) are what the next question is sent with, and ◂
+        (in plain text: <) marks where each conversation stands.
+        """
         chat = self._session.conversation
         if rest == "--tree":
             from di_magics.output import tree
@@ -31,7 +35,12 @@ class Conversing(Words):
         say_history(chat)
 
     def show(self, rest: str) -> None:
-        """show [TURN | run K] [--request|--curl|--python]: a reply, or the request behind it"""
+        """show [TURN | run K] [--request|--curl|--python]: a reply, or the request behind it
+
+        %chat show                the last reply and its receipt
+        %chat show 2 --curl       the request of turn 2 as a command; the key stays out of it
+        %chat show run 5          a run of the last grid
+        """
         words = split(rest)
         forms = [word for word in words if word.startswith("-")]
         for form in forms:
@@ -64,7 +73,10 @@ class Conversing(Words):
         return turn
 
     def undo(self, rest: str) -> None:
-        """undo [N]: take the last turn back, or N of them; they are kept and no longer sent"""
+        """undo [N]: take the last turn back, or N of them; they are kept and no longer sent
+
+        %chat redo goes forward again. Nothing is deleted: %chat forget does that.
+        """
         self._session.conversation = self._session.conversation.undone(_count(rest))
         say_history(self._session.conversation)
 
@@ -80,14 +92,21 @@ class Conversing(Words):
         say_history(self._session.conversation)
 
     def variant(self, rest: str) -> None:
-        """variant N: go on with another variant of a turn, and what followed it"""
+        """variant N: go on with another variant of a turn, and what followed it
+
+        A cell that runs again makes a variant, as %chat retry does. N counts those of the last turn
+        that has any, as its receipt says; %chat history --tree shows all of them.
+        """
         variant = number(rest or incomplete("variant 1")) or 0
         self._session.conversation = self._session.conversation.with_variant(variant)
         say_history(self._session.conversation)
         say("This is what the next question is sent with; the cells show what they showed before.")
 
     def fork(self, rest: str) -> None:
-        """fork NAME: go on under another name; this conversation stays as it is"""
+        """fork NAME: go on under another name; this conversation stays as it is
+
+        %chat use NAME goes from one to the other, %chat list shows them.
+        """
         name = rest or incomplete("fork another-try")
         before = self._session.conversation.name
         self._session.conversation = self._session.conversation.forked(name)
@@ -105,6 +124,8 @@ class Conversing(Words):
     def use(self, rest: str) -> None:
         """use NAME: go on with another conversation"""
         chat = self._session.conversation
+        if not rest:
+            incomplete(f"use {chat.name}")
         if rest not in chat.heads:
             raise ChatError(
                 f"There is no conversation {one_line(rest, 60)!r}.{nearest(rest, chat.heads)} "

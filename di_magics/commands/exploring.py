@@ -21,7 +21,10 @@ class Exploring(Words):
     """Repeat, compare, plot, and take one of many."""
 
     def repeat(self, rest: str) -> None:
-        """repeat N [--yes]: send the last request N times: identical, or where the replies part"""
+        """repeat N [--yes]: send the last request N times: identical, or where the replies part
+
+        The replies do not enter the conversation; %chat adopt K takes one.
+        """
         from di_magics.output import repeated
 
         words = split(rest) or incomplete("repeat 5")
@@ -72,7 +75,11 @@ class Exploring(Words):
         raise ChatError("No turn has variants yet. %chat diff 1 2 compares two turns.")
 
     def plot(self, rest: str) -> None:
-        """plot [Y [X]] [--out FILE]: a measure of the last grid against what was varied"""
+        """plot [Y [X]] [--out FILE]: a measure of the last grid against what was varied
+
+        %chat plot diversity                 how different the replies of each value are
+        %chat plot cost model --out cost.svg
+        """
         from di_magics.plot import images
 
         words = split(rest)

@@ -15,7 +15,10 @@ class Keeping(Words):
     """Files, and what is on disk."""
 
     def save(self, rest: str) -> None:
-        """save FILE [--overwrite]: write this conversation to a .md, .json or .ipynb file"""
+        """save FILE [--overwrite]: write this conversation to a .md, .json or .ipynb file
+
+        %chat load FILE reads it back, in this notebook or another one.
+        """
         overwrite = rest.endswith(" --overwrite")
         path = Path(rest.removesuffix(" --overwrite") or incomplete("save chat.md")).expanduser()
         turns = self._session.conversation.path()
@@ -35,7 +38,11 @@ class Keeping(Words):
         say(f"{counted(len(turns), 'turn')} saved in {path}")
 
     def load(self, rest: str) -> None:
-        """load FILE: go on with the conversation in a notebook, or in a saved .md or .json file"""
+        """load FILE: go on with the conversation in a notebook, or in a saved .md or .json file
+
+        A notebook needs no saving for this: its outputs hold their turns. The conversation comes
+        under a name of its own, and %chat use goes back.
+        """
         path = Path(rest or incomplete("load other.ipynb")).expanduser()
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
@@ -52,7 +59,11 @@ class Keeping(Words):
         say_history(self._session.conversation)
 
     def forget(self, rest: str) -> None:
-        """forget [NAME|--all]: delete a conversation, or those of all notebooks; costs are kept"""
+        """forget [NAME|--all]: delete a conversation, or those of all notebooks; costs are kept
+
+        Deletes for good what is on disk. What stands in the outputs of notebooks stays there: Edit,
+        Clear Outputs of All Cells removes it.
+        """
         chat = self._session.conversation
         name = rest or chat.name
         if rest != "--all" and name not in chat.heads:

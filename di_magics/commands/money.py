@@ -18,7 +18,11 @@ class Money(Words):
     """Costs, budget and prices."""
 
     def cost(self, rest: str) -> None:
-        """cost [--all] [--csv FILE]: by conversation, day and model; --all for every notebook"""
+        """cost [--all] [--csv FILE]: by conversation, day and model; --all for every notebook
+
+        What the API told, else an estimate from tokens and prices, which is said; a dash where
+        neither is known.
+        """
         words = split(rest)
         everywhere = "--all" in words
         words = [word for word in words if word != "--all"]
@@ -63,7 +67,11 @@ class Money(Words):
         say(f"{len(records)} requests written to {path}")
 
     def budget(self, rest: str) -> None:
-        """budget [USD|none]: what this notebook may spend in all; nothing beyond it is sent"""
+        """budget [USD|none]: what this notebook may spend in all; nothing beyond it is sent
+
+        Before each request its worst case must fit: the prompt, and max_tokens (16,384 unless set).
+        A smaller max_tokens makes more requests fit.
+        """
         if rest:
             self._session.budget = None if rest == "none" else usd(rest, "%chat budget")
         limit = self._session.budget

@@ -72,7 +72,10 @@ class Setting(Words):
             say(f"But: {error}")
 
     def params(self, rest: str) -> None:
-        """params: the sampling parameters: value, range, effect"""
+        """params: the sampling parameters: value, range, effect
+
+        %chat help temperature says more on one of them.
+        """
         settings, sent = self._session.settings, self._in_force()
         try:
             here = self._session.route().local

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from di_magics.core.errors import ParamError, one_line
 
@@ -29,5 +29,7 @@ def dollars(amount: Decimal | None) -> str:
         return UNKNOWN
     if not amount:
         return "$0"
-    digits = 2 if amount >= 1 else max(2, 1 - amount.adjusted())
+    digits = 2
+    if amount < 1:
+        digits = max(2, 1 - Context(prec=2).plus(amount).adjusted())
     return f"${amount:.{digits}f}"

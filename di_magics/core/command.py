@@ -56,7 +56,9 @@ def flags() -> argparse.ArgumentParser:
             dest=param.name,
             metavar=param.name.rsplit("_", 1)[-1].upper(),
             action="append" if param.kind is list else "store",
-            help=f"{param.effect} ({param.range})".replace("%", "%%"),
+            help=f"{param.effect} ({param.range}{'; repeat it' * (param.kind is list)})".replace(
+                "%", "%%"
+            ),
         )
     group = parser.add_argument_group("conversation")
     add = group.add_argument

@@ -16,6 +16,8 @@ from di_magics.core.prices import Price, estimate, tokens_in
 from di_magics.core.reply import Reply, Status, Usage
 
 FREE = Decimal(0)
+MORE = Decimal("1.1")
+"""A budget that is suggested is a little more than what is needed: it is shown rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def beyond(
     return BudgetError(
         f"This may cost up to {dollars(reserve)}, and of the budget of {dollars(limit)} there is "
         f"{dollars(left)} left. Nothing was sent. Lower --max-tokens, send less along (--last 2), "
-        f"or raise the budget: {flag} {dollars(spent + (reserve or FREE) * 2)[1:]}."
+        f"or raise the budget: {flag} {dollars((spent + (reserve or FREE)) * MORE)[1:]}."
     )
 
 

@@ -11,6 +11,9 @@ from typing import Literal
 
 LONGEST = 4000
 """Words beyond which only the common beginning and end are told: the time grows with the square."""
+MOST_PAIRS = 200_000
+"""Pairs of equal words beyond which the same holds. Prose of 4,000 words stays below; replies that
+repeat themselves do not, and would take a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Part:
 def difference(old: str, new: str) -> list[Part]:
     """Return the parts: `same` and `gone` make up the old text, `same` and `new` the new one."""
     first, second = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (old, new))
-    if max(len(first), len(second)) > LONGEST:
+    if max(len(first), len(second)) > LONGEST or _pairs(first, second) > MOST_PAIRS:
         return [part for part in _ends(old, new) if part.text]
     matcher = SequenceMatcher(None, first, second, autojunk=False)
     parts: list[Part] = []
@@ -34,6 +37,12 @@ def difference(old: str, new: str) -> list[Part]:
         else:
             parts += [Part("gone", "".join(first[a:b])), Part("new", "".join(second[c:d]))]
     return [part for part in parts if part.text]
+
+
+def _pairs(first: Sequence[str], second: Sequence[str]) -> int:
+    """Return how many pairs of equal words there are, one from each; spaces do not count."""
+    one, other = Counter(first), Counter(second)
+    return sum(count * other[word] for word, count in one.items() if not word.isspace())
 
 
 def _ends(old: str, new: str) -> Iterator[Part]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from di_magics.core.errors import ParamError, one_line
 from di_magics.core.params import nearest
 from di_magics.core.reply import Reply
 
-LONGEST = 2000
+LONGEST = 600
 """Only so many words of a text are compared: the time grows with their square."""
 MOST_TEXTS = 30
 
@@ -22,7 +24,7 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text, in lower case."""
+    """Return the words of a text, in lower case; scripts without spaces give whole phrases."""
     return _WORD.findall(text.lower())
 
 
@@ -70,7 +72,7 @@ def measured(reply: Reply, more: Mapping[str, Measure]) -> dict[str, object]:
 
     Where one of those fails, its error stands in the place of the number.
     """
-    found = {name: measure(reply) for name, measure in MEASURES.items()}
+    found: dict[str, object] = {name: measure(reply) for name, measure in MEASURES.items()}
     for name, measure in more.items():
         try:
             found[name] = measure(reply)
@@ -94,8 +96,8 @@ class Spread:
 def spread(records: Sequence[Mapping[str, Any]], x: str, y: str) -> list[Spread]:
     """Return a measure by the values of another column: numbers in order, texts as they come.
 
-    `diversity` is reckoned from the texts of each value. Raises ParamError for no such column, or
-    one without numbers.
+    `diversity` is reckoned from the texts of each value. Replies that failed are left out. Raises
+    ParamError for no such column, or one without numbers.
     """
     columns = list(dict.fromkeys(name for record in records for name in record))
     for name in (x, y):
@@ -106,6 +108,8 @@ def spread(records: Sequence[Mapping[str, Any]], x: str, y: str) -> list[Spread]
             )
     groups: dict[Any, list[Mapping[str, Any]]] = {}
     for record in records:
+        if record.get("status") == "failed":  # no reply is not a reply of no words
+            continue
         groups.setdefault(record.get(x), []).append(record)
     found = []
     for value, group in groups.items():
@@ -124,4 +128,6 @@ def _numbers(group: Sequence[Mapping[str, Any]], y: str) -> list[float]:
     if y == "diversity":
         value = diversity([str(record.get("text", "")) for record in group])
         return [] if value is None else [value]
-    return [float(v) for record in group if isinstance(v := record.get(y), int | float)]
+    values = (record.get(y) for record in group)
+    found = [float(value) for value in values if isinstance(value, numbers.Real)]
+    return [number for number in found if math.isfinite(number)]

@@ -171,7 +171,7 @@ PARAMS: Mapping[str, Param] = {
         Param(
             "stop",
             list,
-            "The reply ends before this text (repeat the flag for several).",
+            "The reply ends before any of these texts.",
             "none",
             most=16,
         ),

@@ -18,9 +18,6 @@ ENDINGS = {
     "open": "not finished",
 }
 
-# A reply that comes in one piece is written in no time: no speed can be told from it.
-MEASURABLE_SECONDS = 0.05
-
 
 def receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
     """Return the line under a turn's reply, read off the request that was sent."""
@@ -69,10 +66,8 @@ def _timed(reply: Reply) -> list[str]:
     if reply.first_token is None or reply.elapsed is None:
         return []
     timed = [f"first text {reply.first_token:.2f} s"]
-    writing = reply.elapsed - reply.first_token
-    tokens = reply.usage.completion_tokens
-    if tokens and tokens > 1 and writing >= MEASURABLE_SECONDS:
-        timed.append(f"{(tokens - 1) / writing:,.0f} tokens/s")
+    if reply.tokens_per_second is not None:
+        timed.append(f"{reply.tokens_per_second:,.0f} tokens/s")
     return timed
 
 

@@ -32,6 +32,9 @@ class Usage:
 
 UNCOUNTED = Usage()
 
+# A reply that comes in one piece is written in no time: no speed can be told from it.
+MEASURABLE_SECONDS = 0.05
+
 # Reasons to end by which a server says that the reply is not whole.
 FAILURES = frozenset({"error", "network_error", "abort"})
 
@@ -155,6 +158,15 @@ class Reply:
     def complete(self) -> bool:
         """Whether the server said that the reply is whole."""
         return self.status == "done"
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """How fast the tokens after the first came, None where that cannot be told."""
+        tokens = self.usage.completion_tokens or 0
+        if self.first_token is None or self.elapsed is None or tokens < 2:
+            return None
+        writing = self.elapsed - self.first_token
+        return (tokens - 1) / writing if writing >= MEASURABLE_SECONDS else None
 
     @property
     def shown(self) -> str:

@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from math import prod
 from typing import Any
 
@@ -79,11 +79,14 @@ def varying(vary: Mapping[str, Iterable[object]]) -> dict[str, tuple[Value, ...]
     found: dict[str, tuple[Value, ...]] = {}
     for name, given in vary.items():
         name = name.replace("-", "_")
-        if isinstance(given, str):
-            raise ParamError(f"{name} takes several values: a list, not {one_line(given, 40)!r}.")
+        said = one_line(name, 40)
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise ParamError(f"{said} takes several values: a list, not {one_line(given, 40)!r}.")
+        if name in found:
+            raise ParamError(f"{said} is there twice: put all values in one list.")
         values = tuple(_value(name, value) for value in given)
         if not values:
-            raise ParamError(f"--vary {name} has no values: {name}=A,B,C.")
+            raise ParamError(f"--vary {said} has no values: {said}=A,B,C.")
         if len(set(values)) < len(values):
             raise ParamError(f"--vary {name} has a value twice. For repeats there is -n N.")
         found[name] = values
@@ -115,13 +118,15 @@ def _range(text: str) -> list[str] | None:
         first, last = Decimal(first_text), Decimal(last_text)
         step = Decimal(step_text or "1")
         count = int((last - first) / step) if step > 0 else -1
-    except (InvalidOperation, ValueError, OverflowError):
-        count = -1
-    if not 0 <= count < MOST_RUNS:
+        fits = 0 <= count < MOST_RUNS
+        steps = [f"{first + i * step:f}" for i in range(count + 1)] if fits else []
+    except (ArithmeticError, ValueError):  # also of an infinite step, or beyond what Decimal holds
+        steps = []
+    if not steps:
         raise ParamError(
             f"{one_line(text, 40)!r} is no range: write 1..20, or 0..1.5/0.25 with a step."
         )
-    return [f"{first + i * step:f}" for i in range(count + 1)]
+    return steps
 
 
 def runs(vary: Vary, repeats: int = 1) -> tuple[Run, ...]:
@@ -160,8 +165,6 @@ def record(run: Run, reply: Reply, measures: Mapping[str, object]) -> dict[str, 
 
     `cost` is in USD and None where it is not known, times are in seconds.
     """
-    writing = (reply.elapsed or 0) - (reply.first_token or 0)
-    tokens = reply.usage.completion_tokens
     return {
         "run": run.index,
         **run.varied,
@@ -172,14 +175,24 @@ def record(run: Run, reply: Reply, measures: Mapping[str, object]) -> dict[str, 
         "finish_reason": reply.finish_reason,
         "answered_by": reply.model,
         "prompt_tokens": reply.usage.prompt_tokens,
-        "completion_tokens": tokens,
+        "completion_tokens": reply.usage.completion_tokens,
         "cost": None if reply.cost is None else float(reply.cost),
         "cost_is_estimate": reply.cost_is_estimate,
         "first_token": reply.first_token,
         "elapsed": reply.elapsed,
-        "tokens_per_second": tokens / writing if tokens and writing > 0 else None,
+        "tokens_per_second": reply.tokens_per_second,
         **measures,
     }
+
+
+def check_measures(names: Iterable[str], vary: Vary) -> None:
+    """Raise ParamError for a measure that would take the place of a column that is there."""
+    fixed = record(Run(0, {}, 0, 1), Reply(), {})
+    taken = {*fixed, *vary, "reasoning", "error"} & {*names}
+    if taken:
+        raise ParamError(
+            f"A measure cannot be called {one_line(min(taken), 40)}: that is a column already."
+        )
 
 
 def check_leave(calls: int, about: Decimal | None, covered: bool, *, yes: bool) -> None:
