@@ -144,6 +144,33 @@ def test_interrupt_keeps_the_partial_reply(chat: Kernel, server: Loopback, press
     assert chat.run("1 + 1").status == "ok"
 
 
+def test_interrupt_ends_a_whole_grid(chat: Kernel, server: Loopback) -> None:
+    """Every connection closes at once, what had come is kept, and the rest can be asked later."""
+    hold = Hold()
+    server.default = lambda request: Reply(
+        chunks=["done"] if request.json["seed"] < 3 else ["half", hold]
+    )
+    result = chat.start("%%chat --vary seed=1..10\nhi", "cell-1")
+    chat.wait(result, lambda: len(server.chats) == 10)
+    for request in server.chats[:2]:
+        assert request.answered.wait(5)
+    pressed = time.monotonic()
+    chat.interrupt()
+    chat.wait(result)
+    assert result.outputs[-1]["ename"] == "Interrupted"
+    for request in server.chats[2:]:
+        assert request.closed.wait(5)
+        assert request.ended_at is not None
+        assert request.ended_at - pressed < 1
+    assert (
+        "2 done"
+        in chat.run("print(sum(r['status'] == 'done' for r in _sweep.records), 'done')").text
+    )
+    hold.release()
+    assert chat.run("%%chat --vary seed=1..10\nhi", "cell-1").status == "ok"
+    assert len(server.chats) == 18
+
+
 def test_interrupt_while_waiting_to_try_again(chat: Kernel, server: Loopback) -> None:
     """The countdown after a 429 is shown, and the stop square ends it."""
     server.reply(Fault(429, {"error": {"message": "Model busy"}}, headers={"retry-after": "60"}))

@@ -88,6 +88,16 @@ def stop(folder: Path) -> None:
     closed, ended = [], []
     with Loopback() as server, Kernel(folder) as kernel:
         kernel.run(setup(server))
+        server.default = Reply(chunks=["half", Hold()])
+        result = kernel.start("%%chat --once --vary seed=1..8\nhi", "grid")
+        kernel.wait(result, lambda: len(server.chats) == 8)
+        pressed = time.monotonic()
+        kernel.interrupt()
+        kernel.wait(result)
+        for request in server.chats:
+            request.closed.wait(5)
+        last = max(request.ended_at or 0 for request in server.chats) - pressed
+        print(f"stop: all 8 connections of a grid closed after {last * 1e3:.0f} ms")
         for number in range(10):
             hold = Hold()
             server.reply(Reply(chunks=["The first half", hold]))
