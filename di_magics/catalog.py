@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from di_magics.core.prices import Model, Price, models, table
@@ -64,11 +67,13 @@ class Catalog:
         self._take(endpoint.url, payload, endpoint.name, _today())
         path = self._path(endpoint.url)
         if path:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
             kept = {"name": endpoint.name, "date": _today(), "list": payload}
-            new = path.with_suffix(".new")
-            new.write_text(json.dumps(kept), "utf-8")
-            new.replace(path)  # another kernel reads the old one or the new one, never half
+            with suppress(OSError):  # it can be asked again
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                # Another kernel reads the old one or the new one, never half of it.
+                with NamedTemporaryFile("w", dir=path.parent, delete=False) as new:
+                    json.dump(kept, new)
+                os.replace(new.name, path)
 
     def _list(self, url: str) -> dict[str, Model]:
         if url not in self._lists:

@@ -17,12 +17,12 @@ from di_magics.core import export
 from di_magics.core.amount import dollars, usd
 from di_magics.core.command import decoded
 from di_magics.core.context import weight
-from di_magics.core.controls import controls, presets, warnings, with_preset
-from di_magics.core.cost import Tally, committed, tally
+from di_magics.core.controls import PRESETS, controls, presets, warnings, with_preset
+from di_magics.core.cost import Tally, tally
 from di_magics.core.errors import DiMagicsError, one_line
 from di_magics.core.plan import Ask
 from di_magics.core.prices import Model, about
-from di_magics.core.settings import NAMES, Settings
+from di_magics.core.settings import NAMES
 from di_magics.session import Changed, Session
 from di_magics.widget import PanelWidget
 
@@ -42,11 +42,12 @@ class Panel:
         self._money: dict[str, Any] = {}
         self._due: set[Changed] = set()
         self._lock = threading.Lock()
+        self._drawing = threading.Lock()
         self.widget = PanelWidget(self._on_message)
         self._draw({"turns"})  # at once, in the cell: from it the notebook is known
         session.watch(self._draw_soon)
         with suppress(DiMagicsError):
-            session.ask_for_models()
+            session.models.ask()
 
     def close(self) -> None:
         """Take the panel away."""
@@ -54,7 +55,8 @@ class Panel:
 
     def _on_message(self, message: Mapping[str, Any]) -> None:
         name = str(message.get("name", ""))
-        self._heard[str(message.get("view"))] = int(message.get("n", 0))
+        number = message.get("n")
+        self._heard[str(message.get("view"))] = number if type(number) is int else 0
         self._heard = dict([*self._heard.items()][-VIEWS:])
         self._error = {}
         try:
@@ -67,25 +69,26 @@ class Panel:
         session = self._session
         match what:
             case "set" if name == "budget":
-                session.budget = usd(value, "The budget") if value else None
+                empty = value in (None, "")
+                session.budget = None if empty else usd(value, "The budget")
+            case "set" if value in (None, ""):
+                session.change(lambda now: now.lacking(name))
             case "set" if name == "stop":
                 texts = [decoded(line) for line in str(value).splitlines() if line]
                 session.change(
                     lambda now: now.having("stop", texts) if texts else now.lacking("stop")
                 )
-            case "set" if value in (None, ""):
-                session.change(lambda now: now.lacking(name))
             case "set":
                 if name == "endpoint":
                     session.routes.check(str(value))
                 session.change(lambda now: now.having(name, str(value)))
-            case "preset":
+            case "preset" if name in PRESETS:
                 policy = session.policies.current()
                 session.change(lambda now: with_preset(now, name, policy))
             case "reset":
-                session.change(lambda now: Settings(now.model, now.endpoint, now.system))
+                session.change(lambda now: replace(now, params={}))
             case "open":
-                session.ask_for_models()
+                session.models.ask()
 
     def _draw_soon(self, changed: Changed) -> None:
         """Draw a moment later, once for all that has changed by then, off the reader's thread."""
@@ -95,10 +98,11 @@ class Panel:
             self._session.later(SOON_SECONDS, self._draw_due)
 
     def _draw_due(self) -> None:
-        with self._lock:
-            changed, self._due = self._due, set()
-        if self.widget.comm is not None:  # None once it is closed
-            self._draw(changed)
+        with self._drawing:  # one after the other, so that the last one shows what is last
+            with self._lock:
+                changed, self._due = self._due, set()
+            if self.widget.comm is not None:  # None once it is closed
+                self._draw(changed)
 
     def _draw(self, changed: set[Changed]) -> None:
         """Show the session as it is now; money only when turns have changed."""
@@ -141,7 +145,7 @@ class Panel:
 
     def _list(self) -> None:
         try:
-            found = self._session.known_models()
+            found = self._session.models.known()
         except DiMagicsError:
             found = []
         models = [[model.id, about(model)] for model in found]
@@ -172,17 +176,18 @@ class Panel:
             ],
             "bars": bars,
             "unit": "cost by request" if paid else "tokens written by request",
-            "budget": self._budget(committed(entries), tally(entries).cost),
+            "budget": self._budget(tally(entries).cost),
         }
 
-    def _budget(self, committed: Decimal, spent: Decimal) -> dict[str, Any]:
+    def _budget(self, spent: Decimal) -> dict[str, Any]:
         try:
             limit = self._session.budget
         except DiMagicsError as error:
             return {"words": one_line(error, 200), "share": 0, "value": ""}
         if limit is None:
             return {"words": "no budget set", "share": 0, "value": ""}
-        held = committed - spent
+        committed = self._session.committed
+        held = max(committed - spent, Decimal(0))
         flight = f", {dollars(held)} held for replies in flight" if held else ""
         share = float(min(committed / limit, Decimal(1))) if limit else 1.0
         words = f"{dollars(spent)} of {dollars(limit)} spent{flight}"

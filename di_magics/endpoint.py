@@ -56,19 +56,13 @@ class Endpoint:
     """Where requests go: a base URL up to and including `/v1` or `/openai`, and its key.
 
     The key is sent as a bearer token over https, or to this machine; never shown. `name` is what
-    messages call it; `local` says that llama.cpp answers, on this machine and free of charge.
-    Raises ParamError for an address that is not http(s), holds a password, or would carry the key
-    unencrypted.
+    messages call it. Raises ParamError for an address that is not http(s), holds a password, or
+    would carry the key unencrypted.
     """
 
-    def __init__(
-        self,
-        url: str,
-        key: str | None = None,
-        *,
-        name: str | None = None,
-        local: bool = False,
-    ) -> None:
+    local = False
+
+    def __init__(self, url: str, key: str | None = None, *, name: str | None = None) -> None:
         try:
             parts = urlsplit(url)
             host = parts.hostname if parts.port != 0 else None  # reading the port checks it
@@ -95,7 +89,6 @@ class Endpoint:
             raise ParamError("The key holds characters no key has. Copy it again: %chat key.")
         self.url = url.rstrip("/")
         self.name = name or ("deepinfra" if is_deepinfra(url) else parts.netloc)
-        self.local = local
         self._key = key
 
     def __repr__(self) -> str:
@@ -106,9 +99,19 @@ class Endpoint:
         """Whether a key will be sent."""
         return self._key is not None
 
+    def without_key(self, text: str) -> str:
+        """Return a server's words without the key in them."""
+        return text.replace(self._key, "…") if self._key else text
+
     def headers(self) -> dict[str, str]:
         """Return the headers of a request to this endpoint."""
         return {"Authorization": f"Bearer {self._key}"} if self._key else {}
+
+
+class LocalEndpoint(Endpoint):
+    """A llama.cpp server that we have started on this machine: free of charge."""
+
+    local = True
 
 
 Waiting = Callable[[EndpointError, float], None]
@@ -195,6 +198,7 @@ class Client:
                         yield events
                 return
             except EndpointError as error:
+                error.args = (endpoint.without_key(str(error)),)  # some servers repeat it
                 final = begun or endpoint.local  # a server of our own is started again instead
                 seconds = None if final else retry.pause(attempt, error, random.random())
                 if seconds is None:
@@ -213,7 +217,9 @@ class Client:
             ) as response:
                 answer = await _bounded(response, LONGEST_ANSWER * 16)
                 if response.status_code != 200:
-                    raise _refusal(response, answer, endpoint)
+                    refused = _refusal(response, answer, endpoint)
+                    refused.args = (endpoint.without_key(str(refused)),)
+                    raise refused
             return json.loads(answer)
         except httpx.HTTPError as error:
             raise _translated(error, endpoint, begun=False) from error

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import replace
 
+from di_magics.core.cost import FREE
 from di_magics.core.errors import EndpointError, StoreError, StreamBroken
 from di_magics.core.plan import Planned
 from di_magics.core.reply import Reply, Status
-from di_magics.frames import Frames
+from di_magics.frames import Frames, Guarded
 from di_magics.ports import Client, Keeper, Routes, View
 
 
@@ -25,22 +27,25 @@ async def exchange(
 ) -> tuple[Reply, Exception | None]:
     """Return the reply as far as it came, and what went wrong, if anything did.
 
-    Its outcome is with the keeper each second, and when this returns. `busy` is called whenever
-    the server could not answer and is asked again.
+    Its outcome is with the keeper each second, and when this returns, whatever the view does.
+    `busy` is called whenever the server could not answer and is asked again.
     """
     turn = planned.turn
     start = time.monotonic()
-    frames = Frames(view, _checkpoint(planned, keeper))
+    shown = Guarded(view)
+    frames = Frames(shown, _checkpoint(planned, keeper))
     error: Exception | None = None
     reply = Reply(request=planned.body)
+    asked = False
 
     def again(refused: EndpointError, seconds: float) -> None:
         busy()
         frames.waiting(refused, seconds)
 
     try:
-        endpoint = await routes.open(planned.route, view.status)
-        view.status(f"waiting for {turn.model}")
+        endpoint = await routes.open(planned.route, shown.status)
+        shown.status(f"waiting for {turn.model}")
+        asked = True
         stream = client.stream(endpoint, planned.body, again)
         async with aclosing(stream) as batches:
             async for events in batches:
@@ -66,15 +71,15 @@ async def exchange(
         error, status = fault, "failed"
     frames.close()
     reply = replace(reply, status=status, elapsed=time.monotonic() - start)
-    reply = planned.priced(reply)
+    reply = planned.priced(reply) if asked else replace(reply, cost=FREE)
     try:
         await asyncio.shield(asyncio.wrap_future(keeper.seal(turn.id, reply)))
     except asyncio.CancelledError:  # it is sealed all the same
         pass
     except StoreError as lost:
         error = error or lost
-    return reply, error
+    return reply, error or shown.fault
 
 
-def _checkpoint(planned: Planned, keeper: Keeper) -> Callable[[Reply], object]:
+def _checkpoint(planned: Planned, keeper: Keeper) -> Callable[[Reply], Future[None]]:
     return lambda reply: keeper.checkpoint(planned.turn.id, planned.priced(reply))

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
+from di_magics.core.amount import exactly, total_of
 from di_magics.core.chat import Turn
-from di_magics.core.cost import FREE, beyond, committed, unpriced
+from di_magics.core.cost import FREE, beyond, unpriced
 from di_magics.core.errors import DiMagicsError, Interrupted
 from di_magics.core.measures import Measure
+from di_magics.core.notes import policy_notes
 from di_magics.core.plan import Ask, Planned, entry
 from di_magics.core.prices import tokens_in
 from di_magics.core.reply import Reply
@@ -115,6 +117,7 @@ class Explorer:
         where no run came through.
         """
         session = self._session
+        session.policies.check_log(self._plans[0].policy)
         kept = {} if fresh else session.notebook.runs(self._keys)
         for run, run_key in zip(self.runs, self._keys, strict=True):
             if run_key in kept:
@@ -139,6 +142,7 @@ class Explorer:
                 tuple(turn.reply if turn else None for turn in turns),
                 measures,
                 {index: str(error) for index, error in self._errors.items()},
+                tuple(policy_notes(self._plans[0].turn, self._plans[0].policy)),
             )
             view.close(sweep)
             session.changed("turns")
@@ -155,11 +159,11 @@ class Explorer:
         budget = self._session.budget
         limits = [each for each in (ask.budget, budget) if each is not None]
         reserves = [planned.reserve for planned in paid]
-        worst = None if None in reserves else sum((r for r in reserves if r), FREE)
+        worst = None if None in reserves else total_of(reserves)
         if limits and worst is None and not ask.yes:
             unknown = next(planned for planned in paid if planned.reserve is None)
             raise unpriced(unknown.turn.model, min(limits))
-        spent = committed(self._session.entries()) if budget is not None else FREE
+        spent = self._session.committed if budget is not None else FREE
         if worst and ask.budget is not None and worst > ask.budget:
             raise beyond(worst, ask.budget, flag="--budget")
         if worst and budget is not None and spent + worst > budget:
@@ -186,12 +190,16 @@ class Explorer:
         planned, session = self._plans[run.index], self._session
         async with gate:
             line = entry(planned, time.time(), kept=False)
-            begun = session.notebook.begin(planned.turn, line, limit, kept=False)
+            most = None if planned.route.local else limit
+            begun = session.notebook.begin(planned.turn, line, most, kept=False)
             try:
-                await asyncio.wrap_future(begun)
+                await asyncio.shield(asyncio.wrap_future(begun))
             except DiMagicsError as refused:
                 self._errors[run.index] = refused
                 return
+            except asyncio.CancelledError:  # it was written, and is not sent
+                session.notebook.seal(planned.turn.id, Reply(status="stopped", cost=FREE))
+                raise
             keeper = Kept(session.notebook, self._keys[run.index])
             reply, error = await exchange(
                 planned, session.routes, session.client, view.cell(run), keeper, gate.slow
@@ -202,6 +210,8 @@ class Explorer:
                 gate.went_well()
             self._settle(run, reply)
             view.finished(run, self._turns[run.index])
+            if unlogged := session.logged(planned, self._turns[run.index]):
+                self._errors.setdefault(run.index, unlogged)
 
     def _settle(self, run: Run, reply: Reply) -> None:
         turn = self._turns[run.index]
@@ -217,6 +227,7 @@ class Explorer:
         self._session.loop.later(0, cancel)
 
 
+@exactly
 def _about(plans: list[Planned]) -> Decimal | None:
     """Return about what these requests cost together, None where a price is not known."""
     total = FREE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from di_magics.core.errors import EndpointError, Unreachable
 from di_magics.core.reply import Reply
@@ -15,15 +16,40 @@ AGAIN_SECONDS = 0.5
 CHECKPOINT_SECONDS = 1.0
 
 
+class Guarded:
+    """A view that cannot harm a turn: after its first fault, kept in `fault`, nothing is shown."""
+
+    def __init__(self, view: View) -> None:
+        self._view: View | None = view
+        self.fault: Exception | None = None
+
+    def status(self, line: str) -> None:
+        """Show a line."""
+        self._do(lambda view: view.status(line))
+
+    def show(self, reply: Reply) -> None:
+        """Show what has come."""
+        self._do(lambda view: view.show(reply))
+
+    def _do(self, show: Callable[[View], None]) -> None:
+        if self._view is None:
+            return
+        try:
+            show(self._view)
+        except Exception as fault:  # whatever a terminal or a front end does
+            self._view, self.fault = None, fault
+
+
 class Frames:
     """Hands replies to a view at the pace of its frames, and to the disk each second.
 
     Lives on the loop.
     """
 
-    def __init__(self, view: View, checkpoint: Callable[[Reply], object]) -> None:
+    def __init__(self, view: Guarded, checkpoint: Callable[[Reply], Future[None]]) -> None:
         self._view = view
         self._checkpoint = checkpoint
+        self._written: Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._last = -FRAME_SECONDS
         self._due: asyncio.TimerHandle | None = None
@@ -35,7 +61,9 @@ class Frames:
 
     def _keep(self) -> None:
         self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
-        self._checkpoint(self._reply)  # unchanged, too: it says that somebody is still at it
+        if self._written is None or self._written.done():  # or they would queue up before the seal
+            # Unchanged, too: it says that somebody is still at it.
+            self._written = self._checkpoint(self._reply)
 
     def draw(self, reply: Reply) -> None:
         """Show this reply in the next frame; the first one at once."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from di_magics.core.errors import StoreError, one_line
+
 OFF = "off"
 
 
 def home() -> Path | None:
     """Return the state folder, made if need be with mode 0700; None where nothing is to be kept.
 
-    It is DI_MAGICS_HOME, else the platform's user data folder.
+    It is DI_MAGICS_HOME, else the platform's user data folder. Raises StoreError where it cannot be
+    made.
     """
     named = os.environ.get("DI_MAGICS_HOME")
     if named == OFF:
@@ -22,5 +25,11 @@ def home() -> Path | None:
         import platformdirs
 
         folder = Path(platformdirs.user_data_dir("di_magics", appauthor=False))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The folder {one_line(folder, 160)} cannot be made ({error.strerror}). Set "
+            "DI_MAGICS_HOME to another one, or to off to keep nothing."
+        ) from None
     return folder

@@ -8,9 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from di_magics.core.cost import Entry, beyond, committed
+from di_magics.core.amount import amount, total_of
+from di_magics.core.cost import FREE, Entry, beyond
 from di_magics.core.reply import Reply, Usage
-from di_magics.store import Connection, Store
+from di_magics.store import Connection, Store, utf8
 
 ABANDONED_SECONDS = 10.0
 """What nobody has touched for so long was cut off by the end of its kernel."""
@@ -40,12 +41,16 @@ class Ledger:
 
         return self._store.read(read)
 
+    def committed(self, notebook: str) -> Future[Decimal]:
+        """Return what a notebook has spent, and may yet spend on replies in flight."""
+        return self._store.read(lambda db: _committed(db, notebook))
+
     def budget(self, notebook: str) -> Future[Decimal | None]:
         """Return a notebook's own budget in USD."""
 
         def read(db: Connection) -> Decimal | None:
             row = db.execute("SELECT budget FROM notebooks WHERE id = ?", [notebook]).fetchone()
-            return Decimal(row[0]) if row and row[0] else None
+            return amount(row[0]) if row else None
 
         return self._store.read(read)
 
@@ -69,29 +74,55 @@ def enter(db: Connection, entry: Entry, limit: Decimal | None) -> None:
     replies in flight, leaves no room for the entry's reserve.
     """
     if limit is not None:
-        spent = committed(_entries(db, entry.notebook, 0.0))
+        spent = _committed(db, entry.notebook)
         if spent + (entry.reserve or 0) > limit:
             raise beyond(entry.reserve, limit, spent)
     usage = entry.usage
-    row: list[Any] = [entry.turn, entry.notebook, entry.conversation, entry.model, entry.endpoint]
-    row += [entry.begun, entry.status, usage.prompt_tokens, usage.completion_tokens]
-    row += [usage.cached_tokens, usage.reasoning_tokens, _text(entry.cost), entry.estimate]
-    row += [_text(entry.reserve), entry.begun]
+    row: list[Any] = [entry.turn, entry.notebook, entry.conversation, utf8(entry.model)]
+    row += [entry.endpoint, entry.begun, entry.status, usage.prompt_tokens]
+    row += [usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens]
+    row += [_text(entry.cost), entry.estimate, _text(entry.reserve), entry.begun]
     marks = ", ".join("?" * len(row))
     db.execute(f"INSERT INTO ledger ({COLUMNS}, touched) VALUES ({marks})", row)
 
 
 def settle(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool) -> None:
     """Write what a request has cost so far, or in the end."""
-    usage = reply.usage
-    row = [now, sealed, reply.status, reply.model, usage.prompt_tokens, usage.completion_tokens]
+    usage, model = reply.usage, None if reply.model is None else utf8(reply.model)
+    row = [now, sealed, reply.status, model, usage.prompt_tokens, usage.completion_tokens]
     row += [usage.cached_tokens, usage.reasoning_tokens, _text(reply.cost), reply.estimate, turn]
-    db.execute(
+    changed = db.execute(
         "UPDATE ledger SET touched = ?, sealed = ?, status = ?, model = coalesce(?, model), "
         "prompt_tokens = ?, completion_tokens = ?, cached_tokens = ?, reasoning_tokens = ?, "
         "cost = ?, estimate = ? WHERE turn = ? AND NOT sealed",
         row,
+    ).rowcount
+    if changed and sealed:
+        (notebook,) = db.execute("SELECT notebook FROM ledger WHERE turn = ?", [turn]).fetchone()
+        total = total_of([_spent(db, notebook), reply.cost])
+        db.execute(
+            "INSERT INTO notebooks (id, spent) VALUES (?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET spent = excluded.spent",
+            [notebook, str(total)],
+        )
+
+
+def _spent(db: Connection, notebook: str) -> Decimal:
+    row = db.execute("SELECT spent FROM notebooks WHERE id = ?", [notebook]).fetchone()
+    return total_of(row or ())
+
+
+def _committed(db: Connection, notebook: str) -> Decimal:
+    """Return what a notebook has spent, and what its replies in flight may yet cost at most."""
+    rows = db.execute(
+        "SELECT cost, reserve, touched FROM ledger WHERE notebook = ? AND NOT sealed", [notebook]
     )
+    lost = time.time() - ABANDONED_SECONDS
+    held = [
+        max(total_of([cost]), total_of([reserve]) if touched > lost else FREE)
+        for cost, reserve, touched in rows
+    ]
+    return total_of([_spent(db, notebook), *held])
 
 
 def _entries(db: Connection, notebook: str | None, since: float) -> list[Entry]:
@@ -116,9 +147,9 @@ def _entries(db: Connection, notebook: str | None, since: float) -> list[Entry]:
                 time.strftime("%Y-%m-%d", time.localtime(begun)),
                 status if sealed else "open" if in_flight else "cut",
                 Usage(sent, written, None, cached, reasoning),
-                _amount(cost),
+                amount(cost),
                 estimate,
-                _amount(reserve) if in_flight else None,
+                amount(reserve) if in_flight else None,
             )
         )
     return found
@@ -126,7 +157,3 @@ def _entries(db: Connection, notebook: str | None, since: float) -> list[Entry]:
 
 def _text(amount: Decimal | None) -> str | None:
     return None if amount is None else str(amount)
-
-
-def _amount(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -99,9 +100,10 @@ class Loop:
         return Job(self._running(), work)
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call this on the loop's thread, so many seconds from now."""
+        """Call this so many seconds from now, on a thread where nothing else waits for it."""
         loop = self._running()
-        loop.call_soon_threadsafe(lambda: loop.call_later(seconds, call))
+        work = partial(loop.run_in_executor, None, call)
+        loop.call_soon_threadsafe(lambda: loop.call_later(seconds, work))
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:

@@ -84,7 +84,7 @@ class ChatMagics(Magics, Configured):
         self.matcher = matcher(
             Known(
                 _words,
-                lambda: self.session.conversation.heads,
+                self._conversations,
                 self._models,
                 lambda: [name for name in self._names if not name.startswith("_")],
             )
@@ -98,10 +98,16 @@ class ChatMagics(Magics, Configured):
         session.watch(lambda what: self.follow(session.settings))
         return session
 
+    def _conversations(self) -> list[str]:
+        try:
+            return list(self.session.conversation.heads)
+        except DiMagicsError:
+            return []
+
     def _models(self) -> list[str]:
         """Return the models that are known of without asking, none where that is not clear."""
         try:
-            return [model.id for model in self.session.known_models()]
+            return [model.id for model in self.session.models.known()]
         except DiMagicsError:
             return []
 
@@ -215,19 +221,32 @@ class ChatMagics(Magics, Configured):
         return replace(ask, cell=self._at("").cell)
 
     def again(self, turn: Turn, repeats: int, *, yes: bool) -> Sweep:
-        """Send a turn's request so many times, in its place."""
-        set_now = self.session.settings.endpoint or ""
-        here = set_now if set_now.startswith("local") else "local"
+        """Send a turn's request so many times, in its place.
+
+        It goes where questions go now: a turn of a file that was loaded may name any address.
+        Raises ChatError where that is another place than the turn's.
+        """
+        from di_magics.core.errors import ChatError, one_line
+
+        endpoint = self.session.settings.endpoint
+        if turn.local and not (endpoint or "").startswith("local"):
+            endpoint = "local"
         ask = self._at(
             turn.prompt,
             instead=turn,
             model=None if turn.local else turn.model,
-            endpoint=turn.url or here,
+            endpoint=endpoint,
             system=turn.system,
             params=turn.params,
             last="all" if turn.last is None else turn.last,
             yes=yes,
         )
+        route = self.session.route(ask)
+        if route.url != turn.url and not turn.local:
+            raise ChatError(
+                f"This turn was answered at {one_line(turn.url, 120)}, and questions go to "
+                f"{route.name} now. Go there first: %chat set endpoint=..."
+            )
         return self.explore(ask, {}, repeats, fresh=True, final=False)
 
     def _at(self, prompt: str, **flags: Any) -> Ask:

@@ -7,6 +7,7 @@ were cleared. A kernel that was restarted before anything was saved is known by 
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
@@ -39,14 +40,17 @@ class Notebook:
         self._where = where
         self.id = uuid.uuid4().hex
 
-    def resume(self) -> tuple[Conversation, str]:
-        """Return the conversation to go on with, and a line that says so, if it is an old one."""
+    def resume(self) -> tuple[Conversation, str] | None:
+        """Return the conversation to go on with, and a line that says so, if it is an old one.
+
+        None where no cell runs now that would tell: a completion, a widget's message.
+        """
         where = self._where()
         if where.cell is None:
-            return Conversation(), ""
+            return (Conversation(), "") if where.settled else None
         ids, cells = _named(where.path)
-        path = str(where.path) if where.path else None
-        found = self._turns.known(ids, path, [*cells, where.cell], where.kernel).result()
+        path = os.path.realpath(where.path) if where.path else None
+        found = self._turns.known(ids, path, [where.cell, *cells], where.kernel).result()
         if found is None:
             self._turns.place(self.id, path, where.kernel).result()
             return Conversation(), ""
@@ -112,6 +116,11 @@ class Notebook:
         return self._ledger.notebooks().result()
 
     @property
+    def committed(self) -> Decimal:
+        """What this notebook has spent, and may yet spend on replies in flight, in USD."""
+        return self._ledger.committed(self.id).result()
+
+    @property
     def budget(self) -> Decimal | None:
         """This notebook's own budget in USD."""
         return self._ledger.budget(self.id).result()
@@ -122,6 +131,7 @@ class Notebook:
 
     def close(self) -> None:
         """Finish writing."""
+        self._turns.retry()
         self._store.close()
 
 

@@ -177,7 +177,7 @@ def account(
     for title, groups in {**found, "in all": {"": tally(entries)}}.items():
         weights = [total.cost if paid else total.completion_tokens for total in groups.values()]
         for (name, total), weight in zip(groups.items(), weights, strict=True):
-            label = f"{title} {render.plain(name)}".strip()
+            label = f"{title} {one_line(name, 80)}".strip()
             full = round(BAR * weight / sum(weights)) if any(weights) else 0
             bar = "" if len(groups) < 2 else "█" * full + "░" * (BAR - full)
             rows.append((label, *_counts(total), total.shown, bar))

@@ -12,12 +12,14 @@ from typing import Any
 class Where:
     """A notebook's path, the id of the cell that runs, and the kernel's id, as far as known.
 
-    A kernel that is restarted keeps its id.
+    A kernel that is restarted keeps its id. `settled` is whether it would be known if there were
+    a cell: code is being run, or there is no front end at all.
     """
 
     path: Path | None = None
     cell: str | None = None
     kernel: str = ""
+    settled: bool = True
 
 
 class Place:
@@ -51,7 +53,8 @@ class Place:
         path = Path(named) if isinstance(named, str) and named.endswith(".ipynb") else None
         app = getattr(getattr(self._shell, "kernel", None), "parent", None)
         kernel = Path(getattr(app, "connection_file", "")).stem
-        return Where(path, cell_id if isinstance(cell_id, str) else None, kernel)
+        settled = self.executing or getattr(self._shell, "kernel", None) is None
+        return Where(path, cell_id if isinstance(cell_id, str) else None, kernel, settled)
 
     def folder(self) -> Path:
         """Return the folder of the notebook, as far as it is known."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import di_magics.local as local
 from di_magics.core.errors import ParamError, PolicyError, Refused, one_line
 from di_magics.core.policy import FREE, Policy
-from di_magics.endpoint import DEEPINFRA, Endpoint, is_deepinfra
+from di_magics.endpoint import DEEPINFRA, Endpoint, LocalEndpoint, is_deepinfra
 
 DEFAULT_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
 KEY_VARIABLES = ("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY", "DEEPINFRA_API_TOKEN")
@@ -125,8 +125,9 @@ class Routes:
         if policy.endpoint:
             asked = named.url if isinstance(named, Endpoint) else named
             if asked not in (None, policy.endpoint):
+                shown = one_line(asked.rpartition("@")[2], 120)
                 raise PolicyError(
-                    f"The endpoint {one_line(asked, 120)} is not allowed here: {policy.by} wants "
+                    f"The endpoint {shown} is not allowed here: {policy.by} wants "
                     f"{one_line(policy.endpoint, 120)}. %chat unset endpoint."
                 )
             return named or policy.endpoint
@@ -207,7 +208,8 @@ class Routes:
                 await asyncio.to_thread(server.start, progress, cancelled)
             finally:
                 cancelled.set()
-        return Endpoint(server.url, server.key, name=f"{route.model} on this machine", local=True)
+        name = f"{route.model} on this machine"
+        return LocalEndpoint(server.url, server.key, name=name)
 
     def address(self, url: str) -> tuple[str, str | None]:
         """Return an address for an export, and the environment variable with its key, if any."""

@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -21,14 +22,24 @@ from di_magics.core import export
 from di_magics.core.amount import usd
 from di_magics.core.chat import Conversation, Turn
 from di_magics.core.context import advice
-from di_magics.core.cost import Entry
-from di_magics.core.errors import BadRequest, EndpointError, Interrupted, StreamBroken, TooLong
+from di_magics.core.cost import FREE, Entry
+from di_magics.core.errors import (
+    BadRequest,
+    Interrupted,
+    PolicyError,
+    StreamBroken,
+    TooLong,
+    one_line,
+)
+from di_magics.core.notes import policy_notes, variant_notes
 from di_magics.core.plan import Ask, Planned, Route, along, entry, limit, planned, request
-from di_magics.core.prices import Model
+from di_magics.core.policy import Policy
 from di_magics.core.reply import Reply
 from di_magics.core.settings import Settings
+from di_magics.core.wire import names
 from di_magics.exchange import exchange
-from di_magics.loop import Interrupts, Job, Loop
+from di_magics.listing import Listing
+from di_magics.loop import Interrupts, Loop
 from di_magics.ports import Catalog, Client, Notebook, Policies, Routes, Sealed, View
 
 Changed = Literal["settings", "turns"]
@@ -56,12 +67,18 @@ class Session:
         self.loop = loop
         self.notebook = notebook
         self._conversation: Conversation | None = None
-        self._resumed = ""
+        self._news: list[str] = []  # for the next receipt
         self._last_shown: tuple[Turn, View] | None = None
         self._lock = threading.RLock()
-        self.refused: dict[tuple[str, str], dict[str, str]] = {}
-        self._asking: dict[str, Job[EndpointError | None]] = {}
         self._watchers: list[Watcher] = []
+        self.refused: dict[tuple[str, str], dict[str, str]] = {}
+        self.models = Listing(
+            catalog,
+            loop,
+            self._listed_at,
+            lambda model: self.policies.current().allows(model),
+            lambda: self.changed("settings"),
+        )
 
     def watch(self, watcher: Watcher) -> None:
         """Call this with what has changed, after it has, on whichever thread changed it."""
@@ -94,23 +111,43 @@ class Session:
 
     @property
     def conversation(self) -> Conversation:
-        """The notebook's conversation, as it was left; setting it keeps it."""
+        """The notebook's conversation, as it was left; setting it keeps it.
+
+        Where it is not clear yet which notebook this is, it is empty for the moment.
+        """
         with self._lock:
             if self._conversation is None:
-                self._conversation, self._resumed = self.notebook.resume()
+                resumed = self.notebook.resume()
+                if resumed is None:
+                    return Conversation()
+                self._conversation, said = resumed
+                self._news += [said] if said else []
             return self._conversation
 
     @conversation.setter
     def conversation(self, chat: Conversation) -> None:
         with self._lock:
             self._conversation = chat
-            self.notebook.keep(chat)
+            self.notebook.keep(chat).add_done_callback(self._kept)
         self.changed("turns")
+
+    def _kept(self, done: Future[None]) -> None:
+        if error := done.exception():
+            self._news.append(f"which turns are in use is not kept: {one_line(error, 200)}")
+
+    def _own(self) -> Notebook:
+        """Return the notebook, once it is known which it is."""
+        _ = self.conversation
+        return self.notebook
 
     def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
         """Return what this notebook's requests have cost, or those of all notebooks."""
-        assert self.conversation is not None  # once it is there, so is the notebook's id
-        return self.notebook.entries(everywhere=everywhere, since=since)
+        return self._own().entries(everywhere=everywhere, since=since)
+
+    @property
+    def committed(self) -> Decimal:
+        """What this notebook has spent, and may yet spend on replies in flight, in USD."""
+        return self._own().committed
 
     def notebook_names(self) -> dict[str, str]:
         """Return the names of all notebooks' files by id, as far as they are known."""
@@ -118,8 +155,7 @@ class Session:
 
     def is_own_file(self, path: Path) -> bool:
         """Return whether a path is this notebook's own file."""
-        assert self.conversation is not None
-        return self.notebook.is_at(path)
+        return self._own().is_at(path)
 
     def forget(self, name: str | None) -> int:
         """Delete a conversation's turns for good, or with None those of all notebooks.
@@ -144,66 +180,19 @@ class Session:
         policy.check_model(found.model)
         return found
 
-    def models(self) -> list[Model]:
-        """Return the models of the endpoint in force, asked for if that was not done today.
-
-        Raises EndpointError where it cannot be asked and nothing is known.
-        """
-        job = self.ask_for_models(again=not self.known_models())
-        if job:
-            with Interrupts() as interrupts:
-                job.wait(interrupts)
-            error = job.result()
-            if error and not self.known_models():
-                raise error
-        return self.known_models()
-
-    def known_models(self) -> list[Model]:
-        """Return the models of the endpoint in force that the policy allows, [] for llama.cpp."""
-        endpoint, policy = self._listing(), self.policies.current()
-        found = self.catalog.models(endpoint.url) if endpoint else []
-        return [model for model in found if policy.allows(model.id)]
-
-    def ask_for_models(
-        self, endpoint: Any = None, *, again: bool = False
-    ) -> Job[EndpointError | None] | None:
-        """Ask an endpoint, the one in force unless named, for its models, in the background.
-
-        Once a day, unless `again`.
-        """
-        endpoint = endpoint or self._listing()
-        if endpoint is None or (self.catalog.fresh(endpoint.url) and not again):
-            return None
-        with self._lock:
-            if endpoint.url not in self._asking:
-                self._asking[endpoint.url] = self.loop.submit(self._listed(endpoint))
-            return self._asking[endpoint.url]
-
     def with_price(self, ask: Ask, plan: Planned, interrupts: Interrupts) -> Planned:
         """Return the plan with the model's price looked up, where a budget needs it."""
         limited = ask.budget is not None or self.budget is not None
         if plan.price is None and limited and not plan.route.local:
-            if job := self.ask_for_models(plan.route.endpoint):
+            if job := self.models.ask(plan.route.endpoint):
                 job.wait(interrupts)
             return self.plan(ask)
         return plan
 
-    def _listing(self) -> Any:
+    def _listed_at(self) -> Any:
         policy, settings = self.policies.current(), self.settings
         model = settings.model or policy.model
         return self.routes.listing(settings.endpoint, model, policy, self.policies.key())
-
-    async def _listed(self, endpoint: Any) -> EndpointError | None:
-        try:
-            await self.catalog.refresh(endpoint)
-        except EndpointError as error:
-            self.catalog.give_up(endpoint.url)
-            return error
-        finally:
-            with self._lock:
-                self._asking.pop(endpoint.url, None)
-        self.changed("settings")
-        return None
 
     def plan(self, ask: Ask, said: list[dict[str, Any]] | None = None) -> Planned:
         """Return the turn for this ask, placed and validated, and the request it will send.
@@ -227,12 +216,11 @@ class Session:
 
     @property
     def budget(self) -> Decimal | None:
-        """What this notebook may spend in USD: its own budget or the environment's, no policy's.
+        """What this notebook may spend in USD: its own budget, else the environment's.
 
-        Raises ParamError for an environment's that is no amount.
+        A policy's holds where it is less. Raises ParamError for an environment's that is none.
         """
-        assert self.conversation is not None  # once it is there, so is the notebook's id
-        own, common = self.notebook.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
+        own, common = self._own().budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
         if own is None and common:
             own = usd(common, "DI_MAGICS_BUDGET")
         policy = self.policies.current().budget
@@ -240,8 +228,7 @@ class Session:
 
     @budget.setter
     def budget(self, limit: Decimal | None) -> None:
-        assert self.conversation is not None
-        self.notebook.budget = limit
+        self._own().budget = limit
         self.changed("turns")
 
     def request(self, turn: Turn) -> dict[str, Any]:
@@ -260,57 +247,88 @@ class Session:
         the conversation either way.
         """
         with Interrupts() as interrupts:
-            begun = self._begun(self.with_price(ask, self.plan(ask), interrupts), ask)
-            turn = begun.turn
-            job = self.loop.submit(exchange(begun, self.routes, self.client, view, self.notebook))
-            view.open(job.cancel)
-            job.wait(interrupts)
-            try:
-                reply, error = job.result()
-            except concurrent.futures.CancelledError:  # before it had begun
-                reply, error = Reply(request=begun.body, status="stopped", elapsed=0.0), None
-                self.notebook.seal(turn.id, reply)
-            turn = replace(turn, reply=reply)
+            begun = self._begun(self.with_price(ask, self.plan(ask), interrupts), ask, interrupts)
+            fault, (reply, error) = self._exchanged(begun, view, interrupts)
+            turn = replace(begun.turn, reply=reply)
             with self._lock:
                 if not ask.once:
                     # The body can be derived again, and would hold the whole path at every turn.
                     kept = replace(turn, reply=replace(reply, request=None))
                     self.conversation = self.conversation.sealed(kept)
             sealed(turn)
-            view.close(turn, self._notes(turn, ask))
+            if fault is None:
+                view.close(turn, self._notes(turn, ask, begun.policy))
             self._last_shown = None if ask.once else (turn, view)
             self.changed("turns")
-        self.policies.log(turn)
-        if reply.cost is None and reply.status != "failed":
-            self.ask_for_models(begun.route.endpoint)  # the next one can be estimated
-        if isinstance(error, StreamBroken):
-            error.reply = reply
-        if isinstance(error, BadRequest):
-            said = {name: str(error) for name in turn.params if name in str(error)}
-            self.refused.setdefault((turn.url, turn.model), {}).update(said)
-        if isinstance(error, TooLong):
-            error = self._advised(error, turn)
+        error = error or fault or self.logged(begun, turn)
+        if reply.cost is None and not reply.empty:
+            self.models.ask(begun.route.endpoint)  # the next one can be estimated
         if error:
-            raise error
+            raise self._explained(error, turn)
         if interrupts.pressed:
             raise Interrupted("stopped; what had come is kept. Run the cell again for a new reply.")
         return turn
 
-    def _begun(self, plan: Planned, ask: Ask) -> Planned:
+    def _exchanged(
+        self, begun: Planned, view: View, interrupts: Interrupts
+    ) -> tuple[Exception | None, tuple[Reply, Exception | None]]:
+        """Return what went wrong with opening the view, if anything did, and the outcome."""
+        unsent = Reply(request=begun.body, status="stopped", elapsed=0.0, cost=FREE)
+        if interrupts.pressed:  # while it was being written down
+            self.notebook.seal(begun.turn.id, unsent)
+            return None, (unsent, None)
+        fault: Exception | None = None
+        job = self.loop.submit(exchange(begun, self.routes, self.client, view, self.notebook))
+        try:
+            view.open(job.cancel)
+        except Exception as failed:  # whatever a front end does: the request is stopped, not lost
+            fault = failed
+            job.cancel()
+        job.wait(interrupts)
+        try:
+            return fault, job.result()
+        except concurrent.futures.CancelledError:  # before it had begun
+            self.notebook.seal(begun.turn.id, unsent)
+            return fault, (unsent, None)
+
+    def _begun(self, plan: Planned, ask: Ask, interrupts: Interrupts) -> Planned:
         """Write the turn, and what it may cost, before it is sent; it is the head from now on."""
-        self.policies.check_log()
-        turn = plan.turn
+        self.policies.check_log(plan.policy)
+        if interrupts.pressed:
+            raise Interrupted("stopped before anything was sent.")
+        kept = not ask.once
         with self._lock:
-            if ask.new and not ask.once and self.conversation.shown_by(turn.cell) is None:
-                self.conversation = self.conversation.started()
-                turn = replace(turn, conversation=self.conversation.name)
+            chat, turn = self.conversation, plan.turn
+            if ask.new and kept and chat.shown_by(turn.cell) is None:
+                chat = chat.started()
+                turn = replace(turn, conversation=chat.name)
+            begun = replace(plan, turn=turn)
             most = limit(plan, ask, self.budget)
-            kept = not ask.once
-            line = entry(replace(plan, turn=turn), time.time(), kept=kept)
+            line = entry(begun, time.time(), kept=kept)
             self.notebook.begin(turn, line, most, kept=kept).result()
-            if not ask.once:
-                self.conversation = self.conversation.with_turn(turn, aside=bool(ask.conversation))
-        return replace(plan, turn=turn)
+            if kept:
+                self.conversation = chat.with_turn(turn, aside=bool(ask.conversation))
+        return begun
+
+    def logged(self, begun: Planned, turn: Turn) -> PolicyError | None:
+        """Add a turn to the teacher's log, if there is to be one; return what went wrong."""
+        try:
+            self.policies.log(turn, begun.policy)
+        except PolicyError as error:
+            return error
+        return None
+
+    def _explained(self, error: Exception, turn: Turn) -> Exception:
+        """Return the error with what is known of the turn: its reply, what to leave out."""
+        if isinstance(error, StreamBroken):
+            error.reply = turn.reply
+        if isinstance(error, BadRequest):
+            said = {name: str(error) for name in turn.params if names(str(error), name)}
+            self.refused.setdefault((turn.url, turn.model), {}).update(said)
+        if isinstance(error, TooLong):
+            step = advice(error, along(turn, self.conversation), turn.prompt)
+            return TooLong(f"{error.said} {step}", status=error.status, request_id=error.request_id)
+        return error
 
     def join(self, other: Conversation, name: str) -> None:
         """Go on with another conversation, under this name or one like it."""
@@ -329,35 +347,14 @@ class Session:
             kept = replace(turn, reply=replace(turn.reply, request=None))
             self.conversation = self.conversation.with_turn(kept)
 
-    def _advised(self, error: TooLong, turn: Turn) -> TooLong:
-        """Return the error with the turns that can be left out as its next step."""
-        step = advice(error, along(turn, self.conversation), turn.prompt)
-        return TooLong(f"{error.said} {step}", status=error.status, request_id=error.request_id)
-
-    def _notes(self, turn: Turn, ask: Ask) -> list[str]:
-        policy = self.policies.current()
-        notes = [f"system prompt of {policy.system_source}" if turn.taught else ""]
-        notes += [f"kept for your teacher in {policy.log}" if policy.log else ""]
+    def _notes(self, turn: Turn, ask: Ask, policy: Policy) -> list[str]:
+        news, self._news = self._news, []
         if ask.once:
-            return ["not remembered", *filter(None, notes)]
-        notes += [self._resumed, self._unseen()]
-        self._resumed = ""
-        variants = self.conversation.variants(turn)
-        notes = [note for note in notes if note]
-        if len(variants) < 2:
-            return notes
-        number = [variant.id for variant in variants].index(turn.id) + 1
-        notes.append(f"variant {number} of {len(variants)}")
-        followed = [
-            (other, after)
-            for other, variant in enumerate(variants, 1)
-            if other != number and (after := self.conversation.after(variant))
-        ]
-        if followed:
-            other, after = followed[-1]
-            turns = f"{after} later turn{'s' * (after != 1)}"
-            notes.append(f"{turns} after variant {other} (%chat variant {other} goes back)")
-        return notes
+            return ["not remembered", *policy_notes(turn, policy), *news]
+        unseen = self._unseen()
+        chat = self.conversation
+        notes = [*policy_notes(turn, policy), *news, *([unseen] if unseen else [])]
+        return [*notes, *variant_notes(chat, turn)]
 
     def _unseen(self) -> str:
         """Return a line where the page was loaded anew before the last reply had ended."""

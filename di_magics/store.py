@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from di_magics.core.amount import total_of
 from di_magics.core.errors import DiMagicsError, StoreError, one_line
 
 T = TypeVar("T")
@@ -49,28 +50,31 @@ class Store:
     def erase(self, work: Work[T]) -> Future[T]:
         """Do work that deletes, and leave no byte of what it deleted in the file."""
 
-        def vacuumed() -> T:
+        def vacuum(db: Connection) -> None:
+            db.execute("VACUUM")
+            (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("deleted, but another kernel still reads it")
+
+        def erased() -> T:
             done = self._guarded(work, "BEGIN IMMEDIATE")
-            assert self._connection
-            self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._guarded(vacuum, None)
             return done
 
-        return self._thread.submit(vacuumed)
+        return self._thread.submit(erased)
 
-    def _guarded(self, work: Work[T], begin: str) -> T:
+    def _guarded(self, work: Work[T], begin: str | None) -> T:
         try:
             if self._connection is None:
                 self._connection = self._opened()
+            if begin is None:
+                return work(self._connection)
             return _in_transaction(self._connection, work, begin)
         except DiMagicsError:
             raise
-        except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: JSON that is none
-            raise StoreError(
-                f"The conversations in {one_line(self.path, 160)} cannot be used "
-                f"({one_line(error, 120)}). Move that file away, or set DI_MAGICS_HOME to another "
-                "folder, or to off to keep nothing."
-            ) from error
+        # The last ones: values that SQLite cannot hold, or that are none.
+        except (sqlite3.Error, OSError, ValueError, ArithmeticError, TypeError) as error:
+            raise StoreError(_why(error, self.path)) from error
 
     def _opened(self) -> Connection:
         if self.path:
@@ -96,6 +100,20 @@ class Store:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _why(error: Exception, path: Path | None) -> str:
+    reason, where = one_line(error, 120), one_line(path, 160)
+    if "locked" in reason or "still reads" in reason:
+        step = "Something else is using that file: try again in a moment."
+    elif "full" in reason or "disk I/O" in reason:
+        step = "Make room on that disk, and go on."
+    else:
+        step = (
+            "Move that file away, or set DI_MAGICS_HOME to another folder, or to off to keep "
+            "nothing."
+        )
+    return f"The conversations in {where} cannot be used ({reason}). {step}"
 
 
 def _in_transaction(connection: Connection, work: Work[T], begin: str) -> T:
@@ -197,7 +215,21 @@ def _kernels(db: Connection) -> None:
     db.execute("ALTER TABLE notebooks ADD COLUMN kernel TEXT NOT NULL DEFAULT ''")
 
 
-MIGRATIONS = (_turns, _texts_and_ledger, _runs, _kernels)
+def _totals(db: Connection) -> None:
+    """What a notebook has spent is kept added up, and what is in flight is found at once."""
+    db.execute("ALTER TABLE notebooks ADD COLUMN spent TEXT NOT NULL DEFAULT '0'")
+    db.execute("CREATE INDEX ledger_open ON ledger (notebook) WHERE NOT sealed")
+    for (notebook,) in db.execute("SELECT DISTINCT notebook FROM ledger").fetchall():
+        rows = db.execute("SELECT cost FROM ledger WHERE notebook = ? AND sealed", [notebook])
+        total = total_of(cost for (cost,) in rows)
+        db.execute(
+            "INSERT INTO notebooks (id, spent) VALUES (?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET spent = excluded.spent",
+            [notebook, str(total)],
+        )
+
+
+MIGRATIONS = (_turns, _texts_and_ledger, _runs, _kernels, _totals)
 
 
 def utf8(text: str) -> str:

@@ -8,9 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from di_magics.core.amount import dollars
+from di_magics.core.amount import dollars, total_of
 from di_magics.core.chat import Turn
-from di_magics.core.cost import FREE
 from di_magics.core.difference import Part, difference
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.export import as_csv
@@ -24,7 +23,7 @@ class Sweep:
     """The replies of a grid, in the order of its runs; None where a run was not sent.
 
     `turns` are what was asked, `measures` the reader's own, by name, `errors` what went wrong, by
-    run.
+    run, and `notes` what the reader should know of the policy.
     """
 
     vary: Vary
@@ -34,6 +33,7 @@ class Sweep:
     replies: tuple[Reply | None, ...]
     measures: Mapping[str, Measure] = field(default_factory=dict)
     errors: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -70,9 +70,9 @@ class Sweep:
         known = [reply.cost for reply in replies if reply.cost is not None]
         if known:
             about = "about " if any(reply.estimate for reply in replies) else ""
-            cost = sum(known, FREE)
+            cost = total_of(known)
             parts.append(f"{about}{dollars(cost)}" if cost else "free")
-        return " · ".join(parts)
+        return " · ".join([*parts, *self.notes])
 
     def to_csv(self, path: str | Path | None = None) -> str | None:
         """Return the records as CSV, or write them to a file."""

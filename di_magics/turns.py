@@ -20,7 +20,7 @@ from di_magics.core.cost import Entry
 from di_magics.core.record import from_record, identity, outcome, reply_of
 from di_magics.core.reply import Reply
 from di_magics.ledger import ABANDONED_SECONDS, enter, settle
-from di_magics.store import Connection, Store, utf8
+from di_magics.store import Connection, Store, Work, utf8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Turns:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._unwritten: list[Work[None]] = []
 
     def known(
         self, ids: Iterable[str], path: str | None, cells: Iterable[str], kernel: str
@@ -85,11 +86,7 @@ class Turns:
         The future raises BudgetError, and nothing is written, where the worst case does not fit
         the limit; no other kernel can come in between.
         """
-        known = identity(turn)
-        prompt = utf8(known.pop("prompt"))
-        known.pop("notebook", None)  # the row says it
-        cell = turn.cell.id if turn.cell else None
-        row = [turn.id, entry.notebook, cell, prompt, _json(known), entry.begun, entry.begun]
+        row = [*_identity(turn, entry.notebook), entry.begun, entry.begun]
 
         def write(db: Connection) -> None:
             enter(db, entry, limit)
@@ -102,7 +99,21 @@ class Turns:
                 row,
             )
 
+        self.retry()
         return self._store.write(write)
+
+    def retry(self) -> None:
+        """Write the outcomes that could not be written when it was their time."""
+        unwritten, self._unwritten = self._unwritten, []
+        for write in unwritten:
+            self._surely(write)
+
+    def _surely(self, write: Work[None]) -> Future[None]:
+        future = self._store.write(write)
+        future.add_done_callback(
+            lambda done: self._unwritten.append(write) if done.exception() else None
+        )
+        return future
 
     def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
         """Write what has come of a reply so far, and what it costs."""
@@ -116,32 +127,24 @@ class Turns:
         now = time.time()
 
         def write(db: Connection) -> None:
-            became = outcome(reply)
-            text = utf8(became.pop("reply", ""))
             db.execute(
                 "UPDATE turns SET reply = ?, outcome = ?, touched = ?, sealed = ? "
                 "WHERE id = ? AND NOT sealed",
-                [text, _json(became), now, sealed, turn],
+                [*_outcome(reply), now, sealed, turn],
             )
             settle(db, turn, reply, now, sealed=sealed)
 
-        return self._store.write(write)
+        return self._surely(write) if sealed else self._store.write(write)
 
     def adopt(self, notebook: str, adopted: Iterable[Turn]) -> Future[None]:
         """Write turns whose replies are there already, and paid for."""
         now = time.time()
-        rows = []
-        for turn in adopted:
-            known, became = identity(turn), outcome(turn.reply)
-            known.pop("notebook", None)
-            texts = [utf8(known.pop("prompt")), utf8(became.pop("reply", ""))]
-            cell = turn.cell.id if turn.cell else None
-            rows.append([turn.id, notebook, cell, *texts, _json(known), _json(became), now, now])
+        rows = [[*_identity(turn, notebook), *_outcome(turn.reply), now, now] for turn in adopted]
 
         def write(db: Connection) -> None:
             db.execute("INSERT OR IGNORE INTO notebooks (id) VALUES (?)", [notebook])
             db.executemany(
-                "INSERT INTO turns (id, notebook, cell, prompt, reply, identity, outcome, begun, "
+                "INSERT INTO turns (id, notebook, cell, prompt, identity, reply, outcome, begun, "
                 "touched, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
                 rows,
             )
@@ -153,15 +156,13 @@ class Turns:
         now = time.time()
 
         def write(db: Connection) -> None:
-            became = outcome(reply)
-            text = utf8(became.pop("reply", ""))
             db.execute(
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
-                [notebook, key, text, _json(became)],
+                [notebook, key, *_outcome(reply)],
             )
             settle(db, turn, reply, now, sealed=True)
 
-        return self._store.write(write)
+        return self._surely(write)
 
     def runs(self, notebook: str, keys: Collection[str]) -> Future[dict[str, Reply]]:
         """Return the whole replies of a notebook's runs that there are, by key."""
@@ -272,6 +273,20 @@ class Turns:
             )
 
         return self._store.erase(write)
+
+
+def _identity(turn: Turn, notebook: str) -> list[str | None]:
+    """Return the columns of what a turn is: id, notebook, cell, prompt and the rest as JSON."""
+    known = identity(turn)
+    prompt = utf8(known.pop("prompt"))
+    known.pop("notebook", None)  # the row says it
+    return [turn.id, notebook, turn.cell.id if turn.cell else None, prompt, _json(known)]
+
+
+def _outcome(reply: Reply) -> list[str]:
+    """Return the columns of what became of a turn: the text and the rest as JSON."""
+    became = outcome(reply)
+    return [utf8(became.pop("reply", "")), _json(became)]
 
 
 @contextmanager

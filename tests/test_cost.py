@@ -13,7 +13,6 @@ from di_magics.core.cost import (
     Entry,
     Tally,
     beyond,
-    committed,
     grouped,
     priced,
     sections,
@@ -85,12 +84,6 @@ def test_entries_are_grouped_in_order() -> None:
     entries.append(entry(None, model="c", status="failed"))
     found = grouped(entries, lambda each: each.model)
     assert {name: total.cost for name, total in found.items()} == {"b": 5, "a": 2}
-
-
-def test_a_reply_in_flight_counts_with_its_worst_case() -> None:
-    """What was spent, and the most that may be."""
-    flight = entry("0.01", status="open", reserve=Decimal("0.05"))
-    assert committed([entry("0.1"), flight, entry(None)]) == Decimal("0.15")
 
 
 DONE = Reply(text="yes", status="done", usage=Usage(100, 10, 110))

@@ -27,7 +27,7 @@ from di_magics.core.errors import (
     Unreachable,
 )
 from di_magics.core.reply import Reply as Grown
-from di_magics.endpoint import Client, Endpoint
+from di_magics.endpoint import Client, Endpoint, LocalEndpoint
 
 BODY = wire.body("test/model", [{"role": "user", "content": "Größe? 😀"}], {"temperature": 0})
 HELLO = event({"choices": [{"index": 0, "delta": {"content": "Hel"}}]})
@@ -357,7 +357,7 @@ def test_a_server_of_our_own_is_not_asked_again(
 ) -> None:
     """The next run of the cell starts it anew."""
     server.reply(fault)
-    asked = once(Endpoint(server.url, local=True))
+    asked = once(LocalEndpoint(server.url))
     assert type(asked.error) is kind
     assert len(server.requests) == 1
 

@@ -43,8 +43,9 @@ NEIGHBOURS = {
     "exchange.py": {"frames", "ports"},
     "frames.py": {"ports"},
     "ledger.py": {"store"},
+    "listing.py": {"loop", "ports"},
     "ports.py": set[str](),
-    "session.py": {"exchange", "loop", "ports"},
+    "session.py": {"exchange", "listing", "loop", "ports"},
     "store.py": set[str](),
     "turns.py": {"ledger", "store"},
 }

@@ -19,6 +19,7 @@ from kernel import Kernel
 import di_magics as di
 from di_magics import fetch as fetching
 from di_magics import home, local
+from di_magics.endpoint import LocalEndpoint
 
 pytestmark = pytest.mark.local
 
@@ -45,7 +46,7 @@ def endpoint(
     """The endpoint of a server that runs."""
     monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
     server.start(quiet)
-    return di.Endpoint(server.url, server.key, local=True)
+    return LocalEndpoint(server.url, server.key)
 
 
 def ask(endpoint: di.Endpoint, prompt: str = "Say hello.", **params: object) -> di.Reply:
@@ -144,7 +145,7 @@ def test_a_context_that_is_too_long_is_one_line(endpoint: di.Endpoint) -> None:
 def test_a_wrong_key_is_refused(endpoint: di.Endpoint) -> None:
     """Nobody else on this machine can use the server."""
     with pytest.raises(di.Refused):
-        ask(di.Endpoint(endpoint.url, "wrong", local=True))
+        ask(LocalEndpoint(endpoint.url, "wrong"))
 
 
 def test_the_key_is_nowhere_to_be_read(server: local.LocalServer, endpoint: di.Endpoint) -> None:
@@ -171,7 +172,7 @@ def test_a_crash_is_clear_and_the_next_ask_starts_it_again(
     with pytest.raises(di.Unreachable, match="starts it anew"):
         ask(endpoint)
     server.start(quiet)
-    assert ask(di.Endpoint(server.url, server.key, local=True)).complete
+    assert ask(LocalEndpoint(server.url, server.key)).complete
 
 
 PARENT = """

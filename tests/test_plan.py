@@ -68,9 +68,10 @@ def test_a_value_that_llama_cpp_would_misread_is_refused() -> None:
 
 
 def test_the_worst_case_is_reserved() -> None:
-    """The prompt, and as many tokens as may come; unknown without a price."""
-    assert plan(Ask("abc", params={"max_tokens": 10})).reserve == Decimal("0.000021")
-    assert plan(Ask("abc")).reserve == Decimal("0.032769")
+    """The prompt with its marks, and as many tokens as may come; unknown without a price."""
+    assert plan(Ask("abc", params={"max_tokens": 10})).reserve == Decimal("0.000029")
+    assert plan(Ask("abc", params={"max_tokens": 0})).reserve == plan(Ask("abc")).reserve
+    assert plan(Ask("abc")).reserve == Decimal("0.032777")
     assert plan(Ask("abc"), price=None).reserve is None
 
 

@@ -439,6 +439,6 @@ def test_how_much_too_long_is_read(answer: bytes, asked: int | None, limit: int 
 
 
 def test_the_size_of_a_body_is_that_of_its_texts() -> None:
-    """In bytes, whatever the characters are."""
+    """In bytes, whatever the characters are, with the marks around each."""
     messages = [{"role": "user", "content": "aä"}, {"role": "assistant", "content": "\ud800"}]
-    assert wire.size(wire.body("m", messages, {})) == 4
+    assert wire.size(wire.body("m", messages, {})) == 4 + 2 * wire.MARKS

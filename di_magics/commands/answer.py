@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 from di_magics.core.chat import Conversation, Turn
+from di_magics.core.command import is_count
 from di_magics.core.errors import ParamError, one_line
 from di_magics.core.reply import Reply
 from di_magics.session import Session
@@ -81,7 +82,7 @@ def number(text: str) -> int | None:
     """Read a number, or nothing. Raises ParamError for anything else."""
     if not text:
         return None
-    if not text.isdecimal():
+    if not is_count(text):
         raise ParamError(f"That takes a number, not {one_line(text, 40)!r}. %chat history counts.")
     return int(text)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from di_magics.commands.answer import Words, counted, say, show, show_table
 from di_magics.core.amount import dollars, usd
 from di_magics.core.command import split
-from di_magics.core.cost import Entry, tally
+from di_magics.core.cost import FREE, Entry, tally
 from di_magics.core.errors import ChatError, ParamError, one_line
 from di_magics.core.export import as_csv
 from di_magics.core.prices import Model, offers, per_million
@@ -79,7 +79,7 @@ class Money(Words):
         if limit is None:
             say(f"No budget; {dollars(total)} spent. %chat budget 0.50 sets one.")
         else:
-            left = max(limit - total, limit * 0)
+            left = max(limit - self._session.committed, FREE)
             policy = self._session.policies.current()
             by = f", as {policy.by} says" if policy.budget == limit else ""
             say(f"{dollars(left)} of {dollars(limit)}{by} left; {dollars(total)} spent.")
@@ -87,7 +87,7 @@ class Money(Words):
     def models(self, rest: str) -> None:
         """models [FILTER …]: the models there are, their context, and their price per M tokens"""
         wanted = rest.lower().split()
-        found = self._session.models()
+        found = self._session.models.wanted()
         if not found:
             say(f"On this machine: {self._session.route().model}, free of charge.")
             say("%chat endpoint deepinfra, and %chat models lists DeepInfra's.")

@@ -1,35 +1,81 @@
-"""Amounts of USD: as text, and read from text. Unknown is None, and shown as a dash."""
+"""Amounts of USD: as text, and read from text. Unknown is None, and shown as a dash.
+
+Servers, files and readers may write anything; what is no plausible amount is none.
+"""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from decimal import Context, Decimal
+from collections.abc import Callable, Iterable
+from decimal import Context, Decimal, DivisionByZero, InvalidOperation, localcontext
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from di_magics.core.errors import ParamError, one_line
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 UNKNOWN = "—"
+MOST = Decimal(1_000_000)
+PLACE = Decimal("1E-15")
+MONEY = Context(prec=34, traps=[InvalidOperation, DivisionByZero])
+"""The reader's own decimal context may have too few digits, or traps."""
+
+
+def exactly(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that reckons in a context of its own."""
+
+    @wraps(function)
+    def reckoned(*args: P.args, **kwargs: P.kwargs) -> R:
+        with localcontext(MONEY):
+            return function(*args, **kwargs)
+
+    return reckoned
+
+
+def amount(found: object) -> Decimal | None:
+    """Return an amount from 0 to a million USD, None for anything else.
+
+    The shortest decimal that is a given double is the number that was written.
+    """
+    if isinstance(found, bool) or not isinstance(found, str | int | float | Decimal):
+        return None
+    try:
+        number = Decimal(str(found))
+    except (ValueError, ArithmeticError):  # an int may have too many digits for str
+        return None
+    if not number.is_finite() or not 0 <= number <= MOST:
+        return None
+    exponent = number.as_tuple().exponent
+    long = isinstance(exponent, int) and exponent < -15
+    return number.quantize(PLACE, context=MONEY) if long else number
+
+
+@exactly
+def total_of(amounts: Iterable[object]) -> Decimal:
+    """Return the sum of those that are amounts."""
+    return sum((number for each in amounts if (number := amount(each))), Decimal(0))
 
 
 def usd(found: object, name: str) -> Decimal:
     """Return an amount of USD. Raises ParamError, with the name of what was set, for none."""
-    amount = Decimal("NaN")
-    if isinstance(found, str | int | float | Decimal) and not isinstance(found, bool):
-        with suppress(ArithmeticError, ValueError):
-            amount = Decimal(str(found).strip().removeprefix("$"))
-    if not amount.is_finite() or amount < 0:
+    text = found.strip().removeprefix("$") if isinstance(found, str) else found
+    number = amount(text)
+    if number is None:
         raise ParamError(
             f"{name} takes an amount of USD, such as 0.50; not {one_line(found, 40)!r}."
         )
-    return amount
+    return number
 
 
-def dollars(amount: Decimal | None) -> str:
+@exactly
+def dollars(number: Decimal | None) -> str:
     """Return an amount of USD in plain digits, small ones to two significant figures."""
-    if amount is None:
+    if number is None:
         return UNKNOWN
-    if not amount:
+    if not number:
         return "$0"
     digits = 2
-    if amount < 1:
-        digits = max(2, 1 - Context(prec=2).plus(amount).adjusted())
-    return f"${amount:.{digits}f}"
+    if number < 1:
+        digits = max(2, 1 - Context(prec=2).plus(number).adjusted())
+    return f"${number:.{digits}f}"

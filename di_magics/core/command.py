@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from di_magics.core.amount import usd
 from di_magics.core.errors import ParamError, one_line
@@ -134,17 +134,24 @@ def _hyphenated(word: str) -> str:
     return (name if " " in name else name.replace("_", "-")) + sign + value
 
 
+def is_count(text: object) -> TypeGuard[str | int]:
+    """Return whether this is a whole number from 0 on, and not one of endless digits."""
+    if isinstance(text, int):
+        return not isinstance(text, bool) and 0 <= text < 10**9
+    return isinstance(text, str) and text.isdecimal() and len(text) < 10
+
+
 def turns(name: str, text: object) -> int:
     """Return a number of turns. Raises ParamError for anything else."""
-    if not isinstance(text, str | int) or isinstance(text, bool) or not f"{text}".isdecimal():
+    if not is_count(text):
         raise ParamError(f"{name} takes a number of turns, or all; not {one_line(text, 60)!r}.")
     return int(text)
 
 
 def repeats(name: str, text: object) -> int:
     """Return how often to ask. Raises ParamError for anything but a whole number from 1 on."""
-    count = int(text) if isinstance(text, str | int) and f"{text}".isdecimal() else 0
-    if count < 1 or isinstance(text, bool):
+    count = int(text) if is_count(text) else 0
+    if count < 1:
         raise ParamError(f"{name} takes a number of replies, not {one_line(text, 60)!r}.")
     return count
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from di_magics.core.amount import UNKNOWN, dollars
+from di_magics.core.amount import UNKNOWN, dollars, exactly
 from di_magics.core.errors import BudgetError, one_line
 from di_magics.core.prices import Price, estimate, tokens_in
 from di_magics.core.reply import Reply, Status, Usage
@@ -88,6 +88,7 @@ class Tally:
         )
 
 
+@exactly
 def tally(entries: Iterable[Entry]) -> Tally:
     """Return the sums over these entries."""
     total = Tally()
@@ -96,6 +97,7 @@ def tally(entries: Iterable[Entry]) -> Tally:
     return total
 
 
+@exactly
 def grouped(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, Tally]:
     """Return the sums by what the key says of an entry, in the order of first appearance."""
     found: dict[str, Tally] = {}
@@ -122,11 +124,7 @@ def sections(
     return found
 
 
-def committed(entries: Iterable[Entry]) -> Decimal:
-    """Return what was spent, and what replies in flight may yet cost at most."""
-    return sum((max(entry.cost or FREE, entry.reserve or FREE) for entry in entries), FREE)
-
-
+@exactly
 def priced(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = False) -> Reply:
     """Return the reply with its cost: the API's, else reckoned and saying so, else unknown.
 
@@ -149,6 +147,7 @@ def priced(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = 
     return replace(reply, cost=cost, estimate=how)
 
 
+@exactly
 def beyond(
     reserve: Decimal | None, limit: Decimal, spent: Decimal = FREE, flag: str = "%chat budget"
 ) -> BudgetError:

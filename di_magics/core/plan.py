@@ -65,8 +65,8 @@ class Ask:
 class Planned:
     """A turn that is ready to be sent, its route, and the body that will go out.
 
-    `size` is the body's texts in bytes, `price` the model's, if it is known, and `reserve` what
-    the reply may cost at most in USD.
+    `size` is the body's texts in bytes, `price` the model's, if it is known, `reserve` what the
+    reply may cost at most in USD, and `policy` the rules under which it was planned.
     """
 
     turn: Turn
@@ -75,6 +75,7 @@ class Planned:
     size: int
     price: Price | None
     reserve: Decimal | None
+    policy: Policy
 
     def priced(self, reply: Reply) -> Reply:
         """Return the reply with what it has cost."""
@@ -134,9 +135,9 @@ def planned(
     body = request(found, chat, said)
     size = wire.size(body)
     most = params.get("max_tokens")
-    longest = most if isinstance(most, int) else None
+    longest = most if isinstance(most, int) and most else None  # servers take 0 for no limit
     reserve = worst_case(size, longest, price) if price else None
-    return Planned(found, route, body, size, price, reserve)
+    return Planned(found, route, body, size, price, reserve, policy)
 
 
 def _last(ask: Ask, settings: Settings) -> int | None:

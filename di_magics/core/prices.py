@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
+from di_magics.core.amount import exactly
 from di_magics.core.reply import Usage
 
 PER_TOKEN = Decimal(1)
@@ -126,6 +127,7 @@ def table(payload: object) -> dict[str, Model]:
     return found
 
 
+@exactly
 def per_million(amount: Decimal) -> str:
     """Return USD per token as USD per million tokens, with at least two digits after the point."""
     text = f"{(amount / PER_MILLION).normalize(ROUNDING):f}"
@@ -152,6 +154,7 @@ def offers(found: Iterable[Model]) -> str:
     return " and ".join(sorted(known)) or "no price is known"
 
 
+@exactly
 def estimate(usage: Usage, price: Price) -> Decimal | None:
     """Return what these tokens cost at this price, None when the server did not count them."""
     sent, written = usage.prompt_tokens, usage.completion_tokens
@@ -169,6 +172,7 @@ def tokens_in(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
 
 
+@exactly
 def worst_case(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
     """Return about the most that a request can cost: nothing cached, the reply at its longest."""
     written = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens

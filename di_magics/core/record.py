@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, get_args
 
+from di_magics.core.amount import amount
 from di_magics.core.chat import MAIN, Cell, Conversation, Turn
 from di_magics.core.errors import DiMagicsError, one_line
 from di_magics.core.params import PARAMS, Value, validate
+from di_magics.core.prices import LONGEST
 from di_magics.core.reply import UNCOUNTED, Reply, Status, ToolCall, Usage
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
@@ -137,7 +138,7 @@ def _reply(get: Callable[[str], Any]) -> Reply:
         finish_reason=_text(get("finish_reason")),
         status=status,
         usage=_usage(get("usage")),
-        cost=_cost(get("cost")),
+        cost=amount(get("cost")),
         estimate=_str(get("estimate")),
         model=_text(get("model")),
         id=_text(get("id")),
@@ -209,23 +210,13 @@ def _str(found: object) -> str:
 
 
 def _count(found: object) -> int | None:
-    return found if type(found) is int and found >= 0 else None
+    return found if type(found) is int and 0 <= found <= LONGEST else None
 
 
 def _seconds(found: object) -> float | None:
     if type(found) is float or type(found) is int:
         return float(found) if found >= 0 else None
     return None
-
-
-def _cost(found: object) -> Decimal | None:
-    if not isinstance(found, str):
-        return None
-    try:
-        cost = Decimal(found)
-    except InvalidOperation:
-        return None
-    return cost if cost.is_finite() and cost >= 0 else None
 
 
 def rebuilt(records: Iterable[object]) -> tuple[Conversation, list[str]]:

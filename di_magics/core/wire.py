@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from di_magics.core.amount import amount
 from di_magics.core.errors import (
     BadRequest,
     Busy,
@@ -22,6 +22,7 @@ from di_magics.core.errors import (
     one_line,
 )
 from di_magics.core.params import PARAMS, Value
+from di_magics.core.prices import LONGEST
 from di_magics.core.reply import (
     Finished,
     Logprobs,
@@ -36,6 +37,8 @@ from di_magics.core.reply import (
 )
 
 DONE = "[DONE]"
+MARKS = 24
+"""A chat template puts about eight tokens around each message, of about three bytes."""
 
 
 def body(
@@ -67,9 +70,10 @@ def encoded(request: Mapping[str, Any]) -> bytes:
 
 
 def size(request: Mapping[str, Any]) -> int:
-    """Return how many bytes of text a body's messages hold."""
-    contents = (message["content"] for message in request["messages"])
-    return sum(len(text.encode("utf-8", "replace")) for text in contents)
+    """Return how many bytes a body's messages hold, with something for the marks between them."""
+    contents = [message["content"] for message in request["messages"]]
+    texts = sum(len(text.encode("utf-8", "replace")) for text in contents)
+    return texts + MARKS * len(contents)
 
 
 def sent_params(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,24 +193,16 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
         _count(completion.get("reasoning_tokens"))
         if isinstance(completion, dict)
         else _count(usage.get("reasoning_tokens")),
-        _cost(usage.get("estimated_cost")),
+        amount(usage.get("estimated_cost")),
     )
 
 
-def _cost(found: object) -> Decimal | None:
-    """Read USD; the shortest decimal that is this double is the number the server wrote."""
-    if isinstance(found, bool) or not isinstance(found, int | float | str):
-        return None
-    try:
-        cost = Decimal(str(found))
-    except InvalidOperation:
-        return None
-    return cost if cost.is_finite() and cost >= 0 else None
-
-
 def _count(found: object) -> int | None:
+    """Read a number of tokens; what is beyond all reason is none."""
     whole = isinstance(found, int) and not isinstance(found, bool)
-    return max(found, 0) if whole and isinstance(found, int) else None
+    if not whole or not isinstance(found, int) or found > LONGEST:
+        return None
+    return max(found, 0)
 
 
 def _finite(found: object) -> bool:
@@ -268,6 +264,12 @@ SHORTEN = "The conversation is too long for the model: %chat undo, %chat new, or
 def too_long(said: str) -> bool:
     """Return whether a server's words say that the input does not fit."""
     return any(sign in said.lower() for sign in _TOO_LONG)
+
+
+def names(said: str, param: str) -> bool:
+    """Return whether a server's words are about this parameter, and not only hold its name."""
+    pattern = rf"['\"`]{param}['\"`]|\b{param}:|\bparameter {param}\b"
+    return bool(re.search(pattern, said)) or ("_" in param and param in said)
 
 
 def refusal(
