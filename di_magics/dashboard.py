@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from di_magics.core import export
-from di_magics.core.amount import dollars, usd
+from di_magics.core.amount import dollars, exactly, usd
 from di_magics.core.command import decoded
 from di_magics.core.context import weight
 from di_magics.core.controls import PRESETS, controls, presets, warnings, with_preset
@@ -104,6 +104,7 @@ class Panel:
             if self.widget.comm is not None:  # None once it is closed
                 self._draw(changed)
 
+    @exactly
     def _draw(self, changed: set[Changed]) -> None:
         """Show the session as it is now; money only when turns have changed."""
         session = self._session

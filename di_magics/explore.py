@@ -152,6 +152,7 @@ class Explorer:
             raise Interrupted("stopped; what had come is kept. Run the cell again for the rest.")
         return sweep
 
+    @exactly
     def _limit(self, plans: list[Planned]) -> Decimal | None:
         """Return what the notebook may spend in all. Raises BudgetError as `explore` says."""
         ask = self._ask

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import di_magics.render as render
+from di_magics.core.amount import exactly
 from di_magics.core.chat import Conversation, Turn
 from di_magics.core.cost import Entry, Tally, sections, tally
 from di_magics.core.difference import Part, counted, parting
@@ -165,6 +166,7 @@ def repeated(texts: Sequence[str], verdict: str) -> dict[str, str]:
 BAR = 16
 
 
+@exactly
 def account(
     entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool
 ) -> dict[str, str]:

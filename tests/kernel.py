@@ -92,6 +92,7 @@ class Kernel:
         self._cells: dict[str, Result] = {}
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self._inputs: list[str] = []
+        self._offered: list[str] | None = None
         self.published: list[Message] = []
         self._client.start_channels()
         try:
@@ -177,6 +178,13 @@ class Kernel:
                     self._take(channel)
         return result
 
+    def complete(self, code: str) -> list[str]:
+        """Return what Tab offers at the end of the code."""
+        self._offered = None
+        self.send("complete_request", {"code": code, "cursor_pos": len(code)})
+        self.wait(Result(), lambda: self._offered is not None)
+        return self._offered or []
+
     def interrupt(self) -> None:
         """Interrupt what runs, as ■ does."""
         self._manager.interrupt_kernel()
@@ -211,6 +219,8 @@ class Kernel:
         content, kind = message["content"], message["header"]["msg_type"]
         if kind == "execute_reply":
             result.status = content["status"]
+        elif kind == "complete_reply":
+            self._offered = content["matches"]
         elif kind == "input_request":
             result.prompts.append(content["prompt"])
             self._client.input(self._inputs.pop(0))

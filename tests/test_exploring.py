@@ -216,6 +216,39 @@ def test_repeat_says_whether_replies_are_the_same(
     assert isinstance(run("%chat repeat none").error, di.ParamError)
 
 
+def test_repeat_does_not_follow_a_loaded_address(
+    run: Run, server: Loopback, sweep: Callable[[], Any], tmp_path: Path
+) -> None:
+    """A file names any place it likes; questions go where they went before."""
+    run("%%chat\nhi")
+    saved = tmp_path / "chat.json"
+    run(f"%chat save {saved}")
+    saved.write_text(saved.read_text().replace(server.url, "http://127.0.0.1:9/v1"))
+    run("%chat forget --all")
+    run(f"%chat load {saved}")
+    error = run("%chat repeat 2").error
+    assert isinstance(error, di.ChatError)
+    assert "http://127.0.0.1:9/v1" in str(error)
+    assert len(server.chats) == 1
+
+
+def test_a_grid_is_logged_too(
+    run: Run,
+    server: Loopback,
+    sweep: Callable[[], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each run is a line for the teacher, and that is said."""
+    (tmp_path / "class.toml").write_text(f"log = '{tmp_path}/logs'")
+    monkeypatch.setenv("DI_MAGICS_POLICY", str(tmp_path / "class.toml"))
+    run("%reload_ext di_magics")
+    assert "kept for your teacher" in run("%%chat --vary seed=1..4\nhi").text
+    (log,) = (tmp_path / "logs").iterdir()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert sorted(line["params"]["seed"] for line in lines) == [1, 2, 3, 4]
+
+
 def test_replies_are_compared(run: Run, server: Loopback, sweep: Callable[[], Any]) -> None:
     """Two turns, two runs, or the last two variants."""
     server.reply(Reply("a red cat"), Reply("a blue cat"), Reply("a blue dog"))
@@ -234,6 +267,6 @@ def test_replies_are_compared(run: Run, server: Loopback, sweep: Callable[[], An
 
 def test_what_a_line_gets_wrong_is_one_line(run: Run, server: Loopback) -> None:
     """Nothing is sent."""
-    for line in ("--vary nothing=1", "--vary temperature=0,9", "-n 0", "-n x"):
+    for line in ("--vary nothing=1", "--vary temperature=0,9", "-n 0", "-n x", f"-n {'9' * 5000}"):
         assert isinstance(run(f"%%chat {line}\nhi").error, di.ParamError)
     assert server.chats == []

@@ -76,6 +76,19 @@ def test_a_restart_continues_and_says_so(start: Start, server: Loopback, tmp_pat
     assert prompts(server)[1] == ["A", "a1", "B"]
 
 
+def test_tab_before_the_first_cell_does_not_decide(
+    start: Start, server: Loopback, tmp_path: Path
+) -> None:
+    """No cell runs then, so it is not clear which notebook this is; the next cell continues."""
+    server.reply(*(Reply(text) for text in ("a1", "b1")))
+    save(tmp_path / "chat.ipynb", {"c1": ask(start(), "A", "c1")})
+    kernel = start()
+    done = kernel.complete("%chat use ma")
+    assert "main" in done
+    ask(kernel, "B", "c2")
+    assert prompts(server)[1] == ["A", "a1", "B"]
+
+
 def test_restart_and_run_all_keeps_the_shape(
     start: Start, server: Loopback, tmp_path: Path
 ) -> None:

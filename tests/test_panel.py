@@ -184,6 +184,42 @@ def test_a_budget_is_set_and_watched(panel: Panel, server: Loopback) -> None:
     assert panel.set("budget", "")["money"]["budget"]["words"] == "no budget set"
 
 
+def test_reset_leaves_what_is_no_parameter(panel: Panel) -> None:
+    """The parameters go, `stop` with them; model, system prompt and context stay."""
+    panel.kernel.run("%chat set context=2")
+    panel.set("system", "Be brief.")
+    panel.set("stop", "one\ntwo")
+    assert panel.control("stop")["value"] != ""
+    assert panel.set("stop", None)["errors"] == {}
+    panel.set("stop", "one")
+    panel.set("all", None, "reset")
+    assert panel.control("stop")["state"] == "unset"
+    assert panel.state["texts"]["system"] == "Be brief."
+    assert "the last 2 go along" in panel.kernel.run("%chat").text
+
+
+@pytest.mark.parametrize(
+    ("type", "name", "value"),
+    [
+        ("preset", "Nothing", None),
+        ("set", "temperature", {"a": [1]}),
+        ("set", "stop", {}),
+        ("set", "budget", 0),
+        ("set", "no_such", "1"),
+        ("set", "seed", "9" * 5000),
+        ("bogus", "seed", "1"),
+    ],
+)
+def test_odd_messages_do_no_harm(panel: Panel, type: str, name: str, value: object) -> None:
+    """They are heard, no traceback is printed, and the panel works on."""
+    printed = len(panel.kernel.published)
+    panel.set(name, value, type)
+    panel.set("top_k", "5")
+    assert panel.control("top_k")["value"] == 5
+    kinds = {message.type for message in panel.kernel.published[printed:]}
+    assert not kinds & {"error", "stream"}
+
+
 def test_warnings_come_before_asking(panel: Panel, server: Loopback) -> None:
     """temperature with top_p, and what this model has refused before."""
     panel.set("temperature", "1")

@@ -173,6 +173,27 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         Policies(lambda: tmp_path, "/no/such/file.toml").current()
 
 
+def test_the_log_is_the_readers_own(policies: Policies, tmp_path: Path) -> None:
+    """Others cannot read it, and a link in its place is not followed."""
+    logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
+    policy = Policy(log=str(logs), sources=("class.toml",))
+    policies.check_log(policy)
+    (log,) = logs.iterdir()
+    assert log.stat().st_mode & 0o007 == 0
+    log.unlink()
+    log.symlink_to(elsewhere)
+    with pytest.raises(PolicyError, match="cannot be written"):
+        policies.check_log(policy)
+    assert not elsewhere.exists()
+
+
+def test_a_file_that_is_too_large_is_an_error(policies: Policies, tmp_path: Path) -> None:
+    """It is not cut off, which would lose rules."""
+    (tmp_path / BESIDE).write_text("#" * 1_048_577 + "\nmodels = ['a']")
+    with pytest.raises(PolicyError, match="larger than 1 MB"):
+        policies.current()
+
+
 def test_the_key_is_where_the_policy_says(
     policies: Policies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

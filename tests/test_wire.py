@@ -442,3 +442,19 @@ def test_the_size_of_a_body_is_that_of_its_texts() -> None:
     """In bytes, whatever the characters are, with the marks around each."""
     messages = [{"role": "user", "content": "aä"}, {"role": "assistant", "content": "\ud800"}]
     assert wire.size(wire.body("m", messages, {})) == 4 + 2 * wire.MARKS
+
+
+@pytest.mark.parametrize(
+    ("said", "param", "about"),
+    [
+        ("'seed' is not supported", "seed", True),
+        ("seed: not permitted", "seed", True),
+        ("Unknown parameter seed", "seed", True),
+        ("top_k must be below 100", "top_k", True),
+        ("the user is over quota", "user", False),
+        ("please stop", "stop", False),
+    ],
+)
+def test_a_refusal_is_about_a_parameter(said: str, param: str, about: bool) -> None:
+    """Where its name stands as one, not as a word of the language."""
+    assert wire.names(said, param) is about

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from di_magics.commands.answer import Words, counted, say, show, show_table
-from di_magics.core.amount import dollars, usd
+from di_magics.core.amount import dollars, exactly, usd
 from di_magics.core.command import split
 from di_magics.core.cost import FREE, Entry, tally
 from di_magics.core.errors import ChatError, ParamError, one_line
@@ -66,6 +66,7 @@ class Money(Words):
             raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
         say(f"{len(records)} requests written to {path}")
 
+    @exactly
     def budget(self, rest: str) -> None:
         """budget [USD|none]: what this notebook may spend in all; nothing beyond it is sent
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from di_magics.core.errors import ChatError
@@ -57,7 +58,7 @@ def _seat(turn: Turn) -> Cell | str:
     return turn.cell or turn.instead or turn.id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Conversation:
     """All turns of a notebook, with a head for each conversation and the one in use.
 
@@ -134,13 +135,17 @@ class Conversation:
         """Return the turns in this one's place: its cell's, less those it follows or is before."""
         return tuple(
             other
-            for other in self.turns.values()
+            for other in self._seats.get(_seat(turn), ())
             if other.id == turn.id
-            or (
-                _seat(other) == _seat(turn)
-                and not (self._leads(other.id, turn.id) or self._leads(turn.id, other.id))
-            )
+            or not (self._leads(other.id, turn.id) or self._leads(turn.id, other.id))
         )
+
+    @cached_property
+    def _seats(self) -> dict[Cell | str, list[Turn]]:
+        found: dict[Cell | str, list[Turn]] = {}
+        for turn in self.turns.values():
+            found.setdefault(_seat(turn), []).append(turn)
+        return found
 
     def _leads(self, turn: str, to: str) -> bool:
         return any(turn == each.id for each in self.path(to))
