@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from di_magics.api import ask, diff, panel, sweep
+    from di_magics.core.calls import safe
     from di_magics.core.errors import (
         BadRequest,
         BudgetError,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         ParamError,
         PolicyError,
         Refused,
+        ReplyError,
         StoreError,
         StreamBroken,
         ToolError,
@@ -43,6 +45,7 @@ __all__ = [
     "PolicyError",
     "Refused",
     "Reply",
+    "ReplyError",
     "StoreError",
     "StreamBroken",
     "Sweep",
@@ -54,6 +57,7 @@ __all__ = [
     "ask",
     "diff",
     "panel",
+    "safe",
     "sweep",
 ]
 
@@ -62,6 +66,7 @@ _HOMES = {
     "diff": "di_magics.api",
     "panel": "di_magics.api",
     "sweep": "di_magics.api",
+    "safe": "di_magics.core.calls",
     "Sweep": "di_magics.sweeps",
     "Endpoint": "di_magics.endpoint",
     "Reply": "di_magics.core.reply",

@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from di_magics.core.amount import usd
+from di_magics.core.attachment import Attachment
 from di_magics.core.difference import Part, difference
 from di_magics.core.errors import ParamError
-from di_magics.core.plan import Ask
+from di_magics.core.plan import ROUNDS, Ask
 from di_magics.core.reply import Reply
 from di_magics.core.sweep import check_measures, varying
 from di_magics.endpoint import Endpoint
@@ -115,14 +117,59 @@ def ask(
     model: str | None = None,
     system: str | None = None,
     endpoint: str | Endpoint | None = None,
+    attach: Iterable[Any] = (),
+    tools: Iterable[Callable[..., Any]] = (),
+    confirm: bool = False,
+    rounds: int = ROUNDS,
+    schema: Any = None,
+    repair: bool = False,
     **params: Any,
 ) -> Reply:
     """Return the model's reply; displays and remembers nothing, and counts in `%chat cost`.
 
     `params` are sampling parameters (`temperature=0.2`, `seed=1`, …); what is left out follows the
-    current settings (`%chat set`). Raises ParamError for a parameter out of its range,
+    current settings (`%chat set`). `attach` are images, tables or texts, and paths (`Path`) of
+    files. The model may call `tools`, after a question for those that are not marked `@safe`, and
+    with `confirm` for all. `schema` is a class or a JSON Schema that the reply is to be an object
+    of, `reply.json()`; with `repair` the model is told once where it is not. Raises ParamError for
+    a parameter out of its range, ToolError, ReplyError where the reply is not of the schema, and
     EndpointError where there is no whole reply (StreamBroken has the partial one in `.reply`).
     """
+    functions = list(tools)
+    shape = None if schema is None else _shape(schema)
+    asked = Ask(
+        prompt,
+        model=model,
+        system=system,
+        endpoint=endpoint,
+        params=params,
+        once=True,
+        attached=tuple(_attached(each, number) for number, each in enumerate(attach, 1)),
+        tools=_toolbox(functions, confirm=confirm) if functions else None,
+        rounds=rounds,
+        shape=shape,
+        repair=repair,
+        format="json" if shape else "",
+    )
     with _session() as session:
-        asked = Ask(prompt, model=model, system=system, endpoint=endpoint, params=params, once=True)
         return session.ask(asked, SilentView()).reply
+
+
+def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Any:
+    from di_magics.tools import allowed, toolbox
+
+    return toolbox(functions, allowed, confirm=confirm)
+
+
+def _shape(schema: Any) -> Any:
+    from di_magics.schema import shape
+
+    return shape(schema, getattr(schema, "__name__", "reply"))
+
+
+def _attached(value: Any, number: int) -> Attachment:
+    from di_magics.attach import attach, attached
+
+    if isinstance(value, Path):
+        return attach(str(value), {}, Path.cwd())
+    return attached(value, getattr(value, "name", None) or f"attachment {number}")

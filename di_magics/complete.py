@@ -8,9 +8,10 @@ from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
-from di_magics.core.command import flags
+from di_magics.core.command import FORMS, flags
 from di_magics.core.params import PARAMS
 from di_magics.core.settings import CONTEXT, NAMES
+from di_magics.core.wire import TOOL_CHOICES
 
 Words = Callable[[], Iterable[str]]
 
@@ -58,8 +59,16 @@ def _flag_words(words: list[str], token: str, known: Known) -> Iterable[str]:
             return known.models()
         case ["-c" | "--conversation", _]:
             return known.heads()
-        case ["-o" | "--out", _]:
+        case ["-o" | "--out" | "-a" | "--attach" | "--schema", _]:
             return known.names()
+        case ["--tools", _]:
+            return [
+                token.rpartition(",")[0] + "," * ("," in token) + name for name in known.names()
+            ]
+        case ["-f" | "--format", _]:
+            return FORMS
+        case ["--tool-choice" | "--tool_choice", _]:
+            return [*TOOL_CHOICES, *known.names()]
         case ["--endpoint", _]:
             return ("deepinfra", "local")
         case ["--vary", _]:

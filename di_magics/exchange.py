@@ -13,15 +13,16 @@ from di_magics.core.cost import FREE
 from di_magics.core.errors import EndpointError, StoreError, StreamBroken
 from di_magics.core.plan import Planned
 from di_magics.core.reply import Reply, Status
+from di_magics.core.thinking import Thinking
 from di_magics.frames import Frames, Guarded
-from di_magics.ports import Client, Keeper, Routes, View
+from di_magics.ports import Client, Keeper, Routes, Screen
 
 
 async def exchange(
     planned: Planned,
     routes: Routes,
     client: Client,
-    view: View,
+    view: Screen,
     keeper: Keeper,
     busy: Callable[[], None] = lambda: None,
 ) -> tuple[Reply, Exception | None]:
@@ -35,6 +36,7 @@ async def exchange(
     shown = Guarded(view)
     frames = Frames(shown, _checkpoint(planned, keeper))
     error: Exception | None = None
+    thinking = Thinking()
     reply = Reply(request=planned.body)
     asked = False
 
@@ -49,7 +51,7 @@ async def exchange(
         stream = client.stream(endpoint, planned.body, again)
         async with aclosing(stream) as batches:
             async for events in batches:
-                reply = reply.grow(events)
+                reply = reply.grow(thinking.read(events))
                 if reply.first_token is None and (reply.text or reply.reasoning):
                     reply = replace(reply, first_token=time.monotonic() - start)
                 frames.draw(reply)
@@ -69,6 +71,8 @@ async def exchange(
             status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
     except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
         error, status = fault, "failed"
+    reply = reply.grow(thinking.end())
+    frames.draw(reply)
     frames.close()
     reply = replace(reply, status=status, elapsed=time.monotonic() - start)
     reply = planned.priced(reply) if asked else replace(reply, cost=FREE)

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 from di_magics.core.errors import EndpointError, Unreachable
 from di_magics.core.reply import Reply
-from di_magics.ports import View
+from di_magics.ports import Screen
 
 FRAME_SECONDS = 0.05
 """A view is shown at most 20 frames a second: more only costs the browser."""
@@ -19,8 +19,8 @@ CHECKPOINT_SECONDS = 1.0
 class Guarded:
     """A view that cannot harm a turn: after its first fault, kept in `fault`, nothing is shown."""
 
-    def __init__(self, view: View) -> None:
-        self._view: View | None = view
+    def __init__(self, view: Screen) -> None:
+        self._view: Screen | None = view
         self.fault: Exception | None = None
 
     def status(self, line: str) -> None:
@@ -31,7 +31,7 @@ class Guarded:
         """Show what has come."""
         self._do(lambda view: view.show(reply))
 
-    def _do(self, show: Callable[[View], None]) -> None:
+    def _do(self, show: Callable[[Screen], None]) -> None:
         if self._view is None:
             return
         try:

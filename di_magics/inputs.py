@@ -10,7 +10,7 @@ from IPython.core.inputtransformer2 import TokenTransformBase
 from di_magics.place import Place
 
 # A question, a retry, or what was meant as a question; in front of it perhaps a variable.
-ASKS = re.compile(r"(?P<name>\w+\s*=\s*)?%chat (?P<rest>ask .*|retry\s*|\S+ .*\?\s*)$")
+ASKS = re.compile(r"(?P<name>\w+\s*=\s*)?%chat (?P<rest>ask .*|(?:retry|fix)(?: .*)?|\S+ .*\?\s*)$")
 
 
 class AskLine(TokenTransformBase):

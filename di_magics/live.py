@@ -9,14 +9,33 @@ from typing import Any
 
 from IPython.display import display
 
+from di_magics.core.calls import headline, pairs
 from di_magics.core.chat import Turn
-from di_magics.core.reply import Reply
+from di_magics.core.reply import Reply, Round
 from di_magics.widget import LiveWidget
 
 # Messages that come before the browser has loaded the widget's code are lost. Until it surely has,
 # a short text is sent whole each time.
 EARLY_SECONDS = 1.0
 EARLY_CHARACTERS = 2000
+
+
+LONGEST_SHOWN = 2000
+
+
+def _said_before(told: Round) -> dict[str, Any]:
+    """Return a round as the widget shows it; the final output has the whole of it."""
+    folds = [
+        [f"⚙ {headline(call, result)}", call.arguments, result.content]
+        for call, result in pairs(told)
+    ]
+    if told.objection:
+        folds.append(["asked again", told.objection])
+    return {
+        "text": told.text,
+        "thought": told.reasoning[:LONGEST_SHOWN],
+        "calls": [[text[:LONGEST_SHOWN] for text in texts] for texts in folds],
+    }
 
 
 class WidgetView:
@@ -26,7 +45,8 @@ class WidgetView:
     and the widget asks for the whole when one is missing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain: bool = False) -> None:
+        self._plain = plain
         self._lock = threading.Lock()
         self._widget: Any = None  # while there is more to come
         self._shown: Any = None
@@ -36,6 +56,7 @@ class WidgetView:
         self._line = ""
         self._number = -1
         self._sent = (0, 0)
+        self._rounds: tuple[Round, ...] = ()
         self._opened = 0.0
         self._heard = self._seen = False
 
@@ -47,7 +68,7 @@ class WidgetView:
     def open(self, stop: Callable[[], None]) -> None:
         """Display the widget, and send what has come before it was there."""
         self._stop = stop
-        self._shown = widget = LiveWidget(self._on_message, line=self._line)
+        self._shown = widget = LiveWidget(self._on_message, line=self._line, plain=self._plain)
         bundle = {
             "text/plain": "…",
             "application/vnd.jupyter.widget-view+json": {
@@ -60,7 +81,7 @@ class WidgetView:
         with self._lock:
             self._widget = widget
             self._opened = time.monotonic()
-            if self._reply.text or self._reply.reasoning:
+            if self._reply.text or self._reply.reasoning or self._reply.rounds:
                 self._send_news()
 
     def status(self, line: str) -> None:
@@ -83,9 +104,13 @@ class WidgetView:
         reply, before = self._reply, self._sent
         self._sent = (len(reply.shown), len(reply.reasoning))
         early = time.monotonic() - self._opened < EARLY_SECONDS
-        if self._sent != before:
+        other = reply.rounds is not self._rounds
+        if self._sent != before or other:
             self._number += 1
-        if early and sum(self._sent) < EARLY_CHARACTERS:
+        if other:  # the text begins anew
+            self._rounds = reply.rounds
+            self._send_whole()
+        elif early and sum(self._sent) < EARLY_CHARACTERS:
             self._send_whole()
         elif self._sent != before:
             message = {"type": "delta", "n": self._number, "status": self._line}
@@ -100,6 +125,7 @@ class WidgetView:
                 "n": self._number,
                 "text": self._reply.shown[: self._sent[0]],
                 "thought": self._reply.reasoning[: self._sent[1]],
+                "before": [_said_before(told) for told in self._rounds],
                 "status": self._line,
             }
         )

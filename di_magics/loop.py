@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import concurrent.futures
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -25,8 +27,11 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self.pressed = False
+        self.pressed = self.stopped = False
         self._before: Any = None
+        self._raising = False
+        self._first: Callable[[], object] | None = None
+        self._ours = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -43,7 +48,47 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.pressed = True
+        self.pressed = self.pressed or not self._ours
+        self._ours = False
+        first, self._first = self._first, None
+        if first:
+            first()
+        elif self._raising:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Within it an interrupt raises KeyboardInterrupt: the reader's own code runs there."""
+        before, self._raising = self._raising, True
+        try:
+            yield
+        finally:
+            self._raising = before
+
+    @contextmanager
+    def calling(self, first: Callable[[], object]) -> Iterator[None]:
+        """Within it a first interrupt calls this, and another one raises KeyboardInterrupt."""
+        with self.raising():
+            self._first = first
+            try:
+                yield
+            finally:
+                self._first = None
+
+    @property
+    def over(self) -> bool:
+        """Whether there is to be no more: ■ was pressed, or Stop."""
+        return self.pressed or self.stopped
+
+    def stop(self) -> None:
+        """Note that Stop was pressed, and interrupt the reader's code if it runs just now."""
+        self.stopped = True
+        if self._raising and self._before is not None:
+            self._ours = True
+            if hasattr(signal, "pthread_kill"):  # a real signal also ends a wait in a system call
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            else:
+                _thread.interrupt_main()
 
 
 class Job(Generic[T]):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from di_magics.core.reply import Reply
     from di_magics.core.sweep import Vary
     from di_magics.dashboard import Panel
+    from di_magics.namespace import Namespace
     from di_magics.session import Session
     from di_magics.sweeps import Sweep
 
@@ -140,14 +141,16 @@ class ChatMagics(Magics, Configured):
     @cell_magic("chat")  # type: ignore[arg-type] # IPython types it for no arguments
     def chat_cell(self, line: str, cell: str) -> None:
         from di_magics.commands.answer import say
+        from di_magics.core.plan import ROUNDS
         from di_magics.core.sweep import varied
 
         found = command.parse(line)
         if found.help:
             say(command.flags().format_help())
             return
+        names = self.namespace()
         ask = self._at(
-            cell.strip("\n"),
+            names.filled(cell.strip("\n")),
             model=found.model,
             endpoint=found.endpoint,
             system=found.system,
@@ -160,6 +163,12 @@ class ChatMagics(Magics, Configured):
             budget=found.budget,
             yes=found.yes,
             stream=not found.no_stream,
+            attached=names.attached(found.attach or (), found.attach_tokens, found.resize),
+            tools=names.tools(found.tools, confirm=found.confirm) if found.tools else None,
+            rounds=found.rounds or ROUNDS,
+            shape=names.shape(found.schema) if found.schema else None,
+            repair=found.repair,
+            format="json" if found.schema else found.format or "",
         )
         if found.dry_run:
             say(self.session.preview(ask))
@@ -169,7 +178,9 @@ class ChatMagics(Magics, Configured):
             if found.out:
                 self._names[found.out] = sweep
         else:
-            self._ask(ask, quiet=found.quiet, out=found.out)
+            reply = self._ask(ask, quiet=found.quiet, out=found.out)
+            if found.format == "code":
+                self.next_cell(reply, found.block)
 
     @no_var_expand
     @line_magic("chat")  # type: ignore[arg-type]
@@ -181,13 +192,33 @@ class ChatMagics(Magics, Configured):
         """
         return self._commands.run(line)
 
+    def namespace(self) -> Namespace:
+        """Return the reader's variables."""
+        from di_magics.namespace import Namespace
+
+        return Namespace(self._names, self._place.folder(), can_ask=self._place.can_ask)
+
     def ask_line(self, text: str) -> Reply:
         """Ask in one line."""
-        return self._ask(self._at(text))
+        return self._ask(self._at(self.namespace().filled(text)))
+
+    def ask_fix(self, remark: str) -> Reply:
+        """Ask what was wrong with the cell that failed last."""
+        from di_magics.failure import question
+
+        return self._ask(self._at(question(self.shell, remark)))
 
     def ask_again(self, turn: Turn) -> Reply:
         """Ask a turn's question once more, in its place."""
-        return self._ask(self._at(turn.prompt, instead=turn))
+        return self._ask(self._at(turn.prompt, instead=turn, attached=turn.attached))
+
+    def next_cell(self, reply: Reply, block: str = "") -> None:
+        """Fill the next cell with the code of a reply. Raises ChatError where it has none."""
+        from di_magics.core.code import code
+        from di_magics.core.errors import visible
+
+        assert self.shell
+        self.shell.set_next_input(visible(code(reply.shown, block)))
 
     def explore(
         self,
@@ -239,6 +270,9 @@ class ChatMagics(Magics, Configured):
             system=turn.system,
             params=turn.params,
             last="all" if turn.last is None else turn.last,
+            attached=turn.attached,
+            fields=turn.fields,
+            format=turn.format,
             yes=yes,
         )
         route = self.session.route(ask)
@@ -265,7 +299,9 @@ class ChatMagics(Magics, Configured):
             if out:
                 self._names[out] = turn.reply
 
-        view = SilentView() if quiet else choose(self.shell, ask.cell.id if ask.cell else None)
+        cell = ask.cell.id if ask.cell else None
+        plain = ask.format in ("text", "json")
+        view = SilentView() if quiet else choose(self.shell, cell, plain=plain)
         return self.session.ask(ask, view, bind).reply
 
 

@@ -84,6 +84,10 @@ class Notebook:
         """Write the outcome of a turn."""
         return self._turns.seal(turn, reply)
 
+    def settle(self, entry: str, reply: Reply) -> Future[None]:
+        """Write what one request of a turn has cost."""
+        return self._turns.settle(entry, reply)
+
     def adopt(self, turns: Iterable[Turn]) -> Future[None]:
         """Write turns whose replies are there already."""
         return self._turns.adopt(self.id, turns)

@@ -7,13 +7,17 @@ from typing import Any
 
 import di_magics.render as render
 from di_magics.core.amount import exactly
+from di_magics.core.attachment import in_fence
+from di_magics.core.calls import as_text as calls_as_text
+from di_magics.core.calls import headline, pairs
 from di_magics.core.chat import Conversation, Turn
 from di_magics.core.cost import Entry, Tally, sections, tally
 from di_magics.core.difference import Part, counted, parting
 from di_magics.core.errors import one_line
 from di_magics.core.receipt import receipt
 from di_magics.core.record import KEY, as_record
-from di_magics.core.reply import Reply
+from di_magics.core.reply import Reply, Round
+from di_magics.core.structure import pretty
 from di_magics.core.tree import as_text
 from di_magics.core.tree import rows as rows_of
 from di_magics.sweeps import Sweep
@@ -23,12 +27,14 @@ def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]
     """Return the MIME bundle of a turn's reply with its receipt, and the output's metadata."""
     line = receipt(turn, notes)
     reply = turn.reply
+    before = [calls_as_text(told) for told in reply.rounds]
+    form = turn.format
+    shown = in_fence(reply.shown, form) if form in ("text", "json") else reply.shown
+    texts = [render.markdown(text) for text in (*before, shown)]
     bundle = {
-        "text/html": _html(reply, line),
-        "text/markdown": "\n\n".join(
-            filter(None, [render.markdown(reply.shown), f"*{render.markdown(line)}*"])
-        ),
-        "text/plain": render.plain("\n\n".join(filter(None, [reply.shown, line]))),
+        "text/html": _html(reply, line, form),
+        "text/markdown": "\n\n".join(filter(None, [*texts, f"*{render.markdown(line)}*"])),
+        "text/plain": render.plain("\n\n".join(filter(None, [*before, reply.shown, line]))),
     }
     return bundle, {KEY: as_record(turn)}
 
@@ -215,20 +221,53 @@ def _counts(total: Tally) -> list[str]:
     return [f"{count:,}" for count in counts]
 
 
-def _html(reply: Reply, line: str) -> str:
-    parts = []
-    if reply.reasoning:
-        parts.append(
-            "<details><summary>Reasoning</summary>"
-            f'<pre style="white-space: pre-wrap">{render.escape(reply.reasoning)}</pre></details>'
-        )
-    if not reply.empty:
-        parts.append(render.html(reply.shown))
+def _html(reply: Reply, line: str, form: str = "") -> str:
+    parts = [_round(told) for told in reply.rounds]
+    parts.append(_thought(reply.reasoning))
+    if reply.shown.strip():
+        parts.append(_said(reply.shown, form))
     for call in reply.tool_calls:
         asked = render.escape(f"{call.name}({call.arguments})")
         parts.append(f"<div>asks for the tool <code>{asked}</code></div>")
     parts.append(
-        '<div class="mathjax_ignore tex2jax_ignore" '
+        f'<div class="{render.MATH_OFF}" '
         f'style="opacity: 0.7; font-size: 85%; margin-top: 4px">{render.escape(line)}</div>'
     )
+    return "".join(parts)
+
+
+def _said(text: str, form: str) -> str:
+    """Return a reply's text in the form that was asked for."""
+    if form == "json":
+        return render.html(in_fence(pretty(text), "json"))
+    if form == "text":
+        return f'<pre class="{render.MATH_OFF}" style="{PRE}">{render.escape(text)}</pre>'
+    return render.html(text)
+
+
+PRE = "white-space: pre-wrap"
+
+
+def _thought(reasoning: str) -> str:
+    return _details("Reasoning", reasoning) if reasoning else ""
+
+
+def _details(summary: str, *texts: str) -> str:
+    """Return texts that a reader unfolds."""
+    shown = "".join(f'<pre style="{PRE}">{render.escape(text)}</pre>' for text in texts)
+    head = render.escape(summary)
+    return f'<details class="{render.MATH_OFF}"><summary>{head}</summary>{shown}</details>'
+
+
+def _round(told: Round) -> str:
+    """Return what a model said before its reply proper, and what it was told."""
+    parts = [_thought(told.reasoning)]
+    if told.text.strip():
+        parts.append(render.html(told.text))
+    parts += [
+        _details(f"⚙ {headline(call, result)}", call.arguments, result.content)
+        for call, result in pairs(told)
+    ]
+    if told.objection:
+        parts.append(_details("asked again", told.objection))
     return "".join(parts)

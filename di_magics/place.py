@@ -62,6 +62,12 @@ class Place:
         return path.parent if path else Path.cwd()
 
     @property
+    def can_ask(self) -> bool:
+        """Whether whoever runs the code can be asked a question; a terminal always can."""
+        content = self._parent().get("content", {})
+        return bool(content.get("allow_stdin", getattr(self._shell, "kernel", None) is None))
+
+    @property
     def executing(self) -> bool:
         """Whether a front end has sent the code to be run, and not only to be looked at."""
         return bool(self._parent().get("header", {}).get("msg_type") == "execute_request")

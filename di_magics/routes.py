@@ -47,6 +47,11 @@ class Route:
         """Whether llama.cpp answers on this machine."""
         return self.endpoint is None or self.endpoint.local
 
+    @property
+    def takes_tools(self) -> bool:
+        """Whether a model can be offered tools; the built-in one's template leaves them out."""
+        return not self.local or self.file is not None
+
 
 def _is_local(named: str) -> bool:
     return named == LOCAL or named.startswith(LOCAL + ":")

@@ -6,7 +6,6 @@ of the outside (routes, client, notebook, view) is handed in.
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 import threading
 import time
@@ -22,7 +21,7 @@ from di_magics.core import export
 from di_magics.core.amount import usd
 from di_magics.core.chat import Conversation, Turn
 from di_magics.core.context import advice
-from di_magics.core.cost import FREE, Entry
+from di_magics.core.cost import Entry
 from di_magics.core.errors import (
     BadRequest,
     Interrupted,
@@ -34,13 +33,12 @@ from di_magics.core.errors import (
 from di_magics.core.notes import policy_notes, variant_notes
 from di_magics.core.plan import Ask, Planned, Route, along, entry, limit, planned, request
 from di_magics.core.policy import Policy
-from di_magics.core.reply import Reply
 from di_magics.core.settings import Settings
 from di_magics.core.wire import names
-from di_magics.exchange import exchange
 from di_magics.listing import Listing
 from di_magics.loop import Interrupts, Loop
 from di_magics.ports import Catalog, Client, Notebook, Policies, Routes, Sealed, View
+from di_magics.rounds import Rounds
 
 Changed = Literal["settings", "turns"]
 Watcher = Callable[[Changed], None]
@@ -248,7 +246,8 @@ class Session:
         """
         with Interrupts() as interrupts:
             begun = self._begun(self.with_price(ask, self.plan(ask), interrupts), ask, interrupts)
-            fault, (reply, error) = self._exchanged(begun, view, interrupts)
+            rounds = Rounds(begun, ask, view, interrupts, lambda plan: self._enter(plan, ask))
+            reply, error = rounds.run(self.loop, self.routes, self.client, self.notebook)
             turn = replace(begun.turn, reply=reply)
             with self._lock:
                 if not ask.once:
@@ -256,11 +255,11 @@ class Session:
                     kept = replace(turn, reply=replace(reply, request=None))
                     self.conversation = self.conversation.sealed(kept)
             sealed(turn)
-            if fault is None:
+            if rounds.fault is None:
                 view.close(turn, self._notes(turn, ask, begun.policy))
             self._last_shown = None if ask.once else (turn, view)
             self.changed("turns")
-        error = error or fault or self.logged(begun, turn)
+        error = error or rounds.fault or self.logged(begun, turn)
         if reply.cost is None and not reply.empty:
             self.models.ask(begun.route.endpoint)  # the next one can be estimated
         if error:
@@ -268,28 +267,6 @@ class Session:
         if interrupts.pressed:
             raise Interrupted("stopped; what had come is kept. Run the cell again for a new reply.")
         return turn
-
-    def _exchanged(
-        self, begun: Planned, view: View, interrupts: Interrupts
-    ) -> tuple[Exception | None, tuple[Reply, Exception | None]]:
-        """Return what went wrong with opening the view, if anything did, and the outcome."""
-        unsent = Reply(request=begun.body, status="stopped", elapsed=0.0, cost=FREE)
-        if interrupts.pressed:  # while it was being written down
-            self.notebook.seal(begun.turn.id, unsent)
-            return None, (unsent, None)
-        fault: Exception | None = None
-        job = self.loop.submit(exchange(begun, self.routes, self.client, view, self.notebook))
-        try:
-            view.open(job.cancel)
-        except Exception as failed:  # whatever a front end does: the request is stopped, not lost
-            fault = failed
-            job.cancel()
-        job.wait(interrupts)
-        try:
-            return fault, job.result()
-        except concurrent.futures.CancelledError:  # before it had begun
-            self.notebook.seal(begun.turn.id, unsent)
-            return fault, (unsent, None)
 
     def _begun(self, plan: Planned, ask: Ask, interrupts: Interrupts) -> Planned:
         """Write the turn, and what it may cost, before it is sent; it is the head from now on."""
@@ -303,12 +280,19 @@ class Session:
                 chat = chat.started()
                 turn = replace(turn, conversation=chat.name)
             begun = replace(plan, turn=turn)
-            most = limit(plan, ask, self.budget)
-            line = entry(begun, time.time(), kept=kept)
-            self.notebook.begin(turn, line, most, kept=kept).result()
+            self._enter(begun, ask, kept=kept)
             if kept:
                 self.conversation = chat.with_turn(turn, aside=bool(ask.conversation))
         return begun
+
+    def _enter(self, plan: Planned, ask: Ask, *, kept: bool = False) -> None:
+        """Write what a request may cost, and the turn itself where it is `kept`, before sending.
+
+        Raises BudgetError where the worst case does not fit.
+        """
+        line = entry(plan, time.time(), kept=not ask.once)
+        most = limit(plan, ask, self.budget)
+        self.notebook.begin(plan.turn, line, most, kept=kept).result()
 
     def logged(self, begun: Planned, turn: Turn) -> PolicyError | None:
         """Add a turn to the teacher's log, if there is to be one; return what went wrong."""

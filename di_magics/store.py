@@ -229,7 +229,15 @@ def _totals(db: Connection) -> None:
         )
 
 
-MIGRATIONS = (_turns, _texts_and_ledger, _runs, _kernels, _totals)
+def _attached(db: Connection) -> None:
+    """What goes along with a prompt is kept beside it: it may be large."""
+    db.execute(
+        "CREATE TABLE attached (turn TEXT NOT NULL, number INTEGER NOT NULL, content TEXT NOT NULL,"
+        " PRIMARY KEY (turn, number)) STRICT"
+    )
+
+
+MIGRATIONS = (_turns, _texts_and_ledger, _runs, _kernels, _totals, _attached)
 
 
 def utf8(text: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+import di_magics.attachments as attachments
 from di_magics.core.chat import Cell, Conversation, Turn
 from di_magics.core.cost import Entry
 from di_magics.core.record import from_record, identity, outcome, reply_of
@@ -98,6 +99,7 @@ class Turns:
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
+            attachments.write(db, [turn])
 
         self.retry()
         return self._store.write(write)
@@ -123,6 +125,11 @@ class Turns:
         """Write the outcome of a turn, kept or not; nothing changes it afterwards."""
         return self._write_outcome(turn, reply, sealed=True)
 
+    def settle(self, entry: str, reply: Reply) -> Future[None]:
+        """Write what one request of a turn has cost; the turn goes on."""
+        now = time.time()
+        return self._surely(lambda db: settle(db, entry, reply, now, sealed=True))
+
     def _write_outcome(self, turn: str, reply: Reply, *, sealed: bool) -> Future[None]:
         now = time.time()
 
@@ -139,6 +146,7 @@ class Turns:
     def adopt(self, notebook: str, adopted: Iterable[Turn]) -> Future[None]:
         """Write turns whose replies are there already, and paid for."""
         now = time.time()
+        adopted = list(adopted)
         rows = [[*_identity(turn, notebook), *_outcome(turn.reply), now, now] for turn in adopted]
 
         def write(db: Connection) -> None:
@@ -148,6 +156,7 @@ class Turns:
                 "touched, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
                 rows,
             )
+            attachments.write(db, adopted)
 
         return self._store.write(write)
 
@@ -220,6 +229,7 @@ class Turns:
                 for turn in _read(rows, notebook, lost):
                     orphan = turn.parent not in turns  # its parent was forgotten
                     turns[turn.id] = replace(turn, parent=None) if orphan else turn
+                attachments.read(db, notebook, turns)
                 return _with_state(turns, _state(db, notebook))
 
         return self._store.read(read)
@@ -248,6 +258,7 @@ class Turns:
                     "begun, touched, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
                     [*row, begun, touched],
                 )
+            attachments.copy(db, ids)
 
         return self._store.write(write)
 
@@ -261,6 +272,7 @@ class Turns:
         def write(db: Connection) -> int:
             if turns is None:
                 db.execute("DELETE FROM runs")
+                db.execute("DELETE FROM attached")
                 return db.execute("DELETE FROM turns").rowcount
             if head:
                 notebook, name = head
@@ -268,9 +280,11 @@ class Turns:
                 state = _state(db, notebook)
                 state.get("heads", {}).pop(name, None)
                 db.execute("UPDATE notebooks SET state = ? WHERE id = ?", [_json(state), notebook])
-            return sum(
+            gone = sum(
                 db.execute("DELETE FROM turns WHERE id = ?", [turn]).rowcount for turn in turns
             )
+            attachments.forget(db)
+            return gone
 
         return self._store.erase(write)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from di_magics.core.calls import as_text, pairs
 from di_magics.core.chat import Turn
 from di_magics.core.receipt import receipt
 from di_magics.core.reply import Reply
@@ -51,6 +53,7 @@ class TerminalView(SilentView):
     def __init__(self) -> None:
         self._written = 0
         self._line = False
+        self._rounds = 0
 
     def status(self, line: str) -> None:
         """Write a passing line, which the next text replaces."""
@@ -61,9 +64,21 @@ class TerminalView(SilentView):
     def show(self, reply: Reply) -> None:
         """Write what is new of the text."""
         self._clear()
-        sys.stdout.write(_plain(reply.shown[self._written :]))
+        for told in reply.rounds[self._rounds :]:
+            if any(result.seconds is None for _, result in pairs(told)):
+                self._write_text(told.text)
+                sys.stdout.flush()
+                return  # its calls run
+            self._write_text(told.text)
+            lines = as_text(replace(told, text=""))
+            sys.stdout.write(f"\n\x1b[2m{_plain(lines)}\x1b[0m\n")
+            self._rounds, self._written = self._rounds + 1, 0
+        self._write_text(reply.shown)
         sys.stdout.flush()
-        self._written = len(reply.shown)
+
+    def _write_text(self, text: str) -> None:
+        sys.stdout.write(_plain(text[self._written :]))
+        self._written = max(self._written, len(text))
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Write the rest and the receipt."""
@@ -106,7 +121,8 @@ class DisplayView(SilentView):
         now = time.monotonic()
         if self._handle is not None and now >= self._next:
             self._next = now + 0.1 + len(reply.text) / 20_000
-            self._handle.update({"text/plain": _plain(reply.shown)}, raw=True)
+            shown = "\n\n".join([*map(as_text, reply.rounds), reply.shown])
+            self._handle.update({"text/plain": _plain(shown)}, raw=True)
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Replace it with the final output."""
@@ -153,10 +169,11 @@ def choose_grid(
     return GridView(runs, final=final)
 
 
-def choose(shell: Any, cell_id: str | None) -> Any:
+def choose(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:
     """Return the view for where this cell runs: a terminal, a notebook, or nothing to stream to.
 
-    A cell id is what tells a notebook's front end from nbclient and other runners.
+    With `plain` what streams is no Markdown. A cell id is what tells a notebook's front end from
+    nbclient and other runners.
     """
     if getattr(shell, "kernel", None) is None:
         return TerminalView()
@@ -166,4 +183,4 @@ def choose(shell: Any, cell_id: str | None) -> Any:
         from di_magics.live import WidgetView
     except ImportError:  # anywidget is broken or was taken out
         return DisplayView()
-    return WidgetView()
+    return WidgetView(plain=plain)

@@ -31,10 +31,11 @@ class Widget(anywidget.AnyWidget):
 
 
 class LiveWidget(Widget):
-    """A reply that streams; `line` is what stands below it at first."""
+    """A reply that streams, as plain text or as Markdown; `line` stands below it at first."""
 
     _esm = _module("kernel", "markdown", "live")
     line = traitlets.Unicode().tag(sync=True)
+    plain = traitlets.Bool().tag(sync=True)
 
 
 class GridWidget(Widget):

@@ -200,7 +200,7 @@ def test_sealing_moves_no_head() -> None:
 def test_the_messages_are_derived_from_the_path() -> None:
     """One system message, then prompt and reply in turns, then the prompt."""
     path = (Turn("1", "a", reply=Reply("b")), Turn("2", "c", reply=Reply("d")))
-    assert messages(path, "e", "Be brief.") == [
+    assert messages(path, Turn("3", "e", system="Be brief.")) == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": "b"},
@@ -208,7 +208,8 @@ def test_the_messages_are_derived_from_the_path() -> None:
         {"role": "assistant", "content": "d"},
         {"role": "user", "content": "e"},
     ]
-    assert messages((), "e", None) == messages((), "e", "") == [{"role": "user", "content": "e"}]
+    alone = [{"role": "user", "content": "e"}]
+    assert messages((), Turn("1", "e")) == messages((), Turn("1", "e", system="")) == alone
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_the_messages_are_derived_from_the_path() -> None:
 def test_an_empty_turn_is_not_sent(reply: Reply, sent: list[str]) -> None:
     """One with partial text is sent as it stands, so that roles always alternate."""
     path = (Turn("1", "a", reply=reply),)
-    assert [message["content"] for message in messages(path, "b", None)] == [*sent, "b"]
+    assert [message["content"] for message in messages(path, Turn("2", "b"))] == [*sent, "b"]
 
 
 def chain(*ids: str) -> Conversation:

@@ -21,21 +21,28 @@ CORE = [name for name in FILES if name.startswith("core/")]
 # A library that is in no row may be imported nowhere.
 DOORS = {
     "IPython.core.magic": "magics.py",
+    "PIL": "attach.py",
     "anywidget": "widget.py",
+    "docstring_parser": "schema.py",
     "httpx": "endpoint.py",
+    "jsonschema": "schema.py",
     "markdown_it": "render.py",
     "matplotlib": "plot.py",
     "nest_asyncio": "tools.py",
     "nest_asyncio2": "tools.py",
     "pandas": "sweeps.py",
     "platformdirs": "home.py",
+    "pydantic": "schema.py",
     "pygments": "render.py",
+    "referencing": "schema.py",
     "sqlite3": "store.py",
+    "typing_extensions": "schema.py",
     "xllamacpp": "local.py",
 }
 EVERYWHERE = {"di_magics", "IPython", "traitlets"}
 # What these may know of the rest of the package, besides the core.
 NEIGHBOURS = {
+    "attachments.py": {"store"},
     "endpoint.py": set[str](),
     "home.py": set[str](),
     "loop.py": set[str](),
@@ -45,9 +52,10 @@ NEIGHBOURS = {
     "ledger.py": {"store"},
     "listing.py": {"loop", "ports"},
     "ports.py": set[str](),
-    "session.py": {"exchange", "listing", "loop", "ports"},
+    "rounds.py": {"exchange", "frames", "loop", "ports"},
+    "session.py": {"listing", "loop", "ports", "rounds"},
     "store.py": set[str](),
-    "turns.py": {"ledger", "store"},
+    "turns.py": {"attachments", "ledger", "store"},
 }
 # The core has no clock, no chance, no threads, and does not reach outside.
 IMPURE = {
@@ -79,12 +87,15 @@ IMPURE = {
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 HEAVY = [
     "anywidget",
+    "docstring_parser",
     "httpx",
     "ipywidgets",
+    "jsonschema",
     "markdown_it",
     "matplotlib",
     "pandas",
     "platformdirs",
+    "pydantic",
     "pygments.formatters.html",
     "xllamacpp",
 ]

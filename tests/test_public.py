@@ -41,6 +41,7 @@ def test_the_public_names_are_these() -> None:
         "PolicyError",
         "Refused",
         "Reply",
+        "ReplyError",
         "StoreError",
         "StreamBroken",
         "Sweep",
@@ -52,6 +53,7 @@ def test_the_public_names_are_these() -> None:
         "ask",
         "diff",
         "panel",
+        "safe",
         "sweep",
     ]
 

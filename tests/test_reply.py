@@ -12,6 +12,8 @@ from di_magics.core.reply import (
     Logprobs,
     Reply,
     ReplyEvent,
+    Result,
+    Round,
     Served,
     Text,
     Thought,
@@ -120,11 +122,12 @@ def test_an_end_token_within_a_piece_is_text() -> None:
         (Reply(reasoning="hm"), True),
         (Reply().grow([Text("</s>")]), True),
         (Reply(text="a"), False),
-        (Reply(tool_calls=(ToolCall("", "f", ""),)), False),
+        (Reply(tool_calls=(ToolCall("", "f", ""),)), True),
+        (Reply(rounds=(Round(calls=(ToolCall("1", "f", ""),), results=(Result("2"),)),)), False),
     ],
 )
-def test_a_reply_is_empty_without_text_and_tool_call(reply: Reply, empty: bool) -> None:
-    """Reasoning alone is nothing to send back."""
+def test_a_reply_is_empty_without_text_and_answered_call(reply: Reply, empty: bool) -> None:
+    """Reasoning, and calls that nobody has answered, are nothing to send back."""
     assert reply.empty is empty
 
 

@@ -27,7 +27,7 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
     """What `%chat WORD REST` does."""
 
     def run(self, line: str) -> Reply | None:
-        """Run a line; `ask` and `retry` return the reply. Raises ParamError for another word."""
+        """Run a line; what asks returns the reply. Raises ParamError for another word."""
         word, _, rest = line.strip().partition(" ")
         command = self.all().get({"": "status", "-h": "help", "--help": "help"}.get(word, word))
         if command is None:
@@ -92,6 +92,21 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
         The new reply takes the old one's place in what is sent; the old one is kept.
         """
         return self._actions.ask_again(self._session.conversation.numbered())
+
+    def fix(self, rest: str) -> Reply:
+        """fix [TEXT]: what was wrong with the cell that failed last
+
+        The cell and its traceback go along, TEXT in place of our words, and none of your variables.
+        %chat code then puts the corrected code into the next cell.
+        """
+        return self._actions.ask_fix(rest)
+
+    def code(self, rest: str) -> None:
+        """code [N|LANGUAGE]: the last reply's code into the next cell; nothing is run
+
+        All Python blocks, block N, or those in a language. %%chat -f code does so at once.
+        """
+        self._actions.next_cell(self._session.conversation.numbered().reply, rest)
 
     def help(self, rest: str) -> None:
         """help [COMMAND|PARAMETER|flags|params]: this list, or more on one of them"""

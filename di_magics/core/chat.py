@@ -5,14 +5,16 @@ Ids come from outside; the messages of a request are derived from the path, neve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from di_magics.core.attachment import Attachment, content
 from di_magics.core.errors import ChatError
 from di_magics.core.params import Value
-from di_magics.core.reply import Reply
+from di_magics.core.reply import Reply, Round, ToolCall
 
 MAIN = "main"
 NOTHING = Reply()
@@ -32,7 +34,9 @@ class Turn:
     `instead` is the first turn in whose place it stands, where no cell says so (a retry in a
     terminal). `url` is the endpoint's address, empty where llama.cpp answers on this machine
     (`local`); `last` is how many turns before it went along, None for all. `taught` is whether
-    the system prompt is a policy's, which does not travel with the notebook.
+    the system prompt is a policy's, which does not travel with the notebook. `fields` are what a
+    request holds besides messages and parameters (tools, response_format), `format` is how the
+    reply is shown where that is not as Markdown.
     """
 
     id: str
@@ -51,6 +55,9 @@ class Turn:
     last: int | None = None
     taught: bool = False
     params: Mapping[str, Value] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    format: str = ""
+    attached: tuple[Attachment, ...] = ()
     reply: Reply = NOTHING
 
 
@@ -308,16 +315,64 @@ class Conversation:
         return path[number - 1]
 
 
-def messages(path: Iterable[Turn], prompt: str, system: str | None) -> list[dict[str, Any]]:
-    """Return the API's messages for a prompt after this path.
+def messages(path: Iterable[Turn], turn: Turn) -> list[dict[str, Any]]:
+    """Return the API's messages for a turn after this path, with what it has been told so far.
 
-    One system message, the newest. A turn with neither text nor tool calls is left out; one with
-    partial text is sent as it stands, so that roles alternate.
+    One system message, the newest. A turn with neither text nor answered tool calls is left out;
+    one with partial text is sent as it stands, so that roles alternate.
     """
-    sent: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
-    for turn in path:
-        if not turn.reply.empty:
-            sent.append({"role": "user", "content": turn.prompt})
-            sent.append({"role": "assistant", "content": turn.reply.shown})
-    sent.append({"role": "user", "content": prompt})
-    return sent
+    sent: list[dict[str, Any]] = []
+    if turn.system:
+        sent.append({"role": "system", "content": turn.system})
+    for each in path:
+        if not each.reply.empty:
+            sent += said(each)
+    return [*sent, *_asked(turn)]
+
+
+def said(turn: Turn) -> list[dict[str, Any]]:
+    """Return the messages of a turn that has been answered."""
+    reply = turn.reply.shown
+    last = [{"role": "assistant", "content": reply}] if reply.strip() else []
+    return [*_asked(turn), *last]
+
+
+def _asked(turn: Turn) -> list[dict[str, Any]]:
+    asked: list[dict[str, Any]] = [{"role": "user", "content": content(turn.prompt, turn.attached)}]
+    for each in turn.reply.rounds:
+        asked += exchanged(each)
+    return asked
+
+
+def exchanged(told: Round) -> list[dict[str, Any]]:
+    """Return the messages of a round: what the model said, and what it was told.
+
+    Reasoning is never sent back, and every call has its result.
+    """
+    if not told.calls:
+        return [
+            {"role": "assistant", "content": told.text},
+            {"role": "user", "content": told.objection},
+        ]
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": _arguments(call)},
+        }
+        for call in told.calls
+    ]
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "content": result.content}
+        for call, result in zip(told.calls, told.results, strict=False)
+    ]
+    return [{"role": "assistant", "content": told.text or None, "tool_calls": calls}, *results]
+
+
+def _arguments(call: ToolCall) -> str:
+    """Return a call's arguments as they came; what is no JSON object would be an error there."""
+    try:
+        fits = isinstance(json.loads(call.arguments), dict)
+    except (ValueError, RecursionError):
+        fits = False
+    return call.arguments if fits else "{}"

@@ -23,6 +23,11 @@ server's default holds. `%chat help` lists the commands, `%chat params` the para
   %%chat --once -s "Be brief."   no memory in or out, with a system prompt
   %%chat --dry-run               show what would be sent, and send nothing
   %%chat --vary temperature=0,0.7,1.4 -n 3     nine replies, side by side
+  %%chat -a table -a plot.png    a variable and a file go along
+  %%chat --tools add             the model may call the function add, if you let it
+  %%chat --schema Person         JSON; _reply.json() is a Person
+
+{{name}} in a prompt is replaced by that variable.
 """
 
 
@@ -67,6 +72,28 @@ def flags() -> argparse.ArgumentParser:
     add("--once", action="store_true", help="no memory in or out")
     add("--last", metavar="N", help="send only the last N turns along (or all)")
     add("--append", action="store_true", help="a re-run adds a turn instead of a variant")
+    group = parser.add_argument_group("what goes along, and what comes back")
+    add = group.add_argument
+    add(
+        "-a",
+        "--attach",
+        action="append",
+        metavar="FILE|NAME",
+        help="an image, a text file or a variable (repeat it)",
+    )
+    add("--attach-tokens", metavar="N", help="cut an attached text after so many tokens (4000)")
+    add("--resize", metavar="PIXELS", help="make the longer side of attached images this short")
+    add(
+        "-f",
+        "--format",
+        metavar="FORM",
+        help="markdown, text, json (asks for it), or code (fills the next cell; code:2, code:bash)",
+    )
+    add("--schema", metavar="NAME|FILE", help="ask for JSON of this class or JSON Schema")
+    add("--repair", action="store_true", help="where it does not fit, ask once more")
+    add("--tools", metavar="F,G", help="Python functions that the model may call")
+    add("--confirm", action="store_true", help="ask before each call, of safe functions too")
+    add("--rounds", metavar="N", help="let it call tools in so many rounds (8)")
     group = parser.add_argument_group("exploring: a grid of replies, side by side")
     add = group.add_argument
     add("--vary", action="append", metavar="P=A,B,C", help="ask with each of these (repeat it)")
@@ -121,6 +148,14 @@ def parse(line: str) -> argparse.Namespace:
         found.repeats = repeats("-n", found.repeats)
     if found.budget is not None:
         found.budget = usd(found.budget, "--budget")
+    for flag in ("attach_tokens", "resize", "rounds"):
+        if (typed := getattr(found, flag)) is not None:
+            setattr(found, flag, _above_zero("--" + flag.replace("_", "-"), typed))
+    if found.format:
+        found.format, found.block = _form(found.format)
+    if found.tools:
+        found.tools = [name.strip() for name in found.tools.split(",") if name.strip()]
+    _check_together(found)
     if found.out and not found.out.isidentifier():
         raise ParamError(f"-o takes a variable's name, not {one_line(found.out, 60)!r}.")
     return found
@@ -148,12 +183,47 @@ def turns(name: str, text: object) -> int:
     return int(text)
 
 
+FORMS = ("markdown", "text", "code", "json")
+
+
+def _form(text: str) -> tuple[str, str]:
+    """Return how a reply is shown, and which of its blocks of code is meant."""
+    form, sign, block = text.partition(":")
+    if form not in FORMS or (sign and (form != "code" or not block)):
+        raise ParamError(
+            f"-f takes {', '.join(FORMS)} or code:N, not {one_line(text, 40)!r}."
+            f"{nearest(form, FORMS)}"
+        )
+    return form, block
+
+
+def _check_together(found: argparse.Namespace) -> None:
+    """Raise ParamError for flags that do not go together."""
+    if found.tools and (found.vary or found.repeats):
+        raise ParamError("A grid calls no tools: leave out --tools, or --vary and -n.")
+    if found.schema and found.format not in (None, "json"):
+        raise ParamError("--schema asks for JSON: leave out -f, or write -f json.")
+    if found.repair and not (found.schema or found.format == "json"):
+        raise ParamError("--repair is for JSON: add -f json, or --schema NAME.")
+    for flag in ("confirm", "rounds"):
+        if getattr(found, flag) and not found.tools:
+            raise ParamError(f"--{flag} is for tools: add --tools NAME.")
+    for flag in ("attach_tokens", "resize"):
+        if getattr(found, flag) and not found.attach:
+            raise ParamError(f"--{flag.replace('_', '-')} is for attachments: add -a NAME.")
+
+
+def _above_zero(name: str, text: object) -> int:
+    if not is_count(text) or not int(text):
+        raise ParamError(f"{name} takes a whole number above 0, not {one_line(text, 60)!r}.")
+    return int(text)
+
+
 def repeats(name: str, text: object) -> int:
     """Return how often to ask. Raises ParamError for anything but a whole number from 1 on."""
-    count = int(text) if is_count(text) else 0
-    if count < 1:
+    if not is_count(text) or not int(text):
         raise ParamError(f"{name} takes a number of replies, not {one_line(text, 60)!r}.")
-    return count
+    return int(text)
 
 
 def params(found: argparse.Namespace) -> Mapping[str, object]:

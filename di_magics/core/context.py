@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from di_magics.core.chat import Conversation, Turn
+from di_magics.core.chat import Conversation, Turn, said
 from di_magics.core.errors import TooLong
 from di_magics.core.plan import along
 from di_magics.core.prices import tokens_in
+from di_magics.core.wire import held
 
 # The server's count and ours differ by a little.
 MARGIN = 1.05
@@ -19,7 +20,7 @@ def advice(error: TooLong, sent: Mapping[int, Turn], prompt: str) -> str:
     `sent` is what went along, by number. Sizes are in tokens, as the server gave them, shared out
     by the length of the texts.
     """
-    sizes = [tokens_in(_size(turn.prompt) + _size(turn.reply.shown)) for turn in sent.values()]
+    sizes = [tokens_in(held(said(turn))) for turn in sent.values()]
     if not error.asked or not error.limit:
         half = -(-len(sent) // 2)
         return f"Leave out {_leaving(half, sent)}." if sent else SHORTER
@@ -42,9 +43,11 @@ def weight(turn: Turn, chat: Conversation) -> int:
     sent = list(along(turn, chat).values())
     if sent and turn.last is None:
         usage = sent[-1].reply.usage
-        if usage.prompt_tokens is not None and usage.completion_tokens is not None:
-            return usage.prompt_tokens + usage.completion_tokens
-    sizes = (_size(each.prompt) + _size(each.reply.shown) for each in sent)
+        asked, written = usage.prompt_tokens, usage.completion_tokens
+        # Several requests count what went along several times.
+        if asked is not None and written is not None and not sent[-1].reply.rounds:
+            return asked + written
+    sizes = (held(said(each)) for each in sent)
     return tokens_in(_size(turn.system or "") + sum(sizes))
 
 

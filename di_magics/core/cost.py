@@ -137,7 +137,7 @@ def priced(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = 
     how = f"price of {price.date}, {price.source}"
     cost = estimate(reply.usage, price)
     if cost is None:
-        if reply.status == "failed" and reply.empty and not reply.reasoning:
+        if reply.status == "failed" and not (reply.text or reply.reasoning or reply.tool_calls):
             return reply
         calls = "".join(call.arguments for call in reply.tool_calls)
         written = len((reply.text + reply.reasoning + calls).encode("utf-8", "replace"))

@@ -6,6 +6,7 @@ DiMagicsError
   BudgetError              the worst case does not fit           -> raise the budget
   PolicyError              a teacher's file forbids it           -> ask the teacher
   ToolError                a tool cannot be offered or run       -> fix the function
+  ReplyError (ValueError)  not the JSON asked for; .reply        -> ask again, or --repair
   StoreError               what is kept on disk cannot be used   -> see the line
   EndpointError            .status .request_id
     Unreachable            no connection, or no answer in time   -> check the address (retried)
@@ -39,6 +40,14 @@ def one_line(text: object, limit: int = 400) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Return foreign code as it looks: without what reorders, hides or erases a part of it."""
+    return _HIDDEN.sub("", text.replace("\r\n", "\n"))
+
+
 def _rendered(error: BaseException) -> list[str]:
     return [f"\x1b[31m{type(error).__name__}\x1b[0m: {error}"]
 
@@ -69,6 +78,12 @@ class PolicyError(DiMagicsError):
 
 class ToolError(DiMagicsError):
     """A tool cannot be offered or run."""
+
+
+class ReplyError(DiMagicsError, ValueError):
+    """The reply is not the JSON that was asked for; `.reply` is what there is of it."""
+
+    reply: Reply | None = None
 
 
 class StoreError(DiMagicsError):

@@ -5,20 +5,22 @@ Nothing is sent here and nothing remembered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from di_magics.core import wire
-from di_magics.core.chat import Cell, Conversation, Turn, messages
+from di_magics.core.attachment import Attachment
+from di_magics.core.chat import Cell, Conversation, Turn, exchanged, messages
 from di_magics.core.cost import Entry, beyond, priced, unpriced
-from di_magics.core.errors import ParamError
+from di_magics.core.errors import ParamError, ToolError, one_line
 from di_magics.core.params import Value, check_local, validate
 from di_magics.core.policy import Policy
 from di_magics.core.prices import Price, worst_case
-from di_magics.core.reply import UNCOUNTED, Reply
+from di_magics.core.reply import UNCOUNTED, Reply, Result, Round, ToolCall
 from di_magics.core.settings import Settings
+from di_magics.core.structure import Shape, response_format
 
 
 class Route(Protocol):
@@ -33,7 +35,23 @@ class Route(Protocol):
     @property
     def local(self) -> bool: ...
     @property
+    def takes_tools(self) -> bool: ...
+    @property
     def endpoint(self) -> Any: ...
+
+
+class Tools(Protocol):
+    """Functions that a model may call; `specs` is how they are offered, by name."""
+
+    @property
+    def specs(self) -> Mapping[str, Mapping[str, Any]]: ...
+    def answers(
+        self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[Result]], None]
+    ) -> list[Result]: ...
+
+
+ROUNDS = 8
+"""A model may ask for tools so many times before it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,13 @@ class Ask:
     instead: Turn | None = None
     budget: Decimal | None = None
     yes: bool = False
+    attached: tuple[Attachment, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    tools: Tools | None = None
+    rounds: int = ROUNDS
+    shape: Shape | None = None
+    repair: bool = False
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +138,11 @@ def planned(
     if ask.instead:
         cell = ask.instead.cell
         conversation, parent = ask.instead.conversation, ask.instead.parent
+    if ask.tools is not None and not route.takes_tools:
+        raise ToolError(
+            f"The built-in model ({route.model}) cannot be offered tools. Name another: -m MODEL, "
+            "or %chat endpoint local:FILE.gguf for a file of your own."
+        )
     system = ask.system or settings.system
     found = Turn(
         id=turn,
@@ -131,13 +161,45 @@ def planned(
         last=_last(ask, settings),
         taught=not system and policy.system is not None,
         params=params,
+        fields=_fields(ask, params.get("tool_choice")),
+        format=ask.format,
+        attached=ask.attached,
     )
-    body = request(found, chat, said)
-    size = wire.size(body)
-    most = params.get("max_tokens")
+    return _sized(Planned(found, route, request(found, chat, said), 0, price, None, policy))
+
+
+def _sized(planned: Planned) -> Planned:
+    size, most = wire.size(planned.body), planned.turn.params.get("max_tokens")
     longest = most if isinstance(most, int) and most else None  # servers take 0 for no limit
-    reserve = worst_case(size, longest, price) if price else None
-    return Planned(found, route, body, size, price, reserve, policy)
+    reserve = worst_case(size, longest, planned.price) if planned.price else None
+    return replace(planned, size=size, reserve=reserve)
+
+
+def following(planned: Planned, number: int, told: Round) -> Planned:
+    """Return the plan of a turn's next request, the `number`th: what came of the one before.
+
+    Its entry in the ledger is its own.
+    """
+    body = {**planned.body, "messages": [*planned.body["messages"], *exchanged(told)]}
+    body = _eased(body) if told.calls else body
+    turn = replace(planned.turn, id=f"{planned.turn.id.partition('.')[0]}.{number}")
+    return _sized(replace(planned, turn=turn, body=body))
+
+
+def _fields(ask: Ask, chosen: object) -> dict[str, Any]:
+    """Return what the request holds besides. Raises ParamError for a choice that is no tool."""
+    fields = dict(ask.fields)
+    if ask.tools is not None:
+        specs = ask.tools.specs
+        if chosen is not None and chosen not in (*wire.TOOL_CHOICES, *specs):
+            raise ParamError(
+                f"tool_choice takes auto, none, required, or one of the tools ({', '.join(specs)}),"
+                f" not {one_line(chosen, 60)}."
+            )
+        fields["tools"] = [{"type": "function", "function": dict(s)} for s in specs.values()]
+    if ask.shape is not None or (ask.format == "json" and "response_format" not in fields):
+        fields["response_format"] = response_format(ask.shape)
+    return fields
 
 
 def _last(ask: Ask, settings: Settings) -> int | None:
@@ -151,14 +213,22 @@ def request(
 ) -> dict[str, Any]:
     """Return the body of the request for a turn, derived from the path it stands on."""
     if said is None:
-        said = messages(along(turn, chat).values(), turn.prompt, turn.system)
-    return wire.body(
+        said = messages(along(turn, chat).values(), turn)
+    body = wire.body(
         turn.model,
         said,
         turn.params,
         stream=turn.stream,
         local=turn.local,
+        fields=turn.fields,
     )
+    return _eased(body) if any(told.calls for told in turn.reply.rounds) else body
+
+
+def _eased(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body in which no tool has to be called: one has been, and it would never end."""
+    chosen = body.get("tool_choice")
+    return body if chosen in (None, "none", "auto") else {**body, "tool_choice": "auto"}
 
 
 def along(turn: Turn, chat: Conversation) -> dict[int, Turn]:

@@ -28,6 +28,8 @@ def receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
     if turn.endpoint == "local":
         parts.append("on this machine")
     sent = sent_params(reply.request or {})
+    if reply.rounds and "tool_choice" in sent:  # what the first request had, not the last
+        sent["tool_choice"] = turn.params["tool_choice"]
     parts.append(
         " ".join(one_line(shown(name, value), 80) for name, value in sent.items())
         or "server's defaults"
@@ -36,8 +38,24 @@ def receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
         parts.append("with a system prompt")
     if turn.last is not None:
         parts.append(f"with the last {turn.last} turns" if turn.last else "with no turn before it")
-    parts += [*_used(reply), *_timed(reply), _ending(reply), *notes]
+    parts += [*_along(turn), *_used(reply), *_timed(reply), _ending(reply), *notes]
     return " · ".join(parts)
+
+
+def _along(turn: Turn) -> list[str]:
+    """Return what went along: attachments, tools, the form of the reply."""
+    along = [f"with {one_line(each.name, 60)}: {each.note}" for each in turn.attached]
+    names = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
+    if names:
+        along.append(f"tools: {one_line(', '.join(map(str, names)), 120)}")
+    form = turn.fields.get("response_format", {})
+    if form.get("type") == "json_schema":
+        along.append(f"as JSON: {one_line(form['json_schema']['name'], 60)}")
+    elif form:
+        along.append("as JSON")
+    if turn.reply.rounds:
+        along.append(f"{len(turn.reply.rounds) + 1} requests")
+    return along
 
 
 def _used(reply: Reply) -> list[str]:

@@ -13,13 +13,22 @@ from functools import lru_cache
 from typing import Any, get_args
 
 from di_magics.core.amount import amount
+from di_magics.core.attachment import Attachment
 from di_magics.core.chat import MAIN, Cell, Conversation, Turn
 from di_magics.core.errors import DiMagicsError, one_line
 from di_magics.core.params import PARAMS, Value, validate
 from di_magics.core.prices import LONGEST
-from di_magics.core.reply import UNCOUNTED, Reply, Status, ToolCall, Usage
+from di_magics.core.reply import (
+    COUNTS,
+    UNCOUNTED,
+    Reply,
+    Result,
+    Round,
+    Status,
+    ToolCall,
+    Usage,
+)
 
-COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
 STATUSES: Mapping[str, Status] = {status: status for status in get_args(Status)}
 LARGEST = 64_000
 KEY = "di_magics"
@@ -44,6 +53,9 @@ def identity(turn: Turn) -> dict[str, Any]:
         "last": turn.last,
         "taught": turn.taught or None,
         "params": dict(turn.params),
+        "fields": dict(turn.fields),
+        "format": turn.format,
+        "attached": [[each.kind, each.name, each.note] for each in turn.attached],
     }
     return _lean(known)
 
@@ -56,6 +68,7 @@ def outcome(reply: Reply) -> dict[str, Any]:
         "reasoning": reply.reasoning,
         "tail": reply.tail,
         "tool_calls": [[call.id, call.name, call.arguments] for call in reply.tool_calls],
+        "rounds": [_round(each) for each in reply.rounds],
         "finish_reason": reply.finish_reason,
         "model": reply.model,
         "id": reply.id,
@@ -66,6 +79,18 @@ def outcome(reply: Reply) -> dict[str, Any]:
         "first_token": reply.first_token,
     }
     return _lean(became)
+
+
+def _round(found: Round) -> dict[str, Any]:
+    return _lean(
+        {
+            "text": found.text,
+            "reasoning": found.reasoning,
+            "calls": [[call.id, call.name, call.arguments] for call in found.calls],
+            "results": [[each.content, each.failed, each.seconds] for each in found.results],
+            "objection": found.objection,
+        }
+    )
 
 
 def _lean(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,6 +115,7 @@ def as_record(turn: Turn) -> dict[str, Any]:
     record = travelling(turn)
     if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > LARGEST:
         record |= {"prompt": "", "system": None, "reply": "", "reasoning": "", "tool_calls": []}
+        record |= {"rounds": [], "fields": {}, "attached": []}
         record["too_long"] = True
     return record
 
@@ -119,6 +145,9 @@ def from_record(record: Mapping[str, Any]) -> Turn:
         last=_count(get("last")),
         taught=get("taught") is True,
         params=_params(get("params")),
+        fields=_fields(get("fields")),
+        format=_str(get("format")),
+        attached=_attached(get("attached")),
         reply=_reply(get),
     )
 
@@ -135,6 +164,7 @@ def _reply(get: Callable[[str], Any]) -> Reply:
         reasoning=_str(get("reasoning")),
         tail=_str(get("tail")),
         tool_calls=_calls(calls) if calls else (),
+        rounds=_rounds(get("rounds")),
         finish_reason=_text(get("finish_reason")),
         status=status,
         usage=_usage(get("usage")),
@@ -162,6 +192,63 @@ def _calls(found: object) -> tuple[ToolCall, ...]:
         for call in found
         if isinstance(call, list) and len(call) == 3 and all(isinstance(part, str) for part in call)
     )
+
+
+def _rounds(found: object) -> tuple[Round, ...]:
+    return tuple(
+        Round(
+            text=_str(each.get("text")),
+            reasoning=_str(each.get("reasoning")),
+            calls=(calls := _calls(each.get("calls"))),
+            results=_results(each.get("results"), len(calls)),
+            objection=_str(each.get("objection")),
+        )
+        for each in (found if isinstance(found, list) else ())
+        if isinstance(each, Mapping)
+    )
+
+
+def _results(found: object, count: int) -> tuple[Result, ...]:
+    """Read the results of so many calls; each call has one, or nothing could be sent after it."""
+    results = [
+        Result(each[0], each[1] is True, _seconds(each[2]) or 0.0)
+        for each in (found if isinstance(found, list) else ())
+        if isinstance(each, list) and len(each) == 3 and isinstance(each[0], str)
+    ]
+    lost = Result("What came of this call is not known.", failed=True)
+    return tuple([*results, *[lost] * count][:count])
+
+
+def _attached(found: object) -> tuple[Attachment, ...]:
+    return tuple(
+        Attachment("image" if each[0] == "image" else "text", each[1], each[2])
+        for each in (found if isinstance(found, list) else ())
+        if isinstance(each, list) and len(each) == 3 and all(isinstance(part, str) for part in each)
+    )
+
+
+def _fields(found: object) -> dict[str, Any]:
+    """Read what a request held besides: tools with names, and a form that has one."""
+    held: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    fields: dict[str, Any] = {}
+    tools = held.get("tools")
+    named = [tool for tool in (tools if isinstance(tools, list) else ()) if _name_of(tool)]
+    if named:
+        fields["tools"] = named
+    match held.get("response_format"):
+        case {"type": "json_object"}:
+            fields["response_format"] = {"type": "json_object"}
+        case {"type": "json_schema", "json_schema": {"name": str(), "schema": dict()}} as form:
+            fields["response_format"] = form
+    return fields
+
+
+def _name_of(tool: object) -> str:
+    match tool:
+        case {"type": "function", "function": {"name": str(name)}}:
+            return name
+        case _:
+            return ""
 
 
 def _usage(found: object) -> Usage:

@@ -10,6 +10,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
+from di_magics.core.amount import exactly
+from di_magics.core.code import code
+from di_magics.core.errors import ReplyError
+from di_magics.core.structure import parsed
+
 Status = Literal["open", "done", "stopped", "cut", "failed"]
 
 # Some servers leak the token that ends a turn as the last piece of text.
@@ -31,6 +36,7 @@ class Usage:
 
 
 UNCOUNTED = Usage()
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
 
 # A reply that comes in one piece is written in no time: no speed can be told from it.
 MEASURABLE_SECONDS = 0.05
@@ -46,6 +52,33 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a tool call: the text that goes back to the model, and how long it took.
+
+    `failed` is whether the function raised, or was not run at all; `seconds` is None while it runs.
+    """
+
+    content: str
+    failed: bool = False
+    seconds: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a model said before its reply proper, and what it was told.
+
+    `results` are those of its calls, in their order; `objection` is what was wrong with a reply
+    that had to have a form.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    results: tuple[Result, ...] = ()
+    objection: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +155,14 @@ class Reply:
     was reckoned where the API did not tell it. `request` is the body that was sent. `elapsed` and
     `first_token` are seconds since sending. `ended` is whether the server has said that the reply
     is whole; `tail` is the last piece of text as it came, `indexes` are the server's numbers of the
-    tool calls.
+    tool calls. `tool_calls` are those that nobody has answered; the others are in `rounds`, with
+    what came of them. `made` is the object that the reply was read as, where it had to have a form.
     """
 
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    rounds: tuple[Round, ...] = ()
     finish_reason: str | None = None
     status: Status = "open"
     usage: Usage = UNCOUNTED
@@ -142,6 +177,7 @@ class Reply:
     ended: bool = False
     tail: str = ""
     indexes: tuple[int, ...] = ()
+    made: Any = None
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {len(self.text):,} characters>"
@@ -163,7 +199,7 @@ class Reply:
     def tokens_per_second(self) -> float | None:
         """How fast the tokens after the first came, None where that cannot be told."""
         tokens = self.usage.completion_tokens or 0
-        if self.first_token is None or self.elapsed is None or tokens < 2:
+        if self.first_token is None or self.elapsed is None or tokens < 2 or self.rounds:
             return None
         writing = self.elapsed - self.first_token
         return (tokens - 1) / writing if writing >= MEASURABLE_SECONDS else None
@@ -178,8 +214,27 @@ class Reply:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to show or to send back: no text and no tool call."""
-        return not self.shown.strip() and not self.tool_calls
+        """Whether there is nothing to send back: no text and no tool call that was answered."""
+        return not self.shown.strip() and not self.rounds
+
+    @property
+    def code(self) -> str:
+        """The code of the reply's Python blocks, else of all its blocks. Raises ChatError."""
+        return code(self.shown)
+
+    def json(self) -> Any:
+        """Return the object that the reply is, of the reader's own class where one was named.
+
+        A reply in a single code block is read as well. Raises ReplyError, which says where it is
+        no JSON.
+        """
+        if self.made is not None:
+            return self.made
+        try:
+            return parsed(self.shown)
+        except ReplyError as error:
+            error.reply = self
+            raise
 
     def grow(self, events: Iterable[ReplyEvent]) -> Reply:
         """Return the reply with these events added."""
@@ -244,3 +299,42 @@ def _begins(part: ToolCallPart, call: ToolCall, *, known: bool) -> bool:
     if part.index >= 0:
         return bool(part.name or part.id)
     return bool(part.name) and (not part.id or part.id != call.id)
+
+
+def named(calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
+    """Return these calls, each with an id of its own: some servers send none, or one for all."""
+    found: dict[str, ToolCall] = {}
+    for number, call in enumerate(calls):
+        known = call.id and call.id not in found
+        name = call.id if known else f"call_{number}_{call.id}".rstrip("_")
+        found[name] = replace(call, id=name)
+    return tuple(found.values())
+
+
+@exactly
+def after(before: Reply, reply: Reply) -> Reply:
+    """Return a turn's reply so far: the newest request's, with the rounds and sums of those before.
+
+    A sum of which a part is not known is not known; a request that failed adds nothing.
+    """
+    if not before.rounds:
+        return reply
+    lost = reply.status == "failed" and reply.usage == UNCOUNTED and reply.cost is None
+    usage, old = reply.usage, before.usage
+    sums = {
+        name: getattr(old, name) if lost else _sum(getattr(old, name), getattr(usage, name))
+        for name in (*COUNTS, "cost")
+    }
+    return replace(
+        reply,
+        rounds=before.rounds,
+        usage=Usage(**sums),
+        cost=before.cost if lost else _sum(before.cost, reply.cost),
+        estimate=before.estimate or reply.estimate,
+        elapsed=None if reply.elapsed is None else (before.elapsed or 0.0) + reply.elapsed,
+        first_token=before.first_token,
+    )
+
+
+def _sum(one: Any, other: Any) -> Any:
+    return None if one is None or other is None else one + other

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from di_magics.core.amount import amount
+from di_magics.core.attachment import IMAGE_TOKENS, weight
 from di_magics.core.errors import (
     BadRequest,
     Busy,
@@ -22,7 +23,7 @@ from di_magics.core.errors import (
     one_line,
 )
 from di_magics.core.params import PARAMS, Value
-from di_magics.core.prices import LONGEST
+from di_magics.core.prices import BYTES_PER_TOKEN, LONGEST
 from di_magics.core.reply import (
     Finished,
     Logprobs,
@@ -37,6 +38,7 @@ from di_magics.core.reply import (
 )
 
 DONE = "[DONE]"
+TOOL_CHOICES = ("auto", "none", "required")
 MARKS = 24
 """A chat template puts about eight tokens around each message, of about three bytes."""
 
@@ -48,15 +50,20 @@ def body(
     *,
     stream: bool = True,
     local: bool = False,
+    fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the body of the request: what is set is sent exactly, what is not set is not sent.
 
-    `local` spells the parameters as llama.cpp does.
+    `local` spells the parameters as llama.cpp does; `fields` are sent as they are.
     """
     sent: dict[str, Any] = {"model": model, "messages": list(messages)}
     for name, value in params.items():
         spelled = PARAMS[name].local if local else None
         sent[spelled or name] = list(value) if isinstance(value, tuple) else value
+    chosen = sent.get("tool_choice")
+    if "tools" in (fields or {}) and chosen not in (None, *TOOL_CHOICES):
+        sent["tool_choice"] = {"type": "function", "function": {"name": chosen}}
+    sent |= fields or {}
     sent["stream"] = stream
     if stream:
         sent["stream_options"] = {"include_usage": True}
@@ -70,16 +77,32 @@ def encoded(request: Mapping[str, Any]) -> bytes:
 
 
 def size(request: Mapping[str, Any]) -> int:
-    """Return how many bytes a body's messages hold, with something for the marks between them."""
-    contents = [message["content"] for message in request["messages"]]
-    texts = sum(len(text.encode("utf-8", "replace")) for text in contents)
-    return texts + MARKS * len(contents)
+    """Return how many bytes a model reads of a body, with something for the marks in between.
+
+    Those are messages, tools and the form of the reply; an image counts for the most it may be.
+    """
+    shape = [request[name] for name in ("tools", "response_format") if name in request]
+    messages = request["messages"]
+    return held(messages) + MARKS * len(messages) + sum(len(json.dumps(each)) for each in shape)
+
+
+def held(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many bytes of text these messages hold."""
+    image = IMAGE_TOKENS * BYTES_PER_TOKEN
+    return sum(
+        weight(message["content"], image)
+        + (len(json.dumps(message["tool_calls"])) if "tool_calls" in message else 0)
+        for message in messages
+    )
 
 
 def sent_params(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sampling parameters of a body, under the names in it."""
     names = {name for param in PARAMS.values() for name in (param.name, param.local)}
-    return {name: value for name, value in request.items() if name in names}
+    sent = {name: value for name, value in request.items() if name in names}
+    if isinstance(chosen := sent.get("tool_choice"), dict):
+        sent["tool_choice"] = chosen["function"]["name"]
+    return sent
 
 
 def read(data: str) -> list[ReplyEvent]:
@@ -322,11 +345,17 @@ def _too_long(message: str, said: str, payload: object, **answer: Any) -> TooLon
     return error
 
 
+# llama.cpp's and vLLM's words.
+_NO_IMAGES = ("image input is not supported", "is not a multimodal model", "at most 0 image")
+
+
 def _next_step(
     status: int, said: str, model: str, deepinfra: bool
 ) -> tuple[type[EndpointError], str]:
     if too_long(said):
         return TooLong, SHORTEN
+    if any(sign in said.lower() for sign in _NO_IMAGES):
+        return BadRequest, "This model cannot look at images: name one that can with -m."
     if status == 402:
         where = "at https://deepinfra.com/dash/billing" if deepinfra else "to your account there"
         return Refused, f"Add funds {where}."

@@ -1,7 +1,24 @@
 // The live view of a reply: deltas in, formatted text out. markdown.js stands in front of it.
 
+const fold = (summary, ...texts) =>
+  element("details", { className: "di-thought" }, element("summary", { textContent: summary }), ...texts);
+
+// What a model said before its reply proper, and what it was told. Folds that are open stay open.
+function drawRound(root, round, renderer) {
+  if (!root.firstChild) {
+    if (round.thought) root.append(fold("Reasoning", element("pre", { textContent: round.thought })));
+    const text = root.appendChild(element("div", { className: `di-text ${MATH_OFF}` }));
+    if (round.text) new Painter(text, renderer).draw(round.text);
+    root.append(...round.calls.map(([line, ...texts]) => fold(line, ...texts.map(() => element("pre", {})))));
+  }
+  const folds = [...root.children].slice(-round.calls.length || root.children.length);
+  round.calls.forEach((texts, at) => texts.forEach((text, part) => {
+    if (folds[at].children[part].textContent !== text) folds[at].children[part].textContent = text;
+  }));
+}
+
 export default () => {
-  const reply = { text: "", thought: "", status: "", number: -1, missing: false, ended: false, stopping: false };
+  const reply = { text: "", thought: "", before: [], round: 0, status: "", number: -1, missing: false, ended: false, stopping: false };
   const views = new Set();
 
   const take = (model, message) => {
@@ -17,7 +34,9 @@ export default () => {
       reply.thought += message.thought ?? "";
     } else if (message.type === "whole") {
       if (message.n < reply.number) return false;
-      Object.assign(reply, { number: message.n, text: message.text, thought: message.thought, missing: false });
+      if (message.before.length !== reply.before.length) reply.round += 1; // its text begins anew
+      Object.assign(reply, { number: message.n, text: message.text, thought: message.thought,
+        before: message.before, missing: false });
     } else if (message.type === "ack") reply.acknowledged = true;
     else if (message.type === "ended") reply.ended = true;
     else if (message.type === "end") {
@@ -61,23 +80,33 @@ export default () => {
 
     render({ model, el }) {
       const thought = element("pre", {});
-      const details = element("details", { className: "di-thought", hidden: true },
-        element("summary", { textContent: "Reasoning" }), thought);
+      const details = fold("Reasoning", thought);
+      details.hidden = true;
+      const before = element("div", {});
       const text = element("div", { className: `di-text ${MATH_OFF}` });
       const button = element("button", { className: "di-stop", type: "button", textContent: "Stop" });
       const status = element("span", { className: "di-status" });
       status.setAttribute("role", "status");
       const bar = element("div", { className: "di-bar" }, button, status);
       el.replaceChildren(element("div", { className: "di-live" },
-        element("style", { textContent: STYLE }), details, text, bar));
-      const painter = new Painter(text, model.widget_manager?.rendermime);
+        element("style", { textContent: STYLE }), before, details, text, bar));
+      const renderer = model.get("plain") ? null : model.widget_manager?.rendermime;
+      let painter = new Painter(text, renderer), round = 0;
 
       const view = {
         update() {
-          if (reply.thought.length > thought.textContent.length) {
-            thought.append(reply.thought.slice(thought.textContent.length));
-            details.hidden = false;
+          reply.before.forEach((told, at) =>
+            drawRound(before.children[at] ?? before.appendChild(element("div", {})), told, renderer));
+          if (round !== reply.round) {
+            round = reply.round;
+            painter.gone = true;
+            text.replaceChildren();
+            thought.textContent = "";
+            painter = new Painter(text, renderer);
           }
+          const known = thought.textContent.length;
+          if (reply.thought.length > known) thought.append(reply.thought.slice(known));
+          details.hidden = !reply.thought;
           const line = reply.stopping ? "stopping …" : reply.status;
           if (status.textContent !== line) status.textContent = line;
           button.disabled = reply.stopping;

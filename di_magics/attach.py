@@ -1,0 +1,245 @@
+"""Files and variables of the reader's as attachments; the only importer of Pillow.
+
+A file is named by the reader, never by a model, and what does not fit is left out and said.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from di_magics.core.attachment import Attachment
+from di_magics.core.errors import ParamError, one_line
+from di_magics.core.params import nearest
+from di_magics.core.prices import BYTES_PER_TOKEN, tokens_in
+from di_magics.core.template import looks_secret, text_of
+
+LARGEST = 20_000_000
+"""DeepInfra takes images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
+LARGEST_FILE = 200_000_000
+TOKENS = 4000
+"""A text is cut off after about so many tokens, unless told otherwise."""
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+
+
+def attach(
+    named: str,
+    names: Mapping[str, Any],
+    folder: Path,
+    *,
+    tokens: int = TOKENS,
+    resize: int | None = None,
+) -> Attachment:
+    """Return the variable or the file of that name; the variable where there are both.
+
+    A text is cut off after so many `tokens`; `resize` is how many pixels the longer side of an
+    image may have. Raises ParamError.
+    """
+    if named.isidentifier() and named in names:
+        return attached(names[named], named, tokens=tokens, resize=resize)
+    path = Path(named).expanduser()
+    path = path if path.is_absolute() else folder / path
+    shown = one_line(named, 120)
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ParamError(f"{shown} is no file that can be attached.")
+        if found.st_size > LARGEST_FILE:
+            raise ParamError(f"{shown} is too large to be attached ({_size(found.st_size)}).")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no such file"
+        hint = nearest(named, names) if named.isidentifier() else ""
+        raise ParamError(
+            f"There is no variable and no file {shown} to attach ({why}).{hint}"
+        ) from None
+    if _format(data):
+        return _image(data, path.name, resize)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ParamError(
+            f"{shown} is neither text (UTF-8) nor an image (PNG, JPEG, WebP). Read it in Python, "
+            "and attach the variable."
+        )
+    return _text(text, path.name, "", tokens)
+
+
+def attached(
+    value: Any, name: str, *, tokens: int = TOKENS, resize: int | None = None
+) -> Attachment:
+    """Return a value as an attachment: an image, a table, or its Markdown or its text.
+
+    Raises ParamError where it has no such form, or looks like a key.
+    """
+    image = _guarded(_image_data, value, name)
+    if image is not None:
+        return _image(image, name, resize)
+    kind = type(value).__name__
+    if _is_table(value):
+        table: Attachment = _guarded(lambda found: _table(found, name, tokens), value, name)
+        return table
+    if not isinstance(value, str):
+        markdown = _guarded(_markdown, value, name)
+        text = text_of(value, name) if markdown is None else markdown
+        return _text(text, name, kind, tokens)
+    if looks_secret(name, value):
+        raise ParamError(f"{name} looks like a key or a password, so it was not attached.")
+    return _text(str.__str__(value), name, "text", tokens)
+
+
+def bounded(text: str, tokens: int) -> tuple[str, str]:
+    """Return as much of a text as so many tokens hold, and what was left out, if anything was."""
+    data = text.encode("utf-8", "replace")
+    most = tokens * BYTES_PER_TOKEN
+    if len(data) <= most:
+        return text, ""
+    cut = data[:most].decode("utf-8", "ignore")
+    end = cut.rfind("\n")
+    cut = cut[:end] if end > len(cut) // 2 else cut
+    return cut, (
+        f"only the first {len(cut):,} of {len(text):,} characters, about {tokens_in(len(data)):,} "
+        "tokens"
+    )
+
+
+def _text(text: str, name: str, kind: str, tokens: int) -> Attachment:
+    if not text.strip():
+        raise ParamError(f"{one_line(name, 80)} is empty: there is nothing to attach.")
+    cut, left = bounded(text, tokens)
+    size = f"{len(text):,} characters"
+    return Attachment("text", name, ", ".join(filter(None, [kind, left or size])), cut)
+
+
+def _guarded(read: Callable[[Any], Any], value: Any, name: str) -> Any:
+    """Read a value by its own methods, which may do anything."""
+    try:
+        return read(value)
+    except (KeyboardInterrupt, ParamError):
+        raise
+    except BaseException as error:
+        why = one_line(f"{type(error).__name__}: {error}", 120)
+        raise ParamError(f"{one_line(name, 80)} cannot be attached: {why}.") from None
+
+
+def _markdown(value: Any) -> str | None:
+    found = getattr(type(value), "_repr_markdown_", None)
+    said = found(value) if found else None
+    return said if isinstance(said, str) else None
+
+
+# Tables -------------------------------------------------------------------------------------
+
+
+def _is_table(value: Any) -> bool:
+    """Return whether this is a DataFrame or a Series of pandas, or a DataFrame of polars."""
+    library = type(value).__module__.partition(".")[0]
+    return library in ("pandas", "polars") and type(value).__name__ in ("DataFrame", "Series")
+
+
+def _table(value: Any, name: str, tokens: int) -> Attachment:
+    """Return as many rows as fit, as CSV."""
+    rows = len(value)
+    columns = f" × {value.shape[1]:,} columns" if len(value.shape) > 1 else ""
+    kind = f"{type(value).__name__}, {rows:,} rows{columns}, as CSV"
+    most = tokens * BYTES_PER_TOKEN
+    shown = min(rows, most)  # a row is at least a line end
+    text = _csv(value, shown)
+    while shown and len(text.encode("utf-8", "replace")) > most:
+        # By the rows that there are, with some to spare, so that a few rounds are enough.
+        shown = min(shown - 1, int(shown * most / len(text.encode("utf-8", "replace")) * 0.95))
+        text = _csv(value, shown)
+    left = "" if shown == rows else f"only the first {shown:,} rows"
+    cut, shorter = bounded(text, tokens)
+    note = ", ".join(filter(None, [kind, left, shorter and "of which the names do not fit"]))
+    return Attachment("text", name, note, cut.rstrip("\n"))
+
+
+def _csv(value: Any, rows: int) -> str:
+    head = value.head(rows)
+    return str(head.write_csv() if hasattr(head, "write_csv") else head.to_csv())
+
+
+# Images -------------------------------------------------------------------------------------
+
+
+def _image_data(value: Any) -> bytes | None:
+    """Return the bytes of an image: bytes, a Pillow image, a figure, an IPython.display.Image."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        data = bytes(value)
+        if not _format(data):
+            raise ParamError("these bytes are no image (PNG, JPEG, WebP)")
+        return data
+    library = type(value).__module__.partition(".")[0]
+    out = io.BytesIO()
+    if library == "matplotlib" and hasattr(value, "savefig"):
+        value.savefig(out, format="png", bbox_inches="tight")
+        return out.getvalue()
+    if library == "PIL" and hasattr(value, "save"):
+        value.save(out, format="PNG")
+        return out.getvalue()
+    if library == "IPython" and isinstance(getattr(value, "data", None), bytes):
+        return bytes(value.data)
+    return None
+
+
+def _format(data: bytes) -> str | None:
+    """Return which of the formats this is, by its first bytes."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    return "WEBP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+
+
+def _image(data: bytes, name: str, resize: int | None) -> Attachment:
+    kind = _format(data)
+    shown = one_line(name, 80)
+    if kind is None:
+        raise ParamError(f"{shown} is no image that can be sent (PNG, JPEG, WebP).")
+    before = len(data)
+    size = ""
+    if resize:
+        data, size = _resized(data, kind, shown, resize)
+    if len(data) > LARGEST:
+        raise ParamError(
+            f"{shown} is too large to be sent: {_size(len(data))}, and 20 MB are taken. --resize "
+            "1024 makes the longer side 1,024 pixels."
+        )
+    shrunk = f", made smaller from {_size(before)}" if len(data) < before else ""
+    note = f"{kind} image{size}, {_size(len(data))}{shrunk}"
+    url = f"data:{FORMATS[kind]};base64,{base64.b64encode(data).decode()}"
+    return Attachment("image", name, note, url)
+
+
+def _resized(data: bytes, kind: str, shown: str, pixels: int) -> tuple[bytes, str]:
+    """Return an image with a longer side of at most so many pixels, and its size in words."""
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise ParamError(
+            "--resize needs Pillow: pip install pillow. Without it images are sent as they are."
+        ) from None
+    try:
+        with Image.open(io.BytesIO(data)) as found:
+            size = found.size
+            if max(size) > pixels:
+                image = ImageOps.exif_transpose(found)
+                image.thumbnail((pixels, pixels))
+                out = io.BytesIO()
+                image.save(out, format=kind)
+                data, size = out.getvalue(), image.size
+    except Exception as error:  # whatever a broken image makes Pillow raise
+        why = one_line(error, 120)
+        raise ParamError(f"{shown} cannot be made smaller ({why}).") from None
+    return data, f", {size[0]:,} × {size[1]:,}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3)):,} kB"

@@ -1,0 +1,53 @@
+"""Tool calls as a reader sees them: a line for each, and what was passed and came back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from di_magics.core.errors import one_line
+from di_magics.core.reply import Result, Round, ToolCall
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SAFE = "__di_magics_safe__"
+RUNNING = Result("", seconds=None)
+
+
+def pairs(told: Round) -> Iterator[tuple[ToolCall, Result]]:
+    """Yield the calls of a round with what came of them; one without a result still runs."""
+    waiting = (RUNNING,) * (len(told.calls) - len(told.results))
+    yield from zip(told.calls, (*told.results, *waiting), strict=True)
+
+
+def headline(call: ToolCall, result: Result) -> str:
+    """Return a call on one line: name, arguments, result and time."""
+    called = f"{one_line(call.name, 60)}({_within_braces(one_line(call.arguments, 100))})"
+    if result.seconds is None:
+        return f"{called} · running"
+    sign, time = ("failed:", "") if result.failed else ("→", f" · {result.seconds:.2f} s")
+    return f"{called} {sign} {one_line(result.content, 80) or '(nothing)'}{time}"
+
+
+def _within_braces(arguments: str) -> str:
+    inside = arguments[1:-1] if arguments.startswith("{") and arguments.endswith("}") else arguments
+    return inside.strip()
+
+
+def as_text(told: Round) -> str:
+    """Return a round as plain text: what was said, and a line for each call."""
+    lines = [f"⚙ {headline(call, result)}" for call, result in pairs(told)]
+    if told.objection:
+        lines.append(f"(asked again: {one_line(told.objection, 200)})")
+    return "\n".join(filter(None, [told.text.strip(), *lines]))
+
+
+def safe(function: F) -> F:
+    """Return the function, marked as one that a model may have run without asking the reader."""
+    setattr(function, SAFE, True)
+    return function
+
+
+def is_safe(function: object) -> bool:
+    """Return whether a function is marked as safe."""
+    return getattr(function, SAFE, False) is True

@@ -1,0 +1,72 @@
+"""The code blocks of a reply, by CommonMark's rule for fences (https://spec.commonmark.org)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from di_magics.core.errors import ChatError, one_line
+
+PYTHON = frozenset({"", "py", "python", "python3", "ipython", "ipython3", "pycon"})
+_FENCE = re.compile(r"([ \t]*(?:(?:[-+*]|\d+[.)])[ \t]+)?)(`{3,}|~{3,})[ \t]*(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of code and the language it is said to be in, in lower case; empty for none."""
+
+    language: str
+    code: str
+
+
+def blocks(text: str) -> list[Block]:
+    """Return the fenced blocks of a text; one that is not closed goes to the end."""
+    found: list[Block] = []
+    fence, indent, language = "", 0, ""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if fence:
+            bare = line.strip()
+            if bare and not bare.strip(fence[0]) and len(bare) >= len(fence):
+                found.append(Block(language, "\n".join(lines)))
+                fence = ""
+            else:
+                blank = len(line) - len(line.lstrip(" \t"))
+                lines.append(line[min(indent, blank) :])
+        elif (opened := _FENCE.fullmatch(line)) and not (opened[2][0] == "`" and "`" in opened[3]):
+            fence, indent, lines = opened[2], len(opened[1].expandtabs(4)), []
+            words = opened[3].split()
+            language = words[0].strip("{}.").lower() if words else ""
+    if fence:
+        found.append(Block(language, "\n".join(lines)))
+    return found
+
+
+def code(text: str, named: str = "") -> str:
+    """Return the code of a reply for a cell: all blocks, or the one that is `named`.
+
+    A name is a block's number, counted from 1, or a language. Unnamed, blocks in another language
+    than Python are left out where there is any in Python. Raises ChatError where there is none.
+    """
+    every = blocks(text)
+    if not every:
+        raise ChatError("There is no code block in this reply. %chat show displays it.")
+    if named.isdecimal() and len(named) < 6:
+        if not 1 <= int(named) <= len(every):
+            raise ChatError(f"There is no block {named}: this reply has {_list(every)}.")
+        return every[int(named) - 1].code
+    if named:
+        wanted = [block for block in every if block.language == named.lower()]
+        if not wanted:
+            raise ChatError(
+                f"There is no block in {one_line(named, 40)}: this reply has {_list(every)}."
+            )
+    else:
+        wanted = [block for block in every if block.language in PYTHON] or every
+    return "\n\n".join(block.code.strip("\n") for block in wanted)
+
+
+def _list(every: Sequence[Block]) -> str:
+    named = (f"{n} {one_line(block.language, 20)}".strip() for n, block in enumerate(every, 1))
+    return f"{len(every)} block{'s' * (len(every) != 1)} ({', '.join(named)})"

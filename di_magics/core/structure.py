@@ -1,0 +1,86 @@
+"""Replies that are to be JSON: how that is asked for, and how they are read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn, Protocol
+
+from di_magics.core.errors import ReplyError, one_line
+
+_FENCED = re.compile(r"\s*(`{3,}|~{3,})[^\n]*\n(?P<text>.*?)\n[ \t]*\1[ \t]*\s*", re.DOTALL)
+
+
+class Shape(Protocol):
+    """What a reply has to be.
+
+    `read` returns the object that a text is, and raises ReplyError where it does not fit.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def schema(self) -> Mapping[str, Any]: ...
+    def read(self, text: str) -> Any: ...
+
+
+def response_format(shape: Shape | None) -> dict[str, Any]:
+    """Return the field of a request that asks for JSON, of this shape if there is one."""
+    if shape is None:
+        return {"type": "json_object"}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": shape.name, "schema": dict(shape.schema)},
+    }
+
+
+def bare(text: str) -> str:
+    """Return a reply's JSON: the text itself, or what stands in its only code block."""
+    fenced = _FENCED.fullmatch(text)
+    return fenced["text"] if fenced else text
+
+
+def parsed(text: str) -> Any:
+    """Return the object that a text of JSON (RFC 8259) is. Raises ReplyError, saying where not."""
+    source = bare(text)
+    if not source.strip():
+        raise ReplyError("The reply is empty, where JSON was to be.")
+    try:
+        return json.loads(source, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        if not source[error.pos :].strip() or _unfinished(error):
+            where = f"it breaks off in line {source.count(chr(10)) + 1}"
+        else:
+            where = f"{error.msg} in line {error.lineno}, column {error.colno}"
+        raise ReplyError(f"The reply is not JSON: {where}.") from None
+    except RecursionError:
+        raise ReplyError("The reply is JSON nested too deeply to be read.") from None
+    except ValueError as error:
+        raise ReplyError(f"The reply is not JSON: {one_line(error, 80)}.") from None
+
+
+def _unfinished(error: json.JSONDecodeError) -> bool:
+    return error.msg.startswith("Unterminated string")
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number in it")
+
+
+def misfit(name: str, where: str, why: str) -> ReplyError:
+    """Return the error for JSON that is not of a shape: at which place, and why."""
+    return ReplyError(f"The reply is no {name}: at {one_line(where, 80)}, {one_line(why, 200)}.")
+
+
+def objection(error: ReplyError) -> str:
+    """Return what a model is told that gave something else than it was asked for."""
+    return f"{error} Answer again, with the corrected JSON alone."
+
+
+def pretty(text: str) -> str:
+    """Return JSON with a line for each member, and a text that is none as it is."""
+    try:
+        return json.dumps(parsed(text), indent=2, ensure_ascii=False)
+    except ReplyError:
+        return text

@@ -1,0 +1,90 @@
+"""The reader's variables that a cell names: filled in, attached, as tools or as a schema."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from di_magics.core.errors import ParamError, ToolError, one_line
+from di_magics.core.params import nearest
+from di_magics.core.template import filled, looks_secret
+
+if TYPE_CHECKING:
+    from di_magics.core.attachment import Attachment
+    from di_magics.core.structure import Shape
+    from di_magics.tools import Toolbox
+
+SHORTEST_KEY = 12
+
+
+class Namespace:
+    """The variables of a shell; `can_ask` is whether there is somebody to answer a question."""
+
+    def __init__(self, names: Mapping[str, Any], folder: Path, *, can_ask: bool) -> None:
+        self._names = names
+        self._folder = folder
+        self._can_ask = can_ask
+
+    def filled(self, prompt: str) -> str:
+        """Return a prompt with its `{{name}}` filled in. Raises ParamError."""
+        return filled(prompt, self._names.__getitem__, self._names, _secrets())
+
+    def attached(
+        self, named: Iterable[str], tokens: int | None, resize: int | None
+    ) -> tuple[Attachment, ...]:
+        """Return files and variables as attachments. Raises ParamError."""
+        named = list(named)
+        if not named:
+            return ()
+        from di_magics.attach import TOKENS, attach
+
+        return tuple(
+            attach(each, self._names, self._folder, tokens=tokens or TOKENS, resize=resize)
+            for each in named
+        )
+
+    def shape(self, named: str) -> Shape:
+        """Return the class or the JSON Schema of that name, or in that file. Raises ParamError."""
+        from di_magics.schema import shape, shape_in
+
+        if named in self._names:
+            return shape(self._names[named], named)
+        if named.isidentifier():
+            raise ParamError(
+                f"There is no class and no dict called {one_line(named, 60)}."
+                f"{nearest(named, self._names)} --schema also takes a .json file."
+            )
+        return shape_in(self._folder / Path(named).expanduser())
+
+    def tools(self, named: Iterable[str], *, confirm: bool) -> Toolbox:
+        """Return the functions of these names as tools. Raises ToolError."""
+        from di_magics.tools import Toolbox, allowed
+
+        functions = {}
+        for name in named:
+            found = self._names.get(name)
+            if not callable(found):
+                known = (each for each, value in self._names.items() if callable(value))
+                raise ToolError(
+                    f"There is no function called {one_line(name, 60)}.{nearest(name, known)} "
+                    "--tools takes the names of functions in this notebook, with commas between."
+                )
+            functions[name] = found
+        box = Toolbox(functions, allowed, confirm=confirm)
+        if box.asks and not self._can_ask:
+            raise ToolError(
+                "There is nobody here to ask whether a tool may run. Mark functions that may run "
+                "unasked: @di.safe above their def, after import di_magics as di."
+            )
+        return box
+
+
+def _secrets() -> list[str]:
+    """Return what the environment holds of keys and passwords."""
+    return [
+        value
+        for name, value in os.environ.items()
+        if len(value) >= SHORTEST_KEY and looks_secret(name, value)
+    ]
