@@ -146,8 +146,8 @@ def _is_table(value: Any) -> bool:
 def _table(value: Any, name: str, tokens: int) -> Attachment:
     """Return as many rows as fit, as CSV."""
     rows = len(value)
-    columns = f" × {value.shape[1]:,} columns" if len(value.shape) > 1 else ""
-    kind = f"{type(value).__name__}, {rows:,} rows{columns}, as CSV"
+    columns = f" × {_counted(value.shape[1], 'column')}" if len(value.shape) > 1 else ""
+    kind = f"{type(value).__name__}, {_counted(rows, 'row')}{columns}, as CSV"
     most = tokens * BYTES_PER_TOKEN
     shown = min(rows, most)  # a row is at least a line end
     text = _csv(value, shown)
@@ -159,6 +159,10 @@ def _table(value: Any, name: str, tokens: int) -> Attachment:
     cut, shorter = bounded(text, tokens)
     note = ", ".join(filter(None, [kind, left, shorter and "of which the names do not fit"]))
     return Attachment("text", name, note, cut.rstrip("\n"))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _csv(value: Any, rows: int) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from di_magics.attach import attached, bounded
-from di_magics.core.calls import RUNNING, is_safe
+from di_magics.core.calls import ASKING, RUNNING, WAITING, is_safe
 from di_magics.core.errors import DiMagicsError, ToolError, one_line
 from di_magics.core.reply import Result, ToolCall
 from di_magics.loop import Interrupts
@@ -89,7 +89,7 @@ class Toolbox:
     @property
     def asks(self) -> bool:
         """Whether the reader will be asked before some function runs."""
-        return self._confirm or not all(tool.is_safe for tool in self._tools.values())
+        return any(map(self._asks_for, self._tools.values()))
 
     def answers(
         self,
@@ -102,7 +102,7 @@ class Toolbox:
         The reader is asked first; then the async ones run together, then the others one after
         another, in this thread. `came` gets the results so far, those that still run among them.
         """
-        results = [RUNNING] * len(calls)
+        results = [WAITING] * len(calls)
 
         def settle(at: int, result: Result) -> None:
             results[at] = result
@@ -112,28 +112,36 @@ class Toolbox:
         ready: dict[int, _Call] = {}
         try:
             for at, call in enumerate(calls):
-                found = self._checked(call, interrupts)
+                found = self._checked(call)
+                if isinstance(found, _Call) and self._asks_for(found.tool):
+                    settle(at, ASKING)
+                    with interrupts.raising():
+                        found = found if self._allow(_shown(call)) else NOT_ALLOWED
                 if isinstance(found, Result):
                     settle(at, found)
                 else:
+                    settle(at, WAITING)
                     ready[at] = found
             together = {at: each for at, each in ready.items() if each.tool.is_async}
             if together:
+                for at in together:
+                    settle(at, RUNNING)
                 _run_together(together, interrupts, settle)
             for at, each in ready.items():
                 if interrupts.over:
                     break
                 if at not in together:
+                    settle(at, RUNNING)
                     settle(at, _run(each, interrupts))
         except KeyboardInterrupt:
             pass  # what had begun has its result; the rest was not run
         for at, result in enumerate(results):
-            if result is RUNNING:
-                settle(at, NOT_RUN)
+            if result.seconds is None:
+                settle(at, STOPPED if result is RUNNING else NOT_RUN)
         return results
 
-    def _checked(self, call: ToolCall, interrupts: Interrupts) -> _Call | Result:
-        """Return the call if it fits and may run, else what the model is told."""
+    def _checked(self, call: ToolCall) -> _Call | Result:
+        """Return the call if it fits, else what the model is told."""
         tool = self._tools.get(call.name)
         if tool is None:
             names = ", ".join(self._tools)
@@ -142,14 +150,12 @@ class Toolbox:
                 failed=True,
             )
         try:
-            bound = tool.arguments.read(call.arguments)
+            return _Call(tool, tool.arguments.read(call.arguments))
         except ToolError as unfit:
             return Result(str(unfit), failed=True)
-        if self._confirm or not tool.is_safe:
-            with interrupts.raising():
-                if not self._allow(_shown(call)):
-                    return NOT_ALLOWED
-        return _Call(tool, bound)
+
+    def _asks_for(self, tool: Tool) -> bool:
+        return self._confirm or not tool.is_safe
 
 
 LONGEST_SHOWN = 2000

@@ -37,13 +37,15 @@ class Result:
     """What a cell has shown so far; `status` is None until the cell has ended.
 
     `outputs` are as in the notebook file, `error` is the error output if there is one, `messages`
-    are all that the kernel published for the cell. `prompts` are the questions of input().
+    are all that the kernel published for the cell. `prompts` are the questions of input(),
+    `payload` is what the front end is asked to do when the cell has ended.
     """
 
     outputs: list[dict[str, Any]] = field(default_factory=list)
     status: str | None = None
     messages: list[Message] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
+    payload: list[dict[str, Any]] = field(default_factory=list)
     idle: bool = False
     clear_pending: bool = False
 
@@ -132,24 +134,27 @@ class Kernel:
         code: str,
         cell_id: str | None = None,
         *,
-        inputs: Iterable[str] = (),
+        inputs: Iterable[str] | None = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> Result:
         """Run a cell and return what it shows; `inputs` answer its input() and getpass()."""
         return self.wait(self.start(code, cell_id, inputs=inputs), timeout=timeout)
 
-    def start(self, code: str, cell_id: str | None = None, *, inputs: Iterable[str] = ()) -> Result:
+    def start(
+        self, code: str, cell_id: str | None = None, *, inputs: Iterable[str] | None = None
+    ) -> Result:
         """Run a cell without waiting; the result fills while `wait` waits.
 
-        With a `cell_id` it is sent as JupyterLab does, without one as nbclient does.
+        With a `cell_id` it is sent as JupyterLab does, without one as nbclient does. Without
+        `inputs` there is nobody to ask; with too few of them nobody answers.
         """
-        self._inputs = list(inputs)
+        self._inputs = list(inputs or ())
         content = {
             "code": code,
             "silent": False,
             "store_history": True,
             "user_expressions": {},
-            "allow_stdin": bool(self._inputs),
+            "allow_stdin": inputs is not None,
             "stop_on_error": True,
         }
         metadata = {"cellId": cell_id} if cell_id is not None else {}
@@ -219,11 +224,13 @@ class Kernel:
         content, kind = message["content"], message["header"]["msg_type"]
         if kind == "execute_reply":
             result.status = content["status"]
+            result.payload = content.get("payload", [])
         elif kind == "complete_reply":
             self._offered = content["matches"]
         elif kind == "input_request":
             result.prompts.append(content["prompt"])
-            self._client.input(self._inputs.pop(0))
+            if self._inputs:
+                self._client.input(self._inputs.pop(0))
         elif channel is self._client.iopub_channel:
             size = sum(len(part) for part in parts)
             found = Message(kind, content, message["metadata"], size, time.monotonic())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -10,28 +11,39 @@ from di_magics.core.reply import Result, Round, ToolCall
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LONGEST = 2000
 SAFE = "__di_magics_safe__"
-RUNNING = Result("", seconds=None)
+WAITING = Result("waiting", seconds=None)
+ASKING = Result("asking you", seconds=None)
+RUNNING = Result("running", seconds=None)
 
 
 def pairs(told: Round) -> Iterator[tuple[ToolCall, Result]]:
-    """Yield the calls of a round with what came of them; one without a result still runs."""
-    waiting = (RUNNING,) * (len(told.calls) - len(told.results))
+    """Yield the calls of a round with what came of them, as far as it has."""
+    waiting = (WAITING,) * (len(told.calls) - len(told.results))
     yield from zip(told.calls, (*told.results, *waiting), strict=True)
 
 
 def headline(call: ToolCall, result: Result) -> str:
     """Return a call on one line: name, arguments, result and time."""
-    called = f"{one_line(call.name, 60)}({_within_braces(one_line(call.arguments, 100))})"
+    called = f"{one_line(call.name, 60)}({one_line(_passed(call.arguments), 100)})"
     if result.seconds is None:
-        return f"{called} · running"
+        return f"{called} · {result.content}"
     sign, time = ("failed:", "") if result.failed else ("→", f" · {result.seconds:.2f} s")
     return f"{called} {sign} {one_line(result.content, 80) or '(nothing)'}{time}"
 
 
-def _within_braces(arguments: str) -> str:
-    inside = arguments[1:-1] if arguments.startswith("{") and arguments.endswith("}") else arguments
-    return inside.strip()
+def _passed(arguments: str) -> str:
+    """Return arguments as a call in Python has them; what is no JSON object as it came."""
+    if len(arguments) > LONGEST:
+        return arguments[:LONGEST]
+    try:
+        found = json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        return arguments
+    if not isinstance(found, dict):
+        return arguments
+    return ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in found.items())
 
 
 def as_text(told: Round) -> str:

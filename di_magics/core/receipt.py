@@ -54,7 +54,9 @@ def _along(turn: Turn) -> list[str]:
     elif form:
         along.append("as JSON")
     if turn.reply.rounds:
-        along.append(f"{len(turn.reply.rounds) + 1} requests")
+        last = bool(turn.reply.shown or turn.reply.tool_calls or turn.reply.complete)
+        count = len(turn.reply.rounds) + last
+        along += [f"{count} requests"] * (count > 1)
     return along
 
 
