@@ -9,7 +9,7 @@ from typing import Any
 
 from IPython.display import display
 
-from di_magics.core.calls import headline, pairs
+from di_magics.core.calls import came_back, headline, pairs
 from di_magics.core.chat import Turn
 from di_magics.core.reply import Reply, Round
 from di_magics.widget import LiveWidget
@@ -26,7 +26,7 @@ LONGEST_SHOWN = 2000
 def _said_before(told: Round) -> dict[str, Any]:
     """Return a round as the widget shows it; the final output has the whole of it."""
     folds = [
-        [f"⚙ {headline(call, result)}", call.arguments, result.content]
+        [f"⚙ {headline(call, result)}", call.arguments, came_back(result)]
         for call, result in pairs(told)
     ]
     if told.objection:

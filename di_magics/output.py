@@ -9,7 +9,7 @@ import di_magics.render as render
 from di_magics.core.amount import exactly
 from di_magics.core.attachment import in_fence
 from di_magics.core.calls import as_text as calls_as_text
-from di_magics.core.calls import headline, pairs
+from di_magics.core.calls import came_back, headline, pairs
 from di_magics.core.chat import Conversation, Turn
 from di_magics.core.cost import Entry, Tally, sections, tally
 from di_magics.core.difference import Part, counted, parting
@@ -246,6 +246,7 @@ def _said(text: str, form: str) -> str:
 
 
 PRE = "white-space: pre-wrap"
+FOLDED = f"{PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
 
 def _thought(reasoning: str) -> str:
@@ -254,7 +255,7 @@ def _thought(reasoning: str) -> str:
 
 def _details(summary: str, *texts: str) -> str:
     """Return texts that a reader unfolds."""
-    shown = "".join(f'<pre style="{PRE}">{render.escape(text)}</pre>' for text in texts)
+    shown = "".join(f'<pre style="{FOLDED}">{render.escape(text)}</pre>' for text in texts)
     head = render.escape(summary)
     return f'<details class="{render.MATH_OFF}"><summary>{head}</summary>{shown}</details>'
 
@@ -265,7 +266,7 @@ def _round(told: Round) -> str:
     if told.text.strip():
         parts.append(render.html(told.text))
     parts += [
-        _details(f"⚙ {headline(call, result)}", call.arguments, result.content)
+        _details(f"⚙ {headline(call, result)}", call.arguments, came_back(result))
         for call, result in pairs(told)
     ]
     if told.objection:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from di_magics.core.chat import MAIN, Cell, Conversation, Turn, messages
+from di_magics.core.attachment import Attachment
+from di_magics.core.chat import MAIN, Cell, Conversation, Turn, exchanged, messages, said
 from di_magics.core.errors import ChatError
-from di_magics.core.reply import Reply
+from di_magics.core.reply import Reply, Result, Round, ToolCall
 from di_magics.core.tree import as_text, rows
 
 
@@ -369,3 +371,129 @@ def test_the_tree_of_a_long_chain_is_no_problem() -> None:
     lines = as_text(Conversation(turns, {"main": "4999"})).split("\n")
     assert len(lines) == 5000
     assert all(line.startswith("* p") for line in lines)
+
+
+def tool_round(*calls: tuple[str, str, str], text: str = "") -> Round:
+    """Return a round with these calls, each given its id, arguments and result."""
+    return Round(
+        text,
+        "a thought",
+        tuple(ToolCall(name, f"f{name}", arguments) for name, arguments, _ in calls),
+        tuple(Result(result) for _, _, result in calls),
+    )
+
+
+def asked(name: str, arguments: str) -> dict[str, Any]:
+    """Return a call as it is sent back."""
+    return {
+        "id": name,
+        "type": "function",
+        "function": {"name": f"f{name}", "arguments": arguments},
+    }
+
+
+def test_calls_are_sent_back_with_their_results() -> None:
+    """In their order, with what was said beside them, and without the reasoning."""
+    told = tool_round(("1", '{"a": 1}', "one"), ("2", "{}", ""), text="Let me see.")
+    assert exchanged(told) == [
+        {
+            "role": "assistant",
+            "content": "Let me see.",
+            "tool_calls": [asked("1", '{"a": 1}'), asked("2", "{}")],
+        },
+        {"role": "tool", "tool_call_id": "1", "content": "one"},
+        {"role": "tool", "tool_call_id": "2", "content": ""},
+    ]
+    assert exchanged(tool_round(("1", "{}", "x")))[0]["content"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ('{"a": 1}', '{"a": 1}'),
+        (' {"a" : 1 } ', ' {"a" : 1 } '),
+        ('{"a": 1', "{}"),
+        ("", "{}"),
+        ("[1]", "{}"),
+        ('"{}"', "{}"),
+        ("null", "{}"),
+        ("f(1)", "{}"),
+        ('{"a": ' + "9" * 5000 + "}", "{}"),
+        ('{"a":' * 100_000, "{}"),
+    ],
+)
+def test_arguments_that_are_no_object_are_sent_as_none(arguments: str, sent: str) -> None:
+    """Servers refuse a conversation for them; all others are sent as they came."""
+    call = exchanged(tool_round(("1", arguments, "x")))[0]["tool_calls"][0]
+    assert call["function"]["arguments"] == sent
+
+
+def test_an_objection_is_said_by_the_reader() -> None:
+    """After the reply that it is about."""
+    assert exchanged(Round('{"a":', "hm", objection="It breaks off.")) == [
+        {"role": "assistant", "content": '{"a":'},
+        {"role": "user", "content": "It breaks off."},
+    ]
+
+
+def test_the_rounds_of_a_turn_stand_between_prompt_and_reply() -> None:
+    """In every turn on the path, and in the one that is being answered."""
+    first = tool_round(("1", "{}", "one"))
+    second = tool_round(("2", "{}", "two"))
+    answered = Turn("a", "A", reply=Reply("Done.", rounds=(first, second)))
+    assert said(answered) == [
+        {"role": "user", "content": "A"},
+        *exchanged(first),
+        *exchanged(second),
+        {"role": "assistant", "content": "Done."},
+    ]
+    open_ = Turn("b", "B", "a", system="S", reply=Reply(rounds=(first,)))
+    assert messages((answered,), open_) == [
+        {"role": "system", "content": "S"},
+        *said(answered),
+        {"role": "user", "content": "B"},
+        *exchanged(first),
+    ]
+
+
+def test_a_turn_that_called_tools_and_said_nothing_is_sent() -> None:
+    """Without an empty reply at its end."""
+    told = tool_round(("1", "{}", "one"))
+    turn = Turn("a", "A", reply=Reply(" </s>", tail="</s>", rounds=(told,), status="stopped"))
+    assert messages((turn,), Turn("b", "B")) == [
+        {"role": "user", "content": "A"},
+        *exchanged(told),
+        {"role": "user", "content": "B"},
+    ]
+
+
+def test_roles_alternate_after_an_objection_that_had_no_answer() -> None:
+    """Many servers refuse two messages of the reader's in a row."""
+    told = Round('{"a":', objection="It breaks off.")
+    turn = Turn("a", "A", reply=Reply(rounds=(told,), status="failed"))
+    roles = [message["role"] for message in messages((turn,), Turn("b", "B"))]
+    assert roles == ["user", "assistant", "user"]
+
+
+def test_no_message_of_a_round_is_empty() -> None:
+    """A reply of nothing that was objected to, as servers refuse an empty message."""
+    for told in (Round(objection="It is empty."), Round()):
+        turn = Turn("a", "A", reply=Reply("Hi", rounds=(told,)))
+        assert all(message["content"] for message in messages((turn,), Turn("b", "B")))
+
+
+def test_attachments_are_sent_with_their_prompt() -> None:
+    """In later turns too; of an image whose data are not there, only that it was."""
+    notes = Attachment("text", "n.txt", "2 characters", "hi")
+    image = Attachment("image", "a.png", "image", "data:image/png;base64,AA")
+    lost = Attachment("image", "b.png", "image")
+    path = (Turn("a", "A", attached=(image,), reply=Reply("1")),)
+    sent = messages(path, Turn("b", "B", attached=(notes, lost)))
+    assert sent[0]["content"] == [
+        {"type": "image_url", "image_url": {"url": image.content}},
+        {"type": "text", "text": "A"},
+    ]
+    assert sent[2]["content"] == (
+        "n.txt (2 characters):\n\n```\nhi\n```\n\n"
+        "(b.png was attached here; what it held was not kept.)\n\nB"
+    )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from di_magics.core.chat import Conversation
-from di_magics.core.errors import BudgetError, ParamError
-from di_magics.core.plan import Ask, Planned, limit, planned
+from di_magics.core import wire
+from di_magics.core.attachment import Attachment
+from di_magics.core.chat import Conversation, Turn, exchanged
+from di_magics.core.errors import BudgetError, ParamError, ToolError
+from di_magics.core.plan import Ask, Planned, entry, following, limit, planned, request
 from di_magics.core.policy import FREE, read
 from di_magics.core.prices import Price
+from di_magics.core.reply import Reply, Result, Round, ToolCall
 from di_magics.core.settings import Settings
+from di_magics.core.structure import parsed
 
 PRICE = Price(Decimal("1E-6"), Decimal("2E-6"), None, "a list", "2026-11-23")
 
@@ -26,7 +31,42 @@ class Place:
     model: str = "m"
     url: str = "https://e/v1"
     local: bool = False
+    takes_tools: bool = True
     endpoint: object = None
+
+
+@dataclass(frozen=True)
+class Offered:
+    """Tools of these names, of which nothing comes."""
+
+    named: tuple[str, ...] = ("add", "look")
+
+    @property
+    def specs(self) -> Mapping[str, Mapping[str, Any]]:
+        """How they are offered."""
+        return {name: {"name": name, "parameters": {"type": "object"}} for name in self.named}
+
+    def answers(
+        self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[Result]], None]
+    ) -> list[Result]:
+        """Return a result for each call."""
+        return [Result("") for _ in calls]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of replies that takes any JSON."""
+
+    name: str = "Person"
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
+
+    def read(self, text: str) -> Any:
+        """Return the object that a text is."""
+        return parsed(text)
+
+
+CALLED = Round(calls=(ToolCall("1", "add", "{}"),), results=(Result("x" * 100),))
+OBJECTED = Round('{"a":', objection="It breaks off.")
 
 
 def plan(ask: Ask, **changes: Any) -> Planned:
@@ -87,3 +127,145 @@ def test_limits() -> None:
     with pytest.raises(BudgetError, match="--yes"):
         limit(unknown, Ask("abc"), Decimal(1))
     assert limit(unknown, Ask("abc", yes=True, budget=Decimal(1)), Decimal(1)) == 1
+
+
+def test_tools_are_offered_by_their_names() -> None:
+    """In their order; the model chooses unless told."""
+    found = plan(Ask("hi", tools=Offered()))
+    specs = Offered().specs
+    assert found.body["tools"] == [
+        {"type": "function", "function": specs["add"]},
+        {"type": "function", "function": specs["look"]},
+    ]
+    assert found.turn.fields == {"tools": found.body["tools"]}
+    assert "tool_choice" not in found.body
+    assert "tools" not in plan(Ask("hi")).body
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sent"),
+    [
+        ("auto", "auto"),
+        ("none", "none"),
+        ("required", "required"),
+        ("look", {"type": "function", "function": {"name": "look"}}),
+    ],
+)
+def test_a_tool_may_be_chosen(chosen: str, sent: object) -> None:
+    """By its name, or any of them."""
+    found = plan(Ask("hi", params={"tool_choice": chosen}, tools=Offered()))
+    assert found.body["tool_choice"] == sent
+
+
+@pytest.mark.parametrize("chosen", ["lok", "AUTO", "a\x1b[31m\nb", "x" * 999])
+def test_a_choice_that_is_no_tool_is_refused(chosen: str) -> None:
+    """The line lists what there is, and stays one."""
+    with pytest.raises(ParamError, match=r"auto, none, required, .*\(add, look\)") as error:
+        plan(Ask("hi", params={"tool_choice": chosen}, tools=Offered()))
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 200
+
+
+def test_the_built_in_model_is_offered_no_tools() -> None:
+    """The line says what to do instead; without tools it answers as ever."""
+    place = Place(local=True, takes_tools=False)
+    with pytest.raises(ToolError, match=r"built-in model \(m\) cannot be offered tools"):
+        plan(Ask("hi", tools=Offered()), route=place)
+    assert plan(Ask("hi"), route=place).body["messages"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "form"),
+    [
+        (Ask("hi"), None),
+        (Ask("hi", format="code"), None),
+        (Ask("hi", format="json"), {"type": "json_object"}),
+        (
+            Ask("hi", shape=Form()),
+            {
+                "type": "json_schema",
+                "json_schema": {"name": "Person", "schema": {"type": "object"}},
+            },
+        ),
+        (
+            Ask("hi", format="json", fields={"response_format": {"type": "text"}}),
+            {"type": "text"},
+        ),
+    ],
+)
+def test_json_is_asked_for(ask: Ask, form: object) -> None:
+    """By a form, or by how the reply is shown; a turn that is asked again keeps its own."""
+    found = plan(ask)
+    assert found.body.get("response_format") == form
+    assert found.turn.format == ask.format
+    assert wire.size(found.body) == found.size
+
+
+def test_attachments_go_along_and_are_kept() -> None:
+    """In the turn and in its message."""
+    attached = (Attachment("text", "a", "b", "c"),)
+    found = plan(Ask("hi", attached=attached))
+    assert found.turn.attached == attached
+    assert found.body["messages"][-1]["content"] == "a (b):\n\n```\nc\n```\n\nhi"
+
+
+def test_a_following_request_says_what_came_of_the_one_before() -> None:
+    """It is entered by itself, and larger; nothing else is another."""
+    first = plan(Ask("hi", tools=Offered(), params={"temperature": 0}))
+    second = following(first, 2, CALLED)
+    third = following(second, 3, OBJECTED)
+    assert [each.turn.id for each in (first, second, third)] == ["t", "t.2", "t.3"]
+    messages = [*first.body["messages"], *exchanged(CALLED), *exchanged(OBJECTED)]
+    assert third.body == {**first.body, "messages": messages}
+    assert first.size < second.size < third.size
+    assert first.reserve is not None
+    assert third.reserve is not None
+    assert first.reserve < third.reserve
+    assert entry(third, 0.0, kept=True).turn == "t.3"
+
+
+@pytest.mark.parametrize("price", [PRICE, None])
+@pytest.mark.parametrize("rounds", [(CALLED,), (OBJECTED,), (CALLED, OBJECTED, CALLED)])
+@pytest.mark.parametrize("chosen", [None, "auto", "none", "required", "add"])
+def test_what_is_shown_of_a_later_request_is_what_was_sent(
+    chosen: str | None, rounds: tuple[Round, ...], price: Price | None
+) -> None:
+    """The body is derived again from the turn and its rounds."""
+    params = {"tool_choice": chosen} if chosen else {}
+    found = plan(Ask("hi", tools=Offered(), shape=Form(), params=params), price=price)
+    turn = replace(found.turn, reply=Reply(rounds=rounds))
+    for number, told in enumerate(rounds, 2):
+        found = following(found, number, told)
+    assert request(turn, Conversation()) == found.body
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told", "sent"),
+    [
+        (None, CALLED, None),
+        ("auto", CALLED, "auto"),
+        ("none", CALLED, "none"),
+        ("required", CALLED, "auto"),
+        ("add", CALLED, "auto"),
+        ("required", OBJECTED, "required"),
+    ],
+)
+def test_no_tool_has_to_be_called_twice(chosen: str | None, told: Round, sent: str | None) -> None:
+    """Else a model could never answer; a reply that is put right has called none."""
+    params = {"tool_choice": chosen} if chosen else {}
+    first = plan(Ask("hi", tools=Offered(), params=params))
+    assert following(first, 2, told).body.get("tool_choice") == sent
+    turn = replace(first.turn, reply=Reply(rounds=(told,)))
+    assert request(turn, Conversation()).get("tool_choice") == sent
+    assert first.turn.params == params
+
+
+def test_a_turn_that_called_tools_goes_along_whole() -> None:
+    """Also where it ended without a text."""
+    before = Turn("a", "A", reply=Reply(rounds=(CALLED,), status="stopped"))
+    found = plan(Ask("hi"), chat=Conversation().with_turn(before))
+    assert found.body["messages"] == [
+        {"role": "user", "content": "A"},
+        *exchanged(CALLED),
+        {"role": "user", "content": "hi"},
+    ]

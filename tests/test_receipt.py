@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from di_magics.core.attachment import Attachment
 from di_magics.core.chat import Turn
 from di_magics.core.receipt import receipt
-from di_magics.core.reply import Reply, Status, Usage
+from di_magics.core.reply import Reply, Result, Round, Status, ToolCall, Usage
 from di_magics.core.wire import body
 
 REPLY = Reply(
@@ -114,3 +115,102 @@ def test_notes_come_last() -> None:
 def test_foreign_names_cannot_repaint_the_line() -> None:
     """The model's name comes from the server, and is one printable line."""
     assert line(model="a\x1b[31m\nb")[0] == "a b"
+
+
+ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(Result("2"),))
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+
+
+def along(**changes: Any) -> list[str]:
+    """Return what the receipt of a turn that differs in this has more than the plain one."""
+    plain = receipt(TURN).split(" · ")
+    return [part for part in receipt(replace(TURN, **changes)).split(" · ") if part not in plain]
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"attached": (Attachment("image", "a.png", "2 × 2"),)}, ["with a.png: 2 × 2"]),
+        (
+            {"attached": (Attachment("text", "a", "b"), Attachment("text", "c", "d", "e"))},
+            ["with a: b", "with c: d"],
+        ),
+        ({"fields": {"tools": TOOLS}}, ["tools: f, g"]),
+        ({"fields": {"tools": []}}, []),
+        ({"fields": {"response_format": {"type": "json_object"}}}, ["as JSON"]),
+        (
+            {
+                "fields": {
+                    "response_format": {
+                        "type": "json_schema",
+                        "json_schema": {"name": "Person", "schema": {}},
+                    }
+                }
+            },
+            ["as JSON: Person"],
+        ),
+        ({"reply": replace(REPLY, rounds=(ROUND,))}, ["2 requests"]),
+        ({"reply": replace(REPLY, rounds=(ROUND, ROUND))}, ["3 requests"]),
+        ({"reply": replace(REPLY, text="", rounds=(ROUND,))}, ["2 requests"]),
+        (
+            {"reply": replace(REPLY, text="", status="failed", rounds=(ROUND, ROUND))},
+            ["2 requests", "failed"],
+        ),
+        ({"reply": replace(REPLY, text="", status="failed", rounds=(ROUND,))}, ["failed"]),
+        (
+            {
+                "reply": replace(
+                    REPLY, text="", status="cut", tool_calls=ROUND.calls, rounds=(ROUND,)
+                )
+            },
+            ["2 requests", "cut: the stream broke off"],
+        ),
+        ({"last": 2}, ["with the last 2 turns"]),
+        ({"last": 0}, ["with no turn before it"]),
+        ({"system": "Be brief."}, ["with a system prompt"]),
+        ({"system": "Be brief.", "taught": True}, []),
+    ],
+)
+def test_what_went_along_is_said(changes: dict[str, Any], parts: list[str]) -> None:
+    """Attachments, tools, the form of the reply, and how many requests it took."""
+    assert along(**changes) == parts
+
+
+def test_the_tool_choice_is_that_of_the_first_request() -> None:
+    """Later ones are eased, or the model would have to call tools for ever."""
+    fields = {"tools": TOOLS}
+    params = {"tool_choice": "f"}
+    first = body("a/model", [], params, fields=fields)
+    turn = replace(TURN, params=params, fields=fields, reply=replace(REPLY, request=first))
+    assert "tool_choice=f" in receipt(turn).split(" · ")
+    last = replace(REPLY, request={**first, "tool_choice": "auto"}, rounds=(ROUND,))
+    assert "tool_choice=f" in receipt(replace(turn, reply=last)).split(" · ")
+
+
+@pytest.mark.parametrize("foreign", ["a\x1b[31m\nb", "a\r\nb", "\u202eab", "a\u2028b"])
+def test_nothing_foreign_can_repaint_the_line(foreign: str) -> None:
+    """Names and notes of attachments, tools, forms and ends come from files of others' too."""
+    form = {"type": "json_schema", "json_schema": {"name": foreign, "schema": {}}}
+    turn = replace(
+        TURN,
+        model=foreign,
+        fields={
+            "tools": [{"type": "function", "function": {"name": foreign}}],
+            "response_format": form,
+        },
+        attached=(Attachment("text", foreign, "x"),),
+        reply=replace(REPLY, estimate=foreign),
+    )
+    assert receipt(turn).isprintable()
+    assert receipt(replace(turn, attached=(Attachment("text", "x", foreign),))).isprintable()
+
+
+@pytest.mark.parametrize("foreign", ["a\x1b[31m\nb", "a\r\nb", "\u202eab"])
+def test_a_foreign_end_cannot_repaint_the_line(foreign: str) -> None:
+    """A file of others' may name any reason to end."""
+    assert receipt(replace(TURN, reply=replace(REPLY, finish_reason=foreign))).isprintable()
+
+
+def test_a_long_note_is_cut() -> None:
+    """A file of others' may say anything of what was attached."""
+    assert len(receipt(replace(TURN, attached=(Attachment("text", "a", "x" * 9999),)))) < 500

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from di_magics.core.errors import ChatError, ReplyError
 from di_magics.core.reply import (
     END_TOKENS,
     Finished,
@@ -22,6 +23,8 @@ from di_magics.core.reply import (
     ToolCallPart,
     Usage,
     Used,
+    after,
+    named,
 )
 
 TOKEN = TokenProbability("Hi", -0.5)
@@ -195,3 +198,145 @@ def test_a_call_may_be_named_late() -> None:
         ToolCallPart(3, "", "g", "{}"),
         ToolCallPart(7, "", "", "!"),
     ) == [("a", "f", "{}"), ("b", "g", "{}!")]
+
+
+@pytest.mark.parametrize(
+    ("ids", "named_as"),
+    [
+        ([], []),
+        (["a", "b"], ["a", "b"]),
+        ([""], ["call_0"]),
+        (["", ""], ["call_0", "call_1"]),
+        (["a", "a", "a"], ["a", "call_1_a", "call_2_a"]),
+        (["a", "", "a"], ["a", "call_1", "call_2_a"]),
+        (["_"], ["_"]),
+    ],
+)
+def test_every_call_has_an_id_of_its_own(ids: list[str], named_as: list[str]) -> None:
+    """Some servers send none, or one for all; what is there is kept."""
+    calls = [ToolCall(each, f"f{number}", "{}") for number, each in enumerate(ids)]
+    assert [call.id for call in named(calls)] == named_as
+    assert [call.name for call in named(calls)] == [call.name for call in calls]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["call_1", ""],
+        ["call_2", "", ""],
+        ["", "call_0"],
+        ["a", "call_2_a", "a"],
+        ["call_1_a", "a", "a", ""],
+        ["_", "_", "_"],
+        ["call_3", "call_2", "", ""],
+    ],
+)
+def test_no_call_is_lost_whatever_the_ids_are(ids: list[str]) -> None:
+    """An id that is made up is not one that a server has given."""
+    calls = [ToolCall(each, f"f{number}", "{}") for number, each in enumerate(ids)]
+    found = named(calls)
+    assert [call.name for call in found] == [call.name for call in calls]
+    assert len({call.id for call in found}) == len(calls)
+
+
+ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(Result("2"),))
+
+
+def test_one_request_is_the_turns_reply() -> None:
+    """Without rounds before it nothing is added."""
+    assert after(Reply(text="x", usage=Usage(1), elapsed=1), GROWN) is GROWN
+
+
+def test_the_requests_of_a_turn_add_up() -> None:
+    """Tokens, cost and time; the text is the newest, the first text that of the first request."""
+    before = Reply(
+        rounds=(ROUND,),
+        usage=Usage(10, 2, 12, 4, 1, Decimal("0.1")),
+        cost=Decimal("0.1"),
+        estimate="a list",
+        elapsed=1.5,
+        first_token=0.5,
+    )
+    newest = Reply(
+        text="Hi",
+        status="done",
+        usage=Usage(20, 3, 23, 5, 0, Decimal("0.2")),
+        cost=Decimal("0.2"),
+        elapsed=2.0,
+        first_token=0.25,
+    )
+    assert after(before, newest) == Reply(
+        text="Hi",
+        status="done",
+        rounds=(ROUND,),
+        usage=Usage(30, 5, 35, 9, 1, Decimal("0.3")),
+        cost=Decimal("0.3"),
+        estimate="a list",
+        elapsed=3.5,
+        first_token=0.5,
+    )
+
+
+def test_a_sum_of_which_a_part_is_not_known_is_not_known() -> None:
+    """On either side."""
+    known = Reply(rounds=(ROUND,), usage=Usage(1, 2), cost=Decimal(1), elapsed=1)
+    unknown = Reply(rounds=(ROUND,), text="x")
+    for before, newest in ((known, unknown), (unknown, known)):
+        whole = after(before, newest)
+        assert (whole.usage, whole.cost) == (Usage(), None)
+    assert after(known, unknown).elapsed is None
+    assert after(unknown, known).elapsed == 1
+
+
+def test_a_request_that_failed_adds_nothing() -> None:
+    """What the ones before have cost stays known, unless it has cost something itself."""
+    before = Reply(rounds=(ROUND,), usage=Usage(1, 2, 3), cost=Decimal("0.1"), elapsed=1.0)
+    failed = Reply(status="failed", elapsed=0.5)
+    whole = after(before, failed)
+    assert (whole.usage, whole.cost) == (before.usage, before.cost)
+    assert (whole.status, whole.elapsed) == ("failed", 1.5)
+    paid = after(before, Reply(status="failed", usage=Usage(4, 5, 6), cost=Decimal("0.2")))
+    assert (paid.usage, paid.cost) == (Usage(5, 7, 9), Decimal("0.3"))
+    stopped = after(before, Reply(status="stopped"))
+    assert (stopped.usage, stopped.cost) == (Usage(), None)
+
+
+def test_several_requests_have_no_speed() -> None:
+    """The time between them is not the model's."""
+    timed = Reply(usage=Usage(1, 11), first_token=0.5, elapsed=1.5)
+    assert timed.tokens_per_second == 10
+    assert after(Reply(rounds=(ROUND,), usage=Usage(1, 1)), timed).tokens_per_second is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "made"),
+    [
+        (Reply(text='{"a": 1}'), {"a": 1}),
+        (Reply(text="```json\n[1]\n```\n"), [1]),
+        (Reply(text="1</s>", tail="</s>"), 1),
+        (Reply(text="null"), None),
+        (Reply(text="no JSON", made=GROWN), GROWN),
+        (Reply(text="1", made=0), 0),
+        (Reply(text="null", made=None), None),
+    ],
+)
+def test_a_reply_may_be_json(reply: Reply, made: object) -> None:
+    """What it was read as already, else what its text is."""
+    assert reply.json() == made
+
+
+@pytest.mark.parametrize("text", ["", "Hello", '{"a":', "NaN"])
+def test_a_reply_that_is_no_json_is_an_error_that_holds_it(text: str) -> None:
+    """For a program that goes on with what there is."""
+    reply = Reply(text=text)
+    with pytest.raises(ReplyError) as error:
+        reply.json()
+    assert error.value.reply is reply
+
+
+def test_the_code_of_a_reply() -> None:
+    """That of its Python blocks; a leaked end token is no part of it."""
+    assert Reply(text="```r\na\n```\n```py\nb\n```").code == "b"
+    assert Reply(text="```py\nb\n```</s>", tail="</s>").code == "b"
+    with pytest.raises(ChatError, match="no code block"):
+        _ = Reply(text="Hi").code

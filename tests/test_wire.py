@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from di_magics.core import wire
+from di_magics.core.attachment import IMAGE_TOKENS
 from di_magics.core.errors import (
     BadRequest,
     Busy,
@@ -17,6 +18,7 @@ from di_magics.core.errors import (
     StreamBroken,
     TooLong,
 )
+from di_magics.core.prices import BYTES_PER_TOKEN
 from di_magics.core.reply import (
     Finished,
     Logprobs,
@@ -29,6 +31,7 @@ from di_magics.core.reply import (
     Usage,
     Used,
 )
+from di_magics.core.retry import pause
 
 ASKED = [{"role": "user", "content": "Hi"}]
 
@@ -458,3 +461,86 @@ def test_the_size_of_a_body_is_that_of_its_texts() -> None:
 def test_a_refusal_is_about_a_parameter(said: str, param: str, about: bool) -> None:
     """Where its name stands as one, not as a word of the language."""
     assert wire.names(said, param) is about
+
+
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 5000}}
+CALLED = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize("chosen", ["auto", "none", "required"])
+def test_a_general_tool_choice_is_sent_as_it_is(chosen: str) -> None:
+    """With tools or without."""
+    for fields in ({"tools": [TOOL]}, {}, None):
+        sent = wire.body("m", ASKED, {"tool_choice": chosen}, fields=fields)
+        assert sent["tool_choice"] == chosen
+        assert wire.sent_params(sent) == {"tool_choice": chosen}
+
+
+def test_a_tool_is_chosen_by_its_name() -> None:
+    """The API wants an object for it; a receipt shows the name."""
+    sent = wire.body("m", ASKED, {"tool_choice": "add"}, fields={"tools": [TOOL]})
+    assert sent["tool_choice"] == {"type": "function", "function": {"name": "add"}}
+    assert wire.sent_params(sent) == {"tool_choice": "add"}
+    assert wire.body("m", ASKED, {"tool_choice": "add"})["tool_choice"] == "add"
+    assert "tool_choice" not in wire.body("m", ASKED, {}, fields={"tools": [TOOL]})
+
+
+def test_fields_are_sent_as_they_are() -> None:
+    """Beside the parameters, and are none of them."""
+    fields = {"tools": [TOOL], "response_format": {"type": "json_object"}, "logprobs": True}
+    sent = wire.body("m", ASKED, {"top_k": 5}, fields=fields)
+    assert {name: sent[name] for name in fields} == fields
+    assert (sent["model"], sent["stream"]) == ("m", True)
+    assert wire.sent_params(sent) == {"top_k": 5}
+
+
+def test_an_image_weighs_the_most_that_it_may_be() -> None:
+    """However long its data are; the text beside it counts in bytes."""
+    message = {"role": "user", "content": [IMAGE, {"type": "text", "text": "aä"}]}
+    assert wire.held([message, message]) == 2 * (IMAGE_TOKENS * BYTES_PER_TOKEN + 3)
+
+
+def test_calls_and_their_results_weigh_what_is_read_of_them() -> None:
+    """A message of calls alone has no content."""
+    calls = [
+        {"role": "assistant", "content": None, "tool_calls": [CALLED]},
+        {"role": "tool", "tool_call_id": "1", "content": "three"},
+    ]
+    assert wire.held(calls) == len(json.dumps([CALLED])) + 5
+    assert wire.held([]) == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [TOOL]},
+        {"response_format": {"type": "json_object"}},
+        {"tools": [TOOL], "response_format": {"type": "json_object"}},
+    ],
+)
+def test_tools_and_the_form_count_in_the_size(fields: dict[str, Any]) -> None:
+    """A model reads them; other fields it does not."""
+    plain = wire.size(wire.body("m", ASKED, {}))
+    more = wire.size(wire.body("m", ASKED, {}, fields={**fields, "logprobs": True}))
+    assert more - plain == sum(len(json.dumps(each)) for each in fields.values())
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (500, "image input is not supported - hint: you may need to provide the mmproj"),
+        (400, "Qwen2.5-7B-Instruct is not a multimodal model"),
+        (400, "At most 0 image(s) may be provided in one request."),
+        (422, "Image input is not supported"),
+    ],
+)
+def test_a_model_without_eyes_is_not_asked_again(status: int, said: str) -> None:
+    """Whatever the status is, another try would be refused as well."""
+    payload = {"error": {"message": said, "code": status}}
+    error = wire.refusal(status, json.dumps(payload).encode(), model="m")
+    in_stream = wire.reported(payload)
+    for each in (error, in_stream):
+        assert type(each) is BadRequest
+        assert "cannot look at images" in str(each)
+        assert pause(1, each, 0.0) is None

@@ -33,6 +33,11 @@ def headline(call: ToolCall, result: Result) -> str:
     return f"{called} {sign} {one_line(result.content, 80) or '(nothing)'}{time}"
 
 
+def came_back(result: Result) -> str:
+    """Return what came of a call, as far as it has ended."""
+    return "" if result.seconds is None else result.content
+
+
 def _passed(arguments: str) -> str:
     """Return arguments as a call in Python has them; what is no JSON object as it came."""
     if len(arguments) > LONGEST:

@@ -49,10 +49,12 @@ export default () => {
 
   const stop = (model) => {
     reply.stopping = true;
+    const kernel = model.widget_manager?.kernel;
+    if (kernel) kernel.hasPendingInput = false; // Stop answers a question, too; no cell runs before that
     model.send({ type: "stop" });
     // Where comm messages wait for the cell, only an interrupt gets through.
     setTimeout(() => {
-      if (!reply.acknowledged && !reply.ended) model.widget_manager?.kernel?.interrupt();
+      if (!reply.acknowledged && !reply.ended) kernel?.interrupt();
     }, 300);
   };
 

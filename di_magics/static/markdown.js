@@ -263,7 +263,8 @@ const STYLE = `
 .di-live .di-stop { font: inherit; color: inherit; background: transparent; cursor: pointer;
   border: 1px solid currentColor; border-radius: 3px; padding: 1px 10px; opacity: 0.85; }
 .di-live .di-stop:disabled { opacity: 0.5; cursor: default; }
-.di-live .di-thought pre { white-space: pre-wrap; opacity: 0.8; }`;
+.di-live .di-thought pre { white-space: pre-wrap; margin: 4px 0 6px 4px; padding-left: 10px;
+  border-left: 2px solid #8886; }`;
 
 function element(tag, properties, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
