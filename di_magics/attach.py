@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import base64
 import io
-import stat
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import di_magics.keys as keys
 from di_magics.core.attachment import Attachment
-from di_magics.core.errors import ParamError, one_line
+from di_magics.core.errors import ParamError, described, one_line
 from di_magics.core.params import nearest
 from di_magics.core.prices import BYTES_PER_TOKEN, tokens_in
 from di_magics.core.template import looks_secret, text_of
+from di_magics.files import located, read, why
 
 LARGEST = 20_000_000
 """DeepInfra takes images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
 LARGEST_FILE = 200_000_000
+LONGEST_CHARACTER = 4
 TOKENS = 4000
 """A text is cut off after about so many tokens, unless told otherwise."""
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
@@ -41,21 +44,15 @@ def attach(
     """
     if named.isidentifier() and named in names:
         return attached(names[named], named, tokens=tokens, resize=resize)
-    path = Path(named).expanduser()
-    path = path if path.is_absolute() else folder / path
-    shown = one_line(named, 120)
+    path, shown = located(named, folder), one_line(named, 120)
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ParamError(f"{shown} is no file that can be attached.")
-        if found.st_size > LARGEST_FILE:
-            raise ParamError(f"{shown} is too large to be attached ({_size(found.st_size)}).")
-        data = path.read_bytes()
+        data = read(path, LARGEST_FILE, named)
+    except ParamError:
+        raise
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "no such file"
         hint = nearest(named, names) if named.isidentifier() else ""
         raise ParamError(
-            f"There is no variable and no file {shown} to attach ({why}).{hint}"
+            f"There is no variable and no file {shown} to attach ({why(error)}).{hint}"
         ) from None
     if _format(data):
         return _image(data, path.name, resize)
@@ -68,7 +65,7 @@ def attach(
             f"{shown} is neither text (UTF-8) nor an image (PNG, JPEG, WebP). Read it in Python, "
             "and attach the variable."
         )
-    return _text(text, path.name, "", tokens)
+    return _harmless(_text(text, path.name, "", tokens))
 
 
 def attached(
@@ -78,26 +75,36 @@ def attached(
 
     Raises ParamError where it has no such form, or looks like a key.
     """
-    image = _guarded(_image_data, value, name)
+    image = _guarded(lambda found: _image_data(found, name), value, name)
     if image is not None:
         return _image(image, name, resize)
-    kind = type(value).__name__
     if _is_table(value):
-        table: Attachment = _guarded(lambda found: _table(found, name, tokens), value, name)
-        return table
-    if not isinstance(value, str):
+        found: Attachment = _guarded(lambda table: _table(table, name, tokens), value, name)
+    elif issubclass(type(value), str):
+        found = _text(str.__str__(value), name, "text", tokens)
+    else:
         markdown = _guarded(_markdown, value, name)
         text = text_of(value, name) if markdown is None else markdown
-        return _text(text, name, kind, tokens)
-    if looks_secret(name, value):
-        raise ParamError(f"{name} looks like a key or a password, so it was not attached.")
-    return _text(str.__str__(value), name, "text", tokens)
+        found = _text(text, name, type(value).__name__, tokens)
+    if looks_secret(name, found.content):
+        raise ParamError(f"{one_line(name, 80)} looks like a key or a password: not attached.")
+    return _harmless(found)
+
+
+def _harmless(found: Attachment) -> Attachment:
+    """Return a text. Raises ParamError where it holds a key of the environment."""
+    if keys.held(found.content):
+        raise ParamError(
+            f"{one_line(found.name, 80)} holds a key or a password of your environment: not "
+            "attached."
+        )
+    return found
 
 
 def bounded(text: str, tokens: int) -> tuple[str, str]:
     """Return as much of a text as so many tokens hold, and what was left out, if anything was."""
     data = text.encode("utf-8", "replace")
-    most = tokens * BYTES_PER_TOKEN
+    most = max(tokens * BYTES_PER_TOKEN, LONGEST_CHARACTER)
     if len(data) <= most:
         return text, ""
     cut = data[:most].decode("utf-8", "ignore")
@@ -124,14 +131,14 @@ def _guarded(read: Callable[[Any], Any], value: Any, name: str) -> Any:
     except (KeyboardInterrupt, ParamError):
         raise
     except BaseException as error:
-        why = one_line(f"{type(error).__name__}: {error}", 120)
-        raise ParamError(f"{one_line(name, 80)} cannot be attached: {why}.") from None
+        raised = one_line(described(error), 120)
+        raise ParamError(f"{one_line(name, 80)} cannot be attached: {raised}.") from None
 
 
 def _markdown(value: Any) -> str | None:
     found = getattr(type(value), "_repr_markdown_", None)
     said = found(value) if found else None
-    return said if isinstance(said, str) else None
+    return str.__str__(said) if issubclass(type(said), str) else None
 
 
 # Tables -------------------------------------------------------------------------------------
@@ -149,13 +156,16 @@ def _table(value: Any, name: str, tokens: int) -> Attachment:
     columns = f" × {_counted(value.shape[1], 'column')}" if len(value.shape) > 1 else ""
     kind = f"{type(value).__name__}, {_counted(rows, 'row')}{columns}, as CSV"
     most = tokens * BYTES_PER_TOKEN
-    shown = min(rows, most)  # a row is at least a line end
-    text = _csv(value, shown)
-    while shown and len(text.encode("utf-8", "replace")) > most:
-        # By the rows that there are, with some to spare, so that a few rounds are enough.
-        shown = min(shown - 1, int(shown * most / len(text.encode("utf-8", "replace")) * 0.95))
-        text = _csv(value, shown)
-    left = "" if shown == rows else f"only the first {shown:,} rows"
+
+    def fits(count: int) -> bool:
+        return len(_csv(value, count).encode("utf-8", "replace")) <= most
+
+    shown = 1
+    while shown < rows and fits(2 * shown):  # by and by: a row may be huge
+        shown *= 2
+    shown = bisect_left(range(min(2 * shown, rows) + 1), True, key=lambda n: not fits(n)) - 1
+    text = _csv(value, max(shown, 0))
+    left = "" if shown >= rows else f"only the first {_counted(max(shown, 0), 'row')}"
     cut, shorter = bounded(text, tokens)
     note = ", ".join(filter(None, [kind, left, shorter and "of which the names do not fit"]))
     return Attachment("text", name, note, cut.rstrip("\n"))
@@ -173,12 +183,12 @@ def _csv(value: Any, rows: int) -> str:
 # Images -------------------------------------------------------------------------------------
 
 
-def _image_data(value: Any) -> bytes | None:
+def _image_data(value: Any, name: str) -> bytes | None:
     """Return the bytes of an image: bytes, a Pillow image, a figure, an IPython.display.Image."""
     if isinstance(value, bytes | bytearray | memoryview):
         data = bytes(value)
         if not _format(data):
-            raise ParamError("these bytes are no image (PNG, JPEG, WebP)")
+            raise ParamError(f"{name} is no image (PNG, JPEG, WebP).")
         return data
     library = type(value).__module__.partition(".")[0]
     out = io.BytesIO()
@@ -188,8 +198,10 @@ def _image_data(value: Any) -> bytes | None:
     if library == "PIL" and hasattr(value, "save"):
         value.save(out, format="PNG")
         return out.getvalue()
-    if library == "IPython" and isinstance(getattr(value, "data", None), bytes):
-        return bytes(value.data)
+    if library == "IPython" and type(value).__name__ in ("Image", "Audio", "Video"):
+        if not isinstance(value.data, bytes) or not _format(value.data):
+            raise ParamError(f"{name} is no image (PNG, JPEG, WebP) that is here. Attach a file.")
+        return value.data
     return None
 
 
@@ -235,13 +247,15 @@ def _resized(data: bytes, kind: str, shown: str, pixels: int) -> tuple[bytes, st
             size = found.size
             if max(size) > pixels:
                 image = ImageOps.exif_transpose(found)
+                if image.mode not in ("L", "RGB", "RGBA"):  # few others can be made smaller well
+                    image = image.convert("RGBA" if kind != "JPEG" else "RGB")
                 image.thumbnail((pixels, pixels))
                 out = io.BytesIO()
                 image.save(out, format=kind)
                 data, size = out.getvalue(), image.size
     except Exception as error:  # whatever a broken image makes Pillow raise
-        why = one_line(error, 120)
-        raise ParamError(f"{shown} cannot be made smaller ({why}).") from None
+        reason = "it is broken" if isinstance(error, OSError) else one_line(error, 120)
+        raise ParamError(f"{shown} cannot be made smaller ({reason}).") from None
     return data, f", {size[0]:,} × {size[1]:,}"
 
 

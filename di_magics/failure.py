@@ -1,77 +1,79 @@
-"""What failed last in a shell: the cell, and its traceback; nothing else of the namespace."""
+"""What failed last in a shell: the cell, and its traceback; nothing else of the namespace.
+
+What only a question needs is imported by it, so that loading costs nothing.
+"""
 
 from __future__ import annotations
 
-import linecache
-import sys
-import traceback
-from collections.abc import Iterator
-from types import TracebackType
+import re
+from dataclasses import dataclass
 from typing import Any
 
-from di_magics.core.attachment import in_fence
-from di_magics.core.errors import ChatError
-from di_magics.core.template import redacted
+from di_magics.core.errors import ChatError, DiMagicsError
 
+ASKED = "This cell failed. Say why in a sentence or two, and give the corrected cell."
 LONGEST_CELL = 12_000
 LONGEST_TRACE = 8_000
 
 
-def question(shell: Any, remark: str = "") -> str:
-    """Return what asks for an explanation of the last error, and for a cell that works.
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A cell that failed, and the error it ended with."""
+
+    cell: str
+    error: BaseException
+
+
+class Failures:
+    """Remembers the last cell that failed; our own refusals and an interrupt are none."""
+
+    def __init__(self) -> None:
+        self.last: Failed | None = None
+
+    def note(self, result: Any) -> None:
+        """Take note of a cell that has ended: what IPython calls `post_run_cell` with."""
+        error = result.error_before_exec or result.error_in_exec
+        if error is not None and not isinstance(error, DiMagicsError | KeyboardInterrupt):
+            self.last = Failed(result.info.raw_cell, error)
+
+
+def question(shell: Any, failed: Failed | None, remark: str = "") -> str:
+    """Return what asks for an explanation of an error, and for a cell that works.
 
     What has the form of a key is left out. Raises ChatError where nothing has failed.
     """
-    error = getattr(sys, "last_value", None)
-    if error is None:
-        raise ChatError("No cell has failed yet, so there is nothing to fix.")
-    lines = traceback.format_exception(type(error), error, _own(error.__traceback__, shell))
-    trace = "".join(lines).rstrip()
-    for file, name in _cell_names(error, shell):
-        trace = trace.replace(f'File "{file}"', name)
-    cell = _cell(error, shell)
+    if failed is None:
+        raise ChatError("No cell has failed since %load_ext di_magics, so there is nothing to fix.")
+    from di_magics.core.attachment import in_fence
+    from di_magics.core.template import redacted
+
     parts = [
-        remark or "This cell failed. Say why in a sentence or two, and give the corrected cell.",
-        in_fence(_middle(cell, LONGEST_CELL), "python") if cell else "",
-        in_fence(_middle(trace, LONGEST_TRACE)),
+        redacted(remark) or ASKED,
+        in_fence(_middle(redacted(failed.cell.rstrip()), LONGEST_CELL), "python"),
+        in_fence(_middle(redacted(_trace(shell, failed.error)), LONGEST_TRACE)),
     ]
-    return redacted("\n\n".join(filter(None, parts)))
+    return "\n\n".join(parts)
 
 
-def _own(trace: TracebackType | None, shell: Any) -> TracebackType | None:
-    """Leave out the frames of IPython that ran the cell."""
-    at = trace
-    while at is not None:
-        if _source(at.tb_frame.f_code.co_filename, shell):
-            return at
+def _trace(shell: Any, error: BaseException) -> str:
+    """Return a traceback without the frames of IPython, in which cells have their own names."""
+    import traceback
+
+    at = error.__traceback__
+    while at is not None and _cell_name(shell, at.tb_frame.f_code.co_filename) is None:
         at = at.tb_next
-    return trace
+    lines = traceback.format_exception(type(error), error, at)
+
+    def named(found: re.Match[str]) -> str:
+        return _cell_name(shell, found[1]) or found[0]
+
+    return re.sub(r'File "([^"\n]+)"', named, "".join(lines)).rstrip()
 
 
-def _files(error: BaseException) -> list[str]:
-    """Return the names of the files in which an error was raised, outermost first."""
-    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
-    wrong = error.filename if isinstance(error, SyntaxError) else None
-    return [wrong, *files] if wrong else files
-
-
-def _cell(error: BaseException, shell: Any) -> str:
-    """Return the cell in which the error was raised, or whose syntax is wrong."""
-    return next(filter(None, (_source(file, shell) for file in _files(error))), "")
-
-
-def _cell_names(error: BaseException, shell: Any) -> Iterator[tuple[str, str]]:
-    """Yield the files that are cells, under their temporary names, with the cells' own names."""
-    for file in _files(error):
-        if name := shell.compile.format_code_name(file):
-            yield file, " ".join(name)
-
-
-def _source(file: str, shell: Any) -> str:
-    """Return the text of a cell by the name that it was compiled under, empty for other files."""
-    if shell.compile.format_code_name(file) is None:
-        return ""
-    return "".join(linecache.getlines(file)).rstrip()
+def _cell_name(shell: Any, file: str) -> str | None:
+    """Return what a cell is called that was compiled under this name, None for other files."""
+    found = shell.compile.format_code_name(file)
+    return " ".join(found) if found else None
 
 
 def _middle(text: str, most: int) -> str:

@@ -8,6 +8,7 @@ import concurrent.futures
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -85,10 +86,16 @@ class Interrupts:
         self.stopped = True
         if self._raising and self._before is not None:
             self._ours = True
-            if hasattr(signal, "pthread_kill"):  # a real signal also ends a wait in a system call
+            threading.Thread(target=self._insist, name="di_magics-stop", daemon=True).start()
+
+    def _insist(self) -> None:
+        """Interrupt until that is noticed: a signal just before a system call does not end it."""
+        while self._ours and self._raising:
+            if hasattr(signal, "pthread_kill"):
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             else:
                 _thread.interrupt_main()
+            time.sleep(SLICE_SECONDS)
 
 
 class Job(Generic[T]):

@@ -17,6 +17,7 @@ from di_magics.config import Configured
 from di_magics.core import command
 from di_magics.core.errors import DiMagicsError
 from di_magics.core.settings import Settings
+from di_magics.failure import Failures
 from di_magics.inputs import AskLine, Body
 from di_magics.place import Place, Where
 
@@ -81,6 +82,7 @@ class ChatMagics(Magics, Configured):
         self._place = Place(shell)
         self._policy = os.environ.get("DI_MAGICS_POLICY")
         self.body = Body(self._place)
+        self.failures = Failures()
         self.sweep: Sweep | None = None
         self.matcher = matcher(
             Known(
@@ -141,6 +143,7 @@ class ChatMagics(Magics, Configured):
     @cell_magic("chat")  # type: ignore[arg-type] # IPython types it for no arguments
     def chat_cell(self, line: str, cell: str) -> None:
         from di_magics.commands.answer import say
+        from di_magics.core.errors import ChatError
         from di_magics.core.plan import ROUNDS
         from di_magics.core.sweep import varied
 
@@ -180,7 +183,10 @@ class ChatMagics(Magics, Configured):
         else:
             reply = self._ask(ask, quiet=found.quiet, out=found.out)
             if found.format == "code":
-                self.next_cell(reply, found.block)
+                try:
+                    self.next_cell(reply, found.block)
+                except ChatError as error:  # the reply itself is as it should be
+                    say(str(error))
 
     @no_var_expand
     @line_magic("chat")  # type: ignore[arg-type]
@@ -206,7 +212,7 @@ class ChatMagics(Magics, Configured):
         """Ask what was wrong with the cell that failed last."""
         from di_magics.failure import question
 
-        return self._ask(self._at(question(self.shell, remark)))
+        return self._ask(self._at(question(self.shell, self.failures.last, remark)))
 
     def ask_again(self, turn: Turn) -> Reply:
         """Ask a turn's question once more, in its place."""
@@ -321,6 +327,7 @@ def register(shell: Any) -> None:
     magics = ChatMagics(shell)
     shell.register_magics(magics)
     shell.Completer.custom_matchers.append(magics.matcher)
+    shell.events.register("post_run_cell", magics.failures.note)
     shell.input_transformers_cleanup.append(magics.body)
     shell.input_transformer_manager.token_transformers.append(AskLine)
 
@@ -332,6 +339,7 @@ def unregister(shell: Any) -> None:
         return
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("chat", None)
+    shell.events.unregister("post_run_cell", magics.failures.note)
     shell.input_transformers_cleanup.remove(magics.body)
     transformers = shell.input_transformer_manager.token_transformers
     # By name: after a reload of the modules it is another class.

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import di_magics.keys as keys
 from di_magics.core.errors import ParamError, ToolError, one_line
 from di_magics.core.params import nearest
-from di_magics.core.template import filled, looks_secret
+from di_magics.core.template import filled
+from di_magics.files import located
 
 if TYPE_CHECKING:
     from di_magics.core.attachment import Attachment
     from di_magics.core.structure import Shape
     from di_magics.tools import Toolbox
-
-SHORTEST_KEY = 12
 
 
 class Namespace:
@@ -29,7 +28,7 @@ class Namespace:
 
     def filled(self, prompt: str) -> str:
         """Return a prompt with its `{{name}}` filled in. Raises ParamError."""
-        return filled(prompt, self._names.__getitem__, self._names, _secrets())
+        return filled(prompt, self._names.__getitem__, self._names, keys.secrets())
 
     def attached(
         self, named: Iterable[str], tokens: int | None, resize: int | None
@@ -56,7 +55,7 @@ class Namespace:
                 f"There is no class and no dict called {one_line(named, 60)}."
                 f"{nearest(named, self._names)} --schema also takes a .json file."
             )
-        return shape_in(self._folder / Path(named).expanduser())
+        return shape_in(located(named, self._folder))
 
     def tools(self, named: Iterable[str], *, confirm: bool) -> Toolbox:
         """Return the functions of these names as tools. Raises ToolError."""
@@ -79,12 +78,3 @@ class Namespace:
                 "unasked: @di.safe above their def, after import di_magics as di."
             )
         return box
-
-
-def _secrets() -> list[str]:
-    """Return what the environment holds of keys and passwords."""
-    return [
-        value
-        for name, value in os.environ.items()
-        if len(value) >= SHORTEST_KEY and looks_secret(name, value)
-    ]

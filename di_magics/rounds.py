@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from di_magics.core.cost import FREE
-from di_magics.core.errors import DiMagicsError, ReplyError, ToolError
+from di_magics.core.errors import ReplyError, ToolError
 from di_magics.core.plan import Ask, Planned, following
 from di_magics.core.reply import Reply, Result, Round, after, named
 from di_magics.core.structure import objection, parsed
@@ -111,8 +111,8 @@ class Rounds:
                     break
                 planned = following(planned, len(whole.rounds) + 1, told)
                 self._enter(planned)
-        except DiMagicsError as refused:
-            error = refused
+        except Exception as fault:  # ours, or a refusal: the turn is sealed all the same
+            error = fault
         if whole.status == "open":  # after tools were called, before there was a reply
             whole = replace(whole, status="stopped" if self._interrupts.over else "failed")
         notebook.seal(turn.id, whole).result()

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import di_magics.keys as keys
 from di_magics.attach import attached, bounded
 from di_magics.core.calls import ASKING, RUNNING, WAITING, is_safe
-from di_magics.core.errors import DiMagicsError, ToolError, one_line
+from di_magics.core.errors import DiMagicsError, ToolError, described, one_line
 from di_magics.core.reply import Result, ToolCall
-from di_magics.loop import Interrupts
+from di_magics.loop import SLICE_SECONDS, Interrupts
 from di_magics.schema import Arguments, arguments, as_json
 
 RESULT_TOKENS = 4000
@@ -78,6 +80,11 @@ class Toolbox:
         }
         self._allow = allow
         self._confirm = confirm
+        if keys.held(json.dumps([*self.specs.values()], ensure_ascii=False)):
+            raise ToolError(
+                "A description or a default of these tools holds a key or a password of your "
+                "environment. Look it up within the function instead."
+            )
         if any(tool.is_async for tool in self._tools.values()):
             _check_loop()
 
@@ -263,11 +270,7 @@ def _result(value: Any, begun: float) -> Result:
 
 def _failure(error: BaseException, begun: float) -> Result:
     """Return an exception as the model and the reader see it."""
-    try:
-        said = f"{type(error).__name__}: {error}"
-    except Exception:  # its own str() may raise
-        said = type(error).__name__
-    return Result(bounded(said, RESULT_TOKENS)[0], True, time.perf_counter() - begun)
+    return Result(bounded(described(error), RESULT_TOKENS)[0], True, time.perf_counter() - begun)
 
 
 # The loop of the reader's async functions ---------------------------------------------------
@@ -318,8 +321,25 @@ def _on_loop(work: Any, interrupts: Interrupts) -> Any:
     else:
         _nesting().apply(loop)
     task = loop.create_task(work)
+    beat = _Beat(loop)
     try:
         with interrupts.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
             return loop.run_until_complete(task)
     finally:
+        beat.end()
         task.cancel()  # where it was broken into, the loop ends it later
+
+
+class _Beat:
+    """Wakes a loop now and then: a signal that comes just before it waits would wait as well."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._again()
+
+    def _again(self) -> None:
+        self._next = self._loop.call_later(SLICE_SECONDS, self._again)
+
+    def end(self) -> None:
+        """Leave the loop alone."""
+        self._next.cancel()

@@ -8,6 +8,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from di_magics.core.attachment import Attachment, content, in_fence, weight
+from di_magics.core.export import as_json
+from di_magics.core.wire import body
 
 TABLE = Attachment("text", "df", "DataFrame, 2 rows", "| a |\n|---|\n| 1 |")
 NOTES = Attachment("text", "notes.txt", "5 characters", "hello")
@@ -98,3 +100,20 @@ def test_a_text_is_one_block_to_markdown(text: str) -> None:
 def test_a_message_weighs_its_texts_in_bytes(found: Any, bytes_: int) -> None:
     """An image weighs what it is said to, however long its data are."""
     assert weight(found, 1000) == bytes_
+
+
+def test_a_request_is_shown_without_the_bytes_of_an_image() -> None:
+    """Only their beginning, and how many there are; short ones are whole."""
+    data = "data:image/png;base64," + "A" * 4978
+    images = (Attachment("image", "a", "b", data), IMAGE)
+    sent = body("m", [{"role": "user", "content": content("Hi", images)}], {})
+    shown = as_json(sent)
+    assert f'"{data[:60]}… (5,000 characters)"' in shown
+    assert f'"{IMAGE.content}"' in shown
+    assert data not in shown
+
+
+def test_a_prompt_that_begins_like_an_image_is_shown_whole() -> None:
+    """Text is no address of bytes."""
+    prompt = "data: " + ", ".join(map(str, range(100))) + ". What is their mean?"
+    assert prompt in as_json(body("m", [{"role": "user", "content": prompt}], {}))

@@ -162,3 +162,13 @@ def test_nothing_else_is_safe(kind: type) -> None:
     """An object that says yes to everything is not marked."""
     assert not is_safe(kind())
     assert not is_safe(kind)
+
+
+def test_an_object_that_stands_for_another_is_not_safe() -> None:
+    """Whatever it raises when it is asked, it is not marked."""
+
+    class Proxy:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError
+
+    assert not is_safe(Proxy())

@@ -167,6 +167,7 @@ def test_a_block_is_a_plain_value() -> None:
         ("if x:\n\ty = 'ü — 😀'\n", "if x:\n\ty = 'ü — 😀'\n"),
         ("a\r\nb\r\n", "a\nb\n"),
         ("a\x1b[31mb\x08\x00c\x7f", "a[31mbc"),
+        ("\ufeffa\u2060\u00ad = 1\u2028", "a = 1"),
         ("a = 1 # \u202e}\u2066 x\u2069\u200b", "a = 1 # } x"),
     ],
 )

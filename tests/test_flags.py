@@ -64,7 +64,7 @@ def test_a_form_is_one_of_four(text: str) -> None:
         ("--repair -f markdown", "--repair is for JSON"),
         ("--confirm", "--confirm is for tools"),
         ("--rounds 3", "--rounds is for tools"),
-        ("--tools , --confirm", "--confirm is for tools"),
+        ("--tools , --confirm", "--tools takes the names"),
         ("--attach-tokens 5", "--attach-tokens is for attachments"),
         ("--resize 640", "--resize is for attachments"),
     ],

@@ -207,8 +207,8 @@ def test_a_call_may_be_named_late() -> None:
         (["a", "b"], ["a", "b"]),
         ([""], ["call_0"]),
         (["", ""], ["call_0", "call_1"]),
-        (["a", "a", "a"], ["a", "call_1_a", "call_2_a"]),
-        (["a", "", "a"], ["a", "call_1", "call_2_a"]),
+        (["a", "a", "a"], ["a", "call_0", "call_1"]),
+        (["a", "", "a"], ["a", "call_0", "call_1"]),
         (["_"], ["_"]),
     ],
 )

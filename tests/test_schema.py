@@ -469,11 +469,11 @@ def three() -> Arguments:
     [
         ("", "$.a"),
         ("{}", "$.a"),
-        ("  ", "Invalid JSON"),
-        ("not JSON", "Invalid JSON"),
-        ('{"a": 1', "Invalid JSON"),
-        ('{"a": 1} and more', "Invalid JSON"),
-        ('{"a": 1}{"a": 2}', "Invalid JSON"),
+        ("  ", "no JSON (it breaks off in line 1)"),
+        ("not JSON", "no JSON (Expecting value in line 1, column 1)"),
+        ('{"a": 1', "no JSON (it breaks off in line 1)"),
+        ('{"a": 1} and more', "Extra data in line 1, column 10"),
+        ('{"a": 1}{"a": 2}', "Extra data in line 1, column 9"),
         ("[1]", "object"),
         ("null", "object"),
         ('"a"', "object"),
@@ -486,16 +486,16 @@ def three() -> Arguments:
         ('{"a": null}', "$.a"),
         ('{"a": [1]}', "$.a"),
         ('{"a": 1, "b": "2"}', "$.b"),
-        ('{"a": 1, "b": NaN}', "$.b"),
-        ('{"a": 1, "b": -Infinity}', "$.b"),
+        ('{"a": 1, "b": NaN}', "NaN is no number"),
+        ('{"a": 1, "b": -Infinity}', "-Infinity is no number"),
         ('{"a": 1, "b": 1e999}', "$.b"),
-        ('{"a": NaN}', "$.a"),
+        ('{"a": NaN}', "NaN is no number"),
         ('{"a": 1, "c": NaN}', "NaN"),
         ('{"a": 1, "c": {"x": [Infinity]}}', "Infinity"),
-        ('{"a": 1, "c": ' + "[" * 100_000 + "]" * 100_000 + "}", "recursion"),
-        ('{"a": 1, "c": ' + '{"x":' * 5000 + "1" + "}" * 5001, "recursion"),
-        ('{"a": ' + "9" * 5000 + "}", "out of range"),
-        ('{"a": 1, "c": ' + "9" * 100_000 + "}", "out of range"),
+        ('{"a": 1, "c": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+        ('{"a": 1, "c": ' + '{"x":' * 5000 + "1" + "}" * 5001, "nested too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "digits"),
+        ('{"a": 1, "c": ' + "9" * 100_000 + "}", "digits"),
         ('{"a": 1, "c": "\\ud800"}', "JSON"),
         ('{"a": 1, "c": "\ud800"}', "unicode"),
         ('{"a": 1, "c": "\x01"}', "JSON"),
@@ -628,7 +628,7 @@ PEOPLE = {"type": "array", "items": {"type": "object", "properties": {"age": {"t
         (Person, f"```\n{ADA}\n```\nand more", "not JSON"),
         (dict, '{"a": NaN}', "NaN"),
         (dict, '{"a": "\ud800"}', "unicode"),
-        (dict, '{"a": ' + "[" * 500 + "]" * 500 + "}", "recursion"),
+        (dict, '{"a": ' + "[" * 500 + "]" * 500 + "}", "recursion limit"),
         (dict, "[" * 100_000, "too deeply"),
         (PEOPLE, '[{"age": 1}, {"age": "2"}]', "at $[1].age, '2' is not of type 'integer'"),
         (PEOPLE, "{}", "at $,"),
@@ -817,7 +817,7 @@ def test_a_file_that_is_no_schema_is_one_line(tmp_path: Path, data: bytes, why: 
     assert why in one_line(lambda: shape_in(tmp_path / "it.json"), di.ParamError)
 
 
-@pytest.mark.parametrize("named", ["missing.json", "folder", "folder/none.json", "x" * 300])
+@pytest.mark.parametrize("named", ["missing.json", "folder/none.json", "x" * 300])
 def test_a_missing_file_says_what_schema_takes(tmp_path: Path, named: str) -> None:
     """Where there is no such file, the line says what --schema takes."""
     (tmp_path / "folder").mkdir()

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from di_magics.core.errors import ReplyError
-from di_magics.core.structure import bare, misfit, objection, parsed, pretty, response_format
+from di_magics.core.structure import (
+    bare,
+    misfit,
+    objection,
+    parsed,
+    pretty,
+    response_format,
+    strict,
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,13 @@ def test_what_is_no_json_is_an_error_with_its_place(text: str, said: str) -> Non
     assert said in str(error.value)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 150
+
+
+def test_strict_json_says_in_a_few_words_what_is_wrong() -> None:
+    """For any text, and not only a reply's."""
+    assert strict('{"a": 1}') == {"a": 1}
+    with pytest.raises(ValueError, match=r"^it breaks off in line 1$"):
+        strict('{"a": "x')
 
 
 def test_an_error_may_be_caught_as_a_value_error() -> None:

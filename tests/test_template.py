@@ -268,6 +268,9 @@ def test_other_names_say_so_of_what_looks_drawn_at_random(name: str) -> None:
         ("pattern", "0a1B2c3D4e5F6g7H8"),
         ("passengers", "891"),
         ("secretary", "Ann"),
+        ("sort_key", "average_score_2024"),
+        ("key", "2024-01-01T00:00:00"),
+        ("name", "sk-learn-pipeline-tutorial"),
         ("digest", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
         ("url", "https://example.org/a?b=c#d"),
         ("url", "http://localhost:8888/lab/tree/a@b.ipynb"),
@@ -318,3 +321,8 @@ def test_nothing_is_left_of_a_key_in_armour() -> None:
         "MIIEow\n-----END RSA PRIVATE KEY-----"
     )
     assert redacted(f"a\n{armour}\nb") == "a\n[secret]\nb"
+
+
+def test_what_is_no_name_stays() -> None:
+    """A superscript is a word character and part of no identifier."""
+    assert filled("{{x²}}", {}.__getitem__, {}) == "{{x²}}"

@@ -44,11 +44,11 @@ def _passed(arguments: str) -> str:
         return arguments[:LONGEST]
     try:
         found = json.loads(arguments or "{}")
+        if isinstance(found, dict):
+            return ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in found.items())
     except (ValueError, RecursionError):
-        return arguments
-    if not isinstance(found, dict):
-        return arguments
-    return ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in found.items())
+        pass
+    return arguments
 
 
 def as_text(told: Round) -> str:
@@ -67,4 +67,7 @@ def safe(function: F) -> F:
 
 def is_safe(function: object) -> bool:
     """Return whether a function is marked as safe."""
-    return getattr(function, SAFE, False) is True
+    try:
+        return getattr(function, SAFE, False) is True
+    except Exception:  # an object that stands for another may raise anything
+        return False

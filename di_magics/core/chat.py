@@ -332,9 +332,10 @@ def messages(path: Iterable[Turn], turn: Turn) -> list[dict[str, Any]]:
 
 def said(turn: Turn) -> list[dict[str, Any]]:
     """Return the messages of a turn that has been answered."""
-    reply = turn.reply.shown
-    last = [{"role": "assistant", "content": reply}] if reply.strip() else []
-    return [*_asked(turn), *last]
+    asked, reply = _asked(turn), turn.reply.shown
+    if reply.strip():
+        return [*asked, {"role": "assistant", "content": reply}]
+    return asked[:-1] if len(asked) > 1 and asked[-1]["role"] == "user" else asked
 
 
 def _asked(turn: Turn) -> list[dict[str, Any]]:
@@ -350,6 +351,8 @@ def exchanged(told: Round) -> list[dict[str, Any]]:
     Reasoning is never sent back, and every call has its result.
     """
     if not told.calls:
+        if not told.text.strip() or not told.objection:  # nothing that could be answered
+            return []
         return [
             {"role": "assistant", "content": told.text},
             {"role": "user", "content": told.objection},

@@ -25,14 +25,14 @@ def blocks(text: str) -> list[Block]:
     found: list[Block] = []
     fence, indent, language = "", 0, ""
     lines: list[str] = []
-    for line in text.split("\n"):
+    for line in text.replace("\r\n", "\n").split("\n"):
         if fence:
-            bare = line.strip()
-            if bare and not bare.strip(fence[0]) and len(bare) >= len(fence):
+            bare, blank = line.strip(), len(line) - len(line.lstrip(" \t"))
+            closes = bare and not bare.strip(fence[0]) and len(bare) >= len(fence)
+            if closes and blank <= indent + 3:
                 found.append(Block(language, "\n".join(lines)))
                 fence = ""
             else:
-                blank = len(line) - len(line.lstrip(" \t"))
                 lines.append(line[min(indent, blank) :])
         elif (opened := _FENCE.fullmatch(line)) and not (opened[2][0] == "`" and "`" in opened[3]):
             fence, indent, lines = opened[2], len(opened[1].expandtabs(4)), []
@@ -57,7 +57,9 @@ def code(text: str, named: str = "") -> str:
             raise ChatError(f"There is no block {named}: this reply has {_list(every)}.")
         return every[int(named) - 1].code
     if named:
-        wanted = [block for block in every if block.language == named.lower()]
+        language = named.lower()
+        meant = PYTHON - {""} if language in PYTHON else {language}
+        wanted = [block for block in every if block.language in meant]
         if not wanted:
             raise ChatError(
                 f"There is no block in {one_line(named, 40)}: this reply has {_list(every)}."

@@ -155,6 +155,8 @@ def parse(line: str) -> argparse.Namespace:
         found.format, found.block = _form(found.format)
     if found.tools:
         found.tools = [name.strip() for name in found.tools.split(",") if name.strip()]
+        if not found.tools:
+            raise ParamError("--tools takes the names of functions, with commas between.")
     _check_together(found)
     if found.out and not found.out.isidentifier():
         raise ParamError(f"-o takes a variable's name, not {one_line(found.out, 60)!r}.")

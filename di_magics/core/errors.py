@@ -21,6 +21,7 @@ Interrupted (KeyboardInterrupt)  the reader pressed the stop square
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,12 +41,24 @@ def one_line(text: object, limit: int = 400) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 
 def visible(text: str) -> str:
     """Return foreign code as it looks: without what reorders, hides or erases a part of it."""
-    return _HIDDEN.sub("", text.replace("\r\n", "\n"))
+    return "".join(
+        sign
+        for sign in text.replace("\r\n", "\n").replace("\r", "\n")
+        if sign in "\n\t" or unicodedata.category(sign) not in _HIDDEN
+    )
+
+
+def described(error: BaseException) -> str:
+    """Return an exception's type and text; its own `str` may raise whatever it likes."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:
+        return type(error).__name__
 
 
 def _rendered(error: BaseException) -> list[str]:

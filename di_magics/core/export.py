@@ -13,10 +13,22 @@ from di_magics.core.settings import Settings
 
 Request = Mapping[str, Any]
 
+LONGEST_DATA = 60
+
 
 def as_json(body: Request, url: str = "", key_variable: str | None = None) -> str:
-    """Return the body that is sent."""
-    return json.dumps(body, indent=2, ensure_ascii=False)
+    """Return the body that is sent; of the bytes of an image only the beginning."""
+    return json.dumps(_legible(body), indent=2, ensure_ascii=False)
+
+
+def _legible(found: Any, name: str = "") -> Any:
+    if isinstance(found, Mapping):
+        return {key: _legible(value, key) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_legible(value) for value in found]
+    if name == "url" and isinstance(found, str) and len(found) > LONGEST_DATA:
+        return f"{found[:LONGEST_DATA]}… ({len(found):,} characters)"
+    return found
 
 
 def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:

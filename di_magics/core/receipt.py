@@ -44,7 +44,8 @@ def receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
 
 def _along(turn: Turn) -> list[str]:
     """Return what went along: attachments, tools, the form of the reply."""
-    along = [f"with {one_line(each.name, 60)}: {each.note}" for each in turn.attached]
+    attached = ((one_line(each.name, 60), one_line(each.note, 160)) for each in turn.attached)
+    along = [f"with {name}: {note}" for name, note in attached]
     names = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
     if names:
         along.append(f"tools: {one_line(', '.join(map(str, names)), 120)}")
@@ -96,4 +97,5 @@ def _ending(reply: Reply) -> str:
         return ENDINGS[reply.status]
     if reply.finish_reason == "length":
         return "ran into max_tokens"
-    return "finished" if reply.finish_reason in (None, "stop") else reply.finish_reason
+    reason = reply.finish_reason
+    return "finished" if reason is None or reason == "stop" else one_line(reason, 40)

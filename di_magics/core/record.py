@@ -115,7 +115,7 @@ def as_record(turn: Turn) -> dict[str, Any]:
     record = travelling(turn)
     if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > LARGEST:
         record |= {"prompt": "", "system": None, "reply": "", "reasoning": "", "tool_calls": []}
-        record |= {"rounds": [], "fields": {}, "attached": []}
+        record |= {"tail": "", "rounds": [], "fields": {}, "attached": []}
         record["too_long"] = True
     return record
 
@@ -195,28 +195,34 @@ def _calls(found: object) -> tuple[ToolCall, ...]:
 
 
 def _rounds(found: object) -> tuple[Round, ...]:
-    return tuple(
-        Round(
-            text=_str(each.get("text")),
-            reasoning=_str(each.get("reasoning")),
-            calls=(calls := _calls(each.get("calls"))),
-            results=_results(each.get("results"), len(calls)),
-            objection=_str(each.get("objection")),
-        )
-        for each in (found if isinstance(found, list) else ())
-        if isinstance(each, Mapping)
+    return tuple(_read_round(each) for each in _list(found) if isinstance(each, Mapping))
+
+
+def _read_round(found: Mapping[str, Any]) -> Round:
+    """Read a round; each call has a result, or nothing could be sent after it."""
+    results = _list(found.get("results"))
+    pairs = [
+        (call, _result(results[at] if at < len(results) else None))
+        for at, each in enumerate(_list(found.get("calls")))
+        for call in _calls([each])
+    ]
+    return Round(
+        text=_str(found.get("text")),
+        reasoning=_str(found.get("reasoning")),
+        calls=tuple(call for call, _ in pairs),
+        results=tuple(result for _, result in pairs),
+        objection=_str(found.get("objection")),
     )
 
 
-def _results(found: object, count: int) -> tuple[Result, ...]:
-    """Read the results of so many calls; each call has one, or nothing could be sent after it."""
-    results = [
-        Result(each[0], each[1] is True, _seconds(each[2]) or 0.0)
-        for each in (found if isinstance(found, list) else ())
-        if isinstance(each, list) and len(each) == 3 and isinstance(each[0], str)
-    ]
-    lost = Result("What came of this call is not known.", failed=True)
-    return tuple([*results, *[lost] * count][:count])
+def _result(found: object) -> Result:
+    if isinstance(found, list) and len(found) == 3 and isinstance(found[0], str):
+        return Result(found[0], found[1] is True, _seconds(found[2]) or 0.0)
+    return Result("What came of this call is not known.", failed=True)
+
+
+def _list(found: object) -> list[Any]:
+    return found if isinstance(found, list) else []
 
 
 def _attached(found: object) -> tuple[Attachment, ...]:
@@ -302,7 +308,7 @@ def _count(found: object) -> int | None:
 
 def _seconds(found: object) -> float | None:
     if type(found) is float or type(found) is int:
-        return float(found) if found >= 0 else None
+        return float(found) if 0 <= found < LONGEST else None
     return None
 
 

@@ -5,9 +5,10 @@ Identity (which turn, which cell) is not here: two equal replies are equal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import count
 from typing import Any, Literal
 
 from di_magics.core.amount import exactly
@@ -301,13 +302,14 @@ def _begins(part: ToolCallPart, call: ToolCall, *, known: bool) -> bool:
     return bool(part.name) and (not part.id or part.id != call.id)
 
 
-def named(calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
+def named(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     """Return these calls, each with an id of its own: some servers send none, or one for all."""
+    given = {call.id for call in calls}
+    made = (f"call_{n}" for n in count() if f"call_{n}" not in given)
     found: dict[str, ToolCall] = {}
-    for number, call in enumerate(calls):
-        known = call.id and call.id not in found
-        name = call.id if known else f"call_{number}_{call.id}".rstrip("_")
-        found[name] = replace(call, id=name)
+    for call in calls:
+        id_ = call.id if call.id and call.id not in found else next(made)
+        found[id_] = replace(call, id=id_)
     return tuple(found.values())
 
 

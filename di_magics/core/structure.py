@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, NoReturn, Protocol
 
 from di_magics.core.errors import ReplyError, one_line
-
-_FENCED = re.compile(r"\s*(`{3,}|~{3,})[^\n]*\n(?P<text>.*?)\n[ \t]*\1[ \t]*\s*", re.DOTALL)
 
 
 class Shape(Protocol):
@@ -37,8 +34,11 @@ def response_format(shape: Shape | None) -> dict[str, Any]:
 
 def bare(text: str) -> str:
     """Return a reply's JSON: the text itself, or what stands in its only code block."""
-    fenced = _FENCED.fullmatch(text)
-    return fenced["text"] if fenced else text
+    lines = text.strip().split("\n")
+    marks = lines[0][: len(lines[0]) - len(lines[0].lstrip("`~"))]
+    if len(marks) >= 3 and len(lines) > 2 and lines[-1].strip() == marks:
+        return "\n".join(lines[1:-1])
+    return text
 
 
 def parsed(text: str) -> Any:
@@ -47,17 +47,25 @@ def parsed(text: str) -> Any:
     if not source.strip():
         raise ReplyError("The reply is empty, where JSON was to be.")
     try:
+        return strict(source)
+    except ValueError as error:
+        raise ReplyError(f"The reply is not JSON: {error}.") from None
+
+
+def strict(source: str) -> Any:
+    """Return what a text of JSON is. Raises ValueError, saying in a few words where it is none."""
+    try:
         return json.loads(source, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         if not source[error.pos :].strip() or _unfinished(error):
-            where = f"it breaks off in line {source.count(chr(10)) + 1}"
+            why = f"it breaks off in line {source.count(chr(10)) + 1}"
         else:
-            where = f"{error.msg} in line {error.lineno}, column {error.colno}"
-        raise ReplyError(f"The reply is not JSON: {where}.") from None
+            why = f"{error.msg} in line {error.lineno}, column {error.colno}"
     except RecursionError:
-        raise ReplyError("The reply is JSON nested too deeply to be read.") from None
+        why = "it is nested too deeply to be read"
     except ValueError as error:
-        raise ReplyError(f"The reply is not JSON: {one_line(error, 80)}.") from None
+        why = one_line(error, 80)
+    raise ValueError(why)
 
 
 def _unfinished(error: json.JSONDecodeError) -> bool:
@@ -81,6 +89,6 @@ def objection(error: ReplyError) -> str:
 def pretty(text: str) -> str:
     """Return JSON with a line for each member, and a text that is none as it is."""
     try:
-        return json.dumps(parsed(text), indent=2, ensure_ascii=False)
-    except ReplyError:
+        return json.dumps(parsed(text), indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # a ReplyError, too
         return text

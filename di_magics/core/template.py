@@ -15,19 +15,23 @@ _NAME = re.compile(r"\{\{([^\W\d]\w*)\}\}")
 
 # Keys have a form: a known beginning, or the armour of a file. Sources: the providers' own docs.
 _KEY = re.compile(
-    r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}"
-    r"|\bgh[oprsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}"
-    r"|\bhf_[A-Za-z0-9]{20,}|\bgsk_[A-Za-z0-9]{20,}|\bxox[abeoprs]-[\w-]{10,}"
-    r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}"
-    r"|\b(?:jwt:)?eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
-    r"|\w+://[^\s/:@]+:[^\s/@]+@"
+    r"(?<!\w)(?:"
+    r"(?:sk|pk|rk)[-_](?:(?=[\w-]{0,200}\d)[\w-]{16,}|[\w-]{32,})"
+    r"|gh[oprsu]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+    r"|hf_[A-Za-z0-9]{20,}|gsk_[A-Za-z0-9]{20,}|xox[abeoprs]-[\w-]{10,}"
+    r"|A(?:KIA|SIA)[A-Z0-9]{16}\b|AIza[\w-]{30,}"
+    r"|(?:jwt:)?eyJ[\w-]{8,500}\.eyJ[\w-]{8,}(?:\.[\w-]+)?"
+    r"|\w{1,20}://[^\s/:@?#\[\]]{0,100}:[^\s/@?#\[\]]{1,200}@"
+    r")"
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:(?!-----)[\s\S]){0,20000}(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 # Names that say so, and names that say so only of a value that looks drawn at random.
 _SECRET = {"password", "passwd", "pwd", "passphrase", "secret", "secrets", "credential"}
 _SECRET |= {"credentials", "apikey", "passcode"}
 _PERHAPS = {"key", "token", "auth", "bearer", "pat", "pin"}
-_RANDOM = re.compile(r"(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[\w.:+/=-]{16,}")
+_RANDOM = re.compile(r"(?=\D*\d)(?=[^A-Za-z]*[A-Za-z])[\w+/=-]{16,500}")
+_WORDY = re.compile(r"[a-z]+(?:[_/-][a-z]+)*(?:[_/-]?\d{1,4})?")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -54,6 +58,8 @@ def filled(
 
     def fill(found: re.Match[str]) -> str:
         name = found[1]
+        if not name.isidentifier():
+            return found[0]
         if name not in known:
             raise ParamError(
                 f"There is no variable {one_line(name, 60)} to fill in.{nearest(name, known)} "
@@ -84,7 +90,7 @@ def text_of(value: object, name: str) -> str:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        why = type(error).__name__
+        why = one_line(type(error).__name__, 60)
         raise ParamError(f"{name} has no text to fill in: its str() raised {why}.") from None
 
 
@@ -93,7 +99,8 @@ def looks_secret(name: str, text: str) -> bool:
     words = {word.lower() for word in _WORDS.findall(name)}
     if words & _SECRET and text.strip():
         return True
-    if words & _PERHAPS and _RANDOM.fullmatch(text.strip()):
+    bare = text.strip()
+    if words & _PERHAPS and _RANDOM.fullmatch(bare) and not _WORDY.fullmatch(bare):
         return True
     return bool(_KEY.search(text))
 

@@ -27,7 +27,7 @@ class Thinking:
         out: list[ReplyEvent] = []
         for event in events:
             if isinstance(event, Text) and self._state != "text":
-                out += self._told(self._held + event.text)
+                out += self._told(event.text)
             else:
                 if isinstance(event, Finished):
                     out += self.end()
@@ -37,41 +37,51 @@ class Thinking:
     def end(self) -> list[ReplyEvent]:
         """Return what was held back: it can no longer become a mark."""
         held, self._held = self._held, ""
-        if not held:
+        if self._state == "after":
             return []
-        return [Thought(held) if self._state == "thought" else Text(held)]
+        return _thoughts(held) if self._state == "thought" else _texts(held)
 
-    def _told(self, text: str) -> list[ReplyEvent]:
-        self._held = ""
+    def _told(self, piece: str) -> list[ReplyEvent]:
+        held, self._held = self._held, ""
+        text = held + piece
         if self._state == "begin":
             begun = text.lstrip()
-            if OPEN.startswith(begun[: len(OPEN)]) and len(begun) < len(OPEN):
+            if len(begun) < len(OPEN) and OPEN.startswith(begun):
                 self._held = text
                 return []
             if not begun.startswith(OPEN):
                 self._state = "text"
-                return [Text(text)]
-            self._state, text = "thought", begun[len(OPEN) :].lstrip("\n")
+                return _texts(held, piece)  # each as it came: the last may be an end token
+            self._state, text = "opened", begun[len(OPEN) :]
+        if self._state == "opened":
+            text = text.lstrip("\n")
+            self._state = "thought" if text else "opened"
         if self._state == "after":
             return self._after(text)
         thought, mark, rest = text.partition(CLOSE)
         if mark:
             self._state = "after"
-            return [*_thought(thought), *self._after(rest)]
+            return [*_thoughts(thought), *self._after(rest)]
         kept = _beginning(thought)
         self._held = thought[len(thought) - kept :]
-        return _thought(thought[: len(thought) - kept])
+        return _thoughts(thought[: len(thought) - kept])
 
     def _after(self, text: str) -> list[ReplyEvent]:
         """Leave out the empty lines between the reasoning and the reply."""
-        text = text.lstrip()
-        if not text:
+        bare = text.lstrip()
+        if not bare:
+            self._held = text
             return []
         self._state = "text"
-        return [Text(text)]
+        blank = text[: len(text) - len(bare)]
+        return _texts(blank.rpartition("\n")[2] if "\n" in blank else "", bare)
 
 
-def _thought(text: str) -> list[ReplyEvent]:
+def _texts(*texts: str) -> list[ReplyEvent]:
+    return [Text(text) for text in texts if text]
+
+
+def _thoughts(text: str) -> list[ReplyEvent]:
     return [Thought(text)] if text else []
 
 
