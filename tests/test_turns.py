@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from di_magics import turns as keeping
+from di_magics.core.attachment import Attachment
 from di_magics.core.chat import Cell, Conversation, Turn
 from di_magics.core.cost import Entry
 from di_magics.core.errors import StoreError
@@ -175,3 +176,37 @@ def test_a_row_that_is_no_json_is_one_line(turns: Turns, store: Store) -> None:
     store.write(lambda db: db.execute("UPDATE turns SET identity = 'no'")).result()
     with pytest.raises(StoreError, match=r"conversations\.sqlite3"):
         turns.load("n").result()
+
+
+IMAGE = Attachment("image", "plot.png", "PNG image, 1 kB", "data:image/png;base64,QUJDREVG")
+TEXT = Attachment("text", "notes", "text, 6 characters", "SECRET")
+
+
+def test_what_was_attached_comes_back(turns: Turns, store: Store, tmp_path: Path) -> None:
+    """The contents survive the process, and the ones of a copy are its own."""
+    chat = kept(turns, replace(turn("a"), attached=(IMAGE, TEXT)), turn("b", "a"))
+    turns.copy("n", "m" * 32, None).result()
+    store.close()
+    again = Store(tmp_path)
+    assert Turns(again).load("n").result() == chat
+    (copied, _) = Turns(again).load("m" * 32).result().path()
+    assert copied.attached == (IMAGE, TEXT)
+    again.close()
+
+
+def test_an_adopted_turn_keeps_what_was_attached(turns: Turns) -> None:
+    """A run of a grid that becomes the reply goes on to send its attachments."""
+    begin(turns, turn("a"))
+    turns.adopt("n", [replace(turn("b"), attached=(TEXT,))]).result()
+    assert turns.load("n").result().turns["b"].attached == (TEXT,)
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_what_was_attached_is_forgotten(
+    turns: Turns, store: Store, tmp_path: Path, everything: bool
+) -> None:
+    """No byte of it stays in the file."""
+    kept(turns, replace(turn("a"), attached=(TEXT,)))
+    turns.forget(None if everything else ["a"], None if everything else ("n", "main")).result()
+    store.close()
+    assert all(b"SECRET" not in file.read_bytes() for file in tmp_path.iterdir())

@@ -148,7 +148,7 @@ NEXT = """
 import gc, sys, time
 from pathlib import Path
 from di_magics.core import wire
-from di_magics.core.chat import messages
+from di_magics.core.chat import Turn, messages
 from di_magics.store import Store
 from di_magics.turns import Turns
 gc.collect()  # what the imports left to it
@@ -157,7 +157,7 @@ store = Store(Path(sys.argv[1]))
 chat = Turns(store).load("25").result()
 times.append(time.perf_counter())
 path = chat.path()
-body = wire.encoded(wire.body("m", messages(path, "next", None), {}))
+body = wire.encoded(wire.body("m", messages(path, Turn("next", "next")), {}))
 times.append(time.perf_counter())
 assert len(path) == 200
 print(*times, len(body))
