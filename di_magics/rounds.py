@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from di_magics.core.cost import FREE
-from di_magics.core.errors import ReplyError, ToolError
+from di_magics.core.errors import ReplyError, StoreError, ToolError
 from di_magics.core.plan import Ask, Planned, following
 from di_magics.core.reply import Reply, Result, Round, after, named
 from di_magics.core.structure import objection, parsed
@@ -115,7 +115,10 @@ class Rounds:
             error = fault
         if whole.status == "open":  # after tools were called, before there was a reply
             whole = replace(whole, status="stopped" if self._interrupts.over else "failed")
-        notebook.seal(turn.id, whole).result()
+        try:
+            notebook.seal(turn.id, whole).result()
+        except StoreError as lost:
+            error = error or lost
         return whole, error or self._shown.fault
 
     def _waited(

@@ -242,6 +242,23 @@ def test_the_turn_is_on_disk_before_the_next_request(
     assert seen[0].endswith("0)")
 
 
+def test_a_full_disk_loses_no_reply(
+    tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the turn cannot be sealed, the reply is shown and bound, and the line says why."""
+
+    def full(db: sqlite3.Connection, *entry: Any, sealed: bool) -> None:
+        if sealed:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    server.reply(asks(call("add", a=1, b=1)), Reply("It is 2."))
+    tools("%%chat --once\nhello")
+    monkeypatch.setattr("di_magics.turns.settle", full)
+    ran = tools("%%chat --tools add\ngo")
+    assert isinstance(ran.error, di.StoreError)
+    assert "It is 2." in tools("print(_reply.text)").text
+
+
 # Replies of a form --------------------------------------------------------------------------
 
 PERSON = """

@@ -5,7 +5,6 @@ Ids come from outside; the messages of a request are derived from the path, neve
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from di_magics.core.attachment import Attachment, content
 from di_magics.core.errors import ChatError
 from di_magics.core.params import Value
 from di_magics.core.reply import Reply, Round, ToolCall
+from di_magics.core.structure import strict
 
 MAIN = "main"
 NOTHING = Reply()
@@ -375,7 +375,7 @@ def exchanged(told: Round) -> list[dict[str, Any]]:
 def _arguments(call: ToolCall) -> str:
     """Return a call's arguments as they came; what is no JSON object would be an error there."""
     try:
-        fits = isinstance(json.loads(call.arguments), dict)
-    except (ValueError, RecursionError):
+        fits = isinstance(strict(call.arguments), dict)
+    except ValueError:
         fits = False
     return call.arguments if fits else "{}"
