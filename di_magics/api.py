@@ -117,8 +117,8 @@ def ask(
     model: str | None = None,
     system: str | None = None,
     endpoint: str | Endpoint | None = None,
-    attach: Iterable[Any] = (),
-    tools: Iterable[Callable[..., Any]] = (),
+    attach: Any = (),
+    tools: Callable[..., Any] | Iterable[Callable[..., Any]] = (),
     confirm: bool = False,
     rounds: int = ROUNDS,
     schema: Any = None,
@@ -128,14 +128,16 @@ def ask(
     """Return the model's reply; displays and remembers nothing, and counts in `%chat cost`.
 
     `params` are sampling parameters (`temperature=0.2`, `seed=1`, …); what is left out follows the
-    current settings (`%chat set`). `attach` are images, tables or texts, and paths (`Path`) of
-    files. The model may call `tools`, after a question for those that are not marked `@safe`, and
-    with `confirm` for all. `schema` is a class or a JSON Schema that the reply is to be an object
-    of, `reply.json()`; with `repair` the model is told once where it is not. Raises ParamError for
-    a parameter out of its range, ToolError, ReplyError where the reply is not of the schema, and
-    EndpointError where there is no whole reply (StreamBroken has the partial one in `.reply`).
+    current settings (`%chat set`). `attach` is an image, a table, a text or the path (`Path`) of a
+    file, or a list of them. The model may call `tools`, after a question for those that are not
+    marked `@safe`, and with `confirm` for all. `schema` is a class or a JSON Schema that the reply
+    is to be an object of, `reply.json()`; with `repair` the model is told once where it is not.
+    Raises ParamError for a parameter out of its range, ToolError, ReplyError where the reply is not
+    of the schema, and EndpointError where there is no whole reply (StreamBroken has the partial one
+    in `.reply`).
     """
-    functions = list(tools)
+    functions = [tools] if callable(tools) else list(tools)
+    along = attach if isinstance(attach, list | tuple) else [attach]
     shape = None if schema is None else _shape(schema)
     asked = Ask(
         prompt,
@@ -144,7 +146,7 @@ def ask(
         endpoint=endpoint,
         params=params,
         once=True,
-        attached=tuple(_attached(each, number) for number, each in enumerate(attach, 1)),
+        attached=tuple(_attached(each, number) for number, each in enumerate(along, 1)),
         tools=_toolbox(functions, confirm=confirm) if functions else None,
         rounds=rounds,
         shape=shape,
@@ -164,7 +166,7 @@ def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Any:
 def _shape(schema: Any) -> Any:
     from di_magics.schema import shape
 
-    return shape(schema, getattr(schema, "__name__", "reply"))
+    return shape(schema, getattr(schema, "__name__", "schema"))
 
 
 def _attached(value: Any, number: int) -> Attachment:

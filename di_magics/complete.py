@@ -8,22 +8,27 @@ from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
-from di_magics.core.command import FORMS, flags
-from di_magics.core.params import PARAMS
+from di_magics.core.command import FORMS, all_flags
+from di_magics.core.params import PARAMS, TOOL_CHOICES
 from di_magics.core.settings import CONTEXT, NAMES
-from di_magics.core.wire import TOOL_CHOICES
 
 Words = Callable[[], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What there is to choose from: commands, conversations, models, the reader's variables."""
+    """What there is to choose from: commands, conversations, models, the reader's variables.
+
+    Of those, functions and what may be a schema by themselves; and files that begin like a text.
+    """
 
     commands: Words
     heads: Words
     models: Words
     names: Words
+    functions: Words
+    shapes: Words
+    files: Callable[[str], Iterable[str]]
 
 
 def matcher(known: Known) -> Any:
@@ -46,6 +51,8 @@ def matcher(known: Known) -> Any:
         else:
             words = []
         found = [SimpleCompletion(word, type="magic") for word in words if word.startswith(token)]
+        if in_cell and token and not found:  # IPython would offer something of its own
+            found = [SimpleCompletion(token, type="magic")]
         return {"completions": found, "suppress": bool(found), "matched_fragment": token}
 
     return complete
@@ -53,22 +60,25 @@ def matcher(known: Known) -> Any:
 
 def _flag_words(words: list[str], token: str, known: Known) -> Iterable[str]:
     if token.startswith("-"):
-        return [name for action in flags()._actions for name in action.option_strings]
+        return all_flags()
     match words[-2:] if token else [words[-1], ""]:
         case ["-m" | "--model", _]:
             return known.models()
         case ["-c" | "--conversation", _]:
             return known.heads()
-        case ["-o" | "--out" | "-a" | "--attach" | "--schema", _]:
+        case ["-o" | "--out", _]:
             return known.names()
+        case ["-a" | "--attach", _]:
+            return [*known.names(), *known.files(token)]
+        case ["--schema", _]:
+            return [*known.shapes(), *known.files(token)]
         case ["--tools", _]:
-            return [
-                token.rpartition(",")[0] + "," * ("," in token) + name for name in known.names()
-            ]
+            before, comma, _ = token.rpartition(",")
+            return [before + comma + name for name in known.functions()]
         case ["-f" | "--format", _]:
             return FORMS
         case ["--tool-choice" | "--tool_choice", _]:
-            return [*TOOL_CHOICES, *known.names()]
+            return [*TOOL_CHOICES, *known.functions()]
         case ["--endpoint", _]:
             return ("deepinfra", "local")
         case ["--vary", _]:

@@ -90,6 +90,9 @@ class ChatMagics(Magics, Configured):
                 self._conversations,
                 self._models,
                 lambda: [name for name in self._names if not name.startswith("_")],
+                self._functions,
+                self._shapes,
+                self._files,
             )
         )
 
@@ -113,6 +116,21 @@ class ChatMagics(Magics, Configured):
             return [model.id for model in self.session.models.known()]
         except DiMagicsError:
             return []
+
+    def _functions(self) -> list[str]:
+        from di_magics.namespace import functions_in
+
+        return functions_in(self._names)
+
+    def _shapes(self) -> list[str]:
+        from di_magics.namespace import shapes_in
+
+        return shapes_in(self._names)
+
+    def _files(self, begun: str) -> list[str]:
+        from di_magics.namespace import files_in
+
+        return files_in(self._place.folder(), begun)
 
     @cached_property
     def _commands(self) -> Commands:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from di_magics.core.attachment import Attachment
     from di_magics.core.structure import Shape
     from di_magics.tools import Toolbox
+
+
+SHELLS = {"In", "Out", "open", "exit", "quit", "get_ipython", "display"}
+MOST_FILES = 1000
 
 
 class Namespace:
@@ -65,7 +70,7 @@ class Namespace:
         for name in named:
             found = self._names.get(name)
             if not callable(found):
-                known = (each for each, value in self._names.items() if callable(value))
+                known = functions_in(self._names)
                 raise ToolError(
                     f"There is no function called {one_line(name, 60)}.{nearest(name, known)} "
                     "--tools takes the names of functions in this notebook, with commas between."
@@ -78,3 +83,34 @@ class Namespace:
                 "unasked: @di.safe above their def, after import di_magics as di."
             )
         return box
+
+
+def functions_in(names: Mapping[str, Any]) -> list[str]:
+    """Return the names of the reader's own functions."""
+    return [
+        name
+        for name, value in names.items()
+        if isinstance(value, types.FunctionType) and not name.startswith("_") and name not in SHELLS
+    ]
+
+
+def shapes_in(names: Mapping[str, Any]) -> list[str]:
+    """Return the names of what may be a schema: classes and dicts."""
+    return [
+        name
+        for name, value in names.items()
+        if isinstance(value, type | dict) and not name.startswith("_") and name not in SHELLS
+    ]
+
+
+def files_in(folder: Path, begun: str) -> list[str]:
+    """Return the files and folders of a folder whose names, as typed, begin like this."""
+    within, _, _ = begun.rpartition("/")
+    try:
+        found = sorted(located(within, folder).iterdir())[:MOST_FILES]
+    except OSError:
+        return []
+    prefix = f"{within}/" if within else ""
+    return [
+        prefix + path.name + "/" * path.is_dir() for path in found if not path.name.startswith(".")
+    ]

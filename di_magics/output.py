@@ -228,7 +228,7 @@ def _html(reply: Reply, line: str, form: str = "") -> str:
         parts.append(_said(reply.shown, form))
     for call in reply.tool_calls:
         asked = render.escape(f"{call.name}({call.arguments})")
-        parts.append(f"<div>asks for the tool <code>{asked}</code></div>")
+        parts.append(f"<div>asks for <code>{asked}</code>, which was not run</div>")
     parts.append(
         f'<div class="{render.MATH_OFF}" '
         f'style="opacity: 0.7; font-size: 85%; margin-top: 4px">{render.escape(line)}</div>'

@@ -111,6 +111,8 @@ class Rounds:
                     break
                 planned = following(planned, len(whole.rounds) + 1, told)
                 self._enter(planned)
+        except ReplyError as unfit:
+            error, whole = unfit, replace(whole, misfit=str(unfit))
         except Exception as fault:  # ours, or a refusal: the turn is sealed all the same
             error = fault
         if whole.status == "open":  # after tools were called, before there was a reply
@@ -201,7 +203,7 @@ def _explained(error: ReplyError, whole: Reply, ask: Ask) -> ReplyError:
     """Return the error with the next step, and the reply it is about."""
     words = str(error)
     if whole.finish_reason == "length":
-        words += " It was cut off by max_tokens: set a higher --max-tokens."
+        words += " It was cut off by max_tokens: set a higher max_tokens."
     elif not ask.repair:
         words += " Its text is in _reply.text; --repair asks once more, with this error."
     else:

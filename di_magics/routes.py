@@ -48,9 +48,9 @@ class Route:
         return self.endpoint is None or self.endpoint.local
 
     @property
-    def takes_tools(self) -> bool:
-        """Whether a model can be offered tools; the built-in one's template leaves them out."""
-        return not self.local or self.file is not None
+    def built_in(self) -> bool:
+        """Whether it is the built-in model, which sees no images and is offered no tools."""
+        return self.local and self.file is None
 
 
 def _is_local(named: str) -> bool:

@@ -114,6 +114,11 @@ def shape(found: Any, name: str) -> ClassShape | SchemaShape:
     try:
         adapter = pydantic.TypeAdapter(_understood(found))
         return ClassShape(safe, _plain(adapter.json_schema(schema_generator=_Terse)), adapter)
+    except pydantic.errors.PydanticSchemaGenerationError:
+        raise ParamError(
+            f"{safe} has no JSON Schema: it is, or holds, an ordinary class. Write @dataclass "
+            "above it, and a type for each field."
+        ) from None
     except Exception as error:  # whatever a class makes pydantic raise
         raise ParamError(f"{safe} has no JSON Schema: {_in_short(error)}") from None
 

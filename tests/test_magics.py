@@ -581,6 +581,57 @@ def test_tab_completes_models_that_are_known(
         assert "test/model" in offered(cell)
 
 
+@pytest.mark.parametrize(
+    ("cell", "offered"),
+    [
+        ("%%chat --tools a", {"add"}),
+        ("%%chat --tools add,a", {"add,add"}),
+        ("%%chat --tools add --tool-choice a", {"add", "auto"}),
+        ("%%chat --schema P", {"Person"}),
+        ("%%chat --schema sch", {"schema.json"}),
+        ("%%chat -a no", {"notes.txt", "nothing"}),
+        ("%%chat -a folder/", {"folder/inside.txt"}),
+        ("%%chat -a nowhere/x", {"nowhere/x"}),
+        ("%%chat -f j", {"json"}),
+    ],
+)
+def test_tab_completes_the_readers_own(
+    shell: InteractiveShell,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cell: str,
+    offered: set[str],
+) -> None:
+    """Functions as tools, classes and files as schemas, variables and files to attach."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name in ("notes.txt", "schema.json", "folder/inside.txt", ".hidden"):
+        (tmp_path / name).touch()
+    run("def add(a: int): ...\nclass Person: ...\nnothing = 1")
+    with provisionalcompleter():
+        found = {each.text for each in shell.Completer.completions(cell, len(cell))}
+    assert found == offered
+
+
+@pytest.mark.parametrize("line", ["ask -a df what?", "ask --schema Person who", "fix -t 0"])
+def test_a_line_takes_no_flags(run: Run, server: Loopback, line: str) -> None:
+    """What a cell takes as a flag is not sent as a question."""
+    error = run(f"%chat {line}").error
+    assert isinstance(error, di.ParamError)
+    assert "use a %%chat cell" in str(error)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [("tools", "--tools F,G"), ("--tools", "--tools F,G"), ("-a", "-a, --attach FILE|NAME")],
+)
+def test_help_knows_the_flags(run: Run, topic: str, said: str) -> None:
+    """`%chat help tools` is about the flag."""
+    assert said in run(f"%chat help {topic}").text
+
+
 def test_unloading_leaves_nothing_behind(server: Loopback) -> None:
     """Magics, transformers, configurables and the thread are gone, also after a reload."""
     InteractiveShell.clear_instance()

@@ -31,7 +31,7 @@ class Place:
     model: str = "m"
     url: str = "https://e/v1"
     local: bool = False
-    takes_tools: bool = True
+    built_in: bool = False
     endpoint: object = None
 
 
@@ -168,7 +168,7 @@ def test_a_choice_that_is_no_tool_is_refused(chosen: str) -> None:
 
 def test_the_built_in_model_is_offered_no_tools() -> None:
     """The line says what to do instead; without tools it answers as ever."""
-    place = Place(local=True, takes_tools=False)
+    place = Place(local=True, built_in=True)
     with pytest.raises(ToolError, match=r"built-in model \(m\) cannot be offered tools"):
         plan(Ask("hi", tools=Offered()), route=place)
     assert plan(Ask("hi"), route=place).body["messages"]

@@ -133,6 +133,7 @@ def test_rounds_are_limited(tools: Run, server: Loopback) -> None:
     assert isinstance(error, di.ToolError)
     assert "asked for tools 2 times" in str(error)
     assert len(server.chats) == 3
+    assert "ended in calls that were not run" in tools("%chat show").text
     tools("%%chat\nwhy?")
     assert [role for role, _ in sent(server)] == ["user", *["assistant", "tool"] * 2, "user"]
 
@@ -202,6 +203,22 @@ def test_the_built_in_model_is_offered_no_tools(tools: Run, server: Loopback) ->
     error = tools("%%chat --endpoint local --tools add\ngo").error
     assert isinstance(error, di.ToolError)
     assert "local:FILE.gguf" in str(error)
+
+
+def test_the_built_in_model_looks_at_no_images(run: Run, server: Loopback) -> None:
+    """That is said before anything is sent, and no turn fails."""
+    run("image = b'\\x89PNG\\r\\n\\x1a\\n'")
+    error = run("%%chat --endpoint local -a image\nwhat?").error
+    assert isinstance(error, di.ParamError)
+    assert "cannot look at images" in str(error)
+    assert "no turns yet" in run("%chat history").text
+
+
+@pytest.mark.parametrize("names", ["add, fail", "add fail"])
+def test_names_of_tools_have_no_spaces(tools: Run, server: Loopback, names: str) -> None:
+    """The line says how they are written."""
+    error = tools(f"%%chat --tools {names}\ngo").error
+    assert "--tools f,g" in str(error)
 
 
 def test_a_grid_calls_no_tools(tools: Run, server: Loopback) -> None:
@@ -294,6 +311,7 @@ def test_a_reply_that_does_not_fit_is_an_error_and_is_kept(run: Run, server: Loo
     assert "no Person: at $.age" in str(error)
     assert "--repair" in str(error)
     assert BAD in run("print(_reply.text)").text
+    assert isinstance(run("_reply.json()").error, di.ReplyError)
     run("%%chat\nnext")
     assert ("assistant", BAD) in sent(server)
 
@@ -401,3 +419,18 @@ def test_ask_attaches_values_and_paths(run: Run, server: Loopback, tmp_path: Pat
     said = server.chats[0].json["messages"][0]["content"]
     assert "from a file" in said
     assert "a text" in said
+
+
+def test_ask_takes_one_of_what_may_be_several(run: Run, server: Loopback) -> None:
+    """A text, a table or a function by itself is one, and not its parts."""
+    server.reply(asks(call("double", n=2)), Reply("4"))
+    di.ask("go", attach="a note", tools=double)
+    said = server.chats[0].json["messages"][0]["content"]
+    assert said.count("```") == 2
+    assert "a note" in said
+
+
+def test_a_plain_class_is_no_schema(run: Run, server: Loopback) -> None:
+    """The line says what makes it one."""
+    run("class Plain: ...")
+    assert "Write @dataclass above it" in str(run("%%chat --schema Plain\ngo").error)

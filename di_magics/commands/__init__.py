@@ -9,14 +9,14 @@ from collections.abc import Callable
 from inspect import cleandoc
 from typing import Any
 
-from di_magics.commands.answer import counted, incomplete, say, show_table, table
+from di_magics.commands.answer import counted, incomplete, no_flags, say, show_table, table
 from di_magics.commands.conversing import Conversing
 from di_magics.commands.exploring import Exploring
 from di_magics.commands.keeping import Keeping
 from di_magics.commands.money import Money
 from di_magics.commands.setting import Setting
 from di_magics.core.amount import dollars
-from di_magics.core.command import flags
+from di_magics.core.command import flag_help, flags
 from di_magics.core.cost import tally
 from di_magics.core.errors import DiMagicsError, ParamError, one_line
 from di_magics.core.params import PARAMS, nearest, shown
@@ -76,6 +76,7 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
 
         reply = %chat ask Name a colour.     keeps the reply in a variable
         """
+        no_flags("ask", rest)
         return self._actions.ask_line(rest or incomplete("ask What is the capital of France?"))
 
     def panel(self, rest: str) -> None:
@@ -96,9 +97,10 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
     def fix(self, rest: str) -> Reply:
         """fix [TEXT]: what was wrong with the cell that failed last
 
-        The cell and its traceback go along, TEXT in place of our words, and none of your variables.
-        %chat code then puts the corrected code into the next cell.
+        Sends that cell, its traceback and the conversation so far, and no variable. TEXT is asked
+        in place of our question. %chat code then puts the corrected code into the next cell.
         """
+        no_flags("fix", rest)
         return self._actions.ask_fix(rest)
 
     def code(self, rest: str) -> None:
@@ -126,6 +128,8 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
                 f"server's default then: {param.default}.\n%%chat {flag} …   for one cell\n"
                 f"%chat set {name}=…   for the cells to come; %chat unset {name} takes it back"
             )
+        elif flag := flag_help(name):
+            say(flag)
         elif rest:
             known = [*commands, "flags", "params", *PARAMS]
             raise ParamError(

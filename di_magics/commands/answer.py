@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 from di_magics.core.chat import Conversation, Turn
-from di_magics.core.command import is_count
+from di_magics.core.command import all_flags, is_count
 from di_magics.core.errors import ParamError, one_line
 from di_magics.core.reply import Reply
 from di_magics.session import Session
@@ -92,3 +92,13 @@ def number(text: str) -> int | None:
 def incomplete(example: str) -> NoReturn:
     """Raise ParamError for a command that lacks something."""
     raise ParamError(f"Say what: for example %chat {example}")
+
+
+def no_flags(command: str, rest: str) -> None:
+    """Raise ParamError for a text that begins with a flag: those are for cells."""
+    word = rest.partition(" ")[0].partition("=")[0]
+    if word in all_flags():
+        raise ParamError(
+            f"%chat {command} takes no flags such as {word}: use a %%chat cell, or %chat set for "
+            "the cells to come."
+        )

@@ -29,7 +29,7 @@ def headline(call: ToolCall, result: Result) -> str:
     called = f"{one_line(call.name, 60)}({one_line(_passed(call.arguments), 100)})"
     if result.seconds is None:
         return f"{called} · {result.content}"
-    sign, time = ("failed:", "") if result.failed else ("→", f" · {result.seconds:.2f} s")
+    sign, time = ("✗", "") if result.failed else ("→", f" · {result.seconds:.2f} s")
     return f"{called} {sign} {one_line(result.content, 80) or '(nothing)'}{time}"
 
 

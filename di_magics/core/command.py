@@ -113,6 +113,21 @@ def flags() -> argparse.ArgumentParser:
     return parser
 
 
+def all_flags() -> list[str]:
+    """Return all names of flags, as they are typed."""
+    return [name for action in flags()._actions for name in action.option_strings]
+
+
+def flag_help(name: str) -> str:
+    """Return the line of help on a flag, whose name is given without hyphens; nothing for none."""
+    for action in flags()._actions:
+        names = action.option_strings
+        if name and name in [each.lstrip("-").replace("-", "_") for each in names]:
+            value = f" {action.metavar}" if action.metavar else ""
+            return f"%%chat {', '.join(names)}{value}\n\n{(action.help or '').replace('%%', '%')}"
+    return ""
+
+
 def split(line: str) -> list[str]:
     """Return the words of a line as a shell reads them, but for escapes and comments.
 
@@ -132,9 +147,11 @@ def parse(line: str) -> argparse.Namespace:
     """Return the flags of a `%%chat` line. Raises ParamError with the nearest flags."""
     parser = flags()
     found, rest = parser.parse_known_args([_hyphenated(word) for word in split(line)])
+    if rest and found.tools and not rest[0].startswith("-"):
+        raise ParamError("--tools takes names with commas between and no spaces: --tools f,g")
     if rest:
         word = rest[0].partition("=")[0] or rest[0]
-        known = [name for action in parser._actions for name in action.option_strings]
+        known = all_flags()
         hint = nearest(word, known) if word.startswith("-") else ""
         raise ParamError(
             f"%%chat has no flag {one_line(word, 60)}.{hint} %%chat -h lists them."

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from di_magics.core.errors import ParamError, one_line
 
+TOOL_CHOICES = ("auto", "none", "required")
+"""What `tool_choice` takes besides the name of a tool."""
 TYPE_NAMES = {float: "a number", int: "a whole number", str: "text", list: "text"}
 
 

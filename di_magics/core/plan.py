@@ -15,7 +15,7 @@ from di_magics.core.attachment import Attachment
 from di_magics.core.chat import Cell, Conversation, Turn, exchanged, messages
 from di_magics.core.cost import Entry, beyond, priced, unpriced
 from di_magics.core.errors import ParamError, ToolError, one_line
-from di_magics.core.params import Value, check_local, validate
+from di_magics.core.params import TOOL_CHOICES, Value, check_local, validate
 from di_magics.core.policy import Policy
 from di_magics.core.prices import Price, worst_case
 from di_magics.core.reply import UNCOUNTED, Reply, Result, Round, ToolCall
@@ -35,7 +35,7 @@ class Route(Protocol):
     @property
     def local(self) -> bool: ...
     @property
-    def takes_tools(self) -> bool: ...
+    def built_in(self) -> bool: ...
     @property
     def endpoint(self) -> Any: ...
 
@@ -138,11 +138,8 @@ def planned(
     if ask.instead:
         cell = ask.instead.cell
         conversation, parent = ask.instead.conversation, ask.instead.parent
-    if ask.tools is not None and not route.takes_tools:
-        raise ToolError(
-            f"The built-in model ({route.model}) cannot be offered tools. Name another: -m MODEL, "
-            "or %chat endpoint local:FILE.gguf for a file of your own."
-        )
+    if route.built_in:
+        _check_built_in(ask, route.model)
     system = ask.system or settings.system
     found = Turn(
         id=turn,
@@ -168,6 +165,15 @@ def planned(
     return _sized(Planned(found, route, request(found, chat, said), 0, price, None, policy))
 
 
+def _check_built_in(ask: Ask, model: str) -> None:
+    """Raise ToolError or ParamError for what the built-in model knows nothing of."""
+    other = "Name another: -m MODEL, or %chat endpoint local:FILE.gguf for a file of your own."
+    if ask.tools is not None:
+        raise ToolError(f"The built-in model ({model}) cannot be offered tools. {other}")
+    if any(each.kind == "image" for each in ask.attached):
+        raise ParamError(f"The built-in model ({model}) cannot look at images. {other}")
+
+
 def _sized(planned: Planned) -> Planned:
     size, most = wire.size(planned.body), planned.turn.params.get("max_tokens")
     longest = most if isinstance(most, int) and most else None  # servers take 0 for no limit
@@ -191,7 +197,7 @@ def _fields(ask: Ask, chosen: object) -> dict[str, Any]:
     fields = dict(ask.fields)
     if ask.tools is not None:
         specs = ask.tools.specs
-        if chosen is not None and chosen not in (*wire.TOOL_CHOICES, *specs):
+        if chosen is not None and chosen not in (*TOOL_CHOICES, *specs):
             raise ParamError(
                 f"tool_choice takes auto, none, required, or one of the tools ({', '.join(specs)}),"
                 f" not {one_line(chosen, 60)}."

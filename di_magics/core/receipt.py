@@ -98,4 +98,6 @@ def _ending(reply: Reply) -> str:
     if reply.finish_reason == "length":
         return "ran into max_tokens"
     reason = reply.finish_reason
+    if reason == "tool_calls" and reply.tool_calls:
+        return "ended in calls that were not run"
     return "finished" if reason is None or reason == "stop" else one_line(reason, 40)

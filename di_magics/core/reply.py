@@ -157,7 +157,8 @@ class Reply:
     `first_token` are seconds since sending. `ended` is whether the server has said that the reply
     is whole; `tail` is the last piece of text as it came, `indexes` are the server's numbers of the
     tool calls. `tool_calls` are those that nobody has answered; the others are in `rounds`, with
-    what came of them. `made` is the object that the reply was read as, where it had to have a form.
+    what came of them. `made` is the object that the reply was read as, where it had to have a form,
+    and `misfit` is why it could not be.
     """
 
     text: str = ""
@@ -179,6 +180,7 @@ class Reply:
     tail: str = ""
     indexes: tuple[int, ...] = ()
     made: Any = None
+    misfit: str = ""
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {len(self.text):,} characters>"
@@ -232,6 +234,8 @@ class Reply:
         if self.made is not None:
             return self.made
         try:
+            if self.misfit:
+                raise ReplyError(self.misfit)
             return parsed(self.shown)
         except ReplyError as error:
             error.reply = self

@@ -22,7 +22,7 @@ from di_magics.core.errors import (
     TooLong,
     one_line,
 )
-from di_magics.core.params import PARAMS, Value
+from di_magics.core.params import PARAMS, TOOL_CHOICES, Value
 from di_magics.core.prices import BYTES_PER_TOKEN, LONGEST
 from di_magics.core.reply import (
     Finished,
@@ -38,7 +38,6 @@ from di_magics.core.reply import (
 )
 
 DONE = "[DONE]"
-TOOL_CHOICES = ("auto", "none", "required")
 MARKS = 24
 """A chat template puts about eight tokens around each message, of about three bytes."""
 
