@@ -40,17 +40,21 @@ class Failures:
 def question(shell: Any, failed: Failed | None, remark: str = "") -> str:
     """Return what asks for an explanation of an error, and for a cell that works.
 
-    What has the form of a key is left out. Raises ChatError where nothing has failed.
+    What has the form of a key, or is one of the environment's, is left out. Raises ChatError where
+    nothing has failed.
     """
     if failed is None:
         raise ChatError("No cell has failed since %load_ext di_magics, so there is nothing to fix.")
     from di_magics.core.attachment import in_fence
     from di_magics.core.template import redacted
+    from di_magics.keys import hidden
 
+    texts = (remark, failed.cell.rstrip(), _trace(shell, failed.error))
+    asked, cell, trace = (redacted(hidden(text)) for text in texts)
     parts = [
-        redacted(remark) or ASKED,
-        in_fence(_middle(redacted(failed.cell.rstrip()), LONGEST_CELL), "python"),
-        in_fence(_middle(redacted(_trace(shell, failed.error)), LONGEST_TRACE)),
+        asked or ASKED,
+        in_fence(_middle(cell, LONGEST_CELL), "python"),
+        in_fence(_middle(trace, LONGEST_TRACE)),
     ]
     return "\n\n".join(parts)
 

@@ -14,6 +14,13 @@ def held(text: str) -> bool:
     return any(secret in text for secret in secrets())
 
 
+def hidden(text: str) -> str:
+    """Return a text with `[secret]` in place of them."""
+    for secret in secrets():
+        text = text.replace(secret, "[secret]")
+    return text
+
+
 def secrets() -> list[str]:
     """Return those that the environment has under a name that says so."""
     return [

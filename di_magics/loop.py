@@ -65,6 +65,7 @@ class Interrupts:
             yield
         finally:
             self._raising = before
+            self._ours = False
 
     @contextmanager
     def calling(self, first: Callable[[], object]) -> Iterator[None]:
@@ -80,6 +81,10 @@ class Interrupts:
     def over(self) -> bool:
         """Whether there is to be no more: ■ was pressed, or Stop."""
         return self.pressed or self.stopped
+
+    def heard(self) -> None:
+        """Note an interrupt that the reader's code took in by itself."""
+        self.pressed = self.pressed or not self.stopped
 
     def stop(self) -> None:
         """Note that Stop was pressed, and interrupt the reader's code if it runs just now."""

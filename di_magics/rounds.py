@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from di_magics.core.cost import FREE
-from di_magics.core.errors import ReplyError, StoreError, ToolError
+from di_magics.core.cost import FREE, UNSENT
+from di_magics.core.errors import BudgetError, ReplyError, StoreError, ToolError
 from di_magics.core.plan import Ask, Planned, following
 from di_magics.core.reply import Reply, Result, Round, after, named
 from di_magics.core.structure import objection, parsed
@@ -76,6 +76,7 @@ class Rounds:
         self._enter = enter
         self._job: Job[tuple[Reply, Exception | None]] | None = None
         self._opened = False
+        self._keep: Callable[[Reply], object] = lambda reply: None
         self.fault: Exception | None = None
 
     def run(
@@ -91,6 +92,7 @@ class Rounds:
             return self._waited(loop.submit(work), planned, keeper)
 
         planned, turn = self._begun, self._begun.turn
+        self._keep = lambda reply: notebook.checkpoint(turn.id, reply)
         if self._ask.tools is None and "response_format" not in turn.fields:
             return exchanged(notebook, self._view)
         whole, error = Reply(), None
@@ -106,11 +108,13 @@ class Rounds:
                     whole = told
                     break
                 whole = _asking(whole, told)
-                notebook.checkpoint(turn.id, whole)
+                self._keep(whole)
                 if self._interrupts.over:
                     break
                 planned = following(planned, len(whole.rounds) + 1, told)
                 self._enter(planned)
+        except BudgetError as refused:
+            error = BudgetError(str(refused).replace(UNSENT, "What had come is kept."))
         except ReplyError as unfit:
             error, whole = unfit, replace(whole, misfit=str(unfit))
         except Exception as fault:  # ours, or a refusal: the turn is sealed all the same
@@ -165,11 +169,17 @@ class Rounds:
                 )
             said = replace(said, calls=named(whole.tool_calls))
 
-            def came(results: list[Result]) -> None:
-                told = replace(said, results=tuple(results))
-                self._shown.show(_asking(whole, told))
+            ended = -1
 
-            came([])
+            def came(results: list[Result]) -> None:
+                nonlocal ended
+                asking = _asking(whole, replace(said, results=tuple(results)))
+                self._shown.show(asking)
+                count = sum(result.seconds is not None for result in results)
+                if count > ended:  # a function may take long, or the kernel end with it
+                    ended = count
+                    self._keep(asking)
+
             results = ask.tools.answers(said.calls, self._interrupts, came)
             return replace(said, results=tuple(results))
         if "response_format" not in self._begun.turn.fields:

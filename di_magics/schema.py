@@ -30,10 +30,7 @@ from typing import (
 )
 
 import docstring_parser
-import jsonschema
 import pydantic
-import referencing
-import referencing.exceptions
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
@@ -84,6 +81,9 @@ class SchemaShape:
 
     def read(self, text: str) -> Any:
         """Return the object. Raises ReplyError where the text does not fit."""
+        import jsonschema
+        import referencing.exceptions
+
         found = parsed(text)
         # With a registry of its own nothing that a schema refers to is fetched.
         validator = _validator(self.schema)(self.schema, registry=referencing.Registry())
@@ -124,6 +124,8 @@ def shape(found: Any, name: str) -> ClassShape | SchemaShape:
 
 
 def _schema_shape(found: Mapping[str, Any], name: str) -> SchemaShape:
+    import jsonschema
+
     try:
         kind = _validator(found)
         kind.check_schema(found)
@@ -136,6 +138,8 @@ def _schema_shape(found: Mapping[str, Any], name: str) -> SchemaShape:
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:
+    import jsonschema  # takes longer than all the rest, and only a JSON Schema needs it
+
     return jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
 
 

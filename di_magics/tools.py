@@ -24,6 +24,9 @@ from di_magics.schema import Arguments, arguments, as_json
 
 RESULT_TOKENS = 4000
 """What a function returns is cut off after about so many tokens."""
+MOST_CALLS = 64
+"""A model that has lost its way asks for hundreds of calls at a time."""
+TOO_MANY = Result(f"Not run: of one reply at most {MOST_CALLS} calls are run.", failed=True)
 STOPPED = Result("Stopped by the reader; it may have run in part.", failed=True)
 NOT_RUN = Result("Stopped by the reader before it was run.", failed=True)
 NOT_ALLOWED = Result("The reader did not allow this call; it was not run.", failed=True)
@@ -109,7 +112,8 @@ class Toolbox:
         The reader is asked first; then the async ones run together, then the others one after
         another, in this thread. `came` gets the results so far, those that still run among them.
         """
-        results = [WAITING] * len(calls)
+        results = [WAITING] * min(len(calls), MOST_CALLS)
+        results += [TOO_MANY] * (len(calls) - len(results))
 
         def settle(at: int, result: Result) -> None:
             results[at] = result
@@ -118,7 +122,7 @@ class Toolbox:
         came(list(results))
         ready: dict[int, _Call] = {}
         try:
-            for at, call in enumerate(calls):
+            for at, call in enumerate(calls[:MOST_CALLS]):
                 found = self._checked(call)
                 if isinstance(found, _Call) and self._asks_for(found.tool):
                     settle(at, ASKING)
@@ -140,8 +144,8 @@ class Toolbox:
                 if at not in together:
                     settle(at, RUNNING)
                     settle(at, _run(each, interrupts))
-        except KeyboardInterrupt:
-            pass  # what had begun has its result; the rest was not run
+        except KeyboardInterrupt:  # what had begun has its result; the rest was not run
+            interrupts.heard()
         for at, result in enumerate(results):
             if result.seconds is None:
                 settle(at, STOPPED if result is RUNNING else NOT_RUN)
@@ -216,6 +220,7 @@ def _run(call: _Call, interrupts: Interrupts) -> Result:
                 value = _on_loop(_as_coroutine(value), interrupts)
             return _result(value, begun)
     except KeyboardInterrupt:
+        interrupts.heard()
         return STOPPED
     except BaseException as error:
         return _failure(error, begun)
@@ -226,13 +231,20 @@ def _run_together(
 ) -> None:
     """Run async functions at the same time, on the loop that belongs to this thread."""
 
+    broken: list[int] = []
+
     async def one(at: int, call: _Call) -> None:
         begun = time.perf_counter()
         try:
             result = _result(await call(), begun)
-        except asyncio.CancelledError:
-            settle(at, STOPPED)
-            raise
+        except KeyboardInterrupt:  # let out of here it would end the kernel
+            broken.append(at)
+            result = STOPPED
+        except asyncio.CancelledError as error:
+            if interrupts.over:
+                settle(at, STOPPED)
+                raise
+            result = _failure(error, begun)
         except (Exception, SystemExit) as error:
             result = _failure(error, begun)
         settle(at, result)
@@ -244,6 +256,8 @@ def _run_together(
         _on_loop(every(), interrupts)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    if broken:
+        raise KeyboardInterrupt
 
 
 async def _as_coroutine(found: Awaitable[Any]) -> Any:
@@ -264,13 +278,15 @@ def _result(value: Any, begun: float) -> Result:
                 f"It returned an image ({found.note}), which is not sent.", seconds=seconds
             )
         return Result(f"({found.note})\n{found.content}", False, seconds)
-    cut, left = bounded(str.__str__(text), RESULT_TOKENS)
+    cut, left = bounded(keys.hidden(str.__str__(text)), RESULT_TOKENS)
     return Result(f"({left})\n{cut}" if left else cut, False, seconds)
 
 
 def _failure(error: BaseException, begun: float) -> Result:
     """Return an exception as the model and the reader see it."""
-    return Result(bounded(described(error), RESULT_TOKENS)[0], True, time.perf_counter() - begun)
+    return Result(
+        bounded(keys.hidden(described(error)), RESULT_TOKENS)[0], True, time.perf_counter() - begun
+    )
 
 
 # The loop of the reader's async functions ---------------------------------------------------

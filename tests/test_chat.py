@@ -402,7 +402,7 @@ def test_calls_are_sent_back_with_their_results() -> None:
             "tool_calls": [asked("1", '{"a": 1}'), asked("2", "{}")],
         },
         {"role": "tool", "tool_call_id": "1", "content": "one"},
-        {"role": "tool", "tool_call_id": "2", "content": ""},
+        {"role": "tool", "tool_call_id": "2", "content": "(nothing)"},
     ]
     assert exchanged(tool_round(("1", "{}", "x")))[0]["content"] is None
 

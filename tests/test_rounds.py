@@ -174,6 +174,7 @@ def test_the_budget_holds_in_the_middle(tools: Run, server: Loopback) -> None:
     error = tools("%%chat --tools add --max-tokens 10000\ngo").error
     assert isinstance(error, di.BudgetError)
     assert len(server.chats) == 1
+    assert "What had come is kept." in str(error)
     kept = tools("print(_reply.rounds[0].results[0].content, _reply.status, _reply.cost)").text
     assert kept.split() == ["2", "failed", "0.02"]
 
@@ -256,6 +257,7 @@ def test_the_turn_is_on_disk_before_the_next_request(
     tools("%%chat --tools add,look\ngo")
     assert len(seen) == 1
     assert '["2",false,' in seen[0].replace(" ", "")
+    assert '"results":[null]' in seen[0].replace(" ", "")
     assert seen[0].endswith("0)")
 
 
@@ -338,6 +340,14 @@ def test_repair_gives_up_after_one_try(run: Run, server: Loopback) -> None:
     assert len(server.chats) == 2
 
 
+def test_an_empty_reply_twice_is_left_out_of_what_follows(run: Run, server: Loopback) -> None:
+    """There is nothing to object to in no text."""
+    server.reply(Reply(""), Reply(""), Reply("ok"))
+    run("%%chat -f json --repair\ngo")
+    run("%%chat\nnext")
+    assert sent(server) == [("user", "next")]
+
+
 def test_json_that_was_cut_off_says_where(run: Run, server: Loopback) -> None:
     """And that max_tokens cut it."""
     server.reply(Reply('{"a": [1,\n2', finish="length"))
@@ -357,6 +367,8 @@ def test_a_schema_of_tools_and_form_go_together(run: Run, server: Loopback) -> N
 @pytest.mark.parametrize(
     "flags",
     [
+        "-f json --repair -n 2",
+        "-f code --vary temperature=0,1",
         "--repair",
         "--confirm",
         "--rounds 3",

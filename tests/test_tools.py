@@ -411,6 +411,71 @@ def test_the_calls_are_shown_as_they_go() -> None:
     assert seen[-1] == ["3", "4"]
 
 
+def test_a_model_that_asks_for_hundreds_of_calls_gets_some() -> None:
+    """The rest is not run, and each of them has its answer."""
+    results = answers(box(add), *[("add", '{"a": 1}')] * 200)
+    assert [result.content for result in results] == ["3"] * 64 + [tools.TOO_MANY.content] * 136
+
+
+def test_a_key_of_the_environment_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in a result nor in an exception."""
+    monkeypatch.setenv("DB_PASSWORD", "hunter2-hunter2-zz")
+
+    @safe
+    def tell() -> dict[str, str]:
+        return dict(os.environ)
+
+    @safe
+    def fail() -> None:
+        raise ConnectionError(f"no entry with {os.environ['DB_PASSWORD']}")
+
+    results = answers(box(tell, fail), ("tell", ""), ("fail", ""))
+    assert all("hunter2" not in result.content for result in results)
+    assert "no entry with [secret]" in results[1].content
+
+
+def test_what_a_function_gave_up_is_no_stop_of_the_readers() -> None:
+    """A cancelled future is that function's failure, and the others run."""
+
+    @safe
+    async def fetch() -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    results = answers(box(fetch, add), ("fetch", ""), ("add", '{"a": 1}'))
+    assert [result.content for result in results] == ["CancelledError", "3"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_an_interrupt_that_a_function_took_in_ends_the_turn(kind: str) -> None:
+    """One that asks a model itself hears of ■ in our place; nothing more is run."""
+
+    @safe
+    def plain() -> None:
+        raise KeyboardInterrupt
+
+    @safe
+    async def broken() -> None:
+        raise KeyboardInterrupt
+
+    @safe
+    async def work() -> str:
+        await asyncio.sleep(0)
+        return "done"
+
+    name = "plain" if kind == "plain" else "broken"
+    calls = [ToolCall("1", name, ""), ToolCall("2", "add", '{"a": 1}'), ToolCall("3", "work", "")]
+    with Interrupts() as interrupts:
+        found = box(plain, broken, work, add)
+        results = found.answers(calls, interrupts, lambda results: None)
+        assert interrupts.pressed
+    assert [result.content for result in results[:2]] == [
+        tools.STOPPED.content,
+        tools.NOT_RUN.content,
+    ]
+
+
 class Callable_:
     """An object without a name."""
 

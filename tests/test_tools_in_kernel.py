@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,41 @@ def test_an_interrupt_ends_a_call_and_leaves_a_valid_history(
         "Stopped by the reader before it was run.",
     ]
     assert "cleaned up" in result.text or tool == "sleep"
+
+
+def test_an_interrupt_that_breaks_into_one_of_several_leaves_the_kernel_alive(
+    tools: Kernel, server: Loopback
+) -> None:
+    """The second ■ ends an async function that blocks; the names are all still there."""
+    tools.run("@di.safe\nasync def block():\n    print('blocking')\n    time.sleep(60)")
+    server.reply(asks(("locked", {"name": "A"}), ("block", {})))
+    tools.run("lock = asyncio.Lock(); kept = 'kept'")
+    result = tools.start("%%chat --tools locked,block\ngo", "cell-1")
+    tools.wait(result, lambda: "blocking" in result.text)
+    pid = tools.pid
+    for _ in range(10):  # the first one cancels, and is not heeded
+        tools.interrupt()
+        with suppress(TimeoutError):
+            tools.wait(result, timeout=1)
+            break
+    assert "stopped by you" in result.text
+    assert tools.run("print(kept)").text == "kept\n"
+    assert tools.pid == pid
+
+
+def test_a_kernel_that_dies_in_a_call_keeps_what_had_come(
+    tools: Kernel, server: Loopback, tmp_path: Path
+) -> None:
+    """What the model said, its calls and the results before are on disk while a function runs."""
+    text = asks(("locked", {"name": "A"}), ("sleep", {"seconds": 60}))
+    server.reply(text, Reply("ok"))
+    tools.run("lock = asyncio.Lock()")
+    result = tools.start("%%chat --tools locked,sleep\ngo", "cell-1")
+    tools.wait(result, lambda: "sleeping" in result.text)
+    tools.restart()
+    tools.run(f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics")
+    assert tools.run("%%chat\nnext", "cell-2").status == "ok"
+    assert results(server) == ["A", "What came of this call is not known."]
 
 
 def test_an_interrupt_between_calls_and_reply_keeps_the_results(

@@ -350,9 +350,9 @@ def exchanged(told: Round) -> list[dict[str, Any]]:
 
     Reasoning is never sent back, and every call has its result.
     """
+    if not told.answered:
+        return []
     if not told.calls:
-        if not told.text.strip() or not told.objection:  # nothing that could be answered
-            return []
         return [
             {"role": "assistant", "content": told.text},
             {"role": "user", "content": told.objection},
@@ -366,7 +366,7 @@ def exchanged(told: Round) -> list[dict[str, Any]]:
         for call in told.calls
     ]
     results = [
-        {"role": "tool", "tool_call_id": call.id, "content": result.content}
+        {"role": "tool", "tool_call_id": call.id, "content": result.content or "(nothing)"}
         for call, result in zip(told.calls, told.results, strict=False)
     ]
     return [{"role": "assistant", "content": told.text or None, "tool_calls": calls}, *results]

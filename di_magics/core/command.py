@@ -220,6 +220,8 @@ def _check_together(found: argparse.Namespace) -> None:
     """Raise ParamError for flags that do not go together."""
     if found.tools and (found.vary or found.repeats):
         raise ParamError("A grid calls no tools: leave out --tools, or --vary and -n.")
+    if (found.vary or found.repeats) and (found.repair or found.format == "code"):
+        raise ParamError("A grid asks once and fills no cell: leave out --repair and -f code.")
     if found.schema and found.format not in (None, "json"):
         raise ParamError("--schema asks for JSON: leave out -f, or write -f json.")
     if found.repair and not (found.schema or found.format == "json"):

@@ -16,6 +16,7 @@ from di_magics.core.prices import Price, estimate, tokens_in
 from di_magics.core.reply import Reply, Status, Usage
 
 FREE = Decimal(0)
+UNSENT = "Nothing was sent."
 MORE = Decimal("1.1")
 """A budget that is suggested is a little more than what is needed: it is shown rounded."""
 
@@ -155,7 +156,7 @@ def beyond(
     left = max(limit - spent, FREE)
     return BudgetError(
         f"This may cost up to {dollars(reserve)}, and of the budget of {dollars(limit)} there is "
-        f"{dollars(left)} left. Nothing was sent. Lower --max-tokens, send less along (--last 2), "
+        f"{dollars(left)} left. {UNSENT} Lower --max-tokens, send less along (--last 2), "
         f"or raise the budget: {flag} {dollars((spent + (reserve or FREE)) * MORE)[1:]}."
     )
 
@@ -164,6 +165,6 @@ def unpriced(model: str, limit: Decimal) -> BudgetError:
     """Return the error for a model whose price nobody knows, where there is a budget."""
     return BudgetError(
         f"The price of {one_line(model, 120)} is not known, so the budget of {dollars(limit)} "
-        "cannot be held to. Nothing was sent. %chat models looks for prices; --yes sends it all "
+        f"cannot be held to. {UNSENT} %chat models looks for prices; --yes sends it all "
         "the same."
     )

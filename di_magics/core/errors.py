@@ -55,10 +55,11 @@ def visible(text: str) -> str:
 
 def described(error: BaseException) -> str:
     """Return an exception's type and text; its own `str` may raise whatever it likes."""
+    name = type(error).__name__
     try:
-        return f"{type(error).__name__}: {error}"
+        return f"{name}: {error}".removesuffix(": ")
     except BaseException:
-        return type(error).__name__
+        return name
 
 
 def _rendered(error: BaseException) -> list[str]:

@@ -87,10 +87,16 @@ def _round(found: Round) -> dict[str, Any]:
             "text": found.text,
             "reasoning": found.reasoning,
             "calls": [[call.id, call.name, call.arguments] for call in found.calls],
-            "results": [[each.content, each.failed, each.seconds] for each in found.results],
+            "results": [_came(each) for each in found.results],
             "objection": found.objection,
         }
     )
+
+
+def _came(result: Result) -> list[Any] | None:
+    """Return a result, None for a call that still runs."""
+    ended = result.seconds is not None
+    return [result.content, result.failed, result.seconds] if ended else None
 
 
 def _lean(record: Mapping[str, Any]) -> dict[str, Any]:

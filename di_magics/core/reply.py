@@ -81,6 +81,11 @@ class Round:
     results: tuple[Result, ...] = ()
     objection: str = ""
 
+    @property
+    def answered(self) -> bool:
+        """Whether there is something in it to send: calls, or a text that was objected to."""
+        return bool(self.calls or (self.text.strip() and self.objection))
+
 
 @dataclass(frozen=True, slots=True)
 class TokenProbability:
@@ -218,7 +223,7 @@ class Reply:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to send back: no text and no tool call that was answered."""
-        return not self.shown.strip() and not self.rounds
+        return not self.shown.strip() and not any(told.answered for told in self.rounds)
 
     @property
     def code(self) -> str:
