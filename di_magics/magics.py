@@ -233,8 +233,18 @@ class ChatMagics(Magics, Configured):
         return self._ask(self._at(question(self.shell, self.failures.last, remark)))
 
     def ask_again(self, turn: Turn) -> Reply:
-        """Ask a turn's question once more, in its place."""
-        return self._ask(self._at(turn.prompt, instead=turn, attached=turn.attached))
+        """Ask a turn's question once more, in its place: what went along, its tools, its form."""
+        named = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
+        form = {name: each for name, each in turn.fields.items() if name == "response_format"}
+        ask = self._at(
+            turn.prompt,
+            instead=turn,
+            attached=turn.attached,
+            tools=self.namespace().tools(named, confirm=False) if named else None,
+            fields=form,
+            format=turn.format,
+        )
+        return self._ask(ask)
 
     def next_cell(self, reply: Reply, block: str = "") -> None:
         """Fill the next cell with the code of a reply. Raises ChatError where it has none."""
