@@ -37,14 +37,13 @@ class Panel:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._heard: dict[str, int] = {}
-        self._error: dict[str, str] = {}
+        self._answered: tuple[dict[str, int], dict[str, str]] = {}, {}
         self._money: dict[str, Any] = {}
         self._due: set[Changed] = set()
         self._lock = threading.Lock()
         self._drawing = threading.Lock()
         self.widget = PanelWidget(self._on_message)
-        self._draw({"turns"})  # at once, in the cell: from it the notebook is known
+        self._draw({"turns"}, self._answered)  # at once, in the cell: from it the notebook is known
         session.watch(self._draw_soon)
         with suppress(DiMagicsError):
             session.models.ask()
@@ -56,13 +55,17 @@ class Panel:
     def _on_message(self, message: Mapping[str, Any]) -> None:
         name = str(message.get("name", ""))
         number = message.get("n")
-        self._heard[str(message.get("view"))] = number if type(number) is int else 0
-        self._heard = dict([*self._heard.items()][-VIEWS:])
-        self._error = {}
+        errors = {}
         try:
             self._do(str(message.get("type")), name, message.get("value"))
         except DiMagicsError as error:
-            self._error = {name: one_line(error, 300)}
+            errors = {name: one_line(error, 300)}
+        with self._lock:  # only now: what is drawn as heard shows what it has changed
+            heard = {
+                **self._answered[0],
+                str(message.get("view")): number if type(number) is int else 0,
+            }
+            self._answered = dict([*heard.items()][-VIEWS:]), errors
         self._draw_soon("settings")
 
     def _do(self, what: str, name: str, value: Any) -> None:
@@ -101,12 +104,16 @@ class Panel:
         with self._drawing:  # one after the other, so that the last one shows what is last
             with self._lock:
                 changed, self._due = self._due, set()
+                answered = self._answered
             if self.widget.comm is not None:  # None once it is closed
-                self._draw(changed)
+                self._draw(changed, answered)
 
     @exactly
-    def _draw(self, changed: set[Changed]) -> None:
-        """Show the session as it is now; money only when turns have changed."""
+    def _draw(self, changed: set[Changed], answered: tuple[dict[str, int], dict[str, str]]) -> None:
+        """Show the session as it is now; money only when turns have changed.
+
+        `answered` is the last message of each view that has been heard, and what was wrong with it.
+        """
         session = self._session
         try:
             policy = session.policies.current()
@@ -126,8 +133,8 @@ class Panel:
         refused = session.refused.get((route.url, route.model), {}) if route else {}
         said = warnings(settings, known, local=local, refused=refused)
         self.widget.state = {
-            "heard": self._heard,
-            "errors": self._error,
+            "heard": answered[0],
+            "errors": answered[1],
             "texts": {name: getattr(settings, name) or "" for name in NAMES},
             "hints": {
                 "endpoint": route.name if route else "none",
