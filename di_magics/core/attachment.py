@@ -29,6 +29,8 @@ class Attachment:
 
 def content(prompt: str, attached: Sequence[Attachment]) -> str | list[dict[str, Any]]:
     """Return a user message's content: a text, or parts where there are images, those first."""
+    if not attached:
+        return prompt
     said = "\n\n".join([*(_shown(each) for each in attached if _is_text(each)), prompt])
     images = [each for each in attached if not _is_text(each)]
     if not images:

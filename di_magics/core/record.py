@@ -151,9 +151,9 @@ def from_record(record: Mapping[str, Any]) -> Turn:
         last=_count(get("last")),
         taught=get("taught") is True,
         params=_params(get("params")),
-        fields=_fields(get("fields")),
+        fields=_fields(fields) if (fields := get("fields")) else {},
         format=_str(get("format")),
-        attached=_attached(get("attached")),
+        attached=_attached(attached) if (attached := get("attached")) else (),
         reply=_reply(get),
     )
 
@@ -165,12 +165,13 @@ def reply_of(record: Mapping[str, Any]) -> Reply:
 
 def _reply(get: Callable[[str], Any]) -> Reply:
     status, calls = STATUSES.get(_str(get("status")), "cut"), get("tool_calls")
+    rounds = get("rounds")
     return Reply(
         text=_str(get("reply")),
         reasoning=_str(get("reasoning")),
         tail=_str(get("tail")),
         tool_calls=_calls(calls) if calls else (),
-        rounds=_rounds(get("rounds")),
+        rounds=_rounds(rounds) if rounds else (),
         finish_reason=_text(get("finish_reason")),
         status=status,
         usage=_usage(get("usage")),
