@@ -88,6 +88,9 @@ class Rounds:
         """
 
         def exchanged(keeper: Keeper, screen: Screen) -> tuple[Reply, Exception | None]:
+            if self._interrupts.over:  # while it was being written down
+                self._open()
+                return _unsent(planned, keeper)
             work = exchange(planned, routes, client, screen, keeper)
             return self._waited(loop.submit(work), planned, keeper)
 
@@ -132,22 +135,23 @@ class Rounds:
     ) -> tuple[Reply, Exception | None]:
         """Return the outcome of a request that has been submitted."""
         self._job = job
-        if self._interrupts.over:  # while it was being written down
+        if not self._open() or self._interrupts.over:
             job.cancel()
+        job.wait(self._interrupts)
+        try:
+            return job.result()
+        except concurrent.futures.CancelledError:  # before it had begun
+            return _unsent(planned, keeper)
+
+    def _open(self) -> bool:
+        """Open the view, once, and return whether that went well."""
         try:
             if not self._opened:
                 self._opened = True
                 self._view.open(self.stop)
         except Exception as failed:  # whatever a front end does: the request is stopped, not lost
             self.fault = failed
-            job.cancel()
-        job.wait(self._interrupts)
-        try:
-            return job.result()
-        except concurrent.futures.CancelledError:  # before it had begun
-            unsent = Reply(request=planned.body, status="stopped", elapsed=0.0, cost=FREE)
-            keeper.seal(planned.turn.id, unsent)
-            return unsent, None
+        return self.fault is None
 
     def stop(self) -> None:
         """End the turn: the reply that streams, or the tool that runs."""
@@ -191,6 +195,13 @@ class Rounds:
             if ask.repair and not any(told.objection for told in whole.rounds):
                 return replace(said, objection=objection(error))
             raise _explained(error, whole, ask) from None
+
+
+def _unsent(planned: Planned, keeper: Keeper) -> tuple[Reply, None]:
+    """Return the outcome of a request that was stopped before it was sent."""
+    unsent = Reply(request=planned.body, status="stopped", elapsed=0.0, cost=FREE)
+    keeper.seal(planned.turn.id, unsent)
+    return unsent, None
 
 
 def _asking(whole: Reply, told: Round) -> Reply:
