@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from di_magics.api import ask, diff, panel, sweep
-    from di_magics.core.calls import safe
     from di_magics.core.errors import (
         BadRequest,
         BudgetError,
@@ -28,9 +27,10 @@ if TYPE_CHECKING:
         TooLong,
         Unreachable,
     )
-    from di_magics.core.reply import Reply, ToolCall, Usage
-    from di_magics.endpoint import Endpoint
-    from di_magics.sweeps import Sweep
+    from di_magics.core.reply.reply import Reply, ToolCall, Usage
+    from di_magics.core.reply.tool_calls import safe
+    from di_magics.display.sweep import Sweep
+    from di_magics.endpoints.client import Endpoint
 
 __all__ = [
     "BadRequest",
@@ -66,12 +66,12 @@ _HOMES = {
     "diff": "di_magics.api",
     "panel": "di_magics.api",
     "sweep": "di_magics.api",
-    "safe": "di_magics.core.calls",
-    "Sweep": "di_magics.sweeps",
-    "Endpoint": "di_magics.endpoint",
-    "Reply": "di_magics.core.reply",
-    "ToolCall": "di_magics.core.reply",
-    "Usage": "di_magics.core.reply",
+    "safe": "di_magics.core.reply.tool_calls",
+    "Sweep": "di_magics.display.sweep",
+    "Endpoint": "di_magics.endpoints.client",
+    "Reply": "di_magics.core.reply.reply",
+    "ToolCall": "di_magics.core.reply.reply",
+    "Usage": "di_magics.core.reply.reply",
 }
 
 
@@ -93,13 +93,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Register `%%chat` and `%chat`."""
-    from di_magics.magics import register
+    from di_magics.magics.chat import register
 
     register(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Take everything back that loading and asking have added: magics, thread, child process."""
-    from di_magics.magics import unregister
+    from di_magics.magics.chat import unregister
 
     unregister(shell)

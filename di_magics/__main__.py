@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from di_magics.core.errors import DiMagicsError
-from di_magics.fetch import MODEL, fetch
-from di_magics.local import available
+from di_magics.endpoints.local_model import MODEL, fetch
+from di_magics.endpoints.local_server import available
 
 
 class _Progress:

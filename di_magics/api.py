@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from di_magics.core.amount import usd
-from di_magics.core.attachment import Attachment
-from di_magics.core.difference import Part, difference
+from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
-from di_magics.core.plan import ROUNDS, Ask
-from di_magics.core.reply import Reply
-from di_magics.core.sweep import check_measures, varying
-from di_magics.endpoint import Endpoint
-from di_magics.explore import Explorer
-from di_magics.magics import ChatMagics, current, new_session
-from di_magics.session import Session
-from di_magics.sweeps import Sweep
-from di_magics.view import FinalGrid, SilentView
+from di_magics.core.reply.reply import Reply
+from di_magics.core.request.plan import ROUNDS, Ask
+from di_magics.core.sweep.difference import Part, difference
+from di_magics.core.sweep.runs import check_measures, varying
+from di_magics.display.sweep import Sweep
+from di_magics.display.views import FinalGrid, SilentView
+from di_magics.endpoints.client import Endpoint
+from di_magics.magics.chat import ChatMagics, current, new_session
+from di_magics.session.session import Session
+from di_magics.session.sweep_runner import Explorer
 
 
 def _magics() -> ChatMagics | None:
@@ -158,19 +158,19 @@ def ask(
 
 
 def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Any:
-    from di_magics.tools import allowed, toolbox
+    from di_magics.values.tools import allowed, toolbox
 
     return toolbox(functions, allowed, confirm=confirm)
 
 
 def _shape(schema: Any) -> Any:
-    from di_magics.schema import shape
+    from di_magics.values.schema import shape
 
     return shape(schema, getattr(schema, "__name__", "schema"))
 
 
 def _attached(value: Any, number: int) -> Attachment:
-    from di_magics.attach import attach, attached
+    from di_magics.values.attach import attach, attached
 
     if isinstance(value, Path):
         return attach(str(value), {}, Path.cwd())

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from di_magics.core import wire
 from di_magics.core.errors import (
     BadRequest,
     Busy,
@@ -26,8 +25,9 @@ from di_magics.core.errors import (
     StreamBroken,
     TooLong,
 )
-from di_magics.core.reply import Finished, Reply, ReplyEvent
-from di_magics.core.sse import Event, SSEDecoder
+from di_magics.core.reply.reply import Finished, Reply, ReplyEvent
+from di_magics.core.request import wire
+from di_magics.core.request.sse import Event, SSEDecoder
 
 FOLDER = Path(os.environ.get("DI_MAGICS_STREAMS") or "no-such-folder")
 SIZES = (*range(1, 65), 100, 255, 1000, 1460, 4096, 16384)

@@ -20,42 +20,51 @@ CORE = [name for name in FILES if name.startswith("core/")]
 
 # A library that is in no row may be imported nowhere.
 DOORS = {
-    "IPython.core.magic": "magics.py",
-    "PIL": "attach.py",
-    "anywidget": "widget.py",
-    "docstring_parser": "schema.py",
-    "httpx": "endpoint.py",
-    "jsonschema": "schema.py",
-    "markdown_it": "render.py",
-    "matplotlib": "plot.py",
-    "nest_asyncio": "tools.py",
-    "nest_asyncio2": "tools.py",
-    "pandas": "sweeps.py",
-    "platformdirs": "home.py",
-    "pydantic": "schema.py",
-    "pygments": "render.py",
-    "referencing": "schema.py",
-    "sqlite3": "store.py",
-    "typing_extensions": "schema.py",
-    "xllamacpp": "local.py",
+    "IPython.core.magic": "magics/chat.py",
+    "PIL": "values/attach.py",
+    "anywidget": "display/widgets.py",
+    "docstring_parser": "values/schema.py",
+    "httpx": "endpoints/client.py",
+    "jsonschema": "values/schema.py",
+    "markdown_it": "display/markdown.py",
+    "matplotlib": "display/plot.py",
+    "nest_asyncio": "values/tools.py",
+    "nest_asyncio2": "values/tools.py",
+    "pandas": "display/sweep.py",
+    "platformdirs": "runtime/state_dir.py",
+    "pydantic": "values/schema.py",
+    "pygments": "display/markdown.py",
+    "referencing": "values/schema.py",
+    "sqlite3": "storage/database.py",
+    "typing_extensions": "values/schema.py",
+    "xllamacpp": "endpoints/local_server.py",
 }
 EVERYWHERE = {"di_magics", "IPython", "traitlets"}
-# What these may know of the rest of the package, besides the core.
-NEIGHBOURS = {
-    "attachments.py": {"store"},
-    "endpoint.py": set[str](),
-    "home.py": set[str](),
-    "loop.py": set[str](),
-    "render.py": set[str](),
-    "exchange.py": {"frames", "ports"},
-    "frames.py": {"ports"},
-    "ledger.py": {"store"},
-    "listing.py": {"loop", "ports"},
-    "ports.py": set[str](),
-    "rounds.py": {"exchange", "frames", "loop", "ports"},
-    "session.py": {"listing", "loop", "ports", "rounds"},
-    "store.py": set[str](),
-    "turns.py": {"attachments", "ledger", "store"},
+# Which folders the files of a folder may import, besides their own. A file that stands alone in
+# the package counts as a folder of its own.
+FOLDERS = {
+    "__init__": {"api", "magics", "display", "endpoints", "core"},
+    "__main__": {"endpoints", "core"},
+    "api": {"magics", "values", "display", "session", "endpoints", "core"},
+    "magics": {"values", "display", "session", "endpoints", "storage", "runtime", "core"},
+    "values": {"session", "runtime", "core"},
+    "display": {"session", "runtime", "core"},
+    "session": {"endpoints", "storage", "runtime", "core"},
+    "endpoints": {"runtime", "core"},
+    "storage": {"runtime", "core"},
+    "runtime": {"core"},
+    "core": set[str](),
+}
+# The same within the core, where `core/errors.py` and its neighbours count as `core`.
+CORE_FOLDERS = {
+    "core": set[str](),
+    "settings": {"core"},
+    "reply": {"core"},
+    "money": {"core", "reply"},
+    "conversation": {"core", "settings", "reply", "money"},
+    "request": {"core", "settings", "reply", "money", "conversation"},
+    "sweep": {"core", "settings", "reply"},
+    "shown": {"core", "settings", "reply", "money", "conversation", "request"},
 }
 # The core has no clock, no chance, no threads, and does not reach outside.
 IMPURE = {
@@ -101,15 +110,19 @@ HEAVY = [
 ]
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield the full names of what a file imports, wherever in it, but for types alone."""
+def imports(path: Path, *, types: bool = False) -> Iterator[str]:
+    """Yield the full names of what a file imports, wherever in it; with `types`, for those alone."""
     tree = ast.parse(path.read_text("utf-8"))
-    typing_only = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
+    typing_only = (
+        set()
+        if types
+        else {
+            inner
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for inner in ast.walk(node)
+        }
+    )
     for node in ast.walk(tree):
         if node in typing_only:
             continue
@@ -157,12 +170,56 @@ def test_the_core_does_nothing_to_the_world(file: str) -> None:
     assert not called & IMPURE_CALLS
 
 
-@pytest.mark.parametrize("file", sorted(NEIGHBOURS.keys() & FILES.keys()))
-def test_what_is_below_does_not_know_what_is_above(file: str) -> None:
-    """The endpoint knows no session, the session no notebook."""
-    allowed = {"core", *NEIGHBOURS[file]}
-    found = (name.split(".") for name in imports(FILES[file]) if within(name, "di_magics"))
-    assert {parts[1] for parts in found} <= allowed
+def folder_of(name: str) -> str:
+    """Return the folder of the package that a module is in: `magics` for di_magics.magics.chat."""
+    return name.split(".")[1] if "." in name else "__init__"
+
+
+def core_folder_of(name: str) -> str:
+    """Return the folder of the core that a module is in: `core` for di_magics.core.errors."""
+    parts = name.split(".")
+    return parts[2] if len(parts) > 2 and parts[2] in CORE_FOLDERS else "core"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_folder_imports_only_what_is_below_it(file: str) -> None:
+    """One table of folders holds for every file; so there is no circle between folders."""
+    own = folder_of("di_magics." + file.removesuffix(".py").replace("/", "."))
+    for name in imports(FILES[file], types=True):
+        if within(name, "di_magics") and name != "di_magics.__version__":
+            folder = folder_of(name)
+            assert folder == own or folder in FOLDERS[own], f"{file} imports {name}"
+
+
+@pytest.mark.parametrize("file", CORE)
+def test_a_folder_of_the_core_imports_only_what_is_below_it(file: str) -> None:
+    """The same rule within the core."""
+    own = core_folder_of("di_magics." + file.removesuffix(".py").replace("/", "."))
+    for name in imports(FILES[file], types=True):
+        if within(name, "di_magics.core"):
+            folder = core_folder_of(name)
+            assert folder == own or folder in CORE_FOLDERS[own], f"{file} imports {name}"
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Also for types alone, and also within a folder."""
+    modules = {"di_magics." + name.removesuffix(".py").replace("/", "."): name for name in FILES}
+    below = {
+        file: {
+            modules[m]
+            for n in imports(FILES[file], types=True)
+            for m in (n, n.rpartition(".")[0])
+            if m in modules
+        }
+        for file in FILES
+        if not file.endswith("__init__.py")
+    }
+    done: set[str] = set()
+    while ready := {
+        file for file in below.keys() - done if not (below[file] & below.keys()) - done
+    }:
+        done |= ready
+    assert sorted(below.keys() - done) == []
 
 
 def added(program: str, folder: Path) -> dict[str, object]:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 import di_magics as di
-from di_magics.core import errors, params
+from di_magics.core import errors
+from di_magics.core.settings import params
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -134,7 +135,7 @@ def package_files(root: Path) -> set[str]:
     paths = (path for path in (root / "di_magics").rglob("*") if path.is_file())
     names = {path.relative_to(root).as_posix() for path in paths}
     assert "di_magics/py.typed" in names
-    assert any(re.fullmatch(r"di_magics/static/\w+\.js", name) for name in names)
+    assert any(re.fullmatch(r"di_magics/display/static/\w+\.js", name) for name in names)
     return names
 
 
@@ -154,7 +155,7 @@ def test_the_sdist_holds_what_it_takes_to_test(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     copy = built / "copy"
-    tests = {f"tests/{path.name}" for path in (copy / "tests").glob("*.py")}
+    tests = {path.relative_to(copy).as_posix() for path in (copy / "tests").rglob("*.py")}
     notebooks = {f"notebooks/{path.name}" for path in (copy / "notebooks").glob("*.ipynb")}
     others = {"LICENSE", "README.md", "pyproject.toml"}
     assert names >= package_files(copy) | tests | notebooks | others

@@ -25,7 +25,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from di_magics.core.reply import Reply
+    from di_magics.core.reply.reply import Reply
 
 # Terminal escapes and other control characters, and the marks that reorder or hide text: a
 # server's words must not be able to repaint the line they are quoted in.

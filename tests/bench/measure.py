@@ -121,11 +121,11 @@ FILL = """
 import sys
 from decimal import Decimal
 from pathlib import Path
-from di_magics.core.chat import Cell, Conversation, Turn
-from di_magics.core.reply import Reply, Usage
-from di_magics.core.cost import Entry
-from di_magics.store import Store
-from di_magics.turns import Turns
+from di_magics.core.conversation.conversation import Cell, Conversation, Turn
+from di_magics.core.reply.reply import Reply, Usage
+from di_magics.core.money.cost import Entry
+from di_magics.storage.database import Store
+from di_magics.storage.turns import Turns
 store = Store(Path(sys.argv[1]))
 turns = Turns(store)
 usage, cost = Usage(900, 400, 1300), Decimal("0.0001")
@@ -147,10 +147,10 @@ store.close()
 NEXT = """
 import gc, sys, time
 from pathlib import Path
-from di_magics.core import wire
-from di_magics.core.chat import Turn, messages
-from di_magics.store import Store
-from di_magics.turns import Turns
+from di_magics.core.request import wire
+from di_magics.core.conversation.conversation import Turn, messages
+from di_magics.storage.database import Store
+from di_magics.storage.turns import Turns
 gc.collect()  # what the imports left to it
 times = [time.perf_counter()]
 store = Store(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Turns, the tree they form, and both as plain data."""

@@ -1,0 +1,345 @@
+"""Turns as plain data: what the saved notebook, a saved conversation and the store hold.
+
+Reading is tolerant: what is not there or not of its type takes its default, and nothing in a
+record is ever run or looked up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, get_args
+
+from di_magics.core.amount import amount
+from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.conversation.conversation import MAIN, Cell, Conversation, Turn
+from di_magics.core.errors import DiMagicsError, one_line
+from di_magics.core.money.prices import LONGEST
+from di_magics.core.reply.reply import (
+    COUNTS,
+    UNCOUNTED,
+    Reply,
+    Result,
+    Round,
+    Status,
+    ToolCall,
+    Usage,
+)
+from di_magics.core.settings.params import PARAMS, Value, validate
+
+STATUSES: Mapping[str, Status] = {status: status for status in get_args(Status)}
+LARGEST = 64_000
+KEY = "di_magics"
+
+
+def identity(turn: Turn) -> dict[str, Any]:
+    """Return what of a turn is known before it is sent, and never changes."""
+    known = {
+        "turn": turn.id,
+        "parent": turn.parent,
+        "cell": list(turn.cell) if turn.cell else None,
+        "instead": turn.instead,
+        "conversation": None if turn.conversation == MAIN else turn.conversation,
+        "notebook": turn.notebook,
+        "prompt": turn.prompt,
+        "system": turn.system,
+        "asked": turn.model,
+        "endpoint": turn.endpoint,
+        "url": turn.url,
+        "local": turn.local or None,
+        "stream": None if turn.stream else False,
+        "last": turn.last,
+        "taught": turn.taught or None,
+        "params": dict(turn.params),
+        "fields": dict(turn.fields),
+        "format": turn.format,
+        "attached": [[each.kind, each.name, each.note] for each in turn.attached],
+    }
+    return _lean(known)
+
+
+def outcome(reply: Reply) -> dict[str, Any]:
+    """Return what became of a turn."""
+    became = {
+        "status": reply.status,
+        "reply": reply.text,
+        "reasoning": reply.reasoning,
+        "tail": reply.tail,
+        "tool_calls": [[call.id, call.name, call.arguments] for call in reply.tool_calls],
+        "rounds": [_round(each) for each in reply.rounds],
+        "finish_reason": reply.finish_reason,
+        "model": reply.model,
+        "id": reply.id,
+        "usage": _lean({name: getattr(reply.usage, name) for name in COUNTS}),
+        "cost": None if reply.cost is None else str(reply.cost),
+        "estimate": reply.estimate,
+        "elapsed": reply.elapsed,
+        "first_token": reply.first_token,
+    }
+    return _lean(became)
+
+
+def _round(found: Round) -> dict[str, Any]:
+    return _lean(
+        {
+            "text": found.text,
+            "reasoning": found.reasoning,
+            "calls": [[call.id, call.name, call.arguments] for call in found.calls],
+            "results": [_came(each) for each in found.results],
+            "objection": found.objection,
+        }
+    )
+
+
+def _came(result: Result) -> list[Any] | None:
+    """Return a result, None for a call that still runs."""
+    ended = result.seconds is not None
+    return [result.content, result.failed, result.seconds] if ended else None
+
+
+def _lean(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what says nothing: it takes its default when it is read; 0 and False stay."""
+    return {
+        name: value
+        for name, value in record.items()
+        if value is not None and value != "" and value != [] and value != {}
+    }
+
+
+def travelling(turn: Turn) -> dict[str, Any]:
+    """Return a turn and its outcome as they leave this machine: without a policy's prompt."""
+    record = {**identity(turn), **outcome(turn.reply)}
+    if turn.taught:
+        record.pop("system", None)
+    return record
+
+
+def as_record(turn: Turn) -> dict[str, Any]:
+    """Return a turn and its outcome for a notebook; beyond 64 kB without texts, and saying so."""
+    record = travelling(turn)
+    if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > LARGEST:
+        record |= {"prompt": "", "system": None, "reply": "", "reasoning": "", "tool_calls": []}
+        record |= {"tail": "", "rounds": [], "fields": {}, "attached": []}
+        record["too_long"] = True
+    return record
+
+
+def from_record(record: Mapping[str, Any]) -> Turn:
+    """Return the turn of a record. Raises ValueError where there is neither an id nor a prompt."""
+    found, prompt = _text(record.get("turn")), _text(record.get("prompt"))
+    if not found or prompt is None:
+        raise ValueError("a turn without an id or a prompt")
+    if record.get("too_long"):
+        raise ValueError("a turn that was too long for the notebook")
+    get = record.get
+    return Turn(
+        id=found,
+        prompt=prompt,
+        parent=_text(get("parent")),
+        cell=_cell(get("cell")),
+        instead=_text(get("instead")),
+        conversation=_text(get("conversation")) or MAIN,
+        notebook=_str(get("notebook")),
+        system=_text(get("system")),
+        model=_str(get("asked")),
+        endpoint=_str(get("endpoint")),
+        url=_str(get("url")),
+        local=get("local") is True,
+        stream=get("stream") is not False,
+        last=_count(get("last")),
+        taught=get("taught") is True,
+        params=_params(get("params")),
+        fields=_fields(fields) if (fields := get("fields")) else {},
+        format=_str(get("format")),
+        attached=_attached(attached) if (attached := get("attached")) else (),
+        reply=_reply(get),
+    )
+
+
+def reply_of(record: Mapping[str, Any]) -> Reply:
+    """Return the reply of a record; what is missing or of another type takes its default."""
+    return _reply(record.get)
+
+
+def _reply(get: Callable[[str], Any]) -> Reply:
+    status, calls = STATUSES.get(_str(get("status")), "cut"), get("tool_calls")
+    rounds = get("rounds")
+    return Reply(
+        text=_str(get("reply")),
+        reasoning=_str(get("reasoning")),
+        tail=_str(get("tail")),
+        tool_calls=_calls(calls) if calls else (),
+        rounds=_rounds(rounds) if rounds else (),
+        finish_reason=_text(get("finish_reason")),
+        status=status,
+        usage=_usage(get("usage")),
+        cost=amount(get("cost")),
+        estimate=_str(get("estimate")),
+        model=_text(get("model")),
+        id=_text(get("id")),
+        elapsed=_seconds(get("elapsed")),
+        first_token=_seconds(get("first_token")),
+        ended=status == "done",
+    )
+
+
+def _cell(found: object) -> Cell | None:
+    if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
+        return Cell(found[0], _count(found[1]) or 0)
+    return None
+
+
+def _calls(found: object) -> tuple[ToolCall, ...]:
+    if not isinstance(found, list):
+        return ()
+    return tuple(
+        ToolCall(*call)
+        for call in found
+        if isinstance(call, list) and len(call) == 3 and all(isinstance(part, str) for part in call)
+    )
+
+
+def _rounds(found: object) -> tuple[Round, ...]:
+    return tuple(_read_round(each) for each in _list(found) if isinstance(each, Mapping))
+
+
+def _read_round(found: Mapping[str, Any]) -> Round:
+    """Read a round; each call has a result, or nothing could be sent after it."""
+    results = _list(found.get("results"))
+    pairs = [
+        (call, _result(results[at] if at < len(results) else None))
+        for at, each in enumerate(_list(found.get("calls")))
+        for call in _calls([each])
+    ]
+    return Round(
+        text=_str(found.get("text")),
+        reasoning=_str(found.get("reasoning")),
+        calls=tuple(call for call, _ in pairs),
+        results=tuple(result for _, result in pairs),
+        objection=_str(found.get("objection")),
+    )
+
+
+def _result(found: object) -> Result:
+    if isinstance(found, list) and len(found) == 3 and isinstance(found[0], str):
+        return Result(found[0], found[1] is True, _seconds(found[2]) or 0.0)
+    return Result("What came of this call is not known.", failed=True)
+
+
+def _list(found: object) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def _attached(found: object) -> tuple[Attachment, ...]:
+    return tuple(
+        Attachment("image" if each[0] == "image" else "text", each[1], each[2])
+        for each in (found if isinstance(found, list) else ())
+        if isinstance(each, list) and len(each) == 3 and all(isinstance(part, str) for part in each)
+    )
+
+
+def _fields(found: object) -> dict[str, Any]:
+    """Read what a request held besides: tools with names, and a form that has one."""
+    held: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    fields: dict[str, Any] = {}
+    tools = held.get("tools")
+    named = [tool for tool in (tools if isinstance(tools, list) else ()) if _name_of(tool)]
+    if named:
+        fields["tools"] = named
+    match held.get("response_format"):
+        case {"type": "json_object"}:
+            fields["response_format"] = {"type": "json_object"}
+        case {"type": "json_schema", "json_schema": {"name": str(), "schema": dict()}} as form:
+            fields["response_format"] = form
+    return fields
+
+
+def _name_of(tool: object) -> str:
+    match tool:
+        case {"type": "function", "function": {"name": str(name)}}:
+            return name
+        case _:
+            return ""
+
+
+def _usage(found: object) -> Usage:
+    if not found or not isinstance(found, dict):
+        return UNCOUNTED
+    get = found.get
+    return Usage(
+        _count(get("prompt_tokens")),
+        _count(get("completion_tokens")),
+        _count(get("total_tokens")),
+        _count(get("cached_tokens")),
+        _count(get("reasoning_tokens")),
+    )
+
+
+def _params(found: object) -> dict[str, Value]:
+    if not found or not isinstance(found, dict):
+        return {}
+    params = {}
+    for name, value in found.items():
+        value = _param(name, tuple(value) if isinstance(value, list) else value)
+        if value is not None:
+            params[name] = value
+    return params
+
+
+def _param(name: str, value: Any) -> Value | None:
+    try:
+        return _valid(name, value)
+    except (DiMagicsError, TypeError):  # TypeError: a value that is no plain one
+        return None
+
+
+# Turns of a conversation mostly have the same ones.
+@lru_cache(maxsize=256, typed=True)
+def _valid(name: str, value: Any) -> Value | None:
+    return validate(name, value) if name in PARAMS else None
+
+
+def _text(found: object) -> str | None:
+    return found if isinstance(found, str) else None
+
+
+def _str(found: object) -> str:
+    return found if isinstance(found, str) else ""
+
+
+def _count(found: object) -> int | None:
+    return found if type(found) is int and 0 <= found <= LONGEST else None
+
+
+def _seconds(found: object) -> float | None:
+    if type(found) is float or type(found) is int:
+        return float(found) if 0 <= found < LONGEST else None
+    return None
+
+
+def rebuilt(records: Iterable[object]) -> tuple[Conversation, list[str]]:
+    """Return the conversation of these records, in the order given, and what could not be read.
+
+    A turn whose parent is missing follows the turn before it, so that nothing else is lost.
+    """
+    chat = Conversation()
+    problems: list[str] = []
+    before: str | None = None
+    for number, record in enumerate(records, 1):
+        try:
+            if not isinstance(record, Mapping):
+                raise ValueError("no turn")
+            turn = from_record(record)
+        except ValueError as error:
+            problems.append(f"entry {number}: {one_line(error, 80)}")
+            continue
+        if turn.id in chat.turns:
+            problems.append(f"entry {number}: the turn is there already")
+            continue
+        if turn.parent is not None and turn.parent not in chat.turns:
+            turn = replace(turn, parent=before)
+        chat = chat.with_turn(turn)
+        before = turn.id
+    return chat, problems

@@ -1,0 +1,117 @@
+"""A conversation as a file: JSON, Markdown or a notebook, written and read back.
+
+What is read is data: a file that others wrote, or that was edited by hand, can at worst be
+incomplete.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.record import KEY, travelling
+from di_magics.core.errors import ChatError, one_line
+
+SUFFIXES = (".json", ".md", ".ipynb")
+_TURN = re.compile(r"^<!-- di_magics turn (\{.*\}) -->\n\*\*You\*\*\n\n", re.MULTILINE)
+_REPLY = "\n\n<!-- di_magics reply -->\n"
+
+
+def written(turns: Sequence[Turn], suffix: str) -> str:
+    """Return the text of a file with these turns. Raises ChatError for an unknown suffix."""
+    match suffix:
+        case ".json":
+            return json.dumps({KEY: 1, "turns": [travelling(turn) for turn in turns]}, indent=1)
+        case ".md":
+            return "\n\n".join(_as_markdown(turn) for turn in turns) + "\n"
+        case ".ipynb":
+            return json.dumps(_as_notebook(turns), indent=1)
+        case _:
+            raise ChatError(f"Save as {', '.join(SUFFIXES)}, not as {one_line(suffix, 20)!r}.")
+
+
+def read(text: str, suffix: str) -> list[object]:
+    """Return the records in a file's text. Raises ChatError for a file of another kind."""
+    try:
+        match suffix:
+            case ".json":
+                return list(json.loads(text)["turns"])
+            case ".md":
+                return list(_from_markdown(text))
+            case ".ipynb":
+                return list(_from_notebook(json.loads(text)))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ChatError(f"That is no {suffix} file of a conversation or a notebook.") from None
+    raise ChatError(f"Load a file that ends in {', '.join(SUFFIXES)}.")
+
+
+def _as_markdown(turn: Turn) -> str:
+    record = travelling(turn)
+    prompt, reply = (_kept(record.pop(name, "")) for name in ("prompt", "reply"))
+    facts = json.dumps(record, ensure_ascii=True).replace("-->", "--\\u003e")
+    name = one_line(turn.reply.model or turn.model, 120)
+    return f"<!-- di_magics turn {facts} -->\n**You**\n\n{prompt}{_REPLY}**{name}**\n\n{reply}"
+
+
+def _kept(text: str) -> str:
+    """Keep our own marks out of a text."""
+    return text.replace("<!-- di_magics", "<!-- di\\_magics")
+
+
+def _restored(text: str) -> str:
+    return text.replace("<!-- di\\_magics", "<!-- di_magics")
+
+
+def _from_markdown(text: str) -> Iterator[object]:
+    found = list(_TURN.finditer(text))
+    ends = [mark.start() - len("\n\n") for mark in found[1:]] + [len(text) - len("\n")]
+    for mark, end in zip(found, ends, strict=False):
+        prompt, _, rest = text[mark.end() : end].partition(_REPLY)
+        reply = rest.partition("\n\n")[2]
+        try:
+            facts = json.loads(mark[1])
+        except ValueError:
+            yield None
+            continue
+        yield facts | {"prompt": _restored(prompt), "reply": _restored(reply)}
+
+
+def _as_notebook(turns: Sequence[Turn]) -> dict[str, Any]:
+    cells: list[dict[str, Any]] = []
+    for number, turn in enumerate(turns):
+        output = {
+            "output_type": "display_data",
+            "data": {"text/plain": turn.reply.shown},
+            "metadata": {KEY: travelling(turn)},
+        }
+        cells.append(
+            {
+                "cell_type": "code",
+                "id": f"turn-{number}",
+                "metadata": {},
+                "execution_count": None,
+                "source": f"%%chat\n{turn.prompt}",
+                "outputs": [output],
+            }
+        )
+    first = {**cells[0], "id": "load", "source": "%load_ext di_magics", "outputs": []}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": kernel},
+        "cells": [first, *cells],
+    }
+
+
+def _from_notebook(notebook: Mapping[str, Any]) -> Iterator[object]:
+    for cell in notebook["cells"]:
+        outputs = cell.get("outputs") if isinstance(cell, Mapping) else None
+        for output in outputs if isinstance(outputs, list) else ():
+            metadata = output.get("metadata") if isinstance(output, Mapping) else None
+            found = metadata.get(KEY) if isinstance(metadata, Mapping) else None
+            if found and not (isinstance(found, Mapping) and "grid" in found):  # no turn
+                yield found

@@ -1,0 +1,220 @@
+"""Prices of models: price lists in three shapes -> USD per token; tokens -> an estimate.
+
+The server's own `estimated_cost` is the truth; what is reckoned here is an estimate and is to be
+called one. A price that cannot be right is unknown (None), never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Context, Decimal
+
+from di_magics.core.amount import exactly
+from di_magics.core.reply.reply import Usage
+
+PER_TOKEN = Decimal(1)
+CENTS_PER_TOKEN = Decimal("1E-2")
+PER_MILLION = Decimal("1E-6")
+
+# USD per token. The units of the lists are up to 10^6 apart: a price outside is likely misread.
+LEAST = Decimal("1E-9")
+MOST = Decimal("1E-3")
+
+# Where servers reckon in binary fractions or with rounded rates, noise is in the digits after.
+PLACE = Decimal("1E-13")
+ROUNDING = Context(prec=28)  # the reader's own decimal context may have too few digits
+
+# Anything longer is no context but a mistake.
+LONGEST = 10**9
+
+# What DeepInfra puts in the place of a max_tokens that is not sent.
+DEFAULT_MAX_TOKENS = 16_384
+
+# English has about four bytes per token, code and most other writing about three.
+BYTES_PER_TOKEN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a token costs in USD, who says so, and the day they said it (an ISO date).
+
+    `cached` is the price of a prompt token that the server had cached; None when unknown.
+    """
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that can chat, as a price list tells of it; `context` is in tokens."""
+
+    id: str
+    context: int | None
+    price: Price | None
+    tags: tuple[str, ...] = ()
+    replaced_by: str | None = None
+
+
+def models(payload: object, *, source: str, date: str) -> list[Model]:
+    """Return the chat models of a price list, whichever of DeepInfra's three shapes it has."""
+    entries = payload.get("data") if isinstance(payload, dict) else payload
+    found = (_model(entry, source, date) for entry in _list(entries) if isinstance(entry, dict))
+    return [model for model in found if model]
+
+
+def _model(entry: Mapping[str, object], source: str, date: str) -> Model | None:
+    if "model_name" in entry:  # /models/list
+        kind = entry.get("type") or entry.get("reported_type")
+        name, about, context = "model_name", entry, "max_tokens"
+        chats = not isinstance(kind, str) or kind == "text-generation"
+    else:  # the OpenAI shape has metadata, if only null; OpenRouter's has none
+        name, context = "id", "context_length"
+        about = _dict(entry["metadata"]) if "metadata" in entry else entry
+        chats = True
+    tags = tuple(tag for tag in _list(about.get("tags")) if isinstance(tag, str))
+    if name == "id" and tags:  # /models/list does not tag its chat models so
+        chats = "chat" in tags
+    id_ = _str(entry.get(name))
+    if not id_ or not chats:
+        return None
+    price = _listed(_dict(about.get("pricing")), source, date)
+    return Model(id_, _size(about.get(context)), price, tags, _str(about.get("replaced_by")))
+
+
+def _listed(pricing: Mapping[str, object], source: str, date: str) -> Price | None:
+    """Read the price in whichever unit its names stand for."""
+    if "cents_per_input_token" in pricing:
+        cents, rate = pricing["cents_per_input_token"], pricing.get("rate_per_input_token_cached")
+        sent = _amount(cents, CENTS_PER_TOKEN)
+        written = _amount(pricing.get("cents_per_output_token"), CENTS_PER_TOKEN)
+        # The rate is a fraction of the input price: 0.25 for Hy3, at $0.14 and $0.035 cached.
+        cached = _amount(rate, sent) if sent else None
+    elif "input_tokens" in pricing:
+        sent = _amount(pricing["input_tokens"], PER_MILLION)
+        written = _amount(pricing.get("output_tokens"), PER_MILLION)
+        cached = _amount(pricing.get("cache_read_tokens"), PER_MILLION)
+    else:
+        sent = _amount(pricing.get("prompt"), PER_TOKEN)
+        written = _amount(pricing.get("completion"), PER_TOKEN)
+        cached = _amount(pricing.get("input_cache_read"), PER_TOKEN)
+    return _price(sent, written, cached, source, date)
+
+
+def table(payload: object) -> dict[str, Model]:
+    """Return the models of the table that comes with the package (prices.json), by id.
+
+    Its rows are [input, output, cached, context], in USD per million tokens.
+    """
+    found: dict[str, Model] = {}
+    match payload:
+        case {"source": str() as source, "date": str() as date, "models": {**rows}}:
+            for name, row in rows.items():
+                match name, row:
+                    case str() as id_, [sent, written, cached, context] if id_:
+                        price = _price(
+                            _amount(sent, PER_MILLION),
+                            _amount(written, PER_MILLION),
+                            _amount(cached, PER_MILLION),
+                            source,
+                            date,
+                        )
+                        found[id_] = Model(id_, _size(context), price)
+    return found
+
+
+@exactly
+def per_million(amount: Decimal) -> str:
+    """Return USD per token as USD per million tokens, with at least two digits after the point."""
+    text = f"{(amount / PER_MILLION).normalize(ROUNDING):f}"
+    whole, _, digits = text.partition(".")
+    return f"{whole}.{digits:0<2}"
+
+
+def about(model: Model) -> str:
+    """Return a model's context and price in words, as far as they are known."""
+    context = f"{model.context:,} tokens of context" if model.context else "context not known"
+    price = model.price
+    if price is None:
+        return f"{context} · price not known"
+    cached = "" if price.cached is None else f", ${per_million(price.cached)} cached"
+    return (
+        f"{context} · ${per_million(price.input)} in{cached}, ${per_million(price.output)} out "
+        f"per million tokens ({price.source}, {price.date})"
+    )
+
+
+def offers(found: Iterable[Model]) -> str:
+    """Return where and when these prices were read."""
+    known = {f"{model.price.source} of {model.price.date}" for model in found if model.price}
+    return " and ".join(sorted(known)) or "no price is known"
+
+
+@exactly
+def estimate(usage: Usage, price: Price) -> Decimal | None:
+    """Return what these tokens cost at this price, None when the server did not count them."""
+    sent, written = usage.prompt_tokens, usage.completion_tokens
+    if sent is None or written is None:
+        return None
+    if usage.total_tokens is not None:  # some servers leave reasoning out of the completion
+        written = max(written, usage.total_tokens - sent)
+    cached = min(max(usage.cached_tokens or 0, 0), sent)
+    cached_price = price.input if price.cached is None else price.cached
+    return (sent - cached) * price.input + cached * cached_price + written * price.output
+
+
+def tokens_in(size: int) -> int:
+    """Return about how many tokens so many bytes of text are, rather too many than too few."""
+    return -(-size // BYTES_PER_TOKEN)
+
+
+@exactly
+def worst_case(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
+    """Return about the most that a request can cost: nothing cached, the reply at its longest."""
+    written = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
+    return tokens_in(prompt_bytes) * price.input + written * price.output
+
+
+def _price(
+    sent: Decimal | None, written: Decimal | None, cached: Decimal | None, source: str, date: str
+) -> Price | None:
+    if sent is None or written is None:
+        return None
+    if cached is not None and cached > sent:  # a discount that costs more has another unit
+        cached = None
+    return Price(sent, written, cached, source, date)
+
+
+def _amount(found: object, unit: Decimal) -> Decimal | None:
+    """Read a price in USD per token, None unless it is plausible."""
+    if isinstance(found, bool) or not isinstance(found, int | float | str):
+        return None
+    try:
+        number = Decimal(str(found))
+    except (ValueError, ArithmeticError):  # an int may have too many digits for str
+        return None
+    # Compared before it is multiplied, which overflows with the exponents a string can have.
+    if not number.is_finite() or not LEAST / unit <= number <= MOST / unit:
+        return None
+    return (number * unit).quantize(PLACE, context=ROUNDING)
+
+
+def _size(found: object) -> int | None:
+    whole = isinstance(found, int) and not isinstance(found, bool)
+    return found if whole and isinstance(found, int) and 0 < found <= LONGEST else None
+
+
+def _str(found: object) -> str | None:
+    return found if isinstance(found, str) and found else None
+
+
+def _dict(found: object) -> Mapping[str, object]:
+    return found if isinstance(found, dict) else {}
+
+
+def _list(found: object) -> Iterator[object]:
+    yield from found if isinstance(found, list) else ()

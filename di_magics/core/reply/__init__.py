@@ -1,0 +1,1 @@
+"""A reply and what is read from its text."""

@@ -1,0 +1,351 @@
+"""A reply and the events it grows from: one pure fold, the same for every server.
+
+Identity (which turn, which cell) is not here: two equal replies are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import count
+from typing import Any, Literal
+
+from di_magics.core.amount import exactly
+from di_magics.core.errors import ReplyError
+from di_magics.core.reply.code_blocks import code
+from di_magics.core.reply.json_reply import parsed
+
+Status = Literal["open", "done", "stopped", "cut", "failed"]
+
+# Some servers leak the token that ends a turn as the last piece of text.
+END_TOKENS = frozenset(
+    {"</s>", "<|im_end|>", "<|eot_id|>", "<|end|>", "<|endoftext|>", "<end_of_turn>", "<eos>"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the server counted them; None where it did not say. `cost` is in USD."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: Decimal | None = None
+
+
+UNCOUNTED = Usage()
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
+
+# A reply that comes in one piece is written in no time: no speed can be told from it.
+MEASURABLE_SECONDS = 0.05
+
+# Reasons to end by which a server says that the reply is not whole.
+FAILURES = frozenset({"error", "network_error", "abort"})
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model asks for; `arguments` is its text, which need not be valid JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a tool call: the text that goes back to the model, and how long it took.
+
+    `failed` is whether the function raised, or was not run at all; `seconds` is None while it runs.
+    """
+
+    content: str
+    failed: bool = False
+    seconds: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a model said before its reply proper, and what it was told.
+
+    `results` are those of its calls, in their order; `objection` is what was wrong with a reply
+    that had to have a form.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    results: tuple[Result, ...] = ()
+    objection: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is something in it to send: calls, or a text that was objected to."""
+        return bool(self.calls or (self.text.strip() and self.objection))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenProbability:
+    """A token of the reply, its log-probability, and the likeliest tokens in its place."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Which model answers, and the server's id of the answer."""
+
+    model: str | None
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the reply's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of the reasoning before the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPart:
+    """A piece of a tool call; the pieces of one call share an index."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """The probabilities of the tokens that have just come."""
+
+    tokens: tuple[TokenProbability, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What the reply has used so far; a later one replaces an earlier one."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The server says that the reply has ended, and perhaps why."""
+
+    reason: str | None = None
+
+
+ReplyEvent = Served | Text | Thought | ToolCallPart | Logprobs | Used | Finished
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reply:
+    """A model's reply, whole or partial, and what was sent for it.
+
+    `status` is `done`, `stopped` (by the reader), `cut` (the stream ended without saying so) or
+    `failed`; while it streams, `open`. `cost` is in USD, None when unknown; `estimate` says how it
+    was reckoned where the API did not tell it. `request` is the body that was sent. `elapsed` and
+    `first_token` are seconds since sending. `ended` is whether the server has said that the reply
+    is whole; `tail` is the last piece of text as it came, `indexes` are the server's numbers of the
+    tool calls. `tool_calls` are those that nobody has answered; the others are in `rounds`, with
+    what came of them. `made` is the object that the reply was read as, where it had to have a form,
+    and `misfit` is why it could not be.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    finish_reason: str | None = None
+    status: Status = "open"
+    usage: Usage = UNCOUNTED
+    cost: Decimal | None = None
+    estimate: str = ""
+    model: str | None = None
+    id: str | None = None
+    request: Mapping[str, Any] | None = None
+    logprobs: tuple[TokenProbability, ...] = ()
+    elapsed: float | None = None
+    first_token: float | None = None
+    ended: bool = False
+    tail: str = ""
+    indexes: tuple[int, ...] = ()
+    made: Any = None
+    misfit: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status}, {len(self.text):,} characters>"
+
+    def __str__(self) -> str:
+        return self.shown
+
+    @property
+    def cost_is_estimate(self) -> bool:
+        """Whether the cost was reckoned from tokens and a price."""
+        return bool(self.estimate)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the server said that the reply is whole."""
+        return self.status == "done"
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """How fast the tokens after the first came, None where that cannot be told."""
+        tokens = self.usage.completion_tokens or 0
+        if self.first_token is None or self.elapsed is None or tokens < 2 or self.rounds:
+            return None
+        writing = self.elapsed - self.first_token
+        return (tokens - 1) / writing if writing >= MEASURABLE_SECONDS else None
+
+    @property
+    def shown(self) -> str:
+        """The text without an end token that leaked as its very last piece.
+
+        While the reply grows, an earlier value is always the beginning of a later one.
+        """
+        return self.text[: -len(self.tail)] if self.tail in END_TOKENS else self.text
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to send back: no text and no tool call that was answered."""
+        return not self.shown.strip() and not any(told.answered for told in self.rounds)
+
+    @property
+    def code(self) -> str:
+        """The code of the reply's Python blocks, else of all its blocks. Raises ChatError."""
+        return code(self.shown)
+
+    def json(self) -> Any:
+        """Return the object that the reply is, of the reader's own class where one was named.
+
+        A reply in a single code block is read as well. Raises ReplyError, which says where it is
+        no JSON.
+        """
+        if self.made is not None:
+            return self.made
+        try:
+            if self.misfit:
+                raise ReplyError(self.misfit)
+            return parsed(self.shown)
+        except ReplyError as error:
+            error.reply = self
+            raise
+
+    def grow(self, events: Iterable[ReplyEvent]) -> Reply:
+        """Return the reply with these events added."""
+        text: list[str] = []
+        thoughts: list[str] = []
+        tokens: list[TokenProbability] = []
+        calls, indexes = self.tool_calls, self.indexes
+        changes: dict[str, Any] = {}
+        for event in events:
+            match event:
+                case Text():
+                    text.append(event.text)
+                case Served():
+                    changes["model"] = event.model or changes.get("model", self.model)
+                    changes["id"] = event.id or changes.get("id", self.id)
+                case Thought():
+                    thoughts.append(event.text)
+                case ToolCallPart():
+                    calls, indexes = _with_part(calls, indexes, event)
+                case Logprobs():
+                    tokens.extend(event.tokens)
+                case Used():
+                    changes["usage"] = event.usage
+                    changes["cost"] = event.usage.cost
+                case _:  # Finished
+                    reason = event.reason or changes.get("finish_reason", self.finish_reason)
+                    changes["finish_reason"] = reason
+                    changes["ended"] = reason not in FAILURES
+        if text:
+            changes["text"] = self.text + "".join(text)
+            changes["tail"] = text[-1]
+        if thoughts:
+            changes["reasoning"] = self.reasoning + "".join(thoughts)
+        if tokens:
+            changes["logprobs"] = self.logprobs + tuple(tokens)
+        return replace(self, tool_calls=calls, indexes=indexes, **changes)
+
+
+def _with_part(
+    calls: tuple[ToolCall, ...], indexes: tuple[int, ...], part: ToolCallPart
+) -> tuple[tuple[ToolCall, ...], tuple[int, ...]]:
+    """Add a fragment to the newest call of its index, or as the next call."""
+    found = [at for at, index in enumerate(indexes) if index == part.index >= 0]
+    at = found[-1] if found else len(calls) - 1
+    if not calls or _begins(part, calls[at], known=bool(found)):
+        call = ToolCall(part.id, part.name, part.arguments)
+        return (*calls, call), (*indexes, part.index)
+    call = calls[at]
+    grown = ToolCall(call.id or part.id, call.name or part.name, call.arguments + part.arguments)
+    return (*calls[:at], grown, *calls[at + 1 :]), indexes
+
+
+def _begins(part: ToolCallPart, call: ToolCall, *, known: bool) -> bool:
+    """Return whether a fragment begins another call than this one.
+
+    Indexes may start anywhere, be missing or be all the same, later fragments may repeat the name
+    and leave the id out; so with a `known` index only another name or id tells two calls apart.
+    """
+    if known:
+        other_id = part.id and call.id and part.id != call.id
+        return bool(part.name and call.name and (other_id or part.name != call.name))
+    if part.index >= 0:
+        return bool(part.name or part.id)
+    return bool(part.name) and (not part.id or part.id != call.id)
+
+
+def named(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """Return these calls, each with an id of its own: some servers send none, or one for all."""
+    given = {call.id for call in calls}
+    made = (f"call_{n}" for n in count() if f"call_{n}" not in given)
+    found: dict[str, ToolCall] = {}
+    for call in calls:
+        id_ = call.id if call.id and call.id not in found else next(made)
+        found[id_] = replace(call, id=id_)
+    return tuple(found.values())
+
+
+@exactly
+def after(before: Reply, reply: Reply) -> Reply:
+    """Return a turn's reply so far: the newest request's, with the rounds and sums of those before.
+
+    A sum of which a part is not known is not known; a request that failed adds nothing.
+    """
+    if not before.rounds:
+        return reply
+    lost = reply.status == "failed" and reply.usage == UNCOUNTED and reply.cost is None
+    usage, old = reply.usage, before.usage
+    sums = {
+        name: getattr(old, name) if lost else _sum(getattr(old, name), getattr(usage, name))
+        for name in (*COUNTS, "cost")
+    }
+    return replace(
+        reply,
+        rounds=before.rounds,
+        usage=Usage(**sums),
+        cost=before.cost if lost else _sum(before.cost, reply.cost),
+        estimate=before.estimate or reply.estimate,
+        elapsed=None if reply.elapsed is None else (before.elapsed or 0.0) + reply.elapsed,
+        first_token=before.first_token,
+    )
+
+
+def _sum(one: Any, other: Any) -> Any:
+    return None if one is None or other is None else one + other

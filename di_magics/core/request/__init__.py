@@ -1,0 +1,1 @@
+"""The request: planned, encoded, and the stream that answers it."""

@@ -1,0 +1,281 @@
+"""What a cell asks becomes a turn and its request: settings, then flags, then policy.
+
+Nothing is sent here and nothing remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.conversation.conversation import Cell, Conversation, Turn, exchanged, messages
+from di_magics.core.errors import ParamError, ToolError, one_line
+from di_magics.core.money.cost import Entry, beyond, priced, unpriced
+from di_magics.core.money.prices import Price, worst_case
+from di_magics.core.reply.json_reply import Shape, response_format
+from di_magics.core.reply.reply import UNCOUNTED, Reply, Result, Round, ToolCall
+from di_magics.core.request import wire
+from di_magics.core.settings.params import TOOL_CHOICES, Value, check_local, validate
+from di_magics.core.settings.policy import Policy
+from di_magics.core.settings.settings import Settings
+
+
+class Route(Protocol):
+    """Where a request will go."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def local(self) -> bool: ...
+    @property
+    def built_in(self) -> bool: ...
+    @property
+    def endpoint(self) -> Any: ...
+
+
+class Tools(Protocol):
+    """Functions that a model may call; `specs` is how they are offered, by name."""
+
+    @property
+    def specs(self) -> Mapping[str, Mapping[str, Any]]: ...
+    def answers(
+        self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[Result]], None]
+    ) -> list[Result]: ...
+
+
+ROUNDS = 8
+"""A model may ask for tools so many times before it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one cell asks: the prompt, where it stands, and what its flags change.
+
+    `instead` is the turn that this one is another try at, whatever cell asks. `budget` is what it
+    may cost in USD, `yes` the reader's leave to ask a model whose price nobody knows.
+    """
+
+    prompt: str
+    cell: Cell | None = None
+    model: str | None = None
+    endpoint: Any = None
+    system: str | None = None
+    params: Mapping[str, object] = field(default_factory=dict)
+    conversation: str | None = None
+    new: bool = False
+    once: bool = False
+    append: bool = False
+    stream: bool = True
+    last: int | Literal["all"] | None = None
+    instead: Turn | None = None
+    budget: Decimal | None = None
+    yes: bool = False
+    attached: tuple[Attachment, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    tools: Tools | None = None
+    rounds: int = ROUNDS
+    shape: Shape | None = None
+    repair: bool = False
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A turn that is ready to be sent, its route, and the body that will go out.
+
+    `size` is the body's texts in bytes, `price` the model's, if it is known, `reserve` what the
+    reply may cost at most in USD, and `policy` the rules under which it was planned.
+    """
+
+    turn: Turn
+    route: Route
+    body: Mapping[str, Any]
+    size: int
+    price: Price | None
+    reserve: Decimal | None
+    policy: Policy
+
+    def priced(self, reply: Reply) -> Reply:
+        """Return the reply with what it has cost."""
+        return priced(reply, self.size, self.price, local=self.route.local)
+
+
+def planned(
+    ask: Ask,
+    turn: str,
+    *,
+    notebook: str,
+    settings: Settings,
+    policy: Policy,
+    chat: Conversation,
+    route: Route,
+    price: Price | None,
+    said: list[dict[str, Any]] | None = None,
+) -> Planned:
+    """Return the turn of this id for an ask, placed and validated, and the request it will send.
+
+    `said` are its messages where another plan has derived the same. Raises ParamError or
+    PolicyError.
+    """
+    if not ask.prompt.strip():
+        raise ParamError("The prompt is empty. Write it below the %%chat line.")
+    values: dict[str, Value] = dict(settings.params)
+    for name, value in ask.params.items():
+        values[name] = validate(name, value)
+    params = policy.params(values)
+    if route.local:
+        for name, setting in params.items():
+            check_local(name, setting)
+    cell = ask.cell
+    conversation, parent = chat.place(cell, ask.conversation, append=ask.append)
+    if ask.instead:
+        cell = ask.instead.cell
+        conversation, parent = ask.instead.conversation, ask.instead.parent
+    if route.built_in:
+        _check_built_in(ask, route.model)
+    system = ask.system or settings.system
+    found = Turn(
+        id=turn,
+        prompt=ask.prompt,
+        parent=None if ask.new or ask.once else parent,
+        cell=cell,
+        instead=(ask.instead.instead or ask.instead.id) if ask.instead else None,
+        conversation=conversation,
+        notebook=notebook,
+        system=system or policy.system,
+        model=route.model,
+        endpoint=route.name,
+        url=route.url,
+        local=route.local,
+        stream=ask.stream,
+        last=_last(ask, settings),
+        taught=not system and policy.system is not None,
+        params=params,
+        fields=_fields(ask, params.get("tool_choice")),
+        format=ask.format,
+        attached=ask.attached,
+    )
+    return _sized(Planned(found, route, request(found, chat, said), 0, price, None, policy))
+
+
+def _check_built_in(ask: Ask, model: str) -> None:
+    """Raise ToolError or ParamError for what the built-in model knows nothing of."""
+    other = "Name another: -m MODEL, or %chat endpoint local:FILE.gguf for a file of your own."
+    if ask.tools is not None:
+        raise ToolError(f"The built-in model ({model}) cannot be offered tools. {other}")
+    if any(each.kind == "image" for each in ask.attached):
+        raise ParamError(f"The built-in model ({model}) cannot look at images. {other}")
+
+
+def _sized(planned: Planned) -> Planned:
+    size, most = wire.size(planned.body), planned.turn.params.get("max_tokens")
+    longest = most if isinstance(most, int) and most else None  # servers take 0 for no limit
+    reserve = worst_case(size, longest, planned.price) if planned.price else None
+    return replace(planned, size=size, reserve=reserve)
+
+
+def following(planned: Planned, number: int, told: Round) -> Planned:
+    """Return the plan of a turn's next request, the `number`th: what came of the one before.
+
+    Its entry in the ledger is its own.
+    """
+    body = {**planned.body, "messages": [*planned.body["messages"], *exchanged(told)]}
+    body = _eased(body) if told.calls else body
+    turn = replace(planned.turn, id=f"{planned.turn.id.partition('.')[0]}.{number}")
+    return _sized(replace(planned, turn=turn, body=body))
+
+
+def _fields(ask: Ask, chosen: object) -> dict[str, Any]:
+    """Return what the request holds besides. Raises ParamError for a choice that is no tool."""
+    fields = dict(ask.fields)
+    if ask.tools is not None:
+        specs = ask.tools.specs
+        if chosen is not None and chosen not in (*TOOL_CHOICES, *specs):
+            raise ParamError(
+                f"tool_choice takes auto, none, required, or one of the tools ({', '.join(specs)}),"
+                f" not {one_line(chosen, 60)}."
+            )
+        fields["tools"] = [{"type": "function", "function": dict(s)} for s in specs.values()]
+    if ask.shape is not None or (ask.format == "json" and "response_format" not in fields):
+        fields["response_format"] = response_format(ask.shape)
+    return fields
+
+
+def _last(ask: Ask, settings: Settings) -> int | None:
+    if ask.last is None:
+        return settings.context
+    return None if ask.last == "all" else ask.last
+
+
+def request(
+    turn: Turn, chat: Conversation, said: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return the body of the request for a turn, derived from the path it stands on."""
+    if said is None:
+        said = messages(along(turn, chat).values(), turn)
+    body = wire.body(
+        turn.model,
+        said,
+        turn.params,
+        stream=turn.stream,
+        local=turn.local,
+        fields=turn.fields,
+    )
+    return _eased(body) if any(told.calls for told in turn.reply.rounds) else body
+
+
+def _eased(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body in which no tool has to be called: one has been, and it would never end."""
+    chosen = body.get("tool_choice")
+    return body if chosen in (None, "none", "auto") else {**body, "tool_choice": "auto"}
+
+
+def along(turn: Turn, chat: Conversation) -> dict[int, Turn]:
+    """Return the turns that go along with this one, by their numbers in the history."""
+    path = chat.path(turn.parent) if turn.parent else ()
+    sent = [(number, each) for number, each in enumerate(path, 1) if not each.reply.empty]
+    return dict(sent if turn.last is None else sent[max(0, len(sent) - turn.last) :])
+
+
+def entry(planned: Planned, begun: float, *, kept: bool) -> Entry:
+    """Return the line of the ledger for a request that is about to be sent.
+
+    `begun` is in POSIX seconds; a request that is not `kept` belongs to no conversation.
+    """
+    turn, price = planned.turn, planned.price
+    return Entry(
+        turn=turn.id,
+        notebook=turn.notebook,
+        conversation=turn.conversation if kept else "",
+        model=turn.model,
+        endpoint=turn.endpoint,
+        begun=begun,
+        day="",
+        status="open",
+        usage=UNCOUNTED,
+        cost=worst_case(planned.size, 0, price) if price else None,
+        estimate="the prompt alone" if price else "",
+        reserve=planned.reserve,
+    )
+
+
+def limit(planned: Planned, ask: Ask, budget: Decimal | None) -> Decimal | None:
+    """Return what the notebook may spend in all, None for no limit.
+
+    Raises BudgetError where the worst case is more than the ask's own budget, or is not known.
+    """
+    if planned.route.local:
+        return None
+    limits = [each for each in (ask.budget, budget) if each is not None]
+    if limits and planned.reserve is None and not ask.yes:
+        raise unpriced(planned.turn.model, min(limits))
+    if ask.budget is not None and (planned.reserve or 0) > ask.budget:
+        raise beyond(planned.reserve, ask.budget, flag="--budget")
+    return budget

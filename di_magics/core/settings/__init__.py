@@ -1,0 +1,1 @@
+"""Sampling parameters, flags, settings and policies."""

@@ -1,0 +1,228 @@
+"""A teacher's rules: which models, which parameters within which bounds, how much money.
+
+They are checked last, just before sending, and refuse with PolicyError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Any
+
+from di_magics.core.amount import usd
+from di_magics.core.errors import DiMagicsError, PolicyError, one_line
+from di_magics.core.settings.params import Value, find, nearest, shown, validate
+
+NARROWING = ("models", "parameters", "system", "budget")
+"""What a file that anybody may have put there can say."""
+NAMES = (*NARROWING, "endpoint", "key_variable", "key_file", "log")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The ends between which a parameter must be, both included; None for no such end."""
+
+    low: Value | None = None
+    high: Value | None = None
+
+    @property
+    def words(self) -> str:
+        """The bounds as a reader says them."""
+        low = "" if self.low is None else f"at least {self.low}"
+        high = "" if self.high is None else f"at most {self.high}"
+        return " and ".join(filter(None, (low, high)))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules in force. `models` holds lists of patterns, each of which a model must match.
+
+    `locks` are values that are always sent, `budget` is in USD per notebook. `key_variable` and
+    `key_file` name what holds the key for `endpoint`, `log` a folder for turns. `sources` are the
+    files these rules are from, `system_source` the one with the system prompt.
+    """
+
+    models: tuple[tuple[str, ...], ...] = ()
+    locks: Mapping[str, Value] = field(default_factory=dict)
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    system: str | None = None
+    system_source: str = ""
+    budget: Decimal | None = None
+    endpoint: str | None = None
+    key_variable: str | None = None
+    key_file: str | None = None
+    log: str | None = None
+    sources: tuple[str, ...] = ()
+
+    @property
+    def by(self) -> str:
+        """The files the rules are from, in words."""
+        return " and ".join(self.sources) or "no policy"
+
+    @property
+    def model(self) -> str | None:
+        """The model that is asked where none is named: the first that is spelled out."""
+        names = (name for patterns in self.models for name in patterns)
+        return next((name for name in names if self.allows(name) and not _is_pattern(name)), None)
+
+    def allows(self, model: str) -> bool:
+        """Return whether a model may be asked."""
+        return all(
+            any(fnmatchcase(model, pattern) for pattern in patterns) for patterns in self.models
+        )
+
+    def params(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the parameters as they may be sent: locked values are in.
+
+        A bounded max_tokens is sent even when it is not set: left out it would mean more. Raises
+        PolicyError for a value that is locked to another one or out of bounds.
+        """
+        sent = dict(params)
+        for name, value in self.locks.items():
+            if sent.setdefault(name, value) != value:
+                raise PolicyError(
+                    f"{shown(name, sent[name])} is not allowed here: {self.by} locks it to "
+                    f"{shown(name, value)}. Leave it out, or %chat unset {name}."
+                )
+        for name, bounds in self.bounds.items():
+            if name == "max_tokens" and name not in sent and bounds.high is not None:
+                sent[name] = bounds.high
+            if name in sent and not _within(sent[name], bounds):
+                raise PolicyError(
+                    f"{shown(name, sent[name])} is not allowed here: {self.by} wants it "
+                    f"{bounds.words}."
+                )
+        return sent
+
+    def check_model(self, model: str) -> None:
+        """Raise PolicyError for a model that may not be asked."""
+        if not self.allows(model):
+            names = [name for patterns in self.models for name in patterns]
+            allowed = ", ".join(one_line(name, 80) for name in names[:5])
+            raise PolicyError(
+                f"The model {one_line(model, 80)} is not allowed here.{nearest(model, names)} "
+                f"{self.by} allows {allowed}{', …' if len(names) > 5 else ''}."
+            )
+
+
+FREE = Policy()
+
+
+def read(found: Mapping[str, Any], source: str, *, narrowing: bool = False) -> Policy:
+    """Return the policy in a file's table; `narrowing` for a file that may only narrow.
+
+    Raises PolicyError for anything that is not understood: a rule that is overlooked is none.
+    """
+    allowed = NARROWING if narrowing else NAMES
+    for name in found:
+        if name not in allowed:
+            why = "may not set" if name in NAMES else "has an unknown"
+            raise _wrong(source, f"{why} {one_line(name, 40)!r}.{nearest(name, allowed)}")
+    locks, bounds = _parameters(found.get("parameters", {}), source)
+    return Policy(
+        models=_models(found.get("models"), source),
+        locks=locks,
+        bounds=bounds,
+        system=_text(found, "system", source),
+        system_source=source if "system" in found else "",
+        budget=_budget(found.get("budget"), source),
+        endpoint=_text(found, "endpoint", source),
+        key_variable=_text(found, "key_variable", source),
+        key_file=_text(found, "key_file", source),
+        log=_text(found, "log", source),
+        sources=(source,),
+    )
+
+
+def both(outer: Policy, inner: Policy) -> Policy:
+    """Return a policy that holds to both; where only one can be had, `outer`'s is."""
+    bounds = dict(outer.bounds)
+    for name, other in inner.bounds.items():
+        mine = bounds.get(name, Bounds())
+        lows = [end for end in (mine.low, other.low) if end is not None]
+        highs = [end for end in (mine.high, other.high) if end is not None]
+        bounds[name] = Bounds(max(lows, default=None), min(highs, default=None))
+    budgets = [each for each in (outer.budget, inner.budget) if each is not None]
+    merged = replace(
+        outer,
+        models=outer.models + inner.models,
+        locks={**inner.locks, **outer.locks},
+        bounds=bounds,
+        budget=min(budgets, default=None),
+        sources=outer.sources + inner.sources,
+    )
+    if outer.system is None:
+        merged = replace(merged, system=inner.system, system_source=inner.system_source)
+    return merged
+
+
+def _within(value: Value, bounds: Bounds) -> bool:
+    if not isinstance(value, int | float):
+        return True
+    return not (
+        (isinstance(bounds.low, int | float) and value < bounds.low)
+        or (isinstance(bounds.high, int | float) and value > bounds.high)
+    )
+
+
+def _is_pattern(name: str) -> bool:
+    return any(sign in name for sign in "*?[")
+
+
+def _wrong(source: str, why: str) -> PolicyError:
+    return PolicyError(
+        f"The policy {one_line(source, 160)} {why} Nothing was sent; whoever wrote it must mend it."
+    )
+
+
+def _models(found: object, source: str) -> tuple[tuple[str, ...], ...]:
+    if found is None:
+        return ()
+    if (
+        not isinstance(found, Sequence)
+        or isinstance(found, str)
+        or not found
+        or not all(isinstance(name, str) and name for name in found)
+    ):
+        raise _wrong(source, "must list its models as texts: models = ['…'].")
+    return (tuple(found),)
+
+
+def _parameters(found: object, source: str) -> tuple[dict[str, Value], dict[str, Bounds]]:
+    locks: dict[str, Value] = {}
+    bounds: dict[str, Bounds] = {}
+    if not isinstance(found, Mapping):
+        raise _wrong(source, "must write its parameters as a table: [parameters].")
+    for name, rule in found.items():
+        try:
+            param = find(str(name))
+            if isinstance(rule, Mapping):
+                ends = {end: validate(param.name, value) for end, value in rule.items()}
+                if not ends.keys() <= {"min", "max"} or param.kind not in (int, float):
+                    raise _wrong(source, f"bounds {param.name} by other than min and max.")
+                bounds[param.name] = Bounds(ends.get("min"), ends.get("max"))
+            else:
+                locks[param.name] = validate(param.name, rule)
+        except PolicyError:
+            raise
+        except DiMagicsError as error:
+            raise _wrong(source, f"is wrong: {str(error).rstrip('.')}.") from None
+    return locks, bounds
+
+
+def _budget(found: object, source: str) -> Decimal | None:
+    if found is None:
+        return None
+    try:
+        return usd(found, "its budget")
+    except DiMagicsError as error:
+        raise _wrong(source, f"is wrong: {error}") from None
+
+
+def _text(found: Mapping[str, Any], name: str, source: str) -> str | None:
+    value = found.get(name)
+    if name in found and (not isinstance(value, str) or not value.strip()):
+        raise _wrong(source, f"must write its {name} as a text.")
+    return value

@@ -1,0 +1,1 @@
+"""Text for people: receipts, notes, the tree, formulas."""

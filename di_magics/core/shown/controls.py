@@ -1,0 +1,139 @@
+"""What a panel shows of the settings: each parameter's state, the presets, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from di_magics.core.errors import PolicyError, one_line
+from di_magics.core.money.prices import Model
+from di_magics.core.settings.params import PARAMS, Param, Value
+from di_magics.core.settings.policy import Bounds, Policy
+from di_magics.core.settings.settings import Settings
+
+PRESETS: Mapping[str, Mapping[str, Value]] = {
+    "Default": {},
+    "Precise": {"temperature": 0.2},
+    "Balanced": {"temperature": 0.7},
+    "Creative": {"temperature": 1.2, "min_p": 0.05},
+}
+"""Values of the parameters that shape the choice of the next token; the rest is left alone."""
+
+
+def with_preset(settings: Settings, name: str, policy: Policy) -> Settings:
+    """Return the settings with a preset's values; what a policy locks is left alone."""
+    kept = {
+        each: value
+        for each, value in settings.params.items()
+        if not PARAMS[each].shapes or each in policy.locks
+    }
+    values = {each: v for each, v in PRESETS[name].items() if each not in policy.locks}
+    return replace(settings, params={**kept, **values})
+
+
+def presets(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
+    """Return the presets, which of them the settings are, and whether the policy allows it."""
+    now = {name: value for name, value in settings.params.items() if PARAMS[name].shapes}
+    found = []
+    for name, values in PRESETS.items():
+        try:
+            policy.params({n: v for n, v in values.items() if n not in policy.locks})
+            allowed = True
+        except PolicyError:
+            allowed = False
+        words = ", ".join(f"{n} {v}" for n, v in values.items()) or "the server's own values"
+        found.append({"name": name, "on": now == values, "allowed": allowed, "words": words})
+    return found
+
+
+def controls(settings: Settings, policy: Policy, *, local: bool) -> list[dict[str, Any]]:
+    """Return a control for each parameter: its value, its state, its range and its effect."""
+    return [
+        _control(param, settings.params.get(name), policy, local=local)
+        for name, param in PARAMS.items()
+    ]
+
+
+def _control(param: Param, value: Value | None, policy: Policy, *, local: bool) -> dict[str, Any]:
+    locked = policy.locks.get(param.name)
+    bounds = policy.bounds.get(param.name, Bounds())
+    default = (local and param.local_default) or param.default
+    if param.name == "max_tokens" and bounds.high is not None:  # what a policy sends in any case
+        default = f"{bounds.high}, sent by policy"
+    low, high = param.low, param.high
+    shown: dict[str, Any] = {
+        "name": param.name,
+        "kind": param.kind.__name__,
+        "effect": param.effect,
+        "range": param.range,
+        "state": "locked" if locked is not None else "unset" if value is None else "set",
+        "value": _plain(locked if locked is not None else value),
+        "default": default,
+        "choices": list(param.choices),
+    }
+    if locked is not None:
+        shown["note"] = f"locked by {one_line(policy.by, 160)}"
+    elif bounds.words:
+        shown["note"] = f"{bounds.words}, by {one_line(policy.by, 160)}"
+    if low is not None and high is not None:
+        usual = param.usual or (low, high)
+        ends = [_number(bounds.low, usual[0]), _number(bounds.high, usual[1])]
+        # An open end is no value: the slider stops a step before it.
+        ends[0] += (param.step or 0) if param.low_open and ends[0] == low else 0
+        shown |= {"low": ends[0], "high": ends[1], "step": param.step}
+        shown |= {"least": _plain(low), "most": _plain(high)}
+        shown["at"] = _leading_number(default, ends[0])
+    return shown
+
+
+def _number(end: Value | None, usual: float) -> float:
+    return end if isinstance(end, int | float) else usual
+
+
+def _leading_number(words: str, low: float) -> float:
+    try:
+        return float(words.split()[0])
+    except ValueError:
+        return low
+
+
+def _plain(value: Value | None) -> Any:
+    """Return a value as JSON that a browser reads exactly: its numbers end at 2^53."""
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, int) and abs(value) >= 2**53 else value
+
+
+def warnings(
+    settings: Settings,
+    model: Model | None,
+    *,
+    local: bool,
+    refused: Mapping[str, str],
+) -> list[str]:
+    """Return what a reader should know before asking with these settings.
+
+    `refused` are the parameters that this model has refused before, with the server's words.
+    """
+    return list(_warnings(settings.params, model, refused, local=local))
+
+
+def _warnings(
+    params: Mapping[str, Value], model: Model | None, refused: Mapping[str, str], *, local: bool
+) -> Iterator[str]:
+    if "temperature" in params and "top_p" in params:
+        yield (
+            "temperature and top_p are both set: each changes what the other does. To see the "
+            "effect of one, leave the other out."
+        )
+    for name in params:
+        if local and PARAMS[name].local_ignored:
+            yield f"The model on this machine takes no notice of {name}."
+        elif name in refused:
+            yield f"This model has refused {name}: {one_line(refused[name], 200)}"
+    tags = model.tags if model else ()
+    if "reasoning_effort" in params and tags and not {"reasoning", "reasoning_effort"} & {*tags}:
+        yield "This model is not listed as a reasoning model: it may refuse reasoning_effort."
+    if model and model.replaced_by:
+        yield f"{one_line(model.id, 80)} is being replaced by {one_line(model.replaced_by, 80)}."

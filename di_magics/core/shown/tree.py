@@ -1,0 +1,73 @@
+"""The tree of a conversation, row by row: branches indented, what is in use marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.errors import one_line
+
+WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A turn in the tree: the strokes that lead to it, and the conversations that end at it.
+
+    `used` is whether the next request sends it, `number` its place in %chat history then.
+    """
+
+    turn: Turn
+    strokes: str
+    used: bool
+    number: int | None
+    heads: tuple[str, ...]
+
+    @property
+    def prompt(self) -> str:
+        """The beginning of what was asked."""
+        return one_line(self.turn.prompt, WIDTH)
+
+    @property
+    def reply(self) -> str:
+        """The beginning of the reply, or what became of it."""
+        said = one_line(self.turn.reply.shown, WIDTH)
+        ended = "" if said and self.turn.reply.complete else f"({self.turn.reply.status})"
+        return f"{said} {ended}".strip()
+
+
+def rows(chat: Conversation) -> Iterator[Row]:
+    """Yield a row for each turn; a chain stays in its column, a fork opens one for each branch."""
+    children: dict[str | None, list[Turn]] = {}
+    for turn in chat.turns.values():
+        children.setdefault(turn.parent, []).append(turn)
+    in_use = {turn.id: number for number, turn in enumerate(chat.path(), 1)}
+    heads: dict[str | None, tuple[str, ...]] = {}
+    for name, head in chat.heads.items():
+        heads[head] = (*heads.get(head, ()), name)
+
+    def below(parent: str | None, bars: str) -> list[tuple[Turn, str, str]]:
+        """Return the turns after this one, last first, each with its bars and its own stroke."""
+        after = children.get(parent, [])
+        if len(after) < 2:
+            return [(turn, bars, "") for turn in after]
+        strokes = ["├ "] * (len(after) - 1) + ["└ "]
+        return [(turn, bars, mark) for turn, mark in zip(after, strokes, strict=True)][::-1]
+
+    waiting = below(None, "")
+    while waiting:
+        turn, bars, mark = waiting.pop()
+        number = in_use.get(turn.id)
+        yield Row(turn, bars + mark, number is not None, number, heads.get(turn.id, ()))
+        waiting += below(turn.id, bars + {"├ ": "│ ", "└ ": "  "}.get(mark, ""))
+
+
+def as_text(chat: Conversation) -> str:
+    """Return a line for each turn: `*` marks what the next request sends, `<` the heads."""
+    lines = []
+    for row in rows(chat):
+        text = one_line(f"{row.prompt} → {row.reply}", WIDTH - len(row.strokes))
+        heads = "".join(f"  < {name}" for name in row.heads)
+        lines.append(f"{'*' if row.used else ' '} {row.strokes}{text}{heads}")
+    return "\n".join(lines)

@@ -1,0 +1,247 @@
+"""The panel: model, parameters and money of a session, in as many views as are open.
+
+Whatever a view changes goes to the session, and comes back to all of them as its state.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from di_magics.core.amount import dollars, exactly, usd
+from di_magics.core.errors import DiMagicsError, one_line
+from di_magics.core.money.cost import Tally, tally
+from di_magics.core.money.prices import Model, about
+from di_magics.core.request import export
+from di_magics.core.request.context import weight
+from di_magics.core.request.plan import Ask
+from di_magics.core.settings.flags import decoded
+from di_magics.core.settings.settings import NAMES
+from di_magics.core.shown.controls import PRESETS, controls, presets, warnings, with_preset
+from di_magics.display.widgets import PanelWidget
+from di_magics.session.session import Changed, Session
+
+BARS = 40
+SOON_SECONDS = 0.02
+VIEWS = 8
+PROMPT = "Your prompt"
+
+
+class Panel:
+    """Draws a session into a widget, and does what its views say."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._answered: tuple[dict[str, int], dict[str, str]] = {}, {}
+        self._money: dict[str, Any] = {}
+        self._due: set[Changed] = set()
+        self._lock = threading.Lock()
+        self._drawing = threading.Lock()
+        self.widget = PanelWidget(self._on_message)
+        self._draw({"turns"}, self._answered)  # at once, in the cell: from it the notebook is known
+        session.watch(self._draw_soon)
+        with suppress(DiMagicsError):
+            session.models.ask()
+
+    def close(self) -> None:
+        """Take the panel away."""
+        self.widget.close()
+
+    def _on_message(self, message: Mapping[str, Any]) -> None:
+        name = str(message.get("name", ""))
+        number = message.get("n")
+        errors = {}
+        try:
+            self._do(str(message.get("type")), name, message.get("value"))
+        except DiMagicsError as error:
+            errors = {name: one_line(error, 300)}
+        with self._lock:  # only now: what is drawn as heard shows what it has changed
+            heard = {
+                **self._answered[0],
+                str(message.get("view")): number if type(number) is int else 0,
+            }
+            self._answered = dict([*heard.items()][-VIEWS:]), errors
+        self._draw_soon("settings")
+
+    def _do(self, what: str, name: str, value: Any) -> None:
+        session = self._session
+        match what:
+            case "set" if name == "budget":
+                empty = value in (None, "")
+                session.budget = None if empty else usd(value, "The budget")
+            case "set" if value in (None, ""):
+                session.change(lambda now: now.lacking(name))
+            case "set" if name == "stop":
+                texts = [decoded(line) for line in str(value).splitlines() if line]
+                session.change(
+                    lambda now: now.having("stop", texts) if texts else now.lacking("stop")
+                )
+            case "set":
+                if name == "endpoint":
+                    session.routes.check(str(value))
+                session.change(lambda now: now.having(name, str(value)))
+            case "preset" if name in PRESETS:
+                policy = session.policies.current()
+                session.change(lambda now: with_preset(now, name, policy))
+            case "reset":
+                session.change(lambda now: replace(now, params={}))
+            case "open":
+                session.models.ask()
+
+    def _draw_soon(self, changed: Changed) -> None:
+        """Draw a moment later, once for all that has changed by then, off the reader's thread."""
+        with self._lock:
+            waiting, self._due = bool(self._due), self._due | {changed}
+        if not waiting:
+            self._session.later(SOON_SECONDS, self._draw_due)
+
+    def _draw_due(self) -> None:
+        with self._drawing:  # one after the other, so that the last one shows what is last
+            with self._lock:
+                changed, self._due = self._due, set()
+                answered = self._answered
+            if self.widget.comm is not None:  # None once it is closed
+                self._draw(changed, answered)
+
+    @exactly
+    def _draw(self, changed: set[Changed], answered: tuple[dict[str, int], dict[str, str]]) -> None:
+        """Show the session as it is now; money only when turns have changed.
+
+        `answered` is the last message of each view that has been heard, and what was wrong with it.
+        """
+        session = self._session
+        try:
+            policy = session.policies.current()
+        except DiMagicsError as error:
+            self.widget.state = {"broken": one_line(error, 400)}
+            return
+        settings = session.settings
+        failed, route = "", None
+        try:
+            route = session.route()
+        except DiMagicsError as error:
+            failed = one_line(error, 400)
+        known = session.catalog.find(route.url, route.model) if route else None
+        local = bool(route and route.local)
+        if "turns" in changed:
+            self._money = self._tallies()
+        refused = session.refused.get((route.url, route.model), {}) if route else {}
+        said = warnings(settings, known, local=local, refused=refused)
+        self.widget.state = {
+            "heard": answered[0],
+            "errors": answered[1],
+            "texts": {name: getattr(settings, name) or "" for name in NAMES},
+            "hints": {
+                "endpoint": route.name if route else "none",
+                "model": route.model if route else "none",
+                "system": policy.system or "none",
+            },
+            "about": failed or _about(known, local=local),
+            "failed": bool(failed),
+            "warnings": said,
+            "controls": controls(settings, policy, local=local),
+            "presets": presets(settings, policy),
+            "money": self._money,
+            **self._ahead(known),
+        }
+        self._list()
+
+    def _list(self) -> None:
+        try:
+            found = self._session.models.known()
+        except DiMagicsError:
+            found = []
+        models = [[model.id, about(model)] for model in found]
+        if models != self.widget.models:
+            self.widget.models = models
+
+    def _tallies(self) -> dict[str, Any]:
+        entries = self._session.entries()
+        name = self._session.conversation.name
+        midnight = time.mktime((*time.localtime()[:3], 0, 0, 0, 0, 0, -1))
+        today = self._session.entries(everywhere=True, since=midnight)
+        here = [entry for entry in entries if entry.conversation == name]
+        last = entries[-BARS:]
+        paid = any(entry.cost for entry in last)
+        bars = [
+            {
+                "value": float(entry.cost or 0) if paid else (entry.usage.completion_tokens or 0),
+                "words": f"{one_line(entry.model, 60)}: {dollars(entry.cost)}",
+                "estimate": bool(entry.estimate),
+            }
+            for entry in last
+        ]
+        return {
+            "rows": [
+                [f"this conversation ({one_line(name, 40)})", *_row(tally(here))],
+                ["this notebook", *_row(tally(entries))],
+                ["today, all notebooks", *_row(tally(today))],
+            ],
+            "bars": bars,
+            "unit": "cost by request" if paid else "tokens written by request",
+            "budget": self._budget(tally(entries).cost),
+        }
+
+    def _budget(self, spent: Decimal) -> dict[str, Any]:
+        try:
+            limit = self._session.budget
+        except DiMagicsError as error:
+            return {"words": one_line(error, 200), "share": 0, "value": ""}
+        if limit is None:
+            return {"words": "no budget set", "share": 0, "value": ""}
+        committed = self._session.committed
+        held = max(committed - spent, Decimal(0))
+        flight = f", {dollars(held)} held for replies in flight" if held else ""
+        share = float(min(committed / limit, Decimal(1))) if limit else 1.0
+        words = f"{dollars(spent)} of {dollars(limit)} spent{flight}"
+        return {"words": words, "share": share, "value": f"{limit:f}"}
+
+    def _ahead(self, model: Model | None) -> dict[str, Any]:
+        """Return what the next message would be: how full the context, at what cost, as code."""
+        session = self._session
+        try:
+            planned = session.plan(Ask(PROMPT, once=True))
+        except DiMagicsError:
+            return {"gauge": None, "next": "", "copies": {}, "left_out": []}
+        chat = session.conversation
+        tokens = weight(replace(planned.turn, parent=chat.head), chat)
+        words = f"{tokens:,} tokens go along"
+        gauge: dict[str, Any] = {"words": words, "share": None}
+        if model and model.context:
+            share = min(1.0, tokens / model.context)
+            gauge = {"words": f"{words}, of {model.context:,}", "share": share}
+        price = planned.price
+        if planned.route.local:
+            least = "The next message is free."
+        elif price is None:
+            least = "What the next message costs is not known."
+        else:
+            each = price.input if price.cached is None else price.cached
+            least = f"The next message costs at least {dollars(tokens * each)}."
+        url, key_variable = session.routes.address(planned.turn.url)
+        cell, left_out = export.as_magic(session.settings, PROMPT)
+        copies = {
+            "%%chat": cell,
+            "curl": export.as_curl(planned.body, url, key_variable),
+            "Python": export.as_python(planned.body, url, key_variable),
+        }
+        return {"gauge": gauge, "next": least, "copies": copies, "left_out": left_out}
+
+
+def _about(model: Model | None, *, local: bool) -> str:
+    if local:
+        return "on this machine, free of charge"
+    return about(model) if model else "context and price not known"
+
+
+def _row(total: Tally) -> list[str]:
+    cached = f" ({total.cached_tokens:,} cached)" if total.cached_tokens else ""
+    thought = f" ({total.reasoning_tokens:,} reasoning)" if total.reasoning_tokens else ""
+    replies = f"{total.replies:,} {'reply' if total.replies == 1 else 'replies'}"
+    words = f"{replies} · {total.prompt_tokens:,} tokens in{cached}"
+    return [total.shown, f"{words} · {total.completion_tokens:,} out{thought}"]

@@ -1,0 +1,186 @@
+"""Where a reply is shown while it comes; every view ends in the one output that is saved."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.reply.reply import Reply
+from di_magics.core.reply.tool_calls import as_text, pairs
+from di_magics.core.shown.receipt import receipt
+from di_magics.core.sweep.runs import Run
+from di_magics.display.sweep import Sweep
+
+
+class SilentView:
+    """Shows nothing: the reply is in `_reply`."""
+
+    seen = True
+
+    def open(self, stop: Callable[[], None]) -> None:
+        """Do nothing."""
+
+    def status(self, line: str) -> None:
+        """Do nothing."""
+
+    def show(self, reply: Reply) -> None:
+        """Do nothing."""
+
+    def close(self, turn: Turn, notes: list[str]) -> None:
+        """Do nothing."""
+
+
+class FinalView(SilentView):
+    """Shows only the final output: for nbclient and others with no front end to stream to."""
+
+    def close(self, turn: Turn, notes: list[str]) -> None:
+        """Display the final output."""
+        from IPython.display import display
+
+        from di_magics.display.final import final
+
+        bundle, metadata = final(turn, notes)
+        display(bundle, raw=True, metadata=metadata)
+
+
+class TerminalView(SilentView):
+    """Writes plain text as it comes: for IPython in a terminal."""
+
+    def __init__(self) -> None:
+        self._written = 0
+        self._line = False
+        self._rounds = 0
+
+    def status(self, line: str) -> None:
+        """Write a passing line, which the next text replaces."""
+        sys.stdout.write(f"\r\x1b[K\x1b[2m{_plain(line)}\x1b[0m")
+        sys.stdout.flush()
+        self._line = True
+
+    def show(self, reply: Reply) -> None:
+        """Write what is new of the text."""
+        self._clear()
+        for told in reply.rounds[self._rounds :]:
+            if any(result.seconds is None for _, result in pairs(told)):
+                self._write_text(told.text)
+                sys.stdout.flush()
+                return  # its calls run
+            self._write_text(told.text)
+            lines = as_text(replace(told, text=""))
+            sys.stdout.write(f"\n\x1b[2m{_plain(lines)}\x1b[0m\n")
+            self._rounds, self._written = self._rounds + 1, 0
+        self._write_text(reply.shown)
+        sys.stdout.flush()
+
+    def _write_text(self, text: str) -> None:
+        sys.stdout.write(_plain(text[self._written :]))
+        self._written = max(self._written, len(text))
+
+    def close(self, turn: Turn, notes: list[str]) -> None:
+        """Write the rest and the receipt."""
+        self.show(turn.reply)
+        end = "" if turn.reply.shown.endswith("\n") or not turn.reply.shown else "\n"
+        sys.stdout.write(f"{end}\x1b[2m{_plain(receipt(turn, notes))}\x1b[0m\n")
+        sys.stdout.flush()
+
+    def _clear(self) -> None:
+        if self._line:
+            sys.stdout.write("\r\x1b[K")
+            self._line = False
+
+
+def _plain(text: str) -> str:
+    import di_magics.display.markdown as render
+
+    return render.plain(text)
+
+
+class DisplayView(SilentView):
+    """Updates one output with all of the text: where widgets are out of reach.
+
+    Every update sends everything again, so the clock slows down as the reply grows: what is sent
+    stays within a small multiple of the reply.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._next = 0.0
+
+    def open(self, stop: Callable[[], None]) -> None:
+        """Display an empty output."""
+        from IPython.display import display
+
+        self._handle = display({"text/plain": "…"}, raw=True, display_id=True)
+
+    def show(self, reply: Reply) -> None:
+        """Update the output if its time has come."""
+        now = time.monotonic()
+        if self._handle is not None and now >= self._next:
+            self._next = now + 0.1 + len(reply.text) / 20_000
+            shown = "\n\n".join([*map(as_text, reply.rounds), reply.shown])
+            self._handle.update({"text/plain": _plain(shown)}, raw=True)
+
+    def close(self, turn: Turn, notes: list[str]) -> None:
+        """Replace it with the final output."""
+        from di_magics.display.final import final
+
+        bundle, metadata = final(turn, notes)
+        self._handle.update(bundle, raw=True, metadata=metadata)
+
+
+class FinalGrid:
+    """Shows of a grid only the final output: for a terminal, nbclient and others."""
+
+    def __init__(self, *, final: bool) -> None:
+        self._final = final
+
+    def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None:
+        """Do nothing."""
+
+    def cell(self, run: Run) -> SilentView:
+        """Return a view that shows nothing."""
+        return SilentView()
+
+    def finished(self, run: Run, turn: Turn) -> None:
+        """Do nothing."""
+
+    def close(self, sweep: Sweep) -> None:
+        """Display the final output."""
+        from IPython.display import display
+
+        from di_magics.display.final import grid, grid_metadata
+
+        if self._final:
+            display(grid(sweep), raw=True, metadata=grid_metadata(sweep))
+
+
+def choose_grid(
+    shell: Any, cell_id: str | None, runs: tuple[Run, ...], *, final: bool = True
+) -> Any:
+    """Return the view of a grid for where this cell runs."""
+    if getattr(shell, "kernel", None) is None or not cell_id:
+        return FinalGrid(final=final)
+    from di_magics.display.grid import GridView
+
+    return GridView(runs, final=final)
+
+
+def choose(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:
+    """Return the view for where this cell runs: a terminal, a notebook, or nothing to stream to.
+
+    With `plain` what streams is no Markdown. A cell id is what tells a notebook's front end from
+    nbclient and other runners.
+    """
+    if getattr(shell, "kernel", None) is None:
+        return TerminalView()
+    if not cell_id:
+        return FinalView()
+    try:
+        from di_magics.display.live import WidgetView
+    except ImportError:  # anywidget is broken or was taken out
+        return DisplayView()
+    return WidgetView(plain=plain)

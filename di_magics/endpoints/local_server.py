@@ -1,0 +1,211 @@
+"""llama.cpp's server in a child process: a model on this machine behind the same API.
+
+The child dies with the kernel, however that ends: it watches a pipe that only the kernel holds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from di_magics.core.errors import ParamError, Unreachable, one_line
+from di_magics.endpoints.local_model import MODEL, fetch
+
+START_SECONDS = 60.0
+SLOTS = 4
+# Shared by the slots; the built-in model was trained on as many.
+CONTEXT = 8192
+GGUF_MAGIC = b"GGUF"
+
+
+def available() -> bool:
+    """Return whether the extra `local` is installed; imports nothing."""
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+def name_of(file: Path | None) -> str:
+    """Return what a model file is called in requests and receipts; None is the built-in model."""
+    return file.stem if file else MODEL.name
+
+
+class LocalServer:
+    """A llama.cpp server for one model file, the built-in one unless named.
+
+    `url` is its base address with `/v1`, `key` the random key it asks for. One thread at a time
+    may start or stop it.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.file = file
+        self.url = ""
+        self.key = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child runs and answers."""
+        return bool(self.url) and self._process is not None and self._process.poll() is None
+
+    def start(
+        self, progress: Callable[[str], None], cancelled: threading.Event | None = None
+    ) -> None:
+        """Return when the server answers; fetches the built-in model where it is missing.
+
+        Blocks; setting `cancelled` ends it. Raises ParamError for a file that is no GGUF,
+        Unreachable where the server does not start.
+        """
+        with self._lock:
+            if self.alive:
+                return
+            self._forget()
+            cancelled = cancelled or threading.Event()
+            file = self.file or fetch(progress, cancelled)
+            _check(file)
+            progress(f"starting {name_of(self.file)} on this machine")
+            self._launch(file, cancelled)
+
+    def _launch(self, file: Path, cancelled: threading.Event) -> None:
+        self.key = secrets.token_urlsafe(24)
+        # It has no name: it is gone with the kernel.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 # closed in _forget
+        process = subprocess.Popen(
+            [sys.executable, "-m", "di_magics.endpoints.local_server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            # The kernel's interrupt goes to its whole process group.
+            start_new_session=True,
+        )
+        self._process = process
+        assert process.stdin
+        assert process.stdout
+        # Not on the command line and not in the environment: others can read those.
+        settings = {"file": str(file), "name": name_of(self.file), "key": self.key}
+        ready = _Line(process.stdout)
+        try:
+            process.stdin.write(json.dumps(settings).encode() + b"\n")
+            process.stdin.flush()
+            line = ready.wait(START_SECONDS, cancelled)
+        except OSError:
+            line = b""
+        if not line:
+            reason = "was stopped" if cancelled.is_set() else f"did not start: {self._last_words()}"
+            self._forget()
+            raise Unreachable(
+                f"The model server for {one_line(file.name, 80)} {reason}. Run the cell again, or "
+                "try another file: %chat endpoint local:FILE.gguf."
+            )
+        self.url = json.loads(line)["url"] + "/v1"
+
+    def _last_words(self) -> str:
+        if not self._log:
+            return "no reason given"
+        self._log.seek(0)
+        lines = self._log.read(1 << 20).decode("utf-8", "replace").splitlines()
+        telling = [line for line in lines if "rror" in line or "fail" in line]
+        return one_line((telling or lines or ["no reason given"])[-1], 200).rstrip(".")
+
+    def stop(self) -> None:
+        """End the child; it can be started again."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        process, self._process = self._process, None
+        self.url = ""
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    try:
+                        pipe.close()
+                    except OSError:  # what was not written to it yet has no reader
+                        continue
+        if self._log:
+            self._log.close()
+            self._log = None
+
+
+class _Line:
+    """The first line of a pipe, read on a thread so that the wait for it can end."""
+
+    def __init__(self, pipe: object) -> None:
+        self._pipe = pipe
+        self._line = b""
+        self._read = threading.Event()
+        threading.Thread(target=self._run, name="di_magics-local", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._line = self._pipe.readline()  # type: ignore[attr-defined]
+        finally:
+            self._read.set()
+
+    def wait(self, seconds: float, cancelled: threading.Event) -> bytes:
+        for _ in range(int(seconds * 20)):
+            if self._read.wait(0.05) or cancelled.is_set():
+                break
+        return self._line
+
+
+def _check(file: Path) -> None:
+    try:
+        with file.open("rb") as found:
+            magic = found.read(len(GGUF_MAGIC))
+    except OSError as error:
+        raise ParamError(
+            f"The model file {one_line(file, 120)} cannot be read ({error.strerror}). "
+            "%chat endpoint local takes the built-in model."
+        ) from None
+    if magic != GGUF_MAGIC:
+        raise ParamError(
+            f"{one_line(file, 120)} is no GGUF file. %chat endpoint local takes the built-in model."
+        )
+
+
+def main() -> None:
+    """Serve until the parent is gone: what the child process runs."""
+    settings = json.loads(sys.stdin.buffer.readline())
+    # llama.cpp may print; only our one line goes to the parent.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = settings["file"]
+    params.model_alias = {settings["name"]}
+    params.api_keys = [settings["key"]]
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.n_parallel = SLOTS
+    params.n_ctx = CONTEXT
+    params.kv_unified = True  # one pool for all slots: a third of the memory
+    params.ui = False
+    for cpu in (params.cpuparams, params.cpuparams_batch):
+        # Its threads wait for one another by spinning: two servers with a thread for every core
+        # fall from 90 tokens/s to 2. The small model is quick with few.
+        cpu.poll = 0
+        if settings["name"] == MODEL.name:
+            cpu.n_threads = max(1, min(2, (os.cpu_count() or 2) // 2))
+    params.verbosity = 1
+    server = xllamacpp.Server(params)
+    print(json.dumps({"url": server.listening_address}), file=out, flush=True)
+    while sys.stdin.buffer.read(1):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""Which endpoint answers: names, keys, and the built-in model's server.
+
+A key goes to the place it was given for: DeepInfra's to DeepInfra, another to its own address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import di_magics.endpoints.local_server as local
+from di_magics.core.errors import ParamError, PolicyError, Refused, one_line
+from di_magics.core.settings.policy import FREE, Policy
+from di_magics.endpoints.client import DEEPINFRA, Endpoint, LocalEndpoint, is_deepinfra
+
+DEFAULT_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
+KEY_VARIABLES = ("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY", "DEEPINFRA_API_TOKEN")
+LOCAL = "local"
+
+NO_KEY = (
+    "No key for DeepInfra. Get one at https://deepinfra.com/dash/api_keys and give it with "
+    "%chat key, or in the environment as DEEPINFRA_TOKEN"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request will go: the endpoint, or None for llama.cpp here, with the GGUF file."""
+
+    name: str
+    model: str
+    endpoint: Endpoint | None = None
+    file: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address; empty for llama.cpp here, whose port is not known yet."""
+        return self.endpoint.url if self.endpoint else ""
+
+    @property
+    def local(self) -> bool:
+        """Whether llama.cpp answers on this machine."""
+        return self.endpoint is None or self.endpoint.local
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is the built-in model, which sees no images and is offered no tools."""
+        return self.local and self.file is None
+
+
+def _is_local(named: str) -> bool:
+    return named == LOCAL or named.startswith(LOCAL + ":")
+
+
+class Routes:
+    """Finds the endpoint that a name means, and keeps the local servers it has started."""
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+        self._servers: dict[Path | None, local.LocalServer] = {}
+
+    def deepinfra_key(self) -> str | None:
+        """Return DeepInfra's key: the one typed in, else the environment's."""
+        found = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
+        return self.key or next(filter(None, found), None)
+
+    def check(self, named: str) -> None:
+        """Raise ParamError for what is no endpoint; a key or a model may still be missing."""
+        if _is_local(named):
+            self._local(named, None)
+        elif named != "deepinfra":
+            Endpoint(named)
+
+    def choose(
+        self,
+        named: str | Endpoint | None,
+        model: str | None,
+        policy: Policy = FREE,
+        key: str | None = None,
+    ) -> Route:
+        """Return the route for an endpoint's name or address, or for none and the model.
+
+        With nothing named: the environment's endpoint, DeepInfra with its key, else the built-in
+        model. A named model never falls back to the built-in one. A `key` is the policy's: for
+        the endpoint it names or else for DeepInfra, and for nobody else. Raises ParamError for
+        what is no endpoint, Refused where a key is missing, PolicyError for another endpoint than
+        the policy's.
+        """
+        usual = os.environ.get("DI_MAGICS_MODEL") or None
+        named = self._named(named, model or usual, policy, key)
+        if isinstance(named, str) and _is_local(named):
+            return self._local(named, model)
+        model = model or usual
+        endpoint = self._endpoint(named, policy, key)
+        if is_deepinfra(endpoint.url):
+            if not endpoint.has_key and not isinstance(named, Endpoint):
+                raise Refused(f"{NO_KEY}; or ask the built-in model: %chat endpoint local.")
+            model = model or DEFAULT_MODEL
+        if not model:
+            raise ParamError(f"Name a model for {endpoint.name}: -m MODEL, or %chat model MODEL.")
+        return Route(endpoint.name, model, endpoint)
+
+    def listing(
+        self,
+        named: str | Endpoint | None,
+        model: str | None,
+        policy: Policy = FREE,
+        key: str | None = None,
+    ) -> Endpoint | None:
+        """Return the endpoint to ask for its models, None for llama.cpp on this machine.
+
+        DeepInfra tells its models without a key, too.
+        """
+        try:
+            named = self._named(named, model, policy, key)
+        except Refused:
+            named = "deepinfra"
+        if isinstance(named, str) and _is_local(named):
+            return None
+        return self._endpoint(named, policy, key)
+
+    def _named(
+        self, named: str | Endpoint | None, model: str | None, policy: Policy, key: str | None
+    ) -> str | Endpoint:
+        if policy.endpoint:
+            asked = named.url if isinstance(named, Endpoint) else named
+            if asked not in (None, policy.endpoint):
+                shown = one_line(asked.rpartition("@")[2], 120)
+                raise PolicyError(
+                    f"The endpoint {shown} is not allowed here: {policy.by} wants "
+                    f"{one_line(policy.endpoint, 120)}. %chat unset endpoint."
+                )
+            return named or policy.endpoint
+        return named or os.environ.get("DI_MAGICS_ENDPOINT") or self._unnamed(model, key)
+
+    def _endpoint(self, named: str | Endpoint, policy: Policy, key: str | None) -> Endpoint:
+        if isinstance(named, Endpoint):
+            return named
+        if named == "deepinfra" or is_deepinfra(named):
+            return Endpoint(
+                DEEPINFRA if named == "deepinfra" else named, key or self.deepinfra_key()
+            )
+        theirs = key if named == policy.endpoint else None
+        try:
+            return Endpoint(named, theirs or self._own_key(named))
+        except ParamError as error:
+            if named == policy.endpoint:
+                raise PolicyError(f"The endpoint in {policy.by} is wrong: {error}") from None
+            raise
+
+    def _unnamed(self, model: str | None, key: str | None) -> str:
+        if base := os.environ.get("DI_MAGICS_BASE_URL"):
+            return base
+        if key or self.deepinfra_key():
+            return "deepinfra"
+        if model:
+            raise Refused(
+                f"{NO_KEY}; or leave the model {one_line(model, 80)} out to ask the built-in one: "
+                "%chat unset model."
+            )
+        if not local.available():
+            raise Refused(
+                f"{NO_KEY}; or install di_magics with its extra "
+                "[local] for the built-in model (see the README) and restart the kernel."
+            )
+        return LOCAL
+
+    def _own_key(self, url: str) -> str | None:
+        """Return DI_MAGICS_API_KEY for the address it was given with, and for no other."""
+        base = os.environ.get("DI_MAGICS_BASE_URL", "")
+        same = urlsplit(base)[:2] == urlsplit(url)[:2]
+        return os.environ.get("DI_MAGICS_API_KEY") if base and same else None
+
+    def _local(self, named: str, model: str | None) -> Route:
+        if not local.available():
+            raise ParamError(
+                "A model on this machine needs llama.cpp: install di_magics with its extra [local] "
+                "(see the README) and restart the kernel."
+            )
+        path = named.removeprefix(LOCAL).removeprefix(":").strip()
+        file = Path(path).expanduser().absolute() if path else None
+        if file and not file.is_file():
+            raise ParamError(
+                f"There is no file {one_line(file, 120)}. Write endpoint=local:FILE.gguf, or "
+                "local alone for the built-in model."
+            )
+        name = local.name_of(file)
+        if model and model != name:
+            raise ParamError(
+                f"The model on this machine is {one_line(name, 80)}, not {one_line(model, 80)}. "
+                "%chat unset model takes it; %chat endpoint local:FILE.gguf names another."
+            )
+        return Route(LOCAL, name, None, file)
+
+    async def open(self, route: Route, progress: Callable[[str], None]) -> Endpoint:
+        """Return the endpoint, ready to be asked; a local server is started where none runs.
+
+        `progress` gets a line for each thing that takes time. Raises EndpointError.
+        """
+        if route.endpoint:
+            return route.endpoint
+        server = self._servers.get(route.file)
+        if server is None:
+            server = self._servers[route.file] = local.LocalServer(route.file)
+        if not server.alive:
+            cancelled = threading.Event()
+            try:
+                await asyncio.to_thread(server.start, progress, cancelled)
+            finally:
+                cancelled.set()
+        name = f"{route.model} on this machine"
+        return LocalEndpoint(server.url, server.key, name=name)
+
+    def address(self, url: str) -> tuple[str, str | None]:
+        """Return an address for an export, and the environment variable with its key, if any."""
+        if not url:
+            return "http://127.0.0.1:PORT/v1", "LOCAL_KEY"
+        if is_deepinfra(url):
+            return url, KEY_VARIABLES[0]
+        return url, "DI_MAGICS_API_KEY" if self._own_key(url) else None
+
+    def close(self) -> None:
+        """Stop the local servers."""
+        for server in self._servers.values():
+            server.stop()
+        self._servers.clear()

@@ -1,0 +1,62 @@
+"""The settings as traits, so that `%config ChatMagics` and ipython_config.py know them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import traitlets
+from traitlets.config import Configurable
+
+from di_magics.core.errors import ParamError
+from di_magics.core.settings.params import PARAMS
+from di_magics.core.settings.settings import CONTEXT, NAMES, Settings
+
+HELP = {
+    "model": "The model that is asked.",
+    "endpoint": "deepinfra, local, local:FILE.gguf, or a URL.",
+    "system": "The system prompt.",
+    CONTEXT: "How many turns go along with a question; all of them unless set.",
+    **{name: f"{param.effect} ({param.range})" for name, param in PARAMS.items()},
+}
+
+
+class Configured(Configurable):
+    """Holds a trait for each setting; None is not set, and the server's default holds."""
+
+    for _name, _help in HELP.items():
+        vars()[_name] = traitlets.Any(None, allow_none=True, help=_help).tag(config=True)
+
+    @traitlets.validate(*HELP)
+    def _fit(self, proposal: Any) -> Any:
+        """Refuse what does not fit, in the words of `%chat set`; traitlets keeps the old value."""
+        value, name = proposal["value"], proposal["trait"].name
+        try:
+            return None if value is None else read(Settings().having(name, value))[name]
+        except ParamError as error:
+            raise traitlets.TraitError(str(error)) from None
+
+    def configured(self) -> Settings:
+        """Return the settings that the traits hold."""
+        settings = Settings()
+        for name in HELP:
+            if (value := getattr(self, name)) is not None:
+                settings = settings.having(name, value)
+        return settings
+
+    def follow(self, settings: Settings) -> None:
+        """Take the values of the settings; nobody is told before all of them are taken."""
+        with self.hold_trait_notifications():
+            for name, value in read(settings).items():
+                if getattr(self, name) != value:
+                    setattr(self, name, value)
+
+    def lead(self, change: Callable[[Settings], None]) -> None:
+        """Call this with the settings whenever a trait has been set."""
+        self.observe(lambda _: change(self.configured()), list(HELP))
+
+
+def read(settings: Settings) -> dict[str, Any]:
+    """Return the value of every setting by name, None where it is not set."""
+    values = {name: getattr(settings, name) for name in (*NAMES, CONTEXT)}
+    return {**values, **{name: settings.params.get(name) for name in PARAMS}}

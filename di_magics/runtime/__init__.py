@@ -1,0 +1,1 @@
+"""What everything runs on: the event loop, interrupts, the state folder."""

@@ -1,0 +1,1 @@
+"""One turn: planned, written down, sent, folded, sealed."""

@@ -1,0 +1,89 @@
+"""One request and its reply, on the loop: sent, folded, shown, priced, and sealed once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import aclosing
+from dataclasses import replace
+
+from di_magics.core.errors import EndpointError, StoreError, StreamBroken
+from di_magics.core.money.cost import FREE
+from di_magics.core.reply.reply import Reply, Status
+from di_magics.core.reply.thinking import Thinking
+from di_magics.core.request.plan import Planned
+from di_magics.session.ports import Client, Keeper, Routes, Screen
+from di_magics.session.throttle import Frames, Guarded
+
+
+async def exchange(
+    planned: Planned,
+    routes: Routes,
+    client: Client,
+    view: Screen,
+    keeper: Keeper,
+    busy: Callable[[], None] = lambda: None,
+) -> tuple[Reply, Exception | None]:
+    """Return the reply as far as it came, and what went wrong, if anything did.
+
+    Its outcome is with the keeper each second, and when this returns, whatever the view does.
+    `busy` is called whenever the server could not answer and is asked again.
+    """
+    turn = planned.turn
+    start = time.monotonic()
+    shown = Guarded(view)
+    frames = Frames(shown, _checkpoint(planned, keeper))
+    error: Exception | None = None
+    thinking = Thinking()
+    reply = Reply(request=planned.body)
+    asked = False
+
+    def again(refused: EndpointError, seconds: float) -> None:
+        busy()
+        frames.waiting(refused, seconds)
+
+    try:
+        endpoint = await routes.open(planned.route, shown.status)
+        shown.status(f"waiting for {turn.model}")
+        asked = True
+        stream = client.stream(endpoint, planned.body, again)
+        async with aclosing(stream) as batches:
+            async for events in batches:
+                reply = reply.grow(thinking.read(events))
+                if reply.first_token is None and (reply.text or reply.reasoning):
+                    reply = replace(reply, first_token=time.monotonic() - start)
+                frames.draw(reply)
+        status: Status = "done" if reply.ended else "cut"
+        if status == "cut":
+            error = StreamBroken(
+                f"The reply ended without {turn.endpoint} saying that it is whole. "
+                "What had come is kept; run the cell again for a new reply."
+            )
+    except asyncio.CancelledError:
+        status = "done" if reply.ended else "stopped"
+    except EndpointError as refused:
+        if reply.ended:  # what broke off after that was only the farewell
+            status = "done"
+        else:
+            error = refused
+            status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
+    except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
+        error, status = fault, "failed"
+    reply = reply.grow(thinking.end())
+    frames.draw(reply)
+    frames.close()
+    reply = replace(reply, status=status, elapsed=time.monotonic() - start)
+    reply = planned.priced(reply) if asked else replace(reply, cost=FREE)
+    try:
+        await asyncio.shield(asyncio.wrap_future(keeper.seal(turn.id, reply)))
+    except asyncio.CancelledError:  # it is sealed all the same
+        pass
+    except StoreError as lost:
+        error = error or lost
+    return reply, error or shown.fault
+
+
+def _checkpoint(planned: Planned, keeper: Keeper) -> Callable[[Reply], Future[None]]:
+    return lambda reply: keeper.checkpoint(planned.turn.id, planned.priced(reply))

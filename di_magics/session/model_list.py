@@ -1,0 +1,82 @@
+"""The models of the endpoint in force: known at once, asked for once a day, in the background."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from di_magics.core.errors import EndpointError
+from di_magics.core.money.prices import Model
+from di_magics.runtime.loop import Interrupts, Job, Loop
+from di_magics.session.ports import Catalog
+
+Asking = Job[EndpointError | None]
+
+
+class Listing:
+    """Lists of models: `where` gives the endpoint in force, None for llama.cpp on this machine.
+
+    `allows` says which models may be asked, and `changed` is called when a list has come.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        loop: Loop,
+        where: Callable[[], Any],
+        allows: Callable[[str], bool],
+        changed: Callable[[], None],
+    ) -> None:
+        self._catalog = catalog
+        self._loop = loop
+        self._where = where
+        self._allows = allows
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._asking: dict[str, Asking] = {}
+
+    def known(self) -> list[Model]:
+        """Return the models that may be asked, as far as they are known; [] for llama.cpp."""
+        endpoint = self._where()
+        found = self._catalog.models(endpoint.url) if endpoint else []
+        return [model for model in found if self._allows(model.id)]
+
+    def wanted(self) -> list[Model]:
+        """Return the models that may be asked; waits for the list where it is not of today.
+
+        Raises EndpointError where it cannot be had and nothing is known.
+        """
+        job = self.ask(again=not self.known())
+        if job:
+            with Interrupts() as interrupts:
+                job.wait(interrupts)
+            error = job.result()
+            if error and not self.known():
+                raise error
+        return self.known()
+
+    def ask(self, endpoint: Any = None, *, again: bool = False) -> Asking | None:
+        """Ask an endpoint, the one in force unless named, in the background.
+
+        Once a day and not twice at a time, unless `again`.
+        """
+        endpoint = endpoint or self._where()
+        if endpoint is None or (self._catalog.fresh(endpoint.url) and not again):
+            return None
+        with self._lock:
+            if endpoint.url not in self._asking:
+                self._asking[endpoint.url] = self._loop.submit(self._listed(endpoint))
+            return self._asking[endpoint.url]
+
+    async def _listed(self, endpoint: Any) -> EndpointError | None:
+        try:
+            await self._catalog.refresh(endpoint)
+        except EndpointError as error:
+            self._catalog.give_up(endpoint.url)
+            return error
+        finally:
+            with self._lock:
+                self._asking.pop(endpoint.url, None)
+        self._changed()
+        return None

@@ -1,0 +1,1 @@
+"""What stays on disk: conversations, costs, a teacher's policy."""

@@ -1,0 +1,51 @@
+"""What was attached to turns, on disk: the contents alone, the rest is with the turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from di_magics.core.conversation.conversation import Turn
+from di_magics.storage.database import Connection, utf8
+
+
+def write(db: Connection, turns: Iterable[Turn]) -> None:
+    """Write the contents of these turns' attachments."""
+    db.executemany(
+        "INSERT OR REPLACE INTO attached (turn, number, content) VALUES (?, ?, ?)",
+        [
+            [turn.id, number, utf8(each.content)]
+            for turn in turns
+            for number, each in enumerate(turn.attached)
+            if each.content
+        ],
+    )
+
+
+def read(db: Connection, notebook: str, turns: dict[str, Turn]) -> None:
+    """Give the turns of a notebook what was attached to them."""
+    rows = db.execute(
+        "SELECT turn, attached.number, content FROM attached "
+        "JOIN turns ON turns.id = turn WHERE notebook = ?",
+        [notebook],
+    )
+    for id_, number, content in rows:
+        turn = turns.get(id_)
+        if turn and number < len(turn.attached):
+            found = list(turn.attached)
+            found[number] = replace(found[number], content=content)
+            turns[id_] = replace(turn, attached=tuple(found))
+
+
+def copy(db: Connection, ids: Mapping[str, str]) -> None:
+    """Copy what was attached to turns to those of new ids."""
+    db.executemany(
+        "INSERT INTO attached (turn, number, content) "
+        "SELECT ?, number, content FROM attached WHERE turn = ?",
+        [[new, old] for old, new in ids.items()],
+    )
+
+
+def forget(db: Connection) -> None:
+    """Delete what belongs to no turn any more."""
+    db.execute("DELETE FROM attached WHERE turn NOT IN (SELECT id FROM turns)")

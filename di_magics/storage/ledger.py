@@ -1,0 +1,159 @@
+"""What every request cost, kept apart from its texts: it stays when they are forgotten."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from di_magics.core.amount import amount, total_of
+from di_magics.core.money.cost import FREE, Entry, beyond
+from di_magics.core.reply.reply import Reply, Usage
+from di_magics.storage.database import Connection, Store, utf8
+
+ABANDONED_SECONDS = 10.0
+"""What nobody has touched for so long was cut off by the end of its kernel."""
+
+COLUMNS = (
+    "turn, notebook, conversation, model, endpoint, begun, status, prompt_tokens, "
+    "completion_tokens, cached_tokens, reasoning_tokens, cost, estimate, reserve"
+)
+
+
+class Ledger:
+    """The entries of all notebooks in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def entries(self, notebook: str | None = None, since: float = 0.0) -> Future[list[Entry]]:
+        """Return the entries of a notebook, or of all, begun since then (POSIX seconds)."""
+        return self._store.read(lambda db: _entries(db, notebook, since))
+
+    def notebooks(self) -> Future[dict[str, str]]:
+        """Return the names of the notebooks' files by id, as far as they are known."""
+
+        def read(db: Connection) -> dict[str, str]:
+            rows = db.execute("SELECT id, path FROM notebooks WHERE path IS NOT NULL")
+            return {id_: Path(path).name for id_, path in rows}
+
+        return self._store.read(read)
+
+    def committed(self, notebook: str) -> Future[Decimal]:
+        """Return what a notebook has spent, and may yet spend on replies in flight."""
+        return self._store.read(lambda db: _committed(db, notebook))
+
+    def budget(self, notebook: str) -> Future[Decimal | None]:
+        """Return a notebook's own budget in USD."""
+
+        def read(db: Connection) -> Decimal | None:
+            row = db.execute("SELECT budget FROM notebooks WHERE id = ?", [notebook]).fetchone()
+            return amount(row[0]) if row else None
+
+        return self._store.read(read)
+
+    def set_budget(self, notebook: str, limit: Decimal | None) -> Future[None]:
+        """Write a notebook's own budget in USD, None for none."""
+
+        def write(db: Connection) -> None:
+            db.execute(
+                "INSERT INTO notebooks (id, budget) VALUES (?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET budget = excluded.budget",
+                [notebook, _text(limit)],
+            )
+
+        return self._store.write(write)
+
+
+def enter(db: Connection, entry: Entry, limit: Decimal | None) -> None:
+    """Write that a request is about to be sent.
+
+    With a limit in USD, raise BudgetError where what the notebook has spent, and may yet spend on
+    replies in flight, leaves no room for the entry's reserve.
+    """
+    if limit is not None:
+        spent = _committed(db, entry.notebook)
+        if spent + (entry.reserve or 0) > limit:
+            raise beyond(entry.reserve, limit, spent)
+    usage = entry.usage
+    row: list[Any] = [entry.turn, entry.notebook, entry.conversation, utf8(entry.model)]
+    row += [entry.endpoint, entry.begun, entry.status, usage.prompt_tokens]
+    row += [usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens]
+    row += [_text(entry.cost), entry.estimate, _text(entry.reserve), entry.begun]
+    marks = ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO ledger ({COLUMNS}, touched) VALUES ({marks})", row)
+
+
+def settle(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool) -> None:
+    """Write what a request has cost so far, or in the end."""
+    usage, model = reply.usage, None if reply.model is None else utf8(reply.model)
+    row = [now, sealed, reply.status, model, usage.prompt_tokens, usage.completion_tokens]
+    row += [usage.cached_tokens, usage.reasoning_tokens, _text(reply.cost), reply.estimate, turn]
+    changed = db.execute(
+        "UPDATE ledger SET touched = ?, sealed = ?, status = ?, model = coalesce(?, model), "
+        "prompt_tokens = ?, completion_tokens = ?, cached_tokens = ?, reasoning_tokens = ?, "
+        "cost = ?, estimate = ? WHERE turn = ? AND NOT sealed",
+        row,
+    ).rowcount
+    if changed and sealed:
+        (notebook,) = db.execute("SELECT notebook FROM ledger WHERE turn = ?", [turn]).fetchone()
+        total = total_of([_spent(db, notebook), reply.cost])
+        db.execute(
+            "INSERT INTO notebooks (id, spent) VALUES (?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET spent = excluded.spent",
+            [notebook, str(total)],
+        )
+
+
+def _spent(db: Connection, notebook: str) -> Decimal:
+    row = db.execute("SELECT spent FROM notebooks WHERE id = ?", [notebook]).fetchone()
+    return total_of(row or ())
+
+
+def _committed(db: Connection, notebook: str) -> Decimal:
+    """Return what a notebook has spent, and what its replies in flight may yet cost at most."""
+    rows = db.execute(
+        "SELECT cost, reserve, touched FROM ledger WHERE notebook = ? AND NOT sealed", [notebook]
+    )
+    lost = time.time() - ABANDONED_SECONDS
+    held = [
+        max(total_of([cost]), total_of([reserve]) if touched > lost else FREE)
+        for cost, reserve, touched in rows
+    ]
+    return total_of([_spent(db, notebook), *held])
+
+
+def _entries(db: Connection, notebook: str | None, since: float) -> list[Entry]:
+    where = "begun >= ?" if notebook is None else "notebook = ? AND begun >= ?"
+    known = [since] if notebook is None else [notebook, since]
+    lost = time.time() - ABANDONED_SECONDS
+    found = []
+    for *facts, touched, sealed in db.execute(
+        f"SELECT {COLUMNS}, touched, sealed FROM ledger WHERE {where} ORDER BY begun", known
+    ):
+        turn, book, conversation, model, endpoint, begun, status, *rest = facts
+        sent, written, cached, reasoning, cost, estimate, reserve = rest
+        in_flight = not sealed and touched > lost
+        found.append(
+            Entry(
+                turn,
+                book,
+                conversation,
+                model,
+                endpoint,
+                begun,
+                time.strftime("%Y-%m-%d", time.localtime(begun)),
+                status if sealed else "open" if in_flight else "cut",
+                Usage(sent, written, None, cached, reasoning),
+                amount(cost),
+                estimate,
+                amount(reserve) if in_flight else None,
+            )
+        )
+    return found
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)

@@ -1,0 +1,122 @@
+"""A teacher's file: DI_MAGICS_POLICY, and di_magics.toml beside the notebook, which narrows it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.record import identity, outcome
+from di_magics.core.errors import PolicyError, one_line
+from di_magics.core.settings.policy import FREE, Policy, both, read
+
+BESIDE = "di_magics.toml"
+LARGEST = 1 << 20
+
+
+class Policies:
+    """The policy in force; its files are read again when they have changed.
+
+    `folder` gives the folder of the notebook, as far as it is known, and `file` is what
+    DI_MAGICS_POLICY named when the extension was loaded: a cell that changes it changes nothing.
+    """
+
+    def __init__(self, folder: Callable[[], Path], file: str | None) -> None:
+        self._file = Path(file).expanduser() if file else None
+        self._folder = folder
+        self._stamp: object = None
+        self._policy = FREE
+
+    def current(self) -> Policy:
+        """Return the rules. Raises PolicyError for a file that cannot be read or understood."""
+        outer = self._file
+        beside = self._folder() / BESIDE
+        stamp = (outer, _stamp(outer), beside, _stamp(beside))
+        if stamp != self._stamp:
+            policy = _read(outer, narrowing=False) if outer else FREE
+            if stamp[3]:
+                policy = both(policy, _read(beside, narrowing=True))
+            self._policy, self._stamp = policy, stamp
+        return self._policy
+
+    def key(self) -> str | None:
+        """Return the key that the policy names. Raises PolicyError where it is not there."""
+        policy = self.current()
+        if policy.key_variable:
+            found = os.environ.get(policy.key_variable, "").strip()
+            where = f"environment variable {one_line(policy.key_variable, 60)}"
+        elif policy.key_file:
+            try:
+                found = Path(policy.key_file).expanduser().read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError):
+                found = ""
+            where = f"file {one_line(policy.key_file, 120)}"
+        else:
+            return None
+        if not found:
+            raise PolicyError(f"{policy.by} names the {where} for the key, and there is none.")
+        return found
+
+    def check_log(self, policy: Policy) -> None:
+        """Raise PolicyError where turns are to be logged and cannot be."""
+        if policy.log:
+            with _logged(policy):
+                pass
+
+    def log(self, turn: Turn, policy: Policy) -> None:
+        """Add a turn to the teacher's log, if the policy names a folder for one."""
+        if policy.log:
+            record = {**identity(turn), **outcome(turn.reply)}
+            with _logged(policy) as file:
+                file.write(json.dumps(record) + "\n")
+
+
+@contextmanager
+def _logged(policy: Policy) -> Iterator[IO[str]]:
+    try:
+        user = re.sub(r"[^\w.-]+", "_", getpass.getuser())
+    except (KeyError, OSError):  # a container's user without a name
+        user = "user"
+    folder = Path(policy.log or "").expanduser()
+    # Others in the class must not read it, nor lead it elsewhere.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / f"{user}.jsonl", flags, 0o660)
+        with open(descriptor, "a", encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        raise PolicyError(
+            f"{policy.by} wants turns in {one_line(folder, 120)}, which cannot be written "
+            f"({error.strerror}). Ask whoever wrote it."
+        ) from None
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if found else None
+
+
+def _read(path: Path, *, narrowing: bool) -> Policy:
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1).decode("utf-8")
+        if len(text) > LARGEST:
+            raise ValueError("it is larger than 1 MB")
+        found = tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error, 120)
+        raise PolicyError(
+            f"The policy {one_line(path, 160)} cannot be read ({reason}). Nothing was sent."
+        ) from None
+    return read(found, str(path), narrowing=narrowing)

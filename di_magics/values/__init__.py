@@ -1,0 +1,1 @@
+"""The user's variables, files and functions, as a prompt names them."""

@@ -1,0 +1,148 @@
+"""Money is added up exactly, and never guessed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from di_magics.core.amount import UNKNOWN
+from di_magics.core.money.cost import (
+    Entry,
+    Tally,
+    beyond,
+    grouped,
+    priced,
+    sections,
+    tally,
+    unpriced,
+)
+from di_magics.core.money.prices import Price
+from di_magics.core.reply.reply import Reply, ToolCall, Usage
+
+PRICE = Price(Decimal("1E-6"), Decimal("2E-6"), None, "a list", "2026-11-23")
+
+
+def entry(cost: str | None, prompt: int | None = None, **changes: Any) -> Entry:
+    """Return an entry of this cost and these tokens."""
+    amount = None if cost is None else Decimal(cost)
+    plain: dict[str, Any] = {
+        "turn": "t",
+        "notebook": "n",
+        "conversation": "main",
+        "model": "m",
+        "endpoint": "e",
+        "begun": 0.0,
+        "day": "2026-11-23",
+        "status": "done",
+        "usage": Usage(prompt, prompt, None, prompt, prompt),
+        "cost": amount,
+    }
+    return Entry(**{**plain, **changes})
+
+
+def test_entries_are_added_up() -> None:
+    """Decimals add exactly where binary fractions would not; of tokens all four kinds are."""
+    total = tally([entry("0.1", 10), entry("0.2", 1, estimate="how"), entry(None)])
+    assert total == Tally(3, 11, 11, 11, 11, Decimal("0.3"), Decimal("0.2"), 1)
+
+
+@pytest.mark.parametrize(
+    ("costs", "shown"),
+    [
+        ([], UNKNOWN),
+        ([None, None], UNKNOWN),
+        (["0.5"], "$0.50"),
+        (["0", "0"], "$0"),
+        (["0.5", None], "$0.50 and 1 of unknown cost"),
+        (["0", None], "$0 and 1 of unknown cost"),
+    ],
+)
+def test_a_sum_says_what_it_leaves_out(costs: list[str | None], shown: str) -> None:
+    """A reply of unknown cost is named beside the sum, and is not counted as free."""
+    assert tally(map(entry, costs)).shown == shown
+
+
+def test_a_sum_says_what_of_it_is_estimated() -> None:
+    """All of it or a part."""
+    known, reckoned = entry("0.5"), entry("0.25", estimate="how")
+    assert tally([reckoned]).shown == "$0.25 (an estimate)"
+    assert tally([known, reckoned]).shown == "$0.75 ($0.25 of it estimated)"
+
+
+def test_what_failed_before_a_reply_came_is_no_reply() -> None:
+    """A refused request is not counted as one of unknown cost."""
+    assert tally([entry(None, status="failed")]) == Tally()
+    assert tally([entry("0.1", status="failed")]).replies == 1
+
+
+def test_entries_are_grouped_in_order() -> None:
+    """By model, in the order of first appearance; a group of failures alone is none."""
+    entries = [entry("1", model="b"), entry("2", model="a"), entry("4", model="b")]
+    entries.append(entry(None, model="c", status="failed"))
+    found = grouped(entries, lambda each: each.model)
+    assert {name: total.cost for name, total in found.items()} == {"b": 5, "a": 2}
+
+
+DONE = Reply(text="yes", status="done", usage=Usage(100, 10, 110))
+
+
+def test_the_apis_own_cost_is_the_truth() -> None:
+    """It is kept as it came, and is no estimate."""
+    reply = replace(DONE, cost=Decimal("0.1"))
+    assert priced(reply, 300, PRICE) == reply
+
+
+def test_without_it_tokens_times_price_say_so() -> None:
+    """The price's date and source stand beside the cost."""
+    reply = priced(DONE, 300, PRICE)
+    assert reply.cost == Decimal("0.00012")
+    assert reply.estimate == "price of 2026-11-23, a list"
+    assert reply.cost_is_estimate
+
+
+def test_what_was_stopped_is_counted_from_its_texts() -> None:
+    """Text, reasoning and calls of a reply whose tokens the server never counted."""
+    call = ToolCall("1", "f", "abc")
+    reply = Reply(text="abc", reasoning="äx", tool_calls=(call,), status="stopped")
+    reply = priced(reply, 300, PRICE)
+    assert reply.cost == 100 * PRICE.input + 3 * PRICE.output
+    assert reply.estimate == "tokens counted from the texts, price of 2026-11-23, a list"
+
+
+def test_without_a_price_it_is_unknown() -> None:
+    """Nor is there an estimate for what failed before anything came."""
+    assert priced(DONE, 300, None).cost is None
+    assert priced(Reply(status="failed"), 300, PRICE).cost is None
+
+
+def test_this_machine_is_free() -> None:
+    """Whatever the server says."""
+    reply = priced(replace(DONE, cost=Decimal("9")), 300, None, local=True)
+    assert (reply.cost, reply.cost_is_estimate) == (0, False)
+
+
+def test_a_budget_error_says_what_is_left_and_what_to_do() -> None:
+    """In USD, without an exponent."""
+    said = str(beyond(Decimal("0.05"), Decimal("0.1"), Decimal("0.08")))
+    assert "up to $0.050" in said
+    assert "there is $0.020 left" in said
+    assert said.endswith("raise the budget: %chat budget 0.14.")
+    assert "$0 left" in str(beyond(None, Decimal(1), Decimal(2)))
+
+
+def test_sections_of_an_account() -> None:
+    """By conversation, day and model; by notebook where all notebooks are meant."""
+    entries = [entry("1"), entry("2", conversation="", notebook="o")]
+    here = sections(entries, {"n": "a.ipynb"}, everywhere=False)
+    assert list(here) == ["conversation", "day", "model"]
+    assert list(here["conversation"]) == ["main", "(no memory)"]
+    there = sections(entries, {"n": "a.ipynb"}, everywhere=True)
+    assert list(there["notebook"]) == ["a.ipynb", "(elsewhere)"]
+
+
+def test_a_model_of_unknown_price_is_named() -> None:
+    """With the two ways on."""
+    assert "--yes" in str(unpriced("m", Decimal(1)))

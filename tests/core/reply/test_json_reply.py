@@ -1,0 +1,188 @@
+"""Replies that are to be JSON: asked for, read, and refused with the place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from di_magics.core.errors import ReplyError
+from di_magics.core.reply.json_reply import (
+    bare,
+    misfit,
+    objection,
+    parsed,
+    pretty,
+    response_format,
+    strict,
+)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of replies that takes any JSON."""
+
+    name: str = "Person"
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
+
+    def read(self, text: str) -> Any:
+        """Return the object that a text is."""
+        return parsed(text)
+
+
+def test_json_is_asked_for() -> None:
+    """Any object, or one of a named form."""
+    assert response_format(None) == {"type": "json_object"}
+    assert response_format(Form()) == {
+        "type": "json_schema",
+        "json_schema": {"name": "Person", "schema": {"type": "object"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("{}", "{}"),
+        (" {} \n", " {} \n"),
+        ("```json\n{}\n```", "{}"),
+        ("\n ```\n{}\n```\n\n", "{}"),
+        ("~~~~ json x\n[1,\n2]\n  ~~~~ \n", "[1,\n2]"),
+        ("````\n```\n{}\n```\n````", "```\n{}\n```"),
+        ("```json\n{}", "```json\n{}"),
+        ("```json\n```", "```json\n```"),
+        ("```\n{}\n~~~", "```\n{}\n~~~"),
+        ("See:\n```json\n{}\n```", "See:\n```json\n{}\n```"),
+        ("```json\n{}\n```\nDone.", "```json\n{}\n```\nDone."),
+        ("", ""),
+    ],
+)
+def test_a_reply_in_a_single_block_is_what_stands_in_it(text: str, inside: str) -> None:
+    """With words around it, it is a text."""
+    assert bare(text) == inside
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ('{"a": [1, 2.5, null, true, "ü\\n"]}', {"a": [1, 2.5, None, True, "ü\n"]}),
+        ("```json\n[1]\n```", [1]),
+        (" 5 ", 5),
+        ('"x"', "x"),
+        ("null", None),
+        ("0", 0),
+    ],
+)
+def test_any_json_is_read(text: str, made: object) -> None:
+    """In a block or bare."""
+    assert parsed(text) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        (" \n\t", "is empty"),
+        ("```json\n\n```", "is empty"),
+        ("Hello", "Expecting value in line 1, column 1"),
+        ('{"a": 1}\nDone.', "Extra data in line 2, column 1"),
+        ('{"a": 1,\n "b" 2}', "delimiter in line 2, column 6"),
+        ("{'a': 1}", "in line 1, column 2"),
+        ('{"a": 1, // x\n}', "in line 1, column 10"),
+        ('{"a": [1,\n2', "breaks off in line 2"),
+        ('{"a":', "breaks off in line 1"),
+        ('{"a": "x', "breaks off in line 1"),
+        ("[", "breaks off in line 1"),
+        ('{"a": NaN}', "NaN is no number in it"),
+        ("[-Infinity]", "-Infinity is no number in it"),
+        ("9" * 5000, "Exceeds the limit"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ("\ufeff{}", "BOM"),
+        ('"\x00"', "Invalid control character"),
+        ('{"a": "\\u12"}', "in line 1, column"),
+    ],
+)
+def test_what_is_no_json_is_an_error_with_its_place(text: str, said: str) -> None:
+    """One short line, whatever the reply is."""
+    with pytest.raises(ReplyError) as error:
+        parsed(text)
+    assert said in str(error.value)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 150
+
+
+def test_strict_json_says_in_a_few_words_what_is_wrong() -> None:
+    """For any text, and not only a reply's."""
+    assert strict('{"a": 1}') == {"a": 1}
+    with pytest.raises(ValueError, match=r"^it breaks off in line 1$"):
+        strict('{"a": "x')
+
+
+def test_an_error_may_be_caught_as_a_value_error() -> None:
+    """As that of `json.loads` is."""
+    with pytest.raises(ValueError, match="not JSON"):
+        parsed("x")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```json\n{}\n```" + " " * 200_000 + "x",
+        "```json\n{}\n```" + "\n" * 200_000 + "x",
+        " " * 200_000 + "x",
+        "```\n" + "\n" * 200_000,
+        "```\n" + "\n```" * 50_000,
+        "`" * 200_000,
+    ],
+)
+def test_an_endless_reply_is_looked_through_in_no_time(text: str) -> None:
+    """Models that are to give JSON may go on with white space for ever."""
+    bare(text)
+
+
+def test_a_misfit_is_named_with_its_place() -> None:
+    """Foreign words stay in one line, and are cut."""
+    error = misfit("Person", "\x1b[31m\nage", "'x' is not of type 'integer'" + "y" * 999)
+    assert str(error).startswith("The reply is no Person: at age, 'x' is not of type 'integer'")
+    assert str(error).isprintable()
+    assert len(str(error)) < 350
+
+
+def test_a_model_is_told_what_was_wrong() -> None:
+    """And to give the JSON alone."""
+    assert objection(ReplyError("It breaks off.")) == (
+        "It breaks off. Answer again, with the corrected JSON alone."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"a":{"b":"ü"}}', '{\n  "a": {\n    "b": "ü"\n  }\n}'),
+        ("```json\n[1]\n```", "[\n  1\n]"),
+        ("null", "null"),
+        ('{"a":', '{"a":'),
+        ("no JSON", "no JSON"),
+        ("", ""),
+        ("[NaN]", "[NaN]"),
+    ],
+)
+def test_json_is_shown_with_a_line_for_each_member(text: str, shown: str) -> None:
+    """What is none is shown as it came."""
+    assert pretty(text) == shown
+
+
+@pytest.mark.parametrize("text", ['{"a": 1e999}', "[-1e400]"])
+def test_what_is_shown_of_json_is_json(text: str) -> None:
+    """A number that no double holds is shown as it came, and not as Infinity."""
+    assert "Infinity" not in pretty(text)
+
+
+def test_json_of_any_depth_is_shown() -> None:
+    """Laid out as far as Python goes into it, else as it came."""
+    for depth in range(0, 1200, 7):
+        text = "[" * depth + "]" * depth
+        assert pretty(text).replace("\n", "").replace(" ", "") == text

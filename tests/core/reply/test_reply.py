@@ -1,0 +1,342 @@
+"""A reply grows by a pure fold, the same however its events are cut into reads."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from di_magics.core.errors import ChatError, ReplyError
+from di_magics.core.reply.reply import (
+    END_TOKENS,
+    Finished,
+    Logprobs,
+    Reply,
+    ReplyEvent,
+    Result,
+    Round,
+    Served,
+    Text,
+    Thought,
+    TokenProbability,
+    ToolCall,
+    ToolCallPart,
+    Usage,
+    Used,
+    after,
+    named,
+)
+
+TOKEN = TokenProbability("Hi", -0.5)
+EVENTS: list[ReplyEvent] = [
+    Served("m", "1"),
+    Thought("h"),
+    Thought("m"),
+    Text("Hi"),
+    Text(" there"),
+    Logprobs((TOKEN,)),
+    Logprobs((TOKEN,)),
+    ToolCallPart(0, "c", "f", "{"),
+    Served(None, "2"),
+    ToolCallPart(0, "", "", "}"),
+    Used(Usage(1, cost=Decimal("0.1"))),
+    Finished("stop"),
+    Used(Usage(1, 2, cost=Decimal("0.2"))),
+    Served("n", None),
+    Finished(),
+]
+GROWN = Reply(
+    text="Hi there",
+    reasoning="hm",
+    tool_calls=(ToolCall("c", "f", "{}"),),
+    finish_reason="stop",
+    usage=Usage(1, 2, cost=Decimal("0.2")),
+    cost=Decimal("0.2"),
+    model="n",
+    id="2",
+    logprobs=(TOKEN, TOKEN),
+    ended=True,
+    tail=" there",
+    indexes=(0,),
+)
+
+
+def calls(*parts: ToolCallPart) -> list[tuple[str, str, str]]:
+    """Return the calls that these fragments make, which come one by one."""
+    reply = Reply()
+    for part in parts:
+        reply = reply.grow([part])
+    return [(call.id, call.name, call.arguments) for call in reply.tool_calls]
+
+
+@pytest.mark.parametrize("size", range(1, len(EVENTS) + 1))
+def test_a_reply_is_the_same_however_its_events_are_cut(size: int) -> None:
+    """One event at a time or all at once: text adds up, of the rest the last one holds."""
+    reply = Reply()
+    for at in range(0, len(EVENTS), size):
+        reply = reply.grow(EVENTS[at : at + size])
+    assert reply == GROWN
+
+
+def test_nothing_changes_a_reply_by_nothing() -> None:
+    """Growing by no events gives an equal reply."""
+    assert GROWN.grow([]) == GROWN
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "content_filter", "eos", None])
+def test_a_reply_has_ended_when_the_server_says_so(reason: str | None) -> None:
+    """Any reason will do, and so will none."""
+    reply = Reply().grow([Text("a"), Finished(reason)])
+    assert reply.ended
+    assert reply.finish_reason == reason
+
+
+@pytest.mark.parametrize("reason", ["error", "network_error", "abort"])
+def test_a_reply_that_failed_at_the_server_is_not_whole(reason: str) -> None:
+    """The end of the stream after such a reason does not make it so."""
+    for reply in (
+        Reply().grow([Text("a"), Finished(reason), Finished()]),
+        Reply().grow([Text("a"), Finished(reason)]).grow([Finished()]),
+    ):
+        assert not reply.ended
+        assert reply.finish_reason == reason
+
+
+@pytest.mark.parametrize("token", sorted(END_TOKENS))
+def test_an_end_token_that_leaked_is_not_shown(token: str) -> None:
+    """Only as the very last piece, and the raw text keeps it."""
+    reply = Reply().grow([Text("Hi"), Text(token), Finished("stop")])
+    assert (reply.text, reply.shown, str(reply)) == (f"Hi{token}", "Hi", "Hi")
+    more = reply.grow([Text("!")])
+    assert more.shown == f"Hi{token}!"
+    assert more.shown.startswith(reply.shown)
+
+
+def test_an_end_token_within_a_piece_is_text() -> None:
+    """A model that writes about `</s>` is quoted as it is."""
+    assert Reply().grow([Text("a </s>")]).shown == "a </s>"
+
+
+@pytest.mark.parametrize(
+    ("reply", "empty"),
+    [
+        (Reply(), True),
+        (Reply(text=" \n"), True),
+        (Reply(reasoning="hm"), True),
+        (Reply().grow([Text("</s>")]), True),
+        (Reply(text="a"), False),
+        (Reply(tool_calls=(ToolCall("", "f", ""),)), True),
+        (Reply(rounds=(Round(calls=(ToolCall("1", "f", ""),), results=(Result("2"),)),)), False),
+    ],
+)
+def test_a_reply_is_empty_without_text_and_answered_call(reply: Reply, empty: bool) -> None:
+    """Reasoning, and calls that nobody has answered, are nothing to send back."""
+    assert reply.empty is empty
+
+
+def test_only_a_done_reply_is_complete() -> None:
+    """Every other status is not."""
+    assert Reply(status="done").complete
+    assert not any(Reply(status=s).complete for s in ("open", "stopped", "cut", "failed"))
+
+
+def test_the_repr_is_short() -> None:
+    """A notebook that echoes a reply shows neither its text nor the request."""
+    assert repr(Reply(text="x" * 12345, status="done")) == "<Reply done, 12,345 characters>"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_fragments_of_one_index_are_one_call(first: int) -> None:
+    """Indexes may start at 1, the fragments of two calls may alternate."""
+    assert calls(
+        ToolCallPart(first, "a", "f", ""),
+        ToolCallPart(first + 1, "b", "g", "["),
+        ToolCallPart(first, "", "", "{"),
+        ToolCallPart(first + 1, "", "", "]"),
+        ToolCallPart(first, "", "", "}"),
+    ) == [("a", "f", "{}"), ("b", "g", "[]")]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("again", ["", "a"])
+def test_a_name_may_be_repeated(index: int, again: str) -> None:
+    """With each fragment of a call, with the id or without."""
+    assert calls(
+        ToolCallPart(index, "a", "f", "{"),
+        ToolCallPart(index, again, "f", "}"),
+    ) == [("a", "f", "{}")]
+
+
+def test_calls_that_share_an_index_are_told_apart() -> None:
+    """By another id, or by another name where there is no id."""
+    assert calls(
+        ToolCallPart(0, "a", "f", "{}"),
+        ToolCallPart(0, "b", "f", "{}"),
+        ToolCallPart(0, "", "g", "["),
+        ToolCallPart(0, "", "", "]"),
+    ) == [("a", "f", "{}"), ("b", "f", "{}"), ("", "g", "[]")]
+
+
+def test_without_indexes_a_name_begins_a_call() -> None:
+    """A fragment without a name, or with the same id, continues the last call."""
+    assert calls(
+        ToolCallPart(-1, "a", "f", "{"),
+        ToolCallPart(-1, "", "", "}"),
+        ToolCallPart(-1, "b", "f", "["),
+        ToolCallPart(-1, "b", "f", "]"),
+        ToolCallPart(-1, "", "f", ""),
+    ) == [("a", "f", "{}"), ("b", "f", "[]"), ("", "f", "")]
+
+
+def test_a_call_may_be_named_late() -> None:
+    """Its id and its name are the first that are not empty."""
+    assert calls(
+        ToolCallPart(0, "", "", "{"),
+        ToolCallPart(0, "a", "f", ""),
+        ToolCallPart(0, "", "", "}"),
+        ToolCallPart(3, "b", "", ""),
+        ToolCallPart(3, "", "g", "{}"),
+        ToolCallPart(7, "", "", "!"),
+    ) == [("a", "f", "{}"), ("b", "g", "{}!")]
+
+
+@pytest.mark.parametrize(
+    ("ids", "named_as"),
+    [
+        ([], []),
+        (["a", "b"], ["a", "b"]),
+        ([""], ["call_0"]),
+        (["", ""], ["call_0", "call_1"]),
+        (["a", "a", "a"], ["a", "call_0", "call_1"]),
+        (["a", "", "a"], ["a", "call_0", "call_1"]),
+        (["_"], ["_"]),
+    ],
+)
+def test_every_call_has_an_id_of_its_own(ids: list[str], named_as: list[str]) -> None:
+    """Some servers send none, or one for all; what is there is kept."""
+    calls = [ToolCall(each, f"f{number}", "{}") for number, each in enumerate(ids)]
+    assert [call.id for call in named(calls)] == named_as
+    assert [call.name for call in named(calls)] == [call.name for call in calls]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["call_1", ""],
+        ["call_2", "", ""],
+        ["", "call_0"],
+        ["a", "call_2_a", "a"],
+        ["call_1_a", "a", "a", ""],
+        ["_", "_", "_"],
+        ["call_3", "call_2", "", ""],
+    ],
+)
+def test_no_call_is_lost_whatever_the_ids_are(ids: list[str]) -> None:
+    """An id that is made up is not one that a server has given."""
+    calls = [ToolCall(each, f"f{number}", "{}") for number, each in enumerate(ids)]
+    found = named(calls)
+    assert [call.name for call in found] == [call.name for call in calls]
+    assert len({call.id for call in found}) == len(calls)
+
+
+ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(Result("2"),))
+
+
+def test_one_request_is_the_turns_reply() -> None:
+    """Without rounds before it nothing is added."""
+    assert after(Reply(text="x", usage=Usage(1), elapsed=1), GROWN) is GROWN
+
+
+def test_the_requests_of_a_turn_add_up() -> None:
+    """Tokens, cost and time; the text is the newest, the first text that of the first request."""
+    before = Reply(
+        rounds=(ROUND,),
+        usage=Usage(10, 2, 12, 4, 1, Decimal("0.1")),
+        cost=Decimal("0.1"),
+        estimate="a list",
+        elapsed=1.5,
+        first_token=0.5,
+    )
+    newest = Reply(
+        text="Hi",
+        status="done",
+        usage=Usage(20, 3, 23, 5, 0, Decimal("0.2")),
+        cost=Decimal("0.2"),
+        elapsed=2.0,
+        first_token=0.25,
+    )
+    assert after(before, newest) == Reply(
+        text="Hi",
+        status="done",
+        rounds=(ROUND,),
+        usage=Usage(30, 5, 35, 9, 1, Decimal("0.3")),
+        cost=Decimal("0.3"),
+        estimate="a list",
+        elapsed=3.5,
+        first_token=0.5,
+    )
+
+
+def test_a_sum_of_which_a_part_is_not_known_is_not_known() -> None:
+    """On either side."""
+    known = Reply(rounds=(ROUND,), usage=Usage(1, 2), cost=Decimal(1), elapsed=1)
+    unknown = Reply(rounds=(ROUND,), text="x")
+    for before, newest in ((known, unknown), (unknown, known)):
+        whole = after(before, newest)
+        assert (whole.usage, whole.cost) == (Usage(), None)
+    assert after(known, unknown).elapsed is None
+    assert after(unknown, known).elapsed == 1
+
+
+def test_a_request_that_failed_adds_nothing() -> None:
+    """What the ones before have cost stays known, unless it has cost something itself."""
+    before = Reply(rounds=(ROUND,), usage=Usage(1, 2, 3), cost=Decimal("0.1"), elapsed=1.0)
+    failed = Reply(status="failed", elapsed=0.5)
+    whole = after(before, failed)
+    assert (whole.usage, whole.cost) == (before.usage, before.cost)
+    assert (whole.status, whole.elapsed) == ("failed", 1.5)
+    paid = after(before, Reply(status="failed", usage=Usage(4, 5, 6), cost=Decimal("0.2")))
+    assert (paid.usage, paid.cost) == (Usage(5, 7, 9), Decimal("0.3"))
+    stopped = after(before, Reply(status="stopped"))
+    assert (stopped.usage, stopped.cost) == (Usage(), None)
+
+
+def test_several_requests_have_no_speed() -> None:
+    """The time between them is not the model's."""
+    timed = Reply(usage=Usage(1, 11), first_token=0.5, elapsed=1.5)
+    assert timed.tokens_per_second == 10
+    assert after(Reply(rounds=(ROUND,), usage=Usage(1, 1)), timed).tokens_per_second is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "made"),
+    [
+        (Reply(text='{"a": 1}'), {"a": 1}),
+        (Reply(text="```json\n[1]\n```\n"), [1]),
+        (Reply(text="1</s>", tail="</s>"), 1),
+        (Reply(text="null"), None),
+        (Reply(text="no JSON", made=GROWN), GROWN),
+        (Reply(text="1", made=0), 0),
+        (Reply(text="null", made=None), None),
+    ],
+)
+def test_a_reply_may_be_json(reply: Reply, made: object) -> None:
+    """What it was read as already, else what its text is."""
+    assert reply.json() == made
+
+
+@pytest.mark.parametrize("text", ["", "Hello", '{"a":', "NaN"])
+def test_a_reply_that_is_no_json_is_an_error_that_holds_it(text: str) -> None:
+    """For a program that goes on with what there is."""
+    reply = Reply(text=text)
+    with pytest.raises(ReplyError) as error:
+        reply.json()
+    assert error.value.reply is reply
+
+
+def test_the_code_of_a_reply() -> None:
+    """That of its Python blocks; a leaked end token is no part of it."""
+    assert Reply(text="```r\na\n```\n```py\nb\n```").code == "b"
+    assert Reply(text="```py\nb\n```</s>", tail="</s>").code == "b"
+    with pytest.raises(ChatError, match="no code block"):
+        _ = Reply(text="Hi").code

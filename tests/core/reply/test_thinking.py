@@ -1,0 +1,152 @@
+"""Reasoning between `<think>` and `</think>` is told apart, however the text is cut."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+
+from di_magics.core.reply.reply import (
+    Finished,
+    Reply,
+    ReplyEvent,
+    Served,
+    Text,
+    Thought,
+    ToolCallPart,
+    Usage,
+    Used,
+)
+from di_magics.core.reply.thinking import CLOSE, OPEN, Thinking
+
+CASES = [
+    ("", "", ""),
+    ("Hi", "", "Hi"),
+    ("  Hi", "", "  Hi"),
+    (" \n ", "", " \n "),
+    ("<", "", "<"),
+    ("<th", "", "<th"),
+    ("<think", "", "<think"),
+    ("\n <th", "", "\n <th"),
+    ("<b>Hi</b>", "", "<b>Hi</b>"),
+    ("<thin air", "", "<thin air"),
+    ("<thinking>hm</thinking>", "", "<thinking>hm</thinking>"),
+    ("</think>Hi", "", "</think>Hi"),
+    ("a <think>b</think>", "", "a <think>b</think>"),
+    ("a\n<think>b</think>", "", "a\n<think>b</think>"),
+    ("<think>hm</think>Hi", "hm", "Hi"),
+    ("\n\n<think>hm</think>\n\nHi", "hm", "Hi"),
+    ("<think>hm\n</think> \n\nHi\n", "hm\n", "Hi\n"),
+    ("<think>", "", ""),
+    ("<think>hm", "hm", ""),
+    ("<think>hm</thin", "hm</thin", ""),
+    ("<think>hm<", "hm<", ""),
+    ("<think></think>", "", ""),
+    ("<think></think>Hi", "", "Hi"),
+    ("<think>hm</think>\n\n", "hm", ""),
+    ("<think>a < b, </b> and </</think>c", "a < b, </b> and </", "c"),
+    ("<think>a<think>b</think>c", "a<think>b", "c"),
+    ("<think>a</think>b</think>c", "a", "b</think>c"),
+    ("<think>a</think>b<think>c</think>", "a", "b<think>c</think>"),
+    ("<think>a</think><think>b</think>c", "a", "<think>b</think>c"),
+    ("<think>\nhm</think>Hi", "hm", "Hi"),
+    ("<think>\n\n</think>\n\nHi", "", "Hi"),
+    ("<think>hm</think>\n\n    x = 1", "hm", "    x = 1"),
+]
+
+
+def told(events: Iterable[ReplyEvent]) -> Reply:
+    """Return the reply that these events make, each read by itself."""
+    thinking, reply = Thinking(), Reply()
+    for event in events:
+        reply = reply.grow(thinking.read([event]))
+    return reply.grow(thinking.end())
+
+
+def fed(*pieces: str) -> tuple[str, str]:
+    """Return the reasoning and the text of a reply that comes in these pieces."""
+    reply = told(Text(piece) for piece in pieces)
+    return reply.reasoning, reply.text
+
+
+@pytest.mark.parametrize(("text", "reasoning", "reply"), CASES)
+def test_reasoning_is_told_apart(text: str, reasoning: str, reply: str) -> None:
+    """Only at the very beginning, with the marks and the empty lines around it left out."""
+    assert fed(text) == (reasoning, reply)
+
+
+@pytest.mark.parametrize(("text", "reasoning", "reply"), CASES)
+def test_it_does_not_matter_where_the_text_is_cut(text: str, reasoning: str, reply: str) -> None:
+    """In two pieces at every place, and character by character."""
+    assert fed(*text) == (reasoning, reply)
+    for at in range(len(text) + 1):
+        assert fed(text[:at], text[at:]) == (reasoning, reply)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_character_is_lost(seed: int) -> None:
+    """What comes out is what went in, besides the two marks and white space around them."""
+    draw = random.Random(seed)
+    for _ in range(50):
+        parts = [OPEN, CLOSE, "<", "</", "th", "ink>", "a", "<think", "</think", "b c", "\n", " "]
+        pieces = [draw.choice(parts) for _ in range(draw.randint(1, 9))]
+        text = "".join(pieces)
+        kept = text
+        if text.lstrip().startswith(OPEN):
+            kept = text.replace(OPEN, "", 1).replace(CLOSE, "", 1)
+        assert "".join("".join(fed(*pieces)).split()) == "".join(kept.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "event"),
+    [("<th", Text("<th")), ("\n", Text("\n")), ("<think>a</th", Thought("</th"))],
+)
+def test_the_end_gives_back_what_was_held(text: str, event: ReplyEvent) -> None:
+    """Before the server's word that it has ended, and only once."""
+    thinking = Thinking()
+    thinking.read([Text(text)])
+    assert thinking.read([Finished("stop"), Finished()]) == [event, Finished("stop"), Finished()]
+    assert thinking.end() == []
+
+
+def test_nothing_held_is_nothing_given_back() -> None:
+    """The end of a stream without a text adds no event."""
+    assert Thinking().end() == []
+    assert Thinking().read([]) == []
+    assert Thinking().read([Finished()]) == [Finished()]
+
+
+def test_a_piece_that_is_clear_is_passed_on_at_once() -> None:
+    """Only what could yet become a mark waits."""
+    thinking = Thinking()
+    assert thinking.read([Text("<think>a")]) == [Thought("a")]
+    assert thinking.read([Text("b</t")]) == [Thought("b")]
+    assert thinking.read([Text("c")]) == [Thought("</tc")]
+    assert thinking.read([Text("</think>"), Text("\n"), Text("d")]) == [Text("d")]
+    assert thinking.read([Text("<think>")]) == [Text("<think>")]
+
+
+def test_reasoning_that_a_server_told_apart_stays_so() -> None:
+    """Beside it the marks count in the text as ever."""
+    assert told([Thought("a"), Text("b"), Thought("c")]) == Reply().grow([Thought("ac"), Text("b")])
+    reply = told([Thought("a"), Text("<think>b</think>c")])
+    assert (reply.reasoning, reply.text) == ("ab", "c")
+
+
+def test_other_events_go_through() -> None:
+    """In their order, whatever is held."""
+    events: list[ReplyEvent] = [
+        Served("m", "1"),
+        ToolCallPart(0, "c", "f", "{}"),
+        Used(Usage(1)),
+    ]
+    thinking = Thinking()
+    assert thinking.read([Text("<"), *events]) == events
+    assert thinking.read([Finished("stop")]) == [Text("<"), Finished("stop")]
+
+
+@pytest.mark.parametrize("before", [["Hi"], ["<think>hm</think>", "\n"], ["\n"], [" ", "\n"]])
+def test_an_end_token_stays_a_piece_of_its_own(before: list[str]) -> None:
+    """Else it would be shown: it is known by being the very last piece."""
+    assert "</s>" not in told([*map(Text, before), Text("</s>"), Finished("stop")]).shown

@@ -1,0 +1,271 @@
+"""From what a cell asks to a turn and its request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.conversation.conversation import Conversation, Turn, exchanged
+from di_magics.core.errors import BudgetError, ParamError, ToolError
+from di_magics.core.money.prices import Price
+from di_magics.core.reply.json_reply import parsed
+from di_magics.core.reply.reply import Reply, Result, Round, ToolCall
+from di_magics.core.request import wire
+from di_magics.core.request.plan import Ask, Planned, entry, following, limit, planned, request
+from di_magics.core.settings.policy import FREE, read
+from di_magics.core.settings.settings import Settings
+
+PRICE = Price(Decimal("1E-6"), Decimal("2E-6"), None, "a list", "2026-11-23")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a request goes."""
+
+    name: str = "e"
+    model: str = "m"
+    url: str = "https://e/v1"
+    local: bool = False
+    built_in: bool = False
+    endpoint: object = None
+
+
+@dataclass(frozen=True)
+class Offered:
+    """Tools of these names, of which nothing comes."""
+
+    named: tuple[str, ...] = ("add", "look")
+
+    @property
+    def specs(self) -> Mapping[str, Mapping[str, Any]]:
+        """How they are offered."""
+        return {name: {"name": name, "parameters": {"type": "object"}} for name in self.named}
+
+    def answers(
+        self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[Result]], None]
+    ) -> list[Result]:
+        """Return a result for each call."""
+        return [Result("") for _ in calls]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of replies that takes any JSON."""
+
+    name: str = "Person"
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
+
+    def read(self, text: str) -> Any:
+        """Return the object that a text is."""
+        return parsed(text)
+
+
+CALLED = Round(calls=(ToolCall("1", "add", "{}"),), results=(Result("x" * 100),))
+OBJECTED = Round('{"a":', objection="It breaks off.")
+
+
+def plan(ask: Ask, **changes: Any) -> Planned:
+    """Return the plan of an ask in an empty conversation."""
+    plain: dict[str, Any] = {
+        "notebook": "n",
+        "settings": Settings(),
+        "policy": FREE,
+        "chat": Conversation(),
+        "route": Place(),
+        "price": PRICE,
+    }
+    return planned(ask, "t", **{**plain, **changes})
+
+
+def test_settings_then_flags_then_policy() -> None:
+    """The later one wins, and only what is set is sent."""
+    settings = Settings(system="s", params={"temperature": 1, "seed": 5})
+    policy = read({"system": "taught", "parameters": {"top_k": 3}}, "p")
+    found = plan(Ask("hi", params={"temperature": "0"}), settings=settings, policy=policy)
+    assert found.body["temperature"] == 0
+    assert (found.body["seed"], found.body["top_k"]) == (5, 3)
+    assert (found.turn.system, found.turn.taught) == ("s", False)
+    assert plan(Ask("hi"), policy=policy).turn.taught
+
+
+def test_an_empty_prompt_is_refused() -> None:
+    """White space is none."""
+    with pytest.raises(ParamError, match="empty"):
+        plan(Ask(" \n"))
+
+
+def test_a_value_that_llama_cpp_would_misread_is_refused() -> None:
+    """Only on this machine."""
+    ask = Ask("hi", params={"seed": 2**32})
+    assert plan(ask).body["seed"] == 2**32
+    with pytest.raises(ParamError, match="On this machine"):
+        plan(ask, route=Place(local=True))
+
+
+def test_the_worst_case_is_reserved() -> None:
+    """The prompt with its marks, and as many tokens as may come; unknown without a price."""
+    assert plan(Ask("abc", params={"max_tokens": 10})).reserve == Decimal("0.000029")
+    assert plan(Ask("abc", params={"max_tokens": 0})).reserve == plan(Ask("abc")).reserve
+    assert plan(Ask("abc")).reserve == Decimal("0.032777")
+    assert plan(Ask("abc"), price=None).reserve is None
+
+
+def test_limits() -> None:
+    """A cell's own budget and the notebook's; nothing is limited on this machine."""
+    found = plan(Ask("abc"))
+    assert limit(found, Ask("abc"), None) is None
+    assert limit(found, Ask("abc", budget=Decimal(1)), Decimal(2)) == 2
+    assert limit(plan(Ask("abc"), route=Place(local=True)), Ask("abc"), Decimal(0)) is None
+    with pytest.raises(BudgetError, match="--budget"):
+        limit(found, Ask("abc", budget=Decimal("0.01")), None)
+    unknown = plan(Ask("abc"), price=None)
+    with pytest.raises(BudgetError, match="--yes"):
+        limit(unknown, Ask("abc"), Decimal(1))
+    assert limit(unknown, Ask("abc", yes=True, budget=Decimal(1)), Decimal(1)) == 1
+
+
+def test_tools_are_offered_by_their_names() -> None:
+    """In their order; the model chooses unless told."""
+    found = plan(Ask("hi", tools=Offered()))
+    specs = Offered().specs
+    assert found.body["tools"] == [
+        {"type": "function", "function": specs["add"]},
+        {"type": "function", "function": specs["look"]},
+    ]
+    assert found.turn.fields == {"tools": found.body["tools"]}
+    assert "tool_choice" not in found.body
+    assert "tools" not in plan(Ask("hi")).body
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sent"),
+    [
+        ("auto", "auto"),
+        ("none", "none"),
+        ("required", "required"),
+        ("look", {"type": "function", "function": {"name": "look"}}),
+    ],
+)
+def test_a_tool_may_be_chosen(chosen: str, sent: object) -> None:
+    """By its name, or any of them."""
+    found = plan(Ask("hi", params={"tool_choice": chosen}, tools=Offered()))
+    assert found.body["tool_choice"] == sent
+
+
+@pytest.mark.parametrize("chosen", ["lok", "AUTO", "a\x1b[31m\nb", "x" * 999])
+def test_a_choice_that_is_no_tool_is_refused(chosen: str) -> None:
+    """The line lists what there is, and stays one."""
+    with pytest.raises(ParamError, match=r"auto, none, required, .*\(add, look\)") as error:
+        plan(Ask("hi", params={"tool_choice": chosen}, tools=Offered()))
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 200
+
+
+def test_the_built_in_model_is_offered_no_tools() -> None:
+    """The line says what to do instead; without tools it answers as ever."""
+    place = Place(local=True, built_in=True)
+    with pytest.raises(ToolError, match=r"built-in model \(m\) cannot be offered tools"):
+        plan(Ask("hi", tools=Offered()), route=place)
+    assert plan(Ask("hi"), route=place).body["messages"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "form"),
+    [
+        (Ask("hi"), None),
+        (Ask("hi", format="code"), None),
+        (Ask("hi", format="json"), {"type": "json_object"}),
+        (
+            Ask("hi", shape=Form()),
+            {
+                "type": "json_schema",
+                "json_schema": {"name": "Person", "schema": {"type": "object"}},
+            },
+        ),
+        (
+            Ask("hi", format="json", fields={"response_format": {"type": "text"}}),
+            {"type": "text"},
+        ),
+    ],
+)
+def test_json_is_asked_for(ask: Ask, form: object) -> None:
+    """By a form, or by how the reply is shown; a turn that is asked again keeps its own."""
+    found = plan(ask)
+    assert found.body.get("response_format") == form
+    assert found.turn.format == ask.format
+    assert wire.size(found.body) == found.size
+
+
+def test_attachments_go_along_and_are_kept() -> None:
+    """In the turn and in its message."""
+    attached = (Attachment("text", "a", "b", "c"),)
+    found = plan(Ask("hi", attached=attached))
+    assert found.turn.attached == attached
+    assert found.body["messages"][-1]["content"] == "a (b):\n\n```\nc\n```\n\nhi"
+
+
+def test_a_following_request_says_what_came_of_the_one_before() -> None:
+    """It is entered by itself, and larger; nothing else is another."""
+    first = plan(Ask("hi", tools=Offered(), params={"temperature": 0}))
+    second = following(first, 2, CALLED)
+    third = following(second, 3, OBJECTED)
+    assert [each.turn.id for each in (first, second, third)] == ["t", "t.2", "t.3"]
+    messages = [*first.body["messages"], *exchanged(CALLED), *exchanged(OBJECTED)]
+    assert third.body == {**first.body, "messages": messages}
+    assert first.size < second.size < third.size
+    assert first.reserve is not None
+    assert third.reserve is not None
+    assert first.reserve < third.reserve
+    assert entry(third, 0.0, kept=True).turn == "t.3"
+
+
+@pytest.mark.parametrize("price", [PRICE, None])
+@pytest.mark.parametrize("rounds", [(CALLED,), (OBJECTED,), (CALLED, OBJECTED, CALLED)])
+@pytest.mark.parametrize("chosen", [None, "auto", "none", "required", "add"])
+def test_what_is_shown_of_a_later_request_is_what_was_sent(
+    chosen: str | None, rounds: tuple[Round, ...], price: Price | None
+) -> None:
+    """The body is derived again from the turn and its rounds."""
+    params = {"tool_choice": chosen} if chosen else {}
+    found = plan(Ask("hi", tools=Offered(), shape=Form(), params=params), price=price)
+    turn = replace(found.turn, reply=Reply(rounds=rounds))
+    for number, told in enumerate(rounds, 2):
+        found = following(found, number, told)
+    assert request(turn, Conversation()) == found.body
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told", "sent"),
+    [
+        (None, CALLED, None),
+        ("auto", CALLED, "auto"),
+        ("none", CALLED, "none"),
+        ("required", CALLED, "auto"),
+        ("add", CALLED, "auto"),
+        ("required", OBJECTED, "required"),
+    ],
+)
+def test_no_tool_has_to_be_called_twice(chosen: str | None, told: Round, sent: str | None) -> None:
+    """Else a model could never answer; a reply that is put right has called none."""
+    params = {"tool_choice": chosen} if chosen else {}
+    first = plan(Ask("hi", tools=Offered(), params=params))
+    assert following(first, 2, told).body.get("tool_choice") == sent
+    turn = replace(first.turn, reply=Reply(rounds=(told,)))
+    assert request(turn, Conversation()).get("tool_choice") == sent
+    assert first.turn.params == params
+
+
+def test_a_turn_that_called_tools_goes_along_whole() -> None:
+    """Also where it ended without a text."""
+    before = Turn("a", "A", reply=Reply(rounds=(CALLED,), status="stopped"))
+    found = plan(Ask("hi"), chat=Conversation().with_turn(before))
+    assert found.body["messages"] == [
+        {"role": "user", "content": "A"},
+        *exchanged(CALLED),
+        {"role": "user", "content": "hi"},
+    ]

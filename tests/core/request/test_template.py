@@ -1,0 +1,328 @@
+"""`{{name}}` in a prompt: filled in once, exactly, and never with a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pytest
+
+from di_magics.core.errors import ParamError
+from di_magics.core.request.template import LONGEST, filled, looks_secret, names, redacted, text_of
+
+KEYS = [
+    "sk-proj-abcdefGHIJ0123456789",
+    "sk_live_0123456789abcdefXYZ",
+    "pk-0123456789abcdefghij",
+    "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+    "github_pat_11ABCDEFG0123456789_abcdef",
+    "glpat-0123456789abcdef_-XY",
+    "hf_abcdefghijABCDEFGHIJ0123",
+    "gsk_abcdefghijABCDEFGHIJ0123",
+    "xoxb-123456789012-abcdef",
+    "AKIAIOSFODNN7EXAMPLE",
+    "ASIAIOSFODNN7EXAMPLE",
+    "AIzaSyA-0123456789abcdefghij_0123456789",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl",
+    "jwt:eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl",
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----",
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbn",
+    "postgresql+psycopg2://ann:s3cret@db.example.org/school",
+]
+
+
+class Subtext(str):
+    """A text whose methods are not to be trusted."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "evil"
+
+    def __len__(self) -> int:
+        return 0
+
+    def __contains__(self, key: object) -> bool:
+        raise SystemExit
+
+    def strip(self, chars: str | None = None, /) -> str:
+        raise SystemExit
+
+
+class Says:
+    """A value whose text is what it was told to say."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+
+    def __str__(self) -> str:
+        return self.said
+
+
+class Raises:
+    """A value that has no text."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __str__(self) -> str:
+        raise self.error
+
+
+class NoText:
+    """A value whose text is none."""
+
+    def __str__(self) -> str:
+        return 1  # type: ignore[return-value]
+
+
+def fill(text: str, values: Mapping[str, object], secrets: Iterable[str] = ()) -> str:
+    """Return the text with these values filled in."""
+    return filled(text, values.__getitem__, values, secrets)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ""),
+        ("no braces", "no braces"),
+        ("{{a}}", "1"),
+        ("{{a}}{{b}} and {{a}}", "1two and 1"),
+        ("a {{a}}\n{{größe}} {{_x1}}", "a 1\nü None"),
+        ("{{{a}}}", "{1}"),
+        ("{{{{a}}}}", "{{1}}"),
+        ("{a} {{a} {a}}", "{a} {{a} {a}}"),
+        ("{{ a }} {{a }} {{ a}} {{\na}}", "{{ a }} {{a }} {{ a}} {{\na}}"),
+        ("{{a.real}} {{a[0]}} {{a()}}", "{{a.real}} {{a[0]}} {{a()}}"),
+        ("{{a!r}} {{a:>9}}", "{{a!r}} {{a:>9}}"),
+        ("{{1a}} {{}} {{a-b}} {{*a}}", "{{1a}} {{}} {{a-b}} {{*a}}"),
+        ("{% raw %} {# a #} ${{a}}", "{% raw %} {# a #} $1"),
+        ("\\{{a}} %s %(a)s $a", "\\1 %s %(a)s $a"),
+    ],
+)
+def test_only_a_name_between_two_braces_is_filled_in(text: str, said: str) -> None:
+    """Attributes, indexes, calls, spaces and all other braces stay as they are."""
+    assert fill(text, {"a": 1, "b": "two", "größe": "ü", "_x1": None}) == said
+
+
+@pytest.mark.parametrize(
+    "value", ["{{b}}", "{{a}}", "{{", "}}", "{{nobody}}", "{b} {0} %s", "\\1 \\g<0> \\n", "\x00"]
+)
+def test_what_stands_in_a_value_is_never_read(value: str) -> None:
+    """There is one pass, so braces and backslashes in a value are text."""
+    assert fill("<{{a}}|{{b}}>", {"a": value, "b": "B"}) == f"<{value}|B>"
+
+
+def test_the_names_of_a_text_come_in_order() -> None:
+    """Each as often as it stands there."""
+    assert names("{{b}} {{ c }} {{a}} {{b}} {{{d}}}") == ["b", "a", "b", "d"]
+
+
+def test_a_value_is_asked_for_only_where_it_stands() -> None:
+    """No other variable is looked at."""
+    asked: list[str] = []
+
+    def value(name: str) -> object:
+        asked.append(name)
+        return len(asked)
+
+    assert filled("{{a}} {{a}}", value, iter(["a", "b"])) == "1 2"
+    assert asked == ["a", "a"]
+
+
+def test_an_unknown_name_is_an_error_with_its_neighbour() -> None:
+    """The line says how to send the braces as they are."""
+    with pytest.raises(ParamError, match=r"no variable nmae .*name.*write \{\{ nmae \}\} with"):
+        fill("{{nmae}}", {"name": 1})
+
+
+def test_an_endless_name_stays_one_short_line() -> None:
+    """What is quoted of it is cut."""
+    with pytest.raises(ParamError) as error:
+        fill("{{" + "x" * 10_000 + "}}", {})
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("a\nb"), SystemExit(1), GeneratorExit(), RecursionError(), MemoryError()],
+)
+def test_a_value_without_a_text_is_one_error(error: BaseException) -> None:
+    """Whatever its `__str__` raises, the line names the class and nothing is sent."""
+    with pytest.raises(ParamError, match=f"a has no text .* raised {type(error).__name__}"):
+        fill("{{a}}", {"a": Raises(error)})
+
+
+def test_a_text_that_is_none_is_an_error() -> None:
+    """So are a `__str__` that returns a number and an int that Python does not print."""
+    for value in (NoText(), 10**5000):
+        with pytest.raises(ParamError, match="no text"):
+            text_of(value, "a")
+
+
+def test_the_name_of_a_hostile_error_stays_in_its_line() -> None:
+    """A class may be called anything."""
+    with pytest.raises(ParamError) as error:
+        text_of(Raises(type("Bad\n\x1b[31m", (Exception,), {})()), "a")
+    assert str(error.value).isprintable()
+
+
+def test_the_stop_square_still_stops() -> None:
+    """An interrupt within `__str__` is no error of the value's."""
+    with pytest.raises(KeyboardInterrupt):
+        fill("{{a}}", {"a": Raises(KeyboardInterrupt())})
+
+
+def test_a_text_of_a_class_of_its_own_is_taken_plain() -> None:
+    """None of its methods is called on what goes out."""
+    said = text_of(Says(Subtext("Hi")), "a")
+    assert type(said) is str
+    assert said == "Hi"
+    assert fill("{{a}}", {"a": Says(Subtext("Hi"))}, ["x"]) == "Hi"
+    with pytest.raises(ParamError, match="key or a password"):
+        fill("{{a}}", {"a": Says(Subtext(KEYS[0]))})
+
+
+def test_a_huge_value_is_refused_and_what_fits_is_not() -> None:
+    """The line says how it can be attached instead."""
+    assert len(fill("{{a}}", {"a": "x " * (LONGEST // 2)})) == LONGEST
+    with pytest.raises(ParamError, match=r"a is 200,001 characters long\. -a a attaches"):
+        fill("{{a}}", {"a": "x" * (LONGEST + 1)})
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("piece", ["a", "eyJ-", "x://", "sk-", "-----BEGIN ", "key "])
+def test_a_long_value_is_looked_through_in_no_time(piece: str) -> None:
+    """A gene of 200,000 letters is one word, and still takes one pass."""
+    looks_secret("dna", piece * (LONGEST // len(piece)))
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("around", ["{}", "x = '{}'", "['a', '{}', 1]", "Bearer {}\n"])
+def test_a_key_is_known_by_its_form(key: str, around: str) -> None:
+    """Whatever the variable is called and whatever stands around it."""
+    assert looks_secret("notes", around.format(key))
+    with pytest.raises(ParamError, match=r"notes looks like a key .* nothing was sent"):
+        fill("{{notes}}", {"notes": around.format(key)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://:s3cret-password@cache.example.org:6379/0",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF",
+    ],
+)
+def test_a_password_without_a_user_and_a_pgp_key_are_secrets(text: str) -> None:
+    """Both forms are common in settings of a reader's."""
+    assert looks_secret("settings", text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "PASSWORD",
+        "db_password",
+        "dbPassword",
+        "Password1",
+        "passwd",
+        "my_pwd",
+        "passphrase",
+        "client_secret",
+        "SECRETS",
+        "credentials",
+        "awsCredential",
+        "apikey",
+        "APIKEY",
+    ],
+)
+def test_a_name_may_say_that_it_is_a_secret(name: str) -> None:
+    """Then any text is one, and no text at all is none."""
+    assert looks_secret(name, "hello")
+    assert not looks_secret(name, " \n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["key", "api_key", "apiKey", "API_KEY", "token", "MY_TOKEN", "auth", "bearer", "pat"],
+)
+def test_other_names_say_so_of_what_looks_drawn_at_random(name: str) -> None:
+    """Sixteen characters in one word, with letters and digits."""
+    assert looks_secret(name, " 0a1B2c3D4e5F6g7H8 \n")
+    for text in ("hello", "1234567890123456", "abcdefghijklmnop", "short1", "two words 12345678"):
+        assert not looks_secret(name, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tokens", "['a']"),
+        ("tokens", "['The', 'cat', 'sat', '0a1B2c3D4e5F6g7H8']"),
+        ("key", "de"),
+        ("key", "C# minor"),
+        ("token", "hello"),
+        ("token", "<|im_start|>"),
+        ("monkey", "0a1B2c3D4e5F6g7H8"),
+        ("keyboard_layout", "0a1B2c3D4e5F6g7H8"),
+        ("author", "0a1B2c3D4e5F6g7H8"),
+        ("pattern", "0a1B2c3D4e5F6g7H8"),
+        ("passengers", "891"),
+        ("secretary", "Ann"),
+        ("sort_key", "average_score_2024"),
+        ("key", "2024-01-01T00:00:00"),
+        ("name", "sk-learn-pipeline-tutorial"),
+        ("digest", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
+        ("url", "https://example.org/a?b=c#d"),
+        ("url", "http://localhost:8888/lab/tree/a@b.ipynb"),
+        ("url", "https://ann@example.org/x"),
+        ("url", "git+ssh://git@github.com/x/y.git"),
+        ("url", "http://localhost:8888?mail=ann@example.org"),
+        ("text", "Write to ann@example.org, or see http://a.org:80 and bob@x.org."),
+        ("text", "The risk-averse task-force asked for disk-space-optimisation-software."),
+        ("text", "A secret is a password that nobody knows; the key is under the mat."),
+        ("text", "-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----"),
+        ("text", "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----"),
+        ("text", "0123456789" * 20),
+        ("text", "ACGT" * 500),
+        ("text", "sk-SK, hf_x, AKIA, AIza, eyJ.a.b, xox"),
+        ("text", ""),
+    ],
+)
+def test_ordinary_values_are_filled_in(name: str, text: str) -> None:
+    """Words that only begin like a secret's are none."""
+    assert not looks_secret(name, text)
+    assert fill(f"<{{{{{name}}}}}>", {name: text}) == f"<{text}>"
+
+
+@pytest.mark.parametrize("around", ["{}", "a{}b", "['{}']"])
+def test_a_known_secret_is_refused_wherever_it_stands(around: str) -> None:
+    """By its text, under any name; an empty one is not in every text."""
+    secret = "correct horse"
+    with pytest.raises(ParamError, match="a looks like a key") as error:
+        fill("{{a}}", {"a": around.format(secret)}, ["", secret])
+    assert secret not in str(error.value)
+    assert fill("{{a}}", {"a": "horse"}, iter(["", secret])) == "horse"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_has_the_form_of_a_key_is_left_out_of_a_trace(key: str) -> None:
+    """The text around it stays."""
+    shown = redacted(f"before {key} after")
+    assert shown.startswith("before ")
+    assert "[secret]" in shown
+    assert key not in shown
+    assert redacted("before after") == "before after"
+
+
+def test_nothing_is_left_of_a_key_in_armour() -> None:
+    """Lines that say how it is encrypted have hyphens, and the key itself follows them."""
+    armour = (
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,AB\n\n"
+        "MIIEow\n-----END RSA PRIVATE KEY-----"
+    )
+    assert redacted(f"a\n{armour}\nb") == "a\n[secret]\nb"
+
+
+def test_what_is_no_name_stays() -> None:
+    """A superscript is a word character and part of no identifier."""
+    assert filled("{{x²}}", {}.__getitem__, {}) == "{{x²}}"

@@ -1,0 +1,205 @@
+"""The parameter table: every range at its ends, beyond them, and what is no value at all."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from di_magics.core.errors import ParamError
+from di_magics.core.settings import params
+from di_magics.core.settings.flags import pairs, split
+from di_magics.core.settings.params import PARAMS, find, nearest, shown, validate
+
+SEED_END = 2**63
+NUMBERS = [param for param in PARAMS.values() if param.kind in (int, float)]
+
+# Written out a second time on purpose: the ranges of the API, not of the table.
+FITS: list[tuple[str, Any, Any]] = [
+    ("temperature", 0, 0),
+    ("temperature", 2, 2),
+    ("temperature", "0.7", 0.7),
+    ("temperature", "1e-3", 0.001),
+    ("temperature", Fraction(1, 2), 0.5),
+    ("top_p", 1, 1),
+    ("top_p", 1e-9, 1e-9),
+    ("min_p", 0, 0),
+    ("min_p", 1, 1),
+    ("top_k", 0, 0),
+    ("top_k", 999, 999),
+    ("top_k", 40.0, 40),
+    ("top_k", Fraction(40), 40),
+    ("max_tokens", 0, 0),
+    ("max_tokens", 1_000_000, 1_000_000),
+    ("presence_penalty", -2, -2),
+    ("presence_penalty", 2, 2),
+    ("frequency_penalty", "-2.0", -2),
+    ("frequency_penalty", 2, 2),
+    ("repetition_penalty", 0.01, 0.01),
+    ("repetition_penalty", 5, 5),
+    ("seed", 0, 0),
+    ("seed", SEED_END - 1, SEED_END - 1),
+    ("seed", str(SEED_END - 1), SEED_END - 1),
+    ("stop", "\n", ("\n",)),
+    ("stop", ["a", "b"], ("a", "b")),
+    ("stop", ("x",) * 16, ("x",) * 16),
+    ("tool_choice", "auto", "auto"),
+    ("tool_choice", "weather", "weather"),
+    ("user", "abc", "abc"),
+    ("reasoning_effort", "none", "none"),
+    ("reasoning_effort", "xhigh", "xhigh"),
+]
+OUT_OF_RANGE: list[tuple[str, Any]] = [
+    ("temperature", -1e-9),
+    ("temperature", 2.0001),
+    ("temperature", float("nan")),
+    ("temperature", "nan"),
+    ("temperature", float("inf")),
+    ("temperature", "-inf"),
+    ("top_p", 0),
+    ("top_p", 1.01),
+    ("min_p", -0.01),
+    ("min_p", 1.01),
+    ("top_k", -1),
+    ("top_k", 1000),
+    ("max_tokens", -1),
+    ("max_tokens", 1_000_001),
+    ("presence_penalty", -2.01),
+    ("presence_penalty", 2.01),
+    ("frequency_penalty", -2.01),
+    ("frequency_penalty", 2.01),
+    ("repetition_penalty", 0),
+    ("repetition_penalty", 0.009),
+    ("repetition_penalty", 5.01),
+    ("seed", -1),
+    ("seed", SEED_END),
+    ("seed", str(SEED_END)),
+    ("seed", float(SEED_END)),
+]
+NO_NUMBER: list[Any] = [True, False, None, "abc", "", "1,5", [1], b"1", 1j, 10**400]
+
+
+@pytest.mark.parametrize(("name", "value", "sent"), FITS)
+def test_a_value_in_range_is_sent_as_it_is(name: str, value: object, sent: object) -> None:
+    """The ends that belong to a range are in it, and text is read as the parameter's type."""
+    found = validate(name, value)
+    assert found == sent
+    assert type(found) is type(sent)
+
+
+@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE)
+def test_a_value_out_of_range_is_refused(name: str, value: object) -> None:
+    """The message names the parameter, the value and the range."""
+    with pytest.raises(ParamError, match="out of range") as error:
+        validate(name, value)
+    assert str(value) in str(error.value)
+    assert PARAMS[name].range in str(error.value)
+
+
+@pytest.mark.parametrize("name", [param.name for param in NUMBERS])
+@pytest.mark.parametrize("value", NO_NUMBER)
+def test_what_is_no_number_is_refused(name: str, value: object) -> None:
+    """A truth value, None and other things are never taken for a number."""
+    with pytest.raises(ParamError, match=f"^{name} "):
+        validate(name, value)
+
+
+@pytest.mark.parametrize("value", [0.5, "0.5", "1e2", float("nan"), float("inf"), Fraction(1, 2)])
+def test_a_whole_number_is_whole(value: object) -> None:
+    """A broken number is not rounded."""
+    with pytest.raises(ParamError, match="takes a whole number"):
+        validate("top_k", value)
+
+
+@pytest.mark.parametrize("value", ["", 1, None, True, ["a"]])
+@pytest.mark.parametrize("name", ["user", "tool_choice", "reasoning_effort"])
+def test_a_text_is_a_text(name: str, value: object) -> None:
+    """What is not a text, or is empty, is refused."""
+    with pytest.raises(ParamError, match="takes a text that is not empty"):
+        validate(name, value)
+
+
+@pytest.mark.parametrize("value", ["", [""], [1], None, 5, {"a": 1}])
+def test_stop_takes_texts(value: object) -> None:
+    """Every stop text is a text that is not empty."""
+    with pytest.raises(ParamError, match="takes texts that are not empty"):
+        validate("stop", value)
+
+
+@pytest.mark.parametrize("count", [0, 17])
+def test_stop_takes_up_to_sixteen_texts(count: int) -> None:
+    """No text and too many texts are refused with their number."""
+    with pytest.raises(ParamError, match=f"takes 1 to 16 texts, not {count}"):
+        validate("stop", ["x"] * count)
+
+
+def test_a_choice_is_one_of_the_list() -> None:
+    """The message lists what there is."""
+    with pytest.raises(ParamError, match="one of none, low, medium, high, xhigh"):
+        validate("reasoning_effort", "Low")
+
+
+def test_hyphens_count_as_underscores() -> None:
+    """Both spellings find the same parameter."""
+    assert find("top-p") is find("top_p") is PARAMS["top_p"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("temprature", "temperature"), ("temp", "temperature"), ("topp", "top_p"), ("topk", "top_k")],
+)
+def test_an_unknown_name_is_refused_with_its_neighbours(wrong: str, meant: str) -> None:
+    """A misspelt name is answered with the one that was meant."""
+    with pytest.raises(ParamError, match=f"Did you mean .*{meant}"):
+        find(wrong)
+
+
+def test_a_name_like_no_other_gets_no_hint() -> None:
+    """Without a neighbour there is none to suggest."""
+    assert nearest("zzzz", PARAMS) == ""
+    assert nearest("pen", ["penny", "penguin"]) == " Did you mean penny or penguin?"
+
+
+def test_the_same_value_is_set_again_from_what_is_shown() -> None:
+    """`%chat set` takes back what a receipt shows of a number or a text."""
+    for name, value, _ in FITS:
+        sent = validate(name, value)
+        if not isinstance(sent, tuple):
+            assert [(name, validate(*pairs(split(shown(name, sent)))[0]))] == [(name, sent)]
+
+
+def test_texts_are_shown_in_quotes() -> None:
+    """What is not one plain word is shown as JSON, so that a newline can be seen."""
+    assert shown("user", "abc") == "user=abc"
+    assert shown("user", "a b") == 'user="a b"'
+    assert shown("stop", ("\n", "###")) == r'stop=["\n", "###"]'
+
+
+def test_a_seed_that_llama_cpp_would_cut_is_refused() -> None:
+    """llama.cpp keeps 32 bits of a seed, and takes all ones for no seed at all."""
+    params.check_local("seed", 2**32 - 2)
+    params.check_local("temperature", 2)
+    params.check_local("user", "someone")
+    with pytest.raises(ParamError, match="must be below 4294967295"):
+        params.check_local("seed", 2**32 - 1)
+
+
+def test_the_table_lists_every_parameter_once() -> None:
+    """Each row has the flag, the range, the server's default and the effect."""
+    rows = params.as_markdown().splitlines()[2:]
+    assert len(rows) == len(PARAMS)
+    assert rows[0].startswith("| `-t`, `--temperature` | 0 ≤ temperature ≤ 2 | 1 | ")
+    assert "| `--seed` | 0 ≤ seed < 2^63 |" in params.as_markdown()
+    assert all(row.count(" | ") == 3 for row in rows)
+
+
+def test_names_are_the_keys() -> None:
+    """A parameter is found under its own name."""
+    assert all(name == param.name for name, param in PARAMS.items())
+
+
+def test_a_number_that_python_does_not_print_is_refused_all_the_same() -> None:
+    """Thousands of digits are out of range, and not repeated."""
+    with pytest.raises(ParamError, match="not that"):
+        validate("seed", 10**5000)

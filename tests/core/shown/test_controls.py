@@ -1,0 +1,131 @@
+"""What a panel shows of the settings: states, presets and warnings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from di_magics.core.money.prices import Model
+from di_magics.core.settings.params import PARAMS, validate
+from di_magics.core.settings.policy import FREE, read
+from di_magics.core.settings.settings import Settings
+from di_magics.core.shown.controls import PRESETS, controls, presets, warnings, with_preset
+
+
+def setting(**params: Any) -> Settings:
+    """Return settings with these parameters."""
+    return Settings(params={name: validate(name, value) for name, value in params.items()})
+
+
+def of(settings: Settings, name: str, rules: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the control of a parameter."""
+    policy = read(rules, "p.toml") if rules else FREE
+    return next(c for c in controls(settings, policy, local=False) if c["name"] == name)
+
+
+def test_there_is_a_control_for_each_parameter() -> None:
+    """In the order of the one table, with its range and effect."""
+    found = controls(Settings(), FREE, local=False)
+    assert [control["name"] for control in found] == list(PARAMS)
+    assert all(control["effect"] == PARAMS[control["name"]].effect for control in found)
+
+
+def test_a_control_says_whether_it_is_sent() -> None:
+    """Not sent with the default in its place, or sent; 0 is a value."""
+    assert (of(Settings(), "temperature")["state"], of(Settings(), "temperature")["at"]) == (
+        "unset",
+        1,
+    )
+    assert of(setting(temperature=0), "temperature")["value"] == 0
+    assert of(setting(temperature=0), "temperature")["state"] == "set"
+    assert of(setting(stop=["a"]), "stop")["value"] == ["a"]
+
+
+def test_numbers_a_browser_would_round_are_text() -> None:
+    """JavaScript's whole numbers end at 2^53."""
+    assert of(setting(seed=2**53), "seed")["value"] == "9007199254740992"
+    assert of(setting(seed=2**53 - 1), "seed")["value"] == 2**53 - 1
+
+
+def test_a_slider_has_handy_ends() -> None:
+    """Within the range, open ends left out; the field beside it takes the whole range."""
+    seed, top_p = of(Settings(), "seed"), of(Settings(), "top_p")
+    assert (seed["low"], seed["high"], seed["most"]) == (0, 100, str(2**63))
+    assert top_p["low"] == 0.01
+    assert of(Settings(), "max_tokens")["at"] == 1
+
+
+def test_on_this_machine_the_defaults_are_other_ones() -> None:
+    """llama.cpp's own."""
+    found = {c["name"]: c["default"] for c in controls(Settings(), FREE, local=True)}
+    assert (found["temperature"], found["top_k"], found["seed"]) == (
+        "0.8",
+        "40",
+        "a new one each time",
+    )
+
+
+def test_a_policys_rules_are_in_the_controls() -> None:
+    """A locked value cannot be moved, a bounded one not beyond its bounds; both say by whom."""
+    rules = {"parameters": {"seed": 3, "top_k": {"min": 5, "max": 9}}}
+    assert of(setting(seed=1), "seed", rules)["value"] == 3
+    assert of(Settings(), "seed", rules)["note"] == "locked by p.toml"
+    top_k = of(Settings(), "top_k", rules)
+    assert (top_k["low"], top_k["high"]) == (5, 9)
+    assert top_k["note"] == "at least 5 and at most 9, by p.toml"
+
+
+def test_what_a_policy_sends_in_any_case_is_said() -> None:
+    """A bounded max_tokens, also where it is not set."""
+    control = of(Settings(), "max_tokens", {"parameters": {"max_tokens": {"max": 50}}})
+    assert (control["state"], control["default"]) == ("unset", "50, sent by policy")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_on_until_a_value_is_moved(name: str) -> None:
+    """What does not shape the choice of tokens does not matter to it."""
+    settings = with_preset(setting(seed=1, presence_penalty=1), name, FREE)
+    assert [preset["name"] for preset in presets(settings, FREE) if preset["on"]] == [name]
+    assert settings.params["seed"] == 1
+    moved = settings.having("temperature", 0.33)
+    assert not any(preset["on"] for preset in presets(moved, FREE))
+
+
+def test_a_preset_leaves_what_is_locked() -> None:
+    """And one that is out of bounds cannot be chosen."""
+    locked = read({"parameters": {"temperature": 0.5}}, "p")
+    assert with_preset(Settings(), "Creative", locked).params == {"min_p": 0.05}
+    bounded = read({"parameters": {"temperature": {"max": 1}}}, "p")
+    allowed = {preset["name"]: preset["allowed"] for preset in presets(Settings(), bounded)}
+    assert allowed == {"Default": True, "Precise": True, "Balanced": True, "Creative": False}
+
+
+@pytest.mark.parametrize(
+    ("params", "model", "says"),
+    [
+        ({"temperature": 1, "top_p": 0.5}, None, ["both set"]),
+        ({"temperature": 1}, None, []),
+        ({"top_k": 5}, None, ["refused top_k: no"]),
+        (
+            {"reasoning_effort": "low"},
+            Model("m", None, None, ("chat",)),
+            ["not listed as a reasoning model"],
+        ),
+        ({"reasoning_effort": "low"}, Model("m", None, None, ("reasoning",)), []),
+        ({"reasoning_effort": "low"}, Model("m", None, None), []),
+        ({}, Model("m", None, None, replaced_by="n"), ["m is being replaced by n"]),
+    ],
+)
+def test_warnings(params: dict[str, Any], model: Model | None, says: list[str]) -> None:
+    """What one should know before asking."""
+    found = warnings(setting(**params), model, local=False, refused={"top_k": "no"})
+    assert len(found) == len(says)
+    for line, said in zip(found, says, strict=True):
+        assert said in line
+
+
+def test_what_this_machine_ignores_is_named() -> None:
+    """llama.cpp takes no notice of some parameters."""
+    (line,) = warnings(setting(user="me"), None, local=True, refused={})
+    assert line == "The model on this machine takes no notice of user."

@@ -1,0 +1,33 @@
+"""What a receipt says beside the request."""
+
+from __future__ import annotations
+
+from di_magics.core.conversation.conversation import Cell, Conversation, Turn
+from di_magics.core.reply.reply import Reply
+from di_magics.core.settings.policy import Policy
+from di_magics.core.shown.notes import policy_notes, variant_notes
+
+DONE = Reply(text="yes", status="done")
+
+
+def turn(name: str, parent: str | None, cell: str) -> Turn:
+    """Return a turn that is done."""
+    return Turn(name, name, parent, Cell(cell, 0), notebook="n", model="m", reply=DONE)
+
+
+def test_a_variant_says_what_hung_on_the_other() -> None:
+    """And how to go back to it; the first one has nothing to say."""
+    chat = Conversation().with_turn(turn("a1", None, "a")).with_turn(turn("b1", "a1", "b"))
+    assert variant_notes(chat, chat.turns["a1"]) == []
+    again = turn("a2", None, "a")
+    assert variant_notes(chat.with_turn(again), again) == [
+        "variant 2 of 2",
+        "1 later turn after variant 1 (%chat variant 1 goes back)",
+    ]
+
+
+def test_a_policy_says_what_it_does() -> None:
+    """A system prompt of its own, and where turns are kept."""
+    policy = Policy(system="Be brief.", log="/logs", sources=("class.toml",))
+    notes = policy_notes(turn("a", None, "a"), policy)
+    assert notes == ["kept for your teacher in /logs"]

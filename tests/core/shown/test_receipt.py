@@ -1,0 +1,216 @@
+"""The line under a reply: read off what was sent and what came."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.reply.reply import Reply, Result, Round, Status, ToolCall, Usage
+from di_magics.core.request.wire import body
+from di_magics.core.shown.receipt import receipt
+
+REPLY = Reply(
+    text="Hi",
+    status="done",
+    finish_reason="stop",
+    model="a/model",
+    usage=Usage(1234, 51, 1285),
+    cost=Decimal("0.000012"),
+    request=body("a/model", [], {"temperature": 0, "stop": ("\n",)}),
+    first_token=0.5,
+    elapsed=1.5,
+)
+TURN = Turn("1", "Hello", model="a/model", endpoint="deepinfra", reply=REPLY)
+
+
+def line(**changes: Any) -> list[str]:
+    """Return the parts of the receipt of a reply that differs in this."""
+    return receipt(replace(TURN, reply=replace(REPLY, **changes))).split(" · ")
+
+
+def test_a_receipt_says_it_all() -> None:
+    """Model, parameters, tokens, cost, times and the end, in this order."""
+    assert receipt(TURN) == (
+        r'a/model · temperature=0 stop=["\n"] · 1,234 → 51 tokens · $0.000012 · '
+        "first text 0.50 s · 50 tokens/s · finished"
+    )
+
+
+def test_parameters_are_those_that_were_sent() -> None:
+    """They come from the request, not from what the turn meant to send."""
+    assert line(request=None)[1] == "server's defaults"
+    assert line(request=body("m", [], {"repetition_penalty": 2}, local=True))[1] == (
+        "repeat_penalty=2"
+    )
+
+
+def test_another_model_than_asked_for_is_named() -> None:
+    """A deprecated model is answered by its successor, and a local one by its own name."""
+    assert line(model="b/model")[:2] == ["b/model", "asked for a/model"]
+    assert line(model=None)[0] == "a/model"
+    assert receipt(replace(TURN, endpoint="local")).startswith("a/model · on this machine · ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"cost": None}, ["1,234 → 51 tokens", "cost —"]),
+        ({"cost": None, "usage": Usage()}, ["cost —"]),
+        ({"cost": None, "usage": Usage(), "status": "failed"}, []),
+        ({"cost": Decimal(0)}, ["1,234 → 51 tokens", "free"]),
+        ({"usage": Usage(None, 5)}, ["? → 5 tokens", "$0.000012"]),
+        ({"usage": Usage(5)}, ["5 → ? tokens", "$0.000012"]),
+    ],
+)
+def test_what_is_not_known_is_not_guessed(changes: dict[str, Any], parts: list[str]) -> None:
+    """Unknown tokens are a question mark or left out, an unknown cost is a dash."""
+    assert line(**changes, first_token=None)[2:-1] == parts
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"first_token": None}, []),
+        ({"elapsed": None}, []),
+        ({"usage": Usage(5, 1)}, ["first text 0.50 s"]),
+        ({"usage": Usage(5)}, ["first text 0.50 s"]),
+        ({"elapsed": 0.5}, ["first text 0.50 s"]),
+        ({"elapsed": 0.5001}, ["first text 0.50 s"]),
+        ({"usage": Usage(5, 5001)}, ["first text 0.50 s", "5,000 tokens/s"]),
+    ],
+)
+def test_speed_is_shown_where_it_was_measured(changes: dict[str, Any], parts: list[str]) -> None:
+    """A reply that came in one piece, or in no time, has no speed."""
+    assert line(**changes)[4:-1] == parts
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "ending"),
+    [
+        ("done", "stop", "finished"),
+        ("done", None, "finished"),
+        ("done", "length", "ran into max_tokens"),
+        ("done", "content_filter", "content_filter"),
+        ("stopped", None, "stopped by you"),
+        ("cut", "error", "cut: the stream broke off"),
+        ("failed", None, "failed"),
+        ("open", None, "not finished"),
+    ],
+)
+def test_the_end_is_said(status: Status, reason: str | None, ending: str) -> None:
+    """Why a whole reply ended, and how the others did."""
+    assert line(status=status, finish_reason=reason)[-1] == ending
+
+
+def test_notes_come_last() -> None:
+    """What the session has to add."""
+    assert receipt(TURN, ["variant 2 of 2", "x"]).endswith(" · finished · variant 2 of 2 · x")
+
+
+def test_foreign_names_cannot_repaint_the_line() -> None:
+    """The model's name comes from the server, and is one printable line."""
+    assert line(model="a\x1b[31m\nb")[0] == "a b"
+
+
+ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(Result("2"),))
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+
+
+def along(**changes: Any) -> list[str]:
+    """Return what the receipt of a turn that differs in this has more than the plain one."""
+    plain = receipt(TURN).split(" · ")
+    return [part for part in receipt(replace(TURN, **changes)).split(" · ") if part not in plain]
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"attached": (Attachment("image", "a.png", "2 × 2"),)}, ["with a.png: 2 × 2"]),
+        (
+            {"attached": (Attachment("text", "a", "b"), Attachment("text", "c", "d", "e"))},
+            ["with a: b", "with c: d"],
+        ),
+        ({"fields": {"tools": TOOLS}}, ["tools: f, g"]),
+        ({"fields": {"tools": []}}, []),
+        ({"fields": {"response_format": {"type": "json_object"}}}, ["as JSON"]),
+        (
+            {
+                "fields": {
+                    "response_format": {
+                        "type": "json_schema",
+                        "json_schema": {"name": "Person", "schema": {}},
+                    }
+                }
+            },
+            ["as JSON: Person"],
+        ),
+        ({"reply": replace(REPLY, rounds=(ROUND,))}, ["2 requests"]),
+        ({"reply": replace(REPLY, rounds=(ROUND, ROUND))}, ["3 requests"]),
+        ({"reply": replace(REPLY, text="", rounds=(ROUND,))}, ["2 requests"]),
+        (
+            {"reply": replace(REPLY, text="", status="failed", rounds=(ROUND, ROUND))},
+            ["2 requests", "failed"],
+        ),
+        ({"reply": replace(REPLY, text="", status="failed", rounds=(ROUND,))}, ["failed"]),
+        (
+            {
+                "reply": replace(
+                    REPLY, text="", status="cut", tool_calls=ROUND.calls, rounds=(ROUND,)
+                )
+            },
+            ["2 requests", "cut: the stream broke off"],
+        ),
+        ({"last": 2}, ["with the last 2 turns"]),
+        ({"last": 0}, ["with no turn before it"]),
+        ({"system": "Be brief."}, ["with a system prompt"]),
+        ({"system": "Be brief.", "taught": True}, []),
+    ],
+)
+def test_what_went_along_is_said(changes: dict[str, Any], parts: list[str]) -> None:
+    """Attachments, tools, the form of the reply, and how many requests it took."""
+    assert along(**changes) == parts
+
+
+def test_the_tool_choice_is_that_of_the_first_request() -> None:
+    """Later ones are eased, or the model would have to call tools for ever."""
+    fields = {"tools": TOOLS}
+    params = {"tool_choice": "f"}
+    first = body("a/model", [], params, fields=fields)
+    turn = replace(TURN, params=params, fields=fields, reply=replace(REPLY, request=first))
+    assert "tool_choice=f" in receipt(turn).split(" · ")
+    last = replace(REPLY, request={**first, "tool_choice": "auto"}, rounds=(ROUND,))
+    assert "tool_choice=f" in receipt(replace(turn, reply=last)).split(" · ")
+
+
+@pytest.mark.parametrize("foreign", ["a\x1b[31m\nb", "a\r\nb", "\u202eab", "a\u2028b"])
+def test_nothing_foreign_can_repaint_the_line(foreign: str) -> None:
+    """Names and notes of attachments, tools, forms and ends come from files of others' too."""
+    form = {"type": "json_schema", "json_schema": {"name": foreign, "schema": {}}}
+    turn = replace(
+        TURN,
+        model=foreign,
+        fields={
+            "tools": [{"type": "function", "function": {"name": foreign}}],
+            "response_format": form,
+        },
+        attached=(Attachment("text", foreign, "x"),),
+        reply=replace(REPLY, estimate=foreign),
+    )
+    assert receipt(turn).isprintable()
+    assert receipt(replace(turn, attached=(Attachment("text", "x", foreign),))).isprintable()
+
+
+@pytest.mark.parametrize("foreign", ["a\x1b[31m\nb", "a\r\nb", "\u202eab"])
+def test_a_foreign_end_cannot_repaint_the_line(foreign: str) -> None:
+    """A file of others' may name any reason to end."""
+    assert receipt(replace(TURN, reply=replace(REPLY, finish_reason=foreign))).isprintable()
+
+
+def test_a_long_note_is_cut() -> None:
+    """A file of others' may say anything of what was attached."""
+    assert len(receipt(replace(TURN, attached=(Attachment("text", "a", "x" * 9999),)))) < 500

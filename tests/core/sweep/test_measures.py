@@ -1,0 +1,110 @@
+"""Numbers about replies, and how they spread over a parameter."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from di_magics.core.errors import ParamError
+from di_magics.core.reply.reply import Reply
+from di_magics.core.sweep.measures import (
+    Spread,
+    distinct,
+    diversity,
+    measured,
+    similarity,
+    spread,
+    words,
+)
+
+
+def test_words_are_those_of_any_language() -> None:
+    """In lower case, with their apostrophes."""
+    assert words("Don't, L’été — 2 Äpfel!") == ["don't", "l’été", "2", "äpfel"]
+
+
+@pytest.mark.parametrize(
+    ("text", "one", "two"),
+    [("", None, None), ("a", 1.0, None), ("a a a a", 0.25, 1 / 3), ("a b c", 1.0, 1.0)],
+)
+def test_distinct_n_grams(text: str, one: float | None, two: float | None) -> None:
+    """Different ones among all; of a text without any there is no number."""
+    assert (distinct(text, 1), distinct(text, 2)) == (one, two)
+
+
+def test_similarity_and_diversity() -> None:
+    """1 for the same words, 0 for none in common; of one text there is no diversity."""
+    assert similarity("The cat.", "the cat") == 1
+    assert similarity("a b", "c d") == 0
+    assert diversity(["a b", "a b"]) == 0
+    assert diversity(["a b", "c d", "a b"]) == pytest.approx(2 / 3)
+    assert diversity(["a"]) is None
+    assert diversity(["a"] * 500) == 0
+
+
+def test_the_readers_own_measures_never_lose_the_others() -> None:
+    """What a function raises stands in its place."""
+
+    def broken(reply: Reply) -> object:
+        raise KeyError("x")
+
+    found = measured(Reply(text="one two"), {"shouts": lambda r: r.text.upper(), "broken": broken})
+    assert (found["words"], found["characters"], found["shouts"]) == (2, 7, "ONE TWO")
+    assert found["broken"] == "error: KeyError: 'x'"
+
+
+RECORDS: list[dict[str, Any]] = [
+    {"temperature": 1, "model": "b", "words": 4, "text": "a"},
+    {"temperature": 0, "model": "a", "words": 2, "text": "a"},
+    {"temperature": 1, "model": "a", "words": 8, "text": "b"},
+    {"temperature": 0.5, "model": "a", "words": None, "text": "b"},
+]
+
+
+def test_a_measure_by_a_parameter() -> None:
+    """Numbers in order, with mean, ends and deviation; what has no number is left out."""
+    assert spread(RECORDS, "temperature", "words") == [
+        Spread(0, 2, 2, 2, 0, 1),
+        Spread(1, 6, 4, 8, 2, 2),
+    ]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "error: x", None])
+def test_what_is_no_number_is_left_out(value: object) -> None:
+    """The reader's own measures return what they like; numbers of any type count."""
+    found = spread([{"x": 1, "y": value}, {"x": 1, "y": Fraction(1, 2)}], "x", "y")
+    assert found == [Spread(1, 0.5, 0.5, 0.5, 0, 1)]
+
+
+def test_replies_that_failed_do_not_count() -> None:
+    """They are not replies of no words, and not all alike."""
+    failed = [{"temperature": 1, "words": 0, "text": "", "status": "failed"}] * 2
+    for y in ("words", "diversity"):
+        assert spread([*RECORDS, *failed], "temperature", y) == spread(RECORDS, "temperature", y)
+
+
+def test_texts_stay_in_order() -> None:
+    """As they came."""
+    assert [each.x for each in spread(RECORDS, "model", "words")] == ["b", "a"]
+
+
+def test_diversity_is_reckoned_by_group() -> None:
+    """Of each value's texts; a single text has none."""
+    assert spread(RECORDS, "temperature", "diversity") == [Spread(1, 1, 1, 1, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "says"),
+    [
+        ("temprature", "words", "Did you mean temperature?"),
+        ("model", "word", "Did you mean words?"),
+        ("model", "text", "no numbers"),
+    ],
+)
+def test_a_column_without_numbers_is_refused(x: str, y: str, says: str) -> None:
+    """With the columns that there are."""
+    with pytest.raises(ParamError) as error:
+        spread(RECORDS, x, y)
+    assert says in str(error.value)

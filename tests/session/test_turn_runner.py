@@ -1,0 +1,470 @@
+"""Turns of several requests: tools are called, replies put right, in a real InteractiveShell."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from loopback import Drop, Fault, Loopback, Reply
+from shell import Run
+
+import di_magics as di
+
+TOOLS = """
+import di_magics as di
+
+@di.safe
+def add(a: int, b: int) -> int:
+    "Add two numbers."
+    return a + b
+
+@di.safe
+def fail():
+    raise ValueError("no luck")
+
+def delete(file: str):
+    raise AssertionError
+"""
+
+
+@pytest.fixture
+def tools(run: Run) -> Run:
+    """A shell with some functions."""
+    assert run(TOOLS).error is None
+    return run
+
+
+def call(name: str, **arguments: Any) -> dict[str, str]:
+    """Return a call of a tool."""
+    return {"name": name, "arguments": json.dumps(arguments)}
+
+
+def asks(*calls: Mapping[str, str], text: str = "", **more: Any) -> Reply:
+    """Return a reply that asks for tools."""
+    return Reply(text, tool_calls=calls, finish="tool_calls", **more)
+
+
+def sent(server: Loopback, request: int = -1) -> list[tuple[str, Any]]:
+    """Return role and content of each message of a request."""
+    return [(m["role"], m["content"]) for m in server.chats[request].json["messages"]]
+
+
+def test_a_tool_is_called_and_the_model_answers(tools: Run, server: Loopback) -> None:
+    """User, assistant with its call, the result, and the reply; all of it is shown."""
+    server.reply(asks(call("add", a=40, b=2), text="I add."), Reply("It is 42."))
+    shown = tools("%%chat --tools add\nWhat is 40 plus 2?").text
+    first, second = (request.json for request in server.chats)
+    assert first["tools"] == second["tools"]
+    assert first["tools"][0]["function"]["parameters"]["required"] == ["a", "b"]
+    assert second["messages"] == [
+        {"role": "user", "content": "What is 40 plus 2?"},
+        {
+            "role": "assistant",
+            "content": "I add.",
+            "tool_calls": [
+                {
+                    "id": "call_0",
+                    "type": "function",
+                    "function": {"name": "add", "arguments": '{"a": 40, "b": 2}'},
+                }
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_0", "content": "42"},
+    ]
+    assert "I add." in shown
+    assert "add(a=40, b=2) → 42" in shown
+    assert "It is 42." in shown
+    assert "tools: add · 2 requests · 20 → 10 tokens · $0.0000030" in shown
+
+
+def test_several_calls_and_several_rounds(tools: Run, server: Loopback) -> None:
+    """Each call has its result, failures too, and the model may go on asking."""
+    server.reply(
+        asks(call("add", a=1, b=1), call("fail"), call("nothing")),
+        asks(call("add", a=2, b=2)),
+        Reply("2 and 4."),
+    )
+    assert tools("%%chat --tools add,fail\ngo").error is None
+    assert [said for role, said in sent(server) if role == "tool"] == [
+        "2",
+        "ValueError: no luck",
+        "There is no tool nothing; there are: add, fail. Nothing was run.",
+        "4",
+    ]
+
+
+def test_the_next_turn_sends_the_calls_along(tools: Run, server: Loopback) -> None:
+    """They belong to the conversation, without the tools and without the reasoning."""
+    server.reply(asks(call("add", a=1, b=1), reasoning="hm"), Reply("2."), Reply("ok"))
+    tools("%%chat --tools add\ngo")
+    tools("%%chat\nthanks")
+    assert [role for role, _ in sent(server)] == ["user", "assistant", "tool", "assistant", "user"]
+    assert "hm" not in server.chats[-1].body.decode()
+    assert "tools" not in server.chats[-1].json
+
+
+def test_a_required_tool_is_required_once(tools: Run, server: Loopback) -> None:
+    """Or it would be called for ever; the receipt says what was asked for."""
+    server.reply(asks(call("add", a=1, b=1)), Reply("2."))
+    shown = tools("%%chat --tools add --tool-choice add\ngo").text
+    choices = [request.json["tool_choice"] for request in server.chats]
+    assert choices == [{"type": "function", "function": {"name": "add"}}, "auto"]
+    assert "tool_choice=add" in shown
+    assert '"tool_choice": "auto"' in tools("%chat show --request").text
+
+
+def test_a_choice_that_is_no_tool_is_refused(tools: Run, server: Loopback) -> None:
+    """Nothing is sent."""
+    error = tools("%%chat --tools add --tool-choice sub\ngo").error
+    assert isinstance(error, di.ParamError)
+    assert "one of the tools (add)" in str(error)
+    assert server.requests == []
+
+
+def test_rounds_are_limited(tools: Run, server: Loopback) -> None:
+    """A model that goes on asking is stopped; all that came is kept and the history is valid."""
+    server.reply(*[asks(call("add", a=n, b=0)) for n in range(3)], Reply("ok"))
+    error = tools("%%chat --tools add --rounds 2\ngo").error
+    assert isinstance(error, di.ToolError)
+    assert "asked for tools 2 times" in str(error)
+    assert len(server.chats) == 3
+    assert "ended in calls that were not run" in tools("%chat show").text
+    tools("%%chat\nwhy?")
+    assert [role for role, _ in sent(server)] == ["user", *["assistant", "tool"] * 2, "user"]
+
+
+def test_eight_rounds_are_allowed_untold(tools: Run, server: Loopback) -> None:
+    """The ninth request may not ask for more."""
+    server.reply(*[asks(call("add", a=n, b=0)) for n in range(9)])
+    assert isinstance(tools("%%chat --tools add\ngo").error, di.ToolError)
+    assert len(server.chats) == 9
+
+
+@pytest.mark.parametrize("fault", [Fault(400, {"error": "no"}), Reply(chunks=["par", Drop()])])
+def test_what_breaks_off_later_keeps_the_calls(tools: Run, server: Loopback, fault: Any) -> None:
+    """The turn has its calls and their results, whatever the second request came to."""
+    server.reply(asks(call("add", a=1, b=1)), fault, Reply("ok"))
+    assert isinstance(tools("%%chat --tools add\ngo").error, di.EndpointError)
+    tools("%%chat\nand now?")
+    assert ("tool", "2") in sent(server)
+
+
+def test_every_request_counts(tools: Run, server: Loopback) -> None:
+    """The ledger has a line for each, and the reply has the sums."""
+    server.reply(asks(call("add", a=1, b=1)), Reply("2."))
+    tools("%%chat --tools add\ngo")
+    assert "  2 " in tools("%chat cost").text.splitlines()[-1]
+    reply = tools("print(_reply.usage.prompt_tokens, _reply.cost, len(_reply.rounds))").text
+    assert reply.split() == ["20", "0.0000030", "1"]
+
+
+def test_the_budget_holds_in_the_middle(tools: Run, server: Loopback) -> None:
+    """A request that does not fit any more is not sent; what came is kept."""
+    pricing = {"input_tokens": 1.0, "output_tokens": 2.0}
+    server.models = [{"id": "a-model", "metadata": {"pricing": pricing, "tags": ["chat"]}}]
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "estimated_cost": 0.02}
+    server.reply(asks(call("add", a=1, b=1), usage=usage), Reply("never"))
+    tools("%chat models")
+    tools("%chat budget 0.03")
+    error = tools("%%chat --tools add --max-tokens 10000\ngo").error
+    assert isinstance(error, di.BudgetError)
+    assert len(server.chats) == 1
+    assert "What had come is kept." in str(error)
+    kept = tools("print(_reply.rounds[0].results[0].content, _reply.status, _reply.cost)").text
+    assert kept.split() == ["2", "failed", "0.02"]
+
+
+def test_retry_asks_with_the_same_tools(tools: Run, server: Loopback) -> None:
+    """The functions are looked up by name; one that is gone is said."""
+    server.reply(
+        asks(call("add", a=1, b=1)), Reply("2."), asks(call("add", a=1, b=1)), Reply("Two.")
+    )
+    tools("%%chat --tools add\ngo")
+    assert "2 requests" in tools("%chat retry").text
+    assert server.chats[2].json["tools"] == server.chats[0].json["tools"]
+    tools("del add")
+    assert isinstance(tools("%chat retry").error, di.ToolError)
+
+
+def test_a_tool_is_not_run_unasked(
+    tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without @di.safe the reader is asked, and a no is told to the model."""
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "n")
+    server.reply(asks(call("delete", file="a.txt")), Reply("I may not."))
+    assert tools("%%chat --tools delete\ngo").error is None
+    assert asked == ['May the model run delete({"file": "a.txt"})? [y/N] ']
+    assert ("tool", "The reader did not allow this call; it was not run.") in sent(server)
+
+
+def test_calls_without_tools_are_shown_and_not_sent_back(run: Run, server: Loopback) -> None:
+    """A model may ask for what it was not offered; the history stays valid."""
+    server.reply(asks(call("add", a=1)), Reply("ok"))
+    run("%%chat\ngo")
+    run("%%chat\nagain")
+    assert sent(server) == [("user", "again")]
+
+
+def test_the_built_in_model_is_offered_no_tools(tools: Run, server: Loopback) -> None:
+    """Its template would leave them out silently; the line says what takes them."""
+    error = tools("%%chat --endpoint local --tools add\ngo").error
+    assert isinstance(error, di.ToolError)
+    assert "local:FILE.gguf" in str(error)
+
+
+def test_the_built_in_model_looks_at_no_images(run: Run, server: Loopback) -> None:
+    """That is said before anything is sent, and no turn fails."""
+    run("image = b'\\x89PNG\\r\\n\\x1a\\n'")
+    error = run("%%chat --endpoint local -a image\nwhat?").error
+    assert isinstance(error, di.ParamError)
+    assert "cannot look at images" in str(error)
+    assert "no turns yet" in run("%chat history").text
+
+
+@pytest.mark.parametrize("names", ["add, fail", "add fail"])
+def test_names_of_tools_have_no_spaces(tools: Run, server: Loopback, names: str) -> None:
+    """The line says how they are written."""
+    error = tools(f"%%chat --tools {names}\ngo").error
+    assert "--tools f,g" in str(error)
+
+
+def test_a_grid_calls_no_tools(tools: Run, server: Loopback) -> None:
+    """Nobody could tell the calls of its runs apart."""
+    assert isinstance(tools("%%chat --tools add -n 3\ngo").error, di.ParamError)
+
+
+def test_a_saved_turn_has_its_rounds(tools: Run, server: Loopback, tmp_path: Path) -> None:
+    """A conversation that is saved and loaded sends the same messages."""
+    server.reply(asks(call("add", a=1, b=1)), Reply("2."), Reply("a"), Reply("b"))
+    tools("%%chat --tools add\ngo")
+    tools(f"%chat save {tmp_path / 'chat.md'}")
+    tools("%%chat\nnext")
+    tools("%chat new")
+    tools(f"%chat load {tmp_path / 'chat.md'}")
+    tools("%%chat\nnext")
+    assert sent(server, -1) == sent(server, -2)
+    assert "add(a=1, b=1) → 2" in tools("%chat show 1").text
+
+
+def test_the_turn_is_on_disk_before_the_next_request(
+    tools: Run, server: Loopback, tmp_path: Path
+) -> None:
+    """What the tools gave is written down while the model is asked again."""
+    seen: list[str] = []
+
+    def look() -> None:
+        while '"results":[null]' not in "".join(seen):  # the disk is a moment behind
+            with sqlite3.connect(tmp_path / "home" / "conversations.sqlite3") as db:
+                seen[:] = [str(row) for row in db.execute("SELECT outcome, sealed FROM turns")]
+
+    server.reply(asks(call("add", a=1, b=1)), asks(call("look")), Reply("2."))
+    tools("")
+    shell = InteractiveShell.instance()
+    shell.user_ns["look"] = di.safe(look)
+    tools("%%chat --tools add,look\ngo")
+    assert len(seen) == 1
+    assert '["2",false,' in seen[0].replace(" ", "")
+    assert seen[0].endswith("0)")
+
+
+def test_a_full_disk_loses_no_reply(
+    tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the turn cannot be sealed, the reply is shown and bound, and the line says why."""
+
+    def full(db: sqlite3.Connection, *entry: Any, sealed: bool) -> None:
+        if sealed:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    server.reply(asks(call("add", a=1, b=1)), Reply("It is 2."))
+    tools("%%chat --once\nhello")
+    monkeypatch.setattr("di_magics.storage.turns.settle", full)
+    ran = tools("%%chat --tools add\ngo")
+    assert isinstance(ran.error, di.StoreError)
+    assert "It is 2." in tools("print(_reply.text)").text
+
+
+# Replies of a form --------------------------------------------------------------------------
+
+PERSON = """
+from dataclasses import dataclass
+
+@dataclass
+class Person:
+    name: str
+    age: int
+"""
+GOOD, BAD = '{"name": "Ada", "age": 36}', '{"name": "Ada", "age": "old"}'
+
+
+def test_a_reply_becomes_an_object_of_the_readers_class(run: Run, server: Loopback) -> None:
+    """The request carries the schema, and `_reply.json()` is a Person."""
+    run(PERSON)
+    server.reply(Reply(GOOD))
+    shown = run("%%chat --schema Person\nInvent one.").text
+    form = server.chats[0].json["response_format"]
+    assert form["type"] == "json_schema"
+    assert form["json_schema"]["name"] == "Person"
+    assert form["json_schema"]["schema"]["required"] == ["name", "age"]
+    assert "as JSON: Person" in shown
+    assert "Person(name='Ada', age=36)" in run("print(_reply.json())").text
+
+
+def test_a_reply_that_does_not_fit_is_an_error_and_is_kept(run: Run, server: Loopback) -> None:
+    """The line says where and what to do; the text and the turn are there."""
+    run(PERSON)
+    server.reply(Reply(BAD), Reply("ok"))
+    error = run("%%chat --schema Person\nInvent one.").error
+    assert isinstance(error, di.ReplyError)
+    assert "no Person: at $.age" in str(error)
+    assert "--repair" in str(error)
+    assert BAD in run("print(_reply.text)").text
+    assert isinstance(run("_reply.json()").error, di.ReplyError)
+    run("%%chat\nnext")
+    assert ("assistant", BAD) in sent(server)
+
+
+def test_repair_asks_once_more_with_the_error(run: Run, server: Loopback) -> None:
+    """The model sees what it said and what was wrong with it; the receipt counts two requests."""
+    run(PERSON)
+    server.reply(Reply(BAD), Reply(GOOD))
+    shown = run("%%chat --schema Person --repair\nInvent one.").text
+    (_, asked, objection) = (said for _, said in sent(server))
+    assert asked == BAD
+    assert objection.startswith("The reply is no Person: at $.age")
+    assert "2 requests" in shown
+    assert "36" in run("print(_reply.json().age)").text
+
+
+def test_retry_asks_for_the_same_form(run: Run, server: Loopback) -> None:
+    """The schema goes along again, and what is no JSON is an error again."""
+    run(PERSON)
+    server.reply(Reply(GOOD), Reply("no"))
+    run("%%chat --schema Person\nInvent one.")
+    assert isinstance(run("%chat retry").error, di.ReplyError)
+    first, second = (request.json["response_format"] for request in server.chats)
+    assert first == second
+
+
+def test_repair_gives_up_after_one_try(run: Run, server: Loopback) -> None:
+    """The second reply is what is kept."""
+    run(PERSON)
+    server.reply(Reply(BAD), Reply("never mind"))
+    error = run("%%chat --schema Person --repair\nInvent one.").error
+    assert isinstance(error, di.ReplyError)
+    assert "asked for twice" in str(error)
+    assert len(server.chats) == 2
+
+
+def test_an_empty_reply_twice_is_left_out_of_what_follows(run: Run, server: Loopback) -> None:
+    """There is nothing to object to in no text."""
+    server.reply(Reply(""), Reply(""), Reply("ok"))
+    run("%%chat -f json --repair\ngo")
+    run("%%chat\nnext")
+    assert sent(server) == [("user", "next")]
+
+
+def test_json_that_was_cut_off_says_where(run: Run, server: Loopback) -> None:
+    """And that max_tokens cut it."""
+    server.reply(Reply('{"a": [1,\n2', finish="length"))
+    error = run("%%chat -f json --max-tokens 5\nA list.").error
+    assert "breaks off in line 2. It was cut off by max_tokens" in str(error)
+    assert server.chats[0].json["response_format"] == {"type": "json_object"}
+
+
+def test_a_schema_of_tools_and_form_go_together(run: Run, server: Loopback) -> None:
+    """Calls come first, then the reply has its form."""
+    run(TOOLS + PERSON)
+    server.reply(asks(call("add", a=30, b=6)), Reply(GOOD))
+    assert run("%%chat --schema Person --tools add\ngo").error is None
+    assert "36" in run("print(_reply.json().age)").text
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "-f json --repair -n 2",
+        "-f code --vary temperature=0,1",
+        "--repair",
+        "--confirm",
+        "--rounds 3",
+        "--resize 10",
+        "--attach-tokens 5",
+        "--schema Person -f text",
+        "-f prose",
+        "-f code:",
+        "-f json:2",
+        "--tools add --rounds 0",
+        "--tools add --rounds x",
+    ],
+)
+def test_flags_that_say_nothing_are_refused(run: Run, server: Loopback, flags: str) -> None:
+    """Each lacks what it is about, or takes something else."""
+    error = run(f"%%chat {flags}\ngo").error
+    assert isinstance(error, di.ParamError)
+    assert server.requests == []
+
+
+def test_plain_text_is_shown_as_it_is(run: Run, server: Loopback) -> None:
+    """With -f text nothing is asked for and nothing is read as Markdown."""
+    server.reply(Reply("# no heading"))
+    assert "# no heading" in run("%%chat -f text\ngo").text
+    assert "response_format" not in server.chats[0].json
+
+
+# From Python --------------------------------------------------------------------------------
+
+
+@di.safe
+def double(n: int) -> int:
+    """Double it."""
+    return 2 * n
+
+
+def test_ask_calls_tools(run: Run, server: Loopback) -> None:
+    """`di.ask` does what the cell does."""
+    server.reply(asks(call("double", n=21)), Reply("42"))
+    reply = di.ask("go", tools=[double])
+    assert reply.text == "42"
+    assert reply.rounds[0].results[0].content == "42"
+
+
+def test_ask_reads_a_schema(run: Run, server: Loopback) -> None:
+    """A reply that does not fit raises, and the error has it."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    server.reply(Reply('{"n": 3}'), Reply('{"n": "x"}'))
+    assert di.ask("go", schema=schema).json() == {"n": 3}
+    with pytest.raises(di.ReplyError, match=r"\$\.n") as caught:
+        di.ask("go", schema=schema)
+    assert caught.value.reply
+    assert caught.value.reply.text == '{"n": "x"}'
+
+
+def test_ask_attaches_values_and_paths(run: Run, server: Loopback, tmp_path: Path) -> None:
+    """A path is a file, anything else the value itself."""
+    (tmp_path / "a.txt").write_text("from a file")
+    di.ask("go", attach=[tmp_path / "a.txt", "a text"])
+    said = server.chats[0].json["messages"][0]["content"]
+    assert "from a file" in said
+    assert "a text" in said
+
+
+def test_ask_takes_one_of_what_may_be_several(run: Run, server: Loopback) -> None:
+    """A text, a table or a function by itself is one, and not its parts."""
+    server.reply(asks(call("double", n=2)), Reply("4"))
+    di.ask("go", attach="a note", tools=double)
+    said = server.chats[0].json["messages"][0]["content"]
+    assert said.count("```") == 2
+    assert "a note" in said
+
+
+def test_a_plain_class_is_no_schema(run: Run, server: Loopback) -> None:
+    """The line says what makes it one."""
+    run("class Plain: ...")
+    assert "Write @dataclass above it" in str(run("%%chat --schema Plain\ngo").error)

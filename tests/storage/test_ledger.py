@@ -1,0 +1,115 @@
+"""The ledger: what every request has cost, and may yet cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.errors import BudgetError
+from di_magics.core.money.cost import Entry
+from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage
+from di_magics.storage import ledger as keeping
+from di_magics.storage.database import Store
+from di_magics.storage.ledger import Ledger
+from di_magics.storage.turns import Turns
+
+ENTRY = Entry(
+    "t",
+    "n",
+    "main",
+    "asked",
+    "e",
+    1_800_000_000.0,
+    "",
+    "open",
+    UNCOUNTED,
+    cost=Decimal("0.001"),
+    estimate="the prompt alone",
+    reserve=Decimal("0.05"),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store in a folder of its own."""
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+def begin(store: Store, name: str, limit: str | None = None, **changes: object) -> None:
+    """Enter a request."""
+    entry = replace(ENTRY, turn=name, **changes)  # type: ignore[arg-type]
+    most = None if limit is None else Decimal(limit)
+    Turns(store).begin(Turn(name, "hi"), entry, most, kept=False).result()
+
+
+def test_an_entry_comes_back(store: Store) -> None:
+    """With the reader's own date, and as in flight until it is sealed."""
+    begin(store, "t", begun=9e9)
+    (found,) = Ledger(store).entries("n").result()
+    assert replace(found, day="") == replace(ENTRY, begun=9e9)
+    assert found.day.startswith("2255-")
+
+
+def test_a_sealed_entry_has_what_was_paid(store: Store) -> None:
+    """Tokens, cost and the model that answered take the place of what was reserved."""
+    begin(store, "t", begun=9e9)
+    reply = Reply(status="done", model="b", usage=Usage(1, 2, 3, 4, 5), cost=Decimal("1E-7"))
+    Turns(store).seal("t", reply).result()
+    (found,) = Ledger(store).entries("n").result()
+    assert (found.model, found.status, found.cost, found.reserve) == ("b", "done", reply.cost, None)
+    assert found.usage == Usage(1, 2, None, 4, 5)
+    assert found.estimate == ""
+
+
+def test_an_abandoned_entry_is_cut(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reserve is free again; what had come is still counted."""
+    begin(store, "t", begun=9e9)
+    monkeypatch.setattr(keeping, "ABANDONED_SECONDS", -9e9)
+    (found,) = Ledger(store).entries("n").result()
+    assert (found.status, found.cost, found.reserve) == ("cut", ENTRY.cost, None)
+
+
+def test_entries_can_be_of_one_notebook_or_of_some_time(store: Store) -> None:
+    """Of all, of one, or since a moment."""
+    begin(store, "a", notebook="other", begun=1.0)
+    begin(store, "b", begun=2.0)
+    begin(store, "c", begun=3.0)
+    ledger = Ledger(store)
+    found = [
+        [entry.turn for entry in entries.result()]
+        for entries in (ledger.entries(), ledger.entries("n"), ledger.entries("n", 3.0))
+    ]
+    assert found == [["a", "b", "c"], ["b", "c"], ["c"]]
+
+
+def test_a_limit_holds_for_what_is_in_flight_too(store: Store) -> None:
+    """The second request does not fit beside the first, which has not ended yet."""
+    begin(store, "a", "0.09", begun=9e9)
+    with pytest.raises(BudgetError, match=r"\$0\.04"):
+        begin(store, "b", "0.09", begun=9e9)
+    assert len(Ledger(store).entries("n").result()) == 1
+    Turns(store).seal("a", Reply(status="done", cost=Decimal("0.01"))).result()
+    begin(store, "b", "0.09", begun=9e9)
+
+
+def test_other_notebooks_do_not_count(store: Store) -> None:
+    """A budget is a notebook's own."""
+    begin(store, "a", notebook="other", begun=9e9)
+    begin(store, "b", "0.06", begun=9e9)
+
+
+def test_a_budget_is_kept(store: Store) -> None:
+    """Exactly, until it is taken away."""
+    ledger = Ledger(store)
+    assert ledger.budget("n").result() is None
+    ledger.set_budget("n", Decimal("0.10")).result()
+    assert ledger.budget("n").result() == Decimal("0.10")
+    ledger.set_budget("n", None).result()
+    assert ledger.budget("n").result() is None

@@ -1,0 +1,212 @@
+"""Turns on disk: there before they are sent, an outcome once, nothing that is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.conversation.conversation import Cell, Conversation, Turn
+from di_magics.core.errors import StoreError
+from di_magics.core.money.cost import Entry
+from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage
+from di_magics.storage import turns as keeping
+from di_magics.storage.database import Store
+from di_magics.storage.ledger import Ledger
+from di_magics.storage.turns import Turns
+
+DONE = Reply(
+    text="yes", status="done", ended=True, usage=Usage(1, 2, 3), cost=Decimal("0.00001"), model="m"
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store in a folder of its own."""
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def turns(store: Store) -> Turns:
+    """The turns in the store."""
+    return Turns(store)
+
+
+def begin(turns: Turns, turn: Turn, *, kept: bool = True) -> None:
+    """Write a turn before it is sent."""
+    entry = Entry(turn.id, "n", "main", "m", "e", 1.0, "", "open", UNCOUNTED)
+    turns.begin(turn, entry, None, kept=kept).result()
+
+
+def kept(turns: Turns, *asked: Turn) -> Conversation:
+    """Write turns as a session does, and return the conversation."""
+    chat = Conversation()
+    for turn in asked:
+        begin(turns, turn)
+        turns.seal(turn.id, turn.reply).result()
+        chat = chat.with_turn(turn)
+    turns.keep("n", chat).result()
+    return chat
+
+
+def turn(name: str, parent: str | None = None) -> Turn:
+    """Return a turn that is done, in a cell of its name."""
+    return Turn(name, f"prompt {name}", parent, Cell(name, 0), notebook="n", model="m", reply=DONE)
+
+
+def test_a_conversation_comes_back_as_it_was(turns: Turns, store: Store, tmp_path: Path) -> None:
+    """Turns, heads, and what each cell shows survive the process."""
+    chat = kept(turns, turn("a"), turn("b", "a")).undone().forked("other")
+    turns.keep("n", chat).result()
+    store.close()
+    again = Store(tmp_path)
+    assert Turns(again).load("n").result() == chat
+    again.close()
+
+
+def test_an_outcome_is_sealed_once(turns: Turns) -> None:
+    """A checkpoint or a second seal that comes late changes nothing."""
+    kept(turns, turn("a"))
+    turns.checkpoint("a", replace(DONE, text="late", status="open")).result()
+    turns.seal("a", replace(DONE, text="late")).result()
+    assert turns.load("n").result().turns["a"].reply.text == "yes"
+
+
+def test_a_turn_nobody_finished_is_cut(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Untouched for ten seconds it has lost its kernel; until then another may be at it."""
+    begin(turns, turn("a"))
+    turns.checkpoint("a", Reply(text="half")).result()
+    assert turns.load("n").result().turns["a"].reply.status == "open"
+    monkeypatch.setattr(keeping, "ABANDONED_SECONDS", -1)
+    reply = turns.load("n").result().turns["a"].reply
+    assert (reply.text, reply.status) == ("half", "cut")
+
+
+def test_half_a_surrogate_pair_can_be_kept(turns: Turns) -> None:
+    """JSON may hold one, UTF-8 cannot; the rest of the text is as it was."""
+    kept(turns, replace(turn("a"), prompt="a\ud83d", reply=replace(DONE, text="b\udc00")))
+    found = turns.load("n").result().turns["a"]
+    assert (found.prompt, found.reply.text) == ("a?", "b?")
+
+
+def test_a_turn_that_is_not_kept_leaves_only_its_cost(turns: Turns, store: Store) -> None:
+    """`--once` is in the ledger and nowhere else."""
+    begin(turns, replace(turn("a"), prompt="a-secret-prompt"), kept=False)
+    turns.seal("a", replace(DONE, text="its-reply")).result()
+    assert turns.load("n").result().turns == {}
+    (entry,) = Ledger(store).entries("n").result()
+    assert (entry.cost, entry.usage.completion_tokens) == (DONE.cost, 2)
+    store.close()
+    assert store.path
+    data = b"".join(path.read_bytes() for path in store.path.parent.iterdir())
+    assert b"a-secret-prompt" not in data
+    assert b"its-reply" not in data
+
+
+def test_two_kernels_keep_what_the_other_shows(turns: Turns) -> None:
+    """The cells and conversations that only one of them knows stay."""
+    one = kept(turns, turn("a"))
+    begin(turns, turn("b"))
+    other = Conversation().with_turn(replace(turn("b"), conversation="other"))
+    turns.keep("n", other).result()
+    found = turns.load("n").result()
+    assert found.showing == {**one.showing, **other.showing}
+    assert found.heads == {"main": "a" if found.heads["main"] else None, "other": "b"}
+
+
+def test_what_is_forgotten_is_gone_from_the_file(turns: Turns, store: Store) -> None:
+    """No byte of prompt or reply is left; the costs are."""
+    secret = replace(turn("a"), prompt="a-secret-prompt", reply=replace(DONE, text="its-reply"))
+    kept(turns, secret, turn("b", "a"))
+    assert turns.forget(["a"], ("n", "other")).result() == 1
+    assert Ledger(store).entries("n").result()[0].cost == DONE.cost
+    store.close()
+    assert store.path
+    data = b"".join(path.read_bytes() for path in store.path.parent.iterdir())
+    assert b"a-secret-prompt" not in data
+    assert b"its-reply" not in data
+
+
+def test_what_hung_on_a_forgotten_turn_stays(turns: Turns) -> None:
+    """It is a root then."""
+    kept(turns, turn("a"), turn("b", "a"))
+    turns.forget(["a"], None).result()
+    assert [each.id for each in turns.load("n").result().path()] == ["b"]
+
+
+def test_a_forgotten_conversation_does_not_come_back(turns: Turns) -> None:
+    """Not even by its name, where another conversation has the same head."""
+    chat = kept(turns, turn("a")).forked("other")
+    turns.keep("n", chat).result()
+    turns.keep("n", replace(chat, heads={"main": "a"}, name="main")).result()
+    assert "other" in turns.load("n").result().heads
+    turns.forget([], ("n", "other")).result()
+    assert turns.load("n").result().heads == {"main": "a"}
+
+
+def test_all_can_be_forgotten(turns: Turns) -> None:
+    """Those of every notebook."""
+    kept(turns, turn("a"), turn("b", "a"))
+    assert turns.forget(None, None).result() == 2
+    assert turns.load("n").result().turns == {}
+
+
+def test_a_copy_has_ids_of_its_own_and_costs_nothing(turns: Turns, store: Store) -> None:
+    """A copied notebook begins with the same turns and budget and does not pay a second time."""
+    kept(turns, turn("a"), turn("b", "a"))
+    Ledger(store).set_budget("n", Decimal("0.5")).result()
+    turns.copy("n", "copy-of-it", "/other.ipynb").result()
+    path = turns.load("copy-of-it").result().path()
+    assert [each.prompt for each in path] == ["prompt a", "prompt b"]
+    assert {each.id for each in path}.isdisjoint({"a", "b"})
+    assert Ledger(store).entries("copy-of-it").result() == []
+    assert Ledger(store).budget("copy-of-it").result() == Decimal("0.5")
+    assert [each.id for each in turns.load("n").result().path()] == ["a", "b"]
+
+
+def test_a_row_that_is_no_json_is_one_line(turns: Turns, store: Store) -> None:
+    """Whoever edited the file by hand is told which it is."""
+    kept(turns, turn("a"))
+    store.write(lambda db: db.execute("UPDATE turns SET identity = 'no'")).result()
+    with pytest.raises(StoreError, match=r"conversations\.sqlite3"):
+        turns.load("n").result()
+
+
+IMAGE = Attachment("image", "plot.png", "PNG image, 1 kB", "data:image/png;base64,QUJDREVG")
+TEXT = Attachment("text", "notes", "text, 6 characters", "SECRET")
+
+
+def test_what_was_attached_comes_back(turns: Turns, store: Store, tmp_path: Path) -> None:
+    """The contents survive the process, and the ones of a copy are its own."""
+    chat = kept(turns, replace(turn("a"), attached=(IMAGE, TEXT)), turn("b", "a"))
+    turns.copy("n", "m" * 32, None).result()
+    store.close()
+    again = Store(tmp_path)
+    assert Turns(again).load("n").result() == chat
+    (copied, _) = Turns(again).load("m" * 32).result().path()
+    assert copied.attached == (IMAGE, TEXT)
+    again.close()
+
+
+def test_an_adopted_turn_keeps_what_was_attached(turns: Turns) -> None:
+    """A run of a grid that becomes the reply goes on to send its attachments."""
+    begin(turns, turn("a"))
+    turns.adopt("n", [replace(turn("b"), attached=(TEXT,))]).result()
+    assert turns.load("n").result().turns["b"].attached == (TEXT,)
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_what_was_attached_is_forgotten(
+    turns: Turns, store: Store, tmp_path: Path, everything: bool
+) -> None:
+    """No byte of it stays in the file."""
+    kept(turns, replace(turn("a"), attached=(TEXT,)))
+    turns.forget(None if everything else ["a"], None if everything else ("n", "main")).result()
+    store.close()
+    assert all(b"SECRET" not in file.read_bytes() for file in tmp_path.iterdir())

@@ -1,0 +1,736 @@
+"""What goes along with a prompt: files, images, tables and other variables."""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import contextlib
+import io
+import os
+import struct
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import Audio, Markdown
+from IPython.display import Image as Shown
+from loopback import Loopback, Reply
+from matplotlib.figure import Figure
+from PIL import Image
+from shell import Run
+
+import di_magics as di
+from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.money.prices import BYTES_PER_TOKEN
+from di_magics.values.attach import LARGEST, LARGEST_FILE, TOKENS, attach, attached, bounded
+
+FORMATS = ["PNG", "JPEG", "WEBP"]
+MOST = TOKENS * BYTES_PER_TOKEN
+KEY = "sk-" + "a1B2" * 10
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (40, 20), mode: str = "RGB") -> bytes:
+    """Return the bytes of an image."""
+    out = io.BytesIO()
+    Image.new(mode, size).save(out, kind)
+    return out.getvalue()
+
+
+def claiming(width: int, height: int) -> bytes:
+    """Return a PNG that says it is so large, and has not the pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + body
+
+
+def sent(found: Attachment) -> bytes:
+    """Return the bytes in an image's data URL."""
+    return base64.b64decode(found.content.partition(",")[2])
+
+
+def opened(found: Attachment) -> Image.Image:
+    """Return the image as whoever receives it sees it."""
+    return Image.open(io.BytesIO(sent(found)))
+
+
+def refused(call: Callable[[], object]) -> str:
+    """Return the one line with which something is refused."""
+    with pytest.raises(di.ParamError) as caught:
+        call()
+    said = str(caught.value)
+    assert len(said.splitlines()) == 1
+    assert said.isprintable()
+    return said
+
+
+# Images -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_image_file_goes_as_it_is(tmp_path: Path, kind: str) -> None:
+    """A file's bytes are not touched, whatever its name ends in, and the note says its format."""
+    data = picture(kind)
+    (tmp_path / "a picture.dat").write_bytes(data)
+    found = attach("a picture.dat", {}, tmp_path)
+    assert (found.kind, found.name, found.note) == ("image", "a picture.dat", f"{kind} image, 1 kB")
+    assert found.content.startswith(f"data:image/{kind.lower()};base64,")
+    assert sent(found) == data
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("holder", [bytes, bytearray, memoryview])
+def test_bytes_of_an_image_go_as_they_are(kind: str, holder: Callable[[bytes], Any]) -> None:
+    """A variable with an image's bytes is that image."""
+    data = picture(kind)
+    found = attached(holder(data), "data")
+    assert (found.kind, sent(found)) == ("image", data)
+
+
+def test_a_pillow_image_goes_as_png() -> None:
+    """An image of Pillow is sent without a loss."""
+    found = attached(Image.new("RGBA", (7, 5), (1, 2, 3, 4)), "it")
+    assert found.note.startswith("PNG image")
+    assert (opened(found).size, opened(found).getpixel((0, 0))) == ((7, 5), (1, 2, 3, 4))
+
+
+def test_a_figure_goes_as_png() -> None:
+    """A figure of matplotlib is drawn."""
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot([1, 2])
+    found = attached(figure, "figure")
+    assert found.note.startswith("PNG image")
+    assert opened(found).size[0] > 100
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_displayed_image_goes_as_it_is(kind: str) -> None:
+    """What IPython.display.Image holds is sent."""
+    data = picture(kind)
+    assert sent(attached(Shown(data=data, format=kind.lower()), "shown")) == data
+
+
+def test_a_displayed_image_that_is_only_an_address_is_refused() -> None:
+    """An IPython.display.Image of a URL holds no image, and the text of the object is none."""
+    assert "shown" in refused(lambda: attached(Shown(url="http://127.0.0.1:9/x.png"), "shown"))
+
+
+def test_a_displayed_sound_is_refused() -> None:
+    """What IPython.display.Audio holds is no image."""
+    assert "sound is no image" in refused(
+        lambda: attached(Audio(data=b"RIFF....", rate=8), "sound")
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"GIF89a", b"RIFF....AVI ", b"%PDF-1.7"])
+def test_other_bytes_are_refused(data: bytes) -> None:
+    """Bytes that are no image are refused with the formats that are taken."""
+    assert "PNG, JPEG, WebP" in refused(lambda: attached(data, "data"))
+
+
+@pytest.mark.parametrize("mode", ["F", "CMYK"])
+def test_an_image_that_png_cannot_hold_is_one_line(mode: str) -> None:
+    """What Pillow says of an image that it cannot write is the reason."""
+    assert f"mode {mode}" in refused(lambda: attached(Image.new(mode, (4, 4)), "it"))
+
+
+def test_too_large_an_image_is_refused_with_what_to_do() -> None:
+    """Beyond 20 MB the line names --resize; up to there an image is sent."""
+    data = picture()
+    data += b"\0" * (LARGEST - len(data))
+    assert attached(data, "it").note == "PNG image, 20.0 MB"
+    said = refused(lambda: attached(data + b"\0", "it"))
+    assert "20 MB" in said
+    assert "--resize 1024" in said
+
+
+def test_a_large_image_is_sent_once_it_is_made_smaller() -> None:
+    """The limit is for what is sent, not for what there was."""
+    found = attached(picture() + b"\0" * LARGEST, "it", resize=10)
+    assert opened(found).size == (10, 5)
+    assert "10 × 5, 1 kB, made smaller from 20.0 MB" in found.note
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    ("size", "pixels", "after"),
+    [((400, 200), 100, (100, 50)), ((200, 400), 100, (50, 100)), ((9000, 1), 3, (3, 1))],
+)
+def test_resize_is_for_the_longer_side(
+    kind: str, size: tuple[int, int], pixels: int, after: tuple[int, int]
+) -> None:
+    """The longer side gets that short, the other with it, and the format stays."""
+    found = attached(picture(kind, size), "it", resize=pixels)
+    assert (opened(found).size, opened(found).format) == (after, kind)
+    assert f"{kind} image, {after[0]} × {after[1]}" in found.note
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
+def test_resize_takes_images_of_all_colours(mode: str) -> None:
+    """Grey, with a palette, transparent, or with 16 bits: a PNG is made smaller."""
+    assert opened(attached(picture("PNG", (40, 20), mode), "it", resize=10)).size == (10, 5)
+
+
+def test_resize_leaves_a_small_image_alone() -> None:
+    """An image that is short enough goes as it is, and its size is said."""
+    data = picture("WEBP", (40, 20))
+    found = attached(data, "it", resize=40)
+    assert sent(found) == data
+    assert found.note == "WEBP image, 40 × 20, 1 kB"
+
+
+def test_resize_turns_an_image_as_its_camera_was_held() -> None:
+    """A picture that says it lies on its side stands upright once it is made smaller."""
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (400, 200)).save(out, "JPEG", exif=exif)
+    assert opened(attached(out.getvalue(), "it", resize=100)).size == (50, 100)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        picture("PNG", (400, 200))[:-40],
+        picture("JPEG", (400, 200))[:100],
+        picture("WEBP", (400, 200))[:20],
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff",
+        claiming(60_000, 60_000),
+        claiming(0, 0),
+    ],
+    ids=["png", "jpeg", "webp", "png-head", "jpeg-head", "bomb", "no-size"],
+)
+def test_resize_of_a_broken_image_is_one_line(data: bytes) -> None:
+    """A broken image and one that would fill the memory are refused, not decoded."""
+    assert "it cannot be made smaller" in refused(lambda: attached(data, "it", resize=10))
+
+
+def test_resize_of_a_broken_image_names_no_object_of_python() -> None:
+    """The reason is in words that mean something to the reader."""
+    assert "BytesIO" not in refused(lambda: attached(picture()[:40], "it", resize=10))
+
+
+def test_resize_without_pillow_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Pillow images are sent, and --resize names the package."""
+    data = picture()
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert "pip install pillow" in refused(lambda: attached(data, "it", resize=10))
+    assert sent(attached(data, "it")) == data
+
+
+# Files --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_a_text_file_goes_as_text(tmp_path: Path, start: bytes) -> None:
+    """A text of UTF-8 goes along, without the mark that some editors begin it with."""
+    (tmp_path / "notes.txt").write_bytes(start + "für dich\n".encode())
+    found = attach("notes.txt", {}, tmp_path)
+    assert found == Attachment("text", "notes.txt", "9 characters", "für dich\n")
+
+
+def test_a_file_is_found_by_its_full_path_and_from_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An absolute path and one from the reader's home folder are taken as they are."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.txt").write_text("a")
+    elsewhere = tmp_path / "elsewhere"
+    assert attach(str(tmp_path / "a.txt"), {}, elsewhere).content == "a"
+    assert attach("~/a.txt", {}, elsewhere).content == "a"
+
+
+@pytest.mark.parametrize("data", ["ünïcode".encode("latin-1"), "wide".encode("utf-16"), b"a\0b"])
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes) -> None:
+    """Another encoding, or a NUL, is no text that can be sent, and the line says what to do."""
+    (tmp_path / "data").write_bytes(data)
+    assert "neither text (UTF-8) nor an image" in refused(lambda: attach("data", {}, tmp_path))
+
+
+@pytest.mark.parametrize("data", [b"", b" \n\t\n", b"\xef\xbb\xbf"])
+def test_an_empty_file_is_refused(tmp_path: Path, data: bytes) -> None:
+    """There is nothing to send of a file with nothing in it."""
+    (tmp_path / "a.txt").write_bytes(data)
+    assert "a.txt is empty" in refused(lambda: attach("a.txt", {}, tmp_path))
+
+
+@pytest.mark.parametrize("named", ["folder", "pipe", "/dev/zero", "/dev/null", "."])
+def test_what_is_no_plain_file_is_refused(tmp_path: Path, named: str) -> None:
+    """A folder, a pipe that nobody writes to and an endless device are not read, and that is said.
+
+    Nothing is waited for.
+    """
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    assert refused(lambda: attach(named, {}, tmp_path)) == (f"{named} is no file that can be read.")
+
+
+def test_too_large_a_file_is_refused_unread(tmp_path: Path) -> None:
+    """A file beyond 200 MB is refused by its size, which is said."""
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    assert "huge is too large (200 MB; at most 200 MB are read)" in refused(
+        lambda: attach("huge", {}, tmp_path)
+    )
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["nowhere", "no/where.txt", "a\0b", "x" * 5000, "~no-such-reader/x", "bad\nname\x1b[31m"],
+)
+def test_a_missing_file_is_one_line(tmp_path: Path, named: str) -> None:
+    """A name of nothing, or one that no file can have, is one printable line."""
+    assert "no variable and no file" in refused(lambda: attach(named, {}, tmp_path))
+
+
+def test_a_mistyped_name_gets_the_nearest(tmp_path: Path) -> None:
+    """The variables with names like it are offered."""
+    said = refused(lambda: attach("tabel", {"table": 1, "other": 2}, tmp_path))
+    assert "Did you mean table?" in said
+
+
+def test_a_variable_wins_over_a_file_and_a_path_takes_the_file(tmp_path: Path) -> None:
+    """Where there are both, the bare name is the variable and ./name the file."""
+    (tmp_path / "notes").write_text("from the file")
+    names = {"notes": "from the variable", "./notes": "from nowhere"}
+    assert attach("notes", names, tmp_path).content == "from the variable"
+    assert attach("./notes", names, tmp_path).content == "from the file"
+    assert attach("notes", {}, tmp_path).content == "from the file"
+
+
+# Tables -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "note", "content"),
+    [
+        (pd.DataFrame({"a": [1, 2], "b": "x"}), "2 rows × 2 columns, as CSV", ",a,b\n0,1,x\n1,2,x"),
+        (pd.Series([1, 2], name="s"), "2 rows, as CSV", ",s\n0,1\n1,2"),
+        (pd.DataFrame({"a": [], "b": []}), "0 rows × 2 columns, as CSV", ",a,b"),
+        (pd.DataFrame(), "0 rows × 0 columns, as CSV", '""'),
+        (pd.Series(dtype=float), "0 rows, as CSV", ",0"),
+    ],
+)
+def test_a_table_goes_as_csv(table: Any, note: str, content: str) -> None:
+    """A DataFrame and a Series go along with their shape, empty ones too."""
+    found = attached(table, "table")
+    assert found == Attachment("text", "table", f"{type(table).__name__}, {note}", content)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame({"n": range(100_000), "text": "é😀"}),
+        pd.Series(range(100_000)),
+        pd.DataFrame({"text": ["x" * 1000] * 50}),
+    ],
+    ids=["frame", "series", "long"],
+)
+@pytest.mark.parametrize("tokens", [TOKENS, 500])
+def test_a_long_table_is_cut_after_a_row(table: Any, tokens: int) -> None:
+    """Whole rows go along, as many as fit, and the note says how many of how many."""
+    found = attached(table, "table", tokens=tokens)
+    most = tokens * BYTES_PER_TOKEN
+    shown = found.content.count("\n")
+    assert shown > 0
+    assert most / 3 < len(found.content.encode()) <= most
+    assert found.content == table.head(shown).to_csv().rstrip("\n")
+    assert f"{len(table):,} rows" in found.note
+    assert f"only the first {shown:,} row" in found.note
+
+
+def test_one_huge_row_does_not_cost_the_rows_before_it() -> None:
+    """As many rows go along as fit, though the table as a whole is far too long."""
+    table = pd.DataFrame({"text": ["x"] * 100 + ["y" * MOST * 20]})
+    assert attached(table, "table").content == table.head(100).to_csv().rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame({"é" * 50_000: [1]}),
+        pd.DataFrame({f"column {number}": [1] for number in range(20_000)}),
+    ],
+    ids=["one", "many"],
+)
+def test_names_that_do_not_fit_are_cut(table: Any) -> None:
+    """Where the names of the columns are too much, there are no rows, and the note says so."""
+    found = attached(table, "table")
+    assert MOST - 2 <= len(found.content.encode()) <= MOST
+    assert "only the first 0 rows, of which the names do not fit" in found.note
+
+
+def test_a_table_whose_first_row_does_not_fit_goes_by_its_names() -> None:
+    """A row is never cut in the middle."""
+    found = attached(pd.DataFrame({"a": ["x" * MOST]}), "table")
+    assert found.content == ",a"
+    assert "only the first 0 rows" in found.note
+
+
+def test_a_table_that_fails_is_one_line() -> None:
+    """A value in it whose text raises ends in the reason."""
+
+    class Hostile:
+        def __str__(self) -> str:
+            raise SystemExit("no text")
+
+    table = pd.DataFrame({"a": [Hostile()]})
+    assert "table cannot be attached: SystemExit" in refused(lambda: attached(table, "table"))
+
+
+# Other variables ----------------------------------------------------------------------------
+
+
+def test_an_object_goes_as_its_markdown() -> None:
+    """What an object shows itself as in a notebook goes along."""
+    assert attached(Markdown("# Title"), "it") == Attachment(
+        "text", "it", "Markdown, 7 characters", "# Title"
+    )
+
+
+@pytest.mark.parametrize("value", [5, None, [1, 2], {"a": 1}, 1.5, int])
+def test_any_other_value_goes_as_its_text(value: object) -> None:
+    """What has no other form goes as str() has it, and the note says of which type it is."""
+    found = attached(value, "it")
+    assert found.content == str(value)
+    assert found.note == f"{type(value).__name__}, {len(str(value))} characters"
+
+
+class Loud(Exception):
+    """Its own text cannot be had."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+class Odd(str):
+    """A text that does not behave as one."""
+
+    def strip(self, *of: Any) -> str:
+        raise RuntimeError("no")
+
+    def encode(self, *of: Any) -> bytes:
+        return b"something else"
+
+    def __str__(self) -> str:
+        return "something else"
+
+
+def raising(error: BaseException) -> Callable[[object], str]:
+    """Return a method that raises this."""
+
+    def method(self: object) -> str:
+        raise error
+
+    return method
+
+
+def having(**members: Any) -> Any:
+    """Return an object with these methods."""
+    return type("Hostile", (), members)()
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no\n\x1b[31mline"), SystemExit(3), GeneratorExit(), Loud()]
+)
+@pytest.mark.parametrize("method", ["_repr_markdown_", "__str__", "__class__"])
+def test_a_method_that_raises_is_one_line(error: BaseException, method: str) -> None:
+    """Whatever a value's own methods raise, nothing but the reason comes out of it."""
+    member = raising(error)
+    found = having(**{method: property(member) if method == "__class__" else member})
+    assert refused(lambda: attached(found, "it")).startswith("it ")
+
+
+@pytest.mark.parametrize("method", ["_repr_markdown_", "__str__"])
+def test_an_interrupt_is_not_held_up(method: str) -> None:
+    """The stop square ends a method that takes long."""
+    with pytest.raises(KeyboardInterrupt):
+        attached(having(**{method: raising(KeyboardInterrupt())}), "it")
+
+
+@pytest.mark.parametrize("said", [None, 5, b"bytes", ["a"]])
+def test_markdown_that_is_no_text_is_passed_over(said: object) -> None:
+    """An object whose _repr_markdown_ gives something else goes as its text."""
+    found = having(_repr_markdown_=lambda self: said, __str__=lambda self: "its text")
+    assert attached(found, "it").content == "its text"
+
+
+def test_a_text_that_is_no_text_is_one_line() -> None:
+    """A __str__ that gives something else is refused."""
+    assert "TypeError" in refused(lambda: attached(having(__str__=lambda self: 5), "it"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Odd("the text"),
+        having(_repr_markdown_=lambda self: Odd("the text")),
+        having(__str__=lambda self: Odd("the text")),
+    ],
+    ids=["itself", "markdown", "str"],
+)
+def test_a_derived_text_is_taken_as_plain_text(value: object) -> None:
+    """The methods of the reader's own class of texts have no say in it."""
+    found = attached(value, "it")
+    assert found.content == "the text"
+    assert type(found.content) is str
+
+
+def test_what_only_says_that_it_is_a_text_is_one_line() -> None:
+    """An object that poses as a str, as stand-ins in tests do, is refused or goes as its text."""
+    posing = having(__class__=property(lambda self: str))
+    with contextlib.suppress(di.ParamError):
+        assert "Hostile" in attached(posing, "it").content
+
+
+@pytest.mark.parametrize("value", ["", " \n", having(__str__=lambda self: "")])
+def test_an_empty_variable_is_refused(value: object) -> None:
+    """There is nothing to send of it."""
+    assert "it is empty" in refused(lambda: attached(value, "it"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("config", f"endpoint: here\nkey: {KEY}"),
+        ("password", "correct horse"),
+        ("api_key", "0123456789abcdef"),
+        ("config", {"endpoint": "here", "key": KEY}),
+        ("config", [KEY]),
+        ("config", pd.DataFrame({"key": [KEY]})),
+        ("config", Markdown(KEY)),
+        ("password", ("correct horse",)),
+    ],
+    ids=["text", "name", "name-and-text", "dict", "list", "table", "markdown", "name-of-tuple"],
+)
+def test_what_looks_like_a_key_is_refused(name: str, value: object) -> None:
+    """A variable with a key in it, in whatever it is held, is not sent and not shown."""
+    said = refused(lambda: attached(value, name))
+    assert "looks like a key or a password" in said
+    assert KEY not in said
+
+
+@pytest.mark.timeout(30)
+def test_one_long_word_takes_no_time() -> None:
+    """A text without a space in it, as encoded data is, is looked through for keys all the same."""
+    assert attached("x" * 500_000, "it").content == "x" * MOST
+
+
+# What is left out ---------------------------------------------------------------------------
+
+
+def test_a_long_text_is_cut_at_a_line_end() -> None:
+    """The last line that does not fit is left out, and the note says how much there is."""
+    text = "a line of text\n" * 2000
+    found = attached(text, "it")
+    assert found.content == "\n".join(["a line of text"] * (MOST // 15))
+    assert len(found.content.encode()) <= MOST
+    assert found.note == (
+        f"text, only the first {len(found.content):,} of 30,000 characters, about 10,000 tokens"
+    )
+
+
+def test_a_long_line_is_cut_in_the_middle() -> None:
+    """Where the only line end is far up, half of the text is not given up for it."""
+    found = attached("title\n" + "x" * 50_000, "it")
+    assert found.content == "title\n" + "x" * (MOST - 6)
+
+
+def test_a_text_that_fits_is_whole() -> None:
+    """A text of exactly so many tokens is not cut."""
+    assert bounded("x" * 30, 10) == ("x" * 30, "")
+    assert bounded("x" * 31, 10)[0] == "x" * 30
+
+
+@pytest.mark.parametrize("character", ["é", "€", "😀"])
+@pytest.mark.parametrize("before", range(4))
+def test_a_character_is_never_cut(character: str, before: int) -> None:
+    """A character of several bytes goes whole or not at all."""
+    cut, left = bounded("x" * before + character * 20, 10)
+    assert cut == ("x" * before + character * 20)[: len(cut)]
+    assert 30 - 4 < len(cut.encode()) <= 30
+    assert f"only the first {len(cut)} of {before + 20} characters" in left
+
+
+def test_half_a_character_is_counted_and_does_no_harm() -> None:
+    """A lone surrogate, as a broken file name leaves it, can be cut."""
+    assert bounded("\ud800" * 40, 10)[0] == "?" * 30
+
+
+def test_of_a_text_at_least_a_character_is_left() -> None:
+    """An attachment with nothing in it would pass for one of which nothing was kept."""
+    assert attached("😀😀", "it", tokens=1).content == "😀"
+
+
+# Through %%chat -----------------------------------------------------------------------------
+
+
+def messages(server: Loopback, number: int = -1) -> list[Any]:
+    """Return the contents of the messages of a request."""
+    return [message["content"] for message in server.chats[number].json["messages"]]
+
+
+FRAME = "df (DataFrame, 2 rows × 2 columns, as CSV):\n\n```\n,a,b\n0,1,x\n1,2,x\n```"
+
+
+@pytest.fixture
+def df(shell: InteractiveShell) -> None:
+    """A table of the reader's."""
+    shell.user_ns["df"] = pd.DataFrame({"a": [1, 2], "b": "x"})
+
+
+@pytest.mark.usefixtures("df")
+def test_an_attached_table_is_sent_and_said(run: Run, server: Loopback) -> None:
+    """`-a` sends a table in front of the prompt, and the receipt says what went along."""
+    shown = run("%%chat -a df\nWhat is this?").text
+    assert messages(server) == [f"{FRAME}\n\nWhat is this?"]
+    assert "with df: DataFrame, 2 rows × 2 columns, as CSV" in shown
+
+
+@pytest.mark.usefixtures("df")
+def test_several_things_go_along_in_their_order(
+    run: Run, server: Loopback, shell: InteractiveShell, tmp_path: Path
+) -> None:
+    """`-a` may be repeated: images come first, and texts as they are named."""
+    (tmp_path / "plot.png").write_bytes(picture())
+    shell.user_ns["note"] = "a ``` fence"
+    shown = run(f"%%chat -a note -a {tmp_path / 'plot.png'} -a df\nWell?").text
+    url = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
+    note = "note (text, 11 characters):\n\n````\na ``` fence\n````"
+    assert messages(server) == [
+        [
+            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "text", "text": f"{note}\n\n{FRAME}\n\nWell?"},
+        ]
+    ]
+    assert "with plot.png: PNG image, 1 kB" in shown
+
+
+@pytest.mark.usefixtures("df")
+def test_an_attachment_goes_along_with_the_next_turn(run: Run, server: Loopback) -> None:
+    """The conversation holds what was attached, and `%chat retry` sends it again."""
+    server.reply(Reply("one"), Reply("two"), Reply("three"))
+    run("%%chat -a df\nfirst")
+    run("%%chat\nsecond")
+    assert messages(server) == [f"{FRAME}\n\nfirst", "one", "second"]
+    run("%chat undo")
+    run("%chat retry")
+    assert messages(server) == [f"{FRAME}\n\nfirst"]
+
+
+def test_what_was_attached_is_what_it_was_then(
+    run: Run, server: Loopback, shell: InteractiveShell
+) -> None:
+    """A variable that changes afterwards does not change the turns before."""
+    shell.user_ns["note"] = ["then"]
+    run("%%chat -a note\nfirst")
+    shell.user_ns["note"][0] = "now"
+    run("%%chat\nsecond")
+    assert "then" in messages(server)[0]
+    assert "now" not in messages(server)[0]
+
+
+def test_flags_bound_what_is_attached(run: Run, server: Loopback, shell: InteractiveShell) -> None:
+    """--attach-tokens cuts texts, --resize makes images smaller."""
+    shell.user_ns |= {"text": "x" * 1000, "image": picture("PNG", (400, 200))}
+    run("%%chat -a text -a image --attach-tokens 10 --resize 50\nWell?")
+    image, said = messages(server)[0]
+    assert "x" * 30 in said["text"]
+    assert "x" * 31 not in said["text"]
+    data = base64.b64decode(image["image_url"]["url"].partition(",")[2])
+    assert Image.open(io.BytesIO(data)).size == (50, 25)
+
+
+def test_what_cannot_be_attached_sends_nothing(
+    run: Run, server: Loopback, shell: InteractiveShell
+) -> None:
+    """One of several that cannot be attached is one line, and the rest is not sent either."""
+    shell.user_ns |= {"good": "text", "api_key": "0123456789abcdef", "text": KEY}
+    for named in ("nowhere", "api_key", "text"):
+        ran = run(f"%%chat -a good -a {named}\nWell?")
+        assert isinstance(ran.error, di.ParamError)
+        assert "0123456789abcdef" not in ran.text
+        assert KEY not in ran.text
+    assert server.requests == []
+    assert "no turns" in run("%chat history").text
+
+
+@pytest.mark.usefixtures("df")
+def test_a_dry_run_shows_what_would_go_along(run: Run, server: Loopback) -> None:
+    """--dry-run shows the request with the attachment and sends nothing."""
+    shown = run("%%chat -a df --dry-run\nWhat?").text
+    assert "df (DataFrame, 2 rows" in shown
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("df")
+@pytest.mark.parametrize("name", ["chat.json", "chat.md", "chat.ipynb"])
+def test_a_saved_conversation_holds_no_content(
+    run: Run, server: Loopback, shell: InteractiveShell, tmp_path: Path, name: str
+) -> None:
+    """A file of a conversation says what was attached; loaded, that sentence is sent instead."""
+    shell.user_ns["image"] = picture()
+    shell.user_ns["note"] = "a-private-text"
+    server.reply(Reply("one"), Reply("two"))
+    run("%%chat -a note -a image\nfirst")
+    file = tmp_path / name
+    assert "1 turn saved" in run(f"%chat save {file}").text
+    saved = file.read_text("utf-8")
+    assert "a-private-text" not in saved
+    assert base64.b64encode(picture()).decode()[:40] not in saved
+    run("%chat forget")
+    run(f"%chat load {file}")
+    run("%%chat\nsecond")
+    assert messages(server) == [
+        "(note was attached here; what it held was not kept.)\n\n"
+        "(image was attached here; what it held was not kept.)\n\nfirst",
+        "one",
+        "second",
+    ]
+
+
+@pytest.mark.parametrize("command", ["forget", "forget --all"])
+def test_forgotten_attachments_leave_no_byte(
+    run: Run, server: Loopback, shell: InteractiveShell, tmp_path: Path, command: str
+) -> None:
+    """After `%chat forget` neither a text nor an image that was attached is in the store."""
+
+    def stored() -> bytes:
+        files = (path for path in (tmp_path / "home").iterdir() if path.is_file())
+        return b"".join(path.read_bytes() for path in files)
+
+    noise = Image.frombytes("RGB", (60, 60), os.urandom(10_800))
+    shell.user_ns |= {"note": "a-private-text " * 1000, "noise": noise}
+    run("%%chat -a note -a noise\nfirst")
+    url = messages(server)[0][0]["image_url"]["url"].encode()
+    parts = [b"a-private-text", url[1000:1040], url[-40:]]
+    before = stored()
+    assert all(part in before for part in parts)
+    assert "1 turn deleted" in run(f"%chat {command}").text
+    after = stored()
+    assert not any(part in after for part in parts)
+
+
+@pytest.mark.usefixtures("df")
+def test_a_grid_sends_the_attachment_with_each_run(run: Run, server: Loopback) -> None:
+    """Each run of a grid holds what was attached."""
+    assert run("%%chat --vary temperature=0,1 -a df\nWhat?").error is None
+    assert [messages(server, number) for number in range(2)] == [[f"{FRAME}\n\nWhat?"]] * 2
+    assert sorted(request.json["temperature"] for request in server.chats) == [0, 1]
+
+
+def test_names_of_python_itself_are_no_variables(run: Run, server: Loopback) -> None:
+    """What every Python has, such as print, is not attached."""
+    assert "print" in vars(builtins)
+    assert isinstance(run("%%chat -a print\nWell?").error, di.ParamError)
+    assert server.requests == []

@@ -1,0 +1,904 @@
+"""What functions take and replies are to be, as JSON Schemas, and what is read by them."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import json
+import os
+import threading
+import typing
+import warnings
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, Optional, TypedDict
+
+import pandas as pd
+import pydantic
+import pytest
+from loopback import Loopback
+
+import di_magics as di
+from di_magics.core.errors import DiMagicsError, ReplyError
+from di_magics.values.schema import LARGEST_FILE, Arguments, arguments, as_json, shape, shape_in
+
+KEY = "sk-" + "a1B2" * 10
+MAYBE = Optional[int]  # noqa: UP045 # the older way to write it is another object
+
+
+def one_line(call: Callable[[], object], kind: type[DiMagicsError]) -> str:
+    """Return the one printable line of an error."""
+    with pytest.raises(kind) as caught:
+        call()
+    said = str(caught.value)
+    assert said.isprintable()
+    assert len(said) < 600
+    return said
+
+
+def properties(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the parameters of a function as they are offered."""
+    found: dict[str, Any] = arguments(function, "f").spec["parameters"]["properties"]
+    return found
+
+
+def called(function: Callable[..., Any], text: str) -> Any:
+    """Call a function as a model does."""
+    bound = arguments(function, "f").read(text)
+    return function(*bound.args, **bound.kwargs)
+
+
+# How functions are offered ------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Place:
+    """A place on a map."""
+
+    x: float
+    y: float = 0.0
+
+
+class Colour(enum.Enum):
+    """What a thing looks like."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+class Movie(TypedDict):
+    """A movie."""
+
+    title: str
+    year: NotRequired[int]
+
+
+class Notes(TypedDict, total=False):
+    """What may be known of a movie."""
+
+    stars: Annotated[int, pydantic.Field(ge=1, le=5, description="how good it is")]
+    text: str
+
+
+class Shelf(TypedDict):
+    """Movies on a shelf."""
+
+    movies: list[Movie]
+
+
+class Person(pydantic.BaseModel):
+    """Somebody."""
+
+    name: str
+    age: int = pydantic.Field(ge=0)
+    friends: list[Person] = []
+
+
+def test_a_function_is_offered_by_its_signature_and_docstring() -> None:
+    """Name, description, types and what is required are a tool's; no titles cost tokens."""
+
+    def add(a: int, b: int = 2) -> int:
+        """Add two numbers.
+
+        The sum is exact.
+
+        Args:
+            a: the first
+            b: the second
+        """
+        return a + b
+
+    assert arguments(add, "add").spec == {
+        "name": "add",
+        "description": "Add two numbers.\n\nThe sum is exact.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "a": {"type": "integer", "description": "the first"},
+                "b": {"type": "integer", "description": "the second", "default": 2},
+            },
+            "required": ["a"],
+            "additionalProperties": False,
+        },
+    }
+
+
+def test_a_function_without_anything_is_offered_by_its_name() -> None:
+    """No parameters, no annotations, no docstring: what is known is said."""
+
+    def bare(x, y=1):  # type: ignore[no-untyped-def]
+        return x
+
+    spec = arguments(bare, "bare").spec
+    assert set(spec) == {"name", "parameters"}
+    assert spec["parameters"]["properties"] == {"x": {}, "y": {"default": 1}}
+    assert arguments(lambda: 1, "f").spec["parameters"]["properties"] == {}
+    assert called(bare, '{"x": [1, {"a": null}]}') == [1, {"a": None}]
+
+
+def google(a: int) -> None:
+    """Do it.
+
+    Args:
+        a (int): how often,
+            at most ten times
+    """
+
+
+def numpy(a: int) -> None:
+    """Do it.
+
+    Parameters
+    ----------
+    a : int
+        how often,
+        at most ten times
+    """
+
+
+def rest(a: int) -> None:
+    """Do it.
+
+    :param a: how often,
+        at most ten times
+    :type a: int
+    """
+
+
+@pytest.mark.parametrize("function", [google, numpy, rest])
+def test_docstrings_of_all_styles_are_read(function: Callable[..., Any]) -> None:
+    """The words on a parameter are its description, those on the function the tool's."""
+    found = properties(function)["a"]
+    assert found["type"] == "integer"
+    assert " ".join(found["description"].split()) == "how often, at most ten times"
+    assert arguments(function, "f").spec["description"] == "Do it."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ":param",
+        ":param a",
+        "Args:",
+        "Args:\n  a",
+        "Args:\n\ta: b",
+        "@param x: d\n" * 3,
+        "\0",
+        ":: :param x: y\n@param x: d",
+    ],
+)
+def test_a_broken_docstring_is_no_hindrance(text: str) -> None:
+    """Whatever a docstring looks like, the function is offered."""
+
+    def function(a: int) -> int:
+        return a
+
+    function.__doc__ = text
+    assert called(function, '{"a": 1}') == 1
+
+
+@pytest.mark.parametrize(
+    ("hint", "schema"),
+    [
+        (str, {"type": "string"}),
+        (bool, {"type": "boolean"}),
+        (float, {"type": "number"}),
+        (list[int], {"type": "array", "items": {"type": "integer"}}),
+        (dict[str, float], {"type": "object", "additionalProperties": {"type": "number"}}),
+        (Literal["a", "b"], {"enum": ["a", "b"], "type": "string"}),
+        (MAYBE, {"anyOf": [{"type": "integer"}, {"type": "null"}]}),
+        (int | None, {"anyOf": [{"type": "integer"}, {"type": "null"}]}),
+        (
+            Annotated[int, pydantic.Field(ge=0, description="how many")],
+            {"type": "integer", "minimum": 0, "description": "how many"},
+        ),
+        (date, {"type": "string", "format": "date"}),
+    ],
+)
+def test_a_type_hint_is_its_schema(hint: Any, schema: dict[str, Any]) -> None:
+    """The types that Python has for it are said in JSON Schema."""
+
+    def function(a: Any) -> None:
+        pass
+
+    function.__annotations__ = {"a": hint}
+    assert properties(function) == {"a": schema}
+
+
+def test_a_docstring_is_a_description_beside_an_annotation() -> None:
+    """Bounds of an Annotated type hold where the docstring describes the parameter."""
+
+    def function(a: Annotated[int, pydantic.Field(ge=0)]) -> int:
+        """Do it.
+
+        Args:
+            a: how many
+        """
+        return a
+
+    assert properties(function) == {
+        "a": {"type": "integer", "minimum": 0, "description": "how many"}
+    }
+    assert "$.a" in one_line(lambda: called(function, '{"a": -1}'), di.ToolError)
+
+
+def test_classes_of_the_reader_are_made() -> None:
+    """A parameter of a dataclass, an enumeration, a model or a TypedDict gets its object."""
+
+    def function(where: Place, colour: Colour, who: Person, movie: Movie) -> list[Any]:
+        return [where, colour, who, movie]
+
+    text = (
+        '{"where": {"x": 1.5}, "colour": "red", "who": {"name": "Ada", "age": 36}, '
+        '"movie": {"title": "M"}}'
+    )
+    where, colour, who, movie = called(function, text)
+    assert where == Place(1.5)
+    assert colour is Colour.RED
+    assert who == Person(name="Ada", age=36)
+    assert movie == {"title": "M"}
+
+
+def test_a_default_is_not_passed() -> None:
+    """What the model leaves out, the function fills in itself, as in any call."""
+
+    def function(a: int = 1, *, b: list[int] | None = None, **more: int) -> None:
+        pass
+
+    found = arguments(functools.partial(lambda a=1, *, b=(): (a, b)), "f").read('{"b": [2]}')
+    assert dict(found.arguments) == {"b": [2]}
+    assert (found.args, found.kwargs) == ((), {"b": [2]})
+    assert dict(arguments(lambda a=1: a, "f").read("{}").arguments) == {}
+    assert "more" in one_line(lambda: arguments(function, "f"), di.ToolError)
+
+
+def test_keyword_only_parameters_are_passed_by_name() -> None:
+    """Parameters behind a star get their values."""
+
+    def function(a: int, b: int = 5, *, c: int, d: int = 7) -> tuple[int, ...]:
+        return a, b, c, d
+
+    assert called(function, '{"c": 3, "a": 1}') == (1, 5, 3, 7)
+    assert called(function, '{"d": 4, "c": 3, "b": 2, "a": 1}') == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["_x", "__x", "schema", "model_config", "model_fields", "json", "copy", "p0", "self", "größe"],
+)
+def test_a_parameter_may_have_any_name(name: str) -> None:
+    """Names that mean something to a library are names like any other."""
+    scope: dict[str, Any] = {}
+    exec(f"def function({name}: int, p1: int = 2):\n    return {name}, p1", scope)
+    function = scope["function"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(properties(function)) == [name, "p1"]
+    assert called(function, json.dumps({name: 1})) == (1, 2)
+    assert called(function, json.dumps({"p1": 3, name: 1})) == (1, 3)
+
+
+class Counter:
+    """Counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, by: int = 1) -> int:
+        """Count on."""
+        self.count += by
+        return self.count
+
+    def __call__(self, by: int) -> int:
+        """Count on, too."""
+        return self.add(by)
+
+    @classmethod
+    def named(cls, name: str) -> str:
+        """Name it."""
+        return name
+
+    @staticmethod
+    def twice(by: int) -> int:
+        """Double it."""
+        return by * 2
+
+
+def test_methods_are_offered_without_self() -> None:
+    """A bound method, a class method, a static one and an object that can be called are tools."""
+    counter = Counter()
+    assert list(properties(counter.add)) == ["by"]
+    assert called(counter.add, '{"by": 2}') == 2
+    assert called(counter, '{"by": 2}') == 4
+    assert called(Counter.named, '{"name": "a"}') == "a"
+    assert called(Counter.twice, '{"by": 2}') == 4
+    assert arguments(counter.add, "f").spec["description"] == "Count on."
+
+
+def scaled(a: float, by: float = 1.0) -> float:
+    """Scale a number."""
+    return a * by
+
+
+def test_a_partial_function_takes_what_is_left() -> None:
+    """What functools.partial has filled in is not asked for, or is a default."""
+    assert called(functools.partial(scaled, 3.0), '{"by": 2.0}') == 6.0
+    assert list(properties(functools.partial(scaled, 3.0))) == ["by"]
+    by_name = functools.partial(scaled, by=4.0)
+    assert called(by_name, '{"a": 2.0}') == 8.0
+    assert called(by_name, '{"a": 2.0, "by": 1.0}') == 2.0
+
+
+def test_a_partial_function_is_described_as_its_function() -> None:
+    """The model is told what the function does, not what functools.partial is."""
+    assert arguments(functools.partial(scaled, 3.0), "f").spec["description"] == "Scale a number."
+
+
+def test_a_decorated_function_is_offered_as_itself() -> None:
+    """What functools.wraps has dressed keeps its parameters and its words."""
+
+    @functools.wraps(scaled)
+    def wrapped(*of: Any, **named: Any) -> float:
+        return scaled(*of, **named)
+
+    assert list(properties(wrapped)) == ["a", "by"]
+    assert called(wrapped, '{"a": 2.0, "by": 3.0}') == 6.0
+
+
+def no_variadic(*numbers: int) -> None:
+    """Take any number of them."""
+
+
+def no_keywords(**named: int) -> None:
+    """Take any names."""
+
+
+def no_name(a: int, /) -> None:
+    """Take one by its place."""
+
+
+def no_schema(table: pd.DataFrame) -> None:
+    """Take a table."""
+
+
+def no_json(call: Callable[[int], int]) -> None:
+    """Take a function."""
+
+
+def no_type(a: Nowhere) -> None:  # type: ignore[name-defined] # noqa: F821 # it is what is tested
+    """Take what there is not."""
+
+
+def no_hint(a: 5) -> None:  # type: ignore[valid-type] # it is what is tested
+    """Take a five."""
+
+
+def no_pattern(a: Annotated[str, pydantic.Field(pattern="(")]) -> None:
+    """Take what matches what is no pattern."""
+
+
+@pytest.mark.parametrize(
+    ("function", "word"),
+    [
+        (no_variadic, "*numbers"),
+        (no_keywords, "**named"),
+        (no_name, "a: int"),
+        (no_schema, "DataFrame"),
+        (no_json, "look things up by name"),
+        (no_type, "Nowhere"),
+        (no_hint, "5"),
+        (no_pattern, "regex"),
+        (max, "signature"),
+        (print, "*args"),
+    ],
+)
+def test_what_cannot_be_offered_is_one_line(function: Callable[..., Any], word: str) -> None:
+    """A function whose parameters cannot be said in JSON is refused, with the reason."""
+    said = one_line(lambda: arguments(function, "tool"), di.ToolError)
+    assert "tool cannot be a tool" in said
+    assert word in said
+
+
+@pytest.mark.parametrize("default", [object(), {1}, float("nan"), date(2026, 1, 2), Colour.RED])
+def test_a_default_of_any_kind_is_quiet(default: object) -> None:
+    """A default that has no form in JSON is left out without a word; what is sent is JSON."""
+
+    def function(a: object = None) -> object:
+        return a
+
+    function.__defaults__ = (default,)
+    function.__annotations__ = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        json.dumps(arguments(function, "f").spec, allow_nan=False)
+    assert dict(arguments(function, "f").read("{}").arguments) == {}
+
+
+def test_a_default_that_looks_like_a_key_is_not_told() -> None:
+    """A key that is a parameter's default, or filled in by functools.partial, is nobody's."""
+
+    def fetch(url: str, key: str = KEY) -> str:
+        return url
+
+    def plain(url: str, key: str) -> str:
+        return url
+
+    for function in (fetch, functools.partial(plain, key=KEY)):
+        assert KEY not in json.dumps(arguments(function, "f").spec)
+
+
+# What a model passes ------------------------------------------------------------------------
+
+
+def takes(a: int, b: float = 1.0, c=None) -> list[Any]:  # type: ignore[no-untyped-def]
+    """Take three."""
+    return [a, b, c]
+
+
+@pytest.fixture(scope="module")
+def three() -> Arguments:
+    """What that function takes."""
+    return arguments(takes, "takes")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("", "$.a"),
+        ("{}", "$.a"),
+        ("  ", "no JSON (it breaks off in line 1)"),
+        ("not JSON", "no JSON (Expecting value in line 1, column 1)"),
+        ('{"a": 1', "no JSON (it breaks off in line 1)"),
+        ('{"a": 1} and more', "Extra data in line 1, column 10"),
+        ('{"a": 1}{"a": 2}', "Extra data in line 1, column 9"),
+        ("[1]", "object"),
+        ("null", "object"),
+        ('"a"', "object"),
+        ('{"a": 1, "z": 2}', "$.z"),
+        ('{"A": 1}', "$.a"),
+        ('{"p0": 1}', "$.a"),
+        ('{"a": "3"}', "$.a"),
+        ('{"a": 1.5}', "$.a"),
+        ('{"a": true}', "$.a"),
+        ('{"a": null}', "$.a"),
+        ('{"a": [1]}', "$.a"),
+        ('{"a": 1, "b": "2"}', "$.b"),
+        ('{"a": 1, "b": NaN}', "NaN is no number"),
+        ('{"a": 1, "b": -Infinity}', "-Infinity is no number"),
+        ('{"a": 1, "b": 1e999}', "$.b"),
+        ('{"a": NaN}', "NaN is no number"),
+        ('{"a": 1, "c": NaN}', "NaN"),
+        ('{"a": 1, "c": {"x": [Infinity]}}', "Infinity"),
+        ('{"a": 1, "c": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+        ('{"a": 1, "c": ' + '{"x":' * 5000 + "1" + "}" * 5001, "nested too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "digits"),
+        ('{"a": 1, "c": ' + "9" * 100_000 + "}", "digits"),
+        ('{"a": 1, "c": "\\ud800"}', "JSON"),
+        ('{"a": 1, "c": "\ud800"}', "unicode"),
+        ('{"a": 1, "c": "\x01"}', "JSON"),
+        ('{"a": 1, "line\\nend\\u001b[31m": 2}', "line"),
+        ('{"a": 1, "' + "k" * 100_000 + '": 2}', "kkk"),
+        ("\ufeff{}", "JSON"),
+        ("\0", "JSON"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_one_line(three: Arguments, text: str, where: str) -> None:
+    """Whatever a model passes, what is wrong is said in one line that asks for another call."""
+    said = one_line(lambda: three.read(text), di.ToolError)
+    assert "nothing was run" in said
+    assert "Call takes again" in said
+    assert where in said
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        (' {"b": 2, "a": -1}\n', {"a": -1, "b": 2.0}),
+        ('{"a": 1, "a": 2}', {"a": 2}),
+        ('{"a": 1, "c": null}', {"a": 1, "c": None}),
+        ('{"a": 1, "c": {"x": ["😀"]}}', {"a": 1, "c": {"x": ["😀"]}}),
+        ('{"a": ' + "9" * 400 + "}", {"a": int("9" * 400)}),
+        ('{"a": 1, "c": "\\ud83d\\ude00"}', {"a": 1, "c": "😀"}),
+    ],
+)
+def test_arguments_that_fit_are_read(
+    three: Arguments, text: str, values: dict[str, object]
+) -> None:
+    """Order and spaces do not matter, and of a name that comes twice the last holds."""
+    assert dict(three.read(text).arguments) == values
+
+
+def test_no_arguments_are_none() -> None:
+    """For a function that takes nothing an empty text is as good as an empty object."""
+    assert called(lambda: "called", "") == "called"
+
+
+def test_a_mistake_deep_within_is_found() -> None:
+    """The line says at which place of which parameter."""
+
+    def function(people: list[Person]) -> None:
+        pass
+
+    text = '{"people": [{"name": "a", "age": 1}, {"name": "b"}]}'
+    assert "$.people[1].age" in one_line(lambda: arguments(function, "f").read(text), di.ToolError)
+
+
+# The form of a reply ------------------------------------------------------------------------
+
+ADA = '{"name": "Ada", "age": 36}'
+
+
+@pytest.mark.parametrize(
+    ("found", "text", "value"),
+    [
+        (Person, ADA, Person(name="Ada", age=36)),
+        (Place, '{"x": 1}', Place(1.0)),
+        (Colour, '"blue"', Colour.BLUE),
+        (Movie, '{"title": "M", "year": 1931}', {"title": "M", "year": 1931}),
+        (Movie, '{"title": "M"}', {"title": "M"}),
+        (Notes, "{}", {}),
+        (Shelf, '{"movies": [{"title": "M"}]}', {"movies": [{"title": "M"}]}),
+        (list[Person], f"[{ADA}]", [Person(name="Ada", age=36)]),
+        (list[Movie], '[{"title": "M"}]', [{"title": "M"}]),
+        (dict[str, int], '{"a": 1}', {"a": 1}),
+        (int, "3", 3),
+        (Literal["yes", "no"], '"no"', "no"),
+        (MAYBE, "null", None),
+        (int | str, '"a"', "a"),
+        ({"type": "object", "required": ["a"]}, '{"a": 1, "b": 2}', {"a": 1, "b": 2}),
+        ({"$ref": "#/$defs/n", "$defs": {"n": {"type": "integer"}}}, "3", 3),
+        ({}, "[1]", [1]),
+    ],
+)
+def test_a_reply_becomes_an_object(found: Any, text: str, value: object) -> None:
+    """Classes of all kinds make objects, a JSON Schema plain lists and dicts."""
+    made = shape(found, "It")
+    assert made.name == "It"
+    json.dumps(made.schema)
+    assert made.read(text) == value
+    assert made.read(f"```json\n{text}\n```") == value
+
+
+def test_what_a_typed_dict_says_of_its_fields_is_kept() -> None:
+    """Bounds and words that stand with a field are sent, and held to."""
+    made = shape(Notes, "Notes")
+    assert made.schema["properties"]["stars"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 5,
+        "description": "how good it is",
+    }
+    assert "$.stars" in one_line(lambda: made.read('{"stars": 9}'), ReplyError)
+
+
+def test_a_schema_has_no_titles_of_fields() -> None:
+    """Titles that repeat a name are left out of what is sent."""
+    assert shape(Place, "Place").schema["properties"] == {
+        "x": {"type": "number"},
+        "y": {"type": "number", "default": 0.0},
+    }
+
+
+def test_a_name_is_one_that_servers_take() -> None:
+    """A name is made of letters, digits, - and _, and is not endless."""
+    assert shape(Place, "größer als.1").name == "gr__er_als_1"
+    assert shape(Place, "x" * 100).name == "x" * 64
+    assert shape(Place, "").name == "reply"
+
+
+PEOPLE = {"type": "array", "items": {"type": "object", "properties": {"age": {"type": "integer"}}}}
+
+
+@pytest.mark.parametrize(
+    ("found", "text", "where"),
+    [
+        (Person, '{"name": "Ada"}', "at $.age, Field required"),
+        (Person, '{"name": "Ada", "age": -1}', "at $.age,"),
+        (Person, '{"name": 1, "age": 1}', "at $.name,"),
+        (list[Person], f'[{ADA}, {{"name": "a"}}]', "at $[1].age,"),
+        (Movie, '{"year": 1931}', "at $.title,"),
+        (Person, "[]", "at $,"),
+        (Person, ADA[:-1], "it breaks off in line 1"),
+        (Person, "", "empty"),
+        (Person, "Sure! " + ADA, "not JSON"),
+        (Person, f"```\n{ADA}\n```\nand more", "not JSON"),
+        (dict, '{"a": NaN}', "NaN"),
+        (dict, '{"a": "\ud800"}', "unicode"),
+        (dict, '{"a": ' + "[" * 500 + "]" * 500 + "}", "recursion limit"),
+        (dict, "[" * 100_000, "too deeply"),
+        (PEOPLE, '[{"age": 1}, {"age": "2"}]', "at $[1].age, '2' is not of type 'integer'"),
+        (PEOPLE, "{}", "at $,"),
+        (PEOPLE, "[", "it breaks off"),
+        ({"type": "integer"}, "9" * 5000, "digits"),
+        ({"enum": [1]}, '"' + "x" * 10_000 + '"', "at $,"),
+        ({"const": 1}, '"\\u001b[31m\\n"', "at $,"),
+    ],
+)
+def test_a_reply_that_does_not_fit_says_where(found: Any, text: str, where: str) -> None:
+    """The line says where the reply is wrong, and why."""
+    assert where in one_line(lambda: shape(found, "It").read(text), ReplyError)
+
+
+@pytest.mark.parametrize("error", [KeyError("boom"), TypeError("boom"), ZeroDivisionError("boom")])
+@pytest.mark.parametrize("kind", ["dataclass", "model"])
+def test_a_class_that_fails_on_a_reply_is_a_misfit(error: Exception, kind: str) -> None:
+    """Whatever a class of the reader's raises when it is made, the reply is no such thing."""
+
+    @dataclasses.dataclass
+    class Failing:
+        x: int
+
+        def __post_init__(self) -> None:
+            raise error
+
+    class Model(pydantic.BaseModel):
+        x: int
+
+        @pydantic.field_validator("x")
+        @classmethod
+        def check(cls, x: int) -> int:
+            raise error
+
+    made = shape(Failing if kind == "dataclass" else Model, "It")
+    assert "boom" in one_line(lambda: made.read('{"x": 1}'), ReplyError)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"items": {"$ref": "#"}}, "[" * 300 + "]" * 300),
+        ({"multipleOf": 0.5}, "1" + "0" * 400),
+    ],
+    ids=["deep", "huge"],
+)
+def test_a_reply_that_a_check_cannot_take_is_a_misfit(schema: Any, text: str) -> None:
+    """JSON nested deeply or with huge numbers does not fit, or fits; nothing else comes of it."""
+    try:
+        shape(schema, "It").read(text)
+    except ReplyError as error:
+        found = str(error)
+    else:
+        found = ""
+    assert len(found.splitlines()) <= 1
+
+
+def test_a_schema_that_only_refers_to_itself_is_one_line() -> None:
+    """A schema that can never be done with is refused, at the latest when it is used."""
+    one_line(lambda: shape({"$ref": "#"}, "It").read("1"), DiMagicsError)
+
+
+class Sealed:
+    """A class that nobody can say in JSON."""
+
+    def __init__(self, *of: object) -> None:
+        self.of = of
+
+
+@dataclasses.dataclass
+class Unknown:
+    """It has a field of a type that there is not."""
+
+    x: Nowhere  # type: ignore[name-defined] # noqa: F821 # it is what is tested
+
+
+class UnknownDict(TypedDict):
+    """The same as a TypedDict."""
+
+    x: Nowhere  # type: ignore[name-defined] # noqa: F821 # it is what is tested
+
+
+@dataclasses.dataclass
+class Unmatched:
+    """It has a pattern that is none."""
+
+    x: Annotated[str, pydantic.Field(pattern="(")]
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (Sealed, "has no JSON Schema"),
+        (pd.DataFrame, "has no JSON Schema"),
+        (list[Sealed], "has no JSON Schema"),
+        (Callable[[int], int], "has no JSON Schema"),
+        (Unknown, "has no JSON Schema"),
+        (UnknownDict, "has no JSON Schema"),
+        (Unmatched, "has no JSON Schema"),
+        (Place(1.0), "is no class and no JSON Schema"),
+        (Person(name="Ada", age=36), "is no class and no JSON Schema"),
+        ("Person", "is no class and no JSON Schema"),
+        (5, "is no class and no JSON Schema"),
+        (None, "is no class and no JSON Schema"),
+        (takes, "is no class and no JSON Schema"),
+        ([{"type": "object"}], "is no class and no JSON Schema"),
+        ({"type": "nothing"}, "is no JSON Schema: at $.type"),
+        ({"properties": {"a": {"minimum": "x"}}}, "is no JSON Schema: at $.properties.a.minimum"),
+        ({"required": "a"}, "is no JSON Schema: at $.required"),
+        ({"pattern": "("}, "is no JSON Schema: at $.pattern"),
+        ({"$ref": 5}, "is no JSON Schema"),
+        ({"$schema": 5}, "is no JSON Schema"),
+        ({"$schema": []}, "is no JSON Schema"),
+        ({"default": {1}}, "is no JSON Schema"),
+        ({"const": float("nan")}, "is no JSON Schema"),
+        ({"properties": {"a": object()}}, "is no JSON Schema"),
+    ],
+)
+def test_what_is_no_shape_is_one_line(found: Any, why: str) -> None:
+    """A class without a schema, an object, and a dict that is none are refused with the reason."""
+    assert f"It {why}" in one_line(lambda: shape(found, "It"), di.ParamError)
+
+
+@pytest.mark.parametrize("draft", ["draft-04", "draft-06", "draft-07", "2019-09", "2020-12"])
+def test_a_schema_may_be_of_any_draft(draft: str) -> None:
+    """What a schema says of itself in $schema holds."""
+    base = "draft/" if draft.startswith("20") else ""
+    end = "schema" if draft.startswith("20") else "schema#"
+    found = {"$schema": f"http://json-schema.org/{base}{draft}/{end}", "type": "integer"}
+    assert shape(found, "It").read("3") == 3
+    assert "at $," in one_line(lambda: shape(found, "It").read('"3"'), ReplyError)
+
+
+@pytest.mark.parametrize("draft", ["", "http://json-schema.org/draft-07/schema#"])
+@pytest.mark.parametrize("ref", ["{url}/schema.json", "{url}/s.json#/$defs/x", "file:///etc/hosts"])
+def test_nothing_that_a_schema_refers_to_is_fetched(server: Loopback, ref: str, draft: str) -> None:
+    """A reference to elsewhere is one line with what to do, and asks nobody."""
+    found = {"$ref": ref.format(url=server.url)} | ({"$schema": draft} if draft else {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        said = one_line(lambda: shape(found, "It").read("1"), di.ParamError)
+    assert "refers to" in said
+    assert "$defs" in said
+    assert server.requests == []
+
+
+def test_nothing_that_an_id_makes_of_a_reference_is_fetched(server: Loopback) -> None:
+    """A reference that only the schema's own $id makes an address asks nobody either."""
+    found = {"$id": f"{server.url}/a.json", "properties": {"a": {"$ref": "b.json"}}}
+    assert "refers to" in one_line(lambda: shape(found, "It").read('{"a": 1}'), di.ParamError)
+    assert server.requests == []
+
+
+# A schema in a file -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_a_schema_is_read_from_a_file(tmp_path: Path, start: bytes) -> None:
+    """A .json file is a schema under its own name, with or without a mark at its beginning."""
+    file = tmp_path / "a person.json"
+    file.write_bytes(start + b'{"type": "integer"}')
+    found = shape_in(file)
+    assert (found.name, found.schema, found.read("3")) == ("a_person", {"type": "integer"}, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "no JSON"),
+        (b"{", "no JSON"),
+        (b"\xff\xfe{}", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        (b"9" * 5000, "no JSON"),
+        (b"[1]", "it is to be an object"),
+        (b"true", "it is to be an object"),
+        (b'"text"', "it is to be an object"),
+        (b'{"type": 5}', "at $.type"),
+        (b'{"const": NaN}', "no JSON"),
+        (b"{" + b" " * LARGEST_FILE + b"}", "too large"),
+    ],
+    ids=["empty", "open", "utf-16", "deep", "huge", "list", "true", "text", "type", "nan", "large"],
+)
+def test_a_file_that_is_no_schema_is_one_line(tmp_path: Path, data: bytes, why: str) -> None:
+    """What is wrong with a file is said."""
+    (tmp_path / "it.json").write_bytes(data)
+    assert why in one_line(lambda: shape_in(tmp_path / "it.json"), di.ParamError)
+
+
+@pytest.mark.parametrize("named", ["missing.json", "folder/none.json", "x" * 300])
+def test_a_missing_file_says_what_schema_takes(tmp_path: Path, named: str) -> None:
+    """Where there is no such file, the line says what --schema takes."""
+    (tmp_path / "folder").mkdir()
+    said = one_line(lambda: shape_in(tmp_path / named), di.ParamError)
+    assert "--schema takes" in said
+
+
+def test_a_file_without_an_end_is_not_read(tmp_path: Path) -> None:
+    """A pipe that nobody writes to is refused without waiting for it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    errors: list[BaseException] = []
+
+    def reading() -> None:
+        try:
+            shape_in(pipe)
+        except BaseException as error:
+            errors.append(error)
+
+    # In a thread, so that a reader who waits can be let go.
+    thread = threading.Thread(target=reading, daemon=True)
+    thread.start()
+    thread.join(1)
+    if waits := thread.is_alive():
+        os.close(os.open(pipe, os.O_WRONLY))
+        thread.join()
+    assert not waits
+    assert [type(error) for error in errors] == [di.ParamError]
+
+
+# Values as JSON -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        ({"a": [1, 2.5, "é"]}, '{"a":[1,2.5,"é"]}'),
+        (Place(1.0), '{"x":1.0,"y":0.0}'),
+        (Person(name="Ada", age=36), '{"name":"Ada","age":36,"friends":[]}'),
+        (date(2026, 1, 2), '"2026-01-02"'),
+        (Colour.RED, '"red"'),
+        ((1, 2), "[1,2]"),
+        ({3}, "[3]"),
+        (float("nan"), "null"),
+        (10**400, "1" + "0" * 400),
+        (pydantic.SecretStr(KEY), '"**********"'),
+    ],
+)
+def test_a_value_has_a_form_in_json(value: object, text: str) -> None:
+    """Plain values, dataclasses, models, dates and enumerations are written as JSON."""
+    assert as_json(value) == text
+
+
+class Failing(pydantic.BaseModel):
+    """A model that cannot be written."""
+
+    @pydantic.model_serializer
+    def written(self) -> dict[str, Any]:
+        """Fail."""
+        raise RuntimeError("no")
+
+
+def circle() -> list[Any]:
+    """Return a list that is in itself."""
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "value", [object(), pd.DataFrame(), takes, circle(), Failing(), "\ud800", b"\xff"]
+)
+def test_a_value_without_a_form_in_json_is_none(value: object) -> None:
+    """What has no such form gives nothing, and no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert as_json(value) is None
+
+
+def test_typing_itself_is_what_is_tested() -> None:
+    """The TypedDict of these tests is the standard library's."""
+    assert typing.is_typeddict(Movie)
+    assert type(Movie).__module__ == "typing"
