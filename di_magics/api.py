@@ -103,7 +103,8 @@ def sweep(
     with _session() as session:
         explorer = Explorer(session, asked, values, n)
         view = FinalGrid(final=False)
-        return explorer.explore(view, measures or {}, concurrency=concurrency, fresh=fresh)
+        result = explorer.explore(view, concurrency=concurrency, fresh=fresh)
+        return Sweep.of(result, measures or {})
 
 
 def diff(one: str | Reply, other: str | Reply) -> list[Part]:

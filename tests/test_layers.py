@@ -63,7 +63,7 @@ CORE_FOLDERS = {
     "money": {"core", "reply"},
     "conversation": {"core", "settings", "reply", "money"},
     "request": {"core", "settings", "reply", "money", "conversation"},
-    "sweep": {"core", "settings", "reply"},
+    "sweep": {"core", "settings", "reply", "money", "conversation"},
     "shown": {"core", "settings", "reply", "money", "conversation", "request"},
 }
 # The core has no clock, no chance, no threads, and does not reach outside.
@@ -111,7 +111,7 @@ HEAVY = [
 
 
 def imports(path: Path, *, types: bool = False) -> Iterator[str]:
-    """Yield the full names of what a file imports, wherever in it; with `types`, for those alone."""
+    """Yield the full names of what a file imports, wherever in it, and perhaps those for types."""
     tree = ast.parse(path.read_text("utf-8"))
     typing_only = (
         set()

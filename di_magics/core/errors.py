@@ -22,10 +22,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from di_magics.core.reply.reply import Reply
+from typing import Any
 
 # Terminal escapes and other control characters, and the marks that reorder or hide text: a
 # server's words must not be able to repaint the line they are quoted in.
@@ -97,7 +94,7 @@ class ToolError(DiMagicsError):
 class ReplyError(DiMagicsError, ValueError):
     """The reply is not the JSON that was asked for; `.reply` is what there is of it."""
 
-    reply: Reply | None = None
+    reply: Any = None
 
 
 class StoreError(DiMagicsError):
@@ -151,7 +148,7 @@ class Busy(EndpointError):
 class StreamBroken(EndpointError):
     """The reply broke off; `.reply` is what had come."""
 
-    reply: Reply | None = None
+    reply: Any = None
 
 
 class Interrupted(KeyboardInterrupt):

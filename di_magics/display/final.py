@@ -20,7 +20,7 @@ from di_magics.core.shown.receipt import receipt
 from di_magics.core.shown.tree import as_text
 from di_magics.core.shown.tree import rows as rows_of
 from di_magics.core.sweep.difference import Part, counted, parting
-from di_magics.display.sweep import Sweep
+from di_magics.core.sweep.result import SweepResult
 
 
 def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -77,7 +77,7 @@ MOST_SHOWN = 12
 SAMPLE = 6
 
 
-def grid(sweep: Sweep) -> dict[str, str]:
+def grid(sweep: SweepResult) -> dict[str, str]:
     """Return the MIME bundle of a grid's replies with their receipts, or of a sample of many."""
     every = [(run, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
     shown, note = every, ""
@@ -101,7 +101,7 @@ def grid(sweep: Sweep) -> dict[str, str]:
         plain.append("\n".join(texts))
     rows = (cells[at : at + PER_ROW] for at in range(0, len(cells), PER_ROW))
     table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    whole = " ".join(filter(None, [sweep.words + ".", note]))
+    whole = " ".join(filter(None, [sweep.summary + ".", note]))
     html = (
         f'<div class="{render.MATH_OFF}"><table><tbody>{table}</tbody></table>'
         f'<div style="opacity: 0.7; font-size: 85%">{render.escape(whole)}</div></div>'
@@ -113,7 +113,7 @@ def grid(sweep: Sweep) -> dict[str, str]:
     }
 
 
-def grid_metadata(sweep: Sweep) -> dict[str, Any]:
+def grid_metadata(sweep: SweepResult) -> dict[str, Any]:
     """Return the metadata of a grid's output: which notebook it is of, and that it is no turn."""
     notebook = next((turn.notebook for turn in sweep.turns if turn), "")
     return {KEY: {"notebook": notebook, "grid": len(sweep)}}

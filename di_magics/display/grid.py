@@ -15,9 +15,9 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.money.cost import FREE
 from di_magics.core.reply.reply import Reply
 from di_magics.core.shown.receipt import receipt
+from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run
 from di_magics.display.live import EARLY_CHARACTERS, EARLY_SECONDS
-from di_magics.display.sweep import Sweep
 from di_magics.display.views import SilentView
 from di_magics.display.widgets import GridWidget
 from di_magics.session.throttle import FRAME_SECONDS
@@ -201,7 +201,7 @@ class GridView:
         if widget is not None:
             widget.send(message)
 
-    def close(self, sweep: Sweep) -> None:
+    def close(self, sweep: SweepResult) -> None:
         """Replace the widget by the final output, or by a line where the caller shows the rest."""
         from di_magics.display.final import grid, grid_metadata, line
 
@@ -209,6 +209,6 @@ class GridView:
             widget, self._widget = self._widget, None
         widget.send({"type": "end"})
         widget.send({"type": "lock"})
-        bundle = grid(sweep) if self._final else line(sweep.words)
+        bundle = grid(sweep) if self._final else line(sweep.summary)
         self._handle.update(bundle, raw=True, metadata=grid_metadata(sweep))
         widget.close()

@@ -5,14 +5,12 @@ No pyplot: it keeps global state, and is not made for the threads of a notebook.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.sweep.measures import Spread, spread
-
-if TYPE_CHECKING:
-    from di_magics.display.sweep import Sweep
+from di_magics.core.sweep.runs import Vary
 
 INK = "#808080"
 """A grey that can be read on white and on black."""
@@ -30,7 +28,13 @@ NAMES = {
 }
 
 
-def figure(sweep: Sweep, y: str | None = None, x: str | None = None) -> Any:
+def figure(
+    records: Sequence[Mapping[str, Any]],
+    vary: Vary,
+    repeats: int,
+    y: str | None = None,
+    x: str | None = None,
+) -> Any:
     """Return a matplotlib Figure of a measure against a column, its spread shaded.
 
     Without names: what was varied first, and how diverse the replies are where each was asked for
@@ -44,9 +48,9 @@ def figure(sweep: Sweep, y: str | None = None, x: str | None = None) -> Any:
             "Plots need matplotlib: install di_magics with its extra [plot]. The numbers are in "
             ".records, .to_csv() and .to_pandas()."
         ) from None
-    x = x or next(iter(sweep.vary), "repeat")
-    y = y or ("diversity" if sweep.repeats > 1 else "words")
-    found = spread(sweep.records, x, y)
+    x = x or next(iter(vary), "repeat")
+    y = y or ("diversity" if repeats > 1 else "words")
+    found = spread(records, x, y)
     drawn = Figure(figsize=(6.4, 3.6), dpi=110, layout="constrained")
     FigureCanvasAgg(drawn)
     drawn.patch.set_alpha(0)
@@ -59,7 +63,7 @@ def figure(sweep: Sweep, y: str | None = None, x: str | None = None) -> Any:
     for spine in axes.spines.values():
         spine.set_color(INK)
     axes.grid(color=INK, alpha=0.25)
-    title = f"{len(sweep.records)} replies"
+    title = f"{len(records)} replies"
     if any(each.deviation for each in found):
         title += ", mean ± standard deviation"
     axes.set_title(title, color=INK, fontsize=9)

@@ -12,8 +12,8 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply
 from di_magics.core.reply.tool_calls import as_text, pairs
 from di_magics.core.shown.receipt import receipt
+from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run
-from di_magics.display.sweep import Sweep
 
 
 class SilentView:
@@ -148,7 +148,7 @@ class FinalGrid:
     def finished(self, run: Run, turn: Turn) -> None:
         """Do nothing."""
 
-    def close(self, sweep: Sweep) -> None:
+    def close(self, sweep: SweepResult) -> None:
         """Display the final output."""
         from IPython.display import display
 
@@ -156,31 +156,3 @@ class FinalGrid:
 
         if self._final:
             display(grid(sweep), raw=True, metadata=grid_metadata(sweep))
-
-
-def choose_grid(
-    shell: Any, cell_id: str | None, runs: tuple[Run, ...], *, final: bool = True
-) -> Any:
-    """Return the view of a grid for where this cell runs."""
-    if getattr(shell, "kernel", None) is None or not cell_id:
-        return FinalGrid(final=final)
-    from di_magics.display.grid import GridView
-
-    return GridView(runs, final=final)
-
-
-def choose(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:
-    """Return the view for where this cell runs: a terminal, a notebook, or nothing to stream to.
-
-    With `plain` what streams is no Markdown. A cell id is what tells a notebook's front end from
-    nbclient and other runners.
-    """
-    if getattr(shell, "kernel", None) is None:
-        return TerminalView()
-    if not cell_id:
-        return FinalView()
-    try:
-        from di_magics.display.live import WidgetView
-    except ImportError:  # anywidget is broken or was taken out
-        return DisplayView()
-    return WidgetView(plain=plain)

@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """A notebook's path, the id of the cell that runs, and the kernel's id, as far as known.
-
-    A kernel that is restarted keeps its id. `settled` is whether it would be known if there were
-    a cell: code is being run, or there is no front end at all.
-    """
-
-    path: Path | None = None
-    cell: str | None = None
-    kernel: str = ""
-    settled: bool = True
+from di_magics.core.conversation.cells import Where
 
 
 class Place:
@@ -50,7 +37,7 @@ class Place:
         """Return which notebook this is, as far as it is known, and which of its cells runs."""
         cell_id = self._parent().get("metadata", {}).get("cellId")
         named = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-        path = Path(named) if isinstance(named, str) and named.endswith(".ipynb") else None
+        path = named if isinstance(named, str) and named.endswith(".ipynb") else None
         app = getattr(getattr(self._shell, "kernel", None), "parent", None)
         kernel = Path(getattr(app, "connection_file", "")).stem
         settled = self.executing or getattr(self._shell, "kernel", None) is None
@@ -59,7 +46,7 @@ class Place:
     def folder(self) -> Path:
         """Return the folder of the notebook, as far as it is known."""
         path = self.where().path
-        return path.parent if path else Path.cwd()
+        return Path(path).parent if path else Path.cwd()
 
     @property
     def can_ask(self) -> bool:

@@ -15,7 +15,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from di_magics.core.errors import DiMagicsError
 from di_magics.core.settings import flags as command
 from di_magics.core.settings.settings import Settings
-from di_magics.magics.cell import Place, Where
+from di_magics.magics.cell import Place
 from di_magics.magics.completion import Known, matcher
 from di_magics.magics.last_error import Failures
 from di_magics.magics.traits import Configured
@@ -49,6 +49,7 @@ def new_session(
 
     The turns of the place's notebook are kept, in memory alone where DI_MAGICS_HOME is off.
     """
+    from di_magics.core.conversation.cells import Where
     from di_magics.endpoints.catalog import Catalog
     from di_magics.endpoints.client import Client
     from di_magics.endpoints.routing import Routes
@@ -266,7 +267,8 @@ class ChatMagics(Magics, Configured):
         measures: Mapping[str, Measure] | None = None,
     ) -> Sweep:
         """Return a grid of replies, shown side by side; `_sweep` holds the last one."""
-        from di_magics.display.views import choose_grid
+        from di_magics.display.choose import choose_grid
+        from di_magics.display.sweep import Sweep
         from di_magics.session.sweep_runner import Explorer
 
         explorer = Explorer(self.session, ask, vary, repeats)
@@ -274,10 +276,12 @@ class ChatMagics(Magics, Configured):
             self.shell, ask.cell.id if ask.cell else None, explorer.runs, final=final
         )
         try:
-            return explorer.explore(view, measures or {}, concurrency=concurrency, fresh=fresh)
+            explorer.explore(view, concurrency=concurrency, fresh=fresh)
         finally:
-            if explorer.sweep:
-                self.sweep = self._names["_sweep"] = explorer.sweep
+            if explorer.result:
+                self.sweep = self._names["_sweep"] = Sweep.of(explorer.result, measures or {})
+        assert self.sweep
+        return self.sweep
 
     def here(self, ask: Ask) -> Ask:
         """Return an ask as one of the cell that runs now."""
@@ -319,14 +323,15 @@ class ChatMagics(Magics, Configured):
 
     def _at(self, prompt: str, **flags: Any) -> Ask:
         """Return an ask in the cell that runs now."""
-        from di_magics.core.conversation.conversation import Cell
+        from di_magics.core.conversation.cells import Cell
         from di_magics.core.request.plan import Ask
 
         place = self._place.cell()
         return Ask(prompt=prompt, cell=Cell(*place) if place else None, **flags)
 
     def _ask(self, ask: Ask, *, quiet: bool = False, out: str | None = None) -> Reply:
-        from di_magics.display.views import SilentView, choose
+        from di_magics.display.choose import choose
+        from di_magics.display.views import SilentView
 
         def bind(turn: Turn) -> None:
             self._names["_reply"] = turn.reply

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -19,9 +19,8 @@ from di_magics.core.money.prices import tokens_in
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import Ask, Planned, entry
 from di_magics.core.shown.notes import policy_notes
-from di_magics.core.sweep.measures import Measure
+from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import TYPICAL_TOKENS, Run, Vary, check_leave, digest, key, runs
-from di_magics.display.sweep import Sweep
 from di_magics.runtime.loop import Interrupts
 from di_magics.session.exchange import exchange
 from di_magics.session.limiter import Gate
@@ -43,7 +42,7 @@ class Grid(Protocol):
     def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None: ...
     def cell(self, run: Run) -> View: ...
     def finished(self, run: Run, turn: Turn) -> None: ...
-    def close(self, sweep: Sweep) -> None: ...
+    def close(self, sweep: SweepResult) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class Kept:
 
 
 class Explorer:
-    """Runs one grid for a session; `sweep` is what has come of it, once it has ended."""
+    """Runs one grid for a session; `result` is what has come of it, once it has ended."""
 
     def __init__(self, session: Session, ask: Ask, vary: Vary, repeats: int) -> None:
         self._session = session
@@ -71,7 +70,7 @@ class Explorer:
         self._vary = vary
         self._repeats = repeats
         self.runs = runs(vary, repeats)
-        self.sweep: Sweep | None = None
+        self.result: SweepResult | None = None
         self._said: dict[str | None, tuple[list[dict[str, Any]], str]] = {}
         with Interrupts() as interrupts:
             first, _ = self._planned(self.runs[0])
@@ -104,11 +103,10 @@ class Explorer:
     def explore(
         self,
         view: Grid,
-        measures: Mapping[str, Measure],
         *,
         concurrency: int | None = None,
         fresh: bool = False,
-    ) -> Sweep:
+    ) -> SweepResult:
         """Return the grid once every run has ended; blocks, and can be interrupted.
 
         Runs that are kept whole from before are not sent again, unless `fresh`. Raises
@@ -134,23 +132,21 @@ class Explorer:
             with suppress(concurrent.futures.CancelledError):  # what had come is in its place
                 job.result()
             turns = [t if i in self._sent else None for i, t in enumerate(self._turns)]
-            self.sweep = sweep = Sweep(
+            self.result = result = SweepResult(
                 self._vary,
                 self._repeats,
                 self.runs,
                 tuple(turns),
-                tuple(turn.reply if turn else None for turn in turns),
-                measures,
                 {index: str(error) for index, error in self._errors.items()},
                 tuple(policy_notes(self._plans[0].turn, self._plans[0].policy)),
             )
-            view.close(sweep)
+            view.close(result)
             session.changed("turns")
-        if self._errors and not any(reply and reply.complete for reply in sweep.replies):
+        if self._errors and not any(reply and reply.complete for reply in result.replies):
             raise next(iter(self._errors.values()))
         if interrupts.pressed:
             raise Interrupted("stopped; what had come is kept. Run the cell again for the rest.")
-        return sweep
+        return result
 
     @exactly
     def _limit(self, plans: list[Planned]) -> Decimal | None:

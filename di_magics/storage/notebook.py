@@ -15,11 +15,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.record import KEY
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import Reply
-from di_magics.magics.cell import Where
 from di_magics.storage.database import Store
 from di_magics.storage.ledger import Ledger
 from di_magics.storage.turns import Turns
@@ -54,7 +54,7 @@ class Notebook:
         if found is None:
             self._turns.place(self.id, path, where.kernel).result()
             return Conversation(), ""
-        if found.path != path and found.path and found.id in _named(Path(found.path))[0]:
+        if found.path != path and found.path and found.id in _named(found.path)[0]:
             self._turns.copy(found.id, self.id, path).result()
             said = f"this notebook is a copy of {Path(found.path).name} and goes its own way"
         else:
@@ -67,7 +67,7 @@ class Notebook:
     def is_at(self, path: Path) -> bool:
         """Return whether this path is the notebook's own."""
         own = self._where().path
-        return own is not None and own.resolve() == path.resolve()
+        return own is not None and Path(own).resolve() == path.resolve()
 
     def begin(self, turn: Turn, entry: Entry, limit: Decimal | None, *, kept: bool) -> Future[None]:
         """Write a turn, or if not `kept` only what it may cost, before it is sent.
@@ -149,11 +149,12 @@ def _continued(chat: Conversation) -> str:
     return f"continues {turns} from before{lost}; %chat new starts afresh"
 
 
-def _named(path: Path | None) -> tuple[list[str], list[str]]:
+def _named(named: str | None) -> tuple[list[str], list[str]]:
     """Return the notebook ids in a file's outputs, newest cell last, and its cells' ids."""
     ids: list[str] = []
     cells: list[str] = []
     try:
+        path = Path(named) if named else None
         if path is None or path.stat().st_size > LARGEST_FILE:
             return ids, cells
         found: Any = json.loads(path.read_bytes())

@@ -16,7 +16,8 @@ from decimal import Decimal
 from typing import Any
 
 import di_magics.storage.attachments as attachments
-from di_magics.core.conversation.conversation import Cell, Conversation, Turn
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.record import from_record, identity, outcome, reply_of
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import Reply

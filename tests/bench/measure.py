@@ -121,7 +121,8 @@ FILL = """
 import sys
 from decimal import Decimal
 from pathlib import Path
-from di_magics.core.conversation.conversation import Cell, Conversation, Turn
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.money.cost import Entry
 from di_magics.storage.database import Store

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import Cell, Conversation, Turn
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import StoreError
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from di_magics.core.conversation.attachment import Attachment, content
+from di_magics.core.conversation.cells import Cell
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.json_reply import strict
 from di_magics.core.reply.reply import Reply, Round, ToolCall
@@ -18,13 +19,6 @@ from di_magics.core.settings.params import Value
 
 MAIN = "main"
 NOTHING = Reply()
-
-
-class Cell(NamedTuple):
-    """Where a turn was asked: the cell's id, and which ask of that execution it was."""
-
-    id: str
-    ordinal: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any, get_args
 
 from di_magics.core.amount import amount
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import MAIN, Cell, Conversation, Turn
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import MAIN, Conversation, Turn
 from di_magics.core.errors import DiMagicsError, one_line
 from di_magics.core.money.prices import LONGEST
 from di_magics.core.reply.reply import (

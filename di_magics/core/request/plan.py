@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import Cell, Conversation, Turn, exchanged, messages
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import Conversation, Turn, exchanged, messages
 from di_magics.core.errors import ParamError, ToolError, one_line
 from di_magics.core.money.cost import Entry, beyond, priced, unpriced
 from di_magics.core.money.prices import Price, worst_case

@@ -75,10 +75,7 @@ class Conversing(Words):
             incomplete("show run 0")
         if sweep is None:
             raise ChatError("There is no grid yet: %%chat --vary temperature=0,1 makes one.")
-        sweep.reply(run)
-        turn = sweep.turns[run]
-        assert turn
-        return turn
+        return sweep.turn(run)
 
     def undo(self, rest: str) -> None:
         """undo [N]: take the last turn back, or N of them; they are kept and no longer sent

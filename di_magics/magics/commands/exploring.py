@@ -107,9 +107,7 @@ class Exploring(Words):
         if not rest.isdecimal():
             incomplete("adopt 0")
         sweep, run = self._last_sweep(), int(rest)
-        sweep.reply(run)
-        turn = sweep.turns[run]
-        assert turn
+        turn = sweep.turn(run)
         if turn.id in self._session.conversation.turns:
             raise ChatError(f"Run {run} is in the conversation already. %chat history shows it.")
         self._session.adopt(turn)

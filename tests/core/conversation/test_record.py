@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import Cell, Turn, messages
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import Turn, messages
 from di_magics.core.conversation.record import LARGEST, as_record, from_record, rebuilt, reply_of
 from di_magics.core.reply.reply import Reply, Result, Round, ToolCall, Usage
 from di_magics.core.request.plan import request

@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from di_magics.core.conversation import transcript
-from di_magics.core.conversation.conversation import Cell, Conversation, Turn
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.record import LARGEST, as_record, from_record, rebuilt
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply, ToolCall, Usage

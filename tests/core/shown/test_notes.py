@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from di_magics.core.conversation.conversation import Cell, Conversation, Turn
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.policy import Policy
 from di_magics.core.shown.notes import policy_notes, variant_notes

@@ -1,0 +1,27 @@
+"""Which cell of which notebook code runs in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Cell(NamedTuple):
+    """Where a turn was asked: the cell's id, and which ask of that execution it was, from 0."""
+
+    id: str
+    ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A notebook's path, the id of the cell that runs, and the kernel's id, as far as known.
+
+    A kernel that is restarted keeps its id. `settled` is whether it would be known if there were
+    a cell: code is being run, or there is no front end at all.
+    """
+
+    path: str | None = None
+    cell: str | None = None
+    kernel: str = ""
+    settled: bool = True
