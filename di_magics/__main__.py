@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from di_magics.core.errors import DiMagicsError
-from di_magics.endpoints.local_model import MODEL, fetch
-from di_magics.endpoints.local_server import available
+from di_magics.endpoints.local_model import MODEL, fetch_model
+from di_magics.endpoints.local_server import is_available
 
 
 class _Progress:
@@ -31,8 +31,8 @@ def main() -> int:
     commands.add_parser("fetch", help=f"fetch the built-in model, {MODEL.name}, once")
     parser.parse_args()
     try:
-        print(fetch(_Progress()))  # noqa: T201
-        if not available():
+        print(fetch_model(_Progress()))  # noqa: T201
+        if not is_available():
             print("Asking it needs llama.cpp: install the extra [local].", file=sys.stderr)  # noqa: T201
     except DiMagicsError as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from di_magics.core.amount import usd
+from di_magics.core.amount import parse_usd
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import ROUNDS, Ask
-from di_magics.core.sweep.difference import Part, difference
-from di_magics.core.sweep.runs import check_measures, varying
+from di_magics.core.sweep.difference import Part, compare_texts
+from di_magics.core.sweep.runs import check_measures, check_vary
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import FinalGrid, SilentView
 from di_magics.endpoints.client import Endpoint
 from di_magics.magics.chat import ChatMagics, current, new_session
 from di_magics.session.session import Session
-from di_magics.session.sweep_runner import Explorer
+from di_magics.session.sweep_runner import SweepRunner
 
 
 def _magics() -> ChatMagics | None:
@@ -76,7 +76,7 @@ def sweep(
     that is there whole from before is not sent again, unless `fresh`. Raises as `ask` does, and
     BudgetError for more than 20 calls or $0.05 without `yes` or a `budget` in USD.
     """
-    limit = None if budget is None else usd(budget, "budget")
+    limit = None if budget is None else parse_usd(budget, "budget")
     asked = Ask(
         prompt,
         model=model,
@@ -87,7 +87,7 @@ def sweep(
         budget=limit,
         yes=yes,
     )
-    values = varying(vary)
+    values = check_vary(vary)
     check_measures(measures or (), values)
     magics = _magics()
     if magics:
@@ -101,15 +101,15 @@ def sweep(
             measures=measures,
         )
     with _session() as session:
-        explorer = Explorer(session, asked, values, n)
+        explorer = SweepRunner(session, asked, values, n)
         view = FinalGrid(final=False)
-        result = explorer.explore(view, concurrency=concurrency, fresh=fresh)
+        result = explorer.run(view, concurrency=concurrency, fresh=fresh)
         return Sweep.of(result, measures or {})
 
 
 def diff(one: str | Reply, other: str | Reply) -> list[Part]:
     """Return the parts of two texts or replies: in both, only in the one, only in the other."""
-    return difference(str(one), str(other))
+    return compare_texts(str(one), str(other))
 
 
 def ask(
@@ -147,10 +147,10 @@ def ask(
         endpoint=endpoint,
         params=params,
         once=True,
-        attached=tuple(_attached(each, number) for number, each in enumerate(along, 1)),
+        attachments=tuple(_attached(each, number) for number, each in enumerate(along, 1)),
         tools=_toolbox(functions, confirm=confirm) if functions else None,
         rounds=rounds,
-        shape=shape,
+        schema=shape,
         repair=repair,
         format="json" if shape else "",
     )
@@ -159,20 +159,20 @@ def ask(
 
 
 def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Any:
-    from di_magics.values.tools import allowed, toolbox
+    from di_magics.values.tools import ask_user, make_toolbox
 
-    return toolbox(functions, allowed, confirm=confirm)
+    return make_toolbox(functions, ask_user, confirm=confirm)
 
 
 def _shape(schema: Any) -> Any:
-    from di_magics.values.schema import shape
+    from di_magics.values.schema import reply_schema
 
-    return shape(schema, getattr(schema, "__name__", "schema"))
+    return reply_schema(schema, getattr(schema, "__name__", "schema"))
 
 
 def _attached(value: Any, number: int) -> Attachment:
-    from di_magics.values.attach import attach, attached
+    from di_magics.values.attach import attach, attach_value
 
     if isinstance(value, Path):
         return attach(str(value), {}, Path.cwd())
-    return attached(value, getattr(value, "name", None) or f"attachment {number}")
+    return attach_value(value, getattr(value, "name", None) or f"attachment {number}")

@@ -17,14 +17,7 @@ from typing import Any
 
 import pytest
 
-from di_magics.core.errors import (
-    BadRequest,
-    Busy,
-    EndpointError,
-    Refused,
-    StreamBroken,
-    TooLong,
-)
+from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.reply.reply import Finished, Reply, ReplyEvent
 from di_magics.core.request import wire
 from di_magics.core.request.sse import Event, SSEDecoder
@@ -201,8 +194,8 @@ def events(event: Event) -> tuple[ReplyEvent, ...] | EndpointError:
             return (Finished(),)
         if event.type == "error":
             found = json.loads(event.data)
-            return wire.reported({"error": found.get("error", found)})
-        return tuple(wire.read(event.data)) if event.data else ()
+            return wire.stream_error({"error": found.get("error", found)})
+        return tuple(wire.parse_event(event.data)) if event.data else ()
     except EndpointError as error:
         return error
 
@@ -313,7 +306,7 @@ def test_what_is_shown_only_grows(stream: bytes) -> None:
     for event in decoder.feed(stream):
         said = events(event)
         grown = reply if isinstance(said, EndpointError) else reply.grow(said)
-        assert grown.shown.startswith(reply.shown)
+        assert grown.clean_text.startswith(reply.clean_text)
         reply = grown
 
 
@@ -363,14 +356,14 @@ def test_an_error_body_says_what_the_server_said(found: dict[str, Any]) -> None:
         body = {"error": found["message"]}
     if found["status"] == 200:
         with pytest.raises(EndpointError) as raised:
-            wire.read(json.dumps(body))
+            wire.parse_event(json.dumps(body))
         error = raised.value
         code = body["error"].get("code") if isinstance(body["error"], dict) else None
         kind = CLASSES.get(code or 0, StreamBroken)
     else:
         status = found["status"] if isinstance(found["status"], int) else 500
         answer = body if isinstance(body, str) else json.dumps(body) if body else ""
-        error = wire.refusal(status, answer.encode())
+        error = wire.http_error(status, answer.encode())
         kind = CLASSES[status]
         assert error.status == status
     if any("maximum input length" in text for text in said(body)):

@@ -103,7 +103,7 @@ def test_the_readme_has_the_table_of_parameters() -> None:
     assert README.count(start) == 1
     table, found, _ = README.partition(start)[2].partition(end)
     assert found
-    assert table == params.as_markdown()
+    assert table == params.params_table()
 
 
 @pytest.fixture(scope="module")

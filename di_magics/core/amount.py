@@ -10,7 +10,8 @@ from decimal import Context, Decimal, DivisionByZero, InvalidOperation, localcon
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from di_magics.core.errors import ParamError, one_line
+from di_magics.core.errors import ParamError
+from di_magics.core.text import one_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,7 +23,7 @@ MONEY = Context(prec=34, traps=[InvalidOperation, DivisionByZero])
 """The reader's own decimal context may have too few digits, or traps."""
 
 
-def exactly(function: Callable[P, R]) -> Callable[P, R]:
+def in_money_context(function: Callable[P, R]) -> Callable[P, R]:
     """Return a function that reckons in a context of its own."""
 
     @wraps(function)
@@ -33,7 +34,7 @@ def exactly(function: Callable[P, R]) -> Callable[P, R]:
     return reckoned
 
 
-def amount(found: object) -> Decimal | None:
+def parse_amount(found: object) -> Decimal | None:
     """Return an amount from 0 to a million USD, None for anything else.
 
     The shortest decimal that is a given double is the number that was written.
@@ -51,16 +52,16 @@ def amount(found: object) -> Decimal | None:
     return number.quantize(PLACE, context=MONEY) if long else number
 
 
-@exactly
-def total_of(amounts: Iterable[object]) -> Decimal:
+@in_money_context
+def sum_amounts(amounts: Iterable[object]) -> Decimal:
     """Return the sum of those that are amounts."""
-    return sum((number for each in amounts if (number := amount(each))), Decimal(0))
+    return sum((number for each in amounts if (number := parse_amount(each))), Decimal(0))
 
 
-def usd(found: object, name: str) -> Decimal:
+def parse_usd(found: object, name: str) -> Decimal:
     """Return an amount of USD. Raises ParamError, with the name of what was set, for none."""
     text = found.strip().removeprefix("$") if isinstance(found, str) else found
-    number = amount(text)
+    number = parse_amount(text)
     if number is None:
         raise ParamError(
             f"{name} takes an amount of USD, such as 0.50; not {one_line(found, 40)!r}."
@@ -68,8 +69,8 @@ def usd(found: object, name: str) -> Decimal:
     return number
 
 
-@exactly
-def dollars(number: Decimal | None) -> str:
+@in_money_context
+def format_usd(number: Decimal | None) -> str:
     """Return an amount of USD in plain digits, small ones to two significant figures."""
     if number is None:
         return UNKNOWN

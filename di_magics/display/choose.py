@@ -19,7 +19,7 @@ def choose_grid(
     return GridView(runs, final=final)
 
 
-def choose(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:
+def choose_view(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:
     """Return the view for where this cell runs: a terminal, a notebook, or nothing to stream to.
 
     With `plain` what streams is no Markdown. A cell id is what tells a notebook's front end from

@@ -6,58 +6,58 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import di_magics.display.markdown as render
-from di_magics.core.amount import exactly
-from di_magics.core.conversation.attachment import in_fence
+from di_magics.core.amount import in_money_context
+from di_magics.core.conversation.attachment import fence_block
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.conversation.record import KEY, as_record
-from di_magics.core.errors import one_line
-from di_magics.core.money.cost import Entry, Tally, sections, tally
-from di_magics.core.reply.json_reply import pretty
+from di_magics.core.conversation.record import METADATA_KEY, notebook_record
+from di_magics.core.money.cost import Entry, Tally, cost_sections, tally
+from di_magics.core.reply.json_reply import format_json
 from di_magics.core.reply.reply import Reply, Round
-from di_magics.core.reply.tool_calls import as_text as calls_as_text
-from di_magics.core.reply.tool_calls import came_back, headline, pairs
-from di_magics.core.shown.receipt import receipt
-from di_magics.core.shown.tree import as_text
-from di_magics.core.shown.tree import rows as rows_of
-from di_magics.core.sweep.difference import Part, counted, parting
+from di_magics.core.reply.tool_calls import call_headline, calls_with_results, result_text
+from di_magics.core.reply.tool_calls import round_text as calls_as_text
+from di_magics.core.shown.receipt import format_receipt
+from di_magics.core.shown.tree import tree_rows as rows_of
+from di_magics.core.shown.tree import tree_text
+from di_magics.core.sweep.difference import Part, count_texts, first_difference
 from di_magics.core.sweep.result import SweepResult
+from di_magics.core.text import one_line
 
 
-def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
+def final_output(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the MIME bundle of a turn's reply with its receipt, and the output's metadata."""
-    line = receipt(turn, notes)
+    line = format_receipt(turn, notes)
     reply = turn.reply
     before = [calls_as_text(told) for told in reply.rounds]
     form = turn.format
-    shown = in_fence(reply.shown, form) if form in ("text", "json") else reply.shown
+    shown = fence_block(reply.clean_text, form) if form in ("text", "json") else reply.clean_text
     texts = [render.markdown(text) for text in (*before, shown)]
     bundle = {
         "text/html": _html(reply, line, form),
         "text/markdown": "\n\n".join(filter(None, [*texts, f"*{render.markdown(line)}*"])),
-        "text/plain": render.plain("\n\n".join(filter(None, [*before, reply.shown, line]))),
+        "text/plain": render.plain("\n\n".join(filter(None, [*before, reply.clean_text, line]))),
     }
-    return bundle, {KEY: as_record(turn)}
+    return bundle, {METADATA_KEY: notebook_record(turn)}
 
 
-def tree(chat: Conversation) -> dict[str, str]:
+def tree_output(chat: Conversation) -> dict[str, str]:
     """Return the MIME bundle of a conversation's tree; what the next request sends is bold."""
     rows = []
     for row in rows_of(chat):
         number = f"{row.number}" if row.number else ""
         strokes = f'<span style="font-family: monospace; white-space: pre">{row.strokes}</span>'
-        prompt = f"<b>{render.escape(row.prompt)}</b>" if row.used else render.escape(row.prompt)
+        prompt = f"<b>{render.escape(row.prompt)}</b>" if row.is_sent else render.escape(row.prompt)
         heads = "".join(f" <b>◂ {render.escape(name)}</b>" for name in row.heads)
-        faint = "" if row.used else "; opacity: 0.6"
+        faint = "" if row.is_sent else "; opacity: 0.6"
         cells = (number, strokes + prompt, render.escape(row.reply) + heads)
         style = f"text-align: left; vertical-align: top{faint}"
         rows.append("<tr>" + "".join(f'<td style="{style}">{each}</td>' for each in cells))
     head = "".join(f'<th style="text-align: left">{each}</th>' for each in ("", "asked", "reply"))
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     html = f'<div class="{render.MATH_OFF}">{table}</div>'
-    return {"text/html": html, "text/plain": render.plain(as_text(chat))}
+    return {"text/html": html, "text/plain": render.plain(tree_text(chat))}
 
 
-def tabular(rows: Sequence[Sequence[str]], *, head: bool) -> dict[str, str]:
+def table_output(rows: Sequence[Sequence[str]], *, head: bool) -> dict[str, str]:
     """Return rows of text as an HTML table, by MIME type."""
     lines = []
     for number, row in enumerate(rows):
@@ -77,7 +77,7 @@ MOST_SHOWN = 12
 SAMPLE = 6
 
 
-def grid(sweep: SweepResult) -> dict[str, str]:
+def grid_output(sweep: SweepResult) -> dict[str, str]:
     """Return the MIME bundle of a grid's replies with their receipts, or of a sample of many."""
     every = [(run, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
     shown, note = every, ""
@@ -91,11 +91,11 @@ def grid(sweep: SweepResult) -> dict[str, str]:
     cells, markdown, plain = [], [], []
     for run, turn in shown:
         error = one_line(sweep.errors.get(run.index, ""))
-        below = " · ".join(filter(None, [receipt(turn), error]))
+        below = " · ".join(filter(None, [format_receipt(turn), error]))
         cells.append(
             f'<td style="{CELL}"><b>{render.escape(run.label)}</b>{_html(turn.reply, below)}</td>'
         )
-        texts = [run.label, turn.reply.shown, below]
+        texts = [run.label, turn.reply.clean_text, below]
         name, said, line_below = map(render.markdown, texts)
         markdown.append(f"**{name}**\n\n{said}\n\n*{line_below}*")
         plain.append("\n".join(texts))
@@ -116,10 +116,10 @@ def grid(sweep: SweepResult) -> dict[str, str]:
 def grid_metadata(sweep: SweepResult) -> dict[str, Any]:
     """Return the metadata of a grid's output: which notebook it is of, and that it is no turn."""
     notebook = next((turn.notebook for turn in sweep.turns if turn), "")
-    return {KEY: {"notebook": notebook, "grid": len(sweep)}}
+    return {METADATA_KEY: {"notebook": notebook, "grid": len(sweep)}}
 
 
-def line(words: str) -> dict[str, str]:
+def line_output(words: str) -> dict[str, str]:
     """Return the MIME bundle of a line of text."""
     return {"text/plain": render.plain(words)}
 
@@ -132,7 +132,7 @@ _STYLES = {
 _SIGNS = {"same": ("", ""), "gone": ("[-", "-]"), "new": ("{+", "+}")}
 
 
-def compared(parts: Sequence[Part], names: tuple[str, str]) -> dict[str, str]:
+def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> dict[str, str]:
     """Return the MIME bundle of a comparison: what only the first has, and only the second."""
     tags = {"same": "span", "gone": "del", "new": "ins"}
     marked = "".join(
@@ -149,11 +149,11 @@ def compared(parts: Sequence[Part], names: tuple[str, str]) -> dict[str, str]:
     return {"text/html": html, "text/plain": render.plain(f"{plain}\n\n{legend}")}
 
 
-def repeated(texts: Sequence[str], verdict: str) -> dict[str, str]:
+def repeats_output(texts: Sequence[str], verdict: str) -> dict[str, str]:
     """Return the MIME bundle of what the same request gave each time, and where it parts."""
-    at = parting(texts)
+    at = first_difference(texts)
     rows, plain = [], [verdict]
-    for text, count in counted(texts):
+    for text, count in count_texts(texts):
         begin, rest = (text, "") if at is None else (text[:at], text[at:])
         marked = f'{render.escape(begin)}<b style="background: #ffb30050">{render.escape(rest)}</b>'
         cell = f'<pre style="white-space: pre-wrap; text-align: left">{marked}</pre>'
@@ -172,12 +172,12 @@ def repeated(texts: Sequence[str], verdict: str) -> dict[str, str]:
 BAR = 16
 
 
-@exactly
-def account(
+@in_money_context
+def cost_output(
     entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool
 ) -> dict[str, str]:
     """Return the MIME bundle of what these entries have cost, with a bar for each share of it."""
-    found = sections(entries, names, everywhere=everywhere)
+    found = cost_sections(entries, names, everywhere=everywhere)
     paid = any(entry.cost for entry in entries)
     share = "share of the cost" if paid else "share of the tokens out"
     head = ("", "replies", "tokens in", "cached", "out", "reasoning", "cost", share)
@@ -188,7 +188,7 @@ def account(
             label = f"{title} {one_line(name, 80)}".strip()
             full = round(BAR * weight / sum(weights)) if any(weights) else 0
             bar = "" if len(groups) < 2 else "█" * full + "░" * (BAR - full)
-            rows.append((label, *_counts(total), total.shown, bar))
+            rows.append((label, *_counts(total), total.text, bar))
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     aligned = [str.ljust, *[str.rjust] * (len(head) - 3), str.ljust, str.ljust]
     lines = []
@@ -222,10 +222,10 @@ def _counts(total: Tally) -> list[str]:
 
 
 def _html(reply: Reply, line: str, form: str = "") -> str:
-    parts = [_round(told) for told in reply.rounds]
-    parts.append(_thought(reply.reasoning))
-    if reply.shown.strip():
-        parts.append(_said(reply.shown, form))
+    parts = [_round_html(told) for told in reply.rounds]
+    parts.append(_reasoning_html(reply.reasoning))
+    if reply.clean_text.strip():
+        parts.append(_reply_html(reply.clean_text, form))
     for call in reply.tool_calls:
         asked = render.escape(f"{call.name}({call.arguments})")
         parts.append(f"<div>asks for <code>{asked}</code>, which was not run</div>")
@@ -236,10 +236,10 @@ def _html(reply: Reply, line: str, form: str = "") -> str:
     return "".join(parts)
 
 
-def _said(text: str, form: str) -> str:
+def _reply_html(text: str, form: str) -> str:
     """Return a reply's text in the form that was asked for."""
     if form == "json":
-        return render.html(in_fence(pretty(text), "json"))
+        return render.html(fence_block(format_json(text), "json"))
     if form == "text":
         return f'<pre class="{render.MATH_OFF}" style="{PRE}">{render.escape(text)}</pre>'
     return render.html(text)
@@ -249,26 +249,26 @@ PRE = "white-space: pre-wrap"
 FOLDED = f"{PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
 
-def _thought(reasoning: str) -> str:
-    return _details("Reasoning", reasoning) if reasoning else ""
+def _reasoning_html(reasoning: str) -> str:
+    return _details_html("Reasoning", reasoning) if reasoning else ""
 
 
-def _details(summary: str, *texts: str) -> str:
+def _details_html(summary: str, *texts: str) -> str:
     """Return texts that a reader unfolds."""
     shown = "".join(f'<pre style="{FOLDED}">{render.escape(text)}</pre>' for text in texts)
     head = render.escape(summary)
     return f'<details class="{render.MATH_OFF}"><summary>{head}</summary>{shown}</details>'
 
 
-def _round(told: Round) -> str:
+def _round_html(told: Round) -> str:
     """Return what a model said before its reply proper, and what it was told."""
-    parts = [_thought(told.reasoning)]
+    parts = [_reasoning_html(told.reasoning)]
     if told.text.strip():
         parts.append(render.html(told.text))
     parts += [
-        _details(f"⚙ {headline(call, result)}", call.arguments, came_back(result))
-        for call, result in pairs(told)
+        _details_html(f"⚙ {call_headline(call, result)}", call.arguments, result_text(result))
+        for call, result in calls_with_results(told)
     ]
     if told.objection:
-        parts.append(_details("asked again", told.objection))
+        parts.append(_details_html("asked again", told.objection))
     return "".join(parts)

@@ -10,11 +10,11 @@ from typing import Any
 
 from IPython.display import display
 
-from di_magics.core.amount import dollars
+from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.money.cost import FREE
 from di_magics.core.reply.reply import Reply
-from di_magics.core.shown.receipt import receipt
+from di_magics.core.shown.receipt import format_receipt
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run
 from di_magics.display.live import EARLY_CHARACTERS, EARLY_SECONDS
@@ -41,7 +41,7 @@ class GridCell(SilentView):
 
     def show(self, reply: Reply) -> None:
         """Show what is new of the reply."""
-        self._grid.changed(self._index, reply.shown, reply.model or "")
+        self._grid.changed(self._index, reply.clean_text, reply.model or "")
 
 
 class GridView:
@@ -130,10 +130,12 @@ class GridView:
             self._failed += not reply.complete
             self._priced &= reply.cost is not None or reply.status == "failed"
             self._cost += reply.cost or FREE
-            self._sample = [[run.label, reply.shown[:SAMPLE_CHARACTERS]], *self._sample][:SAMPLE]
+            self._sample = [[run.label, reply.clean_text[:SAMPLE_CHARACTERS]], *self._sample][
+                :SAMPLE
+            ]
             if self._columns:
                 self._done[run.index] = True
-        self.changed(run.index, reply.shown, receipt(turn))
+        self.changed(run.index, reply.clean_text, format_receipt(turn))
         if not self._progress_due:
             self._progress_due = True
             asyncio.get_running_loop().call_later(PROGRESS_SECONDS, self._progress)
@@ -179,7 +181,9 @@ class GridView:
         if self._failed:
             words.append(f"{self._failed} not whole")
         if self._ended:
-            cost = dollars(self._cost) if self._cost else "free" if self._priced else "cost unknown"
+            cost = (
+                format_usd(self._cost) if self._cost else "free" if self._priced else "cost unknown"
+            )
             words.append(f"{cost} so far" if self._cost else cost)
         if 0 < self._ended < count and seconds > 1:
             words.append(f"about {seconds / self._ended * (count - self._ended):,.0f} s left")
@@ -203,12 +207,12 @@ class GridView:
 
     def close(self, sweep: SweepResult) -> None:
         """Replace the widget by the final output, or by a line where the caller shows the rest."""
-        from di_magics.display.final import grid, grid_metadata, line
+        from di_magics.display.final import grid_metadata, grid_output, line_output
 
         with self._lock:
             widget, self._widget = self._widget, None
         widget.send({"type": "end"})
         widget.send({"type": "lock"})
-        bundle = grid(sweep) if self._final else line(sweep.summary)
+        bundle = grid_output(sweep) if self._final else line_output(sweep.summary)
         self._handle.update(bundle, raw=True, metadata=grid_metadata(sweep))
         widget.close()

@@ -11,7 +11,7 @@ from IPython.display import display
 
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply, Round
-from di_magics.core.reply.tool_calls import came_back, headline, pairs
+from di_magics.core.reply.tool_calls import call_headline, calls_with_results, result_text
 from di_magics.display.widgets import LiveWidget
 
 # Messages that come before the browser has loaded the widget's code are lost. Until it surely has,
@@ -26,8 +26,8 @@ LONGEST_SHOWN = 2000
 def _said_before(told: Round) -> dict[str, Any]:
     """Return a round as the widget shows it; the final output has the whole of it."""
     folds = [
-        [f"⚙ {headline(call, result)}", call.arguments, came_back(result)]
-        for call, result in pairs(told)
+        [f"⚙ {call_headline(call, result)}", call.arguments, result_text(result)]
+        for call, result in calls_with_results(told)
     ]
     if told.objection:
         folds.append(["asked again", told.objection])
@@ -102,7 +102,7 @@ class WidgetView:
         if self._widget is None:
             return
         reply, before = self._reply, self._sent
-        self._sent = (len(reply.shown), len(reply.reasoning))
+        self._sent = (len(reply.clean_text), len(reply.reasoning))
         early = time.monotonic() - self._opened < EARLY_SECONDS
         other = reply.rounds is not self._rounds
         if self._sent != before or other:
@@ -116,14 +116,14 @@ class WidgetView:
             message = {"type": "delta", "n": self._number, "status": self._line}
             if thought := reply.reasoning[before[1] :]:
                 message["thought"] = thought
-            self._widget.send({**message, "text": reply.shown[before[0] :]})
+            self._widget.send({**message, "text": reply.clean_text[before[0] :]})
 
     def _send_whole(self) -> None:
         self._shown.send(
             {
                 "type": "whole",
                 "n": self._number,
-                "text": self._reply.shown[: self._sent[0]],
+                "text": self._reply.clean_text[: self._sent[0]],
                 "thought": self._reply.reasoning[: self._sent[1]],
                 "before": [_said_before(told) for told in self._rounds],
                 "status": self._line,
@@ -153,9 +153,9 @@ class WidgetView:
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Replace the widget by the final output."""
         # What it needs is not loaded before the first text is out.
-        from di_magics.display.final import final
+        from di_magics.display.final import final_output
 
-        bundle, metadata = final(turn, notes)
+        bundle, metadata = final_output(turn, notes)
         with self._lock:
             widget, self._widget = self._widget, None
         # The end comes before the cell's, so that a Stop on its way does not interrupt the next.

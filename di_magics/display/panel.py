@@ -13,16 +13,23 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from di_magics.core.amount import dollars, exactly, usd
-from di_magics.core.errors import DiMagicsError, one_line
+from di_magics.core.amount import format_usd, in_money_context, parse_usd
+from di_magics.core.errors import DiMagicsError
 from di_magics.core.money.cost import Tally, tally
-from di_magics.core.money.prices import Model, about
+from di_magics.core.money.prices import Model, describe_model
 from di_magics.core.request import export
-from di_magics.core.request.context import weight
+from di_magics.core.request.context import context_tokens
 from di_magics.core.request.plan import Ask
-from di_magics.core.settings.flags import decoded
-from di_magics.core.settings.settings import NAMES
-from di_magics.core.shown.controls import PRESETS, controls, presets, warnings, with_preset
+from di_magics.core.settings.flags import decode_escapes
+from di_magics.core.settings.settings import TEXT_SETTINGS
+from di_magics.core.shown.controls import (
+    PRESETS,
+    apply_preset,
+    control_states,
+    preset_states,
+    setting_warnings,
+)
+from di_magics.core.text import one_line
 from di_magics.display.widgets import PanelWidget
 from di_magics.session.session import Changed, Session
 
@@ -46,7 +53,7 @@ class Panel:
         self._draw({"turns"}, self._answered)  # at once, in the cell: from it the notebook is known
         session.watch(self._draw_soon)
         with suppress(DiMagicsError):
-            session.models.ask()
+            session.models.refresh()
 
     def close(self) -> None:
         """Take the panel away."""
@@ -73,32 +80,34 @@ class Panel:
         match what:
             case "set" if name == "budget":
                 empty = value in (None, "")
-                session.budget = None if empty else usd(value, "The budget")
+                session.budget = None if empty else parse_usd(value, "The budget")
             case "set" if value in (None, ""):
-                session.change(lambda now: now.lacking(name))
+                session.update_settings(lambda now: now.without_value(name))
             case "set" if name == "stop":
-                texts = [decoded(line) for line in str(value).splitlines() if line]
-                session.change(
-                    lambda now: now.having("stop", texts) if texts else now.lacking("stop")
+                texts = [decode_escapes(line) for line in str(value).splitlines() if line]
+                session.update_settings(
+                    lambda now: (
+                        now.with_value("stop", texts) if texts else now.without_value("stop")
+                    )
                 )
             case "set":
                 if name == "endpoint":
                     session.routes.check(str(value))
-                session.change(lambda now: now.having(name, str(value)))
+                session.update_settings(lambda now: now.with_value(name, str(value)))
             case "preset" if name in PRESETS:
                 policy = session.policies.current()
-                session.change(lambda now: with_preset(now, name, policy))
+                session.update_settings(lambda now: apply_preset(now, name, policy))
             case "reset":
-                session.change(lambda now: replace(now, params={}))
+                session.update_settings(lambda now: replace(now, params={}))
             case "open":
-                session.models.ask()
+                session.models.refresh()
 
     def _draw_soon(self, changed: Changed) -> None:
         """Draw a moment later, once for all that has changed by then, off the reader's thread."""
         with self._lock:
             waiting, self._due = bool(self._due), self._due | {changed}
         if not waiting:
-            self._session.later(SOON_SECONDS, self._draw_due)
+            self._session.call_later(SOON_SECONDS, self._draw_due)
 
     def _draw_due(self) -> None:
         with self._drawing:  # one after the other, so that the last one shows what is last
@@ -108,7 +117,7 @@ class Panel:
             if self.widget.comm is not None:  # None once it is closed
                 self._draw(changed, answered)
 
-    @exactly
+    @in_money_context
     def _draw(self, changed: set[Changed], answered: tuple[dict[str, int], dict[str, str]]) -> None:
         """Show the session as it is now; money only when turns have changed.
 
@@ -131,11 +140,11 @@ class Panel:
         if "turns" in changed:
             self._money = self._tallies()
         refused = session.refused.get((route.url, route.model), {}) if route else {}
-        said = warnings(settings, known, local=local, refused=refused)
+        said = setting_warnings(settings, known, local=local, refused=refused)
         self.widget.state = {
             "heard": answered[0],
             "errors": answered[1],
-            "texts": {name: getattr(settings, name) or "" for name in NAMES},
+            "texts": {name: getattr(settings, name) or "" for name in TEXT_SETTINGS},
             "hints": {
                 "endpoint": route.name if route else "none",
                 "model": route.model if route else "none",
@@ -144,8 +153,8 @@ class Panel:
             "about": failed or _about(known, local=local),
             "failed": bool(failed),
             "warnings": said,
-            "controls": controls(settings, policy, local=local),
-            "presets": presets(settings, policy),
+            "controls": control_states(settings, policy, local=local),
+            "presets": preset_states(settings, policy),
             "money": self._money,
             **self._ahead(known),
         }
@@ -153,10 +162,10 @@ class Panel:
 
     def _list(self) -> None:
         try:
-            found = self._session.models.known()
+            found = self._session.models.cached()
         except DiMagicsError:
             found = []
-        models = [[model.id, about(model)] for model in found]
+        models = [[model.id, describe_model(model)] for model in found]
         if models != self.widget.models:
             self.widget.models = models
 
@@ -171,7 +180,7 @@ class Panel:
         bars = [
             {
                 "value": float(entry.cost or 0) if paid else (entry.usage.completion_tokens or 0),
-                "words": f"{one_line(entry.model, 60)}: {dollars(entry.cost)}",
+                "words": f"{one_line(entry.model, 60)}: {format_usd(entry.cost)}",
                 "estimate": bool(entry.estimate),
             }
             for entry in last
@@ -196,9 +205,9 @@ class Panel:
             return {"words": "no budget set", "share": 0, "value": ""}
         committed = self._session.committed
         held = max(committed - spent, Decimal(0))
-        flight = f", {dollars(held)} held for replies in flight" if held else ""
+        flight = f", {format_usd(held)} held for replies in flight" if held else ""
         share = float(min(committed / limit, Decimal(1))) if limit else 1.0
-        words = f"{dollars(spent)} of {dollars(limit)} spent{flight}"
+        words = f"{format_usd(spent)} of {format_usd(limit)} spent{flight}"
         return {"words": words, "share": share, "value": f"{limit:f}"}
 
     def _ahead(self, model: Model | None) -> dict[str, Any]:
@@ -209,7 +218,7 @@ class Panel:
         except DiMagicsError:
             return {"gauge": None, "next": "", "copies": {}, "left_out": []}
         chat = session.conversation
-        tokens = weight(replace(planned.turn, parent=chat.head), chat)
+        tokens = context_tokens(replace(planned.turn, parent=chat.head), chat)
         words = f"{tokens:,} tokens go along"
         gauge: dict[str, Any] = {"words": words, "share": None}
         if model and model.context:
@@ -222,7 +231,7 @@ class Panel:
             least = "What the next message costs is not known."
         else:
             each = price.input if price.cached is None else price.cached
-            least = f"The next message costs at least {dollars(tokens * each)}."
+            least = f"The next message costs at least {format_usd(tokens * each)}."
         url, key_variable = session.routes.address(planned.turn.url)
         cell, left_out = export.as_magic(session.settings, PROMPT)
         copies = {
@@ -236,7 +245,7 @@ class Panel:
 def _about(model: Model | None, *, local: bool) -> str:
     if local:
         return "on this machine, free of charge"
-    return about(model) if model else "context and price not known"
+    return describe_model(model) if model else "context and price not known"
 
 
 def _row(total: Tally) -> list[str]:
@@ -244,4 +253,4 @@ def _row(total: Tally) -> list[str]:
     thought = f" ({total.reasoning_tokens:,} reasoning)" if total.reasoning_tokens else ""
     replies = f"{total.replies:,} {'reply' if total.replies == 1 else 'replies'}"
     words = f"{replies} · {total.prompt_tokens:,} tokens in{cached}"
-    return [total.shown, f"{words} · {total.completion_tokens:,} out{thought}"]
+    return [total.text, f"{words} · {total.completion_tokens:,} out{thought}"]

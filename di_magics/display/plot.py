@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from di_magics.core.errors import ParamError
-from di_magics.core.sweep.measures import Spread, spread
+from di_magics.core.sweep.measures import Statistics, group_statistics
 from di_magics.core.sweep.runs import Vary
 
 INK = "#808080"
@@ -50,7 +50,7 @@ def figure(
         ) from None
     x = x or next(iter(vary), "repeat")
     y = y or ("diversity" if repeats > 1 else "words")
-    found = spread(records, x, y)
+    found = group_statistics(records, x, y)
     drawn = Figure(figsize=(6.4, 3.6), dpi=110, layout="constrained")
     FigureCanvasAgg(drawn)
     drawn.patch.set_alpha(0)
@@ -70,7 +70,7 @@ def figure(
     return drawn
 
 
-def _draw(axes: Any, found: Sequence[Spread]) -> None:
+def _draw(axes: Any, found: Sequence[Statistics]) -> None:
     numbers = all(isinstance(each.x, int | float) for each in found)
     at = [each.x for each in found] if numbers else list(range(len(found)))
     means = [each.mean for each in found]
@@ -88,7 +88,7 @@ def _draw(axes: Any, found: Sequence[Spread]) -> None:
     axes.set_xticks(at, [str(each.x) for each in found])
 
 
-def images(drawn: Any) -> dict[str, Any]:
+def figure_images(drawn: Any) -> dict[str, Any]:
     """Return a figure as PNG and SVG, by MIME type."""
     import io
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.request.export import as_csv
-from di_magics.core.sweep.difference import Part, difference
-from di_magics.core.sweep.measures import Measure, measured
+from di_magics.core.sweep.difference import Part, compare_texts
+from di_magics.core.sweep.measures import Measure, measure_reply
 from di_magics.core.sweep.result import SweepResult
-from di_magics.core.sweep.runs import record
+from di_magics.core.sweep.runs import run_record
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,7 +41,7 @@ class Sweep(SweepResult):
         for run, reply in zip(self.runs, self.replies, strict=True):
             if reply:
                 more = {"error": self.errors[run.index]} if run.index in self.errors else {}
-                found.append(record(run, reply, measured(reply, self.measures) | more))
+                found.append(run_record(run, reply, measure_reply(reply, self.measures) | more))
         return found
 
     def to_csv(self, path: str | Path | None = None) -> str | None:
@@ -72,9 +72,9 @@ class Sweep(SweepResult):
 
     def diff(self, one: int, other: int) -> list[Part]:
         """Return the difference of two runs' replies. Raises ChatError for no such run."""
-        return difference(self.reply(one).shown, self.reply(other).shown)
+        return compare_texts(self.reply(one).clean_text, self.reply(other).clean_text)
 
     def _repr_html_(self) -> str:
-        from di_magics.display.final import grid
+        from di_magics.display.final import grid_output
 
-        return grid(self)["text/html"]
+        return grid_output(self)["text/html"]

@@ -10,8 +10,8 @@ from typing import Any
 
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply
-from di_magics.core.reply.tool_calls import as_text, pairs
-from di_magics.core.shown.receipt import receipt
+from di_magics.core.reply.tool_calls import calls_with_results, round_text
+from di_magics.core.shown.receipt import format_receipt
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run
 
@@ -41,9 +41,9 @@ class FinalView(SilentView):
         """Display the final output."""
         from IPython.display import display
 
-        from di_magics.display.final import final
+        from di_magics.display.final import final_output
 
-        bundle, metadata = final(turn, notes)
+        bundle, metadata = final_output(turn, notes)
         display(bundle, raw=True, metadata=metadata)
 
 
@@ -65,15 +65,15 @@ class TerminalView(SilentView):
         """Write what is new of the text."""
         self._clear()
         for told in reply.rounds[self._rounds :]:
-            if any(result.seconds is None for _, result in pairs(told)):
+            if any(result.seconds is None for _, result in calls_with_results(told)):
                 self._write_text(told.text)
                 sys.stdout.flush()
                 return  # its calls run
             self._write_text(told.text)
-            lines = as_text(replace(told, text=""))
+            lines = round_text(replace(told, text=""))
             sys.stdout.write(f"\n\x1b[2m{_plain(lines)}\x1b[0m\n")
             self._rounds, self._written = self._rounds + 1, 0
-        self._write_text(reply.shown)
+        self._write_text(reply.clean_text)
         sys.stdout.flush()
 
     def _write_text(self, text: str) -> None:
@@ -83,8 +83,8 @@ class TerminalView(SilentView):
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Write the rest and the receipt."""
         self.show(turn.reply)
-        end = "" if turn.reply.shown.endswith("\n") or not turn.reply.shown else "\n"
-        sys.stdout.write(f"{end}\x1b[2m{_plain(receipt(turn, notes))}\x1b[0m\n")
+        end = "" if turn.reply.clean_text.endswith("\n") or not turn.reply.clean_text else "\n"
+        sys.stdout.write(f"{end}\x1b[2m{_plain(format_receipt(turn, notes))}\x1b[0m\n")
         sys.stdout.flush()
 
     def _clear(self) -> None:
@@ -121,14 +121,14 @@ class DisplayView(SilentView):
         now = time.monotonic()
         if self._handle is not None and now >= self._next:
             self._next = now + 0.1 + len(reply.text) / 20_000
-            shown = "\n\n".join([*map(as_text, reply.rounds), reply.shown])
+            shown = "\n\n".join([*map(round_text, reply.rounds), reply.clean_text])
             self._handle.update({"text/plain": _plain(shown)}, raw=True)
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Replace it with the final output."""
-        from di_magics.display.final import final
+        from di_magics.display.final import final_output
 
-        bundle, metadata = final(turn, notes)
+        bundle, metadata = final_output(turn, notes)
         self._handle.update(bundle, raw=True, metadata=metadata)
 
 
@@ -152,7 +152,7 @@ class FinalGrid:
         """Display the final output."""
         from IPython.display import display
 
-        from di_magics.display.final import grid, grid_metadata
+        from di_magics.display.final import grid_metadata, grid_output
 
         if self._final:
-            display(grid(sweep), raw=True, metadata=grid_metadata(sweep))
+            display(grid_output(sweep), raw=True, metadata=grid_metadata(sweep))

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from di_magics.core.money.prices import Model, Price, models, table
+from di_magics.core.money.prices import Model, Price, parse_models, parse_price_table
 from di_magics.endpoints.client import Client, Endpoint, is_deepinfra
 from di_magics.endpoints.local_server import CONTEXT
 
@@ -34,7 +34,7 @@ class Catalog:
 
     @cached_property
     def _table(self) -> dict[str, Model]:
-        return table(json.loads(TABLE.read_text("utf-8")))
+        return parse_price_table(json.loads(TABLE.read_text("utf-8")))
 
     def find(self, url: str, model: str) -> Model | None:
         """Return what is known of a model at an endpoint's address, empty for llama.cpp here."""
@@ -87,7 +87,7 @@ class Catalog:
         return self._lists[url]
 
     def _take(self, url: str, payload: Any, name: str, date: str) -> None:
-        found = models(payload, source=f"{name}'s own list", date=date)
+        found = parse_models(payload, source=f"{name}'s own list", date=date)
         self._lists[url] = {model.id: model for model in found}
         self._dates[url] = date
 

@@ -23,11 +23,11 @@ from di_magics.core.errors import (
     Refused,
     StreamBroken,
     Unreachable,
-    one_line,
 )
 from di_magics.core.reply.reply import Finished, ReplyEvent
 from di_magics.core.request import retry, wire
 from di_magics.core.request.sse import Event, SSEDecoder
+from di_magics.core.text import one_line
 
 if TYPE_CHECKING:
     import httpx
@@ -200,7 +200,7 @@ class Client:
             except EndpointError as error:
                 error.args = (endpoint.without_key(str(error)),)  # some servers repeat it
                 final = begun or endpoint.local  # a server of our own is started again instead
-                seconds = None if final else retry.pause(attempt, error, random.random())
+                seconds = None if final else retry.retry_delay(attempt, error, random.random())
                 if seconds is None:
                     raise
                 waiting(error, seconds)
@@ -215,14 +215,14 @@ class Client:
             async with self._pool(endpoint).request(
                 "GET", url, headers=endpoint.headers(), timeout=LIST_SECONDS
             ) as response:
-                answer = await _bounded(response, LONGEST_ANSWER * 16)
+                answer = await _read_bounded(response, LONGEST_ANSWER * 16)
                 if response.status_code != 200:
-                    refused = _refusal(response, answer, endpoint)
+                    refused = _http_error(response, answer, endpoint)
                     refused.args = (endpoint.without_key(str(refused)),)
                     raise refused
             return json.loads(answer)
         except httpx.HTTPError as error:
-            raise _translated(error, endpoint, begun=False) from error
+            raise _translate_error(error, endpoint, begun=False) from error
         except (ValueError, RecursionError):
             raise BadRequest(
                 f"{endpoint.name} has no list of models. Name one: %chat model ID."
@@ -233,7 +233,7 @@ class Client:
     ) -> AsyncGenerator[list[ReplyEvent]]:
         import httpx
 
-        content = wire.encoded(body)
+        content = wire.encode_body(body)
         headers = {
             **endpoint.headers(),
             "Content-Type": "application/json",
@@ -252,8 +252,8 @@ class Client:
                 "POST", url, content=content, headers=headers
             ) as response:
                 if response.status_code != 200:
-                    answer = await _bounded(response)
-                    raise _refusal(response, answer, endpoint, body.get("model", ""))
+                    answer = await _read_bounded(response)
+                    raise _http_error(response, answer, endpoint, body.get("model", ""))
                 kind = response.headers.get("content-type", "")
                 if "html" in kind:
                     raise BadRequest(
@@ -261,8 +261,8 @@ class Client:
                         "endpoint's address with %chat: it must speak the OpenAI API."
                     )
                 if "json" in kind:
-                    whole = await _bounded(response, LONGEST_ANSWER * 16)
-                    yield [*wire.read(whole.decode("utf-8", "replace")), Finished()]
+                    whole = await _read_bounded(response, LONGEST_ANSWER * 16)
+                    yield [*wire.parse_event(whole.decode("utf-8", "replace")), Finished()]
                     return
                 decoder = SSEDecoder()
                 chunks = response.aiter_bytes()
@@ -274,7 +274,7 @@ class Client:
                     if read.error:
                         raise read.error
                     if read.done:
-                        await _drained(chunks)
+                        await _drain(chunks)
                         return
                 read = _Read([event for event in decoder.close() if _is_whole(event)])
                 if read.events:
@@ -282,7 +282,7 @@ class Client:
                 if read.error:
                     raise read.error
         except httpx.HTTPError as error:
-            raise _translated(error, endpoint, begun) from error
+            raise _translate_error(error, endpoint, begun) from error
         except (httpx.InvalidURL, UnicodeError) as error:
             raise ParamError(
                 f"{one_line(endpoint.url, 120)!r} is no address of an endpoint "
@@ -290,16 +290,16 @@ class Client:
             ) from error
 
 
-def _refusal(
+def _http_error(
     response: httpx.Response, answer: bytes, endpoint: Endpoint, model: str = ""
 ) -> EndpointError:
-    return wire.refusal(
+    return wire.http_error(
         response.status_code,
         answer,
         model=one_line(model, 120),
         endpoint=endpoint.name,
         deepinfra=is_deepinfra(endpoint.url),
-        retry_after=_seconds(response.headers.get("retry-after")),
+        retry_after=_retry_after_seconds(response.headers.get("retry-after")),
         request_id=response.headers.get("x-request-id"),
     )
 
@@ -318,9 +318,9 @@ class _Read:
                     self.done = True
                     return
                 if event.type == "error":
-                    raise wire.reported({"error": _json_or_text(event.data)})
+                    raise wire.stream_error({"error": _json_or_text(event.data)})
                 if event.data:
-                    self.events += wire.read(event.data)
+                    self.events += wire.parse_event(event.data)
         except EndpointError as error:
             self.error = error
 
@@ -342,7 +342,7 @@ def _json_or_text(data: str) -> object:
     return found.get("error", found) if isinstance(found, dict) else found
 
 
-async def _bounded(response: httpx.Response, limit: int = LONGEST_ANSWER) -> bytes:
+async def _read_bounded(response: httpx.Response, limit: int = LONGEST_ANSWER) -> bytes:
     """Read a whole answer, of which a server at fault may send without end."""
     answer = bytearray()
     async for chunk in response.aiter_bytes():
@@ -352,7 +352,7 @@ async def _bounded(response: httpx.Response, limit: int = LONGEST_ANSWER) -> byt
     return bytes(answer[:limit])
 
 
-async def _drained(chunks: AsyncIterator[bytes]) -> None:
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
     """Read the end of a stream that has said its last word, so that its connection is kept.
 
     Not every server ends it then.
@@ -365,7 +365,7 @@ async def _drained(chunks: AsyncIterator[bytes]) -> None:
                 pass
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _retry_after_seconds(retry_after: str | None) -> float | None:
     """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
     if not retry_after:
         return None
@@ -379,7 +379,7 @@ def _seconds(retry_after: str | None) -> float | None:
         return None
 
 
-def _translated(error: httpx.HTTPError, endpoint: Endpoint, begun: bool) -> EndpointError:
+def _translate_error(error: httpx.HTTPError, endpoint: Endpoint, begun: bool) -> EndpointError:
     import httpx
 
     detail = one_line(error, 160) or type(error).__name__

@@ -20,8 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from di_magics.core.errors import Unreachable, one_line
-from di_magics.runtime.state_dir import home
+from di_magics.core.errors import Unreachable
+from di_magics.core.text import one_line
+from di_magics.runtime.state_dir import state_dir
 
 NEXT_STEP = "Try again with python -m di_magics fetch, or use any GGUF: endpoint=local:FILE.gguf."
 
@@ -48,7 +49,7 @@ MODEL = Model(
 )
 
 
-def fetch(
+def fetch_model(
     progress: Callable[[str], None],
     cancelled: threading.Event | None = None,
     model: Model = MODEL,
@@ -58,7 +59,7 @@ def fetch(
     `progress` gets a line each second; setting `cancelled` ends the installer at once. Raises
     Unreachable where it cannot be fetched; nothing half done is left behind.
     """
-    folder = home()
+    folder = state_dir()
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="di_magics-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)

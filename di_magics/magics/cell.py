@@ -9,7 +9,7 @@ from typing import Any
 from di_magics.core.conversation.cells import Where
 
 
-class Place:
+class RunningCell:
     """Knows in which cell code runs, and how many asks of this execution came before."""
 
     def __init__(self, shell: Any) -> None:

@@ -15,11 +15,11 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from di_magics.core.errors import DiMagicsError
 from di_magics.core.settings import flags as command
 from di_magics.core.settings.settings import Settings
-from di_magics.magics.cell import Place
-from di_magics.magics.completion import Known, matcher
-from di_magics.magics.last_error import Failures
-from di_magics.magics.traits import Configured
-from di_magics.magics.transforms import AskLine, Body
+from di_magics.magics.cell import RunningCell
+from di_magics.magics.completion import Choices, make_matcher
+from di_magics.magics.last_error import ErrorRecorder
+from di_magics.magics.traits import SettingsTraits
+from di_magics.magics.transforms import EmptyBody, PassAskLine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ def _words() -> tuple[str, ...]:
 
 
 def new_session(
-    place: Place | None = None, settings: Settings | None = None, policy: str | None = None
+    place: RunningCell | None = None, settings: Settings | None = None, policy: str | None = None
 ) -> Session:
     """Return a session with its own loop, connections and local servers.
 
@@ -52,41 +52,41 @@ def new_session(
     from di_magics.core.conversation.cells import Where
     from di_magics.endpoints.catalog import Catalog
     from di_magics.endpoints.client import Client
-    from di_magics.endpoints.routing import Routes
+    from di_magics.endpoints.routing import Routing
     from di_magics.runtime.loop import Loop
-    from di_magics.runtime.state_dir import home
+    from di_magics.runtime.state_dir import state_dir
     from di_magics.session.session import Session
-    from di_magics.storage.database import Store
+    from di_magics.storage.database import Database
     from di_magics.storage.notebook import Notebook
-    from di_magics.storage.policy_file import Policies
+    from di_magics.storage.policy_file import PolicyFiles
 
     where = place.where if place else Where
-    folder, client = home(), Client()
+    folder, client = state_dir(), Client()
     return Session(
-        Routes(),
+        Routing(),
         client,
         Loop(),
-        Notebook(Store(folder), where),
+        Notebook(Database(folder), where),
         Catalog(client, folder),
-        Policies(place.folder if place else Path.cwd, policy),
+        PolicyFiles(place.folder if place else Path.cwd, policy),
         settings or Settings(),
     )
 
 
 @magics_class
-class ChatMagics(Magics, Configured):
+class ChatMagics(Magics, SettingsTraits):
     """`%%chat` asks a language model; `%chat` does everything else."""
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self._names: dict[str, Any] = shell.user_ns
-        self._place = Place(shell)
+        self._place = RunningCell(shell)
         self._policy = os.environ.get("DI_MAGICS_POLICY")
-        self.body = Body(self._place)
-        self.failures = Failures()
+        self.body = EmptyBody(self._place)
+        self.failures = ErrorRecorder()
         self.sweep: Sweep | None = None
-        self.matcher = matcher(
-            Known(
+        self.matcher = make_matcher(
+            Choices(
                 _words,
                 self._conversations,
                 self._models,
@@ -100,9 +100,9 @@ class ChatMagics(Magics, Configured):
     @cached_property
     def session(self) -> Session:
         """The one session of this kernel."""
-        session = new_session(self._place, self.configured(), self._policy)
-        self.lead(lambda settings: setattr(session, "settings", settings))
-        session.watch(lambda what: self.follow(session.settings))
+        session = new_session(self._place, self.to_settings(), self._policy)
+        self.on_change(lambda settings: setattr(session, "settings", settings))
+        session.watch(lambda what: self.copy_from(session.settings))
         return session
 
     def _conversations(self) -> list[str]:
@@ -114,7 +114,7 @@ class ChatMagics(Magics, Configured):
     def _models(self) -> list[str]:
         """Return the models that are known of without asking, none where that is not clear."""
         try:
-            return [model.id for model in self.session.models.known()]
+            return [model.id for model in self.session.models.cached()]
         except DiMagicsError:
             return []
 
@@ -124,9 +124,9 @@ class ChatMagics(Magics, Configured):
         return functions_in(self._names)
 
     def _shapes(self) -> list[str]:
-        from di_magics.values.namespace import shapes_in
+        from di_magics.values.namespace import schemas_in
 
-        return shapes_in(self._names)
+        return schemas_in(self._names)
 
     def _files(self, begun: str) -> list[str]:
         from di_magics.values.namespace import files_in
@@ -163,39 +163,39 @@ class ChatMagics(Magics, Configured):
     def chat_cell(self, line: str, cell: str) -> None:
         from di_magics.core.errors import ChatError
         from di_magics.core.request.plan import ROUNDS
-        from di_magics.core.sweep.runs import varied
+        from di_magics.core.sweep.runs import parse_vary
         from di_magics.magics.commands.answer import say
 
-        found = command.parse(line)
+        found = command.parse_flags(line)
         if found.help:
-            say(command.flags().format_help())
+            say(command.flag_parser().format_help())
             return
         names = self.namespace()
         ask = self._at(
-            names.filled(cell.strip("\n")),
+            names.fill(cell.strip("\n")),
             model=found.model,
             endpoint=found.endpoint,
             system=found.system,
-            params=command.params(found),
+            params=command.sampling_params(found),
             conversation=found.conversation,
             new=found.new,
             once=found.once,
             append=found.append,
-            last=found.last,
+            context=found.last,
             budget=found.budget,
             yes=found.yes,
             stream=not found.no_stream,
-            attached=names.attached(found.attach or (), found.attach_tokens, found.resize),
+            attachments=names.attach(found.attach or (), found.attach_tokens, found.resize),
             tools=names.tools(found.tools, confirm=found.confirm) if found.tools else None,
             rounds=found.rounds or ROUNDS,
-            shape=names.shape(found.schema) if found.schema else None,
+            schema=names.schema(found.schema) if found.schema else None,
             repair=found.repair,
             format="json" if found.schema else found.format or "",
         )
         if found.dry_run:
             say(self.session.preview(ask))
         elif found.vary or found.repeats:
-            vary = varied(found.vary or ())
+            vary = parse_vary(found.vary or ())
             sweep = self.explore(ask, vary, found.repeats or 1, fresh=found.fresh)
             if found.out:
                 self._names[found.out] = sweep
@@ -225,13 +225,13 @@ class ChatMagics(Magics, Configured):
 
     def ask_line(self, text: str) -> Reply:
         """Ask in one line."""
-        return self._ask(self._at(self.namespace().filled(text)))
+        return self._ask(self._at(self.namespace().fill(text)))
 
     def ask_fix(self, remark: str) -> Reply:
         """Ask what was wrong with the cell that failed last."""
-        from di_magics.magics.last_error import question
+        from di_magics.magics.last_error import fix_prompt
 
-        return self._ask(self._at(question(self.shell, self.failures.last, remark)))
+        return self._ask(self._at(fix_prompt(self.shell, self.failures.last, remark)))
 
     def ask_again(self, turn: Turn) -> Reply:
         """Ask a turn's question once more, in its place: what went along, its tools, its form."""
@@ -239,8 +239,8 @@ class ChatMagics(Magics, Configured):
         form = {name: each for name, each in turn.fields.items() if name == "response_format"}
         ask = self._at(
             turn.prompt,
-            instead=turn,
-            attached=turn.attached,
+            replaces=turn,
+            attachments=turn.attachments,
             tools=self.namespace().tools(named, confirm=False) if named else None,
             fields=form,
             format=turn.format,
@@ -249,11 +249,11 @@ class ChatMagics(Magics, Configured):
 
     def next_cell(self, reply: Reply, block: str = "") -> None:
         """Fill the next cell with the code of a reply. Raises ChatError where it has none."""
-        from di_magics.core.errors import visible
-        from di_magics.core.reply.code_blocks import code
+        from di_magics.core.reply.code_blocks import select_code
+        from di_magics.core.text import make_visible
 
         assert self.shell
-        self.shell.set_next_input(visible(code(reply.shown, block)))
+        self.shell.set_next_input(make_visible(select_code(reply.clean_text, block)))
 
     def explore(
         self,
@@ -269,14 +269,14 @@ class ChatMagics(Magics, Configured):
         """Return a grid of replies, shown side by side; `_sweep` holds the last one."""
         from di_magics.display.choose import choose_grid
         from di_magics.display.sweep import Sweep
-        from di_magics.session.sweep_runner import Explorer
+        from di_magics.session.sweep_runner import SweepRunner
 
-        explorer = Explorer(self.session, ask, vary, repeats)
+        explorer = SweepRunner(self.session, ask, vary, repeats)
         view = choose_grid(
             self.shell, ask.cell.id if ask.cell else None, explorer.runs, final=final
         )
         try:
-            explorer.explore(view, concurrency=concurrency, fresh=fresh)
+            explorer.run(view, concurrency=concurrency, fresh=fresh)
         finally:
             if explorer.result:
                 self.sweep = self._names["_sweep"] = Sweep.of(explorer.result, measures or {})
@@ -295,20 +295,21 @@ class ChatMagics(Magics, Configured):
         It goes where questions go now: a turn of a file that was loaded may name any address.
         Raises ChatError where that is another place than the turn's.
         """
-        from di_magics.core.errors import ChatError, one_line
+        from di_magics.core.errors import ChatError
+        from di_magics.core.text import one_line
 
         endpoint = self.session.settings.endpoint
         if turn.local and not (endpoint or "").startswith("local"):
             endpoint = "local"
         ask = self._at(
             turn.prompt,
-            instead=turn,
+            replaces=turn,
             model=None if turn.local else turn.model,
             endpoint=endpoint,
             system=turn.system,
             params=turn.params,
-            last="all" if turn.last is None else turn.last,
-            attached=turn.attached,
+            context="all" if turn.context is None else turn.context,
+            attachments=turn.attachments,
             fields=turn.fields,
             format=turn.format,
             yes=yes,
@@ -330,7 +331,7 @@ class ChatMagics(Magics, Configured):
         return Ask(prompt=prompt, cell=Cell(*place) if place else None, **flags)
 
     def _ask(self, ask: Ask, *, quiet: bool = False, out: str | None = None) -> Reply:
-        from di_magics.display.choose import choose
+        from di_magics.display.choose import choose_view
         from di_magics.display.views import SilentView
 
         def bind(turn: Turn) -> None:
@@ -340,12 +341,12 @@ class ChatMagics(Magics, Configured):
 
         cell = ask.cell.id if ask.cell else None
         plain = ask.format in ("text", "json")
-        view = SilentView() if quiet else choose(self.shell, cell, plain=plain)
+        view = SilentView() if quiet else choose_view(self.shell, cell, plain=plain)
         return self.session.ask(ask, view, bind).reply
 
 
 # What `%%chat?` shows.
-vars(ChatMagics)["chat_cell"].__doc__ = command.flags().format_help()
+vars(ChatMagics)["chat_cell"].__doc__ = command.flag_parser().format_help()
 
 
 def current(shell: Any) -> ChatMagics | None:
@@ -362,7 +363,7 @@ def register(shell: Any) -> None:
     shell.Completer.custom_matchers.append(magics.matcher)
     shell.events.register("post_run_cell", magics.failures.note)
     shell.input_transformers_cleanup.append(magics.body)
-    shell.input_transformer_manager.token_transformers.append(AskLine)
+    shell.input_transformer_manager.token_transformers.append(PassAskLine)
 
 
 def unregister(shell: Any) -> None:
@@ -376,7 +377,7 @@ def unregister(shell: Any) -> None:
     shell.input_transformers_cleanup.remove(magics.body)
     transformers = shell.input_transformer_manager.token_transformers
     # By name: after a reload of the modules it is another class.
-    transformers[:] = [each for each in transformers if each.__name__ != AskLine.__name__]
+    transformers[:] = [each for each in transformers if each.__name__ != PassAskLine.__name__]
     shell.Completer.custom_matchers.remove(magics.matcher)
     if magics in shell.configurables:
         shell.configurables.remove(magics)

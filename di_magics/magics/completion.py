@@ -8,15 +8,15 @@ from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
-from di_magics.core.settings.flags import FORMS, all_flags
+from di_magics.core.settings.flags import FORMATS, flag_names
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES
-from di_magics.core.settings.settings import CONTEXT, NAMES
+from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS
 
 Words = Callable[[], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Choices:
     """What there is to choose from: commands, conversations, models, the reader's variables.
 
     Of those, functions and what may be a schema by themselves; and files that begin like a text.
@@ -31,7 +31,7 @@ class Known:
     files: Callable[[str], Iterable[str]]
 
 
-def matcher(known: Known) -> Any:
+def make_matcher(known: Choices) -> Any:
     """Return the matcher.
 
     Within a `%%chat` cell it also keeps IPython's own completions out: a prompt is no Python.
@@ -58,9 +58,9 @@ def matcher(known: Known) -> Any:
     return complete
 
 
-def _flag_words(words: list[str], token: str, known: Known) -> Iterable[str]:
+def _flag_words(words: list[str], token: str, known: Choices) -> Iterable[str]:
     if token.startswith("-"):
-        return all_flags()
+        return flag_names()
     match words[-2:] if token else [words[-1], ""]:
         case ["-m" | "--model", _]:
             return known.models()
@@ -76,7 +76,7 @@ def _flag_words(words: list[str], token: str, known: Known) -> Iterable[str]:
             before, comma, _ = token.rpartition(",")
             return [before + comma + name for name in known.functions()]
         case ["-f" | "--format", _]:
-            return FORMS
+            return FORMATS
         case ["--tool-choice" | "--tool_choice", _]:
             return [*TOOL_CHOICES, *known.functions()]
         case ["--endpoint", _]:
@@ -89,15 +89,15 @@ def _flag_words(words: list[str], token: str, known: Known) -> Iterable[str]:
             return ()
 
 
-def _line_words(words: list[str], token: str, known: Known) -> Iterable[str]:
+def _line_words(words: list[str], token: str, known: Choices) -> Iterable[str]:
     command = words[1] if len(words) > 1 else ""
     if not command or (len(words) == 2 and token):
         return known.commands()
     match command:
         case "set":
-            return [f"{name}=" for name in (*NAMES, CONTEXT, *PARAMS)]
+            return [f"{name}=" for name in (*TEXT_SETTINGS, CONTEXT, *PARAMS)]
         case "unset":
-            return (*NAMES, CONTEXT, *PARAMS, "all")
+            return (*TEXT_SETTINGS, CONTEXT, *PARAMS, "all")
         case "use" | "forget":
             return known.heads()
         case "model" | "models":

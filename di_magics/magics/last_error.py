@@ -17,27 +17,27 @@ LONGEST_TRACE = 8_000
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class LastError:
     """A cell that failed, and the error it ended with."""
 
     cell: str
     error: BaseException
 
 
-class Failures:
+class ErrorRecorder:
     """Remembers the last cell that failed; our own refusals and an interrupt are none."""
 
     def __init__(self) -> None:
-        self.last: Failed | None = None
+        self.last: LastError | None = None
 
     def note(self, result: Any) -> None:
         """Take note of a cell that has ended: what IPython calls `post_run_cell` with."""
         error = result.error_before_exec or result.error_in_exec
         if error is not None and not isinstance(error, DiMagicsError | KeyboardInterrupt):
-            self.last = Failed(result.info.raw_cell, error)
+            self.last = LastError(result.info.raw_cell, error)
 
 
-def question(shell: Any, failed: Failed | None, remark: str = "") -> str:
+def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     """Return what asks for an explanation of an error, and for a cell that works.
 
     What has the form of a key, or is one of the environment's, is left out. Raises ChatError where
@@ -45,16 +45,16 @@ def question(shell: Any, failed: Failed | None, remark: str = "") -> str:
     """
     if failed is None:
         raise ChatError("No cell has failed since %load_ext di_magics, so there is nothing to fix.")
-    from di_magics.core.conversation.attachment import in_fence
-    from di_magics.core.request.template import redacted
-    from di_magics.values.environment_secrets import hidden
+    from di_magics.core.conversation.attachment import fence_block
+    from di_magics.core.request.template import redact
+    from di_magics.values.environment_secrets import hide_secrets
 
     texts = (remark, failed.cell.rstrip(), _trace(shell, failed.error))
-    asked, cell, trace = (redacted(hidden(text)) for text in texts)
+    asked, cell, trace = (redact(hide_secrets(text)) for text in texts)
     parts = [
         asked or ASKED,
-        in_fence(_middle(cell, LONGEST_CELL), "python"),
-        in_fence(_middle(trace, LONGEST_TRACE)),
+        fence_block(_middle(cell, LONGEST_CELL), "python"),
+        fence_block(_middle(trace, LONGEST_TRACE)),
     ]
     return "\n\n".join(parts)
 

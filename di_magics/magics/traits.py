@@ -10,7 +10,7 @@ from traitlets.config import Configurable
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.params import PARAMS
-from di_magics.core.settings.settings import CONTEXT, NAMES, Settings
+from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
 
 HELP = {
     "model": "The model that is asked.",
@@ -21,7 +21,7 @@ HELP = {
 }
 
 
-class Configured(Configurable):
+class SettingsTraits(Configurable):
     """Holds a trait for each setting; None is not set, and the server's default holds."""
 
     for _name, _help in HELP.items():
@@ -32,31 +32,33 @@ class Configured(Configurable):
         """Refuse what does not fit, in the words of `%chat set`; traitlets keeps the old value."""
         value, name = proposal["value"], proposal["trait"].name
         try:
-            return None if value is None else read(Settings().having(name, value))[name]
+            return (
+                None if value is None else setting_values(Settings().with_value(name, value))[name]
+            )
         except ParamError as error:
             raise traitlets.TraitError(str(error)) from None
 
-    def configured(self) -> Settings:
+    def to_settings(self) -> Settings:
         """Return the settings that the traits hold."""
         settings = Settings()
         for name in HELP:
             if (value := getattr(self, name)) is not None:
-                settings = settings.having(name, value)
+                settings = settings.with_value(name, value)
         return settings
 
-    def follow(self, settings: Settings) -> None:
+    def copy_from(self, settings: Settings) -> None:
         """Take the values of the settings; nobody is told before all of them are taken."""
         with self.hold_trait_notifications():
-            for name, value in read(settings).items():
+            for name, value in setting_values(settings).items():
                 if getattr(self, name) != value:
                     setattr(self, name, value)
 
-    def lead(self, change: Callable[[Settings], None]) -> None:
+    def on_change(self, change: Callable[[Settings], None]) -> None:
         """Call this with the settings whenever a trait has been set."""
-        self.observe(lambda _: change(self.configured()), list(HELP))
+        self.observe(lambda _: change(self.to_settings()), list(HELP))
 
 
-def read(settings: Settings) -> dict[str, Any]:
+def setting_values(settings: Settings) -> dict[str, Any]:
     """Return the value of every setting by name, None where it is not set."""
-    values = {name: getattr(settings, name) for name in (*NAMES, CONTEXT)}
+    values = {name: getattr(settings, name) for name in (*TEXT_SETTINGS, CONTEXT)}
     return {**values, **{name: settings.params.get(name) for name in PARAMS}}

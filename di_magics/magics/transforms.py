@@ -7,13 +7,13 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import TokenTransformBase
 
-from di_magics.magics.cell import Place
+from di_magics.magics.cell import RunningCell
 
 # A question, a retry, or what was meant as a question; in front of it perhaps a variable.
 ASKS = re.compile(r"(?P<name>\w+\s*=\s*)?%chat (?P<rest>ask .*|(?:retry|fix)(?: .*)?|\S+ .*\?\s*)$")
 
 
-class AskLine(TokenTransformBase):
+class PassAskLine(TokenTransformBase):
     """Passes `%chat ask …?` through, which IPython would turn into help for the last word.
 
     It also ends the line in a semicolon: the reply is shown already, and need not be once more as
@@ -23,7 +23,7 @@ class AskLine(TokenTransformBase):
     priority = 1
 
     @classmethod
-    def find(cls, tokens_by_line: Any) -> AskLine | None:
+    def find(cls, tokens_by_line: Any) -> PassAskLine | None:
         """Return the first such line, found by IPython's own reading of the cell."""
         for line in tokens_by_line:
             if line and line[0].start[1] == 0 and ASKS.match(line[0].line.rstrip("\n")):
@@ -40,14 +40,14 @@ class AskLine(TokenTransformBase):
         return [*lines[:at], shown, *lines[at + 1 :]]
 
 
-class Body:
+class EmptyBody:
     """Gives a cell that is nothing but a `%%chat` line an empty body, so that it is ours.
 
     IPython would answer for us, and `%%chat -h` needs no prompt. Where a line is only looked at to
     know whether more will be typed, it stays as it is.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: RunningCell) -> None:
         self._place = place
 
     def __call__(self, lines: list[str]) -> list[str]:

@@ -28,15 +28,15 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self.pressed = self.stopped = False
+        self.interrupted = self.stop_requested = False
         self._before: Any = None
         self._raising = False
         self._first: Callable[[], object] | None = None
-        self._ours = False
+        self._signal_is_ours = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
+            self._before = signal.signal(signal.SIGINT, self._on_signal)
         return self
 
     def __exit__(
@@ -48,9 +48,9 @@ class Interrupts:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.pressed = self.pressed or not self._ours
-        self._ours = False
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted = self.interrupted or not self._signal_is_ours
+        self._signal_is_ours = False
         first, self._first = self._first, None
         if first:
             first()
@@ -58,19 +58,19 @@ class Interrupts:
             raise KeyboardInterrupt
 
     @contextmanager
-    def raising(self) -> Iterator[None]:
+    def raise_in_user_code(self) -> Iterator[None]:
         """Within it an interrupt raises KeyboardInterrupt: the reader's own code runs there."""
         before, self._raising = self._raising, True
         try:
             yield
         finally:
             self._raising = before
-            self._ours = False
+            self._signal_is_ours = False
 
     @contextmanager
-    def calling(self, first: Callable[[], object]) -> Iterator[None]:
+    def call_first(self, first: Callable[[], object]) -> Iterator[None]:
         """Within it a first interrupt calls this, and another one raises KeyboardInterrupt."""
-        with self.raising():
+        with self.raise_in_user_code():
             self._first = first
             try:
                 yield
@@ -78,24 +78,24 @@ class Interrupts:
                 self._first = None
 
     @property
-    def over(self) -> bool:
+    def stopping(self) -> bool:
         """Whether there is to be no more: ■ was pressed, or Stop."""
-        return self.pressed or self.stopped
+        return self.interrupted or self.stop_requested
 
-    def heard(self) -> None:
+    def note_interrupt(self) -> None:
         """Note an interrupt that the reader's code took in by itself."""
-        self.pressed = self.pressed or not self.stopped
+        self.interrupted = self.interrupted or not self.stop_requested
 
     def stop(self) -> None:
         """Note that Stop was pressed, and interrupt the reader's code if it runs just now."""
-        self.stopped = True
+        self.stop_requested = True
         if self._raising and self._before is not None:
-            self._ours = True
-            threading.Thread(target=self._insist, name="di_magics-stop", daemon=True).start()
+            self._signal_is_ours = True
+            threading.Thread(target=self._resend_signal, name="di_magics-stop", daemon=True).start()
 
-    def _insist(self) -> None:
+    def _resend_signal(self) -> None:
         """Interrupt until that is noticed: a signal just before a system call does not end it."""
-        while self._ours and self._raising:
+        while self._signal_is_ours and self._raising:
             if hasattr(signal, "pthread_kill"):
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             else:
@@ -135,7 +135,7 @@ class Job(Generic[T]):
     def wait(self, interrupts: Interrupts) -> None:
         """Wait for the end, in short slices; an interrupt cancels and the wait goes on."""
         while not concurrent.futures.wait([self._outcome], SLICE_SECONDS).done:
-            if interrupts.pressed:
+            if interrupts.interrupted:
                 self.cancel()
 
     def result(self) -> T:
@@ -154,15 +154,15 @@ class Loop:
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """Run the coroutine on the loop and return it as a job."""
-        return Job(self._running(), work)
+        return Job(self._ensure_running(), work)
 
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
+    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call this so many seconds from now, on a thread where nothing else waits for it."""
-        loop = self._running()
+        loop = self._ensure_running()
         work = partial(loop.run_in_executor, None, call)
         loop.call_soon_threadsafe(lambda: loop.call_later(seconds, work))
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def _ensure_running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None or self._pid != os.getpid():  # a fork leaves the thread behind
                 self._pid = os.getpid()

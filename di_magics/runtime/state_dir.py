@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from di_magics.core.errors import StoreError, one_line
+from di_magics.core.errors import StoreError
+from di_magics.core.text import one_line
 
 OFF = "off"
 
 
-def home() -> Path | None:
+def state_dir() -> Path | None:
     """Return the state folder, made if need be with mode 0700; None where nothing is to be kept.
 
     It is DI_MAGICS_HOME, else the platform's user data folder. Raises StoreError where it cannot be

@@ -12,14 +12,14 @@ from dataclasses import replace
 from di_magics.core.errors import EndpointError, StoreError, StreamBroken
 from di_magics.core.money.cost import FREE
 from di_magics.core.reply.reply import Reply, Status
-from di_magics.core.reply.thinking import Thinking
-from di_magics.core.request.plan import Planned
+from di_magics.core.reply.thinking import ThinkTagParser
+from di_magics.core.request.plan import Plan
 from di_magics.session.ports import Client, Keeper, Routes, Screen
-from di_magics.session.throttle import Frames, Guarded
+from di_magics.session.throttle import SafeView, Throttle
 
 
 async def exchange(
-    planned: Planned,
+    planned: Plan,
     routes: Routes,
     client: Client,
     view: Screen,
@@ -33,16 +33,16 @@ async def exchange(
     """
     turn = planned.turn
     start = time.monotonic()
-    shown = Guarded(view)
-    frames = Frames(shown, _checkpoint(planned, keeper))
+    shown = SafeView(view)
+    frames = Throttle(shown, _checkpoint(planned, keeper))
     error: Exception | None = None
-    thinking = Thinking()
+    thinking = ThinkTagParser()
     reply = Reply(request=planned.body)
     asked = False
 
     def again(refused: EndpointError, seconds: float) -> None:
         busy()
-        frames.waiting(refused, seconds)
+        frames.show_retry(refused, seconds)
 
     try:
         endpoint = await routes.open(planned.route, shown.status)
@@ -51,10 +51,10 @@ async def exchange(
         stream = client.stream(endpoint, planned.body, again)
         async with aclosing(stream) as batches:
             async for events in batches:
-                reply = reply.grow(thinking.read(events))
+                reply = reply.grow(thinking.feed(events))
                 if reply.first_token is None and (reply.text or reply.reasoning):
                     reply = replace(reply, first_token=time.monotonic() - start)
-                frames.draw(reply)
+                frames.update(reply)
         status: Status = "done" if reply.ended else "cut"
         if status == "cut":
             error = StreamBroken(
@@ -71,11 +71,11 @@ async def exchange(
             status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
     except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
         error, status = fault, "failed"
-    reply = reply.grow(thinking.end())
-    frames.draw(reply)
+    reply = reply.grow(thinking.close())
+    frames.update(reply)
     frames.close()
     reply = replace(reply, status=status, elapsed=time.monotonic() - start)
-    reply = planned.priced(reply) if asked else replace(reply, cost=FREE)
+    reply = planned.with_cost(reply) if asked else replace(reply, cost=FREE)
     try:
         await asyncio.shield(asyncio.wrap_future(keeper.seal(turn.id, reply)))
     except asyncio.CancelledError:  # it is sealed all the same
@@ -85,5 +85,5 @@ async def exchange(
     return reply, error or shown.fault
 
 
-def _checkpoint(planned: Planned, keeper: Keeper) -> Callable[[Reply], Future[None]]:
-    return lambda reply: keeper.checkpoint(planned.turn.id, planned.priced(reply))
+def _checkpoint(planned: Plan, keeper: Keeper) -> Callable[[Reply], Future[None]]:
+    return lambda reply: keeper.checkpoint(planned.turn.id, planned.with_cost(reply))

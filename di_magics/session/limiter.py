@@ -12,7 +12,7 @@ AT_ONCE_SECONDS = 1.0
 """Refusals so close to one another are one sign that there were too many requests."""
 
 
-class Gate:
+class Limiter:
     """A limit on requests under way, first come first served; lives on one event loop.
 
     Additive increase, multiplicative decrease (RFC 5681): half as many after a refusal, and up by
@@ -31,13 +31,13 @@ class Gate:
         """How many may be under way now."""
         return int(self._limit)
 
-    def slow(self) -> None:
+    def on_busy(self) -> None:
         """Note that the server was busy."""
         if time.monotonic() - self._slowed > AT_ONCE_SECONDS:
             self._slowed = time.monotonic()
             self._limit = max(1.0, self._limit / 2)
 
-    def went_well(self) -> None:
+    def on_success(self) -> None:
         """Note that a reply came whole."""
         self._limit = min(float(self._most), self._limit + 1 / self._limit)
 

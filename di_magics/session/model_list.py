@@ -14,7 +14,7 @@ from di_magics.session.ports import Catalog
 Asking = Job[EndpointError | None]
 
 
-class Listing:
+class ModelList:
     """Lists of models: `where` gives the endpoint in force, None for llama.cpp on this machine.
 
     `allows` says which models may be asked, and `changed` is called when a list has come.
@@ -36,27 +36,27 @@ class Listing:
         self._lock = threading.Lock()
         self._asking: dict[str, Asking] = {}
 
-    def known(self) -> list[Model]:
+    def cached(self) -> list[Model]:
         """Return the models that may be asked, as far as they are known; [] for llama.cpp."""
         endpoint = self._where()
         found = self._catalog.models(endpoint.url) if endpoint else []
         return [model for model in found if self._allows(model.id)]
 
-    def wanted(self) -> list[Model]:
+    def fetch(self) -> list[Model]:
         """Return the models that may be asked; waits for the list where it is not of today.
 
         Raises EndpointError where it cannot be had and nothing is known.
         """
-        job = self.ask(again=not self.known())
+        job = self.refresh(again=not self.cached())
         if job:
             with Interrupts() as interrupts:
                 job.wait(interrupts)
             error = job.result()
-            if error and not self.known():
+            if error and not self.cached():
                 raise error
-        return self.known()
+        return self.cached()
 
-    def ask(self, endpoint: Any = None, *, again: bool = False) -> Asking | None:
+    def refresh(self, endpoint: Any = None, *, again: bool = False) -> Asking | None:
         """Ask an endpoint, the one in force unless named, in the background.
 
         Once a day and not twice at a time, unless `again`.

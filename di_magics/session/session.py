@@ -17,28 +17,31 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from di_magics.core.amount import usd
+from di_magics.core.amount import parse_usd
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.errors import (
-    BadRequest,
-    Interrupted,
-    PolicyError,
-    StreamBroken,
-    TooLong,
-    one_line,
-)
+from di_magics.core.errors import BadRequest, Interrupted, PolicyError, StreamBroken, TooLong
 from di_magics.core.money.cost import Entry
 from di_magics.core.request import export
-from di_magics.core.request.context import advice
-from di_magics.core.request.plan import Ask, Planned, Route, along, entry, limit, planned, request
-from di_magics.core.request.wire import names
+from di_magics.core.request.context import shortening_advice
+from di_magics.core.request.plan import (
+    Ask,
+    Plan,
+    Route,
+    build_request,
+    context_turns,
+    ledger_entry,
+    limit,
+    plan_turn,
+)
+from di_magics.core.request.wire import mentions_param
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import policy_notes, variant_notes
+from di_magics.core.text import one_line
 from di_magics.runtime.loop import Interrupts, Loop
-from di_magics.session.model_list import Listing
+from di_magics.session.model_list import ModelList
 from di_magics.session.ports import Catalog, Client, Notebook, Policies, Routes, Sealed, View
-from di_magics.session.turn_runner import Rounds
+from di_magics.session.turn_runner import TurnRunner
 
 Changed = Literal["settings", "turns"]
 Watcher = Callable[[Changed], None]
@@ -70,23 +73,23 @@ class Session:
         self._lock = threading.RLock()
         self._watchers: list[Watcher] = []
         self.refused: dict[tuple[str, str], dict[str, str]] = {}
-        self.models = Listing(
+        self.models = ModelList(
             catalog,
             loop,
             self._listed_at,
             lambda model: self.policies.current().allows(model),
-            lambda: self.changed("settings"),
+            lambda: self.notify("settings"),
         )
 
     def watch(self, watcher: Watcher) -> None:
         """Call this with what has changed, after it has, on whichever thread changed it."""
         self._watchers.append(watcher)
 
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
+    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call this on a thread that is not the reader's, so many seconds from now."""
-        self.loop.later(seconds, call)
+        self.loop.call_later(seconds, call)
 
-    def changed(self, what: Changed) -> None:
+    def notify(self, what: Changed) -> None:
         """Tell the watchers what has changed."""
         for watcher in self._watchers:
             watcher(what)
@@ -100,9 +103,9 @@ class Session:
     def settings(self, settings: Settings) -> None:
         if settings != self._settings:
             self._settings = settings
-            self.changed("settings")
+            self.notify("settings")
 
-    def change(self, change: Callable[[Settings], Settings]) -> None:
+    def update_settings(self, change: Callable[[Settings], Settings]) -> None:
         """Replace the settings by what this makes of them; nobody else can come in between."""
         with self._lock:
             self.settings = change(self.settings)
@@ -127,7 +130,7 @@ class Session:
         with self._lock:
             self._conversation = chat
             self.notebook.keep(chat).add_done_callback(self._kept)
-        self.changed("turns")
+        self.notify("turns")
 
     def _kept(self, done: Future[None]) -> None:
         if error := done.exception():
@@ -165,7 +168,7 @@ class Session:
             self.conversation = Conversation()
             return self.notebook.forget(None, None)
         gone = [turn.id for turn in chat.turns.values() if turn.conversation == name]
-        self.conversation = chat.without(set(gone), name)
+        self.conversation = chat.remove(set(gone), name)
         self.notebook.forget(gone, name)
         return len(gone)
 
@@ -178,11 +181,11 @@ class Session:
         policy.check_model(found.model)
         return found
 
-    def with_price(self, ask: Ask, plan: Planned, interrupts: Interrupts) -> Planned:
+    def with_price(self, ask: Ask, plan: Plan, interrupts: Interrupts) -> Plan:
         """Return the plan with the model's price looked up, where a budget needs it."""
         limited = ask.budget is not None or self.budget is not None
         if plan.price is None and limited and not plan.route.local:
-            if job := self.models.ask(plan.route.endpoint):
+            if job := self.models.refresh(plan.route.endpoint):
                 job.wait(interrupts)
             return self.plan(ask)
         return plan
@@ -192,7 +195,7 @@ class Session:
         model = settings.model or policy.model
         return self.routes.listing(settings.endpoint, model, policy, self.policies.key())
 
-    def plan(self, ask: Ask, said: list[dict[str, Any]] | None = None) -> Planned:
+    def plan(self, ask: Ask, said: list[dict[str, Any]] | None = None) -> Plan:
         """Return the turn for this ask, placed and validated, and the request it will send.
 
         `said` are its messages where another plan has derived the same. Raises ParamError,
@@ -200,7 +203,7 @@ class Session:
         """
         route = self.route(ask)
         chat = self.conversation  # once it is there, so is the notebook's id
-        return planned(
+        return plan_turn(
             ask,
             uuid.uuid4().hex,
             notebook=self.notebook.id,
@@ -220,18 +223,18 @@ class Session:
         """
         own, common = self._own().budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
         if own is None and common:
-            own = usd(common, "DI_MAGICS_BUDGET")
+            own = parse_usd(common, "DI_MAGICS_BUDGET")
         policy = self.policies.current().budget
         return min((each for each in (own, policy) if each is not None), default=None)
 
     @budget.setter
     def budget(self, limit: Decimal | None) -> None:
         self._own().budget = limit
-        self.changed("turns")
+        self.notify("turns")
 
     def request(self, turn: Turn) -> dict[str, Any]:
         """Return the body of the request for a turn."""
-        return request(turn, self.conversation)
+        return build_request(turn, self.conversation)
 
     def preview(self, ask: Ask) -> str:
         """Return the body that an ask would send, as JSON."""
@@ -246,38 +249,38 @@ class Session:
         """
         with Interrupts() as interrupts:
             begun = self._begun(self.with_price(ask, self.plan(ask), interrupts), ask, interrupts)
-            rounds = Rounds(begun, ask, view, interrupts, lambda plan: self._enter(plan, ask))
+            rounds = TurnRunner(begun, ask, view, interrupts, lambda plan: self._enter(plan, ask))
             reply, error = rounds.run(self.loop, self.routes, self.client, self.notebook)
             turn = replace(begun.turn, reply=reply)
             with self._lock:
                 if not ask.once:
                     # The body can be derived again, and would hold the whole path at every turn.
                     kept = replace(turn, reply=replace(reply, request=None))
-                    self.conversation = self.conversation.sealed(kept)
+                    self.conversation = self.conversation.with_outcome(kept)
             sealed(turn)
             if rounds.fault is None:
                 view.close(turn, self._notes(turn, ask, begun.policy))
             self._last_shown = None if ask.once else (turn, view)
-            self.changed("turns")
-        error = error or rounds.fault or self.logged(begun, turn)
-        if reply.cost is None and not reply.empty:
-            self.models.ask(begun.route.endpoint)  # the next one can be estimated
+            self.notify("turns")
+        error = error or rounds.fault or self.log_turn(begun, turn)
+        if reply.cost is None and not reply.is_empty:
+            self.models.refresh(begun.route.endpoint)  # the next one can be estimated
         if error:
             raise self._explained(error, turn)
-        if interrupts.pressed:
+        if interrupts.interrupted:
             raise Interrupted("stopped; what had come is kept. Run the cell again for a new reply.")
         return turn
 
-    def _begun(self, plan: Planned, ask: Ask, interrupts: Interrupts) -> Planned:
+    def _begun(self, plan: Plan, ask: Ask, interrupts: Interrupts) -> Plan:
         """Write the turn, and what it may cost, before it is sent; it is the head from now on."""
         self.policies.check_log(plan.policy)
-        if interrupts.pressed:
+        if interrupts.interrupted:
             raise Interrupted("stopped before anything was sent.")
         kept = not ask.once
         with self._lock:
             chat, turn = self.conversation, plan.turn
-            if ask.new and kept and chat.shown_by(turn.cell) is None:
-                chat = chat.started()
+            if ask.new and kept and chat.turn_shown_in(turn.cell) is None:
+                chat = chat.start()
                 turn = replace(turn, conversation=chat.name)
             begun = replace(plan, turn=turn)
             self._enter(begun, ask, kept=kept)
@@ -285,16 +288,16 @@ class Session:
                 self.conversation = chat.with_turn(turn, aside=bool(ask.conversation))
         return begun
 
-    def _enter(self, plan: Planned, ask: Ask, *, kept: bool = False) -> None:
+    def _enter(self, plan: Plan, ask: Ask, *, kept: bool = False) -> None:
         """Write what a request may cost, and the turn itself where it is `kept`, before sending.
 
         Raises BudgetError where the worst case does not fit.
         """
-        line = entry(plan, time.time(), kept=not ask.once)
+        line = ledger_entry(plan, time.time(), kept=not ask.once)
         most = limit(plan, ask, self.budget)
         self.notebook.begin(plan.turn, line, most, kept=kept).result()
 
-    def logged(self, begun: Planned, turn: Turn) -> PolicyError | None:
+    def log_turn(self, begun: Plan, turn: Turn) -> PolicyError | None:
         """Add a turn to the teacher's log, if there is to be one; return what went wrong."""
         try:
             self.policies.log(turn, begun.policy)
@@ -307,11 +310,13 @@ class Session:
         if isinstance(error, StreamBroken):
             error.reply = turn.reply
         if isinstance(error, BadRequest):
-            said = {name: str(error) for name in turn.params if names(str(error), name)}
+            said = {name: str(error) for name in turn.params if mentions_param(str(error), name)}
             self.refused.setdefault((turn.url, turn.model), {}).update(said)
         if isinstance(error, TooLong):
-            step = advice(error, along(turn, self.conversation), turn.prompt)
-            return TooLong(f"{error.said} {step}", status=error.status, request_id=error.request_id)
+            step = shortening_advice(error, context_turns(turn, self.conversation), turn.prompt)
+            return TooLong(
+                f"{error.server_text} {step}", status=error.status, request_id=error.request_id
+            )
         return error
 
     def join(self, other: Conversation, name: str) -> None:
@@ -319,7 +324,7 @@ class Session:
         with self._lock:
             before = self.conversation
             ids = {turn: uuid.uuid4().hex for turn in other.turns}
-            chat = before.joined(other, name, ids)
+            chat = before.join(other, name, ids)
             new = [turn for turn in chat.turns.values() if turn.id not in before.turns]
             self.notebook.adopt(new).result()
             self.conversation = chat

@@ -11,19 +11,27 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
-from di_magics.core.amount import exactly, total_of
+from di_magics.core.amount import in_money_context, sum_amounts
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import DiMagicsError, Interrupted
-from di_magics.core.money.cost import FREE, beyond, unpriced
-from di_magics.core.money.prices import tokens_in
+from di_magics.core.money.cost import FREE, over_budget, unknown_price
+from di_magics.core.money.prices import estimate_tokens
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import Ask, Planned, entry
+from di_magics.core.request.plan import Ask, Plan, ledger_entry
 from di_magics.core.shown.notes import policy_notes
 from di_magics.core.sweep.result import SweepResult
-from di_magics.core.sweep.runs import TYPICAL_TOKENS, Run, Vary, check_leave, digest, key, runs
+from di_magics.core.sweep.runs import (
+    TYPICAL_TOKENS,
+    Run,
+    Vary,
+    check_consent,
+    digest,
+    make_runs,
+    run_key,
+)
 from di_magics.runtime.loop import Interrupts
 from di_magics.session.exchange import exchange
-from di_magics.session.limiter import Gate
+from di_magics.session.limiter import Limiter
 from di_magics.session.ports import Notebook, View
 from di_magics.session.session import Session
 
@@ -61,7 +69,7 @@ class Kept:
         return self.notebook.seal_run(self.key, turn, reply)
 
 
-class Explorer:
+class SweepRunner:
     """Runs one grid for a session; `result` is what has come of it, once it has ended."""
 
     def __init__(self, session: Session, ask: Ask, vary: Vary, repeats: int) -> None:
@@ -69,7 +77,7 @@ class Explorer:
         self._ask = ask
         self._vary = vary
         self._repeats = repeats
-        self.runs = runs(vary, repeats)
+        self.runs = make_runs(vary, repeats)
         self.result: SweepResult | None = None
         self._said: dict[str | None, tuple[list[dict[str, Any]], str]] = {}
         with Interrupts() as interrupts:
@@ -83,7 +91,7 @@ class Explorer:
         self._errors: dict[int, Exception] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    def _planned(self, run: Run) -> tuple[Planned, str]:
+    def _planned(self, run: Run) -> tuple[Plan, str]:
         """Return a run's plan and key; runs with the same system prompt share their messages."""
         varied = dict(run.varied)
         model, system = varied.pop("model", None), varied.pop("system", None)
@@ -98,9 +106,9 @@ class Explorer:
         if said is None:
             said = planned.body["messages"], digest(planned.body["messages"])
             self._said[ask.system] = said
-        return planned, key(planned.turn.url, planned.body, said[1], run.repeat)
+        return planned, run_key(planned.turn.url, planned.body, said[1], run.repeat)
 
-    def explore(
+    def run(
         self,
         view: Grid,
         *,
@@ -117,14 +125,14 @@ class Explorer:
         session = self._session
         session.policies.check_log(self._plans[0].policy)
         kept = {} if fresh else session.notebook.runs(self._keys)
-        for run, run_key in zip(self.runs, self._keys, strict=True):
-            if run_key in kept:
-                self._settle(run, kept[run_key])
+        for run, key in zip(self.runs, self._keys, strict=True):
+            if key in kept:
+                self._settle(run, kept[key])
         missing = [run for run in self.runs if run.index not in self._sent]
         limit = self._limit([self._plans[run.index] for run in missing])
         local = any(planned.route.local for planned in self._plans)
         usual, most = (LOCAL_CONCURRENCY, LOCAL_SLOTS) if local else (CONCURRENCY, MOST_AT_ONCE)
-        gate = Gate(max(1, min(concurrency or usual, most)))
+        gate = Limiter(max(1, min(concurrency or usual, most)))
         with Interrupts() as interrupts:
             job = session.loop.submit(self._all(missing, view, gate, limit))
             view.open(job.cancel, self._stop_one)
@@ -141,34 +149,36 @@ class Explorer:
                 tuple(policy_notes(self._plans[0].turn, self._plans[0].policy)),
             )
             view.close(result)
-            session.changed("turns")
+            session.notify("turns")
         if self._errors and not any(reply and reply.complete for reply in result.replies):
             raise next(iter(self._errors.values()))
-        if interrupts.pressed:
+        if interrupts.interrupted:
             raise Interrupted("stopped; what had come is kept. Run the cell again for the rest.")
         return result
 
-    @exactly
-    def _limit(self, plans: list[Planned]) -> Decimal | None:
+    @in_money_context
+    def _limit(self, plans: list[Plan]) -> Decimal | None:
         """Return what the notebook may spend in all. Raises BudgetError as `explore` says."""
         ask = self._ask
         paid = [planned for planned in plans if not planned.route.local]
         budget = self._session.budget
         limits = [each for each in (ask.budget, budget) if each is not None]
         reserves = [planned.reserve for planned in paid]
-        worst = None if None in reserves else total_of(reserves)
+        worst = None if None in reserves else sum_amounts(reserves)
         if limits and worst is None and not ask.yes:
             unknown = next(planned for planned in paid if planned.reserve is None)
-            raise unpriced(unknown.turn.model, min(limits))
+            raise unknown_price(unknown.turn.model, min(limits))
         spent = self._session.committed if budget is not None else FREE
         if worst and ask.budget is not None and worst > ask.budget:
-            raise beyond(worst, ask.budget, flag="--budget")
+            raise over_budget(worst, ask.budget, flag="--budget")
         if worst and budget is not None and spent + worst > budget:
-            raise beyond(worst, budget, spent)
-        check_leave(len(plans), _about(paid), bool(limits and worst is not None), yes=ask.yes)
+            raise over_budget(worst, budget, spent)
+        check_consent(len(plans), _about(paid), bool(limits and worst is not None), yes=ask.yes)
         return budget
 
-    async def _all(self, missing: list[Run], view: Grid, gate: Gate, limit: Decimal | None) -> None:
+    async def _all(
+        self, missing: list[Run], view: Grid, gate: Limiter, limit: Decimal | None
+    ) -> None:
         for run in missing:
             work = self._one(run, view, gate, limit)
             self._tasks[run.index] = asyncio.ensure_future(work)
@@ -183,10 +193,10 @@ class Explorer:
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _one(self, run: Run, view: Grid, gate: Gate, limit: Decimal | None) -> None:
+    async def _one(self, run: Run, view: Grid, gate: Limiter, limit: Decimal | None) -> None:
         planned, session = self._plans[run.index], self._session
         async with gate:
-            line = entry(planned, time.time(), kept=False)
+            line = ledger_entry(planned, time.time(), kept=False)
             most = None if planned.route.local else limit
             begun = session.notebook.begin(planned.turn, line, most, kept=False)
             try:
@@ -199,15 +209,15 @@ class Explorer:
                 raise
             keeper = Kept(session.notebook, self._keys[run.index])
             reply, error = await exchange(
-                planned, session.routes, session.client, view.cell(run), keeper, gate.slow
+                planned, session.routes, session.client, view.cell(run), keeper, gate.on_busy
             )
             if error:
                 self._errors[run.index] = error
             elif reply.complete:
-                gate.went_well()
+                gate.on_success()
             self._settle(run, reply)
             view.finished(run, self._turns[run.index])
-            if unlogged := session.logged(planned, self._turns[run.index]):
+            if unlogged := session.log_turn(planned, self._turns[run.index]):
                 self._errors.setdefault(run.index, unlogged)
 
     def _settle(self, run: Run, reply: Reply) -> None:
@@ -221,11 +231,11 @@ class Explorer:
             if task := self._tasks.get(index):
                 task.cancel()
 
-        self._session.loop.later(0, cancel)
+        self._session.loop.call_later(0, cancel)
 
 
-@exactly
-def _about(plans: list[Planned]) -> Decimal | None:
+@in_money_context
+def _about(plans: list[Plan]) -> Decimal | None:
     """Return about what these requests cost together, None where a price is not known."""
     total = FREE
     for planned in plans:
@@ -234,5 +244,5 @@ def _about(plans: list[Planned]) -> Decimal | None:
         most = planned.turn.params.get("max_tokens")
         written = most if isinstance(most, int) else TYPICAL_TOKENS
         price = planned.price
-        total += tokens_in(planned.size) * price.input + written * price.output
+        total += estimate_tokens(planned.size) * price.input + written * price.output
     return total

@@ -16,7 +16,7 @@ AGAIN_SECONDS = 0.5
 CHECKPOINT_SECONDS = 1.0
 
 
-class Guarded:
+class SafeView:
     """A view that cannot harm a turn: after its first fault, kept in `fault`, nothing is shown."""
 
     def __init__(self, view: Screen) -> None:
@@ -40,13 +40,13 @@ class Guarded:
             self._view, self.fault = None, fault
 
 
-class Frames:
+class Throttle:
     """Hands replies to a view at the pace of its frames, and to the disk each second.
 
     Lives on the loop.
     """
 
-    def __init__(self, view: Guarded, checkpoint: Callable[[Reply], Future[None]]) -> None:
+    def __init__(self, view: SafeView, checkpoint: Callable[[Reply], Future[None]]) -> None:
         self._view = view
         self._checkpoint = checkpoint
         self._written: Future[None] | None = None
@@ -65,7 +65,7 @@ class Frames:
             # Unchanged, too: it says that somebody is still at it.
             self._written = self._checkpoint(self._reply)
 
-    def draw(self, reply: Reply) -> None:
+    def update(self, reply: Reply) -> None:
         """Show this reply in the next frame; the first one at once."""
         self._reply = reply
         if self._due is None:
@@ -82,7 +82,7 @@ class Frames:
         self._last = self._loop.time()
         self._view.show(self._reply)
 
-    def waiting(self, error: EndpointError, seconds: float) -> None:
+    def show_retry(self, error: EndpointError, seconds: float) -> None:
         """Count the seconds down until the next try."""
         code = f"{error.status} " if error.status else ""
         kind = "no connection" if isinstance(error, Unreachable) else "busy"

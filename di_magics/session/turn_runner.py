@@ -8,14 +8,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from di_magics.core.errors import BudgetError, ReplyError, StoreError, ToolError
-from di_magics.core.money.cost import FREE, UNSENT
-from di_magics.core.reply.json_reply import objection, parsed
-from di_magics.core.reply.reply import Reply, Result, Round, after, named
-from di_magics.core.request.plan import Ask, Planned, following
+from di_magics.core.money.cost import FREE, NOTHING_SENT
+from di_magics.core.reply.json_reply import parse_json, repair_prompt
+from di_magics.core.reply.reply import Reply, Round, ToolResult, add_request, with_call_ids
+from di_magics.core.request.plan import Ask, Plan, plan_next_request
 from di_magics.runtime.loop import Interrupts, Job, Loop
 from di_magics.session.exchange import exchange
 from di_magics.session.ports import Client, Keeper, Notebook, Routes, Screen, View
-from di_magics.session.throttle import Guarded
+from di_magics.session.throttle import SafeView
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class _Kept:
         """Write what has come so far."""
         if entry != self.turn:
             self.notebook.checkpoint(entry, reply)
-        return self.notebook.checkpoint(self.turn, after(self.before, reply))
+        return self.notebook.checkpoint(self.turn, add_request(self.before, reply))
 
     def seal(self, entry: str, reply: Reply) -> Future[None]:
         """Write what the request has cost; the turn is not over."""
@@ -50,10 +50,10 @@ class _Below:
 
     def show(self, reply: Reply) -> None:
         """Show the turn's reply so far."""
-        self.screen.show(after(self.before, reply))
+        self.screen.show(add_request(self.before, reply))
 
 
-class Rounds:
+class TurnRunner:
     """The requests of one turn, until the model has answered.
 
     `enter` writes what another request may cost before it is sent; `fault` is what went wrong with
@@ -62,16 +62,16 @@ class Rounds:
 
     def __init__(
         self,
-        begun: Planned,
+        begun: Plan,
         ask: Ask,
         view: View,
         interrupts: Interrupts,
-        enter: Callable[[Planned], None],
+        enter: Callable[[Plan], None],
     ) -> None:
         self._begun = begun
         self._ask = ask
         self._view = view
-        self._shown = Guarded(view)
+        self._shown = SafeView(view)
         self._interrupts = interrupts
         self._enter = enter
         self._job: Job[tuple[Reply, Exception | None]] | None = None
@@ -88,7 +88,7 @@ class Rounds:
         """
 
         def exchanged(keeper: Keeper, screen: Screen) -> tuple[Reply, Exception | None]:
-            if self._interrupts.over:  # while it was being written down
+            if self._interrupts.stopping:  # while it was being written down
                 self._open()
                 return _unsent(planned, keeper)
             work = exchange(planned, routes, client, screen, keeper)
@@ -103,8 +103,8 @@ class Rounds:
             while True:
                 kept = _Kept(notebook, turn.id, whole)
                 reply, error = exchanged(kept, _Below(self._shown, whole))
-                whole = after(whole, reply)
-                if error or self._interrupts.over or not reply.complete:
+                whole = add_request(whole, reply)
+                if error or self._interrupts.stopping or not reply.complete:
                     break
                 told = self._told(whole)
                 if isinstance(told, Reply):
@@ -112,18 +112,18 @@ class Rounds:
                     break
                 whole = _asking(whole, told)
                 self._keep(whole)
-                if self._interrupts.over:
+                if self._interrupts.stopping:
                     break
-                planned = following(planned, len(whole.rounds) + 1, told)
+                planned = plan_next_request(planned, len(whole.rounds) + 1, told)
                 self._enter(planned)
         except BudgetError as refused:
-            error = BudgetError(str(refused).replace(UNSENT, "What had come is kept."))
+            error = BudgetError(str(refused).replace(NOTHING_SENT, "What had come is kept."))
         except ReplyError as unfit:
-            error, whole = unfit, replace(whole, misfit=str(unfit))
+            error, whole = unfit, replace(whole, validation_error=str(unfit))
         except Exception as fault:  # ours, or a refusal: the turn is sealed all the same
             error = fault
         if whole.status == "open":  # after tools were called, before there was a reply
-            whole = replace(whole, status="stopped" if self._interrupts.over else "failed")
+            whole = replace(whole, status="stopped" if self._interrupts.stopping else "failed")
         try:
             notebook.seal(turn.id, whole).result()
         except StoreError as lost:
@@ -131,11 +131,11 @@ class Rounds:
         return whole, error or self._shown.fault
 
     def _waited(
-        self, job: Job[tuple[Reply, Exception | None]], planned: Planned, keeper: Keeper
+        self, job: Job[tuple[Reply, Exception | None]], planned: Plan, keeper: Keeper
     ) -> tuple[Reply, Exception | None]:
         """Return the outcome of a request that has been submitted."""
         self._job = job
-        if not self._open() or self._interrupts.over:
+        if not self._open() or self._interrupts.stopping:
             job.cancel()
         job.wait(self._interrupts)
         try:
@@ -164,18 +164,18 @@ class Rounds:
 
         Raises ToolError and ReplyError where there is nothing more to be told.
         """
-        ask, said = self._ask, Round(whole.shown, whole.reasoning)
+        ask, said = self._ask, Round(whole.clean_text, whole.reasoning)
         if whole.tool_calls and ask.tools is not None:
             if sum(bool(told.calls) for told in whole.rounds) >= ask.rounds:
                 raise ToolError(
                     f"The model has asked for tools {ask.rounds} times and has not answered; all "
                     f"that came is kept. --rounds {2 * ask.rounds} lets it go on for longer."
                 )
-            said = replace(said, calls=named(whole.tool_calls))
+            said = replace(said, calls=with_call_ids(whole.tool_calls))
 
             ended = -1
 
-            def came(results: list[Result]) -> None:
+            def came(results: list[ToolResult]) -> None:
                 nonlocal ended
                 asking = _asking(whole, replace(said, results=tuple(results)))
                 self._shown.show(asking)
@@ -184,20 +184,20 @@ class Rounds:
                     ended = count
                     self._keep(asking)
 
-            results = ask.tools.answers(said.calls, self._interrupts, came)
+            results = ask.tools.run_calls(said.calls, self._interrupts, came)
             return replace(said, results=tuple(results))
         if "response_format" not in self._begun.turn.fields:
             return whole
         try:
-            made = ask.shape.read(whole.shown) if ask.shape else parsed(whole.shown)
-            return replace(whole, made=made)
+            made = ask.schema.read(whole.clean_text) if ask.schema else parse_json(whole.clean_text)
+            return replace(whole, parsed=made)
         except ReplyError as error:
             if ask.repair and not any(told.objection for told in whole.rounds):
-                return replace(said, objection=objection(error))
+                return replace(said, objection=repair_prompt(error))
             raise _explained(error, whole, ask) from None
 
 
-def _unsent(planned: Planned, keeper: Keeper) -> tuple[Reply, None]:
+def _unsent(planned: Plan, keeper: Keeper) -> tuple[Reply, None]:
     """Return the outcome of a request that was stopped before it was sent."""
     unsent = Reply(request=planned.body, status="stopped", elapsed=0.0, cost=FREE)
     keeper.seal(planned.turn.id, unsent)
@@ -209,10 +209,10 @@ def _asking(whole: Reply, told: Round) -> Reply:
     return replace(
         whole,
         text="",
-        tail="",
+        last_chunk="",
         reasoning="",
         tool_calls=(),
-        indexes=(),
+        call_indexes=(),
         rounds=(*whole.rounds, told),
         finish_reason=None,
         status="open",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from di_magics.core.conversation.conversation import Turn
-from di_magics.storage.database import Connection, utf8
+from di_magics.storage.database import Connection, to_utf8
 
 
 def write(db: Connection, turns: Iterable[Turn]) -> None:
@@ -14,9 +14,9 @@ def write(db: Connection, turns: Iterable[Turn]) -> None:
     db.executemany(
         "INSERT OR REPLACE INTO attached (turn, number, content) VALUES (?, ?, ?)",
         [
-            [turn.id, number, utf8(each.content)]
+            [turn.id, number, to_utf8(each.content)]
             for turn in turns
-            for number, each in enumerate(turn.attached)
+            for number, each in enumerate(turn.attachments)
             if each.content
         ],
     )
@@ -31,10 +31,10 @@ def read(db: Connection, notebook: str, turns: dict[str, Turn]) -> None:
     )
     for id_, number, content in rows:
         turn = turns.get(id_)
-        if turn and number < len(turn.attached):
-            found = list(turn.attached)
+        if turn and number < len(turn.attachments):
+            found = list(turn.attachments)
             found[number] = replace(found[number], content=content)
-            turns[id_] = replace(turn, attached=tuple(found))
+            turns[id_] = replace(turn, attachments=tuple(found))
 
 
 def copy(db: Connection, ids: Mapping[str, str]) -> None:

@@ -13,8 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from di_magics.core.amount import total_of
-from di_magics.core.errors import DiMagicsError, StoreError, one_line
+from di_magics.core.amount import sum_amounts
+from di_magics.core.errors import DiMagicsError, StoreError
+from di_magics.core.text import one_line
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -26,7 +27,7 @@ MAPPED = 1 << 28
 """So many bytes of the file are read without a copy of each page."""
 
 
-class Store:
+class Database:
     """The file of mode 0600 in a folder, or with no folder the same in memory.
 
     Work is handed to the store's own thread, which an interrupt cannot reach; each method returns
@@ -196,7 +197,7 @@ def _texts_and_ledger(db: Connection) -> None:
         if prompt is None:  # forgotten, when that kept the row
             db.execute("DELETE FROM turns WHERE id = ?", [turn])
             continue
-        texts = [utf8(prompt), utf8(reply), json.dumps(known), json.dumps(became), turn]
+        texts = [to_utf8(prompt), to_utf8(reply), json.dumps(known), json.dumps(became), turn]
         db.execute(
             "UPDATE turns SET prompt = ?, reply = ?, identity = ?, outcome = ? WHERE id = ?", texts
         )
@@ -221,7 +222,7 @@ def _totals(db: Connection) -> None:
     db.execute("CREATE INDEX ledger_open ON ledger (notebook) WHERE NOT sealed")
     for (notebook,) in db.execute("SELECT DISTINCT notebook FROM ledger").fetchall():
         rows = db.execute("SELECT cost FROM ledger WHERE notebook = ? AND sealed", [notebook])
-        total = total_of(cost for (cost,) in rows)
+        total = sum_amounts(cost for (cost,) in rows)
         db.execute(
             "INSERT INTO notebooks (id, spent) VALUES (?, ?) "
             "ON CONFLICT (id) DO UPDATE SET spent = excluded.spent",
@@ -240,6 +241,6 @@ def _attached(db: Connection) -> None:
 MIGRATIONS = (_turns, _texts_and_ledger, _runs, _kernels, _totals, _attached)
 
 
-def utf8(text: str) -> str:
+def to_utf8(text: str) -> str:
     """Return text that can be stored: half a surrogate pair, which JSON may hold, cannot."""
     return text.encode("utf-8", "replace").decode()

@@ -8,10 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from di_magics.core.amount import amount, total_of
-from di_magics.core.money.cost import FREE, Entry, beyond
+from di_magics.core.amount import parse_amount, sum_amounts
+from di_magics.core.money.cost import FREE, Entry, over_budget
 from di_magics.core.reply.reply import Reply, Usage
-from di_magics.storage.database import Connection, Store, utf8
+from di_magics.storage.database import Connection, Database, to_utf8
 
 ABANDONED_SECONDS = 10.0
 """What nobody has touched for so long was cut off by the end of its kernel."""
@@ -25,7 +25,7 @@ COLUMNS = (
 class Ledger:
     """The entries of all notebooks in a store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     def entries(self, notebook: str | None = None, since: float = 0.0) -> Future[list[Entry]]:
@@ -50,7 +50,7 @@ class Ledger:
 
         def read(db: Connection) -> Decimal | None:
             row = db.execute("SELECT budget FROM notebooks WHERE id = ?", [notebook]).fetchone()
-            return amount(row[0]) if row else None
+            return parse_amount(row[0]) if row else None
 
         return self._store.read(read)
 
@@ -67,7 +67,7 @@ class Ledger:
         return self._store.write(write)
 
 
-def enter(db: Connection, entry: Entry, limit: Decimal | None) -> None:
+def add_entry(db: Connection, entry: Entry, limit: Decimal | None) -> None:
     """Write that a request is about to be sent.
 
     With a limit in USD, raise BudgetError where what the notebook has spent, and may yet spend on
@@ -76,9 +76,9 @@ def enter(db: Connection, entry: Entry, limit: Decimal | None) -> None:
     if limit is not None:
         spent = _committed(db, entry.notebook)
         if spent + (entry.reserve or 0) > limit:
-            raise beyond(entry.reserve, limit, spent)
+            raise over_budget(entry.reserve, limit, spent)
     usage = entry.usage
-    row: list[Any] = [entry.turn, entry.notebook, entry.conversation, utf8(entry.model)]
+    row: list[Any] = [entry.turn, entry.notebook, entry.conversation, to_utf8(entry.model)]
     row += [entry.endpoint, entry.begun, entry.status, usage.prompt_tokens]
     row += [usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens]
     row += [_text(entry.cost), entry.estimate, _text(entry.reserve), entry.begun]
@@ -86,9 +86,9 @@ def enter(db: Connection, entry: Entry, limit: Decimal | None) -> None:
     db.execute(f"INSERT INTO ledger ({COLUMNS}, touched) VALUES ({marks})", row)
 
 
-def settle(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool) -> None:
+def update_entry(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool) -> None:
     """Write what a request has cost so far, or in the end."""
-    usage, model = reply.usage, None if reply.model is None else utf8(reply.model)
+    usage, model = reply.usage, None if reply.model is None else to_utf8(reply.model)
     row = [now, sealed, reply.status, model, usage.prompt_tokens, usage.completion_tokens]
     row += [usage.cached_tokens, usage.reasoning_tokens, _text(reply.cost), reply.estimate, turn]
     changed = db.execute(
@@ -99,7 +99,7 @@ def settle(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool)
     ).rowcount
     if changed and sealed:
         (notebook,) = db.execute("SELECT notebook FROM ledger WHERE turn = ?", [turn]).fetchone()
-        total = total_of([_spent(db, notebook), reply.cost])
+        total = sum_amounts([_spent(db, notebook), reply.cost])
         db.execute(
             "INSERT INTO notebooks (id, spent) VALUES (?, ?) "
             "ON CONFLICT (id) DO UPDATE SET spent = excluded.spent",
@@ -109,7 +109,7 @@ def settle(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool)
 
 def _spent(db: Connection, notebook: str) -> Decimal:
     row = db.execute("SELECT spent FROM notebooks WHERE id = ?", [notebook]).fetchone()
-    return total_of(row or ())
+    return sum_amounts(row or ())
 
 
 def _committed(db: Connection, notebook: str) -> Decimal:
@@ -119,10 +119,10 @@ def _committed(db: Connection, notebook: str) -> Decimal:
     )
     lost = time.time() - ABANDONED_SECONDS
     held = [
-        max(total_of([cost]), total_of([reserve]) if touched > lost else FREE)
+        max(sum_amounts([cost]), sum_amounts([reserve]) if touched > lost else FREE)
         for cost, reserve, touched in rows
     ]
-    return total_of([_spent(db, notebook), *held])
+    return sum_amounts([_spent(db, notebook), *held])
 
 
 def _entries(db: Connection, notebook: str | None, since: float) -> list[Entry]:
@@ -147,9 +147,9 @@ def _entries(db: Connection, notebook: str | None, since: float) -> list[Entry]:
                 time.strftime("%Y-%m-%d", time.localtime(begun)),
                 status if sealed else "open" if in_flight else "cut",
                 Usage(sent, written, None, cached, reasoning),
-                amount(cost),
+                parse_amount(cost),
                 estimate,
-                amount(reserve) if in_flight else None,
+                parse_amount(reserve) if in_flight else None,
             )
         )
     return found

@@ -17,10 +17,10 @@ from typing import Any
 
 from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.conversation.record import KEY
+from di_magics.core.conversation.record import METADATA_KEY
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import Reply
-from di_magics.storage.database import Store
+from di_magics.storage.database import Database
 from di_magics.storage.ledger import Ledger
 from di_magics.storage.turns import Turns
 
@@ -33,7 +33,7 @@ class Notebook:
     Without a cell id (nbclient, papermill, a terminal) nothing is restored. Raises StoreError.
     """
 
-    def __init__(self, store: Store, where: Callable[[], Where]) -> None:
+    def __init__(self, store: Database, where: Callable[[], Where]) -> None:
         self._store = store
         self._turns = Turns(store)
         self._ledger = Ledger(store)
@@ -50,16 +50,16 @@ class Notebook:
             return (Conversation(), "") if where.settled else None
         ids, cells = _named(where.path)
         path = os.path.realpath(where.path) if where.path else None
-        found = self._turns.known(ids, path, [where.cell, *cells], where.kernel).result()
+        found = self._turns.find_notebook(ids, path, [where.cell, *cells], where.kernel).result()
         if found is None:
-            self._turns.place(self.id, path, where.kernel).result()
+            self._turns.set_location(self.id, path, where.kernel).result()
             return Conversation(), ""
         if found.path != path and found.path and found.id in _named(found.path)[0]:
             self._turns.copy(found.id, self.id, path).result()
             said = f"this notebook is a copy of {Path(found.path).name} and goes its own way"
         else:
             self.id = found.id
-            self._turns.place(self.id, path, where.kernel).result()
+            self._turns.set_location(self.id, path, where.kernel).result()
             said = ""
         chat = self._turns.load(self.id).result()
         return chat, said or _continued(chat)
@@ -86,7 +86,7 @@ class Notebook:
 
     def settle(self, entry: str, reply: Reply) -> Future[None]:
         """Write what one request of a turn has cost."""
-        return self._turns.settle(entry, reply)
+        return self._turns.settle_request(entry, reply)
 
     def adopt(self, turns: Iterable[Turn]) -> Future[None]:
         """Write turns whose replies are there already."""
@@ -102,7 +102,7 @@ class Notebook:
 
     def keep(self, chat: Conversation) -> Future[None]:
         """Write which turns are heads."""
-        return self._turns.keep(self.id, chat)
+        return self._turns.save_state(self.id, chat)
 
     def forget(self, turns: list[str] | None, name: str | None) -> int:
         """Delete these turns and the conversation of that name; return how many turns there were.
@@ -162,7 +162,7 @@ def _named(named: str | None) -> tuple[list[str], list[str]]:
             if isinstance(cell.get("id"), str):
                 cells.append(cell["id"])
             for output in cell.get("outputs") or ():
-                record = (output.get("metadata") or {}).get(KEY) or {}
+                record = (output.get("metadata") or {}).get(METADATA_KEY) or {}
                 if isinstance(record.get("notebook"), str) and record["notebook"]:
                     ids.append(record["notebook"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):

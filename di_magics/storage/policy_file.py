@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import IO
 
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.conversation.record import identity, outcome
-from di_magics.core.errors import PolicyError, one_line
-from di_magics.core.settings.policy import FREE, Policy, both, read
+from di_magics.core.conversation.record import identity_record, outcome_record
+from di_magics.core.errors import PolicyError
+from di_magics.core.settings.policy import NO_POLICY, Policy, merge_policies, parse_policy
+from di_magics.core.text import one_line
 
 BESIDE = "di_magics.toml"
 LARGEST = 1 << 20
 
 
-class Policies:
+class PolicyFiles:
     """The policy in force; its files are read again when they have changed.
 
     `folder` gives the folder of the notebook, as far as it is known, and `file` is what
@@ -32,7 +33,7 @@ class Policies:
         self._file = Path(file).expanduser() if file else None
         self._folder = folder
         self._stamp: object = None
-        self._policy = FREE
+        self._policy = NO_POLICY
 
     def current(self) -> Policy:
         """Return the rules. Raises PolicyError for a file that cannot be read or understood."""
@@ -40,9 +41,9 @@ class Policies:
         beside = self._folder() / BESIDE
         stamp = (outer, _stamp(outer), beside, _stamp(beside))
         if stamp != self._stamp:
-            policy = _read(outer, narrowing=False) if outer else FREE
+            policy = _read(outer, narrowing=False) if outer else NO_POLICY
             if stamp[3]:
-                policy = both(policy, _read(beside, narrowing=True))
+                policy = merge_policies(policy, _read(beside, narrowing=True))
             self._policy, self._stamp = policy, stamp
         return self._policy
 
@@ -61,7 +62,9 @@ class Policies:
         else:
             return None
         if not found:
-            raise PolicyError(f"{policy.by} names the {where} for the key, and there is none.")
+            raise PolicyError(
+                f"{policy.source_names} names the {where} for the key, and there is none."
+            )
         return found
 
     def check_log(self, policy: Policy) -> None:
@@ -73,7 +76,7 @@ class Policies:
     def log(self, turn: Turn, policy: Policy) -> None:
         """Add a turn to the teacher's log, if the policy names a folder for one."""
         if policy.log:
-            record = {**identity(turn), **outcome(turn.reply)}
+            record = {**identity_record(turn), **outcome_record(turn.reply)}
             with _logged(policy) as file:
                 file.write(json.dumps(record) + "\n")
 
@@ -94,8 +97,8 @@ def _logged(policy: Policy) -> Iterator[IO[str]]:
             yield file
     except OSError as error:
         raise PolicyError(
-            f"{policy.by} wants turns in {one_line(folder, 120)}, which cannot be written "
-            f"({error.strerror}). Ask whoever wrote it."
+            f"{policy.source_names} logs turns in {one_line(folder, 120)}, which cannot be "
+            f"written ({error.strerror}). Ask your teacher."
         ) from None
 
 
@@ -119,4 +122,4 @@ def _read(path: Path, *, narrowing: bool) -> Policy:
         raise PolicyError(
             f"The policy {one_line(path, 160)} cannot be read ({reason}). Nothing was sent."
         ) from None
-    return read(found, str(path), narrowing=narrowing)
+    return parse_policy(found, str(path), narrowing=narrowing)

@@ -18,15 +18,20 @@ from typing import Any
 import di_magics.storage.attachments as attachments
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.conversation.record import from_record, identity, outcome, reply_of
+from di_magics.core.conversation.record import (
+    identity_record,
+    outcome_record,
+    parse_reply,
+    parse_turn,
+)
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import Reply
-from di_magics.storage.database import Connection, Store, Work, utf8
-from di_magics.storage.ledger import ABANDONED_SECONDS, enter, settle
+from di_magics.storage.database import Connection, Database, Work, to_utf8
+from di_magics.storage.ledger import ABANDONED_SECONDS, add_entry, update_entry
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownNotebook:
     """A notebook the store knows: its id, and where it was."""
 
     id: str
@@ -36,23 +41,23 @@ class Known:
 class Turns:
     """The conversations of all notebooks in a store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self._unwritten: list[Work[None]] = []
 
-    def known(
+    def find_notebook(
         self, ids: Iterable[str], path: str | None, cells: Iterable[str], kernel: str
-    ) -> Future[Known | None]:
+    ) -> Future[KnownNotebook | None]:
         """Return the notebook with the first id that is known, else the one at this path.
 
         At the path it must have had one of these cells, or this kernel.
         """
 
-        def find(db: Connection) -> Known | None:
+        def find(db: Connection) -> KnownNotebook | None:
             for each in ids:
                 row = db.execute("SELECT id, path FROM notebooks WHERE id = ?", [each]).fetchone()
                 if row:
-                    return Known(*row)
+                    return KnownNotebook(*row)
             names = list(cells)[:900]
             marks = ",".join("?" * len(names))
             row = db.execute(
@@ -66,11 +71,11 @@ class Turns:
                     "ORDER BY rowid DESC LIMIT 1",
                     [path, kernel],
                 ).fetchone()
-            return Known(*row) if row else None
+            return KnownNotebook(*row) if row else None
 
         return self._store.read(find)
 
-    def place(self, notebook: str, path: str | None, kernel: str) -> Future[None]:
+    def set_location(self, notebook: str, path: str | None, kernel: str) -> Future[None]:
         """Note where a notebook is, in which kernel, and that there is one."""
 
         def write(db: Connection) -> None:
@@ -91,7 +96,7 @@ class Turns:
         row = [*_identity(turn, entry.notebook), entry.begun, entry.begun]
 
         def write(db: Connection) -> None:
-            enter(db, entry, limit)
+            add_entry(db, entry, limit)
             if not kept:
                 return
             db.execute("INSERT OR IGNORE INTO notebooks (id) VALUES (?)", [entry.notebook])
@@ -109,9 +114,9 @@ class Turns:
         """Write the outcomes that could not be written when it was their time."""
         unwritten, self._unwritten = self._unwritten, []
         for write in unwritten:
-            self._surely(write)
+            self._write_until_done(write)
 
-    def _surely(self, write: Work[None]) -> Future[None]:
+    def _write_until_done(self, write: Work[None]) -> Future[None]:
         future = self._store.write(write)
         future.add_done_callback(
             lambda done: self._unwritten.append(write) if done.exception() else None
@@ -126,10 +131,10 @@ class Turns:
         """Write the outcome of a turn, kept or not; nothing changes it afterwards."""
         return self._write_outcome(turn, reply, sealed=True)
 
-    def settle(self, entry: str, reply: Reply) -> Future[None]:
+    def settle_request(self, entry: str, reply: Reply) -> Future[None]:
         """Write what one request of a turn has cost; the turn goes on."""
         now = time.time()
-        return self._surely(lambda db: settle(db, entry, reply, now, sealed=True))
+        return self._write_until_done(lambda db: update_entry(db, entry, reply, now, sealed=True))
 
     def _write_outcome(self, turn: str, reply: Reply, *, sealed: bool) -> Future[None]:
         now = time.time()
@@ -140,9 +145,9 @@ class Turns:
                 "WHERE id = ? AND NOT sealed",
                 [*_outcome(reply), now, sealed, turn],
             )
-            settle(db, turn, reply, now, sealed=sealed)
+            update_entry(db, turn, reply, now, sealed=sealed)
 
-        return self._surely(write) if sealed else self._store.write(write)
+        return self._write_until_done(write) if sealed else self._store.write(write)
 
     def adopt(self, notebook: str, adopted: Iterable[Turn]) -> Future[None]:
         """Write turns whose replies are there already, and paid for."""
@@ -170,9 +175,9 @@ class Turns:
                 "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
                 [notebook, key, *_outcome(reply)],
             )
-            settle(db, turn, reply, now, sealed=True)
+            update_entry(db, turn, reply, now, sealed=True)
 
-        return self._surely(write)
+        return self._write_until_done(write)
 
     def runs(self, notebook: str, keys: Collection[str]) -> Future[dict[str, Reply]]:
         """Return the whole replies of a notebook's runs that there are, by key."""
@@ -181,7 +186,7 @@ class Turns:
         def read(db: Connection) -> dict[str, Reply]:
             rows = db.execute("SELECT key, reply, outcome FROM runs WHERE notebook = ?", [notebook])
             found = (
-                (key, reply_of({**json.loads(became), "reply": text}))
+                (key, parse_reply({**json.loads(became), "reply": text}))
                 for key, text, became in rows
                 if key in wanted
             )
@@ -189,7 +194,7 @@ class Turns:
 
         return self._store.read(read)
 
-    def keep(self, notebook: str, chat: Conversation) -> Future[None]:
+    def save_state(self, notebook: str, chat: Conversation) -> Future[None]:
         """Write which turns are heads and which each cell shows.
 
         What another kernel on the same notebook has written of other cells and conversations
@@ -205,7 +210,7 @@ class Turns:
                 "heads": heads | dict(chat.heads),
                 "name": chat.name,
                 "showing": [[*cell, turn] for cell, turn in (seen | showing).items()],
-                "ahead": dict(chat.ahead),
+                "ahead": dict(chat.redo_heads),
             }
             db.execute(
                 "INSERT INTO notebooks (id, state) VALUES (?, ?) "
@@ -225,7 +230,7 @@ class Turns:
                 "WHERE notebook = ? ORDER BY number",
                 [notebook],
             ).fetchall()
-            with _nothing_is_garbage():
+            with _pause_gc():
                 turns: dict[str, Turn] = {}
                 for turn in _read(rows, notebook, lost):
                     orphan = turn.parent not in turns  # its parent was forgotten
@@ -292,20 +297,20 @@ class Turns:
 
 def _identity(turn: Turn, notebook: str) -> list[str | None]:
     """Return the columns of what a turn is: id, notebook, cell, prompt and the rest as JSON."""
-    known = identity(turn)
-    prompt = utf8(known.pop("prompt"))
+    known = identity_record(turn)
+    prompt = to_utf8(known.pop("prompt"))
     known.pop("notebook", None)  # the row says it
     return [turn.id, notebook, turn.cell.id if turn.cell else None, prompt, _json(known)]
 
 
 def _outcome(reply: Reply) -> list[str]:
     """Return the columns of what became of a turn: the text and the rest as JSON."""
-    became = outcome(reply)
-    return [utf8(became.pop("reply", "")), _json(became)]
+    became = outcome_record(reply)
+    return [to_utf8(became.pop("reply", "")), _json(became)]
 
 
 @contextmanager
-def _nothing_is_garbage() -> Iterator[None]:
+def _pause_gc() -> Iterator[None]:
     """Keep the collector from walking again and again over what is just being read."""
     paused = gc.isenabled()
     gc.disable()
@@ -323,7 +328,7 @@ def _read(rows: Sequence[tuple[Any, ...]], notebook: str, lost: float) -> Iterat
     for row, known, became in zip(rows, identities, outcomes, strict=True):
         prompt, text, _, _, touched, sealed = row
         texts = {"prompt": prompt, "reply": text, "notebook": notebook}
-        turn = from_record(became | known | texts)
+        turn = parse_turn(became | known | texts)
         if not sealed:
             status: Any = "open" if touched > lost else "cut"
             turn = replace(turn, reply=replace(turn.reply, status=status))
@@ -347,7 +352,7 @@ def _with_state(turns: Mapping[str, Turn], state: Mapping[str, Any]) -> Conversa
         if turn in turns
     }
     ahead = {name: turn for name, turn in state.get("ahead", {}).items() if turn in turns}
-    chat = Conversation(turns, heads or {"main": None}, showing=showing, ahead=ahead)
+    chat = Conversation(turns, heads or {"main": None}, showing=showing, redo_heads=ahead)
     name = str(state.get("name"))
     return replace(chat, name=name) if name in chat.heads else chat
 

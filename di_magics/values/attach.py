@@ -14,11 +14,12 @@ from typing import Any
 
 import di_magics.values.environment_secrets as keys
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.errors import ParamError, described, one_line
-from di_magics.core.money.prices import BYTES_PER_TOKEN, tokens_in
-from di_magics.core.request.template import looks_secret, text_of
-from di_magics.core.settings.params import nearest
-from di_magics.values.files import located, read, why
+from di_magics.core.errors import ParamError
+from di_magics.core.money.prices import BYTES_PER_TOKEN, estimate_tokens
+from di_magics.core.request.template import looks_secret, value_text
+from di_magics.core.settings.params import suggest
+from di_magics.core.text import describe_error, one_line
+from di_magics.values.files import os_error_reason, read_bounded, resolve_path
 
 LARGEST = 20_000_000
 """DeepInfra takes images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
@@ -43,16 +44,16 @@ def attach(
     image may have. Raises ParamError.
     """
     if named.isidentifier() and named in names:
-        return attached(names[named], named, tokens=tokens, resize=resize)
-    path, shown = located(named, folder), one_line(named, 120)
+        return attach_value(names[named], named, tokens=tokens, resize=resize)
+    path, shown = resolve_path(named, folder), one_line(named, 120)
     try:
-        data = read(path, LARGEST_FILE, named)
+        data = read_bounded(path, LARGEST_FILE, named)
     except ParamError:
         raise
     except (OSError, ValueError) as error:
-        hint = nearest(named, names) if named.isidentifier() else ""
+        hint = suggest(named, names) if named.isidentifier() else ""
         raise ParamError(
-            f"There is no variable and no file {shown} to attach ({why(error)}).{hint}"
+            f"There is no variable and no file {shown} to attach ({os_error_reason(error)}).{hint}"
         ) from None
     if _format(data):
         return _image(data, path.name, resize)
@@ -65,35 +66,35 @@ def attach(
             f"{shown} is neither text (UTF-8) nor an image (PNG, JPEG, WebP). Read it in Python, "
             "and attach the variable."
         )
-    return _harmless(_text(text, path.name, "", tokens))
+    return _check_no_secret(_text(text, path.name, "", tokens))
 
 
-def attached(
+def attach_value(
     value: Any, name: str, *, tokens: int = TOKENS, resize: int | None = None
 ) -> Attachment:
     """Return a value as an attachment: an image, a table, or its Markdown or its text.
 
     Raises ParamError where it has no such form, or looks like a key.
     """
-    image = _guarded(lambda found: _image_data(found, name), value, name)
+    image = _call_safely(lambda found: _image_data(found, name), value, name)
     if image is not None:
         return _image(image, name, resize)
     if _is_table(value):
-        found: Attachment = _guarded(lambda table: _table(table, name, tokens), value, name)
+        found: Attachment = _call_safely(lambda table: _table(table, name, tokens), value, name)
     elif issubclass(type(value), str):
         found = _text(str.__str__(value), name, "text", tokens)
     else:
-        markdown = _guarded(_markdown, value, name)
-        text = text_of(value, name) if markdown is None else markdown
+        markdown = _call_safely(_markdown, value, name)
+        text = value_text(value, name) if markdown is None else markdown
         found = _text(text, name, type(value).__name__, tokens)
     if looks_secret(name, found.content):
         raise ParamError(f"{one_line(name, 80)} looks like a key or a password: not attached.")
-    return _harmless(found)
+    return _check_no_secret(found)
 
 
-def _harmless(found: Attachment) -> Attachment:
+def _check_no_secret(found: Attachment) -> Attachment:
     """Return a text. Raises ParamError where it holds a key of the environment."""
-    if keys.held(found.content):
+    if keys.contains_secret(found.content):
         raise ParamError(
             f"{one_line(found.name, 80)} holds a key or a password of your environment: not "
             "attached."
@@ -101,7 +102,7 @@ def _harmless(found: Attachment) -> Attachment:
     return found
 
 
-def bounded(text: str, tokens: int) -> tuple[str, str]:
+def truncate_text(text: str, tokens: int) -> tuple[str, str]:
     """Return as much of a text as so many tokens hold, and what was left out, if anything was."""
     data = text.encode("utf-8", "replace")
     most = max(tokens * BYTES_PER_TOKEN, LONGEST_CHARACTER)
@@ -110,28 +111,26 @@ def bounded(text: str, tokens: int) -> tuple[str, str]:
     cut = data[:most].decode("utf-8", "ignore")
     end = cut.rfind("\n")
     cut = cut[:end] if end > len(cut) // 2 else cut
-    return cut, (
-        f"only the first {len(cut):,} of {len(text):,} characters, about {tokens_in(len(data)):,} "
-        "tokens"
-    )
+    whole = f"{len(text):,} characters, about {estimate_tokens(len(data)):,} tokens"
+    return cut, f"only the first {len(cut):,} of {whole}"
 
 
 def _text(text: str, name: str, kind: str, tokens: int) -> Attachment:
     if not text.strip():
         raise ParamError(f"{one_line(name, 80)} is empty: there is nothing to attach.")
-    cut, left = bounded(text, tokens)
+    cut, left = truncate_text(text, tokens)
     size = f"{len(text):,} characters"
     return Attachment("text", name, ", ".join(filter(None, [kind, left or size])), cut)
 
 
-def _guarded(read: Callable[[Any], Any], value: Any, name: str) -> Any:
+def _call_safely(read: Callable[[Any], Any], value: Any, name: str) -> Any:
     """Read a value by its own methods, which may do anything."""
     try:
         return read(value)
     except (KeyboardInterrupt, ParamError):
         raise
     except BaseException as error:
-        raised = one_line(described(error), 120)
+        raised = one_line(describe_error(error), 120)
         raise ParamError(f"{one_line(name, 80)} cannot be attached: {raised}.") from None
 
 
@@ -166,7 +165,7 @@ def _table(value: Any, name: str, tokens: int) -> Attachment:
     shown = bisect_left(range(min(2 * shown, rows) + 1), True, key=lambda n: not fits(n)) - 1
     text = _csv(value, max(shown, 0))
     left = "" if shown >= rows else f"only the first {_counted(max(shown, 0), 'row')}"
-    cut, shorter = bounded(text, tokens)
+    cut, shorter = truncate_text(text, tokens)
     note = ", ".join(filter(None, [kind, left, shorter and "of which the names do not fit"]))
     return Attachment("text", name, note, cut.rstrip("\n"))
 
@@ -222,7 +221,7 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     before = len(data)
     size = ""
     if resize:
-        data, size = _resized(data, kind, shown, resize)
+        data, size = _resize(data, kind, shown, resize)
     if len(data) > LARGEST:
         raise ParamError(
             f"{shown} is too large to be sent: {_size(len(data))}, and 20 MB are taken. --resize "
@@ -234,7 +233,7 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     return Attachment("image", name, note, url)
 
 
-def _resized(data: bytes, kind: str, shown: str, pixels: int) -> tuple[bytes, str]:
+def _resize(data: bytes, kind: str, shown: str, pixels: int) -> tuple[bytes, str]:
     """Return an image with a longer side of at most so many pixels, and its size in words."""
     try:
         from PIL import Image, ImageOps

@@ -9,19 +9,19 @@ from di_magics.core.request.template import looks_secret
 SHORTEST = 12
 
 
-def held(text: str) -> bool:
+def contains_secret(text: str) -> bool:
     """Return whether a text holds one of them."""
-    return any(secret in text for secret in secrets())
+    return any(secret in text for secret in environment_secrets())
 
 
-def hidden(text: str) -> str:
+def hide_secrets(text: str) -> str:
     """Return a text with `[secret]` in place of them."""
-    for secret in secrets():
+    for secret in environment_secrets():
         text = text.replace(secret, "[secret]")
     return text
 
 
-def secrets() -> list[str]:
+def environment_secrets() -> list[str]:
     """Return those that the environment has under a name that says so."""
     return [
         value

@@ -5,10 +5,11 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from di_magics.core.errors import ParamError, one_line
+from di_magics.core.errors import ParamError
+from di_magics.core.text import one_line
 
 
-def located(named: str, folder: Path) -> Path:
+def resolve_path(named: str, folder: Path) -> Path:
     """Return the path that a reader means, seen from this folder; `~` is the reader's own."""
     path = Path(named)
     try:
@@ -18,7 +19,7 @@ def located(named: str, folder: Path) -> Path:
     return path if path.is_absolute() else folder / path
 
 
-def read(path: Path, most: int, named: str) -> bytes:
+def read_bounded(path: Path, most: int, named: str) -> bytes:
     """Return what is in a file of at most so many bytes, which a reader has `named`.
 
     Raises OSError where it cannot be read, and ParamError for what is no file, or too large a one.
@@ -33,6 +34,6 @@ def read(path: Path, most: int, named: str) -> bytes:
     return path.read_bytes()
 
 
-def why(error: OSError | ValueError) -> str:
+def os_error_reason(error: OSError | ValueError) -> str:
     """Return why a file cannot be read, in a few words."""
     return getattr(error, "strerror", None) or "no such file"

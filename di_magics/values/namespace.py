@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import di_magics.values.environment_secrets as keys
-from di_magics.core.errors import ParamError, ToolError, one_line
-from di_magics.core.request.template import filled
-from di_magics.core.settings.params import nearest
-from di_magics.values.files import located
+from di_magics.core.errors import ParamError, ToolError
+from di_magics.core.request.template import fill_placeholders
+from di_magics.core.settings.params import suggest
+from di_magics.core.text import one_line
+from di_magics.values.files import resolve_path
 
 if TYPE_CHECKING:
     from di_magics.core.conversation.attachment import Attachment
-    from di_magics.core.reply.json_reply import Shape
+    from di_magics.core.reply.json_reply import ReplySchema
     from di_magics.values.tools import Toolbox
 
 
@@ -31,11 +32,13 @@ class Namespace:
         self._folder = folder
         self._can_ask = can_ask
 
-    def filled(self, prompt: str) -> str:
+    def fill(self, prompt: str) -> str:
         """Return a prompt with its `{{name}}` filled in. Raises ParamError."""
-        return filled(prompt, self._names.__getitem__, self._names, keys.secrets())
+        return fill_placeholders(
+            prompt, self._names.__getitem__, self._names, keys.environment_secrets()
+        )
 
-    def attached(
+    def attach(
         self, named: Iterable[str], tokens: int | None, resize: int | None
     ) -> tuple[Attachment, ...]:
         """Return files and variables as attachments. Raises ParamError."""
@@ -49,22 +52,22 @@ class Namespace:
             for each in named
         )
 
-    def shape(self, named: str) -> Shape:
+    def schema(self, named: str) -> ReplySchema:
         """Return the class or the JSON Schema of that name, or in that file. Raises ParamError."""
-        from di_magics.values.schema import shape, shape_in
+        from di_magics.values.schema import reply_schema, schema_from_file
 
         if named in self._names:
-            return shape(self._names[named], named)
+            return reply_schema(self._names[named], named)
         if named.isidentifier():
             raise ParamError(
                 f"There is no class and no dict called {one_line(named, 60)}."
-                f"{nearest(named, self._names)} --schema also takes a .json file."
+                f"{suggest(named, self._names)} --schema also takes a .json file."
             )
-        return shape_in(located(named, self._folder))
+        return schema_from_file(resolve_path(named, self._folder))
 
     def tools(self, named: Iterable[str], *, confirm: bool) -> Toolbox:
         """Return the functions of these names as tools. Raises ToolError."""
-        from di_magics.values.tools import Toolbox, allowed
+        from di_magics.values.tools import Toolbox, ask_user
 
         functions = {}
         for name in named:
@@ -72,11 +75,11 @@ class Namespace:
             if not callable(found):
                 known = functions_in(self._names)
                 raise ToolError(
-                    f"There is no function called {one_line(name, 60)}.{nearest(name, known)} "
+                    f"There is no function called {one_line(name, 60)}.{suggest(name, known)} "
                     "--tools takes the names of functions in this notebook, with commas between."
                 )
             functions[name] = found
-        box = Toolbox(functions, allowed, confirm=confirm)
+        box = Toolbox(functions, ask_user, confirm=confirm)
         if box.asks and not self._can_ask:
             raise ToolError(
                 "There is nobody here to ask whether a tool may run. Mark functions that may run "
@@ -94,7 +97,7 @@ def functions_in(names: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def shapes_in(names: Mapping[str, Any]) -> list[str]:
+def schemas_in(names: Mapping[str, Any]) -> list[str]:
     """Return the names of what may be a schema: classes and dicts."""
     return [
         name
@@ -107,7 +110,7 @@ def files_in(folder: Path, begun: str) -> list[str]:
     """Return the files and folders of a folder whose names, as typed, begin like this."""
     within, _, _ = begun.rpartition("/")
     try:
-        found = sorted(located(within, folder).iterdir())[:MOST_FILES]
+        found = sorted(resolve_path(within, folder).iterdir())[:MOST_FILES]
     except OSError:
         return []
     prefix = f"{within}/" if within else ""

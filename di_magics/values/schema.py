@@ -34,10 +34,16 @@ import pydantic
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
-from di_magics.core.errors import ParamError, ToolError, described, one_line
-from di_magics.core.reply.json_reply import bare, misfit, parsed, strict
+from di_magics.core.errors import ParamError, ToolError
+from di_magics.core.reply.json_reply import (
+    parse_json,
+    parse_strict_json,
+    schema_mismatch,
+    strip_fence,
+)
 from di_magics.core.request.template import looks_secret
-from di_magics.values.files import read, why
+from di_magics.core.text import describe_error, one_line
+from di_magics.values.files import os_error_reason, read_bounded
 
 LARGEST_FILE = 1_000_000
 NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
@@ -54,7 +60,7 @@ class _Terse(GenerateJsonSchema):
 
 
 @dataclass(frozen=True, slots=True)
-class ClassShape:
+class ClassSchema:
     """JSON that becomes an object of a class: a pydantic model, a dataclass, a TypedDict, …"""
 
     name: str
@@ -63,17 +69,17 @@ class ClassShape:
 
     def read(self, text: str) -> Any:
         """Return the object. Raises ReplyError where the text does not fit."""
-        parsed(text)  # says better where it is no JSON
+        parse_json(text)  # says better where it is no JSON
         try:
-            return self.adapter.validate_json(bare(text))
+            return self.adapter.validate_json(strip_fence(text))
         except pydantic.ValidationError as error:
-            raise misfit(self.name, *_first(error)) from None
+            raise schema_mismatch(self.name, *_first(error)) from None
         except Exception as error:  # a class of the reader's may check what it likes
-            raise misfit(self.name, "$", f"it raised {described(error)}") from None
+            raise schema_mismatch(self.name, "$", f"it raised {describe_error(error)}") from None
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaShape:
+class JsonSchema:
     """JSON by a JSON Schema (https://json-schema.org), which becomes plain lists and dicts."""
 
     name: str
@@ -84,7 +90,7 @@ class SchemaShape:
         import jsonschema
         import referencing.exceptions
 
-        found = parsed(text)
+        found = parse_json(text)
         # With a registry of its own nothing that a schema refers to is fetched.
         validator = _validator(self.schema)(self.schema, registry=referencing.Registry())
         try:
@@ -95,45 +101,47 @@ class SchemaShape:
                 "it. Put what it needs into its $defs."
             ) from None
         except Exception as fault:  # a schema that refers to itself, a number beyond all floats
-            raise misfit(self.name, "$", f"it cannot be checked ({described(fault)})") from None
+            raise schema_mismatch(
+                self.name, "$", f"it cannot be checked ({describe_error(fault)})"
+            ) from None
         if error:
-            raise misfit(self.name, error.json_path, error.message)
+            raise schema_mismatch(self.name, error.json_path, error.message)
         return found
 
 
-def shape(found: Any, name: str) -> ClassShape | SchemaShape:
+def reply_schema(found: Any, name: str) -> ClassSchema | JsonSchema:
     """Return the shape that a class or a JSON Schema describes. Raises ParamError for no such."""
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "reply"
     if isinstance(found, Mapping):
-        return _schema_shape(found, safe)
+        return _json_schema(found, safe)
     if not isinstance(found, type) and get_origin(found) is None:
         raise ParamError(
             f"{safe} is no class and no JSON Schema: name a pydantic model, a dataclass, a "
             "TypedDict, or a dict or a .json file with a JSON Schema."
         )
     try:
-        adapter = pydantic.TypeAdapter(_understood(found))
-        return ClassShape(safe, _plain(adapter.json_schema(schema_generator=_Terse)), adapter)
+        adapter = pydantic.TypeAdapter(_pydantic_type(found))
+        return ClassSchema(safe, _plain_json(adapter.json_schema(schema_generator=_Terse)), adapter)
     except pydantic.errors.PydanticSchemaGenerationError:
         raise ParamError(
             f"{safe} has no JSON Schema: it is, or holds, an ordinary class. Write @dataclass "
             "above it, and a type for each field."
         ) from None
     except Exception as error:  # whatever a class makes pydantic raise
-        raise ParamError(f"{safe} has no JSON Schema: {_in_short(error)}") from None
+        raise ParamError(f"{safe} has no JSON Schema: {_short_error(error)}") from None
 
 
-def _schema_shape(found: Mapping[str, Any], name: str) -> SchemaShape:
+def _json_schema(found: Mapping[str, Any], name: str) -> JsonSchema:
     import jsonschema
 
     try:
         kind = _validator(found)
         kind.check_schema(found)
-        return SchemaShape(name, _plain(found))
+        return JsonSchema(name, _plain_json(found))
     except jsonschema.SchemaError as error:
         why = f"at {one_line(error.json_path, 80)}, {one_line(error.message, 200)}"
     except Exception as error:  # whatever is no JSON at all
-        why = _in_short(error)
+        why = _short_error(error)
     raise ParamError(f"{name} is no JSON Schema: {why}.")
 
 
@@ -143,40 +151,40 @@ def _validator(schema: Mapping[str, Any]) -> Any:
     return jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
 
 
-def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_json(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema as it will be sent. Raises ValueError or TypeError where it is no JSON."""
     plain: dict[str, Any] = json.loads(json.dumps(schema, allow_nan=False))
     return plain
 
 
-def _in_short(error: Exception) -> str:
-    return one_line(described(error), 200)
+def _short_error(error: Exception) -> str:
+    return one_line(describe_error(error), 200)
 
 
-def shape_in(file: Path) -> SchemaShape:
+def schema_from_file(file: Path) -> JsonSchema:
     """Return the shape in a .json file. Raises ParamError where there is none."""
     shown = one_line(file, 160)
     try:
-        text = read(file, LARGEST_FILE, file.name).decode("utf-8-sig")
+        text = read_bounded(file, LARGEST_FILE, file.name).decode("utf-8-sig")
     except ParamError:
         raise
     except UnicodeDecodeError:
         raise ParamError(f"{shown} is no JSON (in UTF-8).") from None
     except (OSError, ValueError) as error:
         raise ParamError(
-            f"There is no class and no file {shown} ({why(error)}). --schema takes the name of a "
-            "class or a dict, or a .json file."
+            f"There is no class and no file {shown} ({os_error_reason(error)}). --schema must name "
+            "a class, a dict, or a .json file."
         ) from None
     try:
-        found = strict(text)
+        found = parse_strict_json(text)
     except ValueError as error:
         raise ParamError(f"{shown} is no JSON: {error}.") from None
     if not isinstance(found, dict):
         raise ParamError(f"{shown} is no JSON Schema: it is to be an object.")
-    return _schema_shape(found, re.sub(r"[^A-Za-z0-9_-]", "_", file.stem)[:64] or "reply")
+    return _json_schema(found, re.sub(r"[^A-Za-z0-9_-]", "_", file.stem)[:64] or "reply")
 
 
-def _understood(hint: Any, within: tuple[Any, ...] = ()) -> Any:
+def _pydantic_type(hint: Any, within: tuple[Any, ...] = ()) -> Any:
     """Return a type as pydantic takes it: before Python 3.12 without the standard TypedDict."""
     if sys.version_info >= (3, 12) or hint in within:
         return hint
@@ -191,8 +199,8 @@ def _understood(hint: Any, within: tuple[Any, ...] = ()) -> Any:
     if origin is None or origin is Literal:
         return hint
     if origin is Annotated:
-        return Annotated[(_understood(arguments[0], within), *hint.__metadata__)]
-    new = tuple(_understood(each, within) for each in arguments)
+        return Annotated[(_pydantic_type(arguments[0], within), *hint.__metadata__)]
+    new = tuple(_pydantic_type(each, within) for each in arguments)
     if new == arguments:
         return hint
     if origin in (Union, types.UnionType):
@@ -205,7 +213,7 @@ def _field(hint: Any, optional: bool, within: tuple[Any, ...]) -> Any:
     said = get_origin(hint)
     if said in (NotRequired, Required):
         hint, optional = get_args(hint)[0], said is NotRequired
-    inner = _understood(hint, within)
+    inner = _pydantic_type(hint, within)
     return NotRequired[inner] if optional else inner
 
 
@@ -220,17 +228,17 @@ def _first(error: pydantic.ValidationError) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Arguments:
+class ToolArguments:
     """What a function takes: `spec` is how it is offered to a model as a tool."""
 
     spec: Mapping[str, Any]
     model: type[pydantic.BaseModel]
     signature: inspect.Signature
 
-    def read(self, text: str) -> inspect.BoundArguments:
+    def parse(self, text: str) -> inspect.BoundArguments:
         """Return the arguments in a text of JSON. Raises ToolError where they do not fit."""
         try:
-            strict(text or "{}")
+            parse_strict_json(text or "{}")
         except ValueError as error:
             raise self._unfit(f"they are no JSON ({error})") from None
         try:
@@ -239,7 +247,7 @@ class Arguments:
             where, why = _first(error)
             raise self._unfit(f"{why} ({where})") from None
         except Exception as error:  # what a type of the reader's makes of it
-            raise self._unfit(_in_short(error)) from None
+            raise self._unfit(_short_error(error)) from None
         values = {
             field.alias or name: getattr(made, name)
             for name, field in type(made).model_fields.items()
@@ -254,7 +262,7 @@ class Arguments:
         )
 
 
-def arguments(function: Callable[..., Any], name: str) -> Arguments:
+def tool_arguments(function: Callable[..., Any], name: str) -> ToolArguments:
     """Return what a function takes, by its signature, type hints and docstring.
 
     Raises ToolError where that cannot be said as a JSON Schema.
@@ -265,9 +273,9 @@ def arguments(function: Callable[..., Any], name: str) -> Arguments:
         signature = inspect.signature(function, eval_str=True)
     except Exception as error:
         raise ToolError(
-            f"{name} cannot be a tool: its signature cannot be read ({_in_short(error)})."
+            f"{name} cannot be a tool: its signature cannot be read ({_short_error(error)})."
         ) from None
-    description, told = _documented(function)
+    description, told = _docstring_parts(function)
     fields: dict[str, Any] = {}
     # Fields have names of their own: pydantic would not take every name of a parameter.
     for number, (each, parameter) in enumerate(signature.parameters.items()):
@@ -279,34 +287,34 @@ def arguments(function: Callable[..., Any], name: str) -> Arguments:
         hint = Any if parameter.annotation is parameter.empty else parameter.annotation
         default = ... if parameter.default is parameter.empty else None  # is never passed on
         about: dict[str, Any] = {"description": told[each]} if told.get(each) else {}
-        fields[f"p{number}"] = (_understood(hint), pydantic.Field(default, alias=each, **about))
+        fields[f"p{number}"] = (_pydantic_type(hint), pydantic.Field(default, alias=each, **about))
     config = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
     try:
         model = pydantic.create_model(name, __config__=config, **fields)
-        schema = _plain(model.model_json_schema(schema_generator=_Terse))
+        schema = _plain_json(model.model_json_schema(schema_generator=_Terse))
     except Exception as error:
         raise ToolError(
-            f"{name} cannot be a tool: its parameters have no JSON Schema ({_in_short(error)}). "
+            f"{name} cannot be a tool: its parameters have no JSON Schema ({_short_error(error)}). "
             "Take plain types, and look things up by name."
         ) from None
     schema.pop("title", None)
     for each, parameter in signature.parameters.items():
         schema["properties"][each].pop("default", None)
-        if _may_be_told(each, parameter.default):
+        if _may_be_shown(each, parameter.default):
             schema["properties"][each]["default"] = parameter.default
     spec: dict[str, Any] = {"name": name, "parameters": schema}
     if description:
         spec["description"] = description
-    return Arguments(spec, model, signature)
+    return ToolArguments(spec, model, signature)
 
 
-def _may_be_told(name: str, default: Any) -> bool:
+def _may_be_shown(name: str, default: Any) -> bool:
     """Return whether a default is a plain value, and no key."""
     plain = type(default) in (str, int, bool) or (type(default) is float and isfinite(default))
     return plain and not looks_secret(name, str(default))
 
 
-def _documented(function: Callable[..., Any]) -> tuple[str, Mapping[str, str | None]]:
+def _docstring_parts(function: Callable[..., Any]) -> tuple[str, Mapping[str, str | None]]:
     """Return what a docstring says of a function, and of each of its parameters."""
     while isinstance(function, functools.partial):  # it would describe itself
         function = function.func

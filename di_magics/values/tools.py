@@ -15,21 +15,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import di_magics.values.environment_secrets as keys
-from di_magics.core.errors import DiMagicsError, ToolError, described, one_line
-from di_magics.core.reply.reply import Result, ToolCall
+from di_magics.core.errors import DiMagicsError, ToolError
+from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
+from di_magics.core.text import describe_error, one_line
 from di_magics.runtime.loop import SLICE_SECONDS, Interrupts
-from di_magics.values.attach import attached, bounded
-from di_magics.values.schema import Arguments, arguments, as_json
+from di_magics.values.attach import attach_value, truncate_text
+from di_magics.values.schema import ToolArguments, as_json, tool_arguments
 
 RESULT_TOKENS = 4000
 """What a function returns is cut off after about so many tokens."""
 MOST_CALLS = 64
 """A model that has lost its way asks for hundreds of calls at a time."""
-TOO_MANY = Result(f"Not run: of one reply at most {MOST_CALLS} calls are run.", failed=True)
-STOPPED = Result("Stopped by the reader; it may have run in part.", failed=True)
-NOT_RUN = Result("Stopped by the reader before it was run.", failed=True)
-NOT_ALLOWED = Result("The reader did not allow this call; it was not run.", failed=True)
+TOO_MANY = ToolResult(f"Not run: of one reply at most {MOST_CALLS} calls are run.", failed=True)
+STOPPED = ToolResult("Stopped by the reader; it may have run in part.", failed=True)
+NOT_RUN = ToolResult("Stopped by the reader before it was run.", failed=True)
+NOT_ALLOWED = ToolResult("The reader did not allow this call; it was not run.", failed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Tool:
 
     name: str
     function: Callable[..., Any]
-    arguments: Arguments
+    arguments: ToolArguments
 
     @property
     def is_safe(self) -> bool:
@@ -78,12 +79,12 @@ class Toolbox:
         confirm: bool = False,
     ) -> None:
         self._tools = {
-            name: Tool(name, function, arguments(function, name))
+            name: Tool(name, function, tool_arguments(function, name))
             for name, function in functions.items()
         }
         self._allow = allow
         self._confirm = confirm
-        if keys.held(json.dumps([*self.specs.values()], ensure_ascii=False)):
+        if keys.contains_secret(json.dumps([*self.specs.values()], ensure_ascii=False)):
             raise ToolError(
                 "A description or a default of these tools holds a key or a password of your "
                 "environment. Look it up within the function instead."
@@ -101,12 +102,12 @@ class Toolbox:
         """Whether the reader will be asked before some function runs."""
         return any(map(self._asks_for, self._tools.values()))
 
-    def answers(
+    def run_calls(
         self,
         calls: Sequence[ToolCall],
         interrupts: Interrupts,
-        came: Callable[[list[Result]], None],
-    ) -> list[Result]:
+        came: Callable[[list[ToolResult]], None],
+    ) -> list[ToolResult]:
         """Return what came of these calls, one result for each, whatever happens.
 
         The reader is asked first; then the async ones run together, then the others one after
@@ -115,7 +116,7 @@ class Toolbox:
         results = [WAITING] * min(len(calls), MOST_CALLS)
         results += [TOO_MANY] * (len(calls) - len(results))
 
-        def settle(at: int, result: Result) -> None:
+        def settle(at: int, result: ToolResult) -> None:
             results[at] = result
             came(list(results))
 
@@ -123,12 +124,12 @@ class Toolbox:
         ready: dict[int, _Call] = {}
         try:
             for at, call in enumerate(calls[:MOST_CALLS]):
-                found = self._checked(call)
+                found = self._check_call(call)
                 if isinstance(found, _Call) and self._asks_for(found.tool):
                     settle(at, ASKING)
-                    with interrupts.raising():
+                    with interrupts.raise_in_user_code():
                         found = found if self._allow(_shown(call)) else NOT_ALLOWED
-                if isinstance(found, Result):
+                if isinstance(found, ToolResult):
                     settle(at, found)
                 else:
                     settle(at, WAITING)
@@ -139,31 +140,31 @@ class Toolbox:
                     settle(at, RUNNING)
                 _run_together(together, interrupts, settle)
             for at, each in ready.items():
-                if interrupts.over:
+                if interrupts.stopping:
                     break
                 if at not in together:
                     settle(at, RUNNING)
                     settle(at, _run(each, interrupts))
         except KeyboardInterrupt:  # what had begun has its result; the rest was not run
-            interrupts.heard()
+            interrupts.note_interrupt()
         for at, result in enumerate(results):
             if result.seconds is None:
                 settle(at, STOPPED if result is RUNNING else NOT_RUN)
         return results
 
-    def _checked(self, call: ToolCall) -> _Call | Result:
+    def _check_call(self, call: ToolCall) -> _Call | ToolResult:
         """Return the call if it fits, else what the model is told."""
         tool = self._tools.get(call.name)
         if tool is None:
             names = ", ".join(self._tools)
-            return Result(
+            return ToolResult(
                 f"There is no tool {one_line(call.name, 60)}; there are: {names}. Nothing was run.",
                 failed=True,
             )
         try:
-            return _Call(tool, tool.arguments.read(call.arguments))
+            return _Call(tool, tool.arguments.parse(call.arguments))
         except ToolError as unfit:
-            return Result(str(unfit), failed=True)
+            return ToolResult(str(unfit), failed=True)
 
     def _asks_for(self, tool: Tool) -> bool:
         return self._confirm or not tool.is_safe
@@ -180,7 +181,7 @@ def _shown(call: ToolCall) -> str:
     return f"{one_line(call.name, 80)}({said}){rest}"
 
 
-def toolbox(
+def make_toolbox(
     functions: Iterable[Callable[..., Any]],
     allow: Callable[[str], bool],
     *,
@@ -198,7 +199,7 @@ def toolbox(
     return Toolbox(named, allow, confirm=confirm)
 
 
-def allowed(call: str) -> bool:
+def ask_user(call: str) -> bool:
     """Return whether the reader lets a call run; nobody there to ask is a no."""
     try:
         said = input(f"May the model run {call}? [y/N] ")
@@ -210,24 +211,24 @@ def allowed(call: str) -> bool:
 # Running ------------------------------------------------------------------------------------
 
 
-def _run(call: _Call, interrupts: Interrupts) -> Result:
+def _run(call: _Call, interrupts: Interrupts) -> ToolResult:
     """Return what a function returned or raised. An interrupt ends it and is noted."""
     begun = time.perf_counter()
     try:
-        with interrupts.raising():
+        with interrupts.raise_in_user_code():
             value = call()
             if inspect.isawaitable(value):
                 value = _on_loop(_as_coroutine(value), interrupts)
             return _result(value, begun)
     except KeyboardInterrupt:
-        interrupts.heard()
+        interrupts.note_interrupt()
         return STOPPED
     except BaseException as error:
         return _failure(error, begun)
 
 
 def _run_together(
-    calls: Mapping[int, _Call], interrupts: Interrupts, settle: Callable[[int, Result], None]
+    calls: Mapping[int, _Call], interrupts: Interrupts, settle: Callable[[int, ToolResult], None]
 ) -> None:
     """Run async functions at the same time, on the loop that belongs to this thread."""
 
@@ -241,7 +242,7 @@ def _run_together(
             broken.append(at)
             result = STOPPED
         except asyncio.CancelledError as error:
-            if interrupts.over:
+            if interrupts.stopping:
                 settle(at, STOPPED)
                 raise
             result = _failure(error, begun)
@@ -264,28 +265,30 @@ async def _as_coroutine(found: Awaitable[Any]) -> Any:
     return await found
 
 
-def _result(value: Any, begun: float) -> Result:
+def _result(value: Any, begun: float) -> ToolResult:
     """Return what goes back to the model: a text as it is, else JSON, else an object's own text."""
     seconds = time.perf_counter() - begun
     text = value if isinstance(value, str) else as_json(value)
     if text is None:
         try:
-            found = attached(value, type(value).__name__, tokens=RESULT_TOKENS)
+            found = attach_value(value, type(value).__name__, tokens=RESULT_TOKENS)
         except DiMagicsError as error:
-            return Result(f"It ran, but its result has no text: {error}", True, seconds)
+            return ToolResult(f"It ran, but its result has no text: {error}", True, seconds)
         if found.kind == "image":
-            return Result(
+            return ToolResult(
                 f"It returned an image ({found.note}), which is not sent.", seconds=seconds
             )
-        return Result(f"({found.note})\n{found.content}", False, seconds)
-    cut, left = bounded(keys.hidden(str.__str__(text)), RESULT_TOKENS)
-    return Result(f"({left})\n{cut}" if left else cut, False, seconds)
+        return ToolResult(f"({found.note})\n{found.content}", False, seconds)
+    cut, left = truncate_text(keys.hide_secrets(str.__str__(text)), RESULT_TOKENS)
+    return ToolResult(f"({left})\n{cut}" if left else cut, False, seconds)
 
 
-def _failure(error: BaseException, begun: float) -> Result:
+def _failure(error: BaseException, begun: float) -> ToolResult:
     """Return an exception as the model and the reader see it."""
-    return Result(
-        bounded(keys.hidden(described(error)), RESULT_TOKENS)[0], True, time.perf_counter() - begun
+    return ToolResult(
+        truncate_text(keys.hide_secrets(describe_error(error)), RESULT_TOKENS)[0],
+        True,
+        time.perf_counter() - begun,
     )
 
 
@@ -298,7 +301,7 @@ def _check_loop() -> None:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return
-    _nesting()
+    _nest_asyncio()
     if not isinstance(loop, asyncio.BaseEventLoop):
         kind = type(loop).__module__.partition(".")[0]
         raise ToolError(
@@ -307,7 +310,7 @@ def _check_loop() -> None:
         )
 
 
-def _nesting() -> Any:
+def _nest_asyncio() -> Any:
     """Return the library that lets a loop run within itself."""
     try:
         import nest_asyncio2 as nesting
@@ -335,11 +338,11 @@ def _on_loop(work: Any, interrupts: Interrupts) -> Any:
 
         loop = get_asyncio_loop()  # type: ignore[no-untyped-call]
     else:
-        _nesting().apply(loop)
+        _nest_asyncio().apply(loop)
     task = loop.create_task(work)
     beat = _Beat(loop)
     try:
-        with interrupts.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
+        with interrupts.call_first(lambda: loop.call_soon_threadsafe(task.cancel)):
             return loop.run_until_complete(task)
     finally:
         beat.end()

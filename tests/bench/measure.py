@@ -125,9 +125,9 @@ from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.money.cost import Entry
-from di_magics.storage.database import Store
+from di_magics.storage.database import Database
 from di_magics.storage.turns import Turns
-store = Store(Path(sys.argv[1]))
+store = Database(Path(sys.argv[1]))
 turns = Turns(store)
 usage, cost = Usage(900, 400, 1300), Decimal("0.0001")
 text = "A sentence of a reply, of the usual length. " * 40
@@ -142,23 +142,23 @@ for book in range(50):
         turns.begin(turn, entry, None, kept=True)
         turns.seal(turn.id, turn.reply)
         chat, parent = chat.with_turn(turn), turn.id
-    turns.keep(str(book), chat).result()
+    turns.save_state(str(book), chat).result()
 store.close()
 """
 NEXT = """
 import gc, sys, time
 from pathlib import Path
 from di_magics.core.request import wire
-from di_magics.core.conversation.conversation import Turn, messages
-from di_magics.storage.database import Store
+from di_magics.core.conversation.conversation import Turn, request_messages
+from di_magics.storage.database import Database
 from di_magics.storage.turns import Turns
 gc.collect()  # what the imports left to it
 times = [time.perf_counter()]
-store = Store(Path(sys.argv[1]))
+store = Database(Path(sys.argv[1]))
 chat = Turns(store).load("25").result()
 times.append(time.perf_counter())
 path = chat.path()
-body = wire.encoded(wire.body("m", messages(path, Turn("next", "next")), {}))
+body = wire.encode_body(wire.build_body("m", request_messages(path, Turn("next", "next")), {}))
 times.append(time.perf_counter())
 assert len(path) == 200
 print(*times, len(body))

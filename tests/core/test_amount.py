@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from di_magics.core.amount import UNKNOWN, dollars, usd
+from di_magics.core.amount import UNKNOWN, format_usd, parse_usd
 from di_magics.core.errors import ParamError
 
 
@@ -29,17 +29,17 @@ from di_magics.core.errors import ParamError
 )
 def test_an_amount_is_shown_in_plain_digits(amount: str | None, shown: str) -> None:
     """Small ones with two significant figures, never in scientific notation, unknown as a dash."""
-    assert dollars(None if amount is None else Decimal(amount)) == shown
+    assert format_usd(None if amount is None else Decimal(amount)) == shown
 
 
 @pytest.mark.parametrize("found", ["0.5", "$0.5", 0.5, " .5 ", Decimal("0.5")])
 def test_an_amount_is_read(found: object) -> None:
     """With a dollar sign or without."""
-    assert usd(found, "x") == Decimal("0.5")
+    assert parse_usd(found, "x") == Decimal("0.5")
 
 
 @pytest.mark.parametrize("found", ["", "much", "-1", "NaN", "inf", True, None, []])
 def test_what_is_no_amount_is_refused(found: object) -> None:
     """With the name of what takes one."""
     with pytest.raises(ParamError, match="--budget takes an amount"):
-        usd(found, "--budget")
+        parse_usd(found, "--budget")

@@ -13,8 +13,8 @@ from di_magics.core.errors import (
     Interrupted,
     ParamError,
     StreamBroken,
-    one_line,
 )
+from di_magics.core.text import one_line
 
 KINDS = [
     kind

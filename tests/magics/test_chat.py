@@ -516,7 +516,7 @@ def test_without_key_endpoint_and_extra_both_ways_are_named(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The line names the key and the built-in model."""
-    monkeypatch.setattr("di_magics.endpoints.local_server.available", lambda: False)
+    monkeypatch.setattr("di_magics.endpoints.local_server.is_available", lambda: False)
     with capture_output():
         error = shell.run_cell("%%chat\nhello").error_in_exec
     assert isinstance(error, di.Refused)
@@ -528,7 +528,7 @@ def test_a_named_model_never_falls_back(
     shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`-m` without a key is refused, though a local model could answer."""
-    monkeypatch.setattr("di_magics.endpoints.local_server.available", lambda: True)
+    monkeypatch.setattr("di_magics.endpoints.local_server.is_available", lambda: True)
     with capture_output():
         error = shell.run_cell("%%chat -m some/model\nhello").error_in_exec
     assert isinstance(error, di.Refused)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from di_magics.session import limiter as gating
-from di_magics.session.limiter import Gate
+from di_magics.session.limiter import Limiter
 
 
 class Work:
     """Tasks that hold a gate until they are let go."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Limiter) -> None:
         self.gate = gate
         self.begun: list[int] = []
         self.go: dict[int, asyncio.Event] = {}
@@ -42,7 +42,7 @@ def test_so_many_at_a_time_in_order() -> None:
     """The next one in line follows each that ends."""
 
     async def test() -> None:
-        work = Work(Gate(2))
+        work = Work(Limiter(2))
         tasks = [asyncio.ensure_future(work.one(i)) for i in range(4)]
         await work.settle()
         assert work.begun == [0, 1]
@@ -59,18 +59,18 @@ def test_so_many_at_a_time_in_order() -> None:
 
 def test_fewer_after_a_refusal_and_more_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusals at the same time are one; the limit comes back one by one."""
-    gate = Gate(8)
-    gate.slow()
-    gate.slow()
+    gate = Limiter(8)
+    gate.on_busy()
+    gate.on_busy()
     assert gate.limit == 4
     monkeypatch.setattr(gating, "AT_ONCE_SECONDS", -1)
     for _ in range(9):
-        gate.slow()
+        gate.on_busy()
     assert gate.limit == 1
-    gate.went_well()
+    gate.on_success()
     assert gate.limit == 2
     for _ in range(100):
-        gate.went_well()
+        gate.on_success()
     assert gate.limit == 8
 
 
@@ -78,7 +78,7 @@ def test_who_gives_up_waiting_keeps_nobody_waiting() -> None:
     """Cancelled in line, or at the very moment of being let through."""
 
     async def test() -> None:
-        work = Work(Gate(1))
+        work = Work(Limiter(1))
         tasks = [asyncio.ensure_future(work.one(i)) for i in range(4)]
         await work.settle()
         tasks[1].cancel()

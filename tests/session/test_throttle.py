@@ -8,7 +8,7 @@ import time
 
 from di_magics.core.reply.reply import Reply
 from di_magics.session import throttle as frames
-from di_magics.session.throttle import FRAME_SECONDS, Frames
+from di_magics.session.throttle import FRAME_SECONDS, Throttle
 
 
 class Watch:
@@ -27,9 +27,9 @@ class Watch:
 
 async def drawn(watch: Watch, seconds: float) -> None:
     """Draw two hundred replies a second for so long, then close."""
-    shower = Frames(watch, None)  # type: ignore[arg-type]
+    shower = Throttle(watch, None)  # type: ignore[arg-type]
     for number in range(int(seconds * 200)):
-        shower.draw(Reply(text=str(number)))
+        shower.update(Reply(text=str(number)))
         await asyncio.sleep(0.005)  # the pace of the model
     shower.close()
 

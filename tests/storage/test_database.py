@@ -15,7 +15,7 @@ import pytest
 
 from di_magics.core.errors import StoreError
 from di_magics.storage import database as storing
-from di_magics.storage.database import MIGRATIONS, Connection, Store
+from di_magics.storage.database import MIGRATIONS, Connection, Database
 from di_magics.storage.ledger import Ledger
 from di_magics.storage.turns import Turns
 
@@ -27,7 +27,7 @@ def write(db: Connection) -> None:
 
 def test_the_file_is_private(tmp_path: Path) -> None:
     """Only its owner can read it, and what SQLite puts beside it."""
-    store = Store(tmp_path)
+    store = Database(tmp_path)
     store.write(write).result()
     found = list(tmp_path.glob("conversations.sqlite3*"))
     assert len(found) > 1
@@ -38,7 +38,7 @@ def test_the_file_is_private(tmp_path: Path) -> None:
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     """The same works in memory."""
-    store = Store(None)
+    store = Database(None)
     store.write(write).result()
     assert store.read(lambda db: db.execute("SELECT id FROM notebooks").fetchall()).result()
     store.close()
@@ -52,7 +52,7 @@ def test_work_is_done_whole_or_not_at_all(tmp_path: Path) -> None:
         write(db)
         raise KeyError("half way")
 
-    store = Store(tmp_path)
+    store = Database(tmp_path)
     with pytest.raises(KeyError):
         store.write(half).result()
     assert store.read(lambda db: db.execute("SELECT * FROM notebooks").fetchall()).result() == []
@@ -63,7 +63,7 @@ def test_a_file_from_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     """The line says to update; nothing is written."""
     with sqlite3.connect(tmp_path / storing.FILE) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    store = Store(tmp_path)
+    store = Database(tmp_path)
     with pytest.raises(StoreError, match="newer"):
         store.write(write).result()
     store.close()
@@ -72,7 +72,7 @@ def test_a_file_from_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
     """What is no database is named, with the ways out."""
     (tmp_path / storing.FILE).write_bytes(b"no database " * 100)
-    store = Store(tmp_path)
+    store = Database(tmp_path)
     with pytest.raises(StoreError, match="DI_MAGICS_HOME"):
         store.write(write).result()
     store.close()
@@ -118,7 +118,7 @@ def test_version_2_takes_the_texts_and_the_costs_of_version_1(tmp_path: Path) ->
             [turn, json.dumps(known), outcome and json.dumps(outcome)],
         )
     db.close()
-    store = Store(tmp_path)
+    store = Database(tmp_path)
     path = Turns(store).load("n").result().path()
     entries = Ledger(store).entries("n").result()
     store.close()
@@ -137,9 +137,9 @@ from pathlib import Path
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply
-from di_magics.storage.database import Store
+from di_magics.storage.database import Database
 from di_magics.storage.turns import Turns
-store = Store(Path(sys.argv[1]))
+store = Database(Path(sys.argv[1]))
 turns = Turns(store)
 for number in range(100):
     turn = Turn(f"{sys.argv[2]}-{number}", "hi", notebook="n")
@@ -159,7 +159,7 @@ def test_processes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
         for name in "abcd"
     ]
     assert [writer.wait(60) for writer in writers] == [0] * 4
-    store = Store(tmp_path)
+    store = Database(tmp_path)
     chat = Turns(store).load("n").result()
     entries = Ledger(store).entries("n").result()
     store.close()

@@ -14,7 +14,7 @@ from di_magics.core.errors import BudgetError
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage
 from di_magics.storage import ledger as keeping
-from di_magics.storage.database import Store
+from di_magics.storage.database import Database
 from di_magics.storage.ledger import Ledger
 from di_magics.storage.turns import Turns
 
@@ -35,21 +35,21 @@ ENTRY = Entry(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[Database]:
     """A store in a folder of its own."""
-    store = Store(tmp_path)
+    store = Database(tmp_path)
     yield store
     store.close()
 
 
-def begin(store: Store, name: str, limit: str | None = None, **changes: object) -> None:
+def begin(store: Database, name: str, limit: str | None = None, **changes: object) -> None:
     """Enter a request."""
     entry = replace(ENTRY, turn=name, **changes)  # type: ignore[arg-type]
     most = None if limit is None else Decimal(limit)
     Turns(store).begin(Turn(name, "hi"), entry, most, kept=False).result()
 
 
-def test_an_entry_comes_back(store: Store) -> None:
+def test_an_entry_comes_back(store: Database) -> None:
     """With the reader's own date, and as in flight until it is sealed."""
     begin(store, "t", begun=9e9)
     (found,) = Ledger(store).entries("n").result()
@@ -57,7 +57,7 @@ def test_an_entry_comes_back(store: Store) -> None:
     assert found.day.startswith("2255-")
 
 
-def test_a_sealed_entry_has_what_was_paid(store: Store) -> None:
+def test_a_sealed_entry_has_what_was_paid(store: Database) -> None:
     """Tokens, cost and the model that answered take the place of what was reserved."""
     begin(store, "t", begun=9e9)
     reply = Reply(status="done", model="b", usage=Usage(1, 2, 3, 4, 5), cost=Decimal("1E-7"))
@@ -68,7 +68,7 @@ def test_a_sealed_entry_has_what_was_paid(store: Store) -> None:
     assert found.estimate == ""
 
 
-def test_an_abandoned_entry_is_cut(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_abandoned_entry_is_cut(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reserve is free again; what had come is still counted."""
     begin(store, "t", begun=9e9)
     monkeypatch.setattr(keeping, "ABANDONED_SECONDS", -9e9)
@@ -76,7 +76,7 @@ def test_an_abandoned_entry_is_cut(store: Store, monkeypatch: pytest.MonkeyPatch
     assert (found.status, found.cost, found.reserve) == ("cut", ENTRY.cost, None)
 
 
-def test_entries_can_be_of_one_notebook_or_of_some_time(store: Store) -> None:
+def test_entries_can_be_of_one_notebook_or_of_some_time(store: Database) -> None:
     """Of all, of one, or since a moment."""
     begin(store, "a", notebook="other", begun=1.0)
     begin(store, "b", begun=2.0)
@@ -89,7 +89,7 @@ def test_entries_can_be_of_one_notebook_or_of_some_time(store: Store) -> None:
     assert found == [["a", "b", "c"], ["b", "c"], ["c"]]
 
 
-def test_a_limit_holds_for_what_is_in_flight_too(store: Store) -> None:
+def test_a_limit_holds_for_what_is_in_flight_too(store: Database) -> None:
     """The second request does not fit beside the first, which has not ended yet."""
     begin(store, "a", "0.09", begun=9e9)
     with pytest.raises(BudgetError, match=r"\$0\.04"):
@@ -99,13 +99,13 @@ def test_a_limit_holds_for_what_is_in_flight_too(store: Store) -> None:
     begin(store, "b", "0.09", begun=9e9)
 
 
-def test_other_notebooks_do_not_count(store: Store) -> None:
+def test_other_notebooks_do_not_count(store: Database) -> None:
     """A budget is a notebook's own."""
     begin(store, "a", notebook="other", begun=9e9)
     begin(store, "b", "0.06", begun=9e9)
 
 
-def test_a_budget_is_kept(store: Store) -> None:
+def test_a_budget_is_kept(store: Database) -> None:
     """Exactly, until it is taken away."""
     ledger = Ledger(store)
     assert ledger.budget("n").result() is None

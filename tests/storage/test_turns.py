@@ -16,7 +16,7 @@ from di_magics.core.errors import StoreError
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage
 from di_magics.storage import turns as keeping
-from di_magics.storage.database import Store
+from di_magics.storage.database import Database
 from di_magics.storage.ledger import Ledger
 from di_magics.storage.turns import Turns
 
@@ -26,15 +26,15 @@ DONE = Reply(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[Database]:
     """A store in a folder of its own."""
-    store = Store(tmp_path)
+    store = Database(tmp_path)
     yield store
     store.close()
 
 
 @pytest.fixture
-def turns(store: Store) -> Turns:
+def turns(store: Database) -> Turns:
     """The turns in the store."""
     return Turns(store)
 
@@ -52,7 +52,7 @@ def kept(turns: Turns, *asked: Turn) -> Conversation:
         begin(turns, turn)
         turns.seal(turn.id, turn.reply).result()
         chat = chat.with_turn(turn)
-    turns.keep("n", chat).result()
+    turns.save_state("n", chat).result()
     return chat
 
 
@@ -61,12 +61,12 @@ def turn(name: str, parent: str | None = None) -> Turn:
     return Turn(name, f"prompt {name}", parent, Cell(name, 0), notebook="n", model="m", reply=DONE)
 
 
-def test_a_conversation_comes_back_as_it_was(turns: Turns, store: Store, tmp_path: Path) -> None:
+def test_a_conversation_comes_back_as_it_was(turns: Turns, store: Database, tmp_path: Path) -> None:
     """Turns, heads, and what each cell shows survive the process."""
-    chat = kept(turns, turn("a"), turn("b", "a")).undone().forked("other")
-    turns.keep("n", chat).result()
+    chat = kept(turns, turn("a"), turn("b", "a")).undo().fork("other")
+    turns.save_state("n", chat).result()
     store.close()
-    again = Store(tmp_path)
+    again = Database(tmp_path)
     assert Turns(again).load("n").result() == chat
     again.close()
 
@@ -96,7 +96,7 @@ def test_half_a_surrogate_pair_can_be_kept(turns: Turns) -> None:
     assert (found.prompt, found.reply.text) == ("a?", "b?")
 
 
-def test_a_turn_that_is_not_kept_leaves_only_its_cost(turns: Turns, store: Store) -> None:
+def test_a_turn_that_is_not_kept_leaves_only_its_cost(turns: Turns, store: Database) -> None:
     """`--once` is in the ledger and nowhere else."""
     begin(turns, replace(turn("a"), prompt="a-secret-prompt"), kept=False)
     turns.seal("a", replace(DONE, text="its-reply")).result()
@@ -115,13 +115,13 @@ def test_two_kernels_keep_what_the_other_shows(turns: Turns) -> None:
     one = kept(turns, turn("a"))
     begin(turns, turn("b"))
     other = Conversation().with_turn(replace(turn("b"), conversation="other"))
-    turns.keep("n", other).result()
+    turns.save_state("n", other).result()
     found = turns.load("n").result()
     assert found.showing == {**one.showing, **other.showing}
     assert found.heads == {"main": "a" if found.heads["main"] else None, "other": "b"}
 
 
-def test_what_is_forgotten_is_gone_from_the_file(turns: Turns, store: Store) -> None:
+def test_what_is_forgotten_is_gone_from_the_file(turns: Turns, store: Database) -> None:
     """No byte of prompt or reply is left; the costs are."""
     secret = replace(turn("a"), prompt="a-secret-prompt", reply=replace(DONE, text="its-reply"))
     kept(turns, secret, turn("b", "a"))
@@ -143,9 +143,9 @@ def test_what_hung_on_a_forgotten_turn_stays(turns: Turns) -> None:
 
 def test_a_forgotten_conversation_does_not_come_back(turns: Turns) -> None:
     """Not even by its name, where another conversation has the same head."""
-    chat = kept(turns, turn("a")).forked("other")
-    turns.keep("n", chat).result()
-    turns.keep("n", replace(chat, heads={"main": "a"}, name="main")).result()
+    chat = kept(turns, turn("a")).fork("other")
+    turns.save_state("n", chat).result()
+    turns.save_state("n", replace(chat, heads={"main": "a"}, name="main")).result()
     assert "other" in turns.load("n").result().heads
     turns.forget([], ("n", "other")).result()
     assert turns.load("n").result().heads == {"main": "a"}
@@ -158,7 +158,7 @@ def test_all_can_be_forgotten(turns: Turns) -> None:
     assert turns.load("n").result().turns == {}
 
 
-def test_a_copy_has_ids_of_its_own_and_costs_nothing(turns: Turns, store: Store) -> None:
+def test_a_copy_has_ids_of_its_own_and_costs_nothing(turns: Turns, store: Database) -> None:
     """A copied notebook begins with the same turns and budget and does not pay a second time."""
     kept(turns, turn("a"), turn("b", "a"))
     Ledger(store).set_budget("n", Decimal("0.5")).result()
@@ -171,7 +171,7 @@ def test_a_copy_has_ids_of_its_own_and_costs_nothing(turns: Turns, store: Store)
     assert [each.id for each in turns.load("n").result().path()] == ["a", "b"]
 
 
-def test_a_row_that_is_no_json_is_one_line(turns: Turns, store: Store) -> None:
+def test_a_row_that_is_no_json_is_one_line(turns: Turns, store: Database) -> None:
     """Whoever edited the file by hand is told which it is."""
     kept(turns, turn("a"))
     store.write(lambda db: db.execute("UPDATE turns SET identity = 'no'")).result()
@@ -183,31 +183,31 @@ IMAGE = Attachment("image", "plot.png", "PNG image, 1 kB", "data:image/png;base6
 TEXT = Attachment("text", "notes", "text, 6 characters", "SECRET")
 
 
-def test_what_was_attached_comes_back(turns: Turns, store: Store, tmp_path: Path) -> None:
+def test_what_was_attached_comes_back(turns: Turns, store: Database, tmp_path: Path) -> None:
     """The contents survive the process, and the ones of a copy are its own."""
-    chat = kept(turns, replace(turn("a"), attached=(IMAGE, TEXT)), turn("b", "a"))
+    chat = kept(turns, replace(turn("a"), attachments=(IMAGE, TEXT)), turn("b", "a"))
     turns.copy("n", "m" * 32, None).result()
     store.close()
-    again = Store(tmp_path)
+    again = Database(tmp_path)
     assert Turns(again).load("n").result() == chat
     (copied, _) = Turns(again).load("m" * 32).result().path()
-    assert copied.attached == (IMAGE, TEXT)
+    assert copied.attachments == (IMAGE, TEXT)
     again.close()
 
 
 def test_an_adopted_turn_keeps_what_was_attached(turns: Turns) -> None:
     """A run of a grid that becomes the reply goes on to send its attachments."""
     begin(turns, turn("a"))
-    turns.adopt("n", [replace(turn("b"), attached=(TEXT,))]).result()
-    assert turns.load("n").result().turns["b"].attached == (TEXT,)
+    turns.adopt("n", [replace(turn("b"), attachments=(TEXT,))]).result()
+    assert turns.load("n").result().turns["b"].attachments == (TEXT,)
 
 
 @pytest.mark.parametrize("everything", [True, False])
 def test_what_was_attached_is_forgotten(
-    turns: Turns, store: Store, tmp_path: Path, everything: bool
+    turns: Turns, store: Database, tmp_path: Path, everything: bool
 ) -> None:
     """No byte of it stays in the file."""
-    kept(turns, replace(turn("a"), attached=(TEXT,)))
+    kept(turns, replace(turn("a"), attachments=(TEXT,)))
     turns.forget(None if everything else ["a"], None if everything else ("n", "main")).result()
     store.close()
     assert all(b"SECRET" not in file.read_bytes() for file in tmp_path.iterdir())

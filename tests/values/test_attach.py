@@ -27,7 +27,14 @@ from shell import Run
 import di_magics as di
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.money.prices import BYTES_PER_TOKEN
-from di_magics.values.attach import LARGEST, LARGEST_FILE, TOKENS, attach, attached, bounded
+from di_magics.values.attach import (
+    LARGEST,
+    LARGEST_FILE,
+    TOKENS,
+    attach,
+    attach_value,
+    truncate_text,
+)
 
 FORMATS = ["PNG", "JPEG", "WEBP"]
 MOST = TOKENS * BYTES_PER_TOKEN
@@ -93,13 +100,13 @@ def test_an_image_file_goes_as_it_is(tmp_path: Path, kind: str) -> None:
 def test_bytes_of_an_image_go_as_they_are(kind: str, holder: Callable[[bytes], Any]) -> None:
     """A variable with an image's bytes is that image."""
     data = picture(kind)
-    found = attached(holder(data), "data")
+    found = attach_value(holder(data), "data")
     assert (found.kind, sent(found)) == ("image", data)
 
 
 def test_a_pillow_image_goes_as_png() -> None:
     """An image of Pillow is sent without a loss."""
-    found = attached(Image.new("RGBA", (7, 5), (1, 2, 3, 4)), "it")
+    found = attach_value(Image.new("RGBA", (7, 5), (1, 2, 3, 4)), "it")
     assert found.note.startswith("PNG image")
     assert (opened(found).size, opened(found).getpixel((0, 0))) == ((7, 5), (1, 2, 3, 4))
 
@@ -108,7 +115,7 @@ def test_a_figure_goes_as_png() -> None:
     """A figure of matplotlib is drawn."""
     figure = Figure(figsize=(2, 1))
     figure.subplots().plot([1, 2])
-    found = attached(figure, "figure")
+    found = attach_value(figure, "figure")
     assert found.note.startswith("PNG image")
     assert opened(found).size[0] > 100
 
@@ -117,46 +124,46 @@ def test_a_figure_goes_as_png() -> None:
 def test_a_displayed_image_goes_as_it_is(kind: str) -> None:
     """What IPython.display.Image holds is sent."""
     data = picture(kind)
-    assert sent(attached(Shown(data=data, format=kind.lower()), "shown")) == data
+    assert sent(attach_value(Shown(data=data, format=kind.lower()), "shown")) == data
 
 
 def test_a_displayed_image_that_is_only_an_address_is_refused() -> None:
     """An IPython.display.Image of a URL holds no image, and the text of the object is none."""
-    assert "shown" in refused(lambda: attached(Shown(url="http://127.0.0.1:9/x.png"), "shown"))
+    assert "shown" in refused(lambda: attach_value(Shown(url="http://127.0.0.1:9/x.png"), "shown"))
 
 
 def test_a_displayed_sound_is_refused() -> None:
     """What IPython.display.Audio holds is no image."""
     assert "sound is no image" in refused(
-        lambda: attached(Audio(data=b"RIFF....", rate=8), "sound")
+        lambda: attach_value(Audio(data=b"RIFF....", rate=8), "sound")
     )
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"GIF89a", b"RIFF....AVI ", b"%PDF-1.7"])
 def test_other_bytes_are_refused(data: bytes) -> None:
     """Bytes that are no image are refused with the formats that are taken."""
-    assert "PNG, JPEG, WebP" in refused(lambda: attached(data, "data"))
+    assert "PNG, JPEG, WebP" in refused(lambda: attach_value(data, "data"))
 
 
 @pytest.mark.parametrize("mode", ["F", "CMYK"])
 def test_an_image_that_png_cannot_hold_is_one_line(mode: str) -> None:
     """What Pillow says of an image that it cannot write is the reason."""
-    assert f"mode {mode}" in refused(lambda: attached(Image.new(mode, (4, 4)), "it"))
+    assert f"mode {mode}" in refused(lambda: attach_value(Image.new(mode, (4, 4)), "it"))
 
 
 def test_too_large_an_image_is_refused_with_what_to_do() -> None:
     """Beyond 20 MB the line names --resize; up to there an image is sent."""
     data = picture()
     data += b"\0" * (LARGEST - len(data))
-    assert attached(data, "it").note == "PNG image, 20.0 MB"
-    said = refused(lambda: attached(data + b"\0", "it"))
+    assert attach_value(data, "it").note == "PNG image, 20.0 MB"
+    said = refused(lambda: attach_value(data + b"\0", "it"))
     assert "20 MB" in said
     assert "--resize 1024" in said
 
 
 def test_a_large_image_is_sent_once_it_is_made_smaller() -> None:
     """The limit is for what is sent, not for what there was."""
-    found = attached(picture() + b"\0" * LARGEST, "it", resize=10)
+    found = attach_value(picture() + b"\0" * LARGEST, "it", resize=10)
     assert opened(found).size == (10, 5)
     assert "10 × 5, 1 kB, made smaller from 20.0 MB" in found.note
 
@@ -170,7 +177,7 @@ def test_resize_is_for_the_longer_side(
     kind: str, size: tuple[int, int], pixels: int, after: tuple[int, int]
 ) -> None:
     """The longer side gets that short, the other with it, and the format stays."""
-    found = attached(picture(kind, size), "it", resize=pixels)
+    found = attach_value(picture(kind, size), "it", resize=pixels)
     assert (opened(found).size, opened(found).format) == (after, kind)
     assert f"{kind} image, {after[0]} × {after[1]}" in found.note
 
@@ -178,13 +185,13 @@ def test_resize_is_for_the_longer_side(
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
 def test_resize_takes_images_of_all_colours(mode: str) -> None:
     """Grey, with a palette, transparent, or with 16 bits: a PNG is made smaller."""
-    assert opened(attached(picture("PNG", (40, 20), mode), "it", resize=10)).size == (10, 5)
+    assert opened(attach_value(picture("PNG", (40, 20), mode), "it", resize=10)).size == (10, 5)
 
 
 def test_resize_leaves_a_small_image_alone() -> None:
     """An image that is short enough goes as it is, and its size is said."""
     data = picture("WEBP", (40, 20))
-    found = attached(data, "it", resize=40)
+    found = attach_value(data, "it", resize=40)
     assert sent(found) == data
     assert found.note == "WEBP image, 40 × 20, 1 kB"
 
@@ -194,7 +201,7 @@ def test_resize_turns_an_image_as_its_camera_was_held() -> None:
     out, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (400, 200)).save(out, "JPEG", exif=exif)
-    assert opened(attached(out.getvalue(), "it", resize=100)).size == (50, 100)
+    assert opened(attach_value(out.getvalue(), "it", resize=100)).size == (50, 100)
 
 
 @pytest.mark.parametrize(
@@ -212,20 +219,20 @@ def test_resize_turns_an_image_as_its_camera_was_held() -> None:
 )
 def test_resize_of_a_broken_image_is_one_line(data: bytes) -> None:
     """A broken image and one that would fill the memory are refused, not decoded."""
-    assert "it cannot be made smaller" in refused(lambda: attached(data, "it", resize=10))
+    assert "it cannot be made smaller" in refused(lambda: attach_value(data, "it", resize=10))
 
 
 def test_resize_of_a_broken_image_names_no_object_of_python() -> None:
     """The reason is in words that mean something to the reader."""
-    assert "BytesIO" not in refused(lambda: attached(picture()[:40], "it", resize=10))
+    assert "BytesIO" not in refused(lambda: attach_value(picture()[:40], "it", resize=10))
 
 
 def test_resize_without_pillow_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Pillow images are sent, and --resize names the package."""
     data = picture()
     monkeypatch.setitem(sys.modules, "PIL", None)
-    assert "pip install pillow" in refused(lambda: attached(data, "it", resize=10))
-    assert sent(attached(data, "it")) == data
+    assert "pip install pillow" in refused(lambda: attach_value(data, "it", resize=10))
+    assert sent(attach_value(data, "it")) == data
 
 
 # Files --------------------------------------------------------------------------------------
@@ -323,7 +330,7 @@ def test_a_variable_wins_over_a_file_and_a_path_takes_the_file(tmp_path: Path) -
 )
 def test_a_table_goes_as_csv(table: Any, note: str, content: str) -> None:
     """A DataFrame and a Series go along with their shape, empty ones too."""
-    found = attached(table, "table")
+    found = attach_value(table, "table")
     assert found == Attachment("text", "table", f"{type(table).__name__}, {note}", content)
 
 
@@ -339,7 +346,7 @@ def test_a_table_goes_as_csv(table: Any, note: str, content: str) -> None:
 @pytest.mark.parametrize("tokens", [TOKENS, 500])
 def test_a_long_table_is_cut_after_a_row(table: Any, tokens: int) -> None:
     """Whole rows go along, as many as fit, and the note says how many of how many."""
-    found = attached(table, "table", tokens=tokens)
+    found = attach_value(table, "table", tokens=tokens)
     most = tokens * BYTES_PER_TOKEN
     shown = found.content.count("\n")
     assert shown > 0
@@ -352,7 +359,7 @@ def test_a_long_table_is_cut_after_a_row(table: Any, tokens: int) -> None:
 def test_one_huge_row_does_not_cost_the_rows_before_it() -> None:
     """As many rows go along as fit, though the table as a whole is far too long."""
     table = pd.DataFrame({"text": ["x"] * 100 + ["y" * MOST * 20]})
-    assert attached(table, "table").content == table.head(100).to_csv().rstrip("\n")
+    assert attach_value(table, "table").content == table.head(100).to_csv().rstrip("\n")
 
 
 @pytest.mark.parametrize(
@@ -365,14 +372,14 @@ def test_one_huge_row_does_not_cost_the_rows_before_it() -> None:
 )
 def test_names_that_do_not_fit_are_cut(table: Any) -> None:
     """Where the names of the columns are too much, there are no rows, and the note says so."""
-    found = attached(table, "table")
+    found = attach_value(table, "table")
     assert MOST - 2 <= len(found.content.encode()) <= MOST
     assert "only the first 0 rows, of which the names do not fit" in found.note
 
 
 def test_a_table_whose_first_row_does_not_fit_goes_by_its_names() -> None:
     """A row is never cut in the middle."""
-    found = attached(pd.DataFrame({"a": ["x" * MOST]}), "table")
+    found = attach_value(pd.DataFrame({"a": ["x" * MOST]}), "table")
     assert found.content == ",a"
     assert "only the first 0 rows" in found.note
 
@@ -385,7 +392,7 @@ def test_a_table_that_fails_is_one_line() -> None:
             raise SystemExit("no text")
 
     table = pd.DataFrame({"a": [Hostile()]})
-    assert "table cannot be attached: SystemExit" in refused(lambda: attached(table, "table"))
+    assert "table cannot be attached: SystemExit" in refused(lambda: attach_value(table, "table"))
 
 
 # Other variables ----------------------------------------------------------------------------
@@ -393,7 +400,7 @@ def test_a_table_that_fails_is_one_line() -> None:
 
 def test_an_object_goes_as_its_markdown() -> None:
     """What an object shows itself as in a notebook goes along."""
-    assert attached(Markdown("# Title"), "it") == Attachment(
+    assert attach_value(Markdown("# Title"), "it") == Attachment(
         "text", "it", "Markdown, 7 characters", "# Title"
     )
 
@@ -401,7 +408,7 @@ def test_an_object_goes_as_its_markdown() -> None:
 @pytest.mark.parametrize("value", [5, None, [1, 2], {"a": 1}, 1.5, int])
 def test_any_other_value_goes_as_its_text(value: object) -> None:
     """What has no other form goes as str() has it, and the note says of which type it is."""
-    found = attached(value, "it")
+    found = attach_value(value, "it")
     assert found.content == str(value)
     assert found.note == f"{type(value).__name__}, {len(str(value))} characters"
 
@@ -448,26 +455,26 @@ def test_a_method_that_raises_is_one_line(error: BaseException, method: str) -> 
     """Whatever a value's own methods raise, nothing but the reason comes out of it."""
     member = raising(error)
     found = having(**{method: property(member) if method == "__class__" else member})
-    assert refused(lambda: attached(found, "it")).startswith("it ")
+    assert refused(lambda: attach_value(found, "it")).startswith("it ")
 
 
 @pytest.mark.parametrize("method", ["_repr_markdown_", "__str__"])
 def test_an_interrupt_is_not_held_up(method: str) -> None:
     """The stop square ends a method that takes long."""
     with pytest.raises(KeyboardInterrupt):
-        attached(having(**{method: raising(KeyboardInterrupt())}), "it")
+        attach_value(having(**{method: raising(KeyboardInterrupt())}), "it")
 
 
 @pytest.mark.parametrize("said", [None, 5, b"bytes", ["a"]])
 def test_markdown_that_is_no_text_is_passed_over(said: object) -> None:
     """An object whose _repr_markdown_ gives something else goes as its text."""
     found = having(_repr_markdown_=lambda self: said, __str__=lambda self: "its text")
-    assert attached(found, "it").content == "its text"
+    assert attach_value(found, "it").content == "its text"
 
 
 def test_a_text_that_is_no_text_is_one_line() -> None:
     """A __str__ that gives something else is refused."""
-    assert "TypeError" in refused(lambda: attached(having(__str__=lambda self: 5), "it"))
+    assert "TypeError" in refused(lambda: attach_value(having(__str__=lambda self: 5), "it"))
 
 
 @pytest.mark.parametrize(
@@ -481,7 +488,7 @@ def test_a_text_that_is_no_text_is_one_line() -> None:
 )
 def test_a_derived_text_is_taken_as_plain_text(value: object) -> None:
     """The methods of the reader's own class of texts have no say in it."""
-    found = attached(value, "it")
+    found = attach_value(value, "it")
     assert found.content == "the text"
     assert type(found.content) is str
 
@@ -490,13 +497,13 @@ def test_what_only_says_that_it_is_a_text_is_one_line() -> None:
     """An object that poses as a str, as stand-ins in tests do, is refused or goes as its text."""
     posing = having(__class__=property(lambda self: str))
     with contextlib.suppress(di.ParamError):
-        assert "Hostile" in attached(posing, "it").content
+        assert "Hostile" in attach_value(posing, "it").content
 
 
 @pytest.mark.parametrize("value", ["", " \n", having(__str__=lambda self: "")])
 def test_an_empty_variable_is_refused(value: object) -> None:
     """There is nothing to send of it."""
-    assert "it is empty" in refused(lambda: attached(value, "it"))
+    assert "it is empty" in refused(lambda: attach_value(value, "it"))
 
 
 @pytest.mark.parametrize(
@@ -515,7 +522,7 @@ def test_an_empty_variable_is_refused(value: object) -> None:
 )
 def test_what_looks_like_a_key_is_refused(name: str, value: object) -> None:
     """A variable with a key in it, in whatever it is held, is not sent and not shown."""
-    said = refused(lambda: attached(value, name))
+    said = refused(lambda: attach_value(value, name))
     assert "looks like a key or a password" in said
     assert KEY not in said
 
@@ -523,7 +530,7 @@ def test_what_looks_like_a_key_is_refused(name: str, value: object) -> None:
 @pytest.mark.timeout(30)
 def test_one_long_word_takes_no_time() -> None:
     """A text without a space in it, as encoded data is, is looked through for keys all the same."""
-    assert attached("x" * 500_000, "it").content == "x" * MOST
+    assert attach_value("x" * 500_000, "it").content == "x" * MOST
 
 
 # What is left out ---------------------------------------------------------------------------
@@ -532,7 +539,7 @@ def test_one_long_word_takes_no_time() -> None:
 def test_a_long_text_is_cut_at_a_line_end() -> None:
     """The last line that does not fit is left out, and the note says how much there is."""
     text = "a line of text\n" * 2000
-    found = attached(text, "it")
+    found = attach_value(text, "it")
     assert found.content == "\n".join(["a line of text"] * (MOST // 15))
     assert len(found.content.encode()) <= MOST
     assert found.note == (
@@ -542,21 +549,21 @@ def test_a_long_text_is_cut_at_a_line_end() -> None:
 
 def test_a_long_line_is_cut_in_the_middle() -> None:
     """Where the only line end is far up, half of the text is not given up for it."""
-    found = attached("title\n" + "x" * 50_000, "it")
+    found = attach_value("title\n" + "x" * 50_000, "it")
     assert found.content == "title\n" + "x" * (MOST - 6)
 
 
 def test_a_text_that_fits_is_whole() -> None:
     """A text of exactly so many tokens is not cut."""
-    assert bounded("x" * 30, 10) == ("x" * 30, "")
-    assert bounded("x" * 31, 10)[0] == "x" * 30
+    assert truncate_text("x" * 30, 10) == ("x" * 30, "")
+    assert truncate_text("x" * 31, 10)[0] == "x" * 30
 
 
 @pytest.mark.parametrize("character", ["é", "€", "😀"])
 @pytest.mark.parametrize("before", range(4))
 def test_a_character_is_never_cut(character: str, before: int) -> None:
     """A character of several bytes goes whole or not at all."""
-    cut, left = bounded("x" * before + character * 20, 10)
+    cut, left = truncate_text("x" * before + character * 20, 10)
     assert cut == ("x" * before + character * 20)[: len(cut)]
     assert 30 - 4 < len(cut.encode()) <= 30
     assert f"only the first {len(cut)} of {before + 20} characters" in left
@@ -564,12 +571,12 @@ def test_a_character_is_never_cut(character: str, before: int) -> None:
 
 def test_half_a_character_is_counted_and_does_no_harm() -> None:
     """A lone surrogate, as a broken file name leaves it, can be cut."""
-    assert bounded("\ud800" * 40, 10)[0] == "?" * 30
+    assert truncate_text("\ud800" * 40, 10)[0] == "?" * 30
 
 
 def test_of_a_text_at_least_a_character_is_left() -> None:
     """An attachment with nothing in it would pass for one of which nothing was kept."""
-    assert attached("😀😀", "it", tokens=1).content == "😀"
+    assert attach_value("😀😀", "it", tokens=1).content == "😀"
 
 
 # Through %%chat -----------------------------------------------------------------------------

@@ -22,7 +22,14 @@ from loopback import Loopback
 
 import di_magics as di
 from di_magics.core.errors import DiMagicsError, ReplyError
-from di_magics.values.schema import LARGEST_FILE, Arguments, arguments, as_json, shape, shape_in
+from di_magics.values.schema import (
+    LARGEST_FILE,
+    ToolArguments,
+    as_json,
+    reply_schema,
+    schema_from_file,
+    tool_arguments,
+)
 
 KEY = "sk-" + "a1B2" * 10
 MAYBE = Optional[int]  # noqa: UP045 # the older way to write it is another object
@@ -40,13 +47,13 @@ def one_line(call: Callable[[], object], kind: type[DiMagicsError]) -> str:
 
 def properties(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the parameters of a function as they are offered."""
-    found: dict[str, Any] = arguments(function, "f").spec["parameters"]["properties"]
+    found: dict[str, Any] = tool_arguments(function, "f").spec["parameters"]["properties"]
     return found
 
 
 def called(function: Callable[..., Any], text: str) -> Any:
     """Call a function as a model does."""
-    bound = arguments(function, "f").read(text)
+    bound = tool_arguments(function, "f").parse(text)
     return function(*bound.args, **bound.kwargs)
 
 
@@ -110,7 +117,7 @@ def test_a_function_is_offered_by_its_signature_and_docstring() -> None:
         """
         return a + b
 
-    assert arguments(add, "add").spec == {
+    assert tool_arguments(add, "add").spec == {
         "name": "add",
         "description": "Add two numbers.\n\nThe sum is exact.",
         "parameters": {
@@ -131,10 +138,10 @@ def test_a_function_without_anything_is_offered_by_its_name() -> None:
     def bare(x, y=1):  # type: ignore[no-untyped-def]
         return x
 
-    spec = arguments(bare, "bare").spec
+    spec = tool_arguments(bare, "bare").spec
     assert set(spec) == {"name", "parameters"}
     assert spec["parameters"]["properties"] == {"x": {}, "y": {"default": 1}}
-    assert arguments(lambda: 1, "f").spec["parameters"]["properties"] == {}
+    assert tool_arguments(lambda: 1, "f").spec["parameters"]["properties"] == {}
     assert called(bare, '{"x": [1, {"a": null}]}') == [1, {"a": None}]
 
 
@@ -173,7 +180,7 @@ def test_docstrings_of_all_styles_are_read(function: Callable[..., Any]) -> None
     found = properties(function)["a"]
     assert found["type"] == "integer"
     assert " ".join(found["description"].split()) == "how often, at most ten times"
-    assert arguments(function, "f").spec["description"] == "Do it."
+    assert tool_arguments(function, "f").spec["description"] == "Do it."
 
 
 @pytest.mark.parametrize(
@@ -268,11 +275,11 @@ def test_a_default_is_not_passed() -> None:
     def function(a: int = 1, *, b: list[int] | None = None, **more: int) -> None:
         pass
 
-    found = arguments(functools.partial(lambda a=1, *, b=(): (a, b)), "f").read('{"b": [2]}')
+    found = tool_arguments(functools.partial(lambda a=1, *, b=(): (a, b)), "f").parse('{"b": [2]}')
     assert dict(found.arguments) == {"b": [2]}
     assert (found.args, found.kwargs) == ((), {"b": [2]})
-    assert dict(arguments(lambda a=1: a, "f").read("{}").arguments) == {}
-    assert "more" in one_line(lambda: arguments(function, "f"), di.ToolError)
+    assert dict(tool_arguments(lambda a=1: a, "f").parse("{}").arguments) == {}
+    assert "more" in one_line(lambda: tool_arguments(function, "f"), di.ToolError)
 
 
 def test_keyword_only_parameters_are_passed_by_name() -> None:
@@ -335,7 +342,7 @@ def test_methods_are_offered_without_self() -> None:
     assert called(counter, '{"by": 2}') == 4
     assert called(Counter.named, '{"name": "a"}') == "a"
     assert called(Counter.twice, '{"by": 2}') == 4
-    assert arguments(counter.add, "f").spec["description"] == "Count on."
+    assert tool_arguments(counter.add, "f").spec["description"] == "Count on."
 
 
 def scaled(a: float, by: float = 1.0) -> float:
@@ -354,7 +361,9 @@ def test_a_partial_function_takes_what_is_left() -> None:
 
 def test_a_partial_function_is_described_as_its_function() -> None:
     """The model is told what the function does, not what functools.partial is."""
-    assert arguments(functools.partial(scaled, 3.0), "f").spec["description"] == "Scale a number."
+    assert (
+        tool_arguments(functools.partial(scaled, 3.0), "f").spec["description"] == "Scale a number."
+    )
 
 
 def test_a_decorated_function_is_offered_as_itself() -> None:
@@ -417,7 +426,7 @@ def no_pattern(a: Annotated[str, pydantic.Field(pattern="(")]) -> None:
 )
 def test_what_cannot_be_offered_is_one_line(function: Callable[..., Any], word: str) -> None:
     """A function whose parameters cannot be said in JSON is refused, with the reason."""
-    said = one_line(lambda: arguments(function, "tool"), di.ToolError)
+    said = one_line(lambda: tool_arguments(function, "tool"), di.ToolError)
     assert "tool cannot be a tool" in said
     assert word in said
 
@@ -433,8 +442,8 @@ def test_a_default_of_any_kind_is_quiet(default: object) -> None:
     function.__annotations__ = {}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        json.dumps(arguments(function, "f").spec, allow_nan=False)
-    assert dict(arguments(function, "f").read("{}").arguments) == {}
+        json.dumps(tool_arguments(function, "f").spec, allow_nan=False)
+    assert dict(tool_arguments(function, "f").parse("{}").arguments) == {}
 
 
 def test_a_default_that_looks_like_a_key_is_not_told() -> None:
@@ -447,7 +456,7 @@ def test_a_default_that_looks_like_a_key_is_not_told() -> None:
         return url
 
     for function in (fetch, functools.partial(plain, key=KEY)):
-        assert KEY not in json.dumps(arguments(function, "f").spec)
+        assert KEY not in json.dumps(tool_arguments(function, "f").spec)
 
 
 # What a model passes ------------------------------------------------------------------------
@@ -459,9 +468,9 @@ def takes(a: int, b: float = 1.0, c=None) -> list[Any]:  # type: ignore[no-untyp
 
 
 @pytest.fixture(scope="module")
-def three() -> Arguments:
+def three() -> ToolArguments:
     """What that function takes."""
-    return arguments(takes, "takes")
+    return tool_arguments(takes, "takes")
 
 
 @pytest.mark.parametrize(
@@ -505,9 +514,11 @@ def three() -> Arguments:
         ("\0", "JSON"),
     ],
 )
-def test_arguments_that_do_not_fit_are_one_line(three: Arguments, text: str, where: str) -> None:
+def test_arguments_that_do_not_fit_are_one_line(
+    three: ToolArguments, text: str, where: str
+) -> None:
     """Whatever a model passes, what is wrong is said in one line that asks for another call."""
-    said = one_line(lambda: three.read(text), di.ToolError)
+    said = one_line(lambda: three.parse(text), di.ToolError)
     assert "nothing was run" in said
     assert "Call takes again" in said
     assert where in said
@@ -526,10 +537,10 @@ def test_arguments_that_do_not_fit_are_one_line(three: Arguments, text: str, whe
     ],
 )
 def test_arguments_that_fit_are_read(
-    three: Arguments, text: str, values: dict[str, object]
+    three: ToolArguments, text: str, values: dict[str, object]
 ) -> None:
     """Order and spaces do not matter, and of a name that comes twice the last holds."""
-    assert dict(three.read(text).arguments) == values
+    assert dict(three.parse(text).arguments) == values
 
 
 def test_no_arguments_are_none() -> None:
@@ -544,7 +555,9 @@ def test_a_mistake_deep_within_is_found() -> None:
         pass
 
     text = '{"people": [{"name": "a", "age": 1}, {"name": "b"}]}'
-    assert "$.people[1].age" in one_line(lambda: arguments(function, "f").read(text), di.ToolError)
+    assert "$.people[1].age" in one_line(
+        lambda: tool_arguments(function, "f").parse(text), di.ToolError
+    )
 
 
 # The form of a reply ------------------------------------------------------------------------
@@ -576,7 +589,7 @@ ADA = '{"name": "Ada", "age": 36}'
 )
 def test_a_reply_becomes_an_object(found: Any, text: str, value: object) -> None:
     """Classes of all kinds make objects, a JSON Schema plain lists and dicts."""
-    made = shape(found, "It")
+    made = reply_schema(found, "It")
     assert made.name == "It"
     json.dumps(made.schema)
     assert made.read(text) == value
@@ -585,7 +598,7 @@ def test_a_reply_becomes_an_object(found: Any, text: str, value: object) -> None
 
 def test_what_a_typed_dict_says_of_its_fields_is_kept() -> None:
     """Bounds and words that stand with a field are sent, and held to."""
-    made = shape(Notes, "Notes")
+    made = reply_schema(Notes, "Notes")
     assert made.schema["properties"]["stars"] == {
         "type": "integer",
         "minimum": 1,
@@ -597,7 +610,7 @@ def test_what_a_typed_dict_says_of_its_fields_is_kept() -> None:
 
 def test_a_schema_has_no_titles_of_fields() -> None:
     """Titles that repeat a name are left out of what is sent."""
-    assert shape(Place, "Place").schema["properties"] == {
+    assert reply_schema(Place, "Place").schema["properties"] == {
         "x": {"type": "number"},
         "y": {"type": "number", "default": 0.0},
     }
@@ -605,9 +618,9 @@ def test_a_schema_has_no_titles_of_fields() -> None:
 
 def test_a_name_is_one_that_servers_take() -> None:
     """A name is made of letters, digits, - and _, and is not endless."""
-    assert shape(Place, "größer als.1").name == "gr__er_als_1"
-    assert shape(Place, "x" * 100).name == "x" * 64
-    assert shape(Place, "").name == "reply"
+    assert reply_schema(Place, "größer als.1").name == "gr__er_als_1"
+    assert reply_schema(Place, "x" * 100).name == "x" * 64
+    assert reply_schema(Place, "").name == "reply"
 
 
 PEOPLE = {"type": "array", "items": {"type": "object", "properties": {"age": {"type": "integer"}}}}
@@ -640,7 +653,7 @@ PEOPLE = {"type": "array", "items": {"type": "object", "properties": {"age": {"t
 )
 def test_a_reply_that_does_not_fit_says_where(found: Any, text: str, where: str) -> None:
     """The line says where the reply is wrong, and why."""
-    assert where in one_line(lambda: shape(found, "It").read(text), ReplyError)
+    assert where in one_line(lambda: reply_schema(found, "It").read(text), ReplyError)
 
 
 @pytest.mark.parametrize("error", [KeyError("boom"), TypeError("boom"), ZeroDivisionError("boom")])
@@ -663,7 +676,7 @@ def test_a_class_that_fails_on_a_reply_is_a_misfit(error: Exception, kind: str) 
         def check(cls, x: int) -> int:
             raise error
 
-    made = shape(Failing if kind == "dataclass" else Model, "It")
+    made = reply_schema(Failing if kind == "dataclass" else Model, "It")
     assert "boom" in one_line(lambda: made.read('{"x": 1}'), ReplyError)
 
 
@@ -678,7 +691,7 @@ def test_a_class_that_fails_on_a_reply_is_a_misfit(error: Exception, kind: str) 
 def test_a_reply_that_a_check_cannot_take_is_a_misfit(schema: Any, text: str) -> None:
     """JSON nested deeply or with huge numbers does not fit, or fits; nothing else comes of it."""
     try:
-        shape(schema, "It").read(text)
+        reply_schema(schema, "It").read(text)
     except ReplyError as error:
         found = str(error)
     else:
@@ -688,7 +701,7 @@ def test_a_reply_that_a_check_cannot_take_is_a_misfit(schema: Any, text: str) ->
 
 def test_a_schema_that_only_refers_to_itself_is_one_line() -> None:
     """A schema that can never be done with is refused, at the latest when it is used."""
-    one_line(lambda: shape({"$ref": "#"}, "It").read("1"), DiMagicsError)
+    one_line(lambda: reply_schema({"$ref": "#"}, "It").read("1"), DiMagicsError)
 
 
 class Sealed:
@@ -749,7 +762,7 @@ class Unmatched:
 )
 def test_what_is_no_shape_is_one_line(found: Any, why: str) -> None:
     """A class without a schema, an object, and a dict that is none are refused with the reason."""
-    assert f"It {why}" in one_line(lambda: shape(found, "It"), di.ParamError)
+    assert f"It {why}" in one_line(lambda: reply_schema(found, "It"), di.ParamError)
 
 
 @pytest.mark.parametrize("draft", ["draft-04", "draft-06", "draft-07", "2019-09", "2020-12"])
@@ -758,8 +771,8 @@ def test_a_schema_may_be_of_any_draft(draft: str) -> None:
     base = "draft/" if draft.startswith("20") else ""
     end = "schema" if draft.startswith("20") else "schema#"
     found = {"$schema": f"http://json-schema.org/{base}{draft}/{end}", "type": "integer"}
-    assert shape(found, "It").read("3") == 3
-    assert "at $," in one_line(lambda: shape(found, "It").read('"3"'), ReplyError)
+    assert reply_schema(found, "It").read("3") == 3
+    assert "at $," in one_line(lambda: reply_schema(found, "It").read('"3"'), ReplyError)
 
 
 @pytest.mark.parametrize("draft", ["", "http://json-schema.org/draft-07/schema#"])
@@ -769,7 +782,7 @@ def test_nothing_that_a_schema_refers_to_is_fetched(server: Loopback, ref: str, 
     found = {"$ref": ref.format(url=server.url)} | ({"$schema": draft} if draft else {})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        said = one_line(lambda: shape(found, "It").read("1"), di.ParamError)
+        said = one_line(lambda: reply_schema(found, "It").read("1"), di.ParamError)
     assert "refers to" in said
     assert "$defs" in said
     assert server.requests == []
@@ -778,7 +791,9 @@ def test_nothing_that_a_schema_refers_to_is_fetched(server: Loopback, ref: str, 
 def test_nothing_that_an_id_makes_of_a_reference_is_fetched(server: Loopback) -> None:
     """A reference that only the schema's own $id makes an address asks nobody either."""
     found = {"$id": f"{server.url}/a.json", "properties": {"a": {"$ref": "b.json"}}}
-    assert "refers to" in one_line(lambda: shape(found, "It").read('{"a": 1}'), di.ParamError)
+    assert "refers to" in one_line(
+        lambda: reply_schema(found, "It").read('{"a": 1}'), di.ParamError
+    )
     assert server.requests == []
 
 
@@ -790,7 +805,7 @@ def test_a_schema_is_read_from_a_file(tmp_path: Path, start: bytes) -> None:
     """A .json file is a schema under its own name, with or without a mark at its beginning."""
     file = tmp_path / "a person.json"
     file.write_bytes(start + b'{"type": "integer"}')
-    found = shape_in(file)
+    found = schema_from_file(file)
     assert (found.name, found.schema, found.read("3")) == ("a_person", {"type": "integer"}, 3)
 
 
@@ -814,15 +829,15 @@ def test_a_schema_is_read_from_a_file(tmp_path: Path, start: bytes) -> None:
 def test_a_file_that_is_no_schema_is_one_line(tmp_path: Path, data: bytes, why: str) -> None:
     """What is wrong with a file is said."""
     (tmp_path / "it.json").write_bytes(data)
-    assert why in one_line(lambda: shape_in(tmp_path / "it.json"), di.ParamError)
+    assert why in one_line(lambda: schema_from_file(tmp_path / "it.json"), di.ParamError)
 
 
 @pytest.mark.parametrize("named", ["missing.json", "folder/none.json", "x" * 300])
 def test_a_missing_file_says_what_schema_takes(tmp_path: Path, named: str) -> None:
     """Where there is no such file, the line says what --schema takes."""
     (tmp_path / "folder").mkdir()
-    said = one_line(lambda: shape_in(tmp_path / named), di.ParamError)
-    assert "--schema takes" in said
+    said = one_line(lambda: schema_from_file(tmp_path / named), di.ParamError)
+    assert "--schema must name" in said
 
 
 def test_a_file_without_an_end_is_not_read(tmp_path: Path) -> None:
@@ -833,7 +848,7 @@ def test_a_file_without_an_end_is_not_read(tmp_path: Path) -> None:
 
     def reading() -> None:
         try:
-            shape_in(pipe)
+            schema_from_file(pipe)
         except BaseException as error:
             errors.append(error)
 

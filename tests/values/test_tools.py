@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from di_magics.core.errors import ToolError
-from di_magics.core.reply.reply import Result, ToolCall
+from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import safe
 from di_magics.runtime.loop import Interrupts
 from di_magics.values import tools
-from di_magics.values.tools import Toolbox, toolbox
+from di_magics.values.tools import Toolbox, make_toolbox
 
 
 def never(call: str) -> bool:
@@ -32,14 +32,14 @@ def box(
     *functions: Callable[..., Any], allow: Callable[[str], bool] = never, confirm: bool = False
 ) -> Toolbox:
     """Return a toolbox of these functions."""
-    return toolbox(functions, allow, confirm=confirm)
+    return make_toolbox(functions, allow, confirm=confirm)
 
 
-def answers(found: Toolbox, *calls: tuple[str, str]) -> list[Result]:
+def answers(found: Toolbox, *calls: tuple[str, str]) -> list[ToolResult]:
     """Return what comes of these calls."""
     asked = [ToolCall(f"{n}", name, arguments) for n, (name, arguments) in enumerate(calls)]
     with Interrupts() as interrupts:
-        return found.answers(asked, interrupts, lambda results: None)
+        return found.run_calls(asked, interrupts, lambda results: None)
 
 
 @safe
@@ -226,7 +226,7 @@ def test_a_question_shows_no_more_than_a_line() -> None:
 def test_only_a_yes_is_a_yes(said: str, may: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Enter alone is a no."""
     monkeypatch.setattr("builtins.input", lambda question: said)
-    assert tools.allowed("f()") is may
+    assert tools.ask_user("f()") is may
 
 
 def test_nobody_to_ask_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def test_nobody_to_ask_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
         raise EOFError
 
     monkeypatch.setattr("builtins.input", nobody)
-    assert tools.allowed("f()") is False
+    assert tools.ask_user("f()") is False
 
 
 def test_async_functions_run_at_the_same_time() -> None:
@@ -321,9 +321,9 @@ def test_a_stop_ends_the_call_and_the_rest_is_not_run(stop: str) -> None:
         threading.Thread(target=end, daemon=True).start()
         begun = time.monotonic()
         calls = [ToolCall("1", "sleep", ""), ToolCall("2", "add", '{"a": 1}')]
-        results = box(sleep, add).answers(calls, interrupts, lambda results: None)
-        assert interrupts.over
-        assert interrupts.pressed is (stop == "interrupt")
+        results = box(sleep, add).run_calls(calls, interrupts, lambda results: None)
+        assert interrupts.stopping
+        assert interrupts.interrupted is (stop == "interrupt")
     assert time.monotonic() - begun < 30
     assert [result.content for result in results] == [tools.STOPPED.content, tools.NOT_RUN.content]
 
@@ -350,7 +350,7 @@ def test_a_stop_cancels_async_calls(stop: str) -> None:
 
         threading.Thread(target=end, daemon=True).start()
         calls = [ToolCall("1", "wait", ""), ToolCall("2", "add", '{"a": 1}')]
-        results = box(wait, add).answers(calls, interrupts, lambda results: None)
+        results = box(wait, add).run_calls(calls, interrupts, lambda results: None)
     assert cleaned == ["up"]
     assert [result.content for result in results] == [tools.STOPPED.content, tools.NOT_RUN.content]
 
@@ -379,7 +379,7 @@ def test_a_second_interrupt_breaks_into_an_async_call() -> None:
 
         threading.Thread(target=press, daemon=True).start()
         found = box(stubborn)
-        results = found.answers([ToolCall("1", "stubborn", "")], interrupts, lambda results: None)
+        results = found.run_calls([ToolCall("1", "stubborn", "")], interrupts, lambda results: None)
     assert results == [tools.STOPPED]
 
 
@@ -401,7 +401,7 @@ def test_the_calls_are_shown_as_they_go() -> None:
     """Waiting, running, done: each step is told."""
     seen: list[list[str]] = []
     with Interrupts() as interrupts:
-        box(add).answers(
+        box(add).run_calls(
             [ToolCall("1", "add", '{"a": 1}'), ToolCall("2", "add", '{"a": 2}')],
             interrupts,
             lambda results: seen.append([result.content for result in results]),
@@ -468,8 +468,8 @@ def test_an_interrupt_that_a_function_took_in_ends_the_turn(kind: str) -> None:
     calls = [ToolCall("1", name, ""), ToolCall("2", "add", '{"a": 1}'), ToolCall("3", "work", "")]
     with Interrupts() as interrupts:
         found = box(plain, broken, work, add)
-        results = found.answers(calls, interrupts, lambda results: None)
-        assert interrupts.pressed
+        results = found.run_calls(calls, interrupts, lambda results: None)
+        assert interrupts.interrupted
     assert [result.content for result in results[:2]] == [
         tools.STOPPED.content,
         tools.NOT_RUN.content,
@@ -496,7 +496,7 @@ class Callable_:
 def test_what_cannot_be_called_by_name_is_no_tool(functions: list[Any], said: str) -> None:
     """A model calls by name, so each has one of its own."""
     with pytest.raises(ToolError, match=said):
-        toolbox(functions, never)
+        make_toolbox(functions, never)
 
 
 def test_a_function_is_offered_under_the_readers_name() -> None:
@@ -529,4 +529,4 @@ def test_the_older_library_serves_where_the_newer_is_missing(
     """nest_asyncio is there with the package."""
     monkeypatch.setitem(sys.modules, "nest_asyncio2", None)
     monkeypatch.setattr(sys, "version_info", (3, 13))
-    assert tools._nesting().__name__ == "nest_asyncio"
+    assert tools._nest_asyncio().__name__ == "nest_asyncio"

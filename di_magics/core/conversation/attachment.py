@@ -27,11 +27,11 @@ class Attachment:
     content: str = ""
 
 
-def content(prompt: str, attached: Sequence[Attachment]) -> str | list[dict[str, Any]]:
+def message_content(prompt: str, attached: Sequence[Attachment]) -> str | list[dict[str, Any]]:
     """Return a user message's content: a text, or parts where there are images, those first."""
     if not attached:
         return prompt
-    said = "\n\n".join([*(_shown(each) for each in attached if _is_text(each)), prompt])
+    said = "\n\n".join([*(_attachment_text(each) for each in attached if _is_text(each)), prompt])
     images = [each for each in attached if not _is_text(each)]
     if not images:
         return said
@@ -45,24 +45,24 @@ def _is_text(each: Attachment) -> bool:
     return each.kind == "text" or not each.content
 
 
-def _shown(each: Attachment) -> str:
+def _attachment_text(each: Attachment) -> str:
     if not each.content:
         return f"({each.name} was attached here; what it held was not kept.)"
-    return f"{each.name} ({each.note}):\n\n{in_fence(each.content)}"
+    return f"{each.name} ({each.note}):\n\n{fence_block(each.content)}"
 
 
-def in_fence(text: str, language: str = "") -> str:
+def fence_block(text: str, language: str = "") -> str:
     """Return a text as a block of code in Markdown, whatever fences are in it."""
     ticks = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, ticks + 1)
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def weight(found: str | Sequence[dict[str, Any]] | None, image: int) -> int:
+def content_bytes(found: str | Sequence[dict[str, Any]] | None, image: int) -> int:
     """Return how many bytes of text a message's content holds; an image counts for `image`."""
     if not found:
         return 0
     if isinstance(found, str):
         return len(found.encode("utf-8", "replace"))
     texts = (part.get("text") for part in found)
-    return sum(image if text is None else weight(text, image) for text in texts)
+    return sum(image if text is None else content_bytes(text, image) for text in texts)

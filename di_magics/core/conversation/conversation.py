@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from di_magics.core.conversation.attachment import Attachment, content
+from di_magics.core.conversation.attachment import Attachment, message_content
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.errors import ChatError
-from di_magics.core.reply.json_reply import strict
+from di_magics.core.reply.json_reply import parse_strict_json
 from di_magics.core.reply.reply import Reply, Round, ToolCall
 from di_magics.core.settings.params import Value
 
@@ -37,7 +37,7 @@ class Turn:
     prompt: str
     parent: str | None = None
     cell: Cell | None = None
-    instead: str | None = None
+    replaces: str | None = None
     conversation: str = MAIN
     notebook: str = ""
     system: str | None = None
@@ -46,17 +46,17 @@ class Turn:
     url: str = ""
     local: bool = False
     stream: bool = True
-    last: int | None = None
-    taught: bool = False
+    context: int | None = None
+    system_is_policy: bool = False
     params: Mapping[str, Value] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict)
     format: str = ""
-    attached: tuple[Attachment, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     reply: Reply = NOTHING
 
 
-def _seat(turn: Turn) -> Cell | str:
-    return turn.cell or turn.instead or turn.id
+def _position(turn: Turn) -> Cell | str:
+    return turn.cell or turn.replaces or turn.id
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,19 @@ class Conversation:
     heads: Mapping[str, str | None] = field(default_factory=lambda: {MAIN: None})
     name: str = MAIN
     showing: Mapping[Cell, str] = field(default_factory=dict)
-    ahead: Mapping[str, str] = field(default_factory=dict)
+    redo_heads: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def head(self) -> str | None:
         """The id of the turn that the next one follows."""
         return self.heads.get(self.name)
 
-    def shown_by(self, cell: Cell | None) -> Turn | None:
+    def turn_shown_in(self, cell: Cell | None) -> Turn | None:
         """Return the turn that this cell shows now."""
         shown = self.showing.get(cell) if cell else None
         return self.turns[shown] if shown else None
 
-    def place(
+    def place_turn(
         self, cell: Cell | None, name: str | None = None, *, append: bool = False
     ) -> tuple[str, str | None]:
         """Return the conversation and the parent for a turn asked in this cell.
@@ -92,15 +92,15 @@ class Conversation:
         now, so that what is sent is what stands above; any other cell, and one that `append`s or
         asks another conversation by `name`, follows the head.
         """
-        old = None if append else self.shown_by(cell)
+        old = None if append else self.turn_shown_in(cell)
         if old is None or name not in (None, old.conversation):
             name = name or self.name
             return name, self.heads.get(name)
         above = self.turns[old.parent] if old.parent else None
         if above is None:
             return old.conversation, None
-        now = self.shown_by(above.cell)
-        if now is None or self._leads(old.id, now.id):  # it was appended after this very turn
+        now = self.turn_shown_in(above.cell)
+        if now is None or self._is_ancestor(old.id, now.id):  # it was appended after this very turn
             now = above
         return old.conversation, now.id
 
@@ -116,10 +116,12 @@ class Conversation:
             heads={**self.heads, turn.conversation: turn.id},
             name=self.name if aside else turn.conversation,
             showing=showing,
-            ahead={name: to for name, to in self.ahead.items() if name != turn.conversation},
+            redo_heads={
+                name: to for name, to in self.redo_heads.items() if name != turn.conversation
+            },
         )
 
-    def sealed(self, turn: Turn) -> Conversation:
+    def with_outcome(self, turn: Turn) -> Conversation:
         """Return the conversation with this turn's outcome; no head moves."""
         return replace(self, turns={**self.turns, turn.id: turn})
 
@@ -136,22 +138,22 @@ class Conversation:
         """Return the turns in this one's place: its cell's, less those it follows or is before."""
         return tuple(
             other
-            for other in self._seats.get(_seat(turn), ())
+            for other in self._by_position.get(_position(turn), ())
             if other.id == turn.id
-            or not (self._leads(other.id, turn.id) or self._leads(turn.id, other.id))
+            or not (self._is_ancestor(other.id, turn.id) or self._is_ancestor(turn.id, other.id))
         )
 
     @cached_property
-    def _seats(self) -> dict[Cell | str, list[Turn]]:
+    def _by_position(self) -> dict[Cell | str, list[Turn]]:
         found: dict[Cell | str, list[Turn]] = {}
         for turn in self.turns.values():
-            found.setdefault(_seat(turn), []).append(turn)
+            found.setdefault(_position(turn), []).append(turn)
         return found
 
-    def _leads(self, turn: str, to: str) -> bool:
+    def _is_ancestor(self, turn: str, to: str) -> bool:
         return any(turn == each.id for each in self.path(to))
 
-    def after(self, turn: Turn) -> int:
+    def count_descendants(self, turn: Turn) -> int:
         """Return how many turns hang on this one, directly or not."""
         known = {turn.id}
         for other in self.turns.values():  # parents come before their children
@@ -159,18 +161,18 @@ class Conversation:
                 known.add(other.id)
         return len(known) - 1
 
-    def started(self, name: str | None = None) -> Conversation:
+    def start(self, name: str | None = None) -> Conversation:
         """Return it with an empty conversation in use, named `chat-2`, `chat-3`, … unless told."""
         count = 2
         while name is None or name in self.heads:
             name, count = f"chat-{count}", count + 1
         return replace(self, heads={**self.heads, name: None}, name=name)
 
-    def using(self, name: str) -> Conversation:
+    def switch_to(self, name: str) -> Conversation:
         """Return it with this conversation in use, begun if there is none of that name."""
         return replace(self, heads={name: None, **self.heads}, name=name)
 
-    def undone(self, count: int = 1) -> Conversation:
+    def undo(self, count: int = 1) -> Conversation:
         """Return it with the head moved back by so many turns, which are kept.
 
         Raises ChatError when there are not that many.
@@ -181,30 +183,30 @@ class Conversation:
                 f"Cannot undo {count}: conversation {self.name} has {len(path)} "
                 f"turn{'s' * (len(path) != 1)}. %chat history shows them."
             )
-        return self._back(path[-count].parent)
+        return self._move_head_back(path[-count].parent)
 
-    def rewound(self, number: int) -> Conversation:
+    def rewind(self, number: int) -> Conversation:
         """Return it with the turn of that number as the head. Raises ChatError for no such turn."""
-        return self._back(self.numbered(number).id)
+        return self._move_head_back(self.turn_at(number).id)
 
-    def _back(self, head: str | None) -> Conversation:
-        farthest = self.ahead.get(self.name) or self.head
-        ahead = {**self.ahead, self.name: farthest} if farthest else self.ahead
-        return replace(self, heads={**self.heads, self.name: head}, ahead=ahead)
+    def _move_head_back(self, head: str | None) -> Conversation:
+        farthest = self.redo_heads.get(self.name) or self.head
+        ahead = {**self.redo_heads, self.name: farthest} if farthest else self.redo_heads
+        return replace(self, heads={**self.heads, self.name: head}, redo_heads=ahead)
 
-    def redone(self, count: int = 1) -> Conversation:
+    def redo(self, count: int = 1) -> Conversation:
         """Return it with the head moved forward again to where it had been.
 
         Raises ChatError when it has not been moved back so far.
         """
-        farthest = self.ahead.get(self.name)
+        farthest = self.redo_heads.get(self.name)
         path = self.path(farthest) if farthest else ()
         at = next((i for i, turn in enumerate(path) if turn.id == self.head), -1)
         if not 1 <= count < len(path) - at:
             raise ChatError("There is nothing to redo: the head was not moved back that far.")
         return replace(self, heads={**self.heads, self.name: path[at + count].id})
 
-    def forked(self, name: str) -> Conversation:
+    def fork(self, name: str) -> Conversation:
         """Return it with a conversation of that name in use, which begins as this one is now.
 
         Raises ChatError when there is one.
@@ -213,7 +215,7 @@ class Conversation:
             raise ChatError(f"There is a conversation {name} already: %chat use {name}.")
         return replace(self, heads={**self.heads, name: self.head}, name=name)
 
-    def without(self, gone: Collection[str], name: str) -> Conversation:
+    def remove(self, gone: Collection[str], name: str) -> Conversation:
         """Return it without these turns and without the conversation of that name."""
         turns = {
             turn.id: replace(turn, parent=None if turn.parent in gone else turn.parent)
@@ -231,10 +233,10 @@ class Conversation:
             heads=heads or {MAIN: None},
             name=self.name if self.name in heads else next(iter(heads), MAIN),
             showing={cell: turn for cell, turn in self.showing.items() if turn not in gone},
-            ahead={each: turn for each, turn in self.ahead.items() if turn not in gone},
+            redo_heads={each: turn for each, turn in self.redo_heads.items() if turn not in gone},
         )
 
-    def joined(self, other: Conversation, name: str, ids: Mapping[str, str]) -> Conversation:
+    def join(self, other: Conversation, name: str, ids: Mapping[str, str]) -> Conversation:
         """Return it with the turns of another conversation, in use under a new name.
 
         `ids` are new ids for its turns; those that are here already stay what they are. No cell
@@ -250,7 +252,7 @@ class Conversation:
                 turn,
                 id=named[turn.id],
                 parent=named[turn.parent] if turn.parent else None,
-                instead=named.get(turn.instead) if turn.instead else None,
+                replaces=named.get(turn.replaces) if turn.replaces else None,
                 cell=None,
                 conversation=name,
             )
@@ -288,10 +290,10 @@ class Conversation:
             heads={**self.heads, name: leaf},
             name=name,
             showing={**self.showing, **shown},
-            ahead={key: to for key, to in self.ahead.items() if key != name},
+            redo_heads={key: to for key, to in self.redo_heads.items() if key != name},
         )
 
-    def numbered(self, number: int | None = None) -> Turn:
+    def turn_at(self, number: int | None = None) -> Turn:
         """Return the turn of that number on the path, counted from 1; the last unless told.
 
         Raises ChatError when there is none.
@@ -309,7 +311,7 @@ class Conversation:
         return path[number - 1]
 
 
-def messages(path: Iterable[Turn], turn: Turn) -> list[dict[str, Any]]:
+def request_messages(path: Iterable[Turn], turn: Turn) -> list[dict[str, Any]]:
     """Return the API's messages for a turn after this path, with what it has been told so far.
 
     One system message, the newest. A turn with neither text nor answered tool calls is left out;
@@ -319,27 +321,29 @@ def messages(path: Iterable[Turn], turn: Turn) -> list[dict[str, Any]]:
     if turn.system:
         sent.append({"role": "system", "content": turn.system})
     for each in path:
-        if not each.reply.empty:
-            sent += said(each)
-    return [*sent, *_asked(turn)]
+        if not each.reply.is_empty:
+            sent += turn_messages(each)
+    return [*sent, *_prompt_messages(turn)]
 
 
-def said(turn: Turn) -> list[dict[str, Any]]:
+def turn_messages(turn: Turn) -> list[dict[str, Any]]:
     """Return the messages of a turn that has been answered."""
-    asked, reply = _asked(turn), turn.reply.shown
+    asked, reply = _prompt_messages(turn), turn.reply.clean_text
     if reply.strip():
         return [*asked, {"role": "assistant", "content": reply}]
     return asked[:-1] if len(asked) > 1 and asked[-1]["role"] == "user" else asked
 
 
-def _asked(turn: Turn) -> list[dict[str, Any]]:
-    asked: list[dict[str, Any]] = [{"role": "user", "content": content(turn.prompt, turn.attached)}]
+def _prompt_messages(turn: Turn) -> list[dict[str, Any]]:
+    asked: list[dict[str, Any]] = [
+        {"role": "user", "content": message_content(turn.prompt, turn.attachments)}
+    ]
     for each in turn.reply.rounds:
-        asked += exchanged(each)
+        asked += round_messages(each)
     return asked
 
 
-def exchanged(told: Round) -> list[dict[str, Any]]:
+def round_messages(told: Round) -> list[dict[str, Any]]:
     """Return the messages of a round: what the model said, and what it was told.
 
     Reasoning is never sent back, and every call has its result.
@@ -369,7 +373,7 @@ def exchanged(told: Round) -> list[dict[str, Any]]:
 def _arguments(call: ToolCall) -> str:
     """Return a call's arguments as they came; what is no JSON object would be an error there."""
     try:
-        fits = isinstance(strict(call.arguments), dict)
+        fits = isinstance(parse_strict_json(call.arguments), dict)
     except ValueError:
         fits = False
     return call.arguments if fits else "{}"

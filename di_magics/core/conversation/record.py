@@ -12,36 +12,37 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, get_args
 
-from di_magics.core.amount import amount
+from di_magics.core.amount import parse_amount
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import MAIN, Conversation, Turn
-from di_magics.core.errors import DiMagicsError, one_line
+from di_magics.core.errors import DiMagicsError
 from di_magics.core.money.prices import LONGEST
 from di_magics.core.reply.reply import (
     COUNTS,
     UNCOUNTED,
     Reply,
-    Result,
     Round,
     Status,
     ToolCall,
+    ToolResult,
     Usage,
 )
 from di_magics.core.settings.params import PARAMS, Value, validate
+from di_magics.core.text import one_line
 
 STATUSES: Mapping[str, Status] = {status: status for status in get_args(Status)}
 LARGEST = 64_000
-KEY = "di_magics"
+METADATA_KEY = "di_magics"
 
 
-def identity(turn: Turn) -> dict[str, Any]:
+def identity_record(turn: Turn) -> dict[str, Any]:
     """Return what of a turn is known before it is sent, and never changes."""
     known = {
         "turn": turn.id,
         "parent": turn.parent,
         "cell": list(turn.cell) if turn.cell else None,
-        "instead": turn.instead,
+        "instead": turn.replaces,
         "conversation": None if turn.conversation == MAIN else turn.conversation,
         "notebook": turn.notebook,
         "prompt": turn.prompt,
@@ -51,39 +52,39 @@ def identity(turn: Turn) -> dict[str, Any]:
         "url": turn.url,
         "local": turn.local or None,
         "stream": None if turn.stream else False,
-        "last": turn.last,
-        "taught": turn.taught or None,
+        "last": turn.context,
+        "taught": turn.system_is_policy or None,
         "params": dict(turn.params),
         "fields": dict(turn.fields),
         "format": turn.format,
-        "attached": [[each.kind, each.name, each.note] for each in turn.attached],
+        "attached": [[each.kind, each.name, each.note] for each in turn.attachments],
     }
-    return _lean(known)
+    return _drop_empty(known)
 
 
-def outcome(reply: Reply) -> dict[str, Any]:
+def outcome_record(reply: Reply) -> dict[str, Any]:
     """Return what became of a turn."""
     became = {
         "status": reply.status,
         "reply": reply.text,
         "reasoning": reply.reasoning,
-        "tail": reply.tail,
+        "tail": reply.last_chunk,
         "tool_calls": [[call.id, call.name, call.arguments] for call in reply.tool_calls],
         "rounds": [_round(each) for each in reply.rounds],
         "finish_reason": reply.finish_reason,
         "model": reply.model,
         "id": reply.id,
-        "usage": _lean({name: getattr(reply.usage, name) for name in COUNTS}),
+        "usage": _drop_empty({name: getattr(reply.usage, name) for name in COUNTS}),
         "cost": None if reply.cost is None else str(reply.cost),
         "estimate": reply.estimate,
         "elapsed": reply.elapsed,
         "first_token": reply.first_token,
     }
-    return _lean(became)
+    return _drop_empty(became)
 
 
 def _round(found: Round) -> dict[str, Any]:
-    return _lean(
+    return _drop_empty(
         {
             "text": found.text,
             "reasoning": found.reasoning,
@@ -94,13 +95,13 @@ def _round(found: Round) -> dict[str, Any]:
     )
 
 
-def _came(result: Result) -> list[Any] | None:
+def _came(result: ToolResult) -> list[Any] | None:
     """Return a result, None for a call that still runs."""
     ended = result.seconds is not None
     return [result.content, result.failed, result.seconds] if ended else None
 
 
-def _lean(record: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_empty(record: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what says nothing: it takes its default when it is read; 0 and False stay."""
     return {
         name: value
@@ -109,17 +110,17 @@ def _lean(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def travelling(turn: Turn) -> dict[str, Any]:
+def export_record(turn: Turn) -> dict[str, Any]:
     """Return a turn and its outcome as they leave this machine: without a policy's prompt."""
-    record = {**identity(turn), **outcome(turn.reply)}
-    if turn.taught:
+    record = {**identity_record(turn), **outcome_record(turn.reply)}
+    if turn.system_is_policy:
         record.pop("system", None)
     return record
 
 
-def as_record(turn: Turn) -> dict[str, Any]:
+def notebook_record(turn: Turn) -> dict[str, Any]:
     """Return a turn and its outcome for a notebook; beyond 64 kB without texts, and saying so."""
-    record = travelling(turn)
+    record = export_record(turn)
     if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > LARGEST:
         record |= {"prompt": "", "system": None, "reply": "", "reasoning": "", "tool_calls": []}
         record |= {"tail": "", "rounds": [], "fields": {}, "attached": []}
@@ -127,7 +128,7 @@ def as_record(turn: Turn) -> dict[str, Any]:
     return record
 
 
-def from_record(record: Mapping[str, Any]) -> Turn:
+def parse_turn(record: Mapping[str, Any]) -> Turn:
     """Return the turn of a record. Raises ValueError where there is neither an id nor a prompt."""
     found, prompt = _text(record.get("turn")), _text(record.get("prompt"))
     if not found or prompt is None:
@@ -140,7 +141,7 @@ def from_record(record: Mapping[str, Any]) -> Turn:
         prompt=prompt,
         parent=_text(get("parent")),
         cell=_cell(get("cell")),
-        instead=_text(get("instead")),
+        replaces=_text(get("instead")),
         conversation=_text(get("conversation")) or MAIN,
         notebook=_str(get("notebook")),
         system=_text(get("system")),
@@ -149,17 +150,17 @@ def from_record(record: Mapping[str, Any]) -> Turn:
         url=_str(get("url")),
         local=get("local") is True,
         stream=get("stream") is not False,
-        last=_count(get("last")),
-        taught=get("taught") is True,
+        context=_count(get("last")),
+        system_is_policy=get("taught") is True,
         params=_params(get("params")),
         fields=_fields(fields) if (fields := get("fields")) else {},
         format=_str(get("format")),
-        attached=_attached(attached) if (attached := get("attached")) else (),
+        attachments=_attached(attached) if (attached := get("attached")) else (),
         reply=_reply(get),
     )
 
 
-def reply_of(record: Mapping[str, Any]) -> Reply:
+def parse_reply(record: Mapping[str, Any]) -> Reply:
     """Return the reply of a record; what is missing or of another type takes its default."""
     return _reply(record.get)
 
@@ -170,13 +171,13 @@ def _reply(get: Callable[[str], Any]) -> Reply:
     return Reply(
         text=_str(get("reply")),
         reasoning=_str(get("reasoning")),
-        tail=_str(get("tail")),
+        last_chunk=_str(get("tail")),
         tool_calls=_calls(calls) if calls else (),
         rounds=_rounds(rounds) if rounds else (),
         finish_reason=_text(get("finish_reason")),
         status=status,
         usage=_usage(get("usage")),
-        cost=amount(get("cost")),
+        cost=parse_amount(get("cost")),
         estimate=_str(get("estimate")),
         model=_text(get("model")),
         id=_text(get("id")),
@@ -223,10 +224,10 @@ def _read_round(found: Mapping[str, Any]) -> Round:
     )
 
 
-def _result(found: object) -> Result:
+def _result(found: object) -> ToolResult:
     if isinstance(found, list) and len(found) == 3 and isinstance(found[0], str):
-        return Result(found[0], found[1] is True, _seconds(found[2]) or 0.0)
-    return Result("What came of this call is not known.", failed=True)
+        return ToolResult(found[0], found[1] is True, _seconds(found[2]) or 0.0)
+    return ToolResult("What came of this call is not known.", failed=True)
 
 
 def _list(found: object) -> list[Any]:
@@ -320,7 +321,7 @@ def _seconds(found: object) -> float | None:
     return None
 
 
-def rebuilt(records: Iterable[object]) -> tuple[Conversation, list[str]]:
+def rebuild_conversation(records: Iterable[object]) -> tuple[Conversation, list[str]]:
     """Return the conversation of these records, in the order given, and what could not be read.
 
     A turn whose parent is missing follows the turn before it, so that nothing else is lost.
@@ -332,7 +333,7 @@ def rebuilt(records: Iterable[object]) -> tuple[Conversation, list[str]]:
         try:
             if not isinstance(record, Mapping):
                 raise ValueError("no turn")
-            turn = from_record(record)
+            turn = parse_turn(record)
         except ValueError as error:
             problems.append(f"entry {number}: {one_line(error, 80)}")
             continue

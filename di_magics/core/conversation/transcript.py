@@ -12,19 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.conversation.record import KEY, travelling
-from di_magics.core.errors import ChatError, one_line
+from di_magics.core.conversation.record import METADATA_KEY, export_record
+from di_magics.core.errors import ChatError
+from di_magics.core.text import one_line
 
 SUFFIXES = (".json", ".md", ".ipynb")
 _TURN = re.compile(r"^<!-- di_magics turn (\{.*\}) -->\n\*\*You\*\*\n\n", re.MULTILINE)
 _REPLY = "\n\n<!-- di_magics reply -->\n"
 
 
-def written(turns: Sequence[Turn], suffix: str) -> str:
+def write_transcript(turns: Sequence[Turn], suffix: str) -> str:
     """Return the text of a file with these turns. Raises ChatError for an unknown suffix."""
     match suffix:
         case ".json":
-            return json.dumps({KEY: 1, "turns": [travelling(turn) for turn in turns]}, indent=1)
+            return json.dumps(
+                {METADATA_KEY: 1, "turns": [export_record(turn) for turn in turns]}, indent=1
+            )
         case ".md":
             return "\n\n".join(_as_markdown(turn) for turn in turns) + "\n"
         case ".ipynb":
@@ -33,7 +36,7 @@ def written(turns: Sequence[Turn], suffix: str) -> str:
             raise ChatError(f"Save as {', '.join(SUFFIXES)}, not as {one_line(suffix, 20)!r}.")
 
 
-def read(text: str, suffix: str) -> list[object]:
+def read_transcript(text: str, suffix: str) -> list[object]:
     """Return the records in a file's text. Raises ChatError for a file of another kind."""
     try:
         match suffix:
@@ -49,19 +52,19 @@ def read(text: str, suffix: str) -> list[object]:
 
 
 def _as_markdown(turn: Turn) -> str:
-    record = travelling(turn)
-    prompt, reply = (_kept(record.pop(name, "")) for name in ("prompt", "reply"))
+    record = export_record(turn)
+    prompt, reply = (_escape_marks(record.pop(name, "")) for name in ("prompt", "reply"))
     facts = json.dumps(record, ensure_ascii=True).replace("-->", "--\\u003e")
     name = one_line(turn.reply.model or turn.model, 120)
     return f"<!-- di_magics turn {facts} -->\n**You**\n\n{prompt}{_REPLY}**{name}**\n\n{reply}"
 
 
-def _kept(text: str) -> str:
+def _escape_marks(text: str) -> str:
     """Keep our own marks out of a text."""
     return text.replace("<!-- di_magics", "<!-- di\\_magics")
 
 
-def _restored(text: str) -> str:
+def _restore_marks(text: str) -> str:
     return text.replace("<!-- di\\_magics", "<!-- di_magics")
 
 
@@ -76,7 +79,7 @@ def _from_markdown(text: str) -> Iterator[object]:
         except ValueError:
             yield None
             continue
-        yield facts | {"prompt": _restored(prompt), "reply": _restored(reply)}
+        yield facts | {"prompt": _restore_marks(prompt), "reply": _restore_marks(reply)}
 
 
 def _as_notebook(turns: Sequence[Turn]) -> dict[str, Any]:
@@ -84,8 +87,8 @@ def _as_notebook(turns: Sequence[Turn]) -> dict[str, Any]:
     for number, turn in enumerate(turns):
         output = {
             "output_type": "display_data",
-            "data": {"text/plain": turn.reply.shown},
-            "metadata": {KEY: travelling(turn)},
+            "data": {"text/plain": turn.reply.clean_text},
+            "metadata": {METADATA_KEY: export_record(turn)},
         }
         cells.append(
             {
@@ -112,6 +115,6 @@ def _from_notebook(notebook: Mapping[str, Any]) -> Iterator[object]:
         outputs = cell.get("outputs") if isinstance(cell, Mapping) else None
         for output in outputs if isinstance(outputs, list) else ():
             metadata = output.get("metadata") if isinstance(output, Mapping) else None
-            found = metadata.get(KEY) if isinstance(metadata, Mapping) else None
+            found = metadata.get(METADATA_KEY) if isinstance(metadata, Mapping) else None
             if found and not (isinstance(found, Mapping) and "grid" in found):  # no turn
                 yield found

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from di_magics.core.amount import UNKNOWN, dollars, exactly
-from di_magics.core.errors import BudgetError, one_line
-from di_magics.core.money.prices import Price, estimate, tokens_in
+from di_magics.core.amount import UNKNOWN, format_usd, in_money_context
+from di_magics.core.errors import BudgetError
+from di_magics.core.money.prices import Price, estimate_cost, estimate_tokens
 from di_magics.core.reply.reply import Reply, Status, Usage
+from di_magics.core.text import one_line
 
 FREE = Decimal(0)
-UNSENT = "Nothing was sent."
-MORE = Decimal("1.1")
+NOTHING_SENT = "Nothing was sent."
+BUDGET_MARGIN = Decimal("1.1")
 """A budget that is suggested is a little more than what is needed: it is shown rounded."""
 
 
@@ -61,18 +62,18 @@ class Tally:
     unpriced: int = 0
 
     @property
-    def shown(self) -> str:
+    def text(self) -> str:
         """The cost in words, saying how much is estimated and how many replies it leaves out."""
         if self.replies == self.unpriced:
             return UNKNOWN
-        words = dollars(self.cost)
+        words = format_usd(self.cost)
         if self.estimated == self.cost and self.estimated:
             words += " (an estimate)"
         elif self.estimated:
-            words += f" ({dollars(self.estimated)} of it estimated)"
+            words += f" ({format_usd(self.estimated)} of it estimated)"
         return f"{words} and {self.unpriced} of unknown cost" if self.unpriced else words
 
-    def plus(self, entry: Entry) -> Tally:
+    def add(self, entry: Entry) -> Tally:
         """Return the tally with one more entry."""
         if entry.status == "failed" and entry.cost is None:
             return self
@@ -89,26 +90,26 @@ class Tally:
         )
 
 
-@exactly
+@in_money_context
 def tally(entries: Iterable[Entry]) -> Tally:
     """Return the sums over these entries."""
     total = Tally()
     for entry in entries:
-        total = total.plus(entry)
+        total = total.add(entry)
     return total
 
 
-@exactly
-def grouped(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, Tally]:
+@in_money_context
+def group_entries(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, Tally]:
     """Return the sums by what the key says of an entry, in the order of first appearance."""
     found: dict[str, Tally] = {}
     for entry in entries:
         name = key(entry)
-        found[name] = found.get(name, Tally()).plus(entry)
+        found[name] = found.get(name, Tally()).add(entry)
     return {name: total for name, total in found.items() if total.replies}
 
 
-def sections(
+def cost_sections(
     entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool
 ) -> dict[str, dict[str, Tally]]:
     """Return the sums by conversation, day and model, and by notebook where that is asked for.
@@ -116,17 +117,19 @@ def sections(
     `names` are those of the notebooks by id.
     """
     found = {
-        "notebook": grouped(entries, lambda entry: names.get(entry.notebook) or "(elsewhere)"),
-        "conversation": grouped(entries, lambda entry: entry.conversation or "(no memory)"),
-        "day": grouped(entries, lambda entry: entry.day),
-        "model": grouped(entries, lambda entry: entry.model),
+        "notebook": group_entries(
+            entries, lambda entry: names.get(entry.notebook) or "(elsewhere)"
+        ),
+        "conversation": group_entries(entries, lambda entry: entry.conversation or "(no memory)"),
+        "day": group_entries(entries, lambda entry: entry.day),
+        "model": group_entries(entries, lambda entry: entry.model),
     }
     found.pop("conversation" if everywhere else "notebook")
     return found
 
 
-@exactly
-def priced(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = False) -> Reply:
+@in_money_context
+def with_cost(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = False) -> Reply:
     """Return the reply with its cost: the API's, else reckoned and saying so, else unknown.
 
     Without the server's count the tokens are counted from the bytes of the texts.
@@ -136,35 +139,36 @@ def priced(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = 
     if reply.cost is not None or price is None:
         return reply
     how = f"price of {price.date}, {price.source}"
-    cost = estimate(reply.usage, price)
+    cost = estimate_cost(reply.usage, price)
     if cost is None:
         if reply.status == "failed" and not (reply.text or reply.reasoning or reply.tool_calls):
             return reply
         calls = "".join(call.arguments for call in reply.tool_calls)
         written = len((reply.text + reply.reasoning + calls).encode("utf-8", "replace"))
-        counted = Usage(tokens_in(sent_bytes), tokens_in(written))
-        cost = estimate(counted, price)
+        counted = Usage(estimate_tokens(sent_bytes), estimate_tokens(written))
+        cost = estimate_cost(counted, price)
         how = f"tokens counted from the texts, {how}"
     return replace(reply, cost=cost, estimate=how)
 
 
-@exactly
-def beyond(
+@in_money_context
+def over_budget(
     reserve: Decimal | None, limit: Decimal, spent: Decimal = FREE, flag: str = "%chat budget"
 ) -> BudgetError:
     """Return the error for a request whose worst case does not fit the budget, set by `flag`."""
-    left = max(limit - spent, FREE)
+    left = format_usd(max(limit - spent, FREE))
+    enough = format_usd((spent + (reserve or FREE)) * BUDGET_MARGIN)[1:]
     return BudgetError(
-        f"This may cost up to {dollars(reserve)}, and of the budget of {dollars(limit)} there is "
-        f"{dollars(left)} left. {UNSENT} Lower --max-tokens, send less along (--last 2), "
-        f"or raise the budget: {flag} {dollars((spent + (reserve or FREE)) * MORE)[1:]}."
+        f"This may cost up to {format_usd(reserve)}, and {left} of the budget of "
+        f"{format_usd(limit)} is left. {NOTHING_SENT} Lower --max-tokens, send fewer turns "
+        f"(--last 2), or raise the budget: {flag} {enough}."
     )
 
 
-def unpriced(model: str, limit: Decimal) -> BudgetError:
+def unknown_price(model: str, limit: Decimal) -> BudgetError:
     """Return the error for a model whose price nobody knows, where there is a budget."""
     return BudgetError(
-        f"The price of {one_line(model, 120)} is not known, so the budget of {dollars(limit)} "
-        f"cannot be held to. {UNSENT} %chat models looks for prices; --yes sends it all "
+        f"The price of {one_line(model, 120)} is not known, so the budget of {format_usd(limit)} "
+        f"cannot be held to. {NOTHING_SENT} %chat models looks for prices; --yes sends it all "
         "the same."
     )

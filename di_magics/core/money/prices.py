@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
-from di_magics.core.amount import exactly
+from di_magics.core.amount import in_money_context
 from di_magics.core.reply.reply import Usage
 
 PER_TOKEN = Decimal(1)
@@ -60,14 +60,16 @@ class Model:
     replaced_by: str | None = None
 
 
-def models(payload: object, *, source: str, date: str) -> list[Model]:
+def parse_models(payload: object, *, source: str, date: str) -> list[Model]:
     """Return the chat models of a price list, whichever of DeepInfra's three shapes it has."""
     entries = payload.get("data") if isinstance(payload, dict) else payload
-    found = (_model(entry, source, date) for entry in _list(entries) if isinstance(entry, dict))
+    found = (
+        _parse_model(entry, source, date) for entry in _list(entries) if isinstance(entry, dict)
+    )
     return [model for model in found if model]
 
 
-def _model(entry: Mapping[str, object], source: str, date: str) -> Model | None:
+def _parse_model(entry: Mapping[str, object], source: str, date: str) -> Model | None:
     if "model_name" in entry:  # /models/list
         kind = entry.get("type") or entry.get("reported_type")
         name, about, context = "model_name", entry, "max_tokens"
@@ -82,30 +84,30 @@ def _model(entry: Mapping[str, object], source: str, date: str) -> Model | None:
     id_ = _str(entry.get(name))
     if not id_ or not chats:
         return None
-    price = _listed(_dict(about.get("pricing")), source, date)
+    price = _parse_price(_dict(about.get("pricing")), source, date)
     return Model(id_, _size(about.get(context)), price, tags, _str(about.get("replaced_by")))
 
 
-def _listed(pricing: Mapping[str, object], source: str, date: str) -> Price | None:
+def _parse_price(pricing: Mapping[str, object], source: str, date: str) -> Price | None:
     """Read the price in whichever unit its names stand for."""
     if "cents_per_input_token" in pricing:
         cents, rate = pricing["cents_per_input_token"], pricing.get("rate_per_input_token_cached")
-        sent = _amount(cents, CENTS_PER_TOKEN)
-        written = _amount(pricing.get("cents_per_output_token"), CENTS_PER_TOKEN)
+        sent = _parse_rate(cents, CENTS_PER_TOKEN)
+        written = _parse_rate(pricing.get("cents_per_output_token"), CENTS_PER_TOKEN)
         # The rate is a fraction of the input price: 0.25 for Hy3, at $0.14 and $0.035 cached.
-        cached = _amount(rate, sent) if sent else None
+        cached = _parse_rate(rate, sent) if sent else None
     elif "input_tokens" in pricing:
-        sent = _amount(pricing["input_tokens"], PER_MILLION)
-        written = _amount(pricing.get("output_tokens"), PER_MILLION)
-        cached = _amount(pricing.get("cache_read_tokens"), PER_MILLION)
+        sent = _parse_rate(pricing["input_tokens"], PER_MILLION)
+        written = _parse_rate(pricing.get("output_tokens"), PER_MILLION)
+        cached = _parse_rate(pricing.get("cache_read_tokens"), PER_MILLION)
     else:
-        sent = _amount(pricing.get("prompt"), PER_TOKEN)
-        written = _amount(pricing.get("completion"), PER_TOKEN)
-        cached = _amount(pricing.get("input_cache_read"), PER_TOKEN)
-    return _price(sent, written, cached, source, date)
+        sent = _parse_rate(pricing.get("prompt"), PER_TOKEN)
+        written = _parse_rate(pricing.get("completion"), PER_TOKEN)
+        cached = _parse_rate(pricing.get("input_cache_read"), PER_TOKEN)
+    return _make_price(sent, written, cached, source, date)
 
 
-def table(payload: object) -> dict[str, Model]:
+def parse_price_table(payload: object) -> dict[str, Model]:
     """Return the models of the table that comes with the package (prices.json), by id.
 
     Its rows are [input, output, cached, context], in USD per million tokens.
@@ -116,10 +118,10 @@ def table(payload: object) -> dict[str, Model]:
             for name, row in rows.items():
                 match name, row:
                     case str() as id_, [sent, written, cached, context] if id_:
-                        price = _price(
-                            _amount(sent, PER_MILLION),
-                            _amount(written, PER_MILLION),
-                            _amount(cached, PER_MILLION),
+                        price = _make_price(
+                            _parse_rate(sent, PER_MILLION),
+                            _parse_rate(written, PER_MILLION),
+                            _parse_rate(cached, PER_MILLION),
                             source,
                             date,
                         )
@@ -127,35 +129,35 @@ def table(payload: object) -> dict[str, Model]:
     return found
 
 
-@exactly
-def per_million(amount: Decimal) -> str:
+@in_money_context
+def format_per_million(amount: Decimal) -> str:
     """Return USD per token as USD per million tokens, with at least two digits after the point."""
     text = f"{(amount / PER_MILLION).normalize(ROUNDING):f}"
     whole, _, digits = text.partition(".")
     return f"{whole}.{digits:0<2}"
 
 
-def about(model: Model) -> str:
+def describe_model(model: Model) -> str:
     """Return a model's context and price in words, as far as they are known."""
     context = f"{model.context:,} tokens of context" if model.context else "context not known"
     price = model.price
     if price is None:
         return f"{context} · price not known"
-    cached = "" if price.cached is None else f", ${per_million(price.cached)} cached"
+    cached = "" if price.cached is None else f", ${format_per_million(price.cached)} cached"
     return (
-        f"{context} · ${per_million(price.input)} in{cached}, ${per_million(price.output)} out "
-        f"per million tokens ({price.source}, {price.date})"
+        f"{context} · ${format_per_million(price.input)} in{cached}, "
+        f"${format_per_million(price.output)} out per million tokens ({price.source}, {price.date})"
     )
 
 
-def offers(found: Iterable[Model]) -> str:
+def price_sources(found: Iterable[Model]) -> str:
     """Return where and when these prices were read."""
     known = {f"{model.price.source} of {model.price.date}" for model in found if model.price}
     return " and ".join(sorted(known)) or "no price is known"
 
 
-@exactly
-def estimate(usage: Usage, price: Price) -> Decimal | None:
+@in_money_context
+def estimate_cost(usage: Usage, price: Price) -> Decimal | None:
     """Return what these tokens cost at this price, None when the server did not count them."""
     sent, written = usage.prompt_tokens, usage.completion_tokens
     if sent is None or written is None:
@@ -167,19 +169,19 @@ def estimate(usage: Usage, price: Price) -> Decimal | None:
     return (sent - cached) * price.input + cached * cached_price + written * price.output
 
 
-def tokens_in(size: int) -> int:
+def estimate_tokens(size: int) -> int:
     """Return about how many tokens so many bytes of text are, rather too many than too few."""
     return -(-size // BYTES_PER_TOKEN)
 
 
-@exactly
-def worst_case(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
+@in_money_context
+def worst_case_cost(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
     """Return about the most that a request can cost: nothing cached, the reply at its longest."""
     written = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
-    return tokens_in(prompt_bytes) * price.input + written * price.output
+    return estimate_tokens(prompt_bytes) * price.input + written * price.output
 
 
-def _price(
+def _make_price(
     sent: Decimal | None, written: Decimal | None, cached: Decimal | None, source: str, date: str
 ) -> Price | None:
     if sent is None or written is None:
@@ -189,7 +191,7 @@ def _price(
     return Price(sent, written, cached, source, date)
 
 
-def _amount(found: object, unit: Decimal) -> Decimal | None:
+def _parse_rate(found: object, unit: Decimal) -> Decimal | None:
     """Read a price in USD per token, None unless it is plausible."""
     if isinstance(found, bool) or not isinstance(found, int | float | str):
         return None

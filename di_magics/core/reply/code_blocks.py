@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from di_magics.core.errors import ChatError, one_line
+from di_magics.core.errors import ChatError
+from di_magics.core.text import one_line
 
 PYTHON = frozenset({"", "py", "python", "python3", "ipython", "ipython3", "pycon"})
 _FENCE = re.compile(r"([ \t]*(?:(?:[-+*]|\d+[.)])[ \t]+)?)(`{3,}|~{3,})[ \t]*(.*)")
@@ -20,7 +21,7 @@ class Block:
     code: str
 
 
-def blocks(text: str) -> list[Block]:
+def code_blocks(text: str) -> list[Block]:
     """Return the fenced blocks of a text; one that is not closed goes to the end."""
     found: list[Block] = []
     fence, indent, language = "", 0, ""
@@ -43,18 +44,18 @@ def blocks(text: str) -> list[Block]:
     return found
 
 
-def code(text: str, named: str = "") -> str:
+def select_code(text: str, named: str = "") -> str:
     """Return the code of a reply for a cell: all blocks, or the one that is `named`.
 
     A name is a block's number, counted from 1, or a language. Unnamed, blocks in another language
     than Python are left out where there is any in Python. Raises ChatError where there is none.
     """
-    every = blocks(text)
+    every = code_blocks(text)
     if not every:
         raise ChatError("There is no code block in this reply. %chat show displays it.")
     if named.isdecimal() and len(named) < 6:
         if not 1 <= int(named) <= len(every):
-            raise ChatError(f"There is no block {named}: this reply has {_list(every)}.")
+            raise ChatError(f"There is no block {named}: this reply has {_list_blocks(every)}.")
         return every[int(named) - 1].code
     if named:
         language = named.lower()
@@ -62,13 +63,13 @@ def code(text: str, named: str = "") -> str:
         wanted = [block for block in every if block.language in meant]
         if not wanted:
             raise ChatError(
-                f"There is no block in {one_line(named, 40)}: this reply has {_list(every)}."
+                f"There is no block in {one_line(named, 40)}: this reply has {_list_blocks(every)}."
             )
     else:
         wanted = [block for block in every if block.language in PYTHON] or every
     return "\n\n".join(block.code.strip("\n") for block in wanted)
 
 
-def _list(every: Sequence[Block]) -> str:
+def _list_blocks(every: Sequence[Block]) -> str:
     named = (f"{n} {one_line(block.language, 20)}".strip() for n, block in enumerate(every, 1))
     return f"{len(every)} block{'s' * (len(every) != 1)} ({', '.join(named)})"

@@ -11,10 +11,10 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, Literal
 
-from di_magics.core.amount import exactly
+from di_magics.core.amount import in_money_context
 from di_magics.core.errors import ReplyError
-from di_magics.core.reply.code_blocks import code
-from di_magics.core.reply.json_reply import parsed
+from di_magics.core.reply.code_blocks import select_code
+from di_magics.core.reply.json_reply import parse_json
 
 Status = Literal["open", "done", "stopped", "cut", "failed"]
 
@@ -56,7 +56,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ToolResult:
     """What came of a tool call: the text that goes back to the model, and how long it took.
 
     `failed` is whether the function raised, or was not run at all; `seconds` is None while it runs.
@@ -78,7 +78,7 @@ class Round:
     text: str = ""
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
-    results: tuple[Result, ...] = ()
+    results: tuple[ToolResult, ...] = ()
     objection: str = ""
 
     @property
@@ -112,14 +112,14 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class Reasoning:
     """A piece of the reasoning before the reply."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCallPart:
+class ToolCallDelta:
     """A piece of a tool call; the pieces of one call share an index."""
 
     index: int
@@ -149,7 +149,7 @@ class Finished:
     reason: str | None = None
 
 
-ReplyEvent = Served | Text | Thought | ToolCallPart | Logprobs | Used | Finished
+ReplyEvent = Served | Text | Reasoning | ToolCallDelta | Logprobs | Used | Finished
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -182,16 +182,16 @@ class Reply:
     elapsed: float | None = None
     first_token: float | None = None
     ended: bool = False
-    tail: str = ""
-    indexes: tuple[int, ...] = ()
-    made: Any = None
-    misfit: str = ""
+    last_chunk: str = ""
+    call_indexes: tuple[int, ...] = ()
+    parsed: Any = None
+    validation_error: str = ""
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {len(self.text):,} characters>"
 
     def __str__(self) -> str:
-        return self.shown
+        return self.clean_text
 
     @property
     def cost_is_estimate(self) -> bool:
@@ -213,22 +213,22 @@ class Reply:
         return (tokens - 1) / writing if writing >= MEASURABLE_SECONDS else None
 
     @property
-    def shown(self) -> str:
+    def clean_text(self) -> str:
         """The text without an end token that leaked as its very last piece.
 
         While the reply grows, an earlier value is always the beginning of a later one.
         """
-        return self.text[: -len(self.tail)] if self.tail in END_TOKENS else self.text
+        return self.text[: -len(self.last_chunk)] if self.last_chunk in END_TOKENS else self.text
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether there is nothing to send back: no text and no tool call that was answered."""
-        return not self.shown.strip() and not any(told.answered for told in self.rounds)
+        return not self.clean_text.strip() and not any(told.answered for told in self.rounds)
 
     @property
     def code(self) -> str:
         """The code of the reply's Python blocks, else of all its blocks. Raises ChatError."""
-        return code(self.shown)
+        return select_code(self.clean_text)
 
     def json(self) -> Any:
         """Return the object that the reply is, of the reader's own class where one was named.
@@ -236,12 +236,12 @@ class Reply:
         A reply in a single code block is read as well. Raises ReplyError, which says where it is
         no JSON.
         """
-        if self.made is not None:
-            return self.made
+        if self.parsed is not None:
+            return self.parsed
         try:
-            if self.misfit:
-                raise ReplyError(self.misfit)
-            return parsed(self.shown)
+            if self.validation_error:
+                raise ReplyError(self.validation_error)
+            return parse_json(self.clean_text)
         except ReplyError as error:
             error.reply = self
             raise
@@ -251,7 +251,7 @@ class Reply:
         text: list[str] = []
         thoughts: list[str] = []
         tokens: list[TokenProbability] = []
-        calls, indexes = self.tool_calls, self.indexes
+        calls, indexes = self.tool_calls, self.call_indexes
         changes: dict[str, Any] = {}
         for event in events:
             match event:
@@ -260,10 +260,10 @@ class Reply:
                 case Served():
                     changes["model"] = event.model or changes.get("model", self.model)
                     changes["id"] = event.id or changes.get("id", self.id)
-                case Thought():
+                case Reasoning():
                     thoughts.append(event.text)
-                case ToolCallPart():
-                    calls, indexes = _with_part(calls, indexes, event)
+                case ToolCallDelta():
+                    calls, indexes = _add_call_part(calls, indexes, event)
                 case Logprobs():
                     tokens.extend(event.tokens)
                 case Used():
@@ -275,21 +275,21 @@ class Reply:
                     changes["ended"] = reason not in FAILURES
         if text:
             changes["text"] = self.text + "".join(text)
-            changes["tail"] = text[-1]
+            changes["last_chunk"] = text[-1]
         if thoughts:
             changes["reasoning"] = self.reasoning + "".join(thoughts)
         if tokens:
             changes["logprobs"] = self.logprobs + tuple(tokens)
-        return replace(self, tool_calls=calls, indexes=indexes, **changes)
+        return replace(self, tool_calls=calls, call_indexes=indexes, **changes)
 
 
-def _with_part(
-    calls: tuple[ToolCall, ...], indexes: tuple[int, ...], part: ToolCallPart
+def _add_call_part(
+    calls: tuple[ToolCall, ...], indexes: tuple[int, ...], part: ToolCallDelta
 ) -> tuple[tuple[ToolCall, ...], tuple[int, ...]]:
     """Add a fragment to the newest call of its index, or as the next call."""
     found = [at for at, index in enumerate(indexes) if index == part.index >= 0]
     at = found[-1] if found else len(calls) - 1
-    if not calls or _begins(part, calls[at], known=bool(found)):
+    if not calls or _begins_call(part, calls[at], known=bool(found)):
         call = ToolCall(part.id, part.name, part.arguments)
         return (*calls, call), (*indexes, part.index)
     call = calls[at]
@@ -297,7 +297,7 @@ def _with_part(
     return (*calls[:at], grown, *calls[at + 1 :]), indexes
 
 
-def _begins(part: ToolCallPart, call: ToolCall, *, known: bool) -> bool:
+def _begins_call(part: ToolCallDelta, call: ToolCall, *, known: bool) -> bool:
     """Return whether a fragment begins another call than this one.
 
     Indexes may start anywhere, be missing or be all the same, later fragments may repeat the name
@@ -311,7 +311,7 @@ def _begins(part: ToolCallPart, call: ToolCall, *, known: bool) -> bool:
     return bool(part.name) and (not part.id or part.id != call.id)
 
 
-def named(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+def with_call_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     """Return these calls, each with an id of its own: some servers send none, or one for all."""
     given = {call.id for call in calls}
     made = (f"call_{n}" for n in count() if f"call_{n}" not in given)
@@ -322,8 +322,8 @@ def named(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     return tuple(found.values())
 
 
-@exactly
-def after(before: Reply, reply: Reply) -> Reply:
+@in_money_context
+def add_request(before: Reply, reply: Reply) -> Reply:
     """Return a turn's reply so far: the newest request's, with the rounds and sums of those before.
 
     A sum of which a part is not known is not known; a request that failed adds nothing.
@@ -333,19 +333,19 @@ def after(before: Reply, reply: Reply) -> Reply:
     lost = reply.status == "failed" and reply.usage == UNCOUNTED and reply.cost is None
     usage, old = reply.usage, before.usage
     sums = {
-        name: getattr(old, name) if lost else _sum(getattr(old, name), getattr(usage, name))
+        name: getattr(old, name) if lost else _add_known(getattr(old, name), getattr(usage, name))
         for name in (*COUNTS, "cost")
     }
     return replace(
         reply,
         rounds=before.rounds,
         usage=Usage(**sums),
-        cost=before.cost if lost else _sum(before.cost, reply.cost),
+        cost=before.cost if lost else _add_known(before.cost, reply.cost),
         estimate=before.estimate or reply.estimate,
         elapsed=None if reply.elapsed is None else (before.elapsed or 0.0) + reply.elapsed,
         first_token=before.first_token,
     )
 
 
-def _sum(one: Any, other: Any) -> Any:
+def _add_known(one: Any, other: Any) -> Any:
     return None if one is None or other is None else one + other

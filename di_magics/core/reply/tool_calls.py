@@ -6,39 +6,39 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from di_magics.core.errors import one_line
-from di_magics.core.reply.reply import Result, Round, ToolCall
+from di_magics.core.reply.reply import Round, ToolCall, ToolResult
+from di_magics.core.text import one_line
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LONGEST = 2000
 SAFE = "__di_magics_safe__"
-WAITING = Result("waiting", seconds=None)
-ASKING = Result("asking you", seconds=None)
-RUNNING = Result("running", seconds=None)
+WAITING = ToolResult("waiting", seconds=None)
+ASKING = ToolResult("asking you", seconds=None)
+RUNNING = ToolResult("running", seconds=None)
 
 
-def pairs(told: Round) -> Iterator[tuple[ToolCall, Result]]:
+def calls_with_results(told: Round) -> Iterator[tuple[ToolCall, ToolResult]]:
     """Yield the calls of a round with what came of them, as far as it has."""
     waiting = (WAITING,) * (len(told.calls) - len(told.results))
     yield from zip(told.calls, (*told.results, *waiting), strict=True)
 
 
-def headline(call: ToolCall, result: Result) -> str:
+def call_headline(call: ToolCall, result: ToolResult) -> str:
     """Return a call on one line: name, arguments, result and time."""
-    called = f"{one_line(call.name, 60)}({one_line(_passed(call.arguments), 100)})"
+    called = f"{one_line(call.name, 60)}({one_line(_format_arguments(call.arguments), 100)})"
     if result.seconds is None:
         return f"{called} · {result.content}"
     sign, time = ("✗", "") if result.failed else ("→", f" · {result.seconds:.2f} s")
     return f"{called} {sign} {one_line(result.content, 80) or '(nothing)'}{time}"
 
 
-def came_back(result: Result) -> str:
+def result_text(result: ToolResult) -> str:
     """Return what came of a call, as far as it has ended."""
     return "" if result.seconds is None else result.content
 
 
-def _passed(arguments: str) -> str:
+def _format_arguments(arguments: str) -> str:
     """Return arguments as a call in Python has them; what is no JSON object as it came."""
     if len(arguments) > LONGEST:
         return arguments[:LONGEST]
@@ -51,9 +51,9 @@ def _passed(arguments: str) -> str:
     return arguments
 
 
-def as_text(told: Round) -> str:
+def round_text(told: Round) -> str:
     """Return a round as plain text: what was said, and a line for each call."""
-    lines = [f"⚙ {headline(call, result)}" for call, result in pairs(told)]
+    lines = [f"⚙ {call_headline(call, result)}" for call, result in calls_with_results(told)]
     if told.objection:
         lines.append(f"(asked again: {one_line(told.objection, 200)})")
     return "\n".join(filter(None, [told.text.strip(), *lines]))

@@ -4,57 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from di_magics.core.conversation.conversation import Conversation, Turn, said
+from di_magics.core.conversation.conversation import Conversation, Turn, turn_messages
 from di_magics.core.errors import TooLong
-from di_magics.core.money.prices import tokens_in
-from di_magics.core.request.plan import along
-from di_magics.core.request.wire import held
+from di_magics.core.money.prices import estimate_tokens
+from di_magics.core.request.plan import context_turns
+from di_magics.core.request.wire import text_bytes
 
 # The server's count and ours differ by a little.
 MARGIN = 1.05
 
 
-def advice(error: TooLong, sent: Mapping[int, Turn], prompt: str) -> str:
+def shortening_advice(error: TooLong, sent: Mapping[int, Turn], prompt: str) -> str:
     """Return the next step: the fewest of the oldest turns that make room, else what is too long.
 
     `sent` is what went along, by number. Sizes are in tokens, as the server gave them, shared out
     by the length of the texts.
     """
-    sizes = [tokens_in(held(said(turn))) for turn in sent.values()]
+    sizes = [estimate_tokens(text_bytes(turn_messages(turn))) for turn in sent.values()]
     if not error.asked or not error.limit:
         half = -(-len(sent) // 2)
-        return f"Leave out {_leaving(half, sent)}." if sent else SHORTER
+        return f"Leave out {_turns_option(half, sent)}." if sent else SHORTER
     over = error.asked - error.limit
     whole = f"It is too long by {over:,} tokens: {error.asked:,}, and {error.limit:,} fit."
-    counted = sum(sizes) + tokens_in(_size(prompt))
+    counted = sum(sizes) + estimate_tokens(_size(prompt))
     scale = min(1.0, error.asked / counted) if counted else 1.0
     room = 0.0
     for count, size in enumerate(sizes, 1):
         room += size * scale
         if room >= over * MARGIN:
-            return f"{whole} For about {room:,.0f} of them leave out {_leaving(count, sent)}."
+            return f"{whole} For about {room:,.0f} of them leave out {_turns_option(count, sent)}."
     if sent:
         return f"{whole} Even alone (--last 0) the prompt leaves too little room: {SHORTER}"
     return f"{whole} {SHORTER}"
 
 
-def weight(turn: Turn, chat: Conversation) -> int:
+def context_tokens(turn: Turn, chat: Conversation) -> int:
     """Return about how many tokens go along with a turn: as the server counted them, else ours."""
-    sent = list(along(turn, chat).values())
-    if sent and turn.last is None:
+    sent = list(context_turns(turn, chat).values())
+    if sent and turn.context is None:
         usage = sent[-1].reply.usage
         asked, written = usage.prompt_tokens, usage.completion_tokens
         # Several requests count what went along several times.
         if asked is not None and written is not None and not sent[-1].reply.rounds:
             return asked + written
-    sizes = (held(said(each)) for each in sent)
-    return tokens_in(_size(turn.system or "") + sum(sizes))
+    sizes = (text_bytes(turn_messages(each)) for each in sent)
+    return estimate_tokens(_size(turn.system or "") + sum(sizes))
 
 
 SHORTER = "Shorten the prompt, lower --max-tokens, or take a model with a longer context."
 
 
-def _leaving(count: int, sent: Mapping[int, Turn]) -> str:
+def _turns_option(count: int, sent: Mapping[int, Turn]) -> str:
     first, *_, last = [*sent][:count] * 2
     which = f"turns {first} to {last}" if count > 1 else f"turn {first}"
     left = len(sent) - count

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.flags import split
+from di_magics.core.settings.flags import split_line
 from di_magics.core.settings.settings import Settings
 
 Request = Mapping[str, Any]
@@ -18,14 +18,14 @@ LONGEST_DATA = 60
 
 def as_json(body: Request, url: str = "", key_variable: str | None = None) -> str:
     """Return the body that is sent; of the bytes of an image only the beginning."""
-    return json.dumps(_legible(body), indent=2, ensure_ascii=False)
+    return json.dumps(_shorten_data(body), indent=2, ensure_ascii=False)
 
 
-def _legible(found: Any, name: str = "") -> Any:
+def _shorten_data(found: Any, name: str = "") -> Any:
     if isinstance(found, Mapping):
-        return {key: _legible(value, key) for key, value in found.items()}
+        return {key: _shorten_data(value, key) for key, value in found.items()}
     if isinstance(found, list):
-        return [_legible(value) for value in found]
+        return [_shorten_data(value) for value in found]
     if name == "url" and isinstance(found, str) and len(found) > LONGEST_DATA:
         return f"{found[:LONGEST_DATA]}… ({len(found):,} characters)"
     return found
@@ -39,10 +39,14 @@ def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
     flags["--last"] = None if settings.context is None else f"{settings.context}"
     pairs = [(flag, value) for flag, value in flags.items() if value]
     for name, value in settings.params.items():
-        texts = [_escaped(text) for text in value] if isinstance(value, tuple) else [f"{value}"]
+        texts = (
+            [_escape_line_ends(text) for text in value]
+            if isinstance(value, tuple)
+            else [f"{value}"]
+        )
         pairs += [("--" + name.replace("_", "-"), text) for text in texts]
     for flag, text in pairs:
-        quote = next((sign for sign in ("", '"', "'") if _fits(text, sign)), None)
+        quote = next((sign for sign in ("", '"', "'") if _fits_in_quotes(text, sign)), None)
         if quote is None:
             left.append(flag)
         else:
@@ -50,14 +54,14 @@ def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
     return f"{' '.join(words)}\n{prompt}", left
 
 
-def _escaped(text: str) -> str:
+def _escape_line_ends(text: str) -> str:
     return text.replace("\n", "\\n").replace("\t", "\\t")
 
 
-def _fits(text: str, quote: str) -> bool:
+def _fits_in_quotes(text: str, quote: str) -> bool:
     """Return whether a `%%chat` line reads this text as one word between these quotes."""
     try:
-        return "\n" not in text and split(f"x {quote}{text}{quote}") == ["x", text]
+        return "\n" not in text and split_line(f"x {quote}{text}{quote}") == ["x", text]
     except ParamError:
         return False
 

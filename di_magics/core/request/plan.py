@@ -12,16 +12,22 @@ from typing import Any, Literal, Protocol
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Conversation, Turn, exchanged, messages
-from di_magics.core.errors import ParamError, ToolError, one_line
-from di_magics.core.money.cost import Entry, beyond, priced, unpriced
-from di_magics.core.money.prices import Price, worst_case
-from di_magics.core.reply.json_reply import Shape, response_format
-from di_magics.core.reply.reply import UNCOUNTED, Reply, Result, Round, ToolCall
+from di_magics.core.conversation.conversation import (
+    Conversation,
+    Turn,
+    request_messages,
+    round_messages,
+)
+from di_magics.core.errors import ParamError, ToolError
+from di_magics.core.money.cost import Entry, over_budget, unknown_price, with_cost
+from di_magics.core.money.prices import Price, worst_case_cost
+from di_magics.core.reply.json_reply import ReplySchema, response_format
+from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
 from di_magics.core.request import wire
-from di_magics.core.settings.params import TOOL_CHOICES, Value, check_local, validate
+from di_magics.core.settings.params import TOOL_CHOICES, Value, check_local_value, validate
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
+from di_magics.core.text import one_line
 
 
 class Route(Protocol):
@@ -46,9 +52,9 @@ class Tools(Protocol):
 
     @property
     def specs(self) -> Mapping[str, Mapping[str, Any]]: ...
-    def answers(
-        self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[Result]], None]
-    ) -> list[Result]: ...
+    def run_calls(
+        self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[ToolResult]], None]
+    ) -> list[ToolResult]: ...
 
 
 ROUNDS = 8
@@ -74,21 +80,21 @@ class Ask:
     once: bool = False
     append: bool = False
     stream: bool = True
-    last: int | Literal["all"] | None = None
-    instead: Turn | None = None
+    context: int | Literal["all"] | None = None
+    replaces: Turn | None = None
     budget: Decimal | None = None
     yes: bool = False
-    attached: tuple[Attachment, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
     tools: Tools | None = None
     rounds: int = ROUNDS
-    shape: Shape | None = None
+    schema: ReplySchema | None = None
     repair: bool = False
     format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class Plan:
     """A turn that is ready to be sent, its route, and the body that will go out.
 
     `size` is the body's texts in bytes, `price` the model's, if it is known, `reserve` what the
@@ -103,12 +109,12 @@ class Planned:
     reserve: Decimal | None
     policy: Policy
 
-    def priced(self, reply: Reply) -> Reply:
+    def with_cost(self, reply: Reply) -> Reply:
         """Return the reply with what it has cost."""
-        return priced(reply, self.size, self.price, local=self.route.local)
+        return with_cost(reply, self.size, self.price, local=self.route.local)
 
 
-def planned(
+def plan_turn(
     ask: Ask,
     turn: str,
     *,
@@ -119,7 +125,7 @@ def planned(
     route: Route,
     price: Price | None,
     said: list[dict[str, Any]] | None = None,
-) -> Planned:
+) -> Plan:
     """Return the turn of this id for an ask, placed and validated, and the request it will send.
 
     `said` are its messages where another plan has derived the same. Raises ParamError or
@@ -130,15 +136,15 @@ def planned(
     values: dict[str, Value] = dict(settings.params)
     for name, value in ask.params.items():
         values[name] = validate(name, value)
-    params = policy.params(values)
+    params = policy.apply_to(values)
     if route.local:
         for name, setting in params.items():
-            check_local(name, setting)
+            check_local_value(name, setting)
     cell = ask.cell
-    conversation, parent = chat.place(cell, ask.conversation, append=ask.append)
-    if ask.instead:
-        cell = ask.instead.cell
-        conversation, parent = ask.instead.conversation, ask.instead.parent
+    conversation, parent = chat.place_turn(cell, ask.conversation, append=ask.append)
+    if ask.replaces:
+        cell = ask.replaces.cell
+        conversation, parent = ask.replaces.conversation, ask.replaces.parent
     if route.built_in:
         _check_built_in(ask, route.model)
     system = ask.system or settings.system
@@ -147,7 +153,7 @@ def planned(
         prompt=ask.prompt,
         parent=None if ask.new or ask.once else parent,
         cell=cell,
-        instead=(ask.instead.instead or ask.instead.id) if ask.instead else None,
+        replaces=(ask.replaces.replaces or ask.replaces.id) if ask.replaces else None,
         conversation=conversation,
         notebook=notebook,
         system=system or policy.system,
@@ -156,14 +162,14 @@ def planned(
         url=route.url,
         local=route.local,
         stream=ask.stream,
-        last=_last(ask, settings),
-        taught=not system and policy.system is not None,
+        context=_context(ask, settings),
+        system_is_policy=not system and policy.system is not None,
         params=params,
         fields=_fields(ask, params.get("tool_choice")),
         format=ask.format,
-        attached=ask.attached,
+        attachments=ask.attachments,
     )
-    return _sized(Planned(found, route, request(found, chat, said), 0, price, None, policy))
+    return _with_size(Plan(found, route, build_request(found, chat, said), 0, price, None, policy))
 
 
 def _check_built_in(ask: Ask, model: str) -> None:
@@ -171,26 +177,26 @@ def _check_built_in(ask: Ask, model: str) -> None:
     other = "Name another: -m MODEL, or %chat endpoint local:FILE.gguf for a file of your own."
     if ask.tools is not None:
         raise ToolError(f"The built-in model ({model}) cannot be offered tools. {other}")
-    if any(each.kind == "image" for each in ask.attached):
+    if any(each.kind == "image" for each in ask.attachments):
         raise ParamError(f"The built-in model ({model}) cannot look at images. {other}")
 
 
-def _sized(planned: Planned) -> Planned:
-    size, most = wire.size(planned.body), planned.turn.params.get("max_tokens")
+def _with_size(planned: Plan) -> Plan:
+    size, most = wire.prompt_bytes(planned.body), planned.turn.params.get("max_tokens")
     longest = most if isinstance(most, int) and most else None  # servers take 0 for no limit
-    reserve = worst_case(size, longest, planned.price) if planned.price else None
+    reserve = worst_case_cost(size, longest, planned.price) if planned.price else None
     return replace(planned, size=size, reserve=reserve)
 
 
-def following(planned: Planned, number: int, told: Round) -> Planned:
+def plan_next_request(planned: Plan, number: int, told: Round) -> Plan:
     """Return the plan of a turn's next request, the `number`th: what came of the one before.
 
     Its entry in the ledger is its own.
     """
-    body = {**planned.body, "messages": [*planned.body["messages"], *exchanged(told)]}
-    body = _eased(body) if told.calls else body
+    body = {**planned.body, "messages": [*planned.body["messages"], *round_messages(told)]}
+    body = _relax_tool_choice(body) if told.calls else body
     turn = replace(planned.turn, id=f"{planned.turn.id.partition('.')[0]}.{number}")
-    return _sized(replace(planned, turn=turn, body=body))
+    return _with_size(replace(planned, turn=turn, body=body))
 
 
 def _fields(ask: Ask, chosen: object) -> dict[str, Any]:
@@ -204,24 +210,24 @@ def _fields(ask: Ask, chosen: object) -> dict[str, Any]:
                 f" not {one_line(chosen, 60)}."
             )
         fields["tools"] = [{"type": "function", "function": dict(s)} for s in specs.values()]
-    if ask.shape is not None or (ask.format == "json" and "response_format" not in fields):
-        fields["response_format"] = response_format(ask.shape)
+    if ask.schema is not None or (ask.format == "json" and "response_format" not in fields):
+        fields["response_format"] = response_format(ask.schema)
     return fields
 
 
-def _last(ask: Ask, settings: Settings) -> int | None:
-    if ask.last is None:
+def _context(ask: Ask, settings: Settings) -> int | None:
+    if ask.context is None:
         return settings.context
-    return None if ask.last == "all" else ask.last
+    return None if ask.context == "all" else ask.context
 
 
-def request(
+def build_request(
     turn: Turn, chat: Conversation, said: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Return the body of the request for a turn, derived from the path it stands on."""
     if said is None:
-        said = messages(along(turn, chat).values(), turn)
-    body = wire.body(
+        said = request_messages(context_turns(turn, chat).values(), turn)
+    body = wire.build_body(
         turn.model,
         said,
         turn.params,
@@ -229,23 +235,23 @@ def request(
         local=turn.local,
         fields=turn.fields,
     )
-    return _eased(body) if any(told.calls for told in turn.reply.rounds) else body
+    return _relax_tool_choice(body) if any(told.calls for told in turn.reply.rounds) else body
 
 
-def _eased(body: dict[str, Any]) -> dict[str, Any]:
+def _relax_tool_choice(body: dict[str, Any]) -> dict[str, Any]:
     """Return a body in which no tool has to be called: one has been, and it would never end."""
     chosen = body.get("tool_choice")
     return body if chosen in (None, "none", "auto") else {**body, "tool_choice": "auto"}
 
 
-def along(turn: Turn, chat: Conversation) -> dict[int, Turn]:
+def context_turns(turn: Turn, chat: Conversation) -> dict[int, Turn]:
     """Return the turns that go along with this one, by their numbers in the history."""
     path = chat.path(turn.parent) if turn.parent else ()
-    sent = [(number, each) for number, each in enumerate(path, 1) if not each.reply.empty]
-    return dict(sent if turn.last is None else sent[max(0, len(sent) - turn.last) :])
+    sent = [(number, each) for number, each in enumerate(path, 1) if not each.reply.is_empty]
+    return dict(sent if turn.context is None else sent[max(0, len(sent) - turn.context) :])
 
 
-def entry(planned: Planned, begun: float, *, kept: bool) -> Entry:
+def ledger_entry(planned: Plan, begun: float, *, kept: bool) -> Entry:
     """Return the line of the ledger for a request that is about to be sent.
 
     `begun` is in POSIX seconds; a request that is not `kept` belongs to no conversation.
@@ -261,13 +267,13 @@ def entry(planned: Planned, begun: float, *, kept: bool) -> Entry:
         day="",
         status="open",
         usage=UNCOUNTED,
-        cost=worst_case(planned.size, 0, price) if price else None,
+        cost=worst_case_cost(planned.size, 0, price) if price else None,
         estimate="the prompt alone" if price else "",
         reserve=planned.reserve,
     )
 
 
-def limit(planned: Planned, ask: Ask, budget: Decimal | None) -> Decimal | None:
+def limit(planned: Plan, ask: Ask, budget: Decimal | None) -> Decimal | None:
     """Return what the notebook may spend in all, None for no limit.
 
     Raises BudgetError where the worst case is more than the ask's own budget, or is not known.
@@ -276,7 +282,7 @@ def limit(planned: Planned, ask: Ask, budget: Decimal | None) -> Decimal | None:
         return None
     limits = [each for each in (ask.budget, budget) if each is not None]
     if limits and planned.reserve is None and not ask.yes:
-        raise unpriced(planned.turn.model, min(limits))
+        raise unknown_price(planned.turn.model, min(limits))
     if ask.budget is not None and (planned.reserve or 0) > ask.budget:
-        raise beyond(planned.reserve, ask.budget, flag="--budget")
+        raise over_budget(planned.reserve, ask.budget, flag="--budget")
     return budget

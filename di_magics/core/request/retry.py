@@ -13,7 +13,7 @@ LONGEST_PAUSE = 8.0
 LONGEST_RETRY_AFTER = 120.0
 
 
-def pause(attempt: int, error: EndpointError, jitter: float) -> float | None:
+def retry_delay(attempt: int, error: EndpointError, jitter: float) -> float | None:
     """Return the seconds to wait before the next try, or None when there is to be none.
 
     `attempt` counts the tries so far, from 1; `jitter` is a random number in [0, 1), taken off

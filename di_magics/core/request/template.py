@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from di_magics.core.errors import ParamError, one_line
-from di_magics.core.settings.params import nearest
+from di_magics.core.errors import ParamError
+from di_magics.core.settings.params import suggest
+from di_magics.core.text import one_line
 
 LONGEST = 200_000
 """A value of more characters than this is no part of a sentence; `-a` attaches it, bounded."""
@@ -35,12 +36,12 @@ _WORDY = re.compile(r"[a-z]+(?:[_/-][a-z]+)*(?:[_/-]?\d{1,4})?")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
-def names(text: str) -> list[str]:
+def placeholder_names(text: str) -> list[str]:
     """Return the names that a text asks to be filled in, in order."""
     return [found[1] for found in _NAME.finditer(text)]
 
 
-def filled(
+def fill_placeholders(
     text: str,
     value: Callable[[str], object],
     known: Iterable[str],
@@ -62,10 +63,10 @@ def filled(
             return found[0]
         if name not in known:
             raise ParamError(
-                f"There is no variable {one_line(name, 60)} to fill in.{nearest(name, known)} "
+                f"There is no variable {one_line(name, 60)} to fill in.{suggest(name, known)} "
                 f"To send the braces as they are, write {{{{ {one_line(name, 60)} }}}} with spaces."
             )
-        said = text_of(value(name), name)
+        said = value_text(value(name), name)
         if len(said) > LONGEST:
             raise ParamError(
                 f"The text of {name} is {len(said):,} characters long. -a {name} attaches what "
@@ -81,7 +82,7 @@ def filled(
     return _NAME.sub(fill, text)
 
 
-def text_of(value: object, name: str) -> str:
+def value_text(value: object, name: str) -> str:
     """Return `str(value)` as a plain text. Raises ParamError where that fails, whatever it does."""
     try:
         said = str(value)
@@ -105,6 +106,6 @@ def looks_secret(name: str, text: str) -> bool:
     return bool(_KEY.search(text))
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """Return the text with what has the form of a key replaced by `[secret]`."""
     return _KEY.sub("[secret]", text)

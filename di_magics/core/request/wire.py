@@ -11,38 +11,31 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from di_magics.core.amount import amount
-from di_magics.core.conversation.attachment import IMAGE_TOKENS, weight
-from di_magics.core.errors import (
-    BadRequest,
-    Busy,
-    EndpointError,
-    Refused,
-    StreamBroken,
-    TooLong,
-    one_line,
-)
+from di_magics.core.amount import parse_amount
+from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_bytes
+from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.money.prices import BYTES_PER_TOKEN, LONGEST
 from di_magics.core.reply.reply import (
     Finished,
     Logprobs,
+    Reasoning,
     ReplyEvent,
     Served,
     Text,
-    Thought,
     TokenProbability,
-    ToolCallPart,
+    ToolCallDelta,
     Usage,
     Used,
 )
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Value
+from di_magics.core.text import one_line
 
 DONE = "[DONE]"
 MARKS = 24
 """A chat template puts about eight tokens around each message, of about three bytes."""
 
 
-def body(
+def build_body(
     model: str,
     messages: Sequence[Mapping[str, Any]],
     params: Mapping[str, Value],
@@ -69,27 +62,29 @@ def body(
     return sent
 
 
-def encoded(request: Mapping[str, Any]) -> bytes:
+def encode_body(request: Mapping[str, Any]) -> bytes:
     """Return a body as it goes out; half a surrogate pair, which UTF-8 cannot say, becomes `?`."""
     text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
 
 
-def size(request: Mapping[str, Any]) -> int:
+def prompt_bytes(request: Mapping[str, Any]) -> int:
     """Return how many bytes a model reads of a body, with something for the marks in between.
 
     Those are messages, tools and the form of the reply; an image counts for the most it may be.
     """
     shape = [request[name] for name in ("tools", "response_format") if name in request]
     messages = request["messages"]
-    return held(messages) + MARKS * len(messages) + sum(len(json.dumps(each)) for each in shape)
+    return (
+        text_bytes(messages) + MARKS * len(messages) + sum(len(json.dumps(each)) for each in shape)
+    )
 
 
-def held(messages: Sequence[Mapping[str, Any]]) -> int:
+def text_bytes(messages: Sequence[Mapping[str, Any]]) -> int:
     """Return how many bytes of text these messages hold."""
     image = IMAGE_TOKENS * BYTES_PER_TOKEN
     return sum(
-        weight(message["content"], image)
+        content_bytes(message["content"], image)
         + (len(json.dumps(message["tool_calls"])) if "tool_calls" in message else 0)
         for message in messages
     )
@@ -104,7 +99,7 @@ def sent_params(request: Mapping[str, Any]) -> dict[str, Any]:
     return sent
 
 
-def read(data: str) -> list[ReplyEvent]:
+def parse_event(data: str) -> list[ReplyEvent]:
     """Return the events of one payload of a stream, or of a whole reply.
 
     Raises StreamBroken when it is not JSON, and the error the server reports in it.
@@ -123,11 +118,11 @@ def read(data: str) -> list[ReplyEvent]:
         )
     failed = payload.get("detail") or payload.get("object") == "error"
     if payload.get("error") or (failed and "choices" not in payload):
-        raise reported(payload)
-    return list(_events(payload))
+        raise stream_error(payload)
+    return list(_payload_events(payload))
 
 
-def _events(payload: Mapping[str, Any]) -> Iterator[ReplyEvent]:
+def _payload_events(payload: Mapping[str, Any]) -> Iterator[ReplyEvent]:
     if payload.get("model") or payload.get("id"):
         yield Served(_str(payload.get("model")), _str(payload.get("id")))
     choices = payload.get("choices")
@@ -136,7 +131,7 @@ def _events(payload: Mapping[str, Any]) -> Iterator[ReplyEvent]:
             continue
         message = choice.get("delta") or choice.get("message")
         if isinstance(message, dict):
-            yield from _pieces(message)
+            yield from _delta_events(message)
         tokens = tuple(_logprobs(choice.get("logprobs")))
         if tokens:
             yield Logprobs(tokens)
@@ -147,25 +142,25 @@ def _events(payload: Mapping[str, Any]) -> Iterator[ReplyEvent]:
         yield Used(_usage(usage))
 
 
-def _pieces(message: Mapping[str, Any]) -> Iterator[ReplyEvent]:
+def _delta_events(message: Mapping[str, Any]) -> Iterator[ReplyEvent]:
     thought = message.get("reasoning_content") or message.get("reasoning")
     if isinstance(thought, str) and thought:
-        yield Thought(thought)
+        yield Reasoning(thought)
     elif not thought:
         for detail in _dicts(message.get("reasoning_details")):
             if isinstance(detail.get("text"), str):
-                yield Thought(detail["text"])
+                yield Reasoning(detail["text"])
     content = message.get("content")
     if isinstance(content, str):
         if content:
             yield Text(content)
     else:
-        yield from _parts(content)
+        yield from _part_events(content)
     for call in _dicts(message.get("tool_calls")):
         function = call.get("function")
         if isinstance(function, dict):
             index = call.get("index")
-            yield ToolCallPart(
+            yield ToolCallDelta(
                 index if isinstance(index, int) else -1,
                 _str(call.get("id")) or "",
                 _str(function.get("name")) or "",
@@ -180,23 +175,23 @@ def _arguments(found: object) -> str:
     return found if isinstance(found, str) else json.dumps(found)
 
 
-def _parts(content: object) -> Iterator[ReplyEvent]:
+def _part_events(content: object) -> Iterator[ReplyEvent]:
     """Read content that is a list of parts (Mistral sends its thinking so)."""
     for part in _dicts(content):
         if isinstance(part.get("text"), str) and part["text"]:
             yield Text(part["text"])
         for thought in _dicts(part.get("thinking")):
             if isinstance(thought.get("text"), str):
-                yield Thought(thought["text"])
+                yield Reasoning(thought["text"])
 
 
 def _logprobs(found: object) -> Iterator[TokenProbability]:
     for token in _dicts(found.get("content") if isinstance(found, dict) else None):
-        if isinstance(token.get("token"), str) and _finite(token.get("logprob")):
+        if isinstance(token.get("token"), str) and _is_finite(token.get("logprob")):
             top = tuple(
                 (other["token"], float(other["logprob"]))
                 for other in _dicts(token.get("top_logprobs"))
-                if isinstance(other.get("token"), str) and _finite(other.get("logprob"))
+                if isinstance(other.get("token"), str) and _is_finite(other.get("logprob"))
             )
             yield TokenProbability(token["token"], float(token["logprob"]), top)
 
@@ -215,7 +210,7 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
         _count(completion.get("reasoning_tokens"))
         if isinstance(completion, dict)
         else _count(usage.get("reasoning_tokens")),
-        amount(usage.get("estimated_cost")),
+        parse_amount(usage.get("estimated_cost")),
     )
 
 
@@ -227,7 +222,7 @@ def _count(found: object) -> int | None:
     return max(found, 0)
 
 
-def _finite(found: object) -> bool:
+def _is_finite(found: object) -> bool:
     return isinstance(found, int | float) and abs(found) < 1e300
 
 
@@ -240,7 +235,7 @@ def _dicts(found: object) -> Iterator[dict[str, Any]]:
         yield from (item for item in found if isinstance(item, dict))
 
 
-def words(payload: object) -> str | None:
+def error_text(payload: object) -> str | None:
     """Return the server's own words in an error body, whichever of its shapes it has."""
     match payload:
         case str() if payload.strip():
@@ -249,24 +244,24 @@ def words(payload: object) -> str | None:
             place = ".".join(str(part) for part in loc if part != "body")
             return one_line(f"{place}: {message}" if place else message)
         case {**found}:
-            every = (words(found.get(key)) for key in ("error", "detail", "message"))
+            every = (error_text(found.get(key)) for key in ("error", "detail", "message"))
             return next(filter(None, every), None)
         case [*items]:
-            found_words = [said for item in items[:3] if (said := words(item))]
+            found_words = [said for item in items[:3] if (said := error_text(item))]
             return "; ".join(found_words) or None
         case _:
             return None
 
 
-def reported(payload: Mapping[str, Any]) -> EndpointError:
+def stream_error(payload: Mapping[str, Any]) -> EndpointError:
     """Return the error that a payload inside a stream reports."""
     inner = payload.get("error")
     code = (inner if isinstance(inner, dict) else payload).get("code")
-    said = (words(payload) or "no reason given").rstrip(".")
+    said = (error_text(payload) or "no reason given").rstrip(".")
     if isinstance(code, int) and 400 <= code < 600:
-        return refusal(code, json.dumps(payload).encode())
-    if too_long(said):
-        return _too_long(f"The server reported an error: {said}.", said, payload)
+        return http_error(code, json.dumps(payload).encode())
+    if is_too_long(said):
+        return _too_long_error(f"The server reported an error: {said}.", said, payload)
     return StreamBroken(f"The server reported an error: {said}. Run the cell again.")
 
 
@@ -283,18 +278,18 @@ _TOO_LONG = (
 SHORTEN = "The conversation is too long for the model: %chat undo, %chat new, or a shorter prompt."
 
 
-def too_long(said: str) -> bool:
+def is_too_long(said: str) -> bool:
     """Return whether a server's words say that the input does not fit."""
     return any(sign in said.lower() for sign in _TOO_LONG)
 
 
-def names(said: str, param: str) -> bool:
+def mentions_param(said: str, param: str) -> bool:
     """Return whether a server's words are about this parameter, and not only hold its name."""
     pattern = rf"['\"`]{param}['\"`]|\b{param}:|\bparameter {param}\b"
     return bool(re.search(pattern, said)) or ("_" in param and param in said)
 
 
-def refusal(
+def http_error(
     status: int,
     answer: bytes,
     *,
@@ -313,12 +308,12 @@ def refusal(
     except (ValueError, RecursionError):
         text = answer.decode("utf-8", "replace").strip()
         payload = None if text.startswith("<") else text
-    said = words(payload)
+    said = error_text(payload)
     kind, step = _next_step(status, said or "", model, deepinfra)
     quoted = f": {said.rstrip('.')}" if said else ""
     answered = f"{endpoint} answered {status}{quoted}."
     if kind is TooLong:
-        return _too_long(answered, said or "", payload, status=status, request_id=request_id)
+        return _too_long_error(answered, said or "", payload, status=status, request_id=request_id)
     return kind(f"{answered} {step}", status=status, request_id=request_id, retry_after=retry_after)
 
 
@@ -327,7 +322,7 @@ _LIMIT = re.compile(
 )
 
 
-def _too_long(message: str, said: str, payload: object, **answer: Any) -> TooLong:
+def _too_long_error(message: str, said: str, payload: object, **answer: Any) -> TooLong:
     """Read how long the input was and may be: from llama.cpp's fields, else the server's words."""
     error = TooLong(f"{message} {SHORTEN}", **answer)
     inner = payload.get("error") if isinstance(payload, dict) else None
@@ -340,7 +335,7 @@ def _too_long(message: str, said: str, payload: object, **answer: Any) -> TooLon
         asked = max(numbers, default=0)
     if limit and asked and asked > limit:
         error.asked, error.limit = asked, limit
-    error.said = message
+    error.server_text = message
     return error
 
 
@@ -351,7 +346,7 @@ _NO_IMAGES = ("image input is not supported", "is not a multimodal model", "at m
 def _next_step(
     status: int, said: str, model: str, deepinfra: bool
 ) -> tuple[type[EndpointError], str]:
-    if too_long(said):
+    if is_too_long(said):
         return TooLong, SHORTEN
     if any(sign in said.lower() for sign in _NO_IMAGES):
         return BadRequest, "This model cannot look at images: name one that can with -m."

@@ -10,9 +10,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, TypeGuard
 
-from di_magics.core.amount import usd
-from di_magics.core.errors import ParamError, one_line
-from di_magics.core.settings.params import PARAMS, nearest
+from di_magics.core.amount import parse_usd
+from di_magics.core.errors import ParamError
+from di_magics.core.settings.params import PARAMS, suggest
+from di_magics.core.text import one_line
 
 EPILOG = """\
 The text below the %%chat line is the prompt. A parameter that is not set is not sent, so the
@@ -38,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
         raise ParamError(f"%%chat: {one_line(message)}. %%chat -h lists the flags.")
 
 
-def flags() -> argparse.ArgumentParser:
+def flag_parser() -> argparse.ArgumentParser:
     """Return the parser of the `%%chat` line."""
     parser = _Parser(
         prog="%%chat",
@@ -113,14 +114,14 @@ def flags() -> argparse.ArgumentParser:
     return parser
 
 
-def all_flags() -> list[str]:
+def flag_names() -> list[str]:
     """Return all names of flags, as they are typed."""
-    return [name for action in flags()._actions for name in action.option_strings]
+    return [name for action in flag_parser()._actions for name in action.option_strings]
 
 
 def flag_help(name: str) -> str:
     """Return the line of help on a flag, whose name is given without hyphens; nothing for none."""
-    for action in flags()._actions:
+    for action in flag_parser()._actions:
         names = action.option_strings
         if name and name in [each.lstrip("-").replace("-", "_") for each in names]:
             value = f" {action.metavar}" if action.metavar else ""
@@ -128,7 +129,7 @@ def flag_help(name: str) -> str:
     return ""
 
 
-def split(line: str) -> list[str]:
+def split_line(line: str) -> list[str]:
     """Return the words of a line as a shell reads them, but for escapes and comments.
 
     Without an escape character Windows paths survive. Raises ParamError for an open quote.
@@ -143,16 +144,16 @@ def split(line: str) -> list[str]:
         raise ParamError(f"A quote is not closed in: {one_line(line, 80)}") from None
 
 
-def parse(line: str) -> argparse.Namespace:
+def parse_flags(line: str) -> argparse.Namespace:
     """Return the flags of a `%%chat` line. Raises ParamError with the nearest flags."""
-    parser = flags()
-    found, rest = parser.parse_known_args([_hyphenated(word) for word in split(line)])
+    parser = flag_parser()
+    found, rest = parser.parse_known_args([_hyphenate(word) for word in split_line(line)])
     if rest and found.tools and not rest[0].startswith("-"):
         raise ParamError("--tools takes names with commas between and no spaces: --tools f,g")
     if rest:
         word = rest[0].partition("=")[0] or rest[0]
-        known = all_flags()
-        hint = nearest(word, known) if word.startswith("-") else ""
+        known = flag_names()
+        hint = suggest(word, known) if word.startswith("-") else ""
         raise ParamError(
             f"%%chat has no flag {one_line(word, 60)}.{hint} %%chat -h lists them."
             if word.startswith("-")
@@ -160,16 +161,16 @@ def parse(line: str) -> argparse.Namespace:
             "For one line: %chat ask …"
         )
     if found.last is not None:
-        found.last = turns("--last", found.last) if found.last != "all" else "all"
+        found.last = parse_turn_count("--last", found.last) if found.last != "all" else "all"
     if found.repeats is not None:
-        found.repeats = repeats("-n", found.repeats)
+        found.repeats = parse_repeats("-n", found.repeats)
     if found.budget is not None:
-        found.budget = usd(found.budget, "--budget")
+        found.budget = parse_usd(found.budget, "--budget")
     for flag in ("attach_tokens", "resize", "rounds"):
         if (typed := getattr(found, flag)) is not None:
-            setattr(found, flag, _above_zero("--" + flag.replace("_", "-"), typed))
+            setattr(found, flag, _parse_positive("--" + flag.replace("_", "-"), typed))
     if found.format:
-        found.format, found.block = _form(found.format)
+        found.format, found.block = _parse_format(found.format)
     if found.tools:
         found.tools = [name.strip() for name in found.tools.split(",") if name.strip()]
         if not found.tools:
@@ -180,7 +181,7 @@ def parse(line: str) -> argparse.Namespace:
     return found
 
 
-def _hyphenated(word: str) -> str:
+def _hyphenate(word: str) -> str:
     """Spell a flag with hyphens, as the API's own names have underscores."""
     if not word.startswith("--"):
         return word
@@ -195,23 +196,23 @@ def is_count(text: object) -> TypeGuard[str | int]:
     return isinstance(text, str) and text.isdecimal() and len(text) < 10
 
 
-def turns(name: str, text: object) -> int:
+def parse_turn_count(name: str, text: object) -> int:
     """Return a number of turns. Raises ParamError for anything else."""
     if not is_count(text):
         raise ParamError(f"{name} takes a number of turns, or all; not {one_line(text, 60)!r}.")
     return int(text)
 
 
-FORMS = ("markdown", "text", "code", "json")
+FORMATS = ("markdown", "text", "code", "json")
 
 
-def _form(text: str) -> tuple[str, str]:
+def _parse_format(text: str) -> tuple[str, str]:
     """Return how a reply is shown, and which of its blocks of code is meant."""
     form, sign, block = text.partition(":")
-    if form not in FORMS or (sign and (form != "code" or not block)):
+    if form not in FORMATS or (sign and (form != "code" or not block)):
         raise ParamError(
-            f"-f takes {', '.join(FORMS)} or code:N, not {one_line(text, 40)!r}."
-            f"{nearest(form, FORMS)}"
+            f"-f takes {', '.join(FORMATS)} or code:N, not {one_line(text, 40)!r}."
+            f"{suggest(form, FORMATS)}"
         )
     return form, block
 
@@ -234,28 +235,28 @@ def _check_together(found: argparse.Namespace) -> None:
             raise ParamError(f"--{flag.replace('_', '-')} is for attachments: add -a NAME.")
 
 
-def _above_zero(name: str, text: object) -> int:
+def _parse_positive(name: str, text: object) -> int:
     if not is_count(text) or not int(text):
         raise ParamError(f"{name} takes a whole number above 0, not {one_line(text, 60)!r}.")
     return int(text)
 
 
-def repeats(name: str, text: object) -> int:
+def parse_repeats(name: str, text: object) -> int:
     """Return how often to ask. Raises ParamError for anything but a whole number from 1 on."""
     if not is_count(text) or not int(text):
         raise ParamError(f"{name} takes a number of replies, not {one_line(text, 60)!r}.")
     return int(text)
 
 
-def params(found: argparse.Namespace) -> Mapping[str, object]:
+def sampling_params(found: argparse.Namespace) -> Mapping[str, object]:
     """Return the sampling parameters that a line sets, as they were typed."""
     typed = {name: getattr(found, name) for name in PARAMS}
     if typed["stop"]:
-        typed["stop"] = [decoded(text) for text in typed["stop"]]
+        typed["stop"] = [decode_escapes(text) for text in typed["stop"]]
     return {name: value for name, value in typed.items() if value is not None}
 
 
-def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
+def parse_assignments(words: Sequence[str]) -> list[tuple[str, str]]:
     """Return the names and values of `name=value` words. Raises ParamError for anything else."""
     found = []
     for word in words:
@@ -265,10 +266,10 @@ def pairs(words: Sequence[str]) -> list[tuple[str, str]]:
             raise ParamError(f"Write NAME=VALUE without spaces, such as {shown}=…; not {shown!r}.")
         if name == "stop" and value.startswith("[") and value.endswith("]"):
             raise ParamError("Write each text by itself: stop=A stop=B, not as a list.")
-        found.append((name, decoded(value) if name == "stop" else value))
+        found.append((name, decode_escapes(value) if name == "stop" else value))
     return found
 
 
-def decoded(text: str) -> str:
+def decode_escapes(text: str) -> str:
     """Read the line ends and tabs that cannot be typed on a line."""
     return text.replace("\\n", "\n").replace("\\t", "\t")

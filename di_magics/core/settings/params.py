@@ -11,7 +11,8 @@ import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from di_magics.core.errors import ParamError, one_line
+from di_magics.core.errors import ParamError
+from di_magics.core.text import one_line
 
 TOOL_CHOICES = ("auto", "none", "required")
 """What `tool_choice` takes besides the name of a tool."""
@@ -39,7 +40,7 @@ class Param:
     high_open: bool = False
     step: float | None = None
     choices: tuple[str, ...] = ()
-    most: int | None = None
+    max_texts: int | None = None
     short: str | None = None
     local: str | None = None
     local_end: int | None = None
@@ -53,8 +54,8 @@ class Param:
         """The range as a reader writes it, such as `0 < top_p ≤ 1`."""
         if self.choices:
             return ", ".join(self.choices)
-        if self.most:
-            return f"up to {self.most} texts"
+        if self.max_texts:
+            return f"up to {self.max_texts} texts"
         if self.low is None or self.high is None:
             return TYPE_NAMES[self.kind]
         low, high = ("2^63" if end == 2**63 else f"{end}" for end in (self.low, self.high))
@@ -175,7 +176,7 @@ PARAMS: Mapping[str, Param] = {
             list,
             "The reply ends before any of these texts.",
             "none",
-            most=16,
+            max_texts=16,
         ),
         Param(
             "tool_choice",
@@ -204,7 +205,7 @@ PARAMS: Mapping[str, Param] = {
 Value = int | float | str | tuple[str, ...]
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean …?` with the up to three nearest known words, or nothing."""
     import difflib  # only a mistake needs it
 
@@ -214,7 +215,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
-def find(name: str) -> Param:
+def find_param(name: str) -> Param:
     """Return the parameter of that name; hyphens count as underscores.
 
     Raises ParamError for an unknown name, with its nearest neighbours.
@@ -222,7 +223,7 @@ def find(name: str) -> Param:
     param = PARAMS.get(name.replace("-", "_"))
     if param is None:
         raise ParamError(
-            f"There is no parameter {one_line(name, 60)!r}.{nearest(name, PARAMS)} "
+            f"There is no parameter {one_line(name, 60)!r}.{suggest(name, PARAMS)} "
             "%chat params lists them all."
         )
     return param
@@ -234,15 +235,15 @@ def validate(name: str, value: object) -> Value:
     Text is read as the parameter's type, so flags and widgets take the same path. A whole number
     is kept whole (0 is sent as 0). Raises ParamError when the type or the range does not fit.
     """
-    param = find(name)
+    param = find_param(name)
     if param.kind is list:
-        return _texts(param, value)
+        return _parse_texts(param, value)
     if param.kind is str:
-        return _text(param, value)
-    number = _whole(value) if param.kind is int else _real(value)
+        return _parse_text(param, value)
+    number = _parse_whole(value) if param.kind is int else _parse_real(value)
     low, high = param.low, param.high
     if number is None:
-        raise _unfit(param, value, f"takes {TYPE_NAMES[param.kind]}")
+        raise _invalid(param, value, f"takes {TYPE_NAMES[param.kind]}")
     if (
         low is None
         or high is None
@@ -250,18 +251,18 @@ def validate(name: str, value: object) -> Value:
         or (param.low_open and number == low)
         or (param.high_open and number == high)
     ):
-        raise _unfit(param, value, f"is out of range: {param.range}")
+        raise _invalid(param, value, f"is out of range: {param.range}")
     return number
 
 
-def check_local(name: str, value: Value) -> None:
+def check_local_value(name: str, value: Value) -> None:
     """Raise ParamError for a valid value that llama.cpp would take for another one."""
     end = PARAMS[name].local_end
     if end is not None and isinstance(value, int) and value >= end:
         raise ParamError(f"On this machine {name} must be below {end}, not {value}.")
 
 
-def _unfit(param: Param, value: object, why: str) -> ParamError:
+def _invalid(param: Param, value: object, why: str) -> ParamError:
     try:
         shown = one_line(value if isinstance(value, str) else repr(value), 60)
     except ValueError:  # Python does not print numbers of thousands of digits
@@ -269,7 +270,7 @@ def _unfit(param: Param, value: object, why: str) -> ParamError:
     return ParamError(f"{param.name} {why}, not {shown}. {param.effect}")
 
 
-def _whole(value: object) -> int | None:
+def _parse_whole(value: object) -> int | None:
     """Read a whole number; 2**63 - 1 must survive, so nothing passes through a float."""
     if isinstance(value, str):
         try:
@@ -280,11 +281,11 @@ def _whole(value: object) -> int | None:
         return None
     if isinstance(value, numbers.Integral):
         return int(value)
-    real = _real(value)
+    real = _parse_real(value)
     return real if isinstance(real, int) else None
 
 
-def _real(value: object) -> int | float | None:
+def _parse_real(value: object) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
         return None
     try:
@@ -294,30 +295,30 @@ def _real(value: object) -> int | float | None:
     return int(number) if number.is_integer() else number
 
 
-def _text(param: Param, value: object) -> str:
+def _parse_text(param: Param, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise _unfit(param, value, "takes a text that is not empty")
+        raise _invalid(param, value, "takes a text that is not empty")
     if param.choices and value not in param.choices:
-        raise _unfit(param, value, f"takes one of {', '.join(param.choices)}")
+        raise _invalid(param, value, f"takes one of {', '.join(param.choices)}")
     return value
 
 
-def _texts(param: Param, value: object) -> tuple[str, ...]:
+def _parse_texts(param: Param, value: object) -> tuple[str, ...]:
     texts = (value,) if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(t, str) and t for t in texts):
-        raise _unfit(param, value, "takes texts that are not empty")
-    if not texts or (param.most and len(texts) > param.most):
-        raise _unfit(param, f"{len(texts)}", f"takes 1 to {param.most} texts")
+        raise _invalid(param, value, "takes texts that are not empty")
+    if not texts or (param.max_texts and len(texts) > param.max_texts):
+        raise _invalid(param, f"{len(texts)}", f"takes 1 to {param.max_texts} texts")
     return tuple(texts)
 
 
-def shown(name: str, value: Value) -> str:
+def format_param(name: str, value: Value) -> str:
     """Return `name=value` as a receipt shows it."""
     plain = value if isinstance(value, str) and value.isalpha() else json.dumps(value)
     return f"{name}={plain}"
 
 
-def as_markdown() -> str:
+def params_table() -> str:
     """Return the table of parameters for the README and the help."""
     rows = ["| flag | range | not sent | effect |", "|---|---|---|---|"]
     for param in PARAMS.values():

@@ -11,9 +11,10 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
-from di_magics.core.amount import usd
-from di_magics.core.errors import DiMagicsError, PolicyError, one_line
-from di_magics.core.settings.params import Value, find, nearest, shown, validate
+from di_magics.core.amount import parse_usd
+from di_magics.core.errors import DiMagicsError, PolicyError
+from di_magics.core.settings.params import Value, find_param, format_param, suggest, validate
+from di_magics.core.text import one_line
 
 NARROWING = ("models", "parameters", "system", "budget")
 """What a file that anybody may have put there can say."""
@@ -28,7 +29,7 @@ class Bounds:
     high: Value | None = None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The bounds as a reader says them."""
         low = "" if self.low is None else f"at least {self.low}"
         high = "" if self.high is None else f"at most {self.high}"
@@ -57,7 +58,7 @@ class Policy:
     sources: tuple[str, ...] = ()
 
     @property
-    def by(self) -> str:
+    def source_names(self) -> str:
         """The files the rules are from, in words."""
         return " and ".join(self.sources) or "no policy"
 
@@ -73,7 +74,7 @@ class Policy:
             any(fnmatchcase(model, pattern) for pattern in patterns) for patterns in self.models
         )
 
-    def params(self, params: Mapping[str, Value]) -> dict[str, Value]:
+    def apply_to(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return the parameters as they may be sent: locked values are in.
 
         A bounded max_tokens is sent even when it is not set: left out it would mean more. Raises
@@ -83,16 +84,16 @@ class Policy:
         for name, value in self.locks.items():
             if sent.setdefault(name, value) != value:
                 raise PolicyError(
-                    f"{shown(name, sent[name])} is not allowed here: {self.by} locks it to "
-                    f"{shown(name, value)}. Leave it out, or %chat unset {name}."
+                    f"{format_param(name, sent[name])} is not allowed here: {self.source_names} "
+                    f"locks it to {format_param(name, value)}. %chat unset {name}."
                 )
         for name, bounds in self.bounds.items():
             if name == "max_tokens" and name not in sent and bounds.high is not None:
                 sent[name] = bounds.high
-            if name in sent and not _within(sent[name], bounds):
+            if name in sent and not _is_within(sent[name], bounds):
                 raise PolicyError(
-                    f"{shown(name, sent[name])} is not allowed here: {self.by} wants it "
-                    f"{bounds.words}."
+                    f"{format_param(name, sent[name])} is not allowed here: {self.source_names} "
+                    f"requires {bounds.text}."
                 )
         return sent
 
@@ -102,15 +103,15 @@ class Policy:
             names = [name for patterns in self.models for name in patterns]
             allowed = ", ".join(one_line(name, 80) for name in names[:5])
             raise PolicyError(
-                f"The model {one_line(model, 80)} is not allowed here.{nearest(model, names)} "
-                f"{self.by} allows {allowed}{', …' if len(names) > 5 else ''}."
+                f"The model {one_line(model, 80)} is not allowed here.{suggest(model, names)} "
+                f"{self.source_names} allows {allowed}{', …' if len(names) > 5 else ''}."
             )
 
 
-FREE = Policy()
+NO_POLICY = Policy()
 
 
-def read(found: Mapping[str, Any], source: str, *, narrowing: bool = False) -> Policy:
+def parse_policy(found: Mapping[str, Any], source: str, *, narrowing: bool = False) -> Policy:
     """Return the policy in a file's table; `narrowing` for a file that may only narrow.
 
     Raises PolicyError for anything that is not understood: a rule that is overlooked is none.
@@ -119,24 +120,24 @@ def read(found: Mapping[str, Any], source: str, *, narrowing: bool = False) -> P
     for name in found:
         if name not in allowed:
             why = "may not set" if name in NAMES else "has an unknown"
-            raise _wrong(source, f"{why} {one_line(name, 40)!r}.{nearest(name, allowed)}")
-    locks, bounds = _parameters(found.get("parameters", {}), source)
+            raise _policy_error(source, f"{why} {one_line(name, 40)!r}.{suggest(name, allowed)}")
+    locks, bounds = _parse_parameters(found.get("parameters", {}), source)
     return Policy(
-        models=_models(found.get("models"), source),
+        models=_parse_models(found.get("models"), source),
         locks=locks,
         bounds=bounds,
-        system=_text(found, "system", source),
+        system=_parse_text(found, "system", source),
         system_source=source if "system" in found else "",
-        budget=_budget(found.get("budget"), source),
-        endpoint=_text(found, "endpoint", source),
-        key_variable=_text(found, "key_variable", source),
-        key_file=_text(found, "key_file", source),
-        log=_text(found, "log", source),
+        budget=_parse_budget(found.get("budget"), source),
+        endpoint=_parse_text(found, "endpoint", source),
+        key_variable=_parse_text(found, "key_variable", source),
+        key_file=_parse_text(found, "key_file", source),
+        log=_parse_text(found, "log", source),
         sources=(source,),
     )
 
 
-def both(outer: Policy, inner: Policy) -> Policy:
+def merge_policies(outer: Policy, inner: Policy) -> Policy:
     """Return a policy that holds to both; where only one can be had, `outer`'s is."""
     bounds = dict(outer.bounds)
     for name, other in inner.bounds.items():
@@ -158,7 +159,7 @@ def both(outer: Policy, inner: Policy) -> Policy:
     return merged
 
 
-def _within(value: Value, bounds: Bounds) -> bool:
+def _is_within(value: Value, bounds: Bounds) -> bool:
     if not isinstance(value, int | float):
         return True
     return not (
@@ -171,13 +172,13 @@ def _is_pattern(name: str) -> bool:
     return any(sign in name for sign in "*?[")
 
 
-def _wrong(source: str, why: str) -> PolicyError:
+def _policy_error(source: str, why: str) -> PolicyError:
     return PolicyError(
         f"The policy {one_line(source, 160)} {why} Nothing was sent; whoever wrote it must mend it."
     )
 
 
-def _models(found: object, source: str) -> tuple[tuple[str, ...], ...]:
+def _parse_models(found: object, source: str) -> tuple[tuple[str, ...], ...]:
     if found is None:
         return ()
     if (
@@ -186,43 +187,43 @@ def _models(found: object, source: str) -> tuple[tuple[str, ...], ...]:
         or not found
         or not all(isinstance(name, str) and name for name in found)
     ):
-        raise _wrong(source, "must list its models as texts: models = ['…'].")
+        raise _policy_error(source, "must list its models as texts: models = ['…'].")
     return (tuple(found),)
 
 
-def _parameters(found: object, source: str) -> tuple[dict[str, Value], dict[str, Bounds]]:
+def _parse_parameters(found: object, source: str) -> tuple[dict[str, Value], dict[str, Bounds]]:
     locks: dict[str, Value] = {}
     bounds: dict[str, Bounds] = {}
     if not isinstance(found, Mapping):
-        raise _wrong(source, "must write its parameters as a table: [parameters].")
+        raise _policy_error(source, "must write its parameters as a table: [parameters].")
     for name, rule in found.items():
         try:
-            param = find(str(name))
+            param = find_param(str(name))
             if isinstance(rule, Mapping):
                 ends = {end: validate(param.name, value) for end, value in rule.items()}
                 if not ends.keys() <= {"min", "max"} or param.kind not in (int, float):
-                    raise _wrong(source, f"bounds {param.name} by other than min and max.")
+                    raise _policy_error(source, f"bounds {param.name} by other than min and max.")
                 bounds[param.name] = Bounds(ends.get("min"), ends.get("max"))
             else:
                 locks[param.name] = validate(param.name, rule)
         except PolicyError:
             raise
         except DiMagicsError as error:
-            raise _wrong(source, f"is wrong: {str(error).rstrip('.')}.") from None
+            raise _policy_error(source, f"is wrong: {str(error).rstrip('.')}.") from None
     return locks, bounds
 
 
-def _budget(found: object, source: str) -> Decimal | None:
+def _parse_budget(found: object, source: str) -> Decimal | None:
     if found is None:
         return None
     try:
-        return usd(found, "its budget")
+        return parse_usd(found, "its budget")
     except DiMagicsError as error:
-        raise _wrong(source, f"is wrong: {error}") from None
+        raise _policy_error(source, f"is wrong: {error}") from None
 
 
-def _text(found: Mapping[str, Any], name: str, source: str) -> str | None:
+def _parse_text(found: Mapping[str, Any], name: str, source: str) -> str | None:
     value = found.get(name)
     if name in found and (not isinstance(value, str) or not value.strip()):
-        raise _wrong(source, f"must write its {name} as a text.")
+        raise _policy_error(source, f"must write its {name} as a text.")
     return value

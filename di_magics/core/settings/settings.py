@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from di_magics.core.errors import ParamError, one_line
-from di_magics.core.settings.flags import turns
-from di_magics.core.settings.params import PARAMS, Value, nearest, validate
+from di_magics.core.errors import ParamError
+from di_magics.core.settings.flags import parse_turn_count
+from di_magics.core.settings.params import PARAMS, Value, suggest, validate
+from di_magics.core.text import one_line
 
-NAMES = ("model", "endpoint", "system")
+TEXT_SETTINGS = ("model", "endpoint", "system")
 CONTEXT = "context"
 
 
@@ -27,33 +28,33 @@ class Settings:
     context: int | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
 
-    def having(self, name: str, value: object) -> Settings:
+    def with_value(self, name: str, value: object) -> Settings:
         """Return the settings with one value set. Raises ParamError when it does not fit."""
-        name = _known(name)
-        if name in NAMES:
+        name = _known_name(name)
+        if name in TEXT_SETTINGS:
             if not isinstance(value, str) or not value.strip():
                 raise ParamError(f"{name} takes a text. %chat unset {name} leaves it out.")
             changed: dict[str, Any] = {name: value}
             return replace(self, **changed)
         if name == CONTEXT:
-            return replace(self, context=None if value == "all" else turns(name, value))
+            return replace(self, context=None if value == "all" else parse_turn_count(name, value))
         return replace(self, params={**self.params, name: validate(name, value)})
 
-    def lacking(self, name: str) -> Settings:
+    def without_value(self, name: str) -> Settings:
         """Return the settings without one value. Raises ParamError for an unknown name."""
-        name = _known(name)
-        if name in (*NAMES, CONTEXT):
+        name = _known_name(name)
+        if name in (*TEXT_SETTINGS, CONTEXT):
             gone: dict[str, Any] = {name: None}
             return replace(self, **gone)
         return replace(self, params={k: v for k, v in self.params.items() if k != name})
 
 
-def _known(name: str) -> str:
+def _known_name(name: str) -> str:
     name = name.replace("-", "_")
-    known = (*NAMES, CONTEXT, *PARAMS)
+    known = (*TEXT_SETTINGS, CONTEXT, *PARAMS)
     if name not in known:
         raise ParamError(
-            f"There is nothing called {one_line(name, 60)!r} to set.{nearest(name, known)} "
+            f"There is nothing called {one_line(name, 60)!r} to set.{suggest(name, known)} "
             "%chat params lists the parameters."
         )
     return name

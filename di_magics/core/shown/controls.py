@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from di_magics.core.errors import PolicyError, one_line
+from di_magics.core.errors import PolicyError
 from di_magics.core.money.prices import Model
 from di_magics.core.settings.params import PARAMS, Param, Value
 from di_magics.core.settings.policy import Bounds, Policy
 from di_magics.core.settings.settings import Settings
+from di_magics.core.text import one_line
 
 PRESETS: Mapping[str, Mapping[str, Value]] = {
     "Default": {},
@@ -21,7 +22,7 @@ PRESETS: Mapping[str, Mapping[str, Value]] = {
 """Values of the parameters that shape the choice of the next token; the rest is left alone."""
 
 
-def with_preset(settings: Settings, name: str, policy: Policy) -> Settings:
+def apply_preset(settings: Settings, name: str, policy: Policy) -> Settings:
     """Return the settings with a preset's values; what a policy locks is left alone."""
     kept = {
         each: value
@@ -32,13 +33,13 @@ def with_preset(settings: Settings, name: str, policy: Policy) -> Settings:
     return replace(settings, params={**kept, **values})
 
 
-def presets(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
+def preset_states(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
     """Return the presets, which of them the settings are, and whether the policy allows it."""
     now = {name: value for name, value in settings.params.items() if PARAMS[name].shapes}
     found = []
     for name, values in PRESETS.items():
         try:
-            policy.params({n: v for n, v in values.items() if n not in policy.locks})
+            policy.apply_to({n: v for n, v in values.items() if n not in policy.locks})
             allowed = True
         except PolicyError:
             allowed = False
@@ -47,7 +48,7 @@ def presets(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
     return found
 
 
-def controls(settings: Settings, policy: Policy, *, local: bool) -> list[dict[str, Any]]:
+def control_states(settings: Settings, policy: Policy, *, local: bool) -> list[dict[str, Any]]:
     """Return a control for each parameter: its value, its state, its range and its effect."""
     return [
         _control(param, settings.params.get(name), policy, local=local)
@@ -73,9 +74,9 @@ def _control(param: Param, value: Value | None, policy: Policy, *, local: bool) 
         "choices": list(param.choices),
     }
     if locked is not None:
-        shown["note"] = f"locked by {one_line(policy.by, 160)}"
-    elif bounds.words:
-        shown["note"] = f"{bounds.words}, by {one_line(policy.by, 160)}"
+        shown["note"] = f"locked by {one_line(policy.source_names, 160)}"
+    elif bounds.text:
+        shown["note"] = f"{bounds.text}, by {one_line(policy.source_names, 160)}"
     if low is not None and high is not None:
         usual = param.usual or (low, high)
         ends = [_number(bounds.low, usual[0]), _number(bounds.high, usual[1])]
@@ -105,7 +106,7 @@ def _plain(value: Value | None) -> Any:
     return str(value) if isinstance(value, int) and abs(value) >= 2**53 else value
 
 
-def warnings(
+def setting_warnings(
     settings: Settings,
     model: Model | None,
     *,

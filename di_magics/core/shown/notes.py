@@ -8,7 +8,7 @@ from di_magics.core.settings.policy import Policy
 
 def policy_notes(turn: Turn, policy: Policy) -> list[str]:
     """Return what the reader should know of the policy under which a turn was sent."""
-    notes = [f"system prompt of {policy.system_source}"] if turn.taught else []
+    notes = [f"system prompt of {policy.system_source}"] if turn.system_is_policy else []
     return [*notes, f"kept for your teacher in {policy.log}"] if policy.log else notes
 
 
@@ -22,7 +22,7 @@ def variant_notes(chat: Conversation, turn: Turn) -> list[str]:
     followed = [
         (other, after)
         for other, variant in enumerate(variants, 1)
-        if other != number and (after := chat.after(variant))
+        if other != number and (after := chat.count_descendants(variant))
     ]
     if followed:
         other, after = followed[-1]

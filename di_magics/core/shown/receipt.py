@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from di_magics.core.amount import dollars
+from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.errors import one_line
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.wire import sent_params
-from di_magics.core.settings.params import shown
+from di_magics.core.settings.params import format_param
+from di_magics.core.text import one_line
 
 ENDINGS = {
     "stopped": "stopped by you",
@@ -19,7 +19,7 @@ ENDINGS = {
 }
 
 
-def receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
+def format_receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
     """Return the line under a turn's reply, read off the request that was sent."""
     reply = turn.reply
     parts = [one_line(reply.model or turn.model, 120)]
@@ -31,20 +31,28 @@ def receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
     if reply.rounds and "tool_choice" in sent:  # what the first request had, not the last
         sent["tool_choice"] = turn.params["tool_choice"]
     parts.append(
-        " ".join(one_line(shown(name, value), 80) for name, value in sent.items())
+        " ".join(one_line(format_param(name, value), 80) for name, value in sent.items())
         or "server's defaults"
     )
-    if turn.system and not turn.taught:
+    if turn.system and not turn.system_is_policy:
         parts.append("with a system prompt")
-    if turn.last is not None:
-        parts.append(f"with the last {turn.last} turns" if turn.last else "with no turn before it")
-    parts += [*_along(turn), *_used(reply), *_timed(reply), _ending(reply), *notes]
+    if turn.context is not None:
+        parts.append(
+            f"with the last {turn.context} turns" if turn.context else "with no turn before it"
+        )
+    parts += [
+        *_sent_along(turn),
+        *_usage_parts(reply),
+        *_timing_parts(reply),
+        _ending(reply),
+        *notes,
+    ]
     return " · ".join(parts)
 
 
-def _along(turn: Turn) -> list[str]:
+def _sent_along(turn: Turn) -> list[str]:
     """Return what went along: attachments, tools, the form of the reply."""
-    attached = ((one_line(each.name, 60), one_line(each.note, 160)) for each in turn.attached)
+    attached = ((one_line(each.name, 60), one_line(each.note, 160)) for each in turn.attachments)
     along = [f"with {name}: {note}" for name, note in attached]
     names = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
     if names:
@@ -55,35 +63,35 @@ def _along(turn: Turn) -> list[str]:
     elif form:
         along.append("as JSON")
     if turn.reply.rounds:
-        last = bool(turn.reply.shown or turn.reply.tool_calls or turn.reply.complete)
+        last = bool(turn.reply.clean_text or turn.reply.tool_calls or turn.reply.complete)
         count = len(turn.reply.rounds) + last
         along += [f"{count} requests"] * (count > 1)
     return along
 
 
-def _used(reply: Reply) -> list[str]:
+def _usage_parts(reply: Reply) -> list[str]:
     usage = reply.usage
     if usage.prompt_tokens is None and usage.completion_tokens is None:
         used = []
     else:
-        sent = _counted(usage.prompt_tokens, usage.cached_tokens, "cached")
-        written = _counted(usage.completion_tokens, usage.reasoning_tokens, "reasoning")
+        sent = _format_count(usage.prompt_tokens, usage.cached_tokens, "cached")
+        written = _format_count(usage.completion_tokens, usage.reasoning_tokens, "reasoning")
         used = [f"{sent} → {written} tokens"]
     if reply.estimate:
-        used.append(f"about {dollars(reply.cost)} (estimate: {one_line(reply.estimate, 160)})")
+        used.append(f"about {format_usd(reply.cost)} (estimate: {one_line(reply.estimate, 160)})")
     elif reply.cost is not None:
-        used.append("free" if not reply.cost else dollars(reply.cost))
+        used.append("free" if not reply.cost else format_usd(reply.cost))
     elif reply.status != "failed":
         used.append("cost —")
     return used
 
 
-def _counted(tokens: int | None, part: int | None, name: str) -> str:
+def _format_count(tokens: int | None, part: int | None, name: str) -> str:
     count = "?" if tokens is None else f"{tokens:,}"
     return f"{count} ({part:,} {name})" if part else count
 
 
-def _timed(reply: Reply) -> list[str]:
+def _timing_parts(reply: Reply) -> list[str]:
     if reply.first_token is None or reply.elapsed is None:
         return []
     timed = [f"first text {reply.first_token:.2f} s"]

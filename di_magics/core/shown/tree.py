@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.errors import one_line
+from di_magics.core.text import one_line
 
 WIDTH = 100
 
@@ -20,7 +20,7 @@ class Row:
 
     turn: Turn
     strokes: str
-    used: bool
+    is_sent: bool
     number: int | None
     heads: tuple[str, ...]
 
@@ -32,12 +32,12 @@ class Row:
     @property
     def reply(self) -> str:
         """The beginning of the reply, or what became of it."""
-        said = one_line(self.turn.reply.shown, WIDTH)
+        said = one_line(self.turn.reply.clean_text, WIDTH)
         ended = "" if said and self.turn.reply.complete else f"({self.turn.reply.status})"
         return f"{said} {ended}".strip()
 
 
-def rows(chat: Conversation) -> Iterator[Row]:
+def tree_rows(chat: Conversation) -> Iterator[Row]:
     """Yield a row for each turn; a chain stays in its column, a fork opens one for each branch."""
     children: dict[str | None, list[Turn]] = {}
     for turn in chat.turns.values():
@@ -63,11 +63,11 @@ def rows(chat: Conversation) -> Iterator[Row]:
         waiting += below(turn.id, bars + {"├ ": "│ ", "└ ": "  "}.get(mark, ""))
 
 
-def as_text(chat: Conversation) -> str:
+def tree_text(chat: Conversation) -> str:
     """Return a line for each turn: `*` marks what the next request sends, `<` the heads."""
     lines = []
-    for row in rows(chat):
+    for row in tree_rows(chat):
         text = one_line(f"{row.prompt} → {row.reply}", WIDTH - len(row.strokes))
         heads = "".join(f"  < {name}" for name in row.heads)
-        lines.append(f"{'*' if row.used else ' '} {row.strokes}{text}{heads}")
+        lines.append(f"{'*' if row.is_sent else ' '} {row.strokes}{text}{heads}")
     return "\n".join(lines)

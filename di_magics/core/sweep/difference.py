@@ -24,7 +24,7 @@ class Part:
     text: str
 
 
-def difference(old: str, new: str) -> list[Part]:
+def compare_texts(old: str, new: str) -> list[Part]:
     """Return the parts: `same` and `gone` make up the old text, `same` and `new` the new one."""
     first, second = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (old, new))
     if max(len(first), len(second)) > LONGEST or _pairs(first, second) > MOST_PAIRS:
@@ -54,7 +54,7 @@ def _ends(old: str, new: str) -> Iterator[Part]:
     yield Part("same", old[len(old) - end :])
 
 
-def parting(texts: Sequence[str]) -> int | None:
+def first_difference(texts: Sequence[str]) -> int | None:
     """Return where the texts stop being the same, at the beginning of a word; None if nowhere."""
     at = _common(texts)
     if all(len(text) == at for text in texts):
@@ -72,6 +72,6 @@ def _common(texts: Sequence[str]) -> int:
     return next(differs, min(map(len, texts), default=0))
 
 
-def counted(texts: Sequence[str]) -> list[tuple[str, int]]:
+def count_texts(texts: Sequence[str]) -> list[tuple[str, int]]:
     """Return the different texts and how often each came, the most frequent first."""
     return Counter(texts).most_common()

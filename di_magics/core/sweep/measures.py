@@ -12,9 +12,10 @@ from itertools import combinations, pairwise
 from statistics import fmean, pstdev
 from typing import Any
 
-from di_magics.core.errors import ParamError, one_line
+from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
-from di_magics.core.settings.params import nearest
+from di_magics.core.settings.params import suggest
+from di_magics.core.text import one_line
 
 LONGEST = 600
 """Only so many words of a text are compared: the time grows with their square."""
@@ -23,24 +24,24 @@ MOST_TEXTS = 30
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Return the words of a text, in lower case; scripts without spaces give whole phrases."""
     return _WORD.findall(text.lower())
 
 
-def distinct(text: str, size: int) -> float | None:
+def distinct_share(text: str, size: int) -> float | None:
     """Return the share of different n-grams of words among all of them, None for a text of none.
 
     Source: Li et al. 2016, A Diversity-Promoting Objective Function, https://arxiv.org/abs/1510.03055
     """
-    found = words(text)
+    found = split_words(text)
     grams = list(pairwise(found)) if size == 2 else found
     return len(set(grams)) / len(grams) if grams else None
 
 
 def similarity(one: str, other: str) -> float:
     """Return how alike two texts are, word by word: 1 for the same words in the same order."""
-    first, second = words(one)[:LONGEST], words(other)[:LONGEST]
+    first, second = split_words(one)[:LONGEST], split_words(other)[:LONGEST]
     return SequenceMatcher(None, first, second, autojunk=False).ratio()
 
 
@@ -59,15 +60,15 @@ def diversity(texts: Sequence[str]) -> float | None:
 Measure = Callable[[Reply], object]
 
 MEASURES: Mapping[str, Measure] = {
-    "characters": lambda reply: len(reply.shown),
-    "words": lambda reply: len(words(reply.shown)),
-    "distinct_1": lambda reply: distinct(reply.shown, 1),
-    "distinct_2": lambda reply: distinct(reply.shown, 2),
+    "characters": lambda reply: len(reply.clean_text),
+    "words": lambda reply: len(split_words(reply.clean_text)),
+    "distinct_1": lambda reply: distinct_share(reply.clean_text, 1),
+    "distinct_2": lambda reply: distinct_share(reply.clean_text, 2),
 }
 """What is measured of every reply."""
 
 
-def measured(reply: Reply, more: Mapping[str, Measure]) -> dict[str, object]:
+def measure_reply(reply: Reply, more: Mapping[str, Measure]) -> dict[str, object]:
     """Return the measures of a reply, the reader's own functions among them.
 
     Where one of those fails, its error stands in the place of the number.
@@ -82,7 +83,7 @@ def measured(reply: Reply, more: Mapping[str, Measure]) -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Statistics:
     """A measure at one value of a parameter: mean, ends, standard deviation, and of how many."""
 
     x: Any
@@ -93,7 +94,7 @@ class Spread:
     count: int
 
 
-def spread(records: Sequence[Mapping[str, Any]], x: str, y: str) -> list[Spread]:
+def group_statistics(records: Sequence[Mapping[str, Any]], x: str, y: str) -> list[Statistics]:
     """Return a measure by the values of another column: numbers in order, texts as they come.
 
     `diversity` is reckoned from the texts of each value. Replies that failed are left out. Raises
@@ -103,7 +104,7 @@ def spread(records: Sequence[Mapping[str, Any]], x: str, y: str) -> list[Spread]
     for name in (x, y):
         if name not in [*columns, "diversity"]:
             raise ParamError(
-                f"There is no column {one_line(name, 40)!r}.{nearest(name, columns)} "
+                f"There is no column {one_line(name, 40)!r}.{suggest(name, columns)} "
                 f"There are {', '.join([*columns, 'diversity'])}."
             )
     groups: dict[Any, list[Mapping[str, Any]]] = {}
@@ -116,7 +117,7 @@ def spread(records: Sequence[Mapping[str, Any]], x: str, y: str) -> list[Spread]
         numbers = _numbers(group, y)
         if numbers:
             ends = (min(numbers), max(numbers), pstdev(numbers), len(numbers))
-            found.append(Spread(value, fmean(numbers), *ends))
+            found.append(Statistics(value, fmean(numbers), *ends))
     if not found:
         raise ParamError(f"The column {y} has no numbers to plot.")
     if all(isinstance(each.x, int | float) for each in found):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from di_magics.core.amount import dollars, total_of
+from di_magics.core.amount import format_usd, sum_amounts
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
@@ -54,8 +54,8 @@ class SweepResult:
         known = [reply.cost for reply in replies if reply.cost is not None]
         if known:
             about = "about " if any(reply.estimate for reply in replies) else ""
-            cost = total_of(known)
-            parts.append(f"{about}{dollars(cost)}" if cost else "free")
+            cost = sum_amounts(known)
+            parts.append(f"{about}{format_usd(cost)}" if cost else "free")
         return " · ".join([*parts, *self.notes])
 
     def turn(self, run: int) -> Turn:

@@ -14,10 +14,18 @@ from decimal import Decimal
 from math import prod
 from typing import Any
 
-from di_magics.core.amount import dollars
-from di_magics.core.errors import BudgetError, ParamError, one_line
+from di_magics.core.amount import format_usd
+from di_magics.core.errors import BudgetError, ParamError
 from di_magics.core.reply.reply import Reply
-from di_magics.core.settings.params import PARAMS, Value, find, nearest, shown, validate
+from di_magics.core.settings.params import (
+    PARAMS,
+    Value,
+    find_param,
+    format_param,
+    suggest,
+    validate,
+)
+from di_magics.core.text import one_line
 
 TEXTS = ("model", "system")
 MOST_RUNS = 10_000
@@ -42,7 +50,7 @@ class Run:
     def label(self) -> str:
         """Its number, and what tells it from the others."""
         words = [
-            one_line(f"{name}={value}" if name in TEXTS else shown(name, value), 80)
+            one_line(f"{name}={value}" if name in TEXTS else format_param(name, value), 80)
             for name, value in self.varied.items()
         ]
         if self.repeats > 1:
@@ -50,7 +58,7 @@ class Run:
         return f"run {self.index}: {' '.join(words)}"
 
 
-def varied(words: Sequence[str]) -> dict[str, tuple[Value, ...]]:
+def parse_vary(words: Sequence[str]) -> dict[str, tuple[Value, ...]]:
     """Return what `--vary` words such as `temperature=0,0.7` or `seed=1..20` ask for.
 
     Values are separated by commas, or by `|` where one holds a comma. `1..20` and `0..1.5/0.25`
@@ -65,16 +73,16 @@ def varied(words: Sequence[str]) -> dict[str, tuple[Value, ...]]:
         if name in found:
             raise ParamError(f"--vary {one_line(name, 40)} is there twice: put all values in one.")
         parts = [part.strip() for part in text.split("|" if "|" in text else ",")]
-        values = (_range(part) if _steps(name) else None for part in parts)
+        values = (_parse_range(part) if _has_ranges(name) else None for part in parts)
         found[name] = [
             value
             for part, steps in zip(parts, values, strict=True)
             for value in (steps or ([part] if part else []))
         ]
-    return varying(found)
+    return check_vary(found)
 
 
-def varying(vary: Mapping[str, Iterable[object]]) -> dict[str, tuple[Value, ...]]:
+def check_vary(vary: Mapping[str, Iterable[object]]) -> dict[str, tuple[Value, ...]]:
     """Return the values of each name, as they will be sent. Raises ParamError as `varied` does."""
     found: dict[str, tuple[Value, ...]] = {}
     for name, given in vary.items():
@@ -84,7 +92,7 @@ def varying(vary: Mapping[str, Iterable[object]]) -> dict[str, tuple[Value, ...]
             raise ParamError(f"{said} takes several values: a list, not {one_line(given, 40)!r}.")
         if name in found:
             raise ParamError(f"{said} is there twice: put all values in one list.")
-        values = tuple(_value(name, value) for value in given)
+        values = tuple(_parse_value(name, value) for value in given)
         if not values:
             raise ParamError(f"--vary {said} has no values: {said}=A,B,C.")
         if len(set(values)) < len(values):
@@ -93,22 +101,22 @@ def varying(vary: Mapping[str, Iterable[object]]) -> dict[str, tuple[Value, ...]
     return found
 
 
-def _value(name: str, value: object) -> Value:
+def _parse_value(name: str, value: object) -> Value:
     if name in TEXTS:
         if not isinstance(value, str) or not value.strip():
             raise ParamError(f"{name} takes texts that are not empty.")
         return value
     if name not in PARAMS or PARAMS[name].kind is list:
         known = [*TEXTS, *(each for each in PARAMS if PARAMS[each].kind is not list)]
-        raise ParamError(f"{one_line(name, 60)!r} cannot be varied.{nearest(name, known)}")
+        raise ParamError(f"{one_line(name, 60)!r} cannot be varied.{suggest(name, known)}")
     return validate(name, value)
 
 
-def _steps(name: str) -> bool:
-    return name in PARAMS and find(name).kind in (int, float)
+def _has_ranges(name: str) -> bool:
+    return name in PARAMS and find_param(name).kind in (int, float)
 
 
-def _range(text: str) -> list[str] | None:
+def _parse_range(text: str) -> list[str] | None:
     """Read `first..last` or `first..last/step`, exactly; None for anything else."""
     ends, _, step_text = text.partition("/")
     first_text, sign, last_text = ends.partition("..")
@@ -129,7 +137,7 @@ def _range(text: str) -> list[str] | None:
     return steps
 
 
-def runs(vary: Vary, repeats: int = 1) -> tuple[Run, ...]:
+def make_runs(vary: Vary, repeats: int = 1) -> tuple[Run, ...]:
     """Return the runs of the grid: the name given last changes fastest, repeats faster still.
 
     Raises ParamError for no repeat at all, or for more runs than 10,000.
@@ -151,7 +159,7 @@ def digest(found: object) -> str:
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def key(url: str, body: Mapping[str, Any], said: str, repeat: int) -> str:
+def run_key(url: str, body: Mapping[str, Any], said: str, repeat: int) -> str:
     """Return what identifies a run's request, so that a reply is found again after a restart.
 
     `said` is the digest of its messages, which many runs share.
@@ -160,7 +168,7 @@ def key(url: str, body: Mapping[str, Any], said: str, repeat: int) -> str:
     return digest([url, rest, said, repeat])
 
 
-def record(run: Run, reply: Reply, measures: Mapping[str, object]) -> dict[str, Any]:
+def run_record(run: Run, reply: Reply, measures: Mapping[str, object]) -> dict[str, Any]:
     """Return a run as plain data: what was varied, what came, what it used, and its measures.
 
     `cost` is in USD and None where it is not known, times are in seconds.
@@ -169,7 +177,7 @@ def record(run: Run, reply: Reply, measures: Mapping[str, object]) -> dict[str, 
         "run": run.index,
         **run.varied,
         "repeat": run.repeat,
-        "text": reply.shown,
+        "text": reply.clean_text,
         **({"reasoning": reply.reasoning} if reply.reasoning else {}),
         "status": reply.status,
         "finish_reason": reply.finish_reason,
@@ -187,7 +195,7 @@ def record(run: Run, reply: Reply, measures: Mapping[str, object]) -> dict[str, 
 
 def check_measures(names: Iterable[str], vary: Vary) -> None:
     """Raise ParamError for a measure that would take the place of a column that is there."""
-    fixed = record(Run(0, {}, 0, 1), Reply(), {})
+    fixed = run_record(Run(0, {}, 0, 1), Reply(), {})
     taken = {*fixed, *vary, "reasoning", "error"} & {*names}
     if taken:
         raise ParamError(
@@ -195,14 +203,14 @@ def check_measures(names: Iterable[str], vary: Vary) -> None:
         )
 
 
-def check_leave(calls: int, about: Decimal | None, covered: bool, *, yes: bool) -> None:
+def check_consent(calls: int, about: Decimal | None, covered: bool, *, yes: bool) -> None:
     """Raise BudgetError for a grid that needs the reader's leave: many calls, or much money.
 
     A budget that has covered the worst case is leave enough.
     """
     if yes or covered or (calls <= ASKED_CALLS and (about is None or about <= ASKED_COST)):
         return
-    cost = "of unknown cost" if about is None else f"about {dollars(about)}" if about else "free"
+    cost = "of unknown cost" if about is None else f"about {format_usd(about)}" if about else "free"
     raise BudgetError(
         f"{calls} calls, {cost}: nothing was sent yet. Run it with --yes, or set a budget that "
         "covers its worst case (%chat budget)."

@@ -9,13 +9,21 @@ from collections.abc import Callable
 from inspect import cleandoc
 from typing import Any
 
-from di_magics.core.amount import dollars
-from di_magics.core.errors import DiMagicsError, ParamError, one_line
+from di_magics.core.amount import format_usd
+from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.cost import tally
 from di_magics.core.reply.reply import Reply
-from di_magics.core.settings.flags import flag_help, flags
-from di_magics.core.settings.params import PARAMS, nearest, shown
-from di_magics.magics.commands.answer import counted, incomplete, no_flags, say, show_table, table
+from di_magics.core.settings.flags import flag_help, flag_parser
+from di_magics.core.settings.params import PARAMS, format_param, suggest
+from di_magics.core.text import one_line
+from di_magics.magics.commands.answer import (
+    count_noun,
+    incomplete,
+    no_flags,
+    say,
+    show_table,
+    table,
+)
 from di_magics.magics.commands.conversing import Conversing
 from di_magics.magics.commands.exploring import Exploring
 from di_magics.magics.commands.keeping import Keeping
@@ -32,7 +40,7 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
         command = self.all().get({"": "status", "-h": "help", "--help": "help"}.get(word, word))
         if command is None:
             raise ParamError(
-                f"%chat has no command {one_line(word, 40)!r}.{nearest(word, self.all())} "
+                f"%chat has no command {one_line(word, 40)!r}.{suggest(word, self.all())} "
                 "To ask: %chat ask …, or a %%chat cell. %chat help lists the commands."
             )
         if rest.strip() in ("-h", "--help"):
@@ -53,7 +61,7 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
         except DiMagicsError as error:
             endpoint, model = f"none. {error}", settings.model or "—"
         limit, policy = self._session.budget, self._session.policies.current()
-        values = " ".join(shown(name, value) for name, value in self._in_force().items())
+        values = " ".join(format_param(name, value) for name, value in self._in_force().items())
         spent = tally(self._session.entries())
         along = "" if settings.context is None else f"; the last {settings.context} go along"
         rows = [
@@ -61,11 +69,13 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
             ("model", one_line(model)),
             ("system", one_line(settings.system or policy.system or "—", 80)),
             ("parameters", values or "server's defaults"),
-            ("conversation", f"{chat.name}, {counted(len(chat.path()), 'turn')}{along}"),
-            ("cost", spent.shown),
+            ("conversation", f"{chat.name}, {count_noun(len(chat.path()), 'turn')}{along}"),
+            ("cost", spent.text),
         ]
         if limit is not None:
-            rows.append(("budget", f"{dollars(limit)}, of which {dollars(spent.cost)} are spent"))
+            rows.append(
+                ("budget", f"{format_usd(limit)}, of which {format_usd(spent.cost)} are spent")
+            )
         rows += [("policy", one_line(source, 160)) for source in policy.sources]
         if policy.log:
             rows.append(("kept in", f"{one_line(policy.log, 160)}, for your teacher"))
@@ -92,7 +102,7 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
 
         The new reply takes the old one's place in what is sent; the old one is kept.
         """
-        return self._actions.ask_again(self._session.conversation.numbered())
+        return self._actions.ask_again(self._session.conversation.turn_at())
 
     def fix(self, rest: str) -> Reply:
         """fix [TEXT]: what was wrong with the cell that failed last
@@ -108,14 +118,14 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
 
         All Python blocks, block N, or those in a language. %%chat -f code does so at once.
         """
-        self._actions.next_cell(self._session.conversation.numbered().reply, rest)
+        self._actions.next_cell(self._session.conversation.turn_at().reply, rest)
 
     def help(self, rest: str) -> None:
         """help [COMMAND|PARAMETER|flags|params]: this list, or more on one of them"""
         commands = self.all()
         name = rest.replace("-", "_").lstrip("_")
         if rest == "flags":
-            say(flags().format_help())
+            say(flag_parser().format_help())
         elif rest == "params":
             self.params("")
         elif rest in commands:
@@ -133,7 +143,7 @@ class Commands(Setting, Conversing, Exploring, Keeping, Money):
         elif rest:
             known = [*commands, "flags", "params", *PARAMS]
             raise ParamError(
-                f"There is no help on {one_line(rest, 40)!r}.{nearest(rest, known)} "
+                f"There is no help on {one_line(rest, 40)!r}.{suggest(rest, known)} "
                 "%chat help lists the commands, %%chat -h the flags."
             )
         else:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.errors import ParamError, one_line
+from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
-from di_magics.core.settings.flags import all_flags, is_count
+from di_magics.core.settings.flags import flag_names, is_count
+from di_magics.core.text import one_line
 from di_magics.display.sweep import Sweep
 from di_magics.session.session import Session
 
@@ -44,7 +45,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def counted(number: int, noun: str) -> str:
+def count_noun(number: int, noun: str) -> str:
     """Return `1 turn`, `2 turns`."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
@@ -63,9 +64,9 @@ def show(bundle: Mapping[str, Any]) -> None:
 
 def show_table(rows: Sequence[Sequence[str]], *, head: bool = False) -> None:
     """Display rows as a table; the first may be its head."""
-    from di_magics.display.final import tabular
+    from di_magics.display.final import table_output
 
-    show({**tabular(rows, head=head), "text/plain": table(rows)})
+    show({**table_output(rows, head=head), "text/plain": table(rows)})
 
 
 def say_history(chat: Conversation) -> None:
@@ -76,11 +77,11 @@ def say_history(chat: Conversation) -> None:
         which = f" (variant {variants.index(turn) + 1} of {len(variants)})"
         lines.append(f"{count:>3} > {one_line(turn.prompt, 90)}")
         lines[-1] += which if len(variants) > 1 else ""
-        lines.append(f"    {one_line(turn.reply.shown or f'({turn.reply.status})', 90)}")
+        lines.append(f"    {one_line(turn.reply.clean_text or f'({turn.reply.status})', 90)}")
     say("\n".join(lines) or f"Conversation {chat.name} has no turns yet.")
 
 
-def number(text: str) -> int | None:
+def parse_number(text: str) -> int | None:
     """Read a number, or nothing. Raises ParamError for anything else."""
     if not text:
         return None
@@ -97,7 +98,7 @@ def incomplete(example: str) -> NoReturn:
 def no_flags(command: str, rest: str) -> None:
     """Raise ParamError for a text that begins with a flag: those are for cells."""
     word = rest.partition(" ")[0].partition("=")[0]
-    if word in all_flags():
+    if word in flag_names():
         raise ParamError(
             f"%chat {command} takes no flags such as {word}: use a %%chat cell, or %chat set for "
             "the cells to come."

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.errors import ChatError, ParamError, one_line
+from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.request import export
-from di_magics.core.settings.flags import split
-from di_magics.core.settings.params import nearest
+from di_magics.core.settings.flags import split_line
+from di_magics.core.settings.params import suggest
+from di_magics.core.text import one_line
 from di_magics.display.views import FinalView
 from di_magics.magics.commands.answer import (
     Words,
-    counted,
+    count_noun,
     incomplete,
-    number,
+    parse_number,
     say,
     say_history,
     show,
@@ -34,9 +35,9 @@ class Conversing(Words):
         """
         chat = self._session.conversation
         if rest == "--tree":
-            from di_magics.display.final import tree
+            from di_magics.display.final import tree_output
 
-            show(tree(chat)) if chat.turns else say("There are no turns yet.")
+            show(tree_output(chat)) if chat.turns else say("There are no turns yet.")
             return
         if rest:
             raise ParamError(f"%chat history takes --tree or nothing, not {one_line(rest, 40)!r}.")
@@ -49,16 +50,16 @@ class Conversing(Words):
         %chat show 2 --curl       the request of turn 2 as a command; the key stays out of it
         %chat show run 5          a run of the last grid
         """
-        words = split(rest)
+        words = split_line(rest)
         forms = [word for word in words if word.startswith("-")]
         for form in forms:
             if form not in EXPORTS:
-                raise ParamError(f"%chat show has no {one_line(form, 40)}.{nearest(form, EXPORTS)}")
+                raise ParamError(f"%chat show has no {one_line(form, 40)}.{suggest(form, EXPORTS)}")
         named = [word for word in words if word not in forms]
         if named[:1] == ["run"]:
             turn = self._run(" ".join(named[1:]))
         else:
-            turn = self._session.conversation.numbered(number(" ".join(named)))
+            turn = self._session.conversation.turn_at(parse_number(" ".join(named)))
         if not forms:
             # The request is derived anew: a turn of before does not carry it.
             reply = replace(turn.reply, request=self._session.request(turn))
@@ -70,7 +71,7 @@ class Conversing(Words):
             say(EXPORTS[form](self._session.request(turn), url, key_variable))
 
     def _run(self, text: str) -> Turn:
-        run, sweep = number(text), self._actions.sweep
+        run, sweep = parse_number(text), self._actions.sweep
         if run is None:
             incomplete("show run 0")
         if sweep is None:
@@ -82,18 +83,18 @@ class Conversing(Words):
 
         %chat redo goes forward again. Nothing is deleted: %chat forget does that.
         """
-        self._session.conversation = self._session.conversation.undone(_count(rest))
+        self._session.conversation = self._session.conversation.undo(_count(rest))
         say_history(self._session.conversation)
 
     def redo(self, rest: str) -> None:
         """redo [N]: go forward again after undo or rewind"""
-        self._session.conversation = self._session.conversation.redone(_count(rest))
+        self._session.conversation = self._session.conversation.redo(_count(rest))
         say_history(self._session.conversation)
 
     def rewind(self, rest: str) -> None:
         """rewind TURN: go back to that turn of %chat history; the next one follows it"""
-        turn = number(rest or incomplete("rewind 2")) or 0
-        self._session.conversation = self._session.conversation.rewound(turn)
+        turn = parse_number(rest or incomplete("rewind 2")) or 0
+        self._session.conversation = self._session.conversation.rewind(turn)
         say_history(self._session.conversation)
 
     def variant(self, rest: str) -> None:
@@ -102,7 +103,7 @@ class Conversing(Words):
         A cell that runs again makes a variant, as %chat retry does. N counts those of the last turn
         that has any, as its receipt says; %chat history --tree shows all of them.
         """
-        variant = number(rest or incomplete("variant 1")) or 0
+        variant = parse_number(rest or incomplete("variant 1")) or 0
         self._session.conversation = self._session.conversation.with_variant(variant)
         say_history(self._session.conversation)
         say("This is what the next question is sent with; the cells show what they showed before.")
@@ -114,7 +115,7 @@ class Conversing(Words):
         """
         name = rest or incomplete("fork another-try")
         before = self._session.conversation.name
-        self._session.conversation = self._session.conversation.forked(name)
+        self._session.conversation = self._session.conversation.fork(name)
         say(f"Conversation {name} begins as a copy. %chat use {before} goes back.")
 
     def new(self, rest: str) -> None:
@@ -122,7 +123,7 @@ class Conversing(Words):
         chat = self._session.conversation
         if rest in chat.heads:
             raise ChatError(f"There is a conversation {rest} already: %chat use {rest}.")
-        self._session.conversation = chat.started(rest or None)
+        self._session.conversation = chat.start(rest or None)
         name = self._session.conversation.name
         say(f"Conversation {name} begins. %chat use {chat.name} goes back.")
 
@@ -133,10 +134,10 @@ class Conversing(Words):
             incomplete(f"use {chat.name}")
         if rest not in chat.heads:
             raise ChatError(
-                f"There is no conversation {one_line(rest, 60)!r}.{nearest(rest, chat.heads)} "
+                f"There is no conversation {one_line(rest, 60)!r}.{suggest(rest, chat.heads)} "
                 "%chat list shows them."
             )
-        self._session.conversation = chat.using(rest)
+        self._session.conversation = chat.switch_to(rest)
         say_history(self._session.conversation)
 
     def list(self, rest: str) -> None:
@@ -144,9 +145,9 @@ class Conversing(Words):
         chat = self._session.conversation
         for name, head in chat.heads.items():
             turns = len(chat.path(head)) if head else 0
-            say(f"{'*' if name == chat.name else ' '} {name}: {counted(turns, 'turn')}")
+            say(f"{'*' if name == chat.name else ' '} {name}: {count_noun(turns, 'turn')}")
 
 
 def _count(rest: str) -> int:
-    found = number(rest)
+    found = parse_number(rest)
     return 1 if found is None else found

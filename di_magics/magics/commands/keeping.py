@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from di_magics.core.conversation import transcript
-from di_magics.core.conversation.record import rebuilt
-from di_magics.core.errors import ChatError, one_line
-from di_magics.core.settings.params import nearest
-from di_magics.magics.commands.answer import Words, counted, incomplete, say, say_history
+from di_magics.core.conversation.record import rebuild_conversation
+from di_magics.core.errors import ChatError
+from di_magics.core.settings.params import suggest
+from di_magics.core.text import one_line
+from di_magics.magics.commands.answer import Words, count_noun, incomplete, say, say_history
 
 
 class Keeping(Words):
@@ -24,7 +25,7 @@ class Keeping(Words):
         turns = self._session.conversation.path()
         if not turns:
             raise ChatError("There is nothing to save yet: this conversation has no turns.")
-        text = transcript.written(turns, path.suffix)
+        text = transcript.write_transcript(turns, path.suffix)
         if path.exists() and not overwrite:
             raise ChatError(
                 f"{path} is there already. Take another name, or %chat save {path} --overwrite."
@@ -35,7 +36,7 @@ class Keeping(Words):
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
-        say(f"{counted(len(turns), 'turn')} saved in {path}")
+        say(f"{count_noun(len(turns), 'turn')} saved in {path}")
 
     def load(self, rest: str) -> None:
         """load FILE: go on with the conversation in a notebook, or in a saved .md or .json file
@@ -48,7 +49,7 @@ class Keeping(Words):
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise ChatError(f"{path} cannot be read: {error.strerror}.") from None
-        found, problems = rebuilt(transcript.read(text, path.suffix))
+        found, problems = rebuild_conversation(transcript.read_transcript(text, path.suffix))
         if not found.turns:
             raise ChatError(f"There is no turn of a conversation in {path}.")
         chat = self._session.conversation
@@ -68,8 +69,10 @@ class Keeping(Words):
         name = rest or chat.name
         if rest != "--all" and name not in chat.heads:
             raise ChatError(
-                f"There is no conversation {one_line(rest, 60)!r}.{nearest(rest, chat.heads)} "
+                f"There is no conversation {one_line(rest, 60)!r}.{suggest(rest, chat.heads)} "
                 "%chat list shows them."
             )
         count = self._session.forget(None if rest == "--all" else name)
-        say(f"{counted(count, 'turn')} deleted. What is in the outputs of notebooks stays there.")
+        say(
+            f"{count_noun(count, 'turn')} deleted. What is in the outputs of notebooks stays there."
+        )

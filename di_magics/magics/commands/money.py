@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from di_magics.core.amount import dollars, exactly, usd
-from di_magics.core.errors import ChatError, ParamError, one_line
+from di_magics.core.amount import format_usd, in_money_context, parse_usd
+from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.money.cost import FREE, Entry, tally
-from di_magics.core.money.prices import Model, offers, per_million
+from di_magics.core.money.prices import Model, format_per_million, price_sources
 from di_magics.core.request.export import as_csv
-from di_magics.core.settings.flags import split
-from di_magics.magics.commands.answer import Words, counted, say, show, show_table
+from di_magics.core.settings.flags import split_line
+from di_magics.core.text import one_line
+from di_magics.magics.commands.answer import Words, count_noun, say, show, show_table
 
 
 class Money(Words):
@@ -23,7 +24,7 @@ class Money(Words):
         What the API told, else an estimate from tokens and prices, which is said; a dash where
         neither is known.
         """
-        words = split(rest)
+        words = split_line(rest)
         everywhere = "--all" in words
         words = [word for word in words if word != "--all"]
         entries = self._session.entries(everywhere=everywhere)
@@ -36,9 +37,9 @@ class Money(Words):
         elif not tally(entries).replies:
             say("Nothing has been asked yet, so nothing has been paid.")
         else:
-            from di_magics.display.final import account
+            from di_magics.display.final import cost_output
 
-            show(account(entries, self._session.notebook_names(), everywhere=everywhere))
+            show(cost_output(entries, self._session.notebook_names(), everywhere=everywhere))
 
     def _write(self, entries: list[Entry], path: Path) -> None:
         names = self._session.notebook_names()
@@ -66,7 +67,7 @@ class Money(Words):
             raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
         say(f"{len(records)} requests written to {path}")
 
-    @exactly
+    @in_money_context
     def budget(self, rest: str) -> None:
         """budget [USD|none]: what this notebook may spend in all; nothing beyond it is sent
 
@@ -74,21 +75,21 @@ class Money(Words):
         A smaller max_tokens makes more requests fit.
         """
         if rest:
-            self._session.budget = None if rest == "none" else usd(rest, "%chat budget")
+            self._session.budget = None if rest == "none" else parse_usd(rest, "%chat budget")
         limit = self._session.budget
         total = tally(self._session.entries()).cost
         if limit is None:
-            say(f"No budget; {dollars(total)} spent. %chat budget 0.50 sets one.")
+            say(f"No budget; {format_usd(total)} spent. %chat budget 0.50 sets one.")
         else:
             left = max(limit - self._session.committed, FREE)
             policy = self._session.policies.current()
-            by = f", as {policy.by} says" if policy.budget == limit else ""
-            say(f"{dollars(left)} of {dollars(limit)}{by} left; {dollars(total)} spent.")
+            by = f", as {policy.source_names} says" if policy.budget == limit else ""
+            say(f"{format_usd(left)} of {format_usd(limit)}{by} left; {format_usd(total)} spent.")
 
     def models(self, rest: str) -> None:
         """models [FILTER …]: the models there are, their context, and their price per M tokens"""
         wanted = rest.lower().split()
-        found = self._session.models.wanted()
+        found = self._session.models.fetch()
         if not found:
             say(f"On this machine: {self._session.route().model}, free of charge.")
             say("%chat endpoint deepinfra, and %chat models lists DeepInfra's.")
@@ -97,8 +98,8 @@ class Money(Words):
         if not shown:
             raise ParamError(f"No model is called {one_line(rest, 60)!r}: %chat models lists all.")
         show_table([("model", "context", "in", "out", "cached"), *map(_row, shown)], head=True)
-        count = counted(len(shown), "model")
-        say(f"{count}; USD per million tokens, {offers(shown)}. %chat model ID.")
+        count = count_noun(len(shown), "model")
+        say(f"{count}; USD per million tokens, {price_sources(shown)}. %chat model ID.")
 
 
 def _row(model: Model) -> tuple[str, ...]:
@@ -106,11 +107,11 @@ def _row(model: Model) -> tuple[str, ...]:
     context = f"{model.context:,}" if model.context else "?"
     if price is None:
         return one_line(model.id, 120), context, "?", "?", ""
-    cached = "" if price.cached is None else per_million(price.cached)
+    cached = "" if price.cached is None else format_per_million(price.cached)
     return (
         one_line(model.id, 120),
         context,
-        per_million(price.input),
-        per_million(price.output),
+        format_per_million(price.input),
+        format_per_million(price.output),
         cached,
     )

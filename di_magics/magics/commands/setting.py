@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from di_magics.core.errors import DiMagicsError, ParamError, PolicyError, one_line
-from di_magics.core.settings.flags import pairs, split
-from di_magics.core.settings.params import PARAMS, Value, shown
-from di_magics.core.settings.settings import CONTEXT, NAMES, Settings
+from di_magics.core.errors import DiMagicsError, ParamError, PolicyError
+from di_magics.core.settings.flags import parse_assignments, split_line
+from di_magics.core.settings.params import PARAMS, Value, format_param
+from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
+from di_magics.core.text import one_line
 from di_magics.magics.commands.answer import Words, incomplete, say, show_table
 
 
@@ -21,18 +22,18 @@ class Setting(Words):
         %chat set "system=Answer in one sentence." stop=END stop=###
         %chat set context=4     sends only the last four turns along, context=all all of them
         """
-        self._set(pairs(split(rest)) or incomplete("set temperature=0.7 seed=1"))
+        self._set(parse_assignments(split_line(rest)) or incomplete("set temperature=0.7 seed=1"))
 
     def unset(self, rest: str) -> None:
         """unset NAME …: leave them to the server again; `unset all` for every parameter"""
-        names = split(rest) or incomplete("unset temperature")
+        names = split_line(rest) or incomplete("unset temperature")
 
         def without(settings: Settings) -> Settings:
             for name in list(settings.params) if names == ["all"] else names:
-                settings = settings.lacking(name)
+                settings = settings.without_value(name)
             return settings
 
-        self._session.change(without)
+        self._session.update_settings(without)
         self._say_set()
 
     def _set(self, values: Sequence[tuple[str, str]]) -> None:
@@ -42,30 +43,30 @@ class Setting(Words):
         def having(settings: Settings) -> Settings:
             before = settings.endpoint
             for name, value in values:
-                settings = settings.having(name, stops if name == "stop" else value)
+                settings = settings.with_value(name, stops if name == "stop" else value)
             if settings.endpoint and settings.endpoint != before:
                 self._session.routes.check(settings.endpoint)
             return settings
 
-        self._session.change(having)
+        self._session.update_settings(having)
         self._say_set()
 
     def _in_force(self) -> dict[str, Value]:
         """Return the parameters as they would be sent, a policy's among them."""
         params = self._session.settings.params
         try:
-            return self._session.policies.current().params(params)
+            return self._session.policies.current().apply_to(params)
         except PolicyError:  # what is set now would be refused
             return dict(params)
 
     def _say_set(self) -> None:
         settings, policy = self._session.settings, self._session.policies.current()
-        words = [shown(name, value) for name, value in settings.params.items()]
-        words += [f"{n}={one_line(v, 80)!r}" for n in NAMES if (v := getattr(settings, n))]
+        words = [format_param(name, value) for name, value in settings.params.items()]
+        words += [f"{n}={one_line(v, 80)!r}" for n in TEXT_SETTINGS if (v := getattr(settings, n))]
         words += [f"{CONTEXT}={settings.context}"] if settings.context is not None else []
         say("set: " + (" ".join(words) or "nothing; the server's defaults hold"))
         try:
-            policy.params(settings.params)
+            policy.apply_to(settings.params)
             if settings.model:
                 policy.check_model(settings.model)
         except PolicyError as error:
@@ -83,7 +84,7 @@ class Setting(Words):
             here = False
         rows = [("parameter", "value", "server's default", "range", "effect")]
         for name, param in PARAMS.items():
-            value = shown(name, sent[name]).partition("=")[2] if name in sent else "not sent"
+            value = format_param(name, sent[name]).partition("=")[2] if name in sent else "not sent"
             if name in sent and name not in settings.params:
                 value += " (policy)"
             default = (here and param.local_default) or param.default

@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from di_magics.core.conversation.attachment import Attachment, content, in_fence, weight
+from di_magics.core.conversation.attachment import (
+    Attachment,
+    content_bytes,
+    fence_block,
+    message_content,
+)
 from di_magics.core.request.export import as_json
-from di_magics.core.request.wire import body
+from di_magics.core.request.wire import build_body
 
 TABLE = Attachment("text", "df", "DataFrame, 2 rows", "| a |\n|---|\n| 1 |")
 NOTES = Attachment("text", "notes.txt", "5 characters", "hello")
@@ -24,12 +29,12 @@ def url(image: str) -> dict[str, Any]:
 
 def test_a_prompt_alone_is_a_text() -> None:
     """Exactly as it was written."""
-    assert content(" Hi\n", ()) == " Hi\n"
+    assert message_content(" Hi\n", ()) == " Hi\n"
 
 
 def test_texts_stand_before_the_prompt() -> None:
     """In their order, each with its name and what was left out of it."""
-    assert content("Hi", (TABLE, NOTES)) == (
+    assert message_content("Hi", (TABLE, NOTES)) == (
         "df (DataFrame, 2 rows):\n\n```\n| a |\n|---|\n| 1 |\n```\n\n"
         "notes.txt (5 characters):\n\n```\nhello\n```\n\nHi"
     )
@@ -38,7 +43,7 @@ def test_texts_stand_before_the_prompt() -> None:
 def test_images_are_parts_before_the_text() -> None:
     """Whatever their order among the texts."""
     other = Attachment("image", "b", "", "data:image/jpeg;base64,BBBB")
-    assert content("Hi", (IMAGE, NOTES, other)) == [
+    assert message_content("Hi", (IMAGE, NOTES, other)) == [
         url(IMAGE.content),
         url(other.content),
         {"type": "text", "text": "notes.txt (5 characters):\n\n```\nhello\n```\n\nHi"},
@@ -48,10 +53,10 @@ def test_images_are_parts_before_the_text() -> None:
 @pytest.mark.parametrize("kind", ["text", "image"])
 def test_what_was_not_kept_is_said(kind: Any) -> None:
     """A conversation that was loaded knows only that something was attached."""
-    assert content("Hi", (Attachment(kind, "x.y", "n"),)) == (
+    assert message_content("Hi", (Attachment(kind, "x.y", "n"),)) == (
         "(x.y was attached here; what it held was not kept.)\n\nHi"
     )
-    assert content("Hi", (LOST, IMAGE)) == [
+    assert message_content("Hi", (LOST, IMAGE)) == [
         url(IMAGE.content),
         {"type": "text", "text": "(cat.png was attached here; what it held was not kept.)\n\nHi"},
     ]
@@ -70,8 +75,8 @@ def test_what_was_not_kept_is_said(kind: Any) -> None:
 )
 def test_a_fence_is_longer_than_any_in_the_text(text: str, fence: str) -> None:
     """So that nothing in a text ends its block."""
-    assert in_fence(text) == f"{fence}\n{text}\n{fence}"
-    assert in_fence(text, "py") == f"{fence}py\n{text}\n{fence}"
+    assert fence_block(text) == f"{fence}\n{text}\n{fence}"
+    assert fence_block(text, "py") == f"{fence}py\n{text}\n{fence}"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ def test_a_fence_is_longer_than_any_in_the_text(text: str, fence: str) -> None:
 )
 def test_a_text_is_one_block_to_markdown(text: str) -> None:
     """A reader of Markdown finds in it what was put into it."""
-    [block] = MarkdownIt().parse(in_fence(text))
+    [block] = MarkdownIt().parse(fence_block(text))
     assert (block.type, block.content) == ("fence", f"{text}\n")
 
 
@@ -91,7 +96,7 @@ def test_a_text_is_one_block_to_markdown(text: str) -> None:
         ([], 0),
         ("aä", 3),
         ("\ud800", 1),
-        (content("Hi", (IMAGE,)), 1000 + 2),
+        (message_content("Hi", (IMAGE,)), 1000 + 2),
         ([url("x"), url("y"), {"type": "text", "text": "ä"}], 2000 + 2),
         ([{"type": "text", "text": ""}], 0),
         ([{"type": "text", "text": None}], 1000),
@@ -99,14 +104,14 @@ def test_a_text_is_one_block_to_markdown(text: str) -> None:
 )
 def test_a_message_weighs_its_texts_in_bytes(found: Any, bytes_: int) -> None:
     """An image weighs what it is said to, however long its data are."""
-    assert weight(found, 1000) == bytes_
+    assert content_bytes(found, 1000) == bytes_
 
 
 def test_a_request_is_shown_without_the_bytes_of_an_image() -> None:
     """Only their beginning, and how many there are; short ones are whole."""
     data = "data:image/png;base64," + "A" * 4978
     images = (Attachment("image", "a", "b", data), IMAGE)
-    sent = body("m", [{"role": "user", "content": content("Hi", images)}], {})
+    sent = build_body("m", [{"role": "user", "content": message_content("Hi", images)}], {})
     shown = as_json(sent)
     assert f'"{data[:60]}… (5,000 characters)"' in shown
     assert f'"{IMAGE.content}"' in shown
@@ -116,4 +121,4 @@ def test_a_request_is_shown_without_the_bytes_of_an_image() -> None:
 def test_a_prompt_that_begins_like_an_image_is_shown_whole() -> None:
     """Text is no address of bytes."""
     prompt = "data: " + ", ".join(map(str, range(100))) + ". What is their mean?"
-    assert prompt in as_json(body("m", [{"role": "user", "content": prompt}], {}))
+    assert prompt in as_json(build_body("m", [{"role": "user", "content": prompt}], {}))

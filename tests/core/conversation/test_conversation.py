@@ -13,13 +13,13 @@ from di_magics.core.conversation.conversation import (
     Cell,
     Conversation,
     Turn,
-    exchanged,
-    messages,
-    said,
+    request_messages,
+    round_messages,
+    turn_messages,
 )
 from di_magics.core.errors import ChatError
-from di_magics.core.reply.reply import Reply, Result, Round, ToolCall
-from di_magics.core.shown.tree import as_text, rows
+from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
+from di_magics.core.shown.tree import tree_rows, tree_text
 
 
 class Notebook:
@@ -36,7 +36,7 @@ class Notebook:
         self.count += 1
         at = Cell(cell, ordinal) if cell else None
         asked = sum(turn.cell is not None and turn.cell.id == cell for turn in self.turns) + 1
-        conversation, parent = self.chat.place(at, name, append=append)
+        conversation, parent = self.chat.place_turn(at, name, append=append)
         turn = Turn(
             id=f"id-{self.count}",
             prompt=f"{cell or 'x'}{asked if cell else self.count}",
@@ -138,13 +138,13 @@ def test_a_cell_may_ask_another_conversation() -> None:
 
 def test_started_is_empty_and_named_in_order() -> None:
     """`chat-2`, `chat-3`, or as told; the old ones are kept."""
-    chat = Conversation().started().started()
+    chat = Conversation().start().start()
     assert chat.name == "chat-3"
     assert chat.path() == ()
-    chat = chat.started("mine")
+    chat = chat.start("mine")
     assert list(chat.heads) == [MAIN, "chat-2", "chat-3", "mine"]
-    assert chat.started("mine").name == "chat-4"
-    assert chat.using(MAIN).name == MAIN
+    assert chat.start("mine").name == "chat-4"
+    assert chat.switch_to(MAIN).name == MAIN
 
 
 def test_undo_moves_the_head_and_keeps_the_turns() -> None:
@@ -153,10 +153,10 @@ def test_undo_moves_the_head_and_keeps_the_turns() -> None:
     for cell in "abc":
         notebook.run(cell)
     chat = notebook.chat
-    assert [turn.prompt for turn in chat.undone(2).path()] == ["a1"]
-    assert chat.undone(3).path() == ()
-    assert chat.undone().turns == chat.turns
-    notebook.chat = chat.undone()
+    assert [turn.prompt for turn in chat.undo(2).path()] == ["a1"]
+    assert chat.undo(3).path() == ()
+    assert chat.undo().turns == chat.turns
+    notebook.chat = chat.undo()
     assert notebook.run("d") == "a1 b1 d1"
 
 
@@ -167,24 +167,24 @@ def test_undo_takes_no_more_than_there_is(count: int, turns: str) -> None:
     notebook.run("a")
     notebook.run("b")
     with pytest.raises(ChatError, match=f"main has {turns}"):
-        notebook.chat.undone(count)
+        notebook.chat.undo(count)
     with pytest.raises(ChatError, match=r"has 1 turn\."):
-        notebook.chat.undone().undone(2)
+        notebook.chat.undo().undo(2)
 
 
 def test_turns_are_numbered_from_one() -> None:
     """The last one unless told; another number is refused with the range."""
     chat = Conversation()
     with pytest.raises(ChatError, match="no turns yet"):
-        chat.numbered(None)
+        chat.turn_at(None)
     notebook = Notebook()
     notebook.run("a")
     notebook.run("b")
     numbers = (None, 1, 2)
-    assert [notebook.chat.numbered(n).prompt for n in numbers] == ["b1", "a1", "b1"]
+    assert [notebook.chat.turn_at(n).prompt for n in numbers] == ["b1", "a1", "b1"]
     for number in (0, 3, -1):
         with pytest.raises(ChatError, match="turns 1 to 2"):
-            notebook.chat.numbered(number)
+            notebook.chat.turn_at(number)
 
 
 def test_what_hangs_on_a_turn_is_counted() -> None:
@@ -193,8 +193,8 @@ def test_what_hangs_on_a_turn_is_counted() -> None:
     for cell in "abcb":
         notebook.run(cell)
     first = notebook.turns[0]
-    assert notebook.chat.after(first) == 3
-    assert notebook.chat.after(notebook.turns[2]) == 0
+    assert notebook.chat.count_descendants(first) == 3
+    assert notebook.chat.count_descendants(notebook.turns[2]) == 0
 
 
 def test_sealing_moves_no_head() -> None:
@@ -202,7 +202,7 @@ def test_sealing_moves_no_head() -> None:
     notebook = Notebook()
     notebook.run("a")
     turn = notebook.turns[0]
-    notebook.chat = notebook.chat.undone().sealed(replace(turn, reply=Reply("Hi")))
+    notebook.chat = notebook.chat.undo().with_outcome(replace(turn, reply=Reply("Hi")))
     assert notebook.chat.head is None
     assert notebook.chat.turns[turn.id].reply.text == "Hi"
 
@@ -210,7 +210,7 @@ def test_sealing_moves_no_head() -> None:
 def test_the_messages_are_derived_from_the_path() -> None:
     """One system message, then prompt and reply in turns, then the prompt."""
     path = (Turn("1", "a", reply=Reply("b")), Turn("2", "c", reply=Reply("d")))
-    assert messages(path, Turn("3", "e", system="Be brief.")) == [
+    assert request_messages(path, Turn("3", "e", system="Be brief.")) == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": "b"},
@@ -219,7 +219,11 @@ def test_the_messages_are_derived_from_the_path() -> None:
         {"role": "user", "content": "e"},
     ]
     alone = [{"role": "user", "content": "e"}]
-    assert messages((), Turn("1", "e")) == messages((), Turn("1", "e", system="")) == alone
+    assert (
+        request_messages((), Turn("1", "e"))
+        == request_messages((), Turn("1", "e", system=""))
+        == alone
+    )
 
 
 @pytest.mark.parametrize(
@@ -230,13 +234,16 @@ def test_the_messages_are_derived_from_the_path() -> None:
         (Reply(reasoning="hm", status="done"), []),
         (Reply("par", status="stopped"), ["a", "par"]),
         (Reply("par", status="cut"), ["a", "par"]),
-        (Reply("x</s>", tail="</s>"), ["a", "x"]),
+        (Reply("x</s>", last_chunk="</s>"), ["a", "x"]),
     ],
 )
 def test_an_empty_turn_is_not_sent(reply: Reply, sent: list[str]) -> None:
     """One with partial text is sent as it stands, so that roles always alternate."""
     path = (Turn("1", "a", reply=reply),)
-    assert [message["content"] for message in messages(path, Turn("2", "b"))] == [*sent, "b"]
+    assert [message["content"] for message in request_messages(path, Turn("2", "b"))] == [
+        *sent,
+        "b",
+    ]
 
 
 def chain(*ids: str) -> Conversation:
@@ -252,7 +259,7 @@ def chain(*ids: str) -> Conversation:
 
 def rerun(chat: Conversation, cell: str, new: str) -> Conversation:
     """Run a cell again; the new turn has this id."""
-    name, parent = chat.place(Cell(cell))
+    name, parent = chat.place_turn(Cell(cell))
     turn = Turn(new, new, parent, Cell(cell), name, reply=Reply(text=new, status="done"))
     return chat.with_turn(turn)
 
@@ -265,33 +272,33 @@ def shape(chat: Conversation) -> list[str]:
 def test_redo_undoes_undo_and_rewind() -> None:
     """The head goes forward to where it was, one turn or several."""
     chat = chain("a", "b", "c", "d")
-    assert shape(chat.undone().undone().redone()) == ["a", "b", "c"]
-    assert shape(chat.rewound(1).redone(3)) == ["a", "b", "c", "d"]
-    assert shape(chat.undone(4).redone()) == ["a"]
+    assert shape(chat.undo().undo().redo()) == ["a", "b", "c"]
+    assert shape(chat.rewind(1).redo(3)) == ["a", "b", "c", "d"]
+    assert shape(chat.undo(4).redo()) == ["a"]
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_redo_goes_no_farther_than_it_was(count: int) -> None:
     """There is nothing to redo beyond the turn that was undone."""
     with pytest.raises(ChatError, match="nothing to redo"):
-        chain("a", "b").undone().redone(count)
+        chain("a", "b").undo().redo(count)
 
 
 def test_a_new_turn_ends_redo() -> None:
     """After an undo and a new turn the old future is a branch, and no longer ahead."""
-    chat = chain("a", "b").undone()
+    chat = chain("a", "b").undo()
     with pytest.raises(ChatError, match="nothing to redo"):
-        chat.with_turn(Turn("c", "c", "a")).redone()
+        chat.with_turn(Turn("c", "c", "a")).redo()
 
 
 def test_a_fork_leaves_the_other_conversation_alone() -> None:
     """A fork begins with the same turns and goes its own way."""
-    chat = chain("a", "b").forked("try")
+    chat = chain("a", "b").fork("try")
     chat = chat.with_turn(Turn("c", "c", chat.head, conversation="try"))
     assert shape(chat) == ["a", "b", "c"]
-    assert shape(chat.using("main")) == ["a", "b"]
+    assert shape(chat.switch_to("main")) == ["a", "b"]
     with pytest.raises(ChatError, match="already"):
-        chat.forked("main")
+        chat.fork("main")
 
 
 def test_another_variant_comes_back_with_what_followed_it() -> None:
@@ -301,7 +308,7 @@ def test_another_variant_comes_back_with_what_followed_it() -> None:
     back = chat.with_variant(1)
     assert shape(back) == ["a", "b", "c"]
     assert shape(back.with_variant(2)) == ["a2"]
-    assert back.after(back.turns["a"]) == 2
+    assert back.count_descendants(back.turns["a"]) == 2
 
 
 def test_a_rerun_after_choosing_a_variant_follows_it() -> None:
@@ -336,32 +343,32 @@ def test_without_variants_there_is_none_to_choose() -> None:
 
 def test_a_conversation_without_some_turns() -> None:
     """What hung on them becomes a root, heads on them fall back, and no cell shows them."""
-    chat = chain("a", "b", "c").forked("other")
-    left = chat.without({"a", "c"}, "other")
+    chat = chain("a", "b", "c").fork("other")
+    left = chat.remove({"a", "c"}, "other")
     assert [turn.id for turn in left.turns.values()] == ["b"]
     assert left.turns["b"].parent is None
     assert (left.heads, left.name) == ({"main": None}, "main")
     assert "a" not in left.showing.values()
-    assert Conversation().without([], "main").heads == {"main": None}
+    assert Conversation().remove([], "main").heads == {"main": None}
 
 
 def test_the_tree_shows_branches_heads_and_what_is_in_use() -> None:
     """A chain stays in its column; each branch of a fork has its own."""
     chat = rerun(chain("a", "b", "c"), "b", "b2")
-    assert as_text(chat).split("\n") == [
+    assert tree_text(chat).split("\n") == [
         "* a → a",
         "  ├ b → b",
         "  │ c → c",
         "* └ b2 → b2  < main",
     ]
-    assert [row.number for row in rows(chat)] == [1, None, None, 2]
+    assert [row.number for row in tree_rows(chat)] == [1, None, None, 2]
 
 
 def test_a_branch_of_a_branch_keeps_the_strokes_of_both() -> None:
     """The last branch leaves no bar behind; what broke off says so."""
     chat = rerun(rerun(chain("a", "b", "c"), "c", "c2"), "b", "b2")
     failed = replace(chat.turns["c"], reply=Reply(text="half", status="cut"))
-    assert as_text(chat.sealed(failed)).split("\n") == [
+    assert tree_text(chat.with_outcome(failed)).split("\n") == [
         "* a → a",
         "  ├ b → b",
         "  │ ├ c → half (cut)",
@@ -376,7 +383,7 @@ def test_the_tree_of_a_long_chain_is_no_problem() -> None:
         str(i): Turn(str(i), "p", str(i - 1) if i else None, reply=Reply(text="r"))
         for i in range(5000)
     }
-    lines = as_text(Conversation(turns, {"main": "4999"})).split("\n")
+    lines = tree_text(Conversation(turns, {"main": "4999"})).split("\n")
     assert len(lines) == 5000
     assert all(line.startswith("* p") for line in lines)
 
@@ -387,7 +394,7 @@ def tool_round(*calls: tuple[str, str, str], text: str = "") -> Round:
         text,
         "a thought",
         tuple(ToolCall(name, f"f{name}", arguments) for name, arguments, _ in calls),
-        tuple(Result(result) for _, _, result in calls),
+        tuple(ToolResult(result) for _, _, result in calls),
     )
 
 
@@ -403,7 +410,7 @@ def asked(name: str, arguments: str) -> dict[str, Any]:
 def test_calls_are_sent_back_with_their_results() -> None:
     """In their order, with what was said beside them, and without the reasoning."""
     told = tool_round(("1", '{"a": 1}', "one"), ("2", "{}", ""), text="Let me see.")
-    assert exchanged(told) == [
+    assert round_messages(told) == [
         {
             "role": "assistant",
             "content": "Let me see.",
@@ -412,7 +419,7 @@ def test_calls_are_sent_back_with_their_results() -> None:
         {"role": "tool", "tool_call_id": "1", "content": "one"},
         {"role": "tool", "tool_call_id": "2", "content": "(nothing)"},
     ]
-    assert exchanged(tool_round(("1", "{}", "x")))[0]["content"] is None
+    assert round_messages(tool_round(("1", "{}", "x")))[0]["content"] is None
 
 
 @pytest.mark.parametrize(
@@ -432,13 +439,13 @@ def test_calls_are_sent_back_with_their_results() -> None:
 )
 def test_arguments_that_are_no_object_are_sent_as_none(arguments: str, sent: str) -> None:
     """Servers refuse a conversation for them; all others are sent as they came."""
-    call = exchanged(tool_round(("1", arguments, "x")))[0]["tool_calls"][0]
+    call = round_messages(tool_round(("1", arguments, "x")))[0]["tool_calls"][0]
     assert call["function"]["arguments"] == sent
 
 
 def test_an_objection_is_said_by_the_reader() -> None:
     """After the reply that it is about."""
-    assert exchanged(Round('{"a":', "hm", objection="It breaks off.")) == [
+    assert round_messages(Round('{"a":', "hm", objection="It breaks off.")) == [
         {"role": "assistant", "content": '{"a":'},
         {"role": "user", "content": "It breaks off."},
     ]
@@ -449,28 +456,28 @@ def test_the_rounds_of_a_turn_stand_between_prompt_and_reply() -> None:
     first = tool_round(("1", "{}", "one"))
     second = tool_round(("2", "{}", "two"))
     answered = Turn("a", "A", reply=Reply("Done.", rounds=(first, second)))
-    assert said(answered) == [
+    assert turn_messages(answered) == [
         {"role": "user", "content": "A"},
-        *exchanged(first),
-        *exchanged(second),
+        *round_messages(first),
+        *round_messages(second),
         {"role": "assistant", "content": "Done."},
     ]
     open_ = Turn("b", "B", "a", system="S", reply=Reply(rounds=(first,)))
-    assert messages((answered,), open_) == [
+    assert request_messages((answered,), open_) == [
         {"role": "system", "content": "S"},
-        *said(answered),
+        *turn_messages(answered),
         {"role": "user", "content": "B"},
-        *exchanged(first),
+        *round_messages(first),
     ]
 
 
 def test_a_turn_that_called_tools_and_said_nothing_is_sent() -> None:
     """Without an empty reply at its end."""
     told = tool_round(("1", "{}", "one"))
-    turn = Turn("a", "A", reply=Reply(" </s>", tail="</s>", rounds=(told,), status="stopped"))
-    assert messages((turn,), Turn("b", "B")) == [
+    turn = Turn("a", "A", reply=Reply(" </s>", last_chunk="</s>", rounds=(told,), status="stopped"))
+    assert request_messages((turn,), Turn("b", "B")) == [
         {"role": "user", "content": "A"},
-        *exchanged(told),
+        *round_messages(told),
         {"role": "user", "content": "B"},
     ]
 
@@ -479,7 +486,7 @@ def test_roles_alternate_after_an_objection_that_had_no_answer() -> None:
     """Many servers refuse two messages of the reader's in a row."""
     told = Round('{"a":', objection="It breaks off.")
     turn = Turn("a", "A", reply=Reply(rounds=(told,), status="failed"))
-    roles = [message["role"] for message in messages((turn,), Turn("b", "B"))]
+    roles = [message["role"] for message in request_messages((turn,), Turn("b", "B"))]
     assert roles == ["user", "assistant", "user"]
 
 
@@ -487,7 +494,7 @@ def test_no_message_of_a_round_is_empty() -> None:
     """A reply of nothing that was objected to, as servers refuse an empty message."""
     for told in (Round(objection="It is empty."), Round()):
         turn = Turn("a", "A", reply=Reply("Hi", rounds=(told,)))
-        assert all(message["content"] for message in messages((turn,), Turn("b", "B")))
+        assert all(message["content"] for message in request_messages((turn,), Turn("b", "B")))
 
 
 def test_attachments_are_sent_with_their_prompt() -> None:
@@ -495,8 +502,8 @@ def test_attachments_are_sent_with_their_prompt() -> None:
     notes = Attachment("text", "n.txt", "2 characters", "hi")
     image = Attachment("image", "a.png", "image", "data:image/png;base64,AA")
     lost = Attachment("image", "b.png", "image")
-    path = (Turn("a", "A", attached=(image,), reply=Reply("1")),)
-    sent = messages(path, Turn("b", "B", attached=(notes, lost)))
+    path = (Turn("a", "A", attachments=(image,), reply=Reply("1")),)
+    sent = request_messages(path, Turn("b", "B", attachments=(notes, lost)))
     assert sent[0]["content"] == [
         {"type": "image_url", "image_url": {"url": image.content}},
         {"type": "text", "text": "A"},

@@ -13,18 +13,26 @@ import pytest
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Turn, messages
-from di_magics.core.conversation.record import LARGEST, as_record, from_record, rebuilt, reply_of
-from di_magics.core.reply.reply import Reply, Result, Round, ToolCall, Usage
-from di_magics.core.request.plan import request
-from di_magics.core.request.wire import encoded
-from di_magics.core.shown.receipt import receipt
+from di_magics.core.conversation.conversation import Turn, request_messages
+from di_magics.core.conversation.record import (
+    LARGEST,
+    notebook_record,
+    parse_reply,
+    parse_turn,
+    rebuild_conversation,
+)
+from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
+from di_magics.core.request.plan import build_request
+from di_magics.core.request.wire import encode_body
+from di_magics.core.shown.receipt import format_receipt
 
 CALLS = (ToolCall("1", "f", '{"a": 1}'), ToolCall("2", "g", "not JSON"))
 ROUNDS = (
-    Round("Let me see.", "hm", CALLS, (Result("3", seconds=0.25), Result("no", failed=True))),
+    Round(
+        "Let me see.", "hm", CALLS, (ToolResult("3", seconds=0.25), ToolResult("no", failed=True))
+    ),
     Round('{"a":', objection="It breaks off."),
-    Round(calls=CALLS[:1], results=(Result(""),)),
+    Round(calls=CALLS[:1], results=(ToolResult(""),)),
 )
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 FORM = {"type": "json_schema", "json_schema": {"name": "Person", "schema": {"type": "object"}}}
@@ -36,11 +44,14 @@ TURN = Turn(
     model="m",
     endpoint="e",
     url="https://e/v1",
-    last=3,
+    context=3,
     params={"temperature": 0, "stop": ("a",), "tool_choice": "f"},
     fields={"tools": [TOOL], "response_format": FORM},
     format="json",
-    attached=(Attachment("image", "cat.png", "image"), Attachment("text", "x.csv", "only a part")),
+    attachments=(
+        Attachment("image", "cat.png", "image"),
+        Attachment("text", "x.csv", "only a part"),
+    ),
     reply=Reply(
         '{"a": 1}',
         "so",
@@ -58,7 +69,7 @@ TURN = Turn(
         ended=True,
     ),
 )
-RECORD: dict[str, Any] = json.loads(json.dumps(as_record(TURN)))
+RECORD: dict[str, Any] = json.loads(json.dumps(notebook_record(TURN)))
 DEEP: list[Any] = []
 for _ in range(200):
     DEEP = [DEEP]
@@ -113,17 +124,17 @@ def spoiled(path: tuple[str | int, ...], junk: Any) -> dict[str, Any]:
 
 def test_rounds_attachments_fields_and_format_come_back() -> None:
     """Everything but what an attachment held."""
-    assert from_record(RECORD) == TURN
-    full = replace(TURN, attached=tuple(replace(each, content="x") for each in TURN.attached))
-    assert from_record(as_record(full)) == TURN
-    assert reply_of(RECORD) == TURN.reply
+    assert parse_turn(RECORD) == TURN
+    full = replace(TURN, attachments=tuple(replace(each, content="x") for each in TURN.attachments))
+    assert parse_turn(notebook_record(full)) == TURN
+    assert parse_reply(RECORD) == TURN.reply
 
 
 def test_what_a_turn_has_not_is_not_written() -> None:
     """A turn without them has none of these entries."""
-    record = as_record(Turn("t", "Hi"))
+    record = notebook_record(Turn("t", "Hi"))
     assert not {"rounds", "attached", "fields", "format"} & set(record)
-    assert from_record(record) == Turn("t", "Hi", reply=Reply(status="open"))
+    assert parse_turn(record) == Turn("t", "Hi", reply=Reply(status="open"))
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk)[:20])
@@ -132,21 +143,21 @@ def test_anything_may_stand_anywhere(junk: Any) -> None:
     for path in places(RECORD):
         if path in (("turn",), ("prompt",)):
             continue
-        turn = from_record(spoiled(path, junk))
-        line = receipt(turn)
+        turn = parse_turn(spoiled(path, junk))
+        line = format_receipt(turn)
         assert line.splitlines() == [line], path
         assert "\x1b" not in line, path
-        assert encoded({"messages": messages((turn,), turn)})
-        assert encoded(request(turn, rebuilt([])[0]))
-        written = json.dumps(as_record(turn))
-        assert json.dumps(as_record(from_record(json.loads(written)))) == written, path
+        assert encode_body({"messages": request_messages((turn,), turn)})
+        assert encode_body(build_request(turn, rebuild_conversation([])[0]))
+        written = json.dumps(notebook_record(turn))
+        assert json.dumps(notebook_record(parse_turn(json.loads(written)))) == written, path
 
 
 @pytest.mark.parametrize("name", ["rounds", "attached", "fields", "params", "usage", "tool_calls"])
 @pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk)[:20])
 def test_a_bad_entry_is_no_problem_of_the_conversation(name: str, junk: Any) -> None:
     """No turn is lost for it."""
-    chat, problems = rebuilt([{**RECORD, name: junk}, {"turn": "2", "prompt": "x"}])
+    chat, problems = rebuild_conversation([{**RECORD, name: junk}, {"turn": "2", "prompt": "x"}])
     assert problems == []
     assert list(chat.turns) == ["t", "2"]
 
@@ -154,50 +165,50 @@ def test_a_bad_entry_is_no_problem_of_the_conversation(name: str, junk: Any) -> 
 @pytest.mark.parametrize("name", ["elapsed", "first_token"])
 def test_a_time_that_is_no_double_is_not_known(name: str) -> None:
     """JSON may hold whole numbers of any length."""
-    assert getattr(reply_of({name: 10**400}), name) is None
+    assert getattr(parse_reply({name: 10**400}), name) is None
 
 
 @pytest.mark.parametrize("found", [None, "x", 1, {}, [], [1, "x", None]])
 def test_rounds_that_are_none_are_left_out(found: object) -> None:
     """What is no list of objects is no round."""
-    assert reply_of({"rounds": found}).rounds == ()
+    assert parse_reply({"rounds": found}).rounds == ()
 
 
 def test_every_call_of_a_round_has_a_result() -> None:
     """Else nothing could be sent after it; one that is lost says so, one too many is left out."""
     calls = [["1", "f", "{}"], ["2", "g", "{}"]]
-    [few] = reply_of({"rounds": [{"calls": calls, "results": [["a", False, 1]]}]}).rounds
-    assert few.results[0] == Result("a", seconds=1.0)
+    [few] = parse_reply({"rounds": [{"calls": calls, "results": [["a", False, 1]]}]}).rounds
+    assert few.results[0] == ToolResult("a", seconds=1.0)
     assert few.results[1].failed
     assert "not known" in few.results[1].content
-    [many] = reply_of({"rounds": [{"calls": calls[:1], "results": [["a", True, 1]] * 3}]}).rounds
-    assert many.results == (Result("a", failed=True, seconds=1.0),)
-    [none] = reply_of({"rounds": [{"calls": calls, "results": {"a": 1}}]}).rounds
+    [many] = parse_reply({"rounds": [{"calls": calls[:1], "results": [["a", True, 1]] * 3}]}).rounds
+    assert many.results == (ToolResult("a", failed=True, seconds=1.0),)
+    [none] = parse_reply({"rounds": [{"calls": calls, "results": {"a": 1}}]}).rounds
     assert len(none.results) == 2
 
 
 @pytest.mark.parametrize(
     ("result", "read_as"),
     [
-        (["a", 1, 2], Result("a", seconds=2.0)),
-        (["a", True, None], Result("a", failed=True)),
-        (["a", False, -1], Result("a")),
-        (["a", False, "2"], Result("a")),
-        (["a", False, float("nan")], Result("a")),
+        (["a", 1, 2], ToolResult("a", seconds=2.0)),
+        (["a", True, None], ToolResult("a", failed=True)),
+        (["a", False, -1], ToolResult("a")),
+        (["a", False, "2"], ToolResult("a")),
+        (["a", False, float("nan")], ToolResult("a")),
     ],
 )
-def test_a_result_has_its_defaults(result: list[Any], read_as: Result) -> None:
+def test_a_result_has_its_defaults(result: list[Any], read_as: ToolResult) -> None:
     """It failed only where it says so, and its time is one from 0 on."""
-    [told] = reply_of({"rounds": [{"calls": [["1", "f", "{}"]], "results": [result]}]}).rounds
+    [told] = parse_reply({"rounds": [{"calls": [["1", "f", "{}"]], "results": [result]}]}).rounds
     assert told.results == (read_as,)
 
 
 def test_no_call_gets_the_result_of_another() -> None:
     """What cannot be read of one call or result moves none of the others."""
     calls, results = [["1", "f", "{}"], ["2", "g", "{}"]], [["a", False, 1], ["b", False, 1]]
-    [told] = reply_of({"rounds": [{"calls": calls, "results": [None, results[1]]}]}).rounds
+    [told] = parse_reply({"rounds": [{"calls": calls, "results": [None, results[1]]}]}).rounds
     assert (told.results[0].failed, told.results[1].content) == (True, "b")
-    [told] = reply_of({"rounds": [{"calls": [7, calls[1]], "results": results}]}).rounds
+    [told] = parse_reply({"rounds": [{"calls": [7, calls[1]], "results": results}]}).rounds
     assert [result.content for result in told.results] == ["b"]
 
 
@@ -213,8 +224,8 @@ def test_no_call_gets_the_result_of_another() -> None:
 )
 def test_attachments_are_three_texts(found: object, read_as: tuple[Attachment, ...]) -> None:
     """Anything else is none."""
-    turn = from_record({"turn": "t", "prompt": "p", "attached": found})
-    assert turn.attached == read_as
+    turn = parse_turn({"turn": "t", "prompt": "p", "attached": found})
+    assert turn.attachments == read_as
 
 
 @pytest.mark.parametrize(
@@ -238,7 +249,7 @@ def test_attachments_are_three_texts(found: object, read_as: tuple[Attachment, .
 def test_fields_are_tools_and_a_form(fields: dict[str, Any], read_as: dict[str, Any]) -> None:
     """A record cannot put anything else into a request."""
     wanted = {"response_format": {"type": "json_object"}} if read_as is None else read_as
-    assert from_record({"turn": "t", "prompt": "p", "fields": fields}).fields == wanted
+    assert parse_turn({"turn": "t", "prompt": "p", "fields": fields}).fields == wanted
 
 
 @pytest.mark.parametrize(
@@ -246,12 +257,12 @@ def test_fields_are_tools_and_a_form(fields: dict[str, Any], read_as: dict[str, 
     [
         replace(TURN, reply=replace(TURN.reply, rounds=(Round(text="x" * 70_000),))),
         replace(TURN, fields={"tools": [{**TOOL, "x": "x" * 70_000}]}),
-        replace(TURN, attached=(Attachment("text", "a", "x" * 70_000),)),
-        replace(TURN, reply=replace(TURN.reply, text="x" * 70_000, tail="x" * 70_000)),
+        replace(TURN, attachments=(Attachment("text", "a", "x" * 70_000),)),
+        replace(TURN, reply=replace(TURN.reply, text="x" * 70_000, last_chunk="x" * 70_000)),
     ],
 )
 def test_a_record_stays_small_whatever_is_long_in_it(turn: Turn) -> None:
     """What is left out is said."""
-    record = as_record(turn)
+    record = notebook_record(turn)
     assert len(json.dumps(record)) < LARGEST
     assert record["too_long"]

@@ -11,7 +11,12 @@ import pytest
 from di_magics.core.conversation import transcript
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.conversation.record import LARGEST, as_record, from_record, rebuilt
+from di_magics.core.conversation.record import (
+    LARGEST,
+    notebook_record,
+    parse_turn,
+    rebuild_conversation,
+)
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply, ToolCall, Usage
 
@@ -48,8 +53,8 @@ TURNS = (
 @pytest.mark.parametrize("suffix", transcript.SUFFIXES)
 def test_what_is_written_is_read_back(suffix: str) -> None:
     """Every field of every turn survives, whatever marks are in the texts."""
-    records = transcript.read(transcript.written(TURNS, suffix), suffix)
-    chat, problems = rebuilt(records)
+    records = transcript.read_transcript(transcript.write_transcript(TURNS, suffix), suffix)
+    chat, problems = rebuild_conversation(records)
     assert problems == []
     assert tuple(chat.turns.values()) == TURNS
     assert chat.head == "t2"
@@ -57,15 +62,15 @@ def test_what_is_written_is_read_back(suffix: str) -> None:
 
 def test_a_record_is_json_and_reads_back() -> None:
     """What rides in the notebook's metadata is the turn itself."""
-    assert from_record(json.loads(json.dumps(as_record(TURNS[0])))) == TURNS[0]
+    assert parse_turn(json.loads(json.dumps(notebook_record(TURNS[0])))) == TURNS[0]
 
 
 def test_a_record_stays_small() -> None:
     """Beyond 64 kB the texts are left out, and reading says so."""
-    record = as_record(replace(TURNS[0], prompt="x" * 70_000))
+    record = notebook_record(replace(TURNS[0], prompt="x" * 70_000))
     assert len(json.dumps(record)) < LARGEST
     with pytest.raises(ValueError, match="too long"):
-        from_record(record)
+        parse_turn(record)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +88,12 @@ def test_a_record_stays_small() -> None:
 def test_a_foreign_file_is_one_line(text: str, suffix: str) -> None:
     """What is no conversation is an error that says so."""
     with pytest.raises(ChatError):
-        transcript.read(text, suffix)
+        transcript.read_transcript(text, suffix)
 
 
 def test_text_without_marks_holds_no_turn() -> None:
     """Any Markdown can be read; it has no turns in it."""
-    assert transcript.read("# Title\n\ntext", ".md") == []
+    assert transcript.read_transcript("# Title\n\ntext", ".md") == []
 
 
 @pytest.mark.parametrize(
@@ -97,7 +102,9 @@ def test_text_without_marks_holds_no_turn() -> None:
 )
 def test_what_cannot_be_read_is_named_and_the_rest_is_kept(record: object) -> None:
     """One bad entry costs itself only."""
-    chat, problems = rebuilt([record, as_record(TURNS[0]), as_record(TURNS[0])])
+    chat, problems = rebuild_conversation(
+        [record, notebook_record(TURNS[0]), notebook_record(TURNS[0])]
+    )
     assert list(chat.turns) == ["t1"]
     assert problems[0].startswith("entry 1")
     assert "already" in problems[1]
@@ -117,57 +124,59 @@ def test_wrong_types_take_their_defaults() -> None:
         "elapsed": "long",
         "last": "x",
     }
-    turn = from_record(record)
+    turn = parse_turn(record)
     assert turn.cell is None
     assert turn.params == {"top_k": 5}
     assert turn.reply.usage == Usage()
     assert turn.reply.cost is None
     assert turn.reply.status == "cut"
     assert turn.reply.tool_calls == ()
-    assert from_record({**record, "usage": 3, "cost": "x"}).reply.cost is None
+    assert parse_turn({**record, "usage": 3, "cost": "x"}).reply.cost is None
 
 
 def test_a_turn_without_its_parent_follows_the_one_before() -> None:
     """A notebook whose first cell was deleted keeps the rest."""
-    chat, _ = rebuilt([{"turn": "b", "prompt": "2", "parent": "gone"}, as_record(TURNS[1])])
+    chat, _ = rebuild_conversation(
+        [{"turn": "b", "prompt": "2", "parent": "gone"}, notebook_record(TURNS[1])]
+    )
     assert [turn.id for turn in chat.path()] == ["b", "t2"]
 
 
 def test_a_loaded_conversation_has_no_cells_of_this_notebook() -> None:
     """It comes under a name of its own beside what is there."""
     here = Conversation().with_turn(Turn("mine", "hi", cell=Cell("c", 1)))
-    loaded = rebuilt(as_record(turn) for turn in TURNS)[0]
-    chat = here.joined(loaded, "main", {"t1": "n1", "t2": "n2"})
+    loaded = rebuild_conversation(notebook_record(turn) for turn in TURNS)[0]
+    chat = here.join(loaded, "main", {"t1": "n1", "t2": "n2"})
     assert chat.name == "main-2"
     assert [turn.id for turn in chat.path()] == ["n1", "n2"]
     assert all(turn.cell is None for turn in chat.path())
-    assert chat.shown_by(Cell("c", 1)) == here.turns["mine"]
-    again = chat.joined(chat, "main", {})
+    assert chat.turn_shown_in(Cell("c", 1)) == here.turns["mine"]
+    again = chat.join(chat, "main", {})
     assert (again.name, again.turns) == ("main-3", chat.turns)
 
 
 def test_only_known_kinds_of_file_are_written() -> None:
     """The line names them."""
     with pytest.raises(ChatError, match=r"\.json, \.md, \.ipynb"):
-        transcript.written(TURNS, ".pdf")
+        transcript.write_transcript(TURNS, ".pdf")
 
 
 def test_a_mark_that_is_no_json_is_named() -> None:
     """The turns around it are kept."""
-    text = transcript.written(TURNS, ".md").replace('"turn":', '"turn"', 1)
-    found, problems = rebuilt(transcript.read(text, ".md"))
+    text = transcript.write_transcript(TURNS, ".md").replace('"turn":', '"turn"', 1)
+    found, problems = rebuild_conversation(transcript.read_transcript(text, ".md"))
     assert problems == ["entry 1: no turn"]
     assert list(found.turns) == ["t2"]
 
 
 def test_calls_that_are_none_are_left_out() -> None:
     """Anything else than a list of calls is no call."""
-    record = as_record(TURNS[0])
-    assert from_record({**record, "tool_calls": "f()"}).reply.tool_calls == ()
-    assert from_record({**record, "tool_calls": [["1", "f"], ["1", "f", "{}"]]}).reply.tool_calls
+    record = notebook_record(TURNS[0])
+    assert parse_turn({**record, "tool_calls": "f()"}).reply.tool_calls == ()
+    assert parse_turn({**record, "tool_calls": [["1", "f"], ["1", "f", "{}"]]}).reply.tool_calls
 
 
 @pytest.mark.parametrize("foreign", [{"cells": [{"outputs": [1, {"metadata": 2}]}, 3]}])
 def test_cells_without_turns_are_no_problem(foreign: object) -> None:
     """A notebook may hold anything else."""
-    assert transcript.read(json.dumps(foreign), ".ipynb") == []
+    assert transcript.read_transcript(json.dumps(foreign), ".ipynb") == []

@@ -12,12 +12,12 @@ from di_magics.core.amount import UNKNOWN
 from di_magics.core.money.cost import (
     Entry,
     Tally,
-    beyond,
-    grouped,
-    priced,
-    sections,
+    cost_sections,
+    group_entries,
+    over_budget,
     tally,
-    unpriced,
+    unknown_price,
+    with_cost,
 )
 from di_magics.core.money.prices import Price
 from di_magics.core.reply.reply import Reply, ToolCall, Usage
@@ -62,14 +62,14 @@ def test_entries_are_added_up() -> None:
 )
 def test_a_sum_says_what_it_leaves_out(costs: list[str | None], shown: str) -> None:
     """A reply of unknown cost is named beside the sum, and is not counted as free."""
-    assert tally(map(entry, costs)).shown == shown
+    assert tally(map(entry, costs)).text == shown
 
 
 def test_a_sum_says_what_of_it_is_estimated() -> None:
     """All of it or a part."""
     known, reckoned = entry("0.5"), entry("0.25", estimate="how")
-    assert tally([reckoned]).shown == "$0.25 (an estimate)"
-    assert tally([known, reckoned]).shown == "$0.75 ($0.25 of it estimated)"
+    assert tally([reckoned]).text == "$0.25 (an estimate)"
+    assert tally([known, reckoned]).text == "$0.75 ($0.25 of it estimated)"
 
 
 def test_what_failed_before_a_reply_came_is_no_reply() -> None:
@@ -82,7 +82,7 @@ def test_entries_are_grouped_in_order() -> None:
     """By model, in the order of first appearance; a group of failures alone is none."""
     entries = [entry("1", model="b"), entry("2", model="a"), entry("4", model="b")]
     entries.append(entry(None, model="c", status="failed"))
-    found = grouped(entries, lambda each: each.model)
+    found = group_entries(entries, lambda each: each.model)
     assert {name: total.cost for name, total in found.items()} == {"b": 5, "a": 2}
 
 
@@ -92,12 +92,12 @@ DONE = Reply(text="yes", status="done", usage=Usage(100, 10, 110))
 def test_the_apis_own_cost_is_the_truth() -> None:
     """It is kept as it came, and is no estimate."""
     reply = replace(DONE, cost=Decimal("0.1"))
-    assert priced(reply, 300, PRICE) == reply
+    assert with_cost(reply, 300, PRICE) == reply
 
 
 def test_without_it_tokens_times_price_say_so() -> None:
     """The price's date and source stand beside the cost."""
-    reply = priced(DONE, 300, PRICE)
+    reply = with_cost(DONE, 300, PRICE)
     assert reply.cost == Decimal("0.00012")
     assert reply.estimate == "price of 2026-11-23, a list"
     assert reply.cost_is_estimate
@@ -107,42 +107,42 @@ def test_what_was_stopped_is_counted_from_its_texts() -> None:
     """Text, reasoning and calls of a reply whose tokens the server never counted."""
     call = ToolCall("1", "f", "abc")
     reply = Reply(text="abc", reasoning="äx", tool_calls=(call,), status="stopped")
-    reply = priced(reply, 300, PRICE)
+    reply = with_cost(reply, 300, PRICE)
     assert reply.cost == 100 * PRICE.input + 3 * PRICE.output
     assert reply.estimate == "tokens counted from the texts, price of 2026-11-23, a list"
 
 
 def test_without_a_price_it_is_unknown() -> None:
     """Nor is there an estimate for what failed before anything came."""
-    assert priced(DONE, 300, None).cost is None
-    assert priced(Reply(status="failed"), 300, PRICE).cost is None
+    assert with_cost(DONE, 300, None).cost is None
+    assert with_cost(Reply(status="failed"), 300, PRICE).cost is None
 
 
 def test_this_machine_is_free() -> None:
     """Whatever the server says."""
-    reply = priced(replace(DONE, cost=Decimal("9")), 300, None, local=True)
+    reply = with_cost(replace(DONE, cost=Decimal("9")), 300, None, local=True)
     assert (reply.cost, reply.cost_is_estimate) == (0, False)
 
 
 def test_a_budget_error_says_what_is_left_and_what_to_do() -> None:
     """In USD, without an exponent."""
-    said = str(beyond(Decimal("0.05"), Decimal("0.1"), Decimal("0.08")))
+    said = str(over_budget(Decimal("0.05"), Decimal("0.1"), Decimal("0.08")))
     assert "up to $0.050" in said
-    assert "there is $0.020 left" in said
+    assert "$0.020 of the budget" in said
     assert said.endswith("raise the budget: %chat budget 0.14.")
-    assert "$0 left" in str(beyond(None, Decimal(1), Decimal(2)))
+    assert "$0 of the budget" in str(over_budget(None, Decimal(1), Decimal(2)))
 
 
 def test_sections_of_an_account() -> None:
     """By conversation, day and model; by notebook where all notebooks are meant."""
     entries = [entry("1"), entry("2", conversation="", notebook="o")]
-    here = sections(entries, {"n": "a.ipynb"}, everywhere=False)
+    here = cost_sections(entries, {"n": "a.ipynb"}, everywhere=False)
     assert list(here) == ["conversation", "day", "model"]
     assert list(here["conversation"]) == ["main", "(no memory)"]
-    there = sections(entries, {"n": "a.ipynb"}, everywhere=True)
+    there = cost_sections(entries, {"n": "a.ipynb"}, everywhere=True)
     assert list(there["notebook"]) == ["a.ipynb", "(elsewhere)"]
 
 
 def test_a_model_of_unknown_price_is_named() -> None:
     """With the two ways on."""
-    assert "--yes" in str(unpriced("m", Decimal(1)))
+    assert "--yes" in str(unknown_price("m", Decimal(1)))

@@ -17,13 +17,13 @@ from di_magics.core.money.prices import (
     MOST,
     Model,
     Price,
-    about,
-    estimate,
-    models,
-    offers,
-    per_million,
-    table,
-    worst_case,
+    describe_model,
+    estimate_cost,
+    format_per_million,
+    parse_models,
+    parse_price_table,
+    price_sources,
+    worst_case_cost,
 )
 from di_magics.core.reply.reply import Usage
 
@@ -62,7 +62,7 @@ def router(pricing: object = STRINGS, **more: object) -> dict[str, Any]:
 
 def only(payload: object) -> Model:
     """Return the one model of a list."""
-    (model,) = models(payload, **FROM)
+    (model,) = parse_models(payload, **FROM)
     return model
 
 
@@ -74,13 +74,13 @@ def prices(payload: object) -> Price | None:
 @pytest.mark.parametrize("payload", [openai(), listed(), router()])
 def test_the_three_shapes_of_a_model_are_one_model(payload: object) -> None:
     """Three units of the same price give the same USD per token."""
-    assert models(payload, **FROM) == [Model("tencent/Hy3", 262144, HY3)]
+    assert parse_models(payload, **FROM) == [Model("tencent/Hy3", 262144, HY3)]
 
 
 def test_shapes_may_be_mixed_in_one_list() -> None:
     """The shape is told entry by entry."""
     mixed = [*openai()["data"], *listed(), *router()["data"]]
-    assert [model.price for model in models(mixed, **FROM)] == [HY3] * 3
+    assert [model.price for model in parse_models(mixed, **FROM)] == [HY3] * 3
 
 
 def test_a_rounded_rate_gives_a_round_price() -> None:
@@ -109,7 +109,7 @@ def test_the_readers_decimal_context_does_not_matter() -> None:
 )
 def test_models_that_do_not_chat_are_left_out(payload: object) -> None:
     """A model is left out when its tags or its type say that it does something else."""
-    assert models(payload, **FROM) == []
+    assert parse_models(payload, **FROM) == []
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_models_that_may_chat_are_kept(payload: object) -> None:
 @pytest.mark.parametrize("entry", [{"id": "a"}, {"id": "a", "metadata": None}])
 def test_a_model_of_which_nothing_is_said_is_kept(entry: dict[str, Any]) -> None:
     """Without metadata there is a name, and nothing is made up."""
-    assert models({"data": [entry]}, **FROM) == [Model("a", None, None)]
+    assert parse_models({"data": [entry]}, **FROM) == [Model("a", None, None)]
 
 
 def test_tags_and_successor_are_read() -> None:
@@ -144,7 +144,7 @@ def test_tags_and_successor_are_read() -> None:
 def test_a_model_without_a_name_is_skipped(name: object) -> None:
     """An id that is no text leaves the other models as they are."""
     payload = [{"id": name}, {"model_name": name}, {"id": "a"}]
-    assert [model.id for model in models(payload, **FROM)] == ["a"]
+    assert [model.id for model in parse_models(payload, **FROM)] == ["a"]
 
 
 @pytest.mark.parametrize("context", [None, 0, -1, True, 1.5, "8192", 10**30, [8192]])
@@ -220,14 +220,14 @@ def test_a_cache_price_that_is_none_is_unknown(garbage: object) -> None:
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
 def test_garbage_in_any_place_is_no_error(garbage: object) -> None:
     """Whatever a server sends, what can be read is read."""
-    assert models(garbage, **FROM) == []
-    assert models([garbage], **FROM) == []
-    assert models({"data": garbage}, **FROM) == []
+    assert parse_models(garbage, **FROM) == []
+    assert parse_models([garbage], **FROM) == []
+    assert parse_models({"data": garbage}, **FROM) == []
     assert prices({"data": [{"id": "a", "metadata": garbage}]}) is None
     for payload in (openai(garbage), listed(garbage), router(garbage)):
         assert prices(payload) is None
     assert only(openai(tags=garbage)).tags == ()
-    assert models([{"model_name": "a", "type": garbage}, {"id": "b"}], **FROM)[-1].id == "b"
+    assert parse_models([{"model_name": "a", "type": garbage}, {"id": "b"}], **FROM)[-1].id == "b"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_table_is_read() -> None:
     """A row is the price per million tokens, and the context."""
     rows = {"tencent/Hy3": ["0.14", "0.58", "0.035", 262144], "b": ["1", "2", None, None]}
     other = Price(Decimal("1E-6"), Decimal("2E-6"), None, **FROM)
-    assert table({**TABLE, "models": rows}) == {
+    assert parse_price_table({**TABLE, "models": rows}) == {
         "tencent/Hy3": Model("tencent/Hy3", 262144, HY3),
         "b": Model("b", None, other),
     }
@@ -256,17 +256,17 @@ def test_a_table_is_read() -> None:
 def test_a_broken_table_is_no_error(garbage: object) -> None:
     """Rows that are none are skipped, and a table without source and date is none."""
     row = ["1", "2", None, None]
-    assert table(garbage) == {}
-    assert table({**TABLE, "models": garbage}) == {}
-    assert table({**TABLE, "models": {"a": garbage, "": row, 1: row}}) == {}
-    assert table({**TABLE, "models": {"a": [garbage] * 4}})["a"].price is None
-    assert table({"source": None, "date": "", "models": {"a": row}}) == {}
+    assert parse_price_table(garbage) == {}
+    assert parse_price_table({**TABLE, "models": garbage}) == {}
+    assert parse_price_table({**TABLE, "models": {"a": garbage, "": row, 1: row}}) == {}
+    assert parse_price_table({**TABLE, "models": {"a": [garbage] * 4}})["a"].price is None
+    assert parse_price_table({"source": None, "date": "", "models": {"a": row}}) == {}
 
 
 def test_every_row_of_the_packages_table_has_a_price_and_a_context() -> None:
     """The table that is delivered is whole, and all of it can be read."""
     payload = json.loads(FILE.read_text("utf-8"))
-    found = table(payload)
+    found = parse_price_table(payload)
     assert len(found) == len(payload["models"]) > 100
     for model in found.values():
         assert model.context
@@ -278,7 +278,7 @@ def test_every_row_of_the_packages_table_has_a_price_and_a_context() -> None:
 
 def test_the_packages_table_knows_a_published_price() -> None:
     """Llama 3.3 70B Turbo is $0.10 in and $0.32 out per million tokens."""
-    found = table(json.loads(FILE.read_text("utf-8")))
+    found = parse_price_table(json.loads(FILE.read_text("utf-8")))
     price = found["meta-llama/Llama-3.3-70B-Instruct-Turbo"].price
     assert price is not None
     assert (price.input, price.output) == (Decimal("1E-7"), Decimal("3.2E-7"))
@@ -305,13 +305,13 @@ def test_recorded_costs_are_recomputed(
     """The estimate is exactly what DeepInfra answered for these tokens."""
     price = prices(openai({"input_tokens": sent, "output_tokens": written}))
     assert price is not None
-    assert estimate(Usage(prompt, completion, prompt + completion), price) == Decimal(cost)
+    assert estimate_cost(Usage(prompt, completion, prompt + completion), price) == Decimal(cost)
 
 
 @pytest.mark.parametrize("usage", [Usage(), Usage(1), Usage(None, 1), Usage(None, 1, 2)])
 def test_uncounted_tokens_have_no_estimate(usage: Usage) -> None:
     """Without both counts the cost is unknown, not 0."""
-    assert estimate(usage, PRICE) is None
+    assert estimate_cost(usage, PRICE) is None
 
 
 @pytest.mark.parametrize(
@@ -320,24 +320,24 @@ def test_uncounted_tokens_have_no_estimate(usage: Usage) -> None:
 )
 def test_cached_tokens_cost_less(cached: int | None, cost: str) -> None:
     """They are part of the prompt, and never more than it."""
-    assert estimate(Usage(1000, 0, cached_tokens=cached), HY3) == Decimal(cost)
+    assert estimate_cost(Usage(1000, 0, cached_tokens=cached), HY3) == Decimal(cost)
 
 
 def test_a_negative_count_of_cached_tokens_is_none() -> None:
     """A count below 0 does not make the prompt longer."""
-    assert estimate(Usage(1000, 0, cached_tokens=-5), HY3) == Decimal("1.4E-4")
+    assert estimate_cost(Usage(1000, 0, cached_tokens=-5), HY3) == Decimal("1.4E-4")
 
 
 def test_cached_tokens_of_unknown_price_cost_as_any_other() -> None:
     """Without a price for them, the discount is not made up."""
-    assert estimate(Usage(1000, 0, cached_tokens=400), PRICE) == Decimal("3E-5")
+    assert estimate_cost(Usage(1000, 0, cached_tokens=400), PRICE) == Decimal("3E-5")
 
 
 @pytest.mark.parametrize(("total", "cost"), [(None, "1E1"), (20, "1E1"), (50, "4E1"), (5, "1E1")])
 def test_reasoning_outside_the_completion_is_paid_too(total: int | None, cost: str) -> None:
     """What the total has beyond the prompt was written, and a total that is too small is not."""
     price = replace(PRICE, input=Decimal(0), output=Decimal(1))
-    assert estimate(Usage(10, 10, total), price) == Decimal(cost)
+    assert estimate_cost(Usage(10, 10, total), price) == Decimal(cost)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_reasoning_outside_the_completion_is_paid_too(total: int | None, cost: s
 def test_the_worst_case(size: int, limit: int | None, cost: int) -> None:
     """Three bytes are a token, rounded up, and no limit is the server's own."""
     price = replace(PRICE, input=Decimal(1), output=Decimal(10))
-    assert worst_case(size, limit, price) == cost
+    assert worst_case_cost(size, limit, price) == cost
 
 
 @pytest.mark.parametrize(
@@ -355,22 +355,22 @@ def test_the_worst_case(size: int, limit: int | None, cost: int) -> None:
 )
 def test_prices_are_shown_per_million(token: str, million: str) -> None:
     """In plain digits, at least two after the point."""
-    assert per_million(Decimal(token)) == million
+    assert format_per_million(Decimal(token)) == million
 
 
 def test_what_is_known_of_a_model_is_said() -> None:
     """Context and price with its source and date, or that they are not known."""
-    assert about(only(openai())) == (
+    assert describe_model(only(openai())) == (
         "262,144 tokens of context · $0.14 in, $0.035 cached, $0.58 out per million tokens "
         "(a list, 2026-11-23)"
     )
-    assert "cached" not in about(Model("a", 1, PRICE))
-    assert about(Model("a", None, None)) == "context not known · price not known"
+    assert "cached" not in describe_model(Model("a", 1, PRICE))
+    assert describe_model(Model("a", None, None)) == "context not known · price not known"
 
 
 def test_where_prices_are_from() -> None:
     """Each source once."""
     other = replace(PRICE, date="2026-11-24")
     found = [Model("a", 1, PRICE), Model("b", 1, other), Model("c", 1, PRICE), Model("d", 1, None)]
-    assert offers(found) == "a list of 2026-11-23 and a list of 2026-11-24"
-    assert offers([]) == "no price is known"
+    assert price_sources(found) == "a list of 2026-11-23 and a list of 2026-11-24"
+    assert price_sources([]) == "no price is known"

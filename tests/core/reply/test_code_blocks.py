@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from di_magics.core.errors import ChatError, visible
-from di_magics.core.reply.code_blocks import PYTHON, Block, blocks, code
+from di_magics.core.errors import ChatError
+from di_magics.core.reply.code_blocks import PYTHON, Block, code_blocks, select_code
+from di_magics.core.text import make_visible
 
 MIXED = """First:
 
@@ -68,30 +69,30 @@ x.go()
 )
 def test_fences_are_found(text: str, found: list[tuple[str, str]]) -> None:
     """With their language and without the indent of their place in a list."""
-    assert [(block.language, block.code) for block in blocks(text)] == found
+    assert [(block.language, block.code) for block in code_blocks(text)] == found
 
 
 def test_a_fence_that_belongs_to_the_code_does_not_end_it() -> None:
     """By CommonMark a closing fence stands in by three spaces at most."""
     lines = ["def f():", '    """', "    ```", "    f()", "    ```", '    """']
     source = "\n".join(lines)
-    assert code(f"```python\n{source}\n```") == source
+    assert select_code(f"```python\n{source}\n```") == source
 
 
 @pytest.mark.parametrize("language", sorted(PYTHON))
 def test_python_has_several_names(language: str) -> None:
     """A block without a name counts as well."""
-    assert code(f"```{language}\nx\n```\n```rust\ny\n```") == "x"
+    assert select_code(f"```{language}\nx\n```\n```rust\ny\n```") == "x"
 
 
 def test_python_is_preferred_and_all_of_it_is_taken() -> None:
     """With an empty line between the blocks."""
-    assert code(MIXED) == "import x\n\nx.go()"
+    assert select_code(MIXED) == "import x\n\nx.go()"
 
 
 def test_without_python_every_block_is_taken() -> None:
     """A reply in another language has code too."""
-    assert code("```sql\nselect 1\n```\ntext\n```r\n\ny\n\n```") == "select 1\n\ny"
+    assert select_code("```sql\nselect 1\n```\ntext\n```r\n\ny\n\n```") == "select 1\n\ny"
 
 
 @pytest.mark.parametrize(
@@ -107,19 +108,19 @@ def test_without_python_every_block_is_taken() -> None:
 )
 def test_a_block_may_be_named(named: str, found: str) -> None:
     """By its number, counted from 1, or by its language in any case."""
-    assert code(MIXED, named) == found
+    assert select_code(MIXED, named) == found
 
 
 def test_a_language_takes_all_of_its_blocks() -> None:
     """In their order."""
-    assert code("```r\na\n```\n```sql\nb\n```\n```R\nc\n```", "R") == "a\n\nc"
+    assert select_code("```r\na\n```\n```sql\nb\n```\n```R\nc\n```", "R") == "a\n\nc"
 
 
 @pytest.mark.parametrize("named", ["0", "5", "99999"])
 def test_a_number_out_of_range_is_an_error(named: str) -> None:
     """The line lists what there is."""
     with pytest.raises(ChatError) as error:
-        code(MIXED, named)
+        select_code(MIXED, named)
     assert str(error.value) == (
         f"There is no block {named}: this reply has 4 blocks (1 bash, 2 python, 3, 4 json)."
     )
@@ -129,7 +130,7 @@ def test_a_number_out_of_range_is_an_error(named: str) -> None:
 def test_a_language_that_is_not_there_is_an_error(named: str) -> None:
     """One short printable line, whatever was typed."""
     with pytest.raises(ChatError, match=r"no block in .* 1 block \(1 py\)") as error:
-        code("```py\nx\n```", named)
+        select_code("```py\nx\n```", named)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 120
 
@@ -137,7 +138,7 @@ def test_a_language_that_is_not_there_is_an_error(named: str) -> None:
 def test_the_language_of_a_model_stays_in_its_line() -> None:
     """The list quotes it printable and short."""
     with pytest.raises(ChatError) as error:
-        code(f"```a\x1b[31m\x07{'x' * 99}\nx\n```", "9")
+        select_code(f"```a\x1b[31m\x07{'x' * 99}\nx\n```", "9")
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 120
 
@@ -146,19 +147,19 @@ def test_the_language_of_a_model_stays_in_its_line() -> None:
 def test_a_reply_without_a_block_is_an_error(named: str) -> None:
     """The line says how to see the reply."""
     with pytest.raises(ChatError, match=r"no code block .*%chat show"):
-        code("Just words.", named)
+        select_code("Just words.", named)
 
 
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("piece", ["`", "~", " ", "\t", "1", "- ", "```\n", "`~", "\n", "``` "])
 def test_an_endless_reply_is_read_in_no_time(piece: str) -> None:
     """Whatever it repeats."""
-    blocks(piece * 100_000)
+    code_blocks(piece * 100_000)
 
 
 def test_a_block_is_a_plain_value() -> None:
     """Two equal blocks are equal."""
-    assert blocks("```py\nx") == [Block("py", "x")]
+    assert code_blocks("```py\nx") == [Block("py", "x")]
 
 
 @pytest.mark.parametrize(
@@ -173,4 +174,4 @@ def test_a_block_is_a_plain_value() -> None:
 )
 def test_code_for_a_cell_is_as_it_looks(text: str, shown: str) -> None:
     """What reorders, hides or erases a part of it is left out."""
-    assert visible(text) == shown
+    assert make_visible(text) == shown

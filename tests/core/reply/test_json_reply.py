@@ -10,13 +10,13 @@ import pytest
 
 from di_magics.core.errors import ReplyError
 from di_magics.core.reply.json_reply import (
-    bare,
-    misfit,
-    objection,
-    parsed,
-    pretty,
+    format_json,
+    parse_json,
+    parse_strict_json,
+    repair_prompt,
     response_format,
-    strict,
+    schema_mismatch,
+    strip_fence,
 )
 
 
@@ -29,7 +29,7 @@ class Form:
 
     def read(self, text: str) -> Any:
         """Return the object that a text is."""
-        return parsed(text)
+        return parse_json(text)
 
 
 def test_json_is_asked_for() -> None:
@@ -60,7 +60,7 @@ def test_json_is_asked_for() -> None:
 )
 def test_a_reply_in_a_single_block_is_what_stands_in_it(text: str, inside: str) -> None:
     """With words around it, it is a text."""
-    assert bare(text) == inside
+    assert strip_fence(text) == inside
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_reply_in_a_single_block_is_what_stands_in_it(text: str, inside: str) 
 )
 def test_any_json_is_read(text: str, made: object) -> None:
     """In a block or bare."""
-    assert parsed(text) == made
+    assert parse_json(text) == made
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_any_json_is_read(text: str, made: object) -> None:
 def test_what_is_no_json_is_an_error_with_its_place(text: str, said: str) -> None:
     """One short line, whatever the reply is."""
     with pytest.raises(ReplyError) as error:
-        parsed(text)
+        parse_json(text)
     assert said in str(error.value)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 150
@@ -115,15 +115,15 @@ def test_what_is_no_json_is_an_error_with_its_place(text: str, said: str) -> Non
 
 def test_strict_json_says_in_a_few_words_what_is_wrong() -> None:
     """For any text, and not only a reply's."""
-    assert strict('{"a": 1}') == {"a": 1}
+    assert parse_strict_json('{"a": 1}') == {"a": 1}
     with pytest.raises(ValueError, match=r"^it breaks off in line 1$"):
-        strict('{"a": "x')
+        parse_strict_json('{"a": "x')
 
 
 def test_an_error_may_be_caught_as_a_value_error() -> None:
     """As that of `json.loads` is."""
     with pytest.raises(ValueError, match="not JSON"):
-        parsed("x")
+        parse_json("x")
 
 
 @pytest.mark.timeout(10)
@@ -140,12 +140,12 @@ def test_an_error_may_be_caught_as_a_value_error() -> None:
 )
 def test_an_endless_reply_is_looked_through_in_no_time(text: str) -> None:
     """Models that are to give JSON may go on with white space for ever."""
-    bare(text)
+    strip_fence(text)
 
 
 def test_a_misfit_is_named_with_its_place() -> None:
     """Foreign words stay in one line, and are cut."""
-    error = misfit("Person", "\x1b[31m\nage", "'x' is not of type 'integer'" + "y" * 999)
+    error = schema_mismatch("Person", "\x1b[31m\nage", "'x' is not of type 'integer'" + "y" * 999)
     assert str(error).startswith("The reply is no Person: at age, 'x' is not of type 'integer'")
     assert str(error).isprintable()
     assert len(str(error)) < 350
@@ -153,7 +153,7 @@ def test_a_misfit_is_named_with_its_place() -> None:
 
 def test_a_model_is_told_what_was_wrong() -> None:
     """And to give the JSON alone."""
-    assert objection(ReplyError("It breaks off.")) == (
+    assert repair_prompt(ReplyError("It breaks off.")) == (
         "It breaks off. Answer again, with the corrected JSON alone."
     )
 
@@ -172,17 +172,17 @@ def test_a_model_is_told_what_was_wrong() -> None:
 )
 def test_json_is_shown_with_a_line_for_each_member(text: str, shown: str) -> None:
     """What is none is shown as it came."""
-    assert pretty(text) == shown
+    assert format_json(text) == shown
 
 
 @pytest.mark.parametrize("text", ['{"a": 1e999}', "[-1e400]"])
 def test_what_is_shown_of_json_is_json(text: str) -> None:
     """A number that no double holds is shown as it came, and not as Infinity."""
-    assert "Infinity" not in pretty(text)
+    assert "Infinity" not in format_json(text)
 
 
 def test_json_of_any_depth_is_shown() -> None:
     """Laid out as far as Python goes into it, else as it came."""
     for depth in range(0, 1200, 7):
         text = "[" * depth + "]" * depth
-        assert pretty(text).replace("\n", "").replace(" ", "") == text
+        assert format_json(text).replace("\n", "").replace(" ", "") == text

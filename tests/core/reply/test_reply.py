@@ -11,34 +11,34 @@ from di_magics.core.reply.reply import (
     END_TOKENS,
     Finished,
     Logprobs,
+    Reasoning,
     Reply,
     ReplyEvent,
-    Result,
     Round,
     Served,
     Text,
-    Thought,
     TokenProbability,
     ToolCall,
-    ToolCallPart,
+    ToolCallDelta,
+    ToolResult,
     Usage,
     Used,
-    after,
-    named,
+    add_request,
+    with_call_ids,
 )
 
 TOKEN = TokenProbability("Hi", -0.5)
 EVENTS: list[ReplyEvent] = [
     Served("m", "1"),
-    Thought("h"),
-    Thought("m"),
+    Reasoning("h"),
+    Reasoning("m"),
     Text("Hi"),
     Text(" there"),
     Logprobs((TOKEN,)),
     Logprobs((TOKEN,)),
-    ToolCallPart(0, "c", "f", "{"),
+    ToolCallDelta(0, "c", "f", "{"),
     Served(None, "2"),
-    ToolCallPart(0, "", "", "}"),
+    ToolCallDelta(0, "", "", "}"),
     Used(Usage(1, cost=Decimal("0.1"))),
     Finished("stop"),
     Used(Usage(1, 2, cost=Decimal("0.2"))),
@@ -56,12 +56,12 @@ GROWN = Reply(
     id="2",
     logprobs=(TOKEN, TOKEN),
     ended=True,
-    tail=" there",
-    indexes=(0,),
+    last_chunk=" there",
+    call_indexes=(0,),
 )
 
 
-def calls(*parts: ToolCallPart) -> list[tuple[str, str, str]]:
+def calls(*parts: ToolCallDelta) -> list[tuple[str, str, str]]:
     """Return the calls that these fragments make, which come one by one."""
     reply = Reply()
     for part in parts:
@@ -106,15 +106,15 @@ def test_a_reply_that_failed_at_the_server_is_not_whole(reason: str) -> None:
 def test_an_end_token_that_leaked_is_not_shown(token: str) -> None:
     """Only as the very last piece, and the raw text keeps it."""
     reply = Reply().grow([Text("Hi"), Text(token), Finished("stop")])
-    assert (reply.text, reply.shown, str(reply)) == (f"Hi{token}", "Hi", "Hi")
+    assert (reply.text, reply.clean_text, str(reply)) == (f"Hi{token}", "Hi", "Hi")
     more = reply.grow([Text("!")])
-    assert more.shown == f"Hi{token}!"
-    assert more.shown.startswith(reply.shown)
+    assert more.clean_text == f"Hi{token}!"
+    assert more.clean_text.startswith(reply.clean_text)
 
 
 def test_an_end_token_within_a_piece_is_text() -> None:
     """A model that writes about `</s>` is quoted as it is."""
-    assert Reply().grow([Text("a </s>")]).shown == "a </s>"
+    assert Reply().grow([Text("a </s>")]).clean_text == "a </s>"
 
 
 @pytest.mark.parametrize(
@@ -126,12 +126,15 @@ def test_an_end_token_within_a_piece_is_text() -> None:
         (Reply().grow([Text("</s>")]), True),
         (Reply(text="a"), False),
         (Reply(tool_calls=(ToolCall("", "f", ""),)), True),
-        (Reply(rounds=(Round(calls=(ToolCall("1", "f", ""),), results=(Result("2"),)),)), False),
+        (
+            Reply(rounds=(Round(calls=(ToolCall("1", "f", ""),), results=(ToolResult("2"),)),)),
+            False,
+        ),
     ],
 )
 def test_a_reply_is_empty_without_text_and_answered_call(reply: Reply, empty: bool) -> None:
     """Reasoning, and calls that nobody has answered, are nothing to send back."""
-    assert reply.empty is empty
+    assert reply.is_empty is empty
 
 
 def test_only_a_done_reply_is_complete() -> None:
@@ -149,11 +152,11 @@ def test_the_repr_is_short() -> None:
 def test_fragments_of_one_index_are_one_call(first: int) -> None:
     """Indexes may start at 1, the fragments of two calls may alternate."""
     assert calls(
-        ToolCallPart(first, "a", "f", ""),
-        ToolCallPart(first + 1, "b", "g", "["),
-        ToolCallPart(first, "", "", "{"),
-        ToolCallPart(first + 1, "", "", "]"),
-        ToolCallPart(first, "", "", "}"),
+        ToolCallDelta(first, "a", "f", ""),
+        ToolCallDelta(first + 1, "b", "g", "["),
+        ToolCallDelta(first, "", "", "{"),
+        ToolCallDelta(first + 1, "", "", "]"),
+        ToolCallDelta(first, "", "", "}"),
     ) == [("a", "f", "{}"), ("b", "g", "[]")]
 
 
@@ -162,41 +165,41 @@ def test_fragments_of_one_index_are_one_call(first: int) -> None:
 def test_a_name_may_be_repeated(index: int, again: str) -> None:
     """With each fragment of a call, with the id or without."""
     assert calls(
-        ToolCallPart(index, "a", "f", "{"),
-        ToolCallPart(index, again, "f", "}"),
+        ToolCallDelta(index, "a", "f", "{"),
+        ToolCallDelta(index, again, "f", "}"),
     ) == [("a", "f", "{}")]
 
 
 def test_calls_that_share_an_index_are_told_apart() -> None:
     """By another id, or by another name where there is no id."""
     assert calls(
-        ToolCallPart(0, "a", "f", "{}"),
-        ToolCallPart(0, "b", "f", "{}"),
-        ToolCallPart(0, "", "g", "["),
-        ToolCallPart(0, "", "", "]"),
+        ToolCallDelta(0, "a", "f", "{}"),
+        ToolCallDelta(0, "b", "f", "{}"),
+        ToolCallDelta(0, "", "g", "["),
+        ToolCallDelta(0, "", "", "]"),
     ) == [("a", "f", "{}"), ("b", "f", "{}"), ("", "g", "[]")]
 
 
 def test_without_indexes_a_name_begins_a_call() -> None:
     """A fragment without a name, or with the same id, continues the last call."""
     assert calls(
-        ToolCallPart(-1, "a", "f", "{"),
-        ToolCallPart(-1, "", "", "}"),
-        ToolCallPart(-1, "b", "f", "["),
-        ToolCallPart(-1, "b", "f", "]"),
-        ToolCallPart(-1, "", "f", ""),
+        ToolCallDelta(-1, "a", "f", "{"),
+        ToolCallDelta(-1, "", "", "}"),
+        ToolCallDelta(-1, "b", "f", "["),
+        ToolCallDelta(-1, "b", "f", "]"),
+        ToolCallDelta(-1, "", "f", ""),
     ) == [("a", "f", "{}"), ("b", "f", "[]"), ("", "f", "")]
 
 
 def test_a_call_may_be_named_late() -> None:
     """Its id and its name are the first that are not empty."""
     assert calls(
-        ToolCallPart(0, "", "", "{"),
-        ToolCallPart(0, "a", "f", ""),
-        ToolCallPart(0, "", "", "}"),
-        ToolCallPart(3, "b", "", ""),
-        ToolCallPart(3, "", "g", "{}"),
-        ToolCallPart(7, "", "", "!"),
+        ToolCallDelta(0, "", "", "{"),
+        ToolCallDelta(0, "a", "f", ""),
+        ToolCallDelta(0, "", "", "}"),
+        ToolCallDelta(3, "b", "", ""),
+        ToolCallDelta(3, "", "g", "{}"),
+        ToolCallDelta(7, "", "", "!"),
     ) == [("a", "f", "{}"), ("b", "g", "{}!")]
 
 
@@ -215,8 +218,8 @@ def test_a_call_may_be_named_late() -> None:
 def test_every_call_has_an_id_of_its_own(ids: list[str], named_as: list[str]) -> None:
     """Some servers send none, or one for all; what is there is kept."""
     calls = [ToolCall(each, f"f{number}", "{}") for number, each in enumerate(ids)]
-    assert [call.id for call in named(calls)] == named_as
-    assert [call.name for call in named(calls)] == [call.name for call in calls]
+    assert [call.id for call in with_call_ids(calls)] == named_as
+    assert [call.name for call in with_call_ids(calls)] == [call.name for call in calls]
 
 
 @pytest.mark.parametrize(
@@ -234,17 +237,17 @@ def test_every_call_has_an_id_of_its_own(ids: list[str], named_as: list[str]) ->
 def test_no_call_is_lost_whatever_the_ids_are(ids: list[str]) -> None:
     """An id that is made up is not one that a server has given."""
     calls = [ToolCall(each, f"f{number}", "{}") for number, each in enumerate(ids)]
-    found = named(calls)
+    found = with_call_ids(calls)
     assert [call.name for call in found] == [call.name for call in calls]
     assert len({call.id for call in found}) == len(calls)
 
 
-ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(Result("2"),))
+ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(ToolResult("2"),))
 
 
 def test_one_request_is_the_turns_reply() -> None:
     """Without rounds before it nothing is added."""
-    assert after(Reply(text="x", usage=Usage(1), elapsed=1), GROWN) is GROWN
+    assert add_request(Reply(text="x", usage=Usage(1), elapsed=1), GROWN) is GROWN
 
 
 def test_the_requests_of_a_turn_add_up() -> None:
@@ -265,7 +268,7 @@ def test_the_requests_of_a_turn_add_up() -> None:
         elapsed=2.0,
         first_token=0.25,
     )
-    assert after(before, newest) == Reply(
+    assert add_request(before, newest) == Reply(
         text="Hi",
         status="done",
         rounds=(ROUND,),
@@ -282,22 +285,22 @@ def test_a_sum_of_which_a_part_is_not_known_is_not_known() -> None:
     known = Reply(rounds=(ROUND,), usage=Usage(1, 2), cost=Decimal(1), elapsed=1)
     unknown = Reply(rounds=(ROUND,), text="x")
     for before, newest in ((known, unknown), (unknown, known)):
-        whole = after(before, newest)
+        whole = add_request(before, newest)
         assert (whole.usage, whole.cost) == (Usage(), None)
-    assert after(known, unknown).elapsed is None
-    assert after(unknown, known).elapsed == 1
+    assert add_request(known, unknown).elapsed is None
+    assert add_request(unknown, known).elapsed == 1
 
 
 def test_a_request_that_failed_adds_nothing() -> None:
     """What the ones before have cost stays known, unless it has cost something itself."""
     before = Reply(rounds=(ROUND,), usage=Usage(1, 2, 3), cost=Decimal("0.1"), elapsed=1.0)
     failed = Reply(status="failed", elapsed=0.5)
-    whole = after(before, failed)
+    whole = add_request(before, failed)
     assert (whole.usage, whole.cost) == (before.usage, before.cost)
     assert (whole.status, whole.elapsed) == ("failed", 1.5)
-    paid = after(before, Reply(status="failed", usage=Usage(4, 5, 6), cost=Decimal("0.2")))
+    paid = add_request(before, Reply(status="failed", usage=Usage(4, 5, 6), cost=Decimal("0.2")))
     assert (paid.usage, paid.cost) == (Usage(5, 7, 9), Decimal("0.3"))
-    stopped = after(before, Reply(status="stopped"))
+    stopped = add_request(before, Reply(status="stopped"))
     assert (stopped.usage, stopped.cost) == (Usage(), None)
 
 
@@ -305,7 +308,7 @@ def test_several_requests_have_no_speed() -> None:
     """The time between them is not the model's."""
     timed = Reply(usage=Usage(1, 11), first_token=0.5, elapsed=1.5)
     assert timed.tokens_per_second == 10
-    assert after(Reply(rounds=(ROUND,), usage=Usage(1, 1)), timed).tokens_per_second is None
+    assert add_request(Reply(rounds=(ROUND,), usage=Usage(1, 1)), timed).tokens_per_second is None
 
 
 @pytest.mark.parametrize(
@@ -313,11 +316,11 @@ def test_several_requests_have_no_speed() -> None:
     [
         (Reply(text='{"a": 1}'), {"a": 1}),
         (Reply(text="```json\n[1]\n```\n"), [1]),
-        (Reply(text="1</s>", tail="</s>"), 1),
+        (Reply(text="1</s>", last_chunk="</s>"), 1),
         (Reply(text="null"), None),
-        (Reply(text="no JSON", made=GROWN), GROWN),
-        (Reply(text="1", made=0), 0),
-        (Reply(text="null", made=None), None),
+        (Reply(text="no JSON", parsed=GROWN), GROWN),
+        (Reply(text="1", parsed=0), 0),
+        (Reply(text="null", parsed=None), None),
     ],
 )
 def test_a_reply_may_be_json(reply: Reply, made: object) -> None:
@@ -337,6 +340,6 @@ def test_a_reply_that_is_no_json_is_an_error_that_holds_it(text: str) -> None:
 def test_the_code_of_a_reply() -> None:
     """That of its Python blocks; a leaked end token is no part of it."""
     assert Reply(text="```r\na\n```\n```py\nb\n```").code == "b"
-    assert Reply(text="```py\nb\n```</s>", tail="</s>").code == "b"
+    assert Reply(text="```py\nb\n```</s>", last_chunk="</s>").code == "b"
     with pytest.raises(ChatError, match="no code block"):
         _ = Reply(text="Hi").code

@@ -9,16 +9,16 @@ import pytest
 
 from di_magics.core.reply.reply import (
     Finished,
+    Reasoning,
     Reply,
     ReplyEvent,
     Served,
     Text,
-    Thought,
-    ToolCallPart,
+    ToolCallDelta,
     Usage,
     Used,
 )
-from di_magics.core.reply.thinking import CLOSE, OPEN, Thinking
+from di_magics.core.reply.thinking import CLOSE, OPEN, ThinkTagParser
 
 CASES = [
     ("", "", ""),
@@ -58,10 +58,10 @@ CASES = [
 
 def told(events: Iterable[ReplyEvent]) -> Reply:
     """Return the reply that these events make, each read by itself."""
-    thinking, reply = Thinking(), Reply()
+    thinking, reply = ThinkTagParser(), Reply()
     for event in events:
-        reply = reply.grow(thinking.read([event]))
-    return reply.grow(thinking.end())
+        reply = reply.grow(thinking.feed([event]))
+    return reply.grow(thinking.close())
 
 
 def fed(*pieces: str) -> tuple[str, str]:
@@ -100,37 +100,39 @@ def test_no_character_is_lost(seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "event"),
-    [("<th", Text("<th")), ("\n", Text("\n")), ("<think>a</th", Thought("</th"))],
+    [("<th", Text("<th")), ("\n", Text("\n")), ("<think>a</th", Reasoning("</th"))],
 )
 def test_the_end_gives_back_what_was_held(text: str, event: ReplyEvent) -> None:
     """Before the server's word that it has ended, and only once."""
-    thinking = Thinking()
-    thinking.read([Text(text)])
-    assert thinking.read([Finished("stop"), Finished()]) == [event, Finished("stop"), Finished()]
-    assert thinking.end() == []
+    thinking = ThinkTagParser()
+    thinking.feed([Text(text)])
+    assert thinking.feed([Finished("stop"), Finished()]) == [event, Finished("stop"), Finished()]
+    assert thinking.close() == []
 
 
 def test_nothing_held_is_nothing_given_back() -> None:
     """The end of a stream without a text adds no event."""
-    assert Thinking().end() == []
-    assert Thinking().read([]) == []
-    assert Thinking().read([Finished()]) == [Finished()]
+    assert ThinkTagParser().close() == []
+    assert ThinkTagParser().feed([]) == []
+    assert ThinkTagParser().feed([Finished()]) == [Finished()]
 
 
 def test_a_piece_that_is_clear_is_passed_on_at_once() -> None:
     """Only what could yet become a mark waits."""
-    thinking = Thinking()
-    assert thinking.read([Text("<think>a")]) == [Thought("a")]
-    assert thinking.read([Text("b</t")]) == [Thought("b")]
-    assert thinking.read([Text("c")]) == [Thought("</tc")]
-    assert thinking.read([Text("</think>"), Text("\n"), Text("d")]) == [Text("d")]
-    assert thinking.read([Text("<think>")]) == [Text("<think>")]
+    thinking = ThinkTagParser()
+    assert thinking.feed([Text("<think>a")]) == [Reasoning("a")]
+    assert thinking.feed([Text("b</t")]) == [Reasoning("b")]
+    assert thinking.feed([Text("c")]) == [Reasoning("</tc")]
+    assert thinking.feed([Text("</think>"), Text("\n"), Text("d")]) == [Text("d")]
+    assert thinking.feed([Text("<think>")]) == [Text("<think>")]
 
 
 def test_reasoning_that_a_server_told_apart_stays_so() -> None:
     """Beside it the marks count in the text as ever."""
-    assert told([Thought("a"), Text("b"), Thought("c")]) == Reply().grow([Thought("ac"), Text("b")])
-    reply = told([Thought("a"), Text("<think>b</think>c")])
+    assert told([Reasoning("a"), Text("b"), Reasoning("c")]) == Reply().grow(
+        [Reasoning("ac"), Text("b")]
+    )
+    reply = told([Reasoning("a"), Text("<think>b</think>c")])
     assert (reply.reasoning, reply.text) == ("ab", "c")
 
 
@@ -138,15 +140,15 @@ def test_other_events_go_through() -> None:
     """In their order, whatever is held."""
     events: list[ReplyEvent] = [
         Served("m", "1"),
-        ToolCallPart(0, "c", "f", "{}"),
+        ToolCallDelta(0, "c", "f", "{}"),
         Used(Usage(1)),
     ]
-    thinking = Thinking()
-    assert thinking.read([Text("<"), *events]) == events
-    assert thinking.read([Finished("stop")]) == [Text("<"), Finished("stop")]
+    thinking = ThinkTagParser()
+    assert thinking.feed([Text("<"), *events]) == events
+    assert thinking.feed([Finished("stop")]) == [Text("<"), Finished("stop")]
 
 
 @pytest.mark.parametrize("before", [["Hi"], ["<think>hm</think>", "\n"], ["\n"], [" ", "\n"]])
 def test_an_end_token_stays_a_piece_of_its_own(before: list[str]) -> None:
     """Else it would be shown: it is known by being the very last piece."""
-    assert "</s>" not in told([*map(Text, before), Text("</s>"), Finished("stop")]).shown
+    assert "</s>" not in told([*map(Text, before), Text("</s>"), Finished("stop")]).clean_text

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from hostile import FRAGMENTS
 
-from di_magics.core.reply.reply import Result, Round, ToolCall
+from di_magics.core.reply.reply import Round, ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import (
     ASKING,
     RUNNING,
     WAITING,
-    as_text,
-    came_back,
-    headline,
+    call_headline,
+    calls_with_results,
     is_safe,
-    pairs,
+    result_text,
+    round_text,
     safe,
 )
 
@@ -34,20 +34,20 @@ class Answering:
 @pytest.mark.parametrize(
     ("result", "line"),
     [
-        (Result("3", seconds=0.126), 'add(a=1, b="x") → 3 · 0.13 s'),
-        (Result("", seconds=1), 'add(a=1, b="x") → (nothing) · 1.00 s'),
-        (Result(" \n\t", seconds=1), 'add(a=1, b="x") → (nothing) · 1.00 s'),
-        (Result("a\nb"), 'add(a=1, b="x") → a b · 0.00 s'),
-        (Result("TypeError: no", failed=True), 'add(a=1, b="x") ✗ TypeError: no'),
-        (Result("", failed=True, seconds=2), 'add(a=1, b="x") ✗ (nothing)'),
+        (ToolResult("3", seconds=0.126), 'add(a=1, b="x") → 3 · 0.13 s'),
+        (ToolResult("", seconds=1), 'add(a=1, b="x") → (nothing) · 1.00 s'),
+        (ToolResult(" \n\t", seconds=1), 'add(a=1, b="x") → (nothing) · 1.00 s'),
+        (ToolResult("a\nb"), 'add(a=1, b="x") → a b · 0.00 s'),
+        (ToolResult("TypeError: no", failed=True), 'add(a=1, b="x") ✗ TypeError: no'),
+        (ToolResult("", failed=True, seconds=2), 'add(a=1, b="x") ✗ (nothing)'),
         (RUNNING, 'add(a=1, b="x") · running'),
         (WAITING, 'add(a=1, b="x") · waiting'),
         (ASKING, 'add(a=1, b="x") · asking you'),
     ],
 )
-def test_a_call_is_one_line(result: Result, line: str) -> None:
+def test_a_call_is_one_line(result: ToolResult, line: str) -> None:
     """Name, arguments, what came of it, and how long that took."""
-    assert headline(CALL, result) == line
+    assert call_headline(CALL, result) == line
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_call_is_one_line(result: Result, line: str) -> None:
 )
 def test_arguments_are_shown_as_python_has_them(arguments: str, shown: str) -> None:
     """What is no object is shown as it came."""
-    assert headline(ToolCall("", "f", arguments), RUNNING) == f"f({shown}) · running"
+    assert call_headline(ToolCall("", "f", arguments), RUNNING) == f"f({shown}) · running"
 
 
 @pytest.mark.parametrize("foreign", FRAGMENTS)
@@ -76,8 +76,8 @@ def test_a_hostile_call_stays_one_printable_line(foreign: str) -> None:
     """Name, arguments, key and result may be anything."""
     for arguments in (foreign, json.dumps({foreign: foreign}), f'{{"a": "{foreign}'):
         call = ToolCall(foreign, foreign, arguments)
-        for result in (Result(foreign), Result(foreign, failed=True), RUNNING):
-            line = headline(call, result)
+        for result in (ToolResult(foreign), ToolResult(foreign, failed=True), RUNNING):
+            line = call_headline(call, result)
             assert line.splitlines() == [line]
             assert not any(sign in line for sign in "\x00\x07\x1b\n\r\u2028\u202e")
 
@@ -88,13 +88,13 @@ def test_control_characters_are_left_out(foreign: str) -> None:
     call = ToolCall("1", f"f{foreign}", json.dumps({f"a{foreign}": f"b{foreign}"}))
     raw = ToolCall("1", "f", f'{{"a": "{foreign}"')
     for each in (call, raw):
-        assert headline(each, Result(f"x{foreign}")).isprintable()
+        assert call_headline(each, ToolResult(f"x{foreign}")).isprintable()
 
 
 def test_a_long_call_is_cut() -> None:
     """The line says so with an ellipsis in each place."""
     call = ToolCall("1", "f" * 999, json.dumps({"a": "x" * 999_999}))
-    line = headline(call, Result("y" * 999_999))
+    line = call_headline(call, ToolResult("y" * 999_999))
     assert len(line) < 300
     assert line.count("…") == 3
 
@@ -103,43 +103,43 @@ def test_arguments_nested_deeply_are_shown() -> None:
     """As far as Python goes into them, else as they came."""
     for depth in range(0, 998, 3):
         call = ToolCall("1", "f", '{"a":' + "[" * depth + "]" * depth + "}")
-        assert headline(call, RUNNING).startswith("f(")
+        assert call_headline(call, RUNNING).startswith("f(")
 
 
 def test_calls_are_paired_with_what_came_of_them() -> None:
     """One without a result yet waits."""
     second = ToolCall("2", "g", "{}")
-    done = Result("3")
-    assert list(pairs(Round(calls=(CALL, second), results=(done,)))) == [
+    done = ToolResult("3")
+    assert list(calls_with_results(Round(calls=(CALL, second), results=(done,)))) == [
         (CALL, done),
         (second, WAITING),
     ]
-    assert list(pairs(Round(calls=(CALL, second), results=(done, RUNNING)))) == [
+    assert list(calls_with_results(Round(calls=(CALL, second), results=(done, RUNNING)))) == [
         (CALL, done),
         (second, RUNNING),
     ]
-    assert list(pairs(Round(text="x"))) == []
+    assert list(calls_with_results(Round(text="x"))) == []
 
 
 def test_what_came_back_is_known_once_it_has() -> None:
     """A call that waits has brought nothing."""
-    assert came_back(Result("3")) == "3"
-    assert came_back(RUNNING) == came_back(WAITING) == ""
+    assert result_text(ToolResult("3")) == "3"
+    assert result_text(RUNNING) == result_text(WAITING) == ""
 
 
 def test_a_round_is_a_text_with_a_line_for_each_call() -> None:
     """What was said comes first."""
-    told = Round("Let me see.\n", calls=(CALL, CALL), results=(Result("3"),))
-    assert as_text(told) == (
+    told = Round("Let me see.\n", calls=(CALL, CALL), results=(ToolResult("3"),))
+    assert round_text(told) == (
         'Let me see.\n⚙ add(a=1, b="x") → 3 · 0.00 s\n⚙ add(a=1, b="x") · waiting'
     )
-    assert as_text(Round()) == ""
+    assert round_text(Round()) == ""
 
 
 def test_a_reply_that_was_put_right_says_why() -> None:
     """On one line, cut."""
     told = Round('{"a":', objection="No\nJSON." + "x" * 999)
-    first, second = as_text(told).split("\n")
+    first, second = round_text(told).split("\n")
     assert first == '{"a":'
     assert second.startswith("(asked again: No JSON.xxx")
     assert len(second) < 250

@@ -7,7 +7,7 @@ import pytest
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import TooLong
 from di_magics.core.reply.reply import Reply, Usage
-from di_magics.core.request.context import advice, weight
+from di_magics.core.request.context import context_tokens, shortening_advice
 
 
 def turn(size: int) -> Turn:
@@ -25,7 +25,7 @@ def too_long(asked: int | None = None, limit: int | None = None) -> TooLong:
 def test_the_fewest_of_the_oldest_turns_make_room() -> None:
     """By how much it is too long, which turns to leave out, and how."""
     sent = {4: turn(400), 6: turn(400), 7: turn(400)}
-    assert advice(too_long(1300, 800), sent, "p" * 300) == (
+    assert shortening_advice(too_long(1300, 800), sent, "p" * 300) == (
         "It is too long by 500 tokens: 1,300, and 800 fit. For about 800 of them leave out "
         "turns 4 to 6: --last 1, or from now on %chat set context=1."
     )
@@ -33,13 +33,13 @@ def test_the_fewest_of_the_oldest_turns_make_room() -> None:
 
 def test_one_turn_may_be_enough() -> None:
     """The first one, where that is so."""
-    said = advice(too_long(1300, 1000), {1: turn(400), 2: turn(400)}, "p" * 1500)
+    said = shortening_advice(too_long(1300, 1000), {1: turn(400), 2: turn(400)}, "p" * 1500)
     assert "For about 400 of them leave out turn 1: --last 1" in said
 
 
 def test_our_count_is_scaled_to_the_servers() -> None:
     """Where the server counts half as many tokens, a turn is half as many."""
-    said = advice(too_long(600, 450), {1: turn(400), 2: turn(400)}, "p" * 1200)
+    said = shortening_advice(too_long(600, 450), {1: turn(400), 2: turn(400)}, "p" * 1200)
     assert "For about 200 of them leave out turn 1" in said
 
 
@@ -49,21 +49,21 @@ def test_our_count_is_scaled_to_the_servers() -> None:
 )
 def test_a_prompt_too_long_by_itself_is_to_be_shortened(sent: dict[int, Turn], says: str) -> None:
     """No turn left out makes room for it."""
-    said = advice(too_long(9000, 1000), sent, "p" * 24000)
+    said = shortening_advice(too_long(9000, 1000), sent, "p" * 24000)
     assert says in said
     assert "context=" not in said
 
 
 def test_where_the_server_does_not_say_how_much_half_goes() -> None:
     """Its limit is not known then."""
-    said = advice(too_long(), {1: turn(1), 2: turn(1), 3: turn(1)}, "p")
+    said = shortening_advice(too_long(), {1: turn(1), 2: turn(1), 3: turn(1)}, "p")
     assert said == "Leave out turns 1 to 2: --last 1, or from now on %chat set context=1."
-    assert advice(too_long(), {}, "p").startswith("Shorten")
+    assert shortening_advice(too_long(), {}, "p").startswith("Shorten")
 
 
 def test_nothing_at_all_to_count() -> None:
     """An empty prompt is no division by nothing."""
-    assert "fit" in advice(too_long(9, 1), {}, "")
+    assert "fit" in shortening_advice(too_long(9, 1), {}, "")
 
 
 def test_what_goes_along_is_weighed() -> None:
@@ -71,7 +71,7 @@ def test_what_goes_along_is_weighed() -> None:
     first = Turn("1", "p" * 30, reply=Reply(text="r" * 30))
     second = Turn("2", "p" * 30, "1", reply=Reply(text="r", usage=Usage(100, 10)))
     chat = Conversation().with_turn(first).with_turn(second)
-    assert weight(Turn("3", "next", "2"), chat) == 110
-    assert weight(Turn("3", "next", "2", last=1, system="s" * 2), chat) == 11
-    assert weight(Turn("3", "next", "1"), chat) == 20
-    assert weight(Turn("3", "next"), chat) == 0
+    assert context_tokens(Turn("3", "next", "2"), chat) == 110
+    assert context_tokens(Turn("3", "next", "2", context=1, system="s" * 2), chat) == 11
+    assert context_tokens(Turn("3", "next", "1"), chat) == 20
+    assert context_tokens(Turn("3", "next"), chat) == 0

@@ -12,11 +12,11 @@ import pytest
 from loopback import Loopback, Reply
 
 from di_magics.core.request.export import as_csv, as_curl, as_json, as_magic, as_python
-from di_magics.core.request.wire import body
-from di_magics.core.settings.flags import params, parse
+from di_magics.core.request.wire import build_body
+from di_magics.core.settings.flags import parse_flags, sampling_params
 from di_magics.core.settings.settings import Settings
 
-BODY = body(
+BODY = build_body(
     "m",
     [{"role": "user", "content": 'It\'s $HOME, `x` & "y"\n\\n ü 😀'}],
     {"temperature": 0, "seed": 2**63 - 1, "stop": ("\n", "'")},
@@ -78,9 +78,9 @@ def test_a_magic_line_reads_back(system: str) -> None:
     settings = Settings("m x", "local", system, 3, {"temperature": 0, "stop": ("\n", "it's")})
     cell, left = as_magic(settings, "Hi")
     line, _, prompt = cell.partition("\n")
-    found = parse(line.removeprefix("%%chat"))
+    found = parse_flags(line.removeprefix("%%chat"))
     assert (found.model, found.endpoint, found.system, found.last) == ("m x", "local", system, 3)
-    assert params(found) == {"temperature": "0", "stop": ["\n", "it's"]}
+    assert sampling_params(found) == {"temperature": "0", "stop": ["\n", "it's"]}
     assert (prompt, left) == ("Hi", [])
 
 

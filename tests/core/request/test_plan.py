@@ -10,14 +10,22 @@ from typing import Any
 import pytest
 
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import Conversation, Turn, exchanged
+from di_magics.core.conversation.conversation import Conversation, Turn, round_messages
 from di_magics.core.errors import BudgetError, ParamError, ToolError
 from di_magics.core.money.prices import Price
-from di_magics.core.reply.json_reply import parsed
-from di_magics.core.reply.reply import Reply, Result, Round, ToolCall
+from di_magics.core.reply.json_reply import parse_json
+from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
 from di_magics.core.request import wire
-from di_magics.core.request.plan import Ask, Planned, entry, following, limit, planned, request
-from di_magics.core.settings.policy import FREE, read
+from di_magics.core.request.plan import (
+    Ask,
+    Plan,
+    build_request,
+    ledger_entry,
+    limit,
+    plan_next_request,
+    plan_turn,
+)
+from di_magics.core.settings.policy import NO_POLICY, parse_policy
 from di_magics.core.settings.settings import Settings
 
 PRICE = Price(Decimal("1E-6"), Decimal("2E-6"), None, "a list", "2026-11-23")
@@ -47,10 +55,10 @@ class Offered:
         return {name: {"name": name, "parameters": {"type": "object"}} for name in self.named}
 
     def answers(
-        self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[Result]], None]
-    ) -> list[Result]:
+        self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[ToolResult]], None]
+    ) -> list[ToolResult]:
         """Return a result for each call."""
-        return [Result("") for _ in calls]
+        return [ToolResult("") for _ in calls]
 
 
 @dataclass(frozen=True)
@@ -62,35 +70,35 @@ class Form:
 
     def read(self, text: str) -> Any:
         """Return the object that a text is."""
-        return parsed(text)
+        return parse_json(text)
 
 
-CALLED = Round(calls=(ToolCall("1", "add", "{}"),), results=(Result("x" * 100),))
+CALLED = Round(calls=(ToolCall("1", "add", "{}"),), results=(ToolResult("x" * 100),))
 OBJECTED = Round('{"a":', objection="It breaks off.")
 
 
-def plan(ask: Ask, **changes: Any) -> Planned:
+def plan(ask: Ask, **changes: Any) -> Plan:
     """Return the plan of an ask in an empty conversation."""
     plain: dict[str, Any] = {
         "notebook": "n",
         "settings": Settings(),
-        "policy": FREE,
+        "policy": NO_POLICY,
         "chat": Conversation(),
         "route": Place(),
         "price": PRICE,
     }
-    return planned(ask, "t", **{**plain, **changes})
+    return plan_turn(ask, "t", **{**plain, **changes})
 
 
 def test_settings_then_flags_then_policy() -> None:
     """The later one wins, and only what is set is sent."""
     settings = Settings(system="s", params={"temperature": 1, "seed": 5})
-    policy = read({"system": "taught", "parameters": {"top_k": 3}}, "p")
+    policy = parse_policy({"system": "taught", "parameters": {"top_k": 3}}, "p")
     found = plan(Ask("hi", params={"temperature": "0"}), settings=settings, policy=policy)
     assert found.body["temperature"] == 0
     assert (found.body["seed"], found.body["top_k"]) == (5, 3)
-    assert (found.turn.system, found.turn.taught) == ("s", False)
-    assert plan(Ask("hi"), policy=policy).turn.taught
+    assert (found.turn.system, found.turn.system_is_policy) == ("s", False)
+    assert plan(Ask("hi"), policy=policy).turn.system_is_policy
 
 
 def test_an_empty_prompt_is_refused() -> None:
@@ -181,7 +189,7 @@ def test_the_built_in_model_is_offered_no_tools() -> None:
         (Ask("hi", format="code"), None),
         (Ask("hi", format="json"), {"type": "json_object"}),
         (
-            Ask("hi", shape=Form()),
+            Ask("hi", schema=Form()),
             {
                 "type": "json_schema",
                 "json_schema": {"name": "Person", "schema": {"type": "object"}},
@@ -198,30 +206,30 @@ def test_json_is_asked_for(ask: Ask, form: object) -> None:
     found = plan(ask)
     assert found.body.get("response_format") == form
     assert found.turn.format == ask.format
-    assert wire.size(found.body) == found.size
+    assert wire.prompt_bytes(found.body) == found.size
 
 
 def test_attachments_go_along_and_are_kept() -> None:
     """In the turn and in its message."""
     attached = (Attachment("text", "a", "b", "c"),)
-    found = plan(Ask("hi", attached=attached))
-    assert found.turn.attached == attached
+    found = plan(Ask("hi", attachments=attached))
+    assert found.turn.attachments == attached
     assert found.body["messages"][-1]["content"] == "a (b):\n\n```\nc\n```\n\nhi"
 
 
 def test_a_following_request_says_what_came_of_the_one_before() -> None:
     """It is entered by itself, and larger; nothing else is another."""
     first = plan(Ask("hi", tools=Offered(), params={"temperature": 0}))
-    second = following(first, 2, CALLED)
-    third = following(second, 3, OBJECTED)
+    second = plan_next_request(first, 2, CALLED)
+    third = plan_next_request(second, 3, OBJECTED)
     assert [each.turn.id for each in (first, second, third)] == ["t", "t.2", "t.3"]
-    messages = [*first.body["messages"], *exchanged(CALLED), *exchanged(OBJECTED)]
+    messages = [*first.body["messages"], *round_messages(CALLED), *round_messages(OBJECTED)]
     assert third.body == {**first.body, "messages": messages}
     assert first.size < second.size < third.size
     assert first.reserve is not None
     assert third.reserve is not None
     assert first.reserve < third.reserve
-    assert entry(third, 0.0, kept=True).turn == "t.3"
+    assert ledger_entry(third, 0.0, kept=True).turn == "t.3"
 
 
 @pytest.mark.parametrize("price", [PRICE, None])
@@ -232,11 +240,11 @@ def test_what_is_shown_of_a_later_request_is_what_was_sent(
 ) -> None:
     """The body is derived again from the turn and its rounds."""
     params = {"tool_choice": chosen} if chosen else {}
-    found = plan(Ask("hi", tools=Offered(), shape=Form(), params=params), price=price)
+    found = plan(Ask("hi", tools=Offered(), schema=Form(), params=params), price=price)
     turn = replace(found.turn, reply=Reply(rounds=rounds))
     for number, told in enumerate(rounds, 2):
-        found = following(found, number, told)
-    assert request(turn, Conversation()) == found.body
+        found = plan_next_request(found, number, told)
+    assert build_request(turn, Conversation()) == found.body
 
 
 @pytest.mark.parametrize(
@@ -254,9 +262,9 @@ def test_no_tool_has_to_be_called_twice(chosen: str | None, told: Round, sent: s
     """Else a model could never answer; a reply that is put right has called none."""
     params = {"tool_choice": chosen} if chosen else {}
     first = plan(Ask("hi", tools=Offered(), params=params))
-    assert following(first, 2, told).body.get("tool_choice") == sent
+    assert plan_next_request(first, 2, told).body.get("tool_choice") == sent
     turn = replace(first.turn, reply=Reply(rounds=(told,)))
-    assert request(turn, Conversation()).get("tool_choice") == sent
+    assert build_request(turn, Conversation()).get("tool_choice") == sent
     assert first.turn.params == params
 
 
@@ -266,6 +274,6 @@ def test_a_turn_that_called_tools_goes_along_whole() -> None:
     found = plan(Ask("hi"), chat=Conversation().with_turn(before))
     assert found.body["messages"] == [
         {"role": "user", "content": "A"},
-        *exchanged(CALLED),
+        *round_messages(CALLED),
         {"role": "user", "content": "hi"},
     ]

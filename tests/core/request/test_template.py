@@ -7,7 +7,14 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from di_magics.core.errors import ParamError
-from di_magics.core.request.template import LONGEST, filled, looks_secret, names, redacted, text_of
+from di_magics.core.request.template import (
+    LONGEST,
+    fill_placeholders,
+    looks_secret,
+    placeholder_names,
+    redact,
+    value_text,
+)
 
 KEYS = [
     "sk-proj-abcdefGHIJ0123456789",
@@ -77,7 +84,7 @@ class NoText:
 
 def fill(text: str, values: Mapping[str, object], secrets: Iterable[str] = ()) -> str:
     """Return the text with these values filled in."""
-    return filled(text, values.__getitem__, values, secrets)
+    return fill_placeholders(text, values.__getitem__, values, secrets)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +121,7 @@ def test_what_stands_in_a_value_is_never_read(value: str) -> None:
 
 def test_the_names_of_a_text_come_in_order() -> None:
     """Each as often as it stands there."""
-    assert names("{{b}} {{ c }} {{a}} {{b}} {{{d}}}") == ["b", "a", "b", "d"]
+    assert placeholder_names("{{b}} {{ c }} {{a}} {{b}} {{{d}}}") == ["b", "a", "b", "d"]
 
 
 def test_a_value_is_asked_for_only_where_it_stands() -> None:
@@ -125,7 +132,7 @@ def test_a_value_is_asked_for_only_where_it_stands() -> None:
         asked.append(name)
         return len(asked)
 
-    assert filled("{{a}} {{a}}", value, iter(["a", "b"])) == "1 2"
+    assert fill_placeholders("{{a}} {{a}}", value, iter(["a", "b"])) == "1 2"
     assert asked == ["a", "a"]
 
 
@@ -156,13 +163,13 @@ def test_a_text_that_is_none_is_an_error() -> None:
     """So are a `__str__` that returns a number and an int that Python does not print."""
     for value in (NoText(), 10**5000):
         with pytest.raises(ParamError, match="no text"):
-            text_of(value, "a")
+            value_text(value, "a")
 
 
 def test_the_name_of_a_hostile_error_stays_in_its_line() -> None:
     """A class may be called anything."""
     with pytest.raises(ParamError) as error:
-        text_of(Raises(type("Bad\n\x1b[31m", (Exception,), {})()), "a")
+        value_text(Raises(type("Bad\n\x1b[31m", (Exception,), {})()), "a")
     assert str(error.value).isprintable()
 
 
@@ -174,7 +181,7 @@ def test_the_stop_square_still_stops() -> None:
 
 def test_a_text_of_a_class_of_its_own_is_taken_plain() -> None:
     """None of its methods is called on what goes out."""
-    said = text_of(Says(Subtext("Hi")), "a")
+    said = value_text(Says(Subtext("Hi")), "a")
     assert type(said) is str
     assert said == "Hi"
     assert fill("{{a}}", {"a": Says(Subtext("Hi"))}, ["x"]) == "Hi"
@@ -307,11 +314,11 @@ def test_a_known_secret_is_refused_wherever_it_stands(around: str) -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_what_has_the_form_of_a_key_is_left_out_of_a_trace(key: str) -> None:
     """The text around it stays."""
-    shown = redacted(f"before {key} after")
+    shown = redact(f"before {key} after")
     assert shown.startswith("before ")
     assert "[secret]" in shown
     assert key not in shown
-    assert redacted("before after") == "before after"
+    assert redact("before after") == "before after"
 
 
 def test_nothing_is_left_of_a_key_in_armour() -> None:
@@ -320,9 +327,9 @@ def test_nothing_is_left_of_a_key_in_armour() -> None:
         "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,AB\n\n"
         "MIIEow\n-----END RSA PRIVATE KEY-----"
     )
-    assert redacted(f"a\n{armour}\nb") == "a\n[secret]\nb"
+    assert redact(f"a\n{armour}\nb") == "a\n[secret]\nb"
 
 
 def test_what_is_no_name_stays() -> None:
     """A superscript is a word character and part of no identifier."""
-    assert filled("{{x²}}", {}.__getitem__, {}) == "{{x²}}"
+    assert fill_placeholders("{{x²}}", {}.__getitem__, {}) == "{{x²}}"

@@ -9,36 +9,29 @@ from typing import Any
 import pytest
 
 from di_magics.core.conversation.attachment import IMAGE_TOKENS
-from di_magics.core.errors import (
-    BadRequest,
-    Busy,
-    EndpointError,
-    Refused,
-    StreamBroken,
-    TooLong,
-)
+from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.money.prices import BYTES_PER_TOKEN
 from di_magics.core.reply.reply import (
     Finished,
     Logprobs,
+    Reasoning,
     ReplyEvent,
     Served,
     Text,
-    Thought,
     TokenProbability,
-    ToolCallPart,
+    ToolCallDelta,
     Usage,
     Used,
 )
 from di_magics.core.request import wire
-from di_magics.core.request.retry import pause
+from di_magics.core.request.retry import retry_delay
 
 ASKED = [{"role": "user", "content": "Hi"}]
 
 
 def read(payload: object) -> list[ReplyEvent]:
     """Return the events of this payload."""
-    return wire.read(json.dumps(payload))
+    return wire.parse_event(json.dumps(payload))
 
 
 def delta(**fields: object) -> list[ReplyEvent]:
@@ -58,7 +51,7 @@ def usage(**fields: object) -> Usage:
 
 def test_what_is_not_set_is_not_sent() -> None:
     """The least request has a model, messages and how to stream them."""
-    assert wire.body("m", ASKED, {}) == {
+    assert wire.build_body("m", ASKED, {}) == {
         "model": "m",
         "messages": ASKED,
         "stream": True,
@@ -68,7 +61,7 @@ def test_what_is_not_set_is_not_sent() -> None:
 
 def test_what_is_set_is_sent_exactly() -> None:
     """0 is a value, texts are a list, and a reply in one piece has no stream options."""
-    sent = wire.body(
+    sent = wire.build_body(
         "m", ASKED, {"temperature": 0, "stop": ("\n",), "seed": 2**63 - 1}, stream=False
     )
     assert sent == {
@@ -87,7 +80,7 @@ def test_what_is_set_is_sent_exactly() -> None:
 )
 def test_llama_cpp_has_names_of_its_own(local: bool, name: str) -> None:
     """A parameter is sent under the name that the server knows, and found again under it."""
-    sent = wire.body("m", ASKED, {"repetition_penalty": 1.1, "top_k": 5}, local=local)
+    sent = wire.build_body("m", ASKED, {"repetition_penalty": 1.1, "top_k": 5}, local=local)
     assert wire.sent_params(sent) == {name: 1.1, "top_k": 5}
 
 
@@ -104,7 +97,7 @@ def test_a_chunk_is_read_in_order() -> None:
     }
     assert read({"id": "1", "model": "m", "choices": [choice], "usage": {"prompt_tokens": 3}}) == [
         Served("m", "1"),
-        Thought("hm"),
+        Reasoning("hm"),
         Text("Hi"),
         Logprobs((TokenProbability("Hi", -0.5),)),
         Finished("stop"),
@@ -154,7 +147,7 @@ def test_a_chunk_may_say_nothing(payload: object) -> None:
 )
 def test_reasoning_comes_in_several_shapes(fields: dict[str, Any]) -> None:
     """Whichever field holds the reasoning, it is read once."""
-    assert delta(**fields) == [Thought("a")]
+    assert delta(**fields) == [Reasoning("a")]
 
 
 def test_reasoning_that_is_no_text_is_left_out() -> None:
@@ -173,25 +166,25 @@ def test_content_may_be_a_list_of_parts() -> None:
     [
         (
             {"index": 1, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}},
-            ToolCallPart(1, "c", "f", ""),
+            ToolCallDelta(1, "c", "f", ""),
         ),
-        ({"index": 0, "function": {"arguments": '{"x"'}}, ToolCallPart(0, "", "", '{"x"')),
-        ({"index": 0, "id": None, "function": {"name": None}}, ToolCallPart(0, "", "", "")),
+        ({"index": 0, "function": {"arguments": '{"x"'}}, ToolCallDelta(0, "", "", '{"x"')),
+        ({"index": 0, "id": None, "function": {"name": None}}, ToolCallDelta(0, "", "", "")),
         (
             {"id": "c", "function": {"name": "f", "arguments": None}},
-            ToolCallPart(-1, "c", "f", ""),
+            ToolCallDelta(-1, "c", "f", ""),
         ),
         (
             {"id": "c", "function": {"name": "f", "arguments": {"x": 1}}},
-            ToolCallPart(-1, "c", "f", '{"x": 1}'),
+            ToolCallDelta(-1, "c", "f", '{"x": 1}'),
         ),
         (
             {"id": "c", "function": {"name": "f", "arguments": {}}},
-            ToolCallPart(-1, "c", "f", "{}"),
+            ToolCallDelta(-1, "c", "f", "{}"),
         ),
     ],
 )
-def test_a_tool_call_comes_whole_or_in_fragments(call: dict[str, Any], part: ToolCallPart) -> None:
+def test_a_tool_call_comes_whole_or_in_fragments(call: dict[str, Any], part: ToolCallDelta) -> None:
     """Any field may be missing or null; arguments stay text, and null is no text at all."""
     assert delta(tool_calls=[call]) == [part]
 
@@ -205,7 +198,7 @@ def test_probabilities_that_are_no_numbers_are_left_out() -> None:
         ' [{"token": "a", "logprob": -1}, {"token": "b", "logprob": null}, {"logprob": 0}]}'
     )
     data = f'{{"choices": [{{"delta": {{}}, "logprobs": {{"content": [{tokens}, {good}]}}}}]}}'
-    assert wire.read(data) == [Logprobs((TokenProbability("a", -1.0, (("a", -1.0),)),))]
+    assert wire.parse_event(data) == [Logprobs((TokenProbability("a", -1.0, (("a", -1.0),)),))]
 
 
 def test_usage_is_read_field_by_field() -> None:
@@ -255,7 +248,7 @@ def test_zero_tokens_are_unknown_where_they_cannot_be() -> None:
 )
 def test_a_cost_is_a_decimal_or_unknown(cost: str, read_as: Decimal | None) -> None:
     """0 is a cost that was said; what is no amount is unknown, never 0."""
-    [event] = wire.read(f'{{"choices": [], "usage": {{"estimated_cost": {cost}}}}}')
+    [event] = wire.parse_event(f'{{"choices": [], "usage": {{"estimated_cost": {cost}}}}}')
     assert isinstance(event, Used)
     assert event.usage.cost == read_as
 
@@ -274,14 +267,14 @@ def test_the_reason_to_end_is_one_printable_line() -> None:
 def test_what_is_not_json_breaks_the_stream(data: str) -> None:
     """The beginning of what came is quoted."""
     with pytest.raises(StreamBroken, match="not JSON"):
-        wire.read(data)
+        wire.parse_event(data)
 
 
 @pytest.mark.parametrize("data", ["1", "null", '"text"', "[]"])
 def test_what_is_no_object_breaks_the_stream(data: str) -> None:
     """JSON alone is not yet a part of a reply."""
     with pytest.raises(StreamBroken, match="no part of a reply"):
-        wire.read(data)
+        wire.parse_event(data)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +335,7 @@ def test_detail_beside_choices_is_no_error() -> None:
 )
 def test_the_servers_words_are_found_in_every_shape(payload: object, said: str | None) -> None:
     """All error bodies that DeepInfra and its kin send have words somewhere."""
-    assert wire.words(payload) == said
+    assert wire.error_text(payload) == said
 
 
 @pytest.mark.parametrize(
@@ -377,7 +370,7 @@ def test_a_refusal_says_what_to_do_next(
     status: int, answer: bytes, kind: type[EndpointError], step: str
 ) -> None:
     """The class follows the status, unless the words say that the input is too long."""
-    error = wire.refusal(status, answer, model="m", endpoint="here")
+    error = wire.http_error(status, answer, model="m", endpoint="here")
     assert type(error) is kind
     assert error.status == status
     assert str(error).startswith(f"here answered {status}")
@@ -388,12 +381,12 @@ def test_a_refusal_says_what_to_do_next(
 @pytest.mark.parametrize("answer", [b"\xff\xfe\x00", b"\xc3(", b"[" * 100_000, b"[1, 2]", b"7"])
 def test_a_refusal_may_say_anything(answer: bytes) -> None:
     """Whatever the bytes are, there is an error with the status in it."""
-    assert "500" in str(wire.refusal(500, answer))
+    assert "500" in str(wire.http_error(500, answer))
 
 
 def test_a_refusal_carries_the_headers_that_matter() -> None:
     """The request's id and the pause that the server asks for are kept."""
-    error = wire.refusal(429, b"", retry_after=3.0, request_id="r-1")
+    error = wire.http_error(429, b"", retry_after=3.0, request_id="r-1")
     assert (error.retry_after, error.request_id) == (3.0, "r-1")
 
 
@@ -434,17 +427,17 @@ def words_and_fields(message: str, **fields: int) -> bytes:
 )
 def test_how_much_too_long_is_read(answer: bytes, asked: int | None, limit: int | None) -> None:
     """From llama.cpp's fields, else from the server's words; else it is not known."""
-    error = wire.refusal(400, answer)
+    error = wire.http_error(400, answer)
     assert isinstance(error, TooLong)
     assert (error.asked, error.limit) == (asked, limit)
-    assert error.said
-    assert "%chat" not in error.said
+    assert error.server_text
+    assert "%chat" not in error.server_text
 
 
 def test_the_size_of_a_body_is_that_of_its_texts() -> None:
     """In bytes, whatever the characters are, with the marks around each."""
     messages = [{"role": "user", "content": "aä"}, {"role": "assistant", "content": "\ud800"}]
-    assert wire.size(wire.body("m", messages, {})) == 4 + 2 * wire.MARKS
+    assert wire.prompt_bytes(wire.build_body("m", messages, {})) == 4 + 2 * wire.MARKS
 
 
 @pytest.mark.parametrize(
@@ -460,7 +453,7 @@ def test_the_size_of_a_body_is_that_of_its_texts() -> None:
 )
 def test_a_refusal_is_about_a_parameter(said: str, param: str, about: bool) -> None:
     """Where its name stands as one, not as a word of the language."""
-    assert wire.names(said, param) is about
+    assert wire.mentions_param(said, param) is about
 
 
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
@@ -472,24 +465,24 @@ CALLED = {"id": "1", "type": "function", "function": {"name": "add", "arguments"
 def test_a_general_tool_choice_is_sent_as_it_is(chosen: str) -> None:
     """With tools or without."""
     for fields in ({"tools": [TOOL]}, {}, None):
-        sent = wire.body("m", ASKED, {"tool_choice": chosen}, fields=fields)
+        sent = wire.build_body("m", ASKED, {"tool_choice": chosen}, fields=fields)
         assert sent["tool_choice"] == chosen
         assert wire.sent_params(sent) == {"tool_choice": chosen}
 
 
 def test_a_tool_is_chosen_by_its_name() -> None:
     """The API wants an object for it; a receipt shows the name."""
-    sent = wire.body("m", ASKED, {"tool_choice": "add"}, fields={"tools": [TOOL]})
+    sent = wire.build_body("m", ASKED, {"tool_choice": "add"}, fields={"tools": [TOOL]})
     assert sent["tool_choice"] == {"type": "function", "function": {"name": "add"}}
     assert wire.sent_params(sent) == {"tool_choice": "add"}
-    assert wire.body("m", ASKED, {"tool_choice": "add"})["tool_choice"] == "add"
-    assert "tool_choice" not in wire.body("m", ASKED, {}, fields={"tools": [TOOL]})
+    assert wire.build_body("m", ASKED, {"tool_choice": "add"})["tool_choice"] == "add"
+    assert "tool_choice" not in wire.build_body("m", ASKED, {}, fields={"tools": [TOOL]})
 
 
 def test_fields_are_sent_as_they_are() -> None:
     """Beside the parameters, and are none of them."""
     fields = {"tools": [TOOL], "response_format": {"type": "json_object"}, "logprobs": True}
-    sent = wire.body("m", ASKED, {"top_k": 5}, fields=fields)
+    sent = wire.build_body("m", ASKED, {"top_k": 5}, fields=fields)
     assert {name: sent[name] for name in fields} == fields
     assert (sent["model"], sent["stream"]) == ("m", True)
     assert wire.sent_params(sent) == {"top_k": 5}
@@ -498,7 +491,7 @@ def test_fields_are_sent_as_they_are() -> None:
 def test_an_image_weighs_the_most_that_it_may_be() -> None:
     """However long its data are; the text beside it counts in bytes."""
     message = {"role": "user", "content": [IMAGE, {"type": "text", "text": "aä"}]}
-    assert wire.held([message, message]) == 2 * (IMAGE_TOKENS * BYTES_PER_TOKEN + 3)
+    assert wire.text_bytes([message, message]) == 2 * (IMAGE_TOKENS * BYTES_PER_TOKEN + 3)
 
 
 def test_calls_and_their_results_weigh_what_is_read_of_them() -> None:
@@ -507,8 +500,8 @@ def test_calls_and_their_results_weigh_what_is_read_of_them() -> None:
         {"role": "assistant", "content": None, "tool_calls": [CALLED]},
         {"role": "tool", "tool_call_id": "1", "content": "three"},
     ]
-    assert wire.held(calls) == len(json.dumps([CALLED])) + 5
-    assert wire.held([]) == 0
+    assert wire.text_bytes(calls) == len(json.dumps([CALLED])) + 5
+    assert wire.text_bytes([]) == 0
 
 
 @pytest.mark.parametrize(
@@ -521,8 +514,8 @@ def test_calls_and_their_results_weigh_what_is_read_of_them() -> None:
 )
 def test_tools_and_the_form_count_in_the_size(fields: dict[str, Any]) -> None:
     """A model reads them; other fields it does not."""
-    plain = wire.size(wire.body("m", ASKED, {}))
-    more = wire.size(wire.body("m", ASKED, {}, fields={**fields, "logprobs": True}))
+    plain = wire.prompt_bytes(wire.build_body("m", ASKED, {}))
+    more = wire.prompt_bytes(wire.build_body("m", ASKED, {}, fields={**fields, "logprobs": True}))
     assert more - plain == sum(len(json.dumps(each)) for each in fields.values())
 
 
@@ -538,9 +531,9 @@ def test_tools_and_the_form_count_in_the_size(fields: dict[str, Any]) -> None:
 def test_a_model_without_eyes_is_not_asked_again(status: int, said: str) -> None:
     """Whatever the status is, another try would be refused as well."""
     payload = {"error": {"message": said, "code": status}}
-    error = wire.refusal(status, json.dumps(payload).encode(), model="m")
-    in_stream = wire.reported(payload)
+    error = wire.http_error(status, json.dumps(payload).encode(), model="m")
+    in_stream = wire.stream_error(payload)
     for each in (error, in_stream):
         assert type(each) is BadRequest
         assert "cannot look at images" in str(each)
-        assert pause(1, each, 0.0) is None
+        assert retry_delay(1, each, 0.0) is None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.flags import parse
+from di_magics.core.settings.flags import parse_flags
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from di_magics.core.settings.flags import parse
 )
 def test_flags_are_read(line: str, found: dict[str, Any]) -> None:
     """Names are split at commas, numbers are numbers."""
-    flags = parse(line)
+    flags = parse_flags(line)
     assert {name: getattr(flags, name) or None for name in found} == found
 
 
@@ -41,14 +41,14 @@ def test_flags_are_read(line: str, found: dict[str, Any]) -> None:
 def test_a_number_is_one_above_zero(flag: str, text: str) -> None:
     """The line names the flag."""
     with pytest.raises(ParamError, match=rf"--{flag} takes a whole number above 0, not"):
-        parse(f"-a x --tools f --{flag}='{text}'")
+        parse_flags(f"-a x --tools f --{flag}='{text}'")
 
 
 @pytest.mark.parametrize("text", ["pdf", "jsn", "json:1", "code:", ":1", "Code", "a\x1b[31m"])
 def test_a_form_is_one_of_four(text: str) -> None:
     """The line lists them, and the nearest."""
     with pytest.raises(ParamError, match="-f takes markdown, text, code, json or code:N") as error:
-        parse(f"-f '{text}'")
+        parse_flags(f"-f '{text}'")
     assert str(error.value).isprintable()
     assert ("json?" in str(error.value)) or text != "jsn"
 
@@ -72,4 +72,4 @@ def test_a_form_is_one_of_four(text: str) -> None:
 def test_flags_that_do_not_go_together_are_refused(line: str, said: str) -> None:
     """The line says which to add or to leave out."""
     with pytest.raises(ParamError, match=said):
-        parse(line)
+        parse_flags(line)

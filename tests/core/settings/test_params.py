@@ -9,8 +9,8 @@ import pytest
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings import params
-from di_magics.core.settings.flags import pairs, split
-from di_magics.core.settings.params import PARAMS, find, nearest, shown, validate
+from di_magics.core.settings.flags import parse_assignments, split_line
+from di_magics.core.settings.params import PARAMS, find_param, format_param, suggest, validate
 
 SEED_END = 2**63
 NUMBERS = [param for param in PARAMS.values() if param.kind in (int, float)]
@@ -142,7 +142,7 @@ def test_a_choice_is_one_of_the_list() -> None:
 
 def test_hyphens_count_as_underscores() -> None:
     """Both spellings find the same parameter."""
-    assert find("top-p") is find("top_p") is PARAMS["top_p"]
+    assert find_param("top-p") is find_param("top_p") is PARAMS["top_p"]
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,13 @@ def test_hyphens_count_as_underscores() -> None:
 def test_an_unknown_name_is_refused_with_its_neighbours(wrong: str, meant: str) -> None:
     """A misspelt name is answered with the one that was meant."""
     with pytest.raises(ParamError, match=f"Did you mean .*{meant}"):
-        find(wrong)
+        find_param(wrong)
 
 
 def test_a_name_like_no_other_gets_no_hint() -> None:
     """Without a neighbour there is none to suggest."""
-    assert nearest("zzzz", PARAMS) == ""
-    assert nearest("pen", ["penny", "penguin"]) == " Did you mean penny or penguin?"
+    assert suggest("zzzz", PARAMS) == ""
+    assert suggest("pen", ["penny", "penguin"]) == " Did you mean penny or penguin?"
 
 
 def test_the_same_value_is_set_again_from_what_is_shown() -> None:
@@ -166,31 +166,33 @@ def test_the_same_value_is_set_again_from_what_is_shown() -> None:
     for name, value, _ in FITS:
         sent = validate(name, value)
         if not isinstance(sent, tuple):
-            assert [(name, validate(*pairs(split(shown(name, sent)))[0]))] == [(name, sent)]
+            assert [
+                (name, validate(*parse_assignments(split_line(format_param(name, sent)))[0]))
+            ] == [(name, sent)]
 
 
 def test_texts_are_shown_in_quotes() -> None:
     """What is not one plain word is shown as JSON, so that a newline can be seen."""
-    assert shown("user", "abc") == "user=abc"
-    assert shown("user", "a b") == 'user="a b"'
-    assert shown("stop", ("\n", "###")) == r'stop=["\n", "###"]'
+    assert format_param("user", "abc") == "user=abc"
+    assert format_param("user", "a b") == 'user="a b"'
+    assert format_param("stop", ("\n", "###")) == r'stop=["\n", "###"]'
 
 
 def test_a_seed_that_llama_cpp_would_cut_is_refused() -> None:
     """llama.cpp keeps 32 bits of a seed, and takes all ones for no seed at all."""
-    params.check_local("seed", 2**32 - 2)
-    params.check_local("temperature", 2)
-    params.check_local("user", "someone")
+    params.check_local_value("seed", 2**32 - 2)
+    params.check_local_value("temperature", 2)
+    params.check_local_value("user", "someone")
     with pytest.raises(ParamError, match="must be below 4294967295"):
-        params.check_local("seed", 2**32 - 1)
+        params.check_local_value("seed", 2**32 - 1)
 
 
 def test_the_table_lists_every_parameter_once() -> None:
     """Each row has the flag, the range, the server's default and the effect."""
-    rows = params.as_markdown().splitlines()[2:]
+    rows = params.params_table().splitlines()[2:]
     assert len(rows) == len(PARAMS)
     assert rows[0].startswith("| `-t`, `--temperature` | 0 ≤ temperature ≤ 2 | 1 | ")
-    assert "| `--seed` | 0 ≤ seed < 2^63 |" in params.as_markdown()
+    assert "| `--seed` | 0 ≤ seed < 2^63 |" in params.params_table()
     assert all(row.count(" | ") == 3 for row in rows)
 
 

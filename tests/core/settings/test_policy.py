@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from di_magics.core.errors import PolicyError
-from di_magics.core.settings.policy import FREE, Bounds, Policy, both, read
-from di_magics.storage.policy_file import BESIDE, Policies
+from di_magics.core.settings.policy import NO_POLICY, Bounds, Policy, merge_policies, parse_policy
+from di_magics.storage.policy_file import BESIDE, PolicyFiles
 
 RULES: dict[str, Any] = {
     "models": ["a/small", "b/*"],
@@ -29,12 +29,12 @@ RULES: dict[str, Any] = {
 
 def test_a_policy_is_read() -> None:
     """Locks, bounds, models, money and the name of what holds the key."""
-    policy = read(RULES, "p.toml")
+    policy = parse_policy(RULES, "p.toml")
     assert policy.locks == {"temperature": 0.7}
     assert policy.bounds == {"max_tokens": Bounds(None, 500), "top_p": Bounds(0.5, 1)}
     assert (policy.budget, policy.system, policy.log) == (Decimal("0.5"), "Be brief.", "/logs")
     assert (policy.endpoint, policy.key_variable) == ("https://class.example/v1", "CLASS_KEY")
-    assert (policy.by, FREE.by) == ("p.toml", "no policy")
+    assert (policy.source_names, NO_POLICY.source_names) == ("p.toml", "no policy")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_policy_is_read() -> None:
 def test_what_is_not_understood_is_refused(rules: dict[str, Any], says: str) -> None:
     """A rule that was overlooked would be no rule."""
     with pytest.raises(PolicyError) as error:
-        read(rules, "p.toml")
+        parse_policy(rules, "p.toml")
     assert says in str(error.value)
     assert "p.toml" in str(error.value)
 
@@ -67,16 +67,16 @@ def test_what_is_not_understood_is_refused(rules: dict[str, Any], says: str) -> 
 def test_a_narrowing_file_cannot_send_things_elsewhere(name: str) -> None:
     """Anyone may have put it there."""
     with pytest.raises(PolicyError, match="may not set"):
-        read({name: "x"}, "p.toml", narrowing=True)
+        parse_policy({name: "x"}, "p.toml", narrowing=True)
 
 
 def test_locked_values_are_sent_and_nothing_else_in_their_place() -> None:
     """The same value may be named, another one is refused."""
-    policy = read(RULES, "p.toml")
-    assert policy.params({})["temperature"] == 0.7
-    assert policy.params({"temperature": 0.7})["temperature"] == 0.7
+    policy = parse_policy(RULES, "p.toml")
+    assert policy.apply_to({})["temperature"] == 0.7
+    assert policy.apply_to({"temperature": 0.7})["temperature"] == 0.7
     with pytest.raises(PolicyError, match=r"temperature=1 is not allowed.*temperature=0\.7"):
-        policy.params({"temperature": 1})
+        policy.apply_to({"temperature": 1})
 
 
 @pytest.mark.parametrize(
@@ -89,34 +89,34 @@ def test_locked_values_are_sent_and_nothing_else_in_their_place() -> None:
 def test_bounds_hold(params: dict[str, Any], says: str) -> None:
     """What is out of them is refused."""
     with pytest.raises(PolicyError, match=says):
-        read(RULES, "p.toml").params(params)
+        parse_policy(RULES, "p.toml").apply_to(params)
 
 
 def test_a_bounded_max_tokens_is_always_sent() -> None:
     """Left out it would mean as many as the server likes; other parameters stay unset."""
-    policy = read(RULES, "p.toml")
-    assert policy.params({}) == {"temperature": 0.7, "max_tokens": 500}
-    assert policy.params({"max_tokens": 500, "top_p": 0.5})["max_tokens"] == 500
-    assert Policy(bounds={"max_tokens": Bounds(1, None)}).params({}) == {}
-    assert Policy(bounds={"stop": Bounds()}).params({"stop": ("a",)}) == {"stop": ("a",)}
+    policy = parse_policy(RULES, "p.toml")
+    assert policy.apply_to({}) == {"temperature": 0.7, "max_tokens": 500}
+    assert policy.apply_to({"max_tokens": 500, "top_p": 0.5})["max_tokens"] == 500
+    assert Policy(bounds={"max_tokens": Bounds(1, None)}).apply_to({}) == {}
+    assert Policy(bounds={"stop": Bounds()}).apply_to({"stop": ("a",)}) == {"stop": ("a",)}
 
 
 def test_models_are_patterns() -> None:
     """The first that is spelled out is the one asked where none is named."""
-    policy = read(RULES, "p.toml")
+    policy = parse_policy(RULES, "p.toml")
     policy.check_model("b/large")
     assert policy.model == "a/small"
     with pytest.raises(PolicyError, match=r"model a/smal is not allowed here\. Did you mean"):
         policy.check_model("a/smal")
-    assert read({"models": ["b/*"]}, "p").model is None
+    assert parse_policy({"models": ["b/*"]}, "p").model is None
     with pytest.raises(PolicyError, match=", …"):
-        read({"models": list("abcdef")}, "p").check_model("z")
+        parse_policy({"models": list("abcdef")}, "p").check_model("z")
 
 
 def test_both_hold() -> None:
     """The narrower end of everything; the outer's lock and system prompt where only one can be."""
-    outer = read(RULES, "outer")
-    inner = read(
+    outer = parse_policy(RULES, "outer")
+    inner = parse_policy(
         {
             "models": ["a/*"],
             "system": "Be rude.",
@@ -126,29 +126,29 @@ def test_both_hold() -> None:
         "inner",
         narrowing=True,
     )
-    policy = both(outer, inner)
+    policy = merge_policies(outer, inner)
     assert policy.allows("a/small")
     assert not policy.allows("b/large")
     assert policy.locks == {"temperature": 0.7, "seed": 1}
     assert policy.bounds["top_p"] == Bounds(0.6, 1)
     assert policy.bounds["top_k"] == Bounds(None, 9)
     assert (policy.system, policy.budget) == ("Be brief.", Decimal("0.10"))
-    assert policy.by == "outer and inner"
-    assert both(FREE, inner).system == "Be rude."
-    assert both(FREE, inner).system_source == "inner"
-    assert both(FREE, FREE).budget is None
+    assert policy.source_names == "outer and inner"
+    assert merge_policies(NO_POLICY, inner).system == "Be rude."
+    assert merge_policies(NO_POLICY, inner).system_source == "inner"
+    assert merge_policies(NO_POLICY, NO_POLICY).budget is None
 
 
 @pytest.fixture
-def policies(tmp_path: Path) -> Policies:
+def policies(tmp_path: Path) -> PolicyFiles:
     """The policies of a notebook in the test's folder."""
-    return Policies(lambda: tmp_path, None)
+    return PolicyFiles(lambda: tmp_path, None)
 
 
 def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
     """The teacher's file, and one beside the notebook."""
     (tmp_path / "class.toml").write_text("budget = 0.5")
-    policies = Policies(lambda: tmp_path, str(tmp_path / "class.toml"))
+    policies = PolicyFiles(lambda: tmp_path, str(tmp_path / "class.toml"))
     assert policies.current().locks == {}
     (tmp_path / BESIDE).write_text("[parameters]\nseed = 1")
     assert policies.current().locks == {"seed": 1}
@@ -160,7 +160,7 @@ def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"models = [", b"\xff\xfe", b"models = ['a'] trailing"])
-def test_a_broken_file_is_an_error(policies: Policies, tmp_path: Path, content: bytes) -> None:
+def test_a_broken_file_is_an_error(policies: PolicyFiles, tmp_path: Path, content: bytes) -> None:
     """It is named, and no rules are made up."""
     (tmp_path / BESIDE).write_bytes(content)
     with pytest.raises(PolicyError, match=r"di_magics\.toml cannot be read"):
@@ -170,10 +170,10 @@ def test_a_broken_file_is_an_error(policies: Policies, tmp_path: Path, content: 
 def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """Without it the class would have no rules."""
     with pytest.raises(PolicyError, match="No such file"):
-        Policies(lambda: tmp_path, "/no/such/file.toml").current()
+        PolicyFiles(lambda: tmp_path, "/no/such/file.toml").current()
 
 
-def test_the_log_is_the_readers_own(policies: Policies, tmp_path: Path) -> None:
+def test_the_log_is_the_readers_own(policies: PolicyFiles, tmp_path: Path) -> None:
     """Others cannot read it, and a link in its place is not followed."""
     logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
     policy = Policy(log=str(logs), sources=("class.toml",))
@@ -187,7 +187,7 @@ def test_the_log_is_the_readers_own(policies: Policies, tmp_path: Path) -> None:
     assert not elsewhere.exists()
 
 
-def test_a_file_that_is_too_large_is_an_error(policies: Policies, tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_an_error(policies: PolicyFiles, tmp_path: Path) -> None:
     """It is not cut off, which would lose rules."""
     (tmp_path / BESIDE).write_text("#" * 1_048_577 + "\nmodels = ['a']")
     with pytest.raises(PolicyError, match="larger than 1 MB"):
@@ -195,12 +195,12 @@ def test_a_file_that_is_too_large_is_an_error(policies: Policies, tmp_path: Path
 
 
 def test_the_key_is_where_the_policy_says(
-    policies: Policies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policies: PolicyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a variable or a file; without a policy there is none."""
     assert policies.key() is None
     policy = tmp_path / "class.toml"
-    policies = Policies(lambda: tmp_path, str(policy))
+    policies = PolicyFiles(lambda: tmp_path, str(policy))
     policy.write_text("key_variable = 'CLASS_KEY'")
     with pytest.raises(PolicyError, match="environment variable CLASS_KEY"):
         policies.key()

@@ -8,9 +8,15 @@ import pytest
 
 from di_magics.core.money.prices import Model
 from di_magics.core.settings.params import PARAMS, validate
-from di_magics.core.settings.policy import FREE, read
+from di_magics.core.settings.policy import NO_POLICY, parse_policy
 from di_magics.core.settings.settings import Settings
-from di_magics.core.shown.controls import PRESETS, controls, presets, warnings, with_preset
+from di_magics.core.shown.controls import (
+    PRESETS,
+    apply_preset,
+    control_states,
+    preset_states,
+    setting_warnings,
+)
 
 
 def setting(**params: Any) -> Settings:
@@ -20,13 +26,13 @@ def setting(**params: Any) -> Settings:
 
 def of(settings: Settings, name: str, rules: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the control of a parameter."""
-    policy = read(rules, "p.toml") if rules else FREE
-    return next(c for c in controls(settings, policy, local=False) if c["name"] == name)
+    policy = parse_policy(rules, "p.toml") if rules else NO_POLICY
+    return next(c for c in control_states(settings, policy, local=False) if c["name"] == name)
 
 
 def test_there_is_a_control_for_each_parameter() -> None:
     """In the order of the one table, with its range and effect."""
-    found = controls(Settings(), FREE, local=False)
+    found = control_states(Settings(), NO_POLICY, local=False)
     assert [control["name"] for control in found] == list(PARAMS)
     assert all(control["effect"] == PARAMS[control["name"]].effect for control in found)
 
@@ -58,7 +64,7 @@ def test_a_slider_has_handy_ends() -> None:
 
 def test_on_this_machine_the_defaults_are_other_ones() -> None:
     """llama.cpp's own."""
-    found = {c["name"]: c["default"] for c in controls(Settings(), FREE, local=True)}
+    found = {c["name"]: c["default"] for c in control_states(Settings(), NO_POLICY, local=True)}
     assert (found["temperature"], found["top_k"], found["seed"]) == (
         "0.8",
         "40",
@@ -85,19 +91,21 @@ def test_what_a_policy_sends_in_any_case_is_said() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_on_until_a_value_is_moved(name: str) -> None:
     """What does not shape the choice of tokens does not matter to it."""
-    settings = with_preset(setting(seed=1, presence_penalty=1), name, FREE)
-    assert [preset["name"] for preset in presets(settings, FREE) if preset["on"]] == [name]
+    settings = apply_preset(setting(seed=1, presence_penalty=1), name, NO_POLICY)
+    assert [preset["name"] for preset in preset_states(settings, NO_POLICY) if preset["on"]] == [
+        name
+    ]
     assert settings.params["seed"] == 1
-    moved = settings.having("temperature", 0.33)
-    assert not any(preset["on"] for preset in presets(moved, FREE))
+    moved = settings.with_value("temperature", 0.33)
+    assert not any(preset["on"] for preset in preset_states(moved, NO_POLICY))
 
 
 def test_a_preset_leaves_what_is_locked() -> None:
     """And one that is out of bounds cannot be chosen."""
-    locked = read({"parameters": {"temperature": 0.5}}, "p")
-    assert with_preset(Settings(), "Creative", locked).params == {"min_p": 0.05}
-    bounded = read({"parameters": {"temperature": {"max": 1}}}, "p")
-    allowed = {preset["name"]: preset["allowed"] for preset in presets(Settings(), bounded)}
+    locked = parse_policy({"parameters": {"temperature": 0.5}}, "p")
+    assert apply_preset(Settings(), "Creative", locked).params == {"min_p": 0.05}
+    bounded = parse_policy({"parameters": {"temperature": {"max": 1}}}, "p")
+    allowed = {preset["name"]: preset["allowed"] for preset in preset_states(Settings(), bounded)}
     assert allowed == {"Default": True, "Precise": True, "Balanced": True, "Creative": False}
 
 
@@ -119,7 +127,7 @@ def test_a_preset_leaves_what_is_locked() -> None:
 )
 def test_warnings(params: dict[str, Any], model: Model | None, says: list[str]) -> None:
     """What one should know before asking."""
-    found = warnings(setting(**params), model, local=False, refused={"top_k": "no"})
+    found = setting_warnings(setting(**params), model, local=False, refused={"top_k": "no"})
     assert len(found) == len(says)
     for line, said in zip(found, says, strict=True):
         assert said in line
@@ -127,5 +135,5 @@ def test_warnings(params: dict[str, Any], model: Model | None, says: list[str]) 
 
 def test_what_this_machine_ignores_is_named() -> None:
     """llama.cpp takes no notice of some parameters."""
-    (line,) = warnings(setting(user="me"), None, local=True, refused={})
+    (line,) = setting_warnings(setting(user="me"), None, local=True, refused={})
     assert line == "The model on this machine takes no notice of user."

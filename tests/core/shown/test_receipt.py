@@ -10,9 +10,9 @@ import pytest
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.reply.reply import Reply, Result, Round, Status, ToolCall, Usage
-from di_magics.core.request.wire import body
-from di_magics.core.shown.receipt import receipt
+from di_magics.core.reply.reply import Reply, Round, Status, ToolCall, ToolResult, Usage
+from di_magics.core.request.wire import build_body
+from di_magics.core.shown.receipt import format_receipt
 
 REPLY = Reply(
     text="Hi",
@@ -21,7 +21,7 @@ REPLY = Reply(
     model="a/model",
     usage=Usage(1234, 51, 1285),
     cost=Decimal("0.000012"),
-    request=body("a/model", [], {"temperature": 0, "stop": ("\n",)}),
+    request=build_body("a/model", [], {"temperature": 0, "stop": ("\n",)}),
     first_token=0.5,
     elapsed=1.5,
 )
@@ -30,12 +30,12 @@ TURN = Turn("1", "Hello", model="a/model", endpoint="deepinfra", reply=REPLY)
 
 def line(**changes: Any) -> list[str]:
     """Return the parts of the receipt of a reply that differs in this."""
-    return receipt(replace(TURN, reply=replace(REPLY, **changes))).split(" · ")
+    return format_receipt(replace(TURN, reply=replace(REPLY, **changes))).split(" · ")
 
 
 def test_a_receipt_says_it_all() -> None:
     """Model, parameters, tokens, cost, times and the end, in this order."""
-    assert receipt(TURN) == (
+    assert format_receipt(TURN) == (
         r'a/model · temperature=0 stop=["\n"] · 1,234 → 51 tokens · $0.000012 · '
         "first text 0.50 s · 50 tokens/s · finished"
     )
@@ -44,7 +44,7 @@ def test_a_receipt_says_it_all() -> None:
 def test_parameters_are_those_that_were_sent() -> None:
     """They come from the request, not from what the turn meant to send."""
     assert line(request=None)[1] == "server's defaults"
-    assert line(request=body("m", [], {"repetition_penalty": 2}, local=True))[1] == (
+    assert line(request=build_body("m", [], {"repetition_penalty": 2}, local=True))[1] == (
         "repeat_penalty=2"
     )
 
@@ -53,7 +53,9 @@ def test_another_model_than_asked_for_is_named() -> None:
     """A deprecated model is answered by its successor, and a local one by its own name."""
     assert line(model="b/model")[:2] == ["b/model", "asked for a/model"]
     assert line(model=None)[0] == "a/model"
-    assert receipt(replace(TURN, endpoint="local")).startswith("a/model · on this machine · ")
+    assert format_receipt(replace(TURN, endpoint="local")).startswith(
+        "a/model · on this machine · "
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,9 @@ def test_the_end_is_said(status: Status, reason: str | None, ending: str) -> Non
 
 def test_notes_come_last() -> None:
     """What the session has to add."""
-    assert receipt(TURN, ["variant 2 of 2", "x"]).endswith(" · finished · variant 2 of 2 · x")
+    assert format_receipt(TURN, ["variant 2 of 2", "x"]).endswith(
+        " · finished · variant 2 of 2 · x"
+    )
 
 
 def test_foreign_names_cannot_repaint_the_line() -> None:
@@ -117,22 +121,24 @@ def test_foreign_names_cannot_repaint_the_line() -> None:
     assert line(model="a\x1b[31m\nb")[0] == "a b"
 
 
-ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(Result("2"),))
+ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(ToolResult("2"),))
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
 
 
 def along(**changes: Any) -> list[str]:
     """Return what the receipt of a turn that differs in this has more than the plain one."""
-    plain = receipt(TURN).split(" · ")
-    return [part for part in receipt(replace(TURN, **changes)).split(" · ") if part not in plain]
+    plain = format_receipt(TURN).split(" · ")
+    return [
+        part for part in format_receipt(replace(TURN, **changes)).split(" · ") if part not in plain
+    ]
 
 
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"attached": (Attachment("image", "a.png", "2 × 2"),)}, ["with a.png: 2 × 2"]),
+        ({"attachments": (Attachment("image", "a.png", "2 × 2"),)}, ["with a.png: 2 × 2"]),
         (
-            {"attached": (Attachment("text", "a", "b"), Attachment("text", "c", "d", "e"))},
+            {"attachments": (Attachment("text", "a", "b"), Attachment("text", "c", "d", "e"))},
             ["with a: b", "with c: d"],
         ),
         ({"fields": {"tools": TOOLS}}, ["tools: f, g"]),
@@ -165,10 +171,10 @@ def along(**changes: Any) -> list[str]:
             },
             ["2 requests", "cut: the stream broke off"],
         ),
-        ({"last": 2}, ["with the last 2 turns"]),
-        ({"last": 0}, ["with no turn before it"]),
+        ({"context": 2}, ["with the last 2 turns"]),
+        ({"context": 0}, ["with no turn before it"]),
         ({"system": "Be brief."}, ["with a system prompt"]),
-        ({"system": "Be brief.", "taught": True}, []),
+        ({"system": "Be brief.", "system_is_policy": True}, []),
     ],
 )
 def test_what_went_along_is_said(changes: dict[str, Any], parts: list[str]) -> None:
@@ -180,11 +186,11 @@ def test_the_tool_choice_is_that_of_the_first_request() -> None:
     """Later ones are eased, or the model would have to call tools for ever."""
     fields = {"tools": TOOLS}
     params = {"tool_choice": "f"}
-    first = body("a/model", [], params, fields=fields)
+    first = build_body("a/model", [], params, fields=fields)
     turn = replace(TURN, params=params, fields=fields, reply=replace(REPLY, request=first))
-    assert "tool_choice=f" in receipt(turn).split(" · ")
+    assert "tool_choice=f" in format_receipt(turn).split(" · ")
     last = replace(REPLY, request={**first, "tool_choice": "auto"}, rounds=(ROUND,))
-    assert "tool_choice=f" in receipt(replace(turn, reply=last)).split(" · ")
+    assert "tool_choice=f" in format_receipt(replace(turn, reply=last)).split(" · ")
 
 
 @pytest.mark.parametrize("foreign", ["a\x1b[31m\nb", "a\r\nb", "\u202eab", "a\u2028b"])
@@ -198,19 +204,23 @@ def test_nothing_foreign_can_repaint_the_line(foreign: str) -> None:
             "tools": [{"type": "function", "function": {"name": foreign}}],
             "response_format": form,
         },
-        attached=(Attachment("text", foreign, "x"),),
+        attachments=(Attachment("text", foreign, "x"),),
         reply=replace(REPLY, estimate=foreign),
     )
-    assert receipt(turn).isprintable()
-    assert receipt(replace(turn, attached=(Attachment("text", "x", foreign),))).isprintable()
+    assert format_receipt(turn).isprintable()
+    assert format_receipt(
+        replace(turn, attachments=(Attachment("text", "x", foreign),))
+    ).isprintable()
 
 
 @pytest.mark.parametrize("foreign", ["a\x1b[31m\nb", "a\r\nb", "\u202eab"])
 def test_a_foreign_end_cannot_repaint_the_line(foreign: str) -> None:
     """A file of others' may name any reason to end."""
-    assert receipt(replace(TURN, reply=replace(REPLY, finish_reason=foreign))).isprintable()
+    assert format_receipt(replace(TURN, reply=replace(REPLY, finish_reason=foreign))).isprintable()
 
 
 def test_a_long_note_is_cut() -> None:
     """A file of others' may say anything of what was attached."""
-    assert len(receipt(replace(TURN, attached=(Attachment("text", "a", "x" * 9999),)))) < 500
+    assert (
+        len(format_receipt(replace(TURN, attachments=(Attachment("text", "a", "x" * 9999),)))) < 500
+    )

@@ -6,12 +6,18 @@ import random
 
 import pytest
 
-from di_magics.core.sweep.difference import LONGEST, Part, counted, difference, parting
+from di_magics.core.sweep.difference import (
+    LONGEST,
+    Part,
+    compare_texts,
+    count_texts,
+    first_difference,
+)
 
 
 def test_words_are_compared() -> None:
     """What is only in one of them stands apart."""
-    assert difference("The old cat.", "The new cat!") == [
+    assert compare_texts("The old cat.", "The new cat!") == [
         Part("same", "The "),
         Part("gone", "old"),
         Part("new", "new"),
@@ -19,7 +25,7 @@ def test_words_are_compared() -> None:
         Part("gone", "."),
         Part("new", "!"),
     ]
-    assert difference("", "") == []
+    assert compare_texts("", "") == []
 
 
 @pytest.mark.parametrize("size", [5, 60])
@@ -30,7 +36,7 @@ def test_the_parts_make_up_both_texts(size: int) -> None:
         old, new = (
             "".join(dice.choices(["a", "b", " ", "\n", "ä", "."], k=size)) for _ in range(2)
         )
-        parts = difference(old, new)
+        parts = compare_texts(old, new)
         assert "".join(part.text for part in parts if part.kind != "new") == old
         assert "".join(part.text for part in parts if part.kind != "gone") == new
 
@@ -38,19 +44,19 @@ def test_the_parts_make_up_both_texts(size: int) -> None:
 def test_of_long_texts_the_ends_are_compared() -> None:
     """Word by word would take minutes."""
     end = "z " * LONGEST
-    assert difference(f"The old {end}", f"The new {end}") == [
+    assert compare_texts(f"The old {end}", f"The new {end}") == [
         Part("same", "The "),
         Part("gone", "old"),
         Part("new", "new"),
         Part("same", f" {end}"),
     ]
-    assert difference(end, end) == [Part("same", end)]
+    assert compare_texts(end, end) == [Part("same", end)]
 
 
 def test_of_texts_that_repeat_themselves_the_ends_are_compared() -> None:
     """Each of their words pairs with hundreds of the other's."""
     again = "one two three " * 400
-    assert difference(f"A {again}", f"A four {again}") == [
+    assert compare_texts(f"A {again}", f"A four {again}") == [
         Part("same", "A "),
         Part("new", "four "),
         Part("same", again),
@@ -70,9 +76,9 @@ def test_of_texts_that_repeat_themselves_the_ends_are_compared() -> None:
 )
 def test_where_texts_part(texts: list[str], at: int | None) -> None:
     """At the beginning of the word in which they do."""
-    assert parting(texts) == at
+    assert first_difference(texts) == at
 
 
 def test_different_texts_are_counted() -> None:
     """The most frequent first."""
-    assert counted(["a", "b", "b"]) == [("b", 2), ("a", 1)]
+    assert count_texts(["a", "b", "b"]) == [("b", 2), ("a", 1)]

@@ -10,19 +10,19 @@ import pytest
 from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sweep.measures import (
-    Spread,
-    distinct,
+    Statistics,
+    distinct_share,
     diversity,
-    measured,
+    group_statistics,
+    measure_reply,
     similarity,
-    spread,
-    words,
+    split_words,
 )
 
 
 def test_words_are_those_of_any_language() -> None:
     """In lower case, with their apostrophes."""
-    assert words("Don't, L’été — 2 Äpfel!") == ["don't", "l’été", "2", "äpfel"]
+    assert split_words("Don't, L’été — 2 Äpfel!") == ["don't", "l’été", "2", "äpfel"]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_words_are_those_of_any_language() -> None:
 )
 def test_distinct_n_grams(text: str, one: float | None, two: float | None) -> None:
     """Different ones among all; of a text without any there is no number."""
-    assert (distinct(text, 1), distinct(text, 2)) == (one, two)
+    assert (distinct_share(text, 1), distinct_share(text, 2)) == (one, two)
 
 
 def test_similarity_and_diversity() -> None:
@@ -50,7 +50,9 @@ def test_the_readers_own_measures_never_lose_the_others() -> None:
     def broken(reply: Reply) -> object:
         raise KeyError("x")
 
-    found = measured(Reply(text="one two"), {"shouts": lambda r: r.text.upper(), "broken": broken})
+    found = measure_reply(
+        Reply(text="one two"), {"shouts": lambda r: r.text.upper(), "broken": broken}
+    )
     assert (found["words"], found["characters"], found["shouts"]) == (2, 7, "ONE TWO")
     assert found["broken"] == "error: KeyError: 'x'"
 
@@ -65,34 +67,36 @@ RECORDS: list[dict[str, Any]] = [
 
 def test_a_measure_by_a_parameter() -> None:
     """Numbers in order, with mean, ends and deviation; what has no number is left out."""
-    assert spread(RECORDS, "temperature", "words") == [
-        Spread(0, 2, 2, 2, 0, 1),
-        Spread(1, 6, 4, 8, 2, 2),
+    assert group_statistics(RECORDS, "temperature", "words") == [
+        Statistics(0, 2, 2, 2, 0, 1),
+        Statistics(1, 6, 4, 8, 2, 2),
     ]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "error: x", None])
 def test_what_is_no_number_is_left_out(value: object) -> None:
     """The reader's own measures return what they like; numbers of any type count."""
-    found = spread([{"x": 1, "y": value}, {"x": 1, "y": Fraction(1, 2)}], "x", "y")
-    assert found == [Spread(1, 0.5, 0.5, 0.5, 0, 1)]
+    found = group_statistics([{"x": 1, "y": value}, {"x": 1, "y": Fraction(1, 2)}], "x", "y")
+    assert found == [Statistics(1, 0.5, 0.5, 0.5, 0, 1)]
 
 
 def test_replies_that_failed_do_not_count() -> None:
     """They are not replies of no words, and not all alike."""
     failed = [{"temperature": 1, "words": 0, "text": "", "status": "failed"}] * 2
     for y in ("words", "diversity"):
-        assert spread([*RECORDS, *failed], "temperature", y) == spread(RECORDS, "temperature", y)
+        assert group_statistics([*RECORDS, *failed], "temperature", y) == group_statistics(
+            RECORDS, "temperature", y
+        )
 
 
 def test_texts_stay_in_order() -> None:
     """As they came."""
-    assert [each.x for each in spread(RECORDS, "model", "words")] == ["b", "a"]
+    assert [each.x for each in group_statistics(RECORDS, "model", "words")] == ["b", "a"]
 
 
 def test_diversity_is_reckoned_by_group() -> None:
     """Of each value's texts; a single text has none."""
-    assert spread(RECORDS, "temperature", "diversity") == [Spread(1, 1, 1, 1, 0, 1)]
+    assert group_statistics(RECORDS, "temperature", "diversity") == [Statistics(1, 1, 1, 1, 0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -106,5 +110,5 @@ def test_diversity_is_reckoned_by_group() -> None:
 def test_a_column_without_numbers_is_refused(x: str, y: str, says: str) -> None:
     """With the columns that there are."""
     with pytest.raises(ParamError) as error:
-        spread(RECORDS, x, y)
+        group_statistics(RECORDS, x, y)
     assert says in str(error.value)

@@ -11,14 +11,14 @@ from di_magics.core.errors import BudgetError, ParamError
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.sweep.runs import (
     Run,
-    check_leave,
+    check_consent,
     check_measures,
+    check_vary,
     digest,
-    key,
-    record,
-    runs,
-    varied,
-    varying,
+    make_runs,
+    parse_vary,
+    run_key,
+    run_record,
 )
 
 
@@ -39,7 +39,7 @@ from di_magics.core.sweep.runs import (
 )
 def test_values_are_read(word: str, values: tuple[Any, ...]) -> None:
     """Lists, ranges with exact steps, models and system prompts."""
-    assert list(varied([word]).values()) == [values]
+    assert list(parse_vary([word]).values()) == [values]
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,10 @@ def test_values_are_read(word: str, values: tuple[Any, ...]) -> None:
 def test_what_cannot_be_varied_is_refused(words: list[str], says: str | None) -> None:
     """In one line; empty places between commas are none."""
     if says is None:
-        assert varied(words) == {"model": ("a", "b")}
+        assert parse_vary(words) == {"model": ("a", "b")}
         return
     with pytest.raises(ParamError, match=says):
-        varied(words)
+        parse_vary(words)
 
 
 @pytest.mark.parametrize(
@@ -85,38 +85,38 @@ def test_what_cannot_be_varied_is_refused(words: list[str], says: str | None) ->
 def test_values_from_python_are_checked_too(vary: dict[str, Any]) -> None:
     """A text or a number is no list of values, and two spellings are one name."""
     with pytest.raises(ParamError):
-        varying(vary)
-    assert varying({"top-k": (1, 2)}) == {"top_k": (1, 2)}
+        check_vary(vary)
+    assert check_vary({"top-k": (1, 2)}) == {"top_k": (1, 2)}
 
 
 def test_the_last_name_changes_fastest_and_repeats_faster_still() -> None:
     """As the loops one would write."""
-    found = runs({"temperature": (0, 1), "model": ("a", "b")}, 2)
+    found = make_runs({"temperature": (0, 1), "model": ("a", "b")}, 2)
     assert len(found) == 8
     assert [run.index for run in found] == list(range(8))
     assert (found[1].varied, found[1].repeat) == ({"temperature": 0, "model": "a"}, 1)
     assert found[2].label == "run 2: temperature=0 model=b #1"
-    assert runs({"seed": (1,)})[0].label == "run 0: seed=1"
-    assert runs({}, 3)[2].label == "run 2: #3"
+    assert make_runs({"seed": (1,)})[0].label == "run 0: seed=1"
+    assert make_runs({}, 3)[2].label == "run 2: #3"
 
 
 @pytest.mark.parametrize(("vary", "repeats"), [({}, 0), ({"seed": tuple(range(101))}, 100)])
 def test_too_few_and_too_many_runs(vary: dict[str, Any], repeats: int) -> None:
     """None at all, or more than ten thousand."""
     with pytest.raises(ParamError):
-        runs(vary, repeats)
+        make_runs(vary, repeats)
 
 
 def test_a_key_is_the_requests() -> None:
     """The same for the same, another for another value, place or repeat."""
     body = {"model": "m", "messages": [1], "temperature": 0}
-    known = key("u", body, digest([1]), 0)
-    assert known == key("u", {**body, "messages": "elsewhere"}, digest([1]), 0)
+    known = run_key("u", body, digest([1]), 0)
+    assert known == run_key("u", {**body, "messages": "elsewhere"}, digest([1]), 0)
     others = {
-        key("v", body, digest([1]), 0),
-        key("u", {**body, "temperature": 1}, digest([1]), 0),
-        key("u", body, digest([2]), 0),
-        key("u", body, digest([1]), 1),
+        run_key("v", body, digest([1]), 0),
+        run_key("u", {**body, "temperature": 1}, digest([1]), 0),
+        run_key("u", body, digest([2]), 0),
+        run_key("u", body, digest([1]), 1),
     }
     assert known not in others
     assert len(others) == 4
@@ -135,12 +135,12 @@ def test_a_record_is_plain() -> None:
         elapsed=3.0,
         first_token=1.0,
     )
-    found = record(Run(1, {"model": "a"}, 0, 1), reply, {"words": 1})
+    found = run_record(Run(1, {"model": "a"}, 0, 1), reply, {"words": 1})
     assert found["model"] == "a"
     assert found["answered_by"] == "b"
     assert (found["cost"], found["tokens_per_second"], found["words"]) == (0.5, 1.5, 1)
     assert found["reasoning"] == "hm"
-    bare = record(Run(0, {}, 0, 1), Reply(), {})
+    bare = run_record(Run(0, {}, 0, 1), Reply(), {})
     assert bare["cost"] is None
     assert bare["tokens_per_second"] is None
     assert "reasoning" not in bare
@@ -155,7 +155,7 @@ def test_no_speed_is_told_where_none_was_measured(
 ) -> None:
     """As under the reply: a reply in one piece is written in no time."""
     reply = Reply(usage=Usage(None, tokens), first_token=first, elapsed=elapsed)
-    assert record(Run(0, {}, 0, 1), reply, {})["tokens_per_second"] is None
+    assert run_record(Run(0, {}, 0, 1), reply, {})["tokens_per_second"] is None
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def test_no_speed_is_told_where_none_was_measured(
 def test_many_calls_or_much_money_need_leave(calls: int, about: Decimal | None, says: str) -> None:
     """`--yes`, or a budget that has covered the worst case, is leave."""
     with pytest.raises(BudgetError, match=says):
-        check_leave(calls, about, False, yes=False)
-    check_leave(calls, about, True, yes=False)
-    check_leave(calls, about, False, yes=True)
-    check_leave(20, Decimal("0.05"), False, yes=False)
+        check_consent(calls, about, False, yes=False)
+    check_consent(calls, about, True, yes=False)
+    check_consent(calls, about, False, yes=True)
+    check_consent(20, Decimal("0.05"), False, yes=False)
 
 
 @pytest.mark.parametrize("name", ["cost", "temperature", "error", "words"])
