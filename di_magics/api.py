@@ -19,7 +19,8 @@ from di_magics.core.sweep.runs import check_measures, check_vary
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import FinalGrid, SilentView
 from di_magics.endpoints.client import Endpoint
-from di_magics.magics.chat import ChatMagics, current, new_session
+from di_magics.magics.chat import ChatMagics, current
+from di_magics.magics.compose import new_session
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
 
@@ -91,19 +92,12 @@ def sweep(
     check_measures(measures or (), values)
     magics = _magics()
     if magics:
-        return magics.explore(
-            magics.here(asked),
-            values,
-            n,
-            fresh=fresh,
-            final=False,
-            concurrency=concurrency,
-            measures=measures,
+        return magics.asking.sweep_here(
+            asked, values, n, fresh=fresh, concurrency=concurrency, measures=measures
         )
     with _session() as session:
-        explorer = SweepRunner(session, asked, values, n)
-        view = FinalGrid(final=False)
-        result = explorer.run(view, concurrency=concurrency, fresh=fresh)
+        runner = SweepRunner(session, asked, values, n)
+        result = runner.run(FinalGrid(final=False), concurrency=concurrency, fresh=fresh)
         return Sweep.of(result, measures or {})
 
 
@@ -155,7 +149,7 @@ def ask(
         format="json" if shape else "",
     )
     with _session() as session:
-        return session.ask(asked, SilentView()).reply
+        return session.ask(asked, SilentView()).unwrap().reply
 
 
 def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Any:

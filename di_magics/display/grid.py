@@ -20,7 +20,7 @@ from di_magics.core.sweep.runs import Run
 from di_magics.display.live import EARLY_CHARACTERS, EARLY_SECONDS
 from di_magics.display.views import SilentView
 from di_magics.display.widgets import GridWidget
-from di_magics.session.throttle import FRAME_SECONDS
+from di_magics.runtime.loop import FRAME_SECONDS
 
 MOST_COLUMNS = 12
 SAMPLE = 3

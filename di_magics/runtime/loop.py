@@ -18,6 +18,8 @@ from typing import Any, Generic, Self, TypeVar
 T = TypeVar("T")
 
 SLICE_SECONDS = 0.05
+FRAME_SECONDS = 0.05
+"""A view is updated at most 20 times a second: more only costs the browser."""
 
 
 class Interrupts:

@@ -1,4 +1,16 @@
-"""One request and its reply, on the loop: sent, folded, shown, priced, and sealed once."""
+"""The one place where a request happens: for a turn, a tool round, a run of a sweep and a repeat.
+
+Every request takes the same four steps:
+
+    write_down   what it may cost (and the turn, if it is a new one) is on disk before it is sent
+    send         the request goes out; events are folded into a reply, which is shown at most 20
+                 times a second and written as a checkpoint every second
+    seal         the outcome is written once, whatever happened; done when `send` returns
+    log          the turn goes into the teacher's log, if a policy names one
+
+`send` runs on the loop; the main thread only waits. Who owns the request hands in a Recorder, which
+says where checkpoints and the outcome go: a turn, one request of a turn, or a run.
+"""
 
 from __future__ import annotations
 
@@ -7,83 +19,136 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Protocol
 
-from di_magics.core.errors import EndpointError, StoreError, StreamBroken
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.errors import EndpointError, PolicyError, StoreError, StreamBroken
 from di_magics.core.money.cost import FREE
 from di_magics.core.reply.reply import Reply, Status
 from di_magics.core.reply.thinking import ThinkTagParser
-from di_magics.core.request.plan import Plan
-from di_magics.session.ports import Client, Keeper, Routes, Screen
-from di_magics.session.throttle import SafeView, Throttle
+from di_magics.core.request.plan import Plan, ledger_entry
+from di_magics.endpoints.client import Client
+from di_magics.endpoints.routing import Routing
+from di_magics.session.throttle import Throttle
+from di_magics.session.view import SafeView, Screen
+from di_magics.storage.notebook import Notebook
+from di_magics.storage.policy_file import PolicyFiles
 
 
-async def exchange(
-    planned: Plan,
-    routes: Routes,
-    client: Client,
-    view: Screen,
-    keeper: Keeper,
-    busy: Callable[[], None] = lambda: None,
-) -> tuple[Reply, Exception | None]:
-    """Return the reply as far as it came, and what went wrong, if anything did.
+class Recorder(Protocol):
+    """Writes the outcome of one request; what it returns is done when it is on disk."""
 
-    Its outcome is with the keeper each second, and when this returns, whatever the view does.
-    `busy` is called whenever the server could not answer and is asked again.
-    """
-    turn = planned.turn
-    start = time.monotonic()
-    shown = SafeView(view)
-    frames = Throttle(shown, _checkpoint(planned, keeper))
+    def checkpoint(self, turn: str, reply: Reply) -> Future[None]: ...
+    def seal(self, turn: str, reply: Reply) -> Future[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The reply as far as it came, sealed, and the error that ended it, if any."""
+
+    reply: Reply
     error: Exception | None = None
-    thinking = ThinkTagParser()
-    reply = Reply(request=planned.body)
-    asked = False
-
-    def again(refused: EndpointError, seconds: float) -> None:
-        busy()
-        frames.show_retry(refused, seconds)
-
-    try:
-        endpoint = await routes.open(planned.route, shown.status)
-        shown.status(f"waiting for {turn.model}")
-        asked = True
-        stream = client.stream(endpoint, planned.body, again)
-        async with aclosing(stream) as batches:
-            async for events in batches:
-                reply = reply.grow(thinking.feed(events))
-                if reply.first_token is None and (reply.text or reply.reasoning):
-                    reply = replace(reply, first_token=time.monotonic() - start)
-                frames.update(reply)
-        status: Status = "done" if reply.ended else "cut"
-        if status == "cut":
-            error = StreamBroken(
-                f"The reply ended without {turn.endpoint} saying that it is whole. "
-                "What had come is kept; run the cell again for a new reply."
-            )
-    except asyncio.CancelledError:
-        status = "done" if reply.ended else "stopped"
-    except EndpointError as refused:
-        if reply.ended:  # what broke off after that was only the farewell
-            status = "done"
-        else:
-            error = refused
-            status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
-    except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
-        error, status = fault, "failed"
-    reply = reply.grow(thinking.close())
-    frames.update(reply)
-    frames.close()
-    reply = replace(reply, status=status, elapsed=time.monotonic() - start)
-    reply = planned.with_cost(reply) if asked else replace(reply, cost=FREE)
-    try:
-        await asyncio.shield(asyncio.wrap_future(keeper.seal(turn.id, reply)))
-    except asyncio.CancelledError:  # it is sealed all the same
-        pass
-    except StoreError as lost:
-        error = error or lost
-    return reply, error or shown.fault
 
 
-def _checkpoint(planned: Plan, keeper: Keeper) -> Callable[[Reply], Future[None]]:
-    return lambda reply: keeper.checkpoint(planned.turn.id, planned.with_cost(reply))
+class Exchange:
+    """Writes requests down, sends them and seals their replies."""
+
+    def __init__(
+        self, routing: Routing, client: Client, notebook: Notebook, policies: PolicyFiles
+    ) -> None:
+        self._routing = routing
+        self._client = client
+        self._notebook = notebook
+        self._policies = policies
+
+    def write_down(
+        self, plan: Plan, limit: Decimal | None, *, remembered: bool, is_turn: bool = False
+    ) -> Future[None]:
+        """Write what a request may cost, and with `is_turn` the turn itself, before it is sent.
+
+        `limit` is what the notebook may spend in all, in USD, and `remembered` is whether the turn
+        belongs to a conversation. The future raises BudgetError where the worst case does not fit,
+        and StoreError.
+        """
+        entry = ledger_entry(plan, time.time(), kept=remembered)
+        return self._notebook.begin(plan.turn, entry, limit, kept=is_turn)
+
+    async def send(
+        self,
+        plan: Plan,
+        screen: Screen,
+        recorder: Recorder,
+        on_busy: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """Return the outcome of a request that has been written down.
+
+        `on_busy` is called whenever the server is busy and will be asked again.
+        """
+        turn = plan.turn
+        start = time.monotonic()
+        view = SafeView(screen)
+        throttle = Throttle(view, lambda reply: recorder.checkpoint(turn.id, plan.with_cost(reply)))
+        error: Exception | None = None
+        think_tags = ThinkTagParser()
+        reply = Reply(request=plan.body)
+        sent = False
+
+        def on_retry(refused: EndpointError, seconds: float) -> None:
+            on_busy()
+            throttle.show_retry(refused, seconds)
+
+        try:
+            endpoint = await self._routing.open(plan.route, view.status)  # type: ignore[arg-type]
+            view.status(f"waiting for {turn.model}")
+            sent = True
+            async with aclosing(self._client.stream(endpoint, plan.body, on_retry)) as batches:
+                async for events in batches:
+                    reply = reply.grow(think_tags.feed(events))
+                    if reply.first_token is None and (reply.text or reply.reasoning):
+                        reply = replace(reply, first_token=time.monotonic() - start)
+                    throttle.update(reply)
+            status: Status = "done" if reply.ended else "cut"
+            if status == "cut":
+                error = StreamBroken(
+                    f"The reply ended before {turn.endpoint} said that it is complete. "
+                    "The partial reply is kept; run the cell again for a new one."
+                )
+        except asyncio.CancelledError:
+            status = "done" if reply.ended else "stopped"
+        except EndpointError as refused:
+            if reply.ended:  # the reply was complete; only the end of the connection failed
+                status = "done"
+            else:
+                error = refused
+                status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
+        except Exception as bug:  # our own: the turn is sealed all the same, then it is raised
+            error, status = bug, "failed"
+        reply = reply.grow(think_tags.close())
+        throttle.update(reply)
+        throttle.close()
+        reply = replace(reply, status=status, elapsed=time.monotonic() - start)
+        reply = plan.with_cost(reply) if sent else replace(reply, cost=FREE)
+        try:
+            await asyncio.shield(asyncio.wrap_future(recorder.seal(turn.id, reply)))
+        except asyncio.CancelledError:  # it is sealed all the same
+            pass
+        except StoreError as lost:
+            error = error or lost
+        return Outcome(reply, error or view.error)
+
+    def log(self, plan: Plan, turn: Turn) -> PolicyError | None:
+        """Add a turn to the teacher's log, if the policy names one; return what went wrong."""
+        try:
+            self._policies.log(turn, plan.policy)
+        except PolicyError as error:
+            return error
+        return None
+
+
+def seal_unsent(plan: Plan, recorder: Recorder) -> Outcome:
+    """Return the outcome of a request that was stopped before it was sent."""
+    reply = Reply(request=plan.body, status="stopped", elapsed=0.0, cost=FREE)
+    recorder.seal(plan.turn.id, reply)
+    return Outcome(reply)

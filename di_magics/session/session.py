@@ -1,102 +1,115 @@
-"""The one place where a turn happens: settings -> request -> reply -> conversation.
+"""A notebook's session: its settings, its conversation, and the one way to ask.
 
-A turn is in the conversation before it is sent and is sealed once, whatever happens; what it needs
-of the outside (routes, client, notebook, view) is handed in.
+`ask` takes a turn through these steps:
+
+    plan         settings, flags and the policy become a turn and the body of its request
+    write down   the turn is on disk and the head of its conversation before it is sent
+    run          turn_runner sends its requests on the loop; this thread only waits
+    keep         the outcome, sealed by then, goes into the conversation
+    close        the view shows the final output
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 
 from di_magics.core.amount import parse_usd
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.errors import BadRequest, Interrupted, PolicyError, StreamBroken, TooLong
-from di_magics.core.money.cost import Entry
+from di_magics.core.errors import BadRequest, Interrupted, StreamBroken, TooLong
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
-from di_magics.core.request.plan import (
-    Ask,
-    Plan,
-    Route,
-    build_request,
-    context_turns,
-    ledger_entry,
-    limit,
-    plan_turn,
-)
+from di_magics.core.request.plan import Ask, Plan, build_request, context_turns, limit, plan_turn
 from di_magics.core.request.wire import mentions_param
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import policy_notes, variant_notes
 from di_magics.core.text import one_line
+from di_magics.endpoints.catalog import Catalog
+from di_magics.endpoints.client import Client, Endpoint
+from di_magics.endpoints.routing import Route, Routing
 from di_magics.runtime.loop import Interrupts, Loop
+from di_magics.session.exchange import Exchange
 from di_magics.session.model_list import ModelList
-from di_magics.session.ports import Catalog, Client, Notebook, Policies, Routes, Sealed, View
 from di_magics.session.turn_runner import TurnRunner
+from di_magics.session.view import View
+from di_magics.storage.notebook import Notebook
+from di_magics.storage.policy_file import PolicyFiles
 
 Changed = Literal["settings", "turns"]
 Watcher = Callable[[Changed], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A turn that is sealed and shown, and the error that ended it, if any."""
+
+    turn: Turn
+    error: BaseException | None = None
+
+    def unwrap(self) -> Turn:
+        """Return the turn. Raises the error that ended it."""
+        if self.error:
+            raise self.error
+        return self.turn
+
+
 class Session:
-    """Settings and conversation of one notebook, and the means to ask."""
+    """The settings and the conversation of one notebook, and the means to ask."""
 
     def __init__(
         self,
-        routes: Routes,
+        routing: Routing,
         client: Client,
         loop: Loop,
         notebook: Notebook,
         catalog: Catalog,
-        policies: Policies,
+        policies: PolicyFiles,
         settings: Settings,
     ) -> None:
-        self.routes = routes
+        self.routing = routing
         self.policies = policies
         self.catalog = catalog
-        self._settings = settings
-        self.client = client
         self.loop = loop
-        self.notebook = notebook
+        self.exchange = Exchange(routing, client, notebook, policies)
+        self.refused: dict[tuple[str, str], dict[str, str]] = {}
+        """What models refused: by address and model, parameters with the server's words."""
+        self.models = ModelList(
+            catalog,
+            loop,
+            self._listed_endpoint,
+            lambda model: self.policies.current().allows(model),
+            lambda: self.notify("settings"),
+        )
+        self._client = client
+        self._notebook = notebook
+        self._settings = settings
         self._conversation: Conversation | None = None
         self._news: list[str] = []  # for the next receipt
         self._last_shown: tuple[Turn, View] | None = None
         self._lock = threading.RLock()
         self._watchers: list[Watcher] = []
-        self.refused: dict[tuple[str, str], dict[str, str]] = {}
-        self.models = ModelList(
-            catalog,
-            loop,
-            self._listed_at,
-            lambda model: self.policies.current().allows(model),
-            lambda: self.notify("settings"),
-        )
+
+    # What changes, and who is told -------------------------------------------------------------
 
     def watch(self, watcher: Watcher) -> None:
-        """Call this with what has changed, after it has, on whichever thread changed it."""
+        """Call the watcher with what has changed, on whichever thread changed it."""
         self._watchers.append(watcher)
 
-    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call this on a thread that is not the reader's, so many seconds from now."""
-        self.loop.call_later(seconds, call)
-
-    def notify(self, what: Changed) -> None:
+    def notify(self, changed: Changed) -> None:
         """Tell the watchers what has changed."""
         for watcher in self._watchers:
-            watcher(what)
+            watcher(changed)
 
     @property
     def settings(self) -> Settings:
-        """What is set for the cells to come."""
+        """What is set for the next cells."""
         return self._settings
 
     @settings.setter
@@ -106,131 +119,137 @@ class Session:
             self.notify("settings")
 
     def update_settings(self, change: Callable[[Settings], Settings]) -> None:
-        """Replace the settings by what this makes of them; nobody else can come in between."""
+        """Replace the settings by what `change` makes of them, in one step."""
         with self._lock:
             self.settings = change(self.settings)
 
+    # The conversation and its notebook ----------------------------------------------------------
+
     @property
     def conversation(self) -> Conversation:
-        """The notebook's conversation, as it was left; setting it keeps it.
+        """The notebook's conversation, as it was left; setting it saves it.
 
-        Where it is not clear yet which notebook this is, it is empty for the moment.
+        It is empty as long as it is not known which notebook this is.
         """
         with self._lock:
             if self._conversation is None:
-                resumed = self.notebook.resume()
+                resumed = self._notebook.resume()
                 if resumed is None:
                     return Conversation()
-                self._conversation, said = resumed
-                self._news += [said] if said else []
+                self._conversation, news = resumed
+                self._news += [news] if news else []
             return self._conversation
 
     @conversation.setter
-    def conversation(self, chat: Conversation) -> None:
+    def conversation(self, conversation: Conversation) -> None:
         with self._lock:
-            self._conversation = chat
-            self.notebook.keep(chat).add_done_callback(self._kept)
+            self._conversation = conversation
+            self._notebook.keep(conversation).add_done_callback(self._on_saved)
         self.notify("turns")
 
-    def _kept(self, done: Future[None]) -> None:
-        if error := done.exception():
-            self._news.append(f"which turns are in use is not kept: {one_line(error, 200)}")
-
-    def _own(self) -> Notebook:
-        """Return the notebook, once it is known which it is."""
-        _ = self.conversation
-        return self.notebook
-
-    def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
-        """Return what this notebook's requests have cost, or those of all notebooks."""
-        return self._own().entries(everywhere=everywhere, since=since)
+    def _on_saved(self, saved: Future[None]) -> None:
+        if error := saved.exception():
+            self._news.append(f"which turns are in use could not be saved: {one_line(error, 200)}")
 
     @property
-    def committed(self) -> Decimal:
-        """What this notebook has spent, and may yet spend on replies in flight, in USD."""
-        return self._own().committed
-
-    def notebook_names(self) -> dict[str, str]:
-        """Return the names of all notebooks' files by id, as far as they are known."""
-        return self.notebook.names()
-
-    def is_own_file(self, path: Path) -> bool:
-        """Return whether a path is this notebook's own file."""
-        return self._own().is_at(path)
+    def notebook(self) -> Notebook:
+        """The notebook's turns and costs on disk, once it is known which notebook this is."""
+        _ = self.conversation
+        return self._notebook
 
     def forget(self, name: str | None) -> int:
         """Delete a conversation's turns for good, or with None those of all notebooks.
 
-        Returns how many there were. Costs are kept.
+        Returns how many turns were deleted. Costs are kept.
         """
-        chat = self.conversation
+        conversation = self.conversation
         if name is None:
             self.conversation = Conversation()
-            return self.notebook.forget(None, None)
-        gone = [turn.id for turn in chat.turns.values() if turn.conversation == name]
-        self.conversation = chat.remove(set(gone), name)
-        self.notebook.forget(gone, name)
+            return self._notebook.forget(None, None)
+        gone = [turn.id for turn in conversation.turns.values() if turn.conversation == name]
+        self.conversation = conversation.remove(set(gone), name)
+        self._notebook.forget(gone, name)
         return len(gone)
 
-    def route(self, ask: Ask | None = None) -> Route:
-        """Return where an ask will go. Raises ParamError, Refused or PolicyError."""
-        policy = self.policies.current()
-        endpoint = (ask.endpoint if ask else None) or self.settings.endpoint
-        model = (ask.model if ask else None) or self.settings.model or policy.model
-        found: Route = self.routes.choose(endpoint, model, policy, self.policies.key())
-        policy.check_model(found.model)
-        return found
+    def join(self, other: Conversation, name: str) -> None:
+        """Continue another conversation, under this name or one like it."""
+        with self._lock:
+            before = self.conversation
+            ids = {turn: uuid.uuid4().hex for turn in other.turns}
+            joined = before.join(other, name, ids)
+            new = [turn for turn in joined.turns.values() if turn.id not in before.turns]
+            self._notebook.adopt(new).result()
+            self.conversation = joined
 
-    def with_price(self, ask: Ask, plan: Plan, interrupts: Interrupts) -> Plan:
-        """Return the plan with the model's price looked up, where a budget needs it."""
-        limited = ask.budget is not None or self.budget is not None
-        if plan.price is None and limited and not plan.route.local:
-            if job := self.models.refresh(plan.route.endpoint):
-                job.wait(interrupts)
-            return self.plan(ask)
-        return plan
-
-    def _listed_at(self) -> Any:
-        policy, settings = self.policies.current(), self.settings
-        model = settings.model or policy.model
-        return self.routes.listing(settings.endpoint, model, policy, self.policies.key())
-
-    def plan(self, ask: Ask, said: list[dict[str, Any]] | None = None) -> Plan:
-        """Return the turn for this ask, placed and validated, and the request it will send.
-
-        `said` are its messages where another plan has derived the same. Raises ParamError,
-        ChatError, PolicyError or Refused; nothing is sent and nothing remembered.
-        """
-        route = self.route(ask)
-        chat = self.conversation  # once it is there, so is the notebook's id
-        return plan_turn(
-            ask,
-            uuid.uuid4().hex,
-            notebook=self.notebook.id,
-            chat=chat,
-            settings=self.settings,
-            policy=self.policies.current(),
-            route=route,
-            price=None if route.local else self.catalog.price(route.url, route.model),
-            said=said,
-        )
+    def adopt(self, turn: Turn) -> None:
+        """Make a turn that has its reply already the head of its conversation."""
+        with self._lock:
+            self._notebook.adopt([turn]).result()
+            kept = replace(turn, reply=replace(turn.reply, request=None))
+            self.conversation = self.conversation.with_turn(kept)
 
     @property
     def budget(self) -> Decimal | None:
         """What this notebook may spend in USD: its own budget, else the environment's.
 
-        A policy's holds where it is less. Raises ParamError for an environment's that is none.
+        A policy's holds where it is less. Raises ParamError where the environment's is not an
+        amount.
         """
-        own, common = self._own().budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
+        own, common = self.notebook.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
         if own is None and common:
             own = parse_usd(common, "DI_MAGICS_BUDGET")
-        policy = self.policies.current().budget
-        return min((each for each in (own, policy) if each is not None), default=None)
+        limits = (own, self.policies.current().budget)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     @budget.setter
     def budget(self, limit: Decimal | None) -> None:
-        self._own().budget = limit
+        self.notebook.budget = limit
         self.notify("turns")
+
+    # Planning -----------------------------------------------------------------------------------
+
+    def route(self, ask: Ask | None = None) -> Route:
+        """Return where an ask will be sent. Raises ParamError, Refused or PolicyError."""
+        policy = self.policies.current()
+        endpoint = (ask.endpoint if ask else None) or self.settings.endpoint
+        model = (ask.model if ask else None) or self.settings.model or policy.model
+        route = self.routing.choose(endpoint, model, policy, self.policies.key())
+        policy.check_model(route.model)
+        return route
+
+    def _listed_endpoint(self) -> Endpoint | None:
+        policy, settings = self.policies.current(), self.settings
+        model = settings.model or policy.model
+        return self.routing.listing(settings.endpoint, model, policy, self.policies.key())
+
+    def look_up_price(self, ask: Ask, interrupts: Interrupts) -> None:
+        """Ask the endpoint for its prices, where a budget needs one that is not known."""
+        route = self.route(ask)
+        limited = ask.budget is not None or self.budget is not None
+        if limited and not route.local and self.catalog.price(route.url, route.model) is None:
+            job = self.models.refresh(route.endpoint)
+            if job:
+                job.wait(interrupts)
+
+    def plan(self, ask: Ask, messages: list[dict[str, Any]] | None = None) -> Plan:
+        """Return the turn for an ask, placed and validated, and the request it will send.
+
+        `messages` are its messages where another plan has derived the same. Nothing is sent or
+        remembered. Raises ParamError, ChatError, PolicyError or Refused.
+        """
+        route = self.route(ask)
+        conversation = self.conversation  # once it is there, so is the notebook's id
+        return plan_turn(
+            ask,
+            uuid.uuid4().hex,
+            notebook=self._notebook.id,
+            chat=conversation,
+            settings=self.settings,
+            policy=self.policies.current(),
+            route=route,
+            price=None if route.local else self.catalog.price(route.url, route.model),
+            said=messages,
+        )
 
     def request(self, turn: Turn) -> dict[str, Any]:
         """Return the body of the request for a turn."""
@@ -240,125 +259,98 @@ class Session:
         """Return the body that an ask would send, as JSON."""
         return export.as_json(self.plan(ask).body)
 
-    def ask(self, ask: Ask, view: View, sealed: Sealed = lambda turn: None) -> Turn:
-        """Return the turn once it is sealed and shown; blocks, and can be interrupted.
+    # Asking -------------------------------------------------------------------------------------
 
-        `sealed` gets the turn whatever became of it. Raises EndpointError where the reply failed
-        or broke off and Interrupted where the reader pressed the stop square; what had come is in
-        the conversation either way.
+    def ask(self, ask: Ask, view: View) -> Answer:
+        """Return the answer once it is sealed and shown; blocks, and can be interrupted.
+
+        Raises what keeps the turn from being sent at all; what goes wrong later is the answer's
+        error, and the partial reply is in the conversation.
         """
         with Interrupts() as interrupts:
-            begun = self._begun(self.with_price(ask, self.plan(ask), interrupts), ask, interrupts)
-            rounds = TurnRunner(begun, ask, view, interrupts, lambda plan: self._enter(plan, ask))
-            reply, error = rounds.run(self.loop, self.routes, self.client, self.notebook)
-            turn = replace(begun.turn, reply=reply)
+            self.look_up_price(ask, interrupts)
+            plan = self._begin(self.plan(ask), ask, interrupts)
+            runner = TurnRunner(self.exchange, self.loop, self._notebook, interrupts, view)
+            outcome = runner.run(plan, ask, self.budget)
+            reply, error = outcome.reply, outcome.error or runner.view_error
+            turn = replace(plan.turn, reply=reply)
             with self._lock:
                 if not ask.once:
-                    # The body can be derived again, and would hold the whole path at every turn.
+                    # The request can be derived again; it would hold the whole path at every turn.
                     kept = replace(turn, reply=replace(reply, request=None))
                     self.conversation = self.conversation.with_outcome(kept)
-            sealed(turn)
-            if rounds.fault is None:
-                view.close(turn, self._notes(turn, ask, begun.policy))
+            if runner.view_error is None:
+                try:
+                    view.close(turn, self._notes(turn, ask, plan.policy))
+                except Exception as failed:  # whatever a front end raises: the turn is not lost
+                    error = error or failed
             self._last_shown = None if ask.once else (turn, view)
             self.notify("turns")
-        error = error or rounds.fault or self.log_turn(begun, turn)
+        error = error or self.exchange.log(plan, turn)
         if reply.cost is None and not reply.is_empty:
-            self.models.refresh(begun.route.endpoint)  # the next one can be estimated
+            self.models.refresh(plan.route.endpoint)  # so that the next one can be estimated
         if error:
-            raise self._explained(error, turn)
+            return Answer(turn, self._explain(error, turn))
         if interrupts.interrupted:
-            raise Interrupted("stopped; what had come is kept. Run the cell again for a new reply.")
-        return turn
+            stopped = "Stopped; the partial reply is kept. Run the cell again for a new reply."
+            return Answer(turn, Interrupted(stopped))
+        return Answer(turn)
 
-    def _begun(self, plan: Plan, ask: Ask, interrupts: Interrupts) -> Plan:
+    def _begin(self, plan: Plan, ask: Ask, interrupts: Interrupts) -> Plan:
         """Write the turn, and what it may cost, before it is sent; it is the head from now on."""
         self.policies.check_log(plan.policy)
         if interrupts.interrupted:
-            raise Interrupted("stopped before anything was sent.")
-        kept = not ask.once
+            raise Interrupted("Stopped before anything was sent.")
+        remembered = not ask.once
         with self._lock:
-            chat, turn = self.conversation, plan.turn
-            if ask.new and kept and chat.turn_shown_in(turn.cell) is None:
-                chat = chat.start()
-                turn = replace(turn, conversation=chat.name)
-            begun = replace(plan, turn=turn)
-            self._enter(begun, ask, kept=kept)
-            if kept:
-                self.conversation = chat.with_turn(turn, aside=bool(ask.conversation))
-        return begun
+            conversation, turn = self.conversation, plan.turn
+            if ask.new and remembered and conversation.turn_shown_in(turn.cell) is None:
+                conversation = conversation.start()
+                turn = replace(turn, conversation=conversation.name)
+            plan = replace(plan, turn=turn)
+            most = limit(plan, ask, self.budget)
+            self.exchange.write_down(plan, most, remembered=remembered, is_turn=remembered).result()
+            if remembered:
+                self.conversation = conversation.with_turn(turn, aside=bool(ask.conversation))
+        return plan
 
-    def _enter(self, plan: Plan, ask: Ask, *, kept: bool = False) -> None:
-        """Write what a request may cost, and the turn itself where it is `kept`, before sending.
-
-        Raises BudgetError where the worst case does not fit.
-        """
-        line = ledger_entry(plan, time.time(), kept=not ask.once)
-        most = limit(plan, ask, self.budget)
-        self.notebook.begin(plan.turn, line, most, kept=kept).result()
-
-    def log_turn(self, begun: Plan, turn: Turn) -> PolicyError | None:
-        """Add a turn to the teacher's log, if there is to be one; return what went wrong."""
-        try:
-            self.policies.log(turn, begun.policy)
-        except PolicyError as error:
-            return error
-        return None
-
-    def _explained(self, error: Exception, turn: Turn) -> Exception:
+    def _explain(self, error: Exception, turn: Turn) -> Exception:
         """Return the error with what is known of the turn: its reply, what to leave out."""
         if isinstance(error, StreamBroken):
             error.reply = turn.reply
         if isinstance(error, BadRequest):
-            said = {name: str(error) for name in turn.params if mentions_param(str(error), name)}
-            self.refused.setdefault((turn.url, turn.model), {}).update(said)
+            refused = {name: str(error) for name in turn.params if mentions_param(str(error), name)}
+            self.refused.setdefault((turn.url, turn.model), {}).update(refused)
         if isinstance(error, TooLong):
-            step = shortening_advice(error, context_turns(turn, self.conversation), turn.prompt)
-            return TooLong(
-                f"{error.server_text} {step}", status=error.status, request_id=error.request_id
-            )
+            advice = shortening_advice(error, context_turns(turn, self.conversation), turn.prompt)
+            message = f"{error.server_text} {advice}"
+            return TooLong(message, status=error.status, request_id=error.request_id)
         return error
 
-    def join(self, other: Conversation, name: str) -> None:
-        """Go on with another conversation, under this name or one like it."""
-        with self._lock:
-            before = self.conversation
-            ids = {turn: uuid.uuid4().hex for turn in other.turns}
-            chat = before.join(other, name, ids)
-            new = [turn for turn in chat.turns.values() if turn.id not in before.turns]
-            self.notebook.adopt(new).result()
-            self.conversation = chat
-
-    def adopt(self, turn: Turn) -> None:
-        """Make a turn whose reply is there already the head of its conversation."""
-        with self._lock:
-            self.notebook.adopt([turn]).result()
-            kept = replace(turn, reply=replace(turn.reply, request=None))
-            self.conversation = self.conversation.with_turn(kept)
-
     def _notes(self, turn: Turn, ask: Ask, policy: Policy) -> list[str]:
+        """Return what the receipt says besides the request."""
         news, self._news = self._news, []
         if ask.once:
             return ["not remembered", *policy_notes(turn, policy), *news]
-        unseen = self._unseen()
-        chat = self.conversation
-        notes = [*policy_notes(turn, policy), *news, *([unseen] if unseen else [])]
-        return [*notes, *variant_notes(chat, turn)]
+        notes = [*policy_notes(turn, policy), *news, *self._unseen_notes()]
+        return [*notes, *variant_notes(self.conversation, turn)]
 
-    def _unseen(self) -> str:
-        """Return a line where the page was loaded anew before the last reply had ended."""
+    def _unseen_notes(self) -> list[str]:
+        """Return a note where the page was reloaded before the last reply had ended."""
         turn, view = self._last_shown or (None, None)
+        if turn is None or view is None or view.seen:
+            return []
         numbers = {each.id: number for number, each in enumerate(self.conversation.path(), 1)}
-        if turn is None or view is None or view.seen or turn.id not in numbers:
-            return ""
+        if turn.id not in numbers:
+            return []
         number = numbers[turn.id]
-        return f"turn {number} ended while its page was away (%chat show {number})"
+        return [f"turn {number} ended while its page was away (%chat show {number})"]
 
     def close(self) -> None:
-        """Close connections, stop the local servers and the loop."""
-        closing = self.loop.submit(self.client.close())
+        """Close the connections, stop the local servers and the loop."""
+        closing = self.loop.submit(self._client.close())
         with Interrupts() as interrupts:
             closing.wait(interrupts)
-        self.routes.close()
+        self.routing.close()
         self.loop.close()
-        self.notebook.close()
+        self._notebook.close()

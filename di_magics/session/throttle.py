@@ -1,4 +1,4 @@
-"""The pace at which a growing reply is shown and kept."""
+"""At most 20 updates of a view a second, and a checkpoint every second."""
 
 from __future__ import annotations
 
@@ -8,82 +8,41 @@ from concurrent.futures import Future
 
 from di_magics.core.errors import EndpointError, Unreachable
 from di_magics.core.reply.reply import Reply
-from di_magics.session.ports import Screen
+from di_magics.runtime.loop import FRAME_SECONDS
+from di_magics.session.view import SafeView
 
-FRAME_SECONDS = 0.05
-"""A view is shown at most 20 frames a second: more only costs the browser."""
-AGAIN_SECONDS = 0.5
+REPEAT_SECONDS = 0.5
 CHECKPOINT_SECONDS = 1.0
 
 
-class SafeView:
-    """A view that cannot harm a turn: after its first fault, kept in `fault`, nothing is shown."""
-
-    def __init__(self, view: Screen) -> None:
-        self._view: Screen | None = view
-        self.fault: Exception | None = None
-
-    def status(self, line: str) -> None:
-        """Show a line."""
-        self._do(lambda view: view.status(line))
-
-    def show(self, reply: Reply) -> None:
-        """Show what has come."""
-        self._do(lambda view: view.show(reply))
-
-    def _do(self, show: Callable[[Screen], None]) -> None:
-        if self._view is None:
-            return
-        try:
-            show(self._view)
-        except Exception as fault:  # whatever a terminal or a front end does
-            self._view, self.fault = None, fault
-
-
 class Throttle:
-    """Hands replies to a view at the pace of its frames, and to the disk each second.
-
-    Lives on the loop.
-    """
+    """Passes a growing reply on to its view and to the disk; used on the loop's thread only."""
 
     def __init__(self, view: SafeView, checkpoint: Callable[[Reply], Future[None]]) -> None:
         self._view = view
         self._checkpoint = checkpoint
         self._written: Future[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._last = -FRAME_SECONDS
-        self._due: asyncio.TimerHandle | None = None
+        self._last_frame = -FRAME_SECONDS
+        self._next_frame: asyncio.TimerHandle | None = None
         self._countdown: list[asyncio.TimerHandle] = []
         self._reply = Reply()
-        # What a view sent before its front end was ready is lost; it gets to say it again.
-        self._again = self._loop.call_later(AGAIN_SECONDS, self._frame)
-        self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
-
-    def _keep(self) -> None:
-        self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
-        if self._written is None or self._written.done():  # or they would queue up before the seal
-            # Unchanged, too: it says that somebody is still at it.
-            self._written = self._checkpoint(self._reply)
+        # What was sent before the front end was ready is lost: it is shown once more.
+        self._repeat = self._loop.call_later(REPEAT_SECONDS, self._draw)
+        self._next_checkpoint = self._loop.call_later(CHECKPOINT_SECONDS, self._write_checkpoint)
 
     def update(self, reply: Reply) -> None:
         """Show this reply in the next frame; the first one at once."""
         self._reply = reply
-        if self._due is None:
-            wait = self._last + FRAME_SECONDS - self._loop.time()
+        if self._next_frame is None:
+            wait = self._last_frame + FRAME_SECONDS - self._loop.time()
             if wait <= 0:
-                self._frame()
+                self._draw()
             else:
-                self._due = self._loop.call_later(wait, self._frame)
-
-    def _frame(self) -> None:
-        if self._due is not None:
-            self._due.cancel()  # or it would go on beside the next one, at twice the pace
-            self._due = None
-        self._last = self._loop.time()
-        self._view.show(self._reply)
+                self._next_frame = self._loop.call_later(wait, self._draw)
 
     def show_retry(self, error: EndpointError, seconds: float) -> None:
-        """Count the seconds down until the next try."""
+        """Count down the seconds until the next try."""
         code = f"{error.status} " if error.status else ""
         kind = "no connection" if isinstance(error, Unreachable) else "busy"
         for left in range(int(seconds) + 1):
@@ -91,8 +50,21 @@ class Throttle:
             self._countdown.append(self._loop.call_later(left, self._view.status, line))
 
     def close(self) -> None:
-        """Draw what is due now and nothing after it."""
-        for timer in (self._again, self._tick, *self._countdown):
+        """Show what is still waiting to be shown, and nothing after it."""
+        for timer in (self._repeat, self._next_checkpoint, *self._countdown):
             timer.cancel()
-        if self._due is not None:
-            self._frame()
+        if self._next_frame is not None:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._next_frame is not None:
+            self._next_frame.cancel()  # a second timer would double the pace
+            self._next_frame = None
+        self._last_frame = self._loop.time()
+        self._view.show(self._reply)
+
+    def _write_checkpoint(self) -> None:
+        self._next_checkpoint = self._loop.call_later(CHECKPOINT_SECONDS, self._write_checkpoint)
+        if self._written is None or self._written.done():  # else they would queue up
+            # An unchanged reply is written too: it shows that this kernel still works on the turn.
+            self._written = self._checkpoint(self._reply)

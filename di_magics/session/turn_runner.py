@@ -1,51 +1,60 @@
-"""A turn's requests: one, and another after each round of tool calls, or to put a reply right."""
+"""One turn: a request, and another after each tool call or repair, until the model has answered.
+
+    request -> reply --- plain text ------------------------------> answered
+                 |------ asks for tools ---> run them ------------> next request
+                 |------ not the JSON asked for, --repair --------> next request (once)
+
+Each request has its own entry in the ledger and its own check of the budget; the reply of the turn
+is the newest request's, with the rounds and the sums of those before. The turn is sealed once.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
+from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import BudgetError, ReplyError, StoreError, ToolError
-from di_magics.core.money.cost import FREE, NOTHING_SENT
+from di_magics.core.money.cost import NOTHING_SENT
 from di_magics.core.reply.json_reply import parse_json, repair_prompt
 from di_magics.core.reply.reply import Reply, Round, ToolResult, add_request, with_call_ids
-from di_magics.core.request.plan import Ask, Plan, plan_next_request
+from di_magics.core.request.plan import Ask, Plan, Tools, limit, plan_next_request
 from di_magics.runtime.loop import Interrupts, Job, Loop
-from di_magics.session.exchange import exchange
-from di_magics.session.ports import Client, Keeper, Notebook, Routes, Screen, View
-from di_magics.session.throttle import SafeView
+from di_magics.session.exchange import Exchange, Outcome, Recorder, seal_unsent
+from di_magics.session.view import SafeView, Screen, View
+from di_magics.storage.notebook import Notebook
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """Keeps one request of several: its cost by itself, its reply as part of the turn's."""
+class _PartRecorder:
+    """Writes one request of several: its cost under its own id, its reply as part of the turn."""
 
     notebook: Notebook
     turn: str
     before: Reply
 
     def checkpoint(self, entry: str, reply: Reply) -> Future[None]:
-        """Write what has come so far."""
+        """Write the reply so far."""
         if entry != self.turn:
             self.notebook.checkpoint(entry, reply)
         return self.notebook.checkpoint(self.turn, add_request(self.before, reply))
 
     def seal(self, entry: str, reply: Reply) -> Future[None]:
-        """Write what the request has cost; the turn is not over."""
+        """Write what the request has cost; the turn goes on."""
         return self.notebook.settle(entry, reply)
 
 
 @dataclass(frozen=True, slots=True)
-class _Below:
-    """Shows the reply to a later request below what came before it."""
+class _PartScreen:
+    """Shows the reply to a later request below the rounds before it."""
 
     screen: Screen
     before: Reply
 
     def status(self, line: str) -> None:
-        """Show a line."""
+        """Show a status line."""
         self.screen.status(line)
 
     def show(self, reply: Reply) -> None:
@@ -53,105 +62,83 @@ class _Below:
         self.screen.show(add_request(self.before, reply))
 
 
-class TurnRunner:
-    """The requests of one turn, until the model has answered.
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """The model has answered: the turn's reply."""
 
-    `enter` writes what another request may cost before it is sent; `fault` is what went wrong with
-    opening the view, if anything did.
-    """
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class _Continue:
+    """The model gets another request after this round."""
+
+    round: Round
+
+
+class TurnRunner:
+    """Runs one turn that is written down; `view_error` is why its view did not open, if so."""
 
     def __init__(
         self,
-        begun: Plan,
-        ask: Ask,
-        view: View,
+        exchange: Exchange,
+        loop: Loop,
+        notebook: Notebook,
         interrupts: Interrupts,
-        enter: Callable[[Plan], None],
+        view: View,
     ) -> None:
-        self._begun = begun
-        self._ask = ask
-        self._view = view
-        self._shown = SafeView(view)
+        self._exchange = exchange
+        self._loop = loop
+        self._notebook = notebook
         self._interrupts = interrupts
-        self._enter = enter
-        self._job: Job[tuple[Reply, Exception | None]] | None = None
+        self._view = view
+        self._safe_view = SafeView(view)
+        self._job: Job[Outcome] | None = None
         self._opened = False
-        self._keep: Callable[[Reply], object] = lambda reply: None
-        self.fault: Exception | None = None
+        self.view_error: Exception | None = None
 
-    def run(
-        self, loop: Loop, routes: Routes, client: Client, notebook: Notebook
-    ) -> tuple[Reply, Exception | None]:
-        """Return the turn's reply as far as it came, sealed, and what went wrong, if anything did.
+    def run(self, plan: Plan, ask: Ask, budget: Decimal | None) -> Outcome:
+        """Return the outcome of the turn; blocks, and runs tools in this thread.
 
-        Blocks; tools run in this thread.
+        `budget` is what the notebook may spend in all, in USD.
         """
-
-        def exchanged(keeper: Keeper, screen: Screen) -> tuple[Reply, Exception | None]:
-            if self._interrupts.stopping:  # while it was being written down
-                self._open()
-                return _unsent(planned, keeper)
-            work = exchange(planned, routes, client, screen, keeper)
-            return self._waited(loop.submit(work), planned, keeper)
-
-        planned, turn = self._begun, self._begun.turn
-        self._keep = lambda reply: notebook.checkpoint(turn.id, reply)
-        if self._ask.tools is None and "response_format" not in turn.fields:
-            return exchanged(notebook, self._view)
-        whole, error = Reply(), None
+        turn = plan.turn
+        if ask.tools is None and "response_format" not in turn.fields:
+            return self._request(plan, self._view, self._notebook)
+        reply, error = Reply(), None
         try:
             while True:
-                kept = _Kept(notebook, turn.id, whole)
-                reply, error = exchanged(kept, _Below(self._shown, whole))
-                whole = add_request(whole, reply)
-                if error or self._interrupts.stopping or not reply.complete:
+                screen = _PartScreen(self._safe_view, reply)
+                outcome = self._request(plan, screen, _PartRecorder(self._notebook, turn.id, reply))
+                reply, error = add_request(reply, outcome.reply), outcome.error
+                if error or self._interrupts.stopping or not outcome.reply.complete:
                     break
-                told = self._told(whole)
-                if isinstance(told, Reply):
-                    whole = told
-                    break
-                whole = _asking(whole, told)
-                self._keep(whole)
-                if self._interrupts.stopping:
-                    break
-                planned = plan_next_request(planned, len(whole.rounds) + 1, told)
-                self._enter(planned)
+                match self._next_step(reply, ask, turn):
+                    case _Answered(answer):
+                        reply = answer
+                        break
+                    case _Continue(finished):
+                        reply = _with_round(reply, finished)
+                        self._notebook.checkpoint(turn.id, reply)
+                        if self._interrupts.stopping:
+                            break
+                        plan = plan_next_request(plan, len(reply.rounds) + 1, finished)
+                        self._exchange.write_down(
+                            plan, limit(plan, ask, budget), remembered=not ask.once
+                        ).result()
         except BudgetError as refused:
-            error = BudgetError(str(refused).replace(NOTHING_SENT, "What had come is kept."))
-        except ReplyError as unfit:
-            error, whole = unfit, replace(whole, validation_error=str(unfit))
-        except Exception as fault:  # ours, or a refusal: the turn is sealed all the same
-            error = fault
-        if whole.status == "open":  # after tools were called, before there was a reply
-            whole = replace(whole, status="stopped" if self._interrupts.stopping else "failed")
+            error = BudgetError(str(refused).replace(NOTHING_SENT, "The partial reply is kept."))
+        except ReplyError as mismatch:
+            error, reply = mismatch, replace(reply, validation_error=str(mismatch))
+        except Exception as failure:  # a refusal or a bug of ours: the turn is sealed all the same
+            error = failure
+        if reply.status == "open":  # it ended between two requests
+            reply = replace(reply, status="stopped" if self._interrupts.stopping else "failed")
         try:
-            notebook.seal(turn.id, whole).result()
+            self._notebook.seal(turn.id, reply).result()
         except StoreError as lost:
             error = error or lost
-        return whole, error or self._shown.fault
-
-    def _waited(
-        self, job: Job[tuple[Reply, Exception | None]], planned: Plan, keeper: Keeper
-    ) -> tuple[Reply, Exception | None]:
-        """Return the outcome of a request that has been submitted."""
-        self._job = job
-        if not self._open() or self._interrupts.stopping:
-            job.cancel()
-        job.wait(self._interrupts)
-        try:
-            return job.result()
-        except concurrent.futures.CancelledError:  # before it had begun
-            return _unsent(planned, keeper)
-
-    def _open(self) -> bool:
-        """Open the view, once, and return whether that went well."""
-        try:
-            if not self._opened:
-                self._opened = True
-                self._view.open(self.stop)
-        except Exception as failed:  # whatever a front end does: the request is stopped, not lost
-            self.fault = failed
-        return self.fault is None
+        return Outcome(reply, error or self._safe_view.error)
 
     def stop(self) -> None:
         """End the turn: the reply that streams, or the tool that runs."""
@@ -159,76 +146,98 @@ class TurnRunner:
         if self._job:
             self._job.cancel()
 
-    def _told(self, whole: Reply) -> Round | Reply:
-        """Return what the model is told of its reply, or the reply where that is as it should be.
-
-        Raises ToolError and ReplyError where there is nothing more to be told.
-        """
-        ask, said = self._ask, Round(whole.clean_text, whole.reasoning)
-        if whole.tool_calls and ask.tools is not None:
-            if sum(bool(told.calls) for told in whole.rounds) >= ask.rounds:
-                raise ToolError(
-                    f"The model has asked for tools {ask.rounds} times and has not answered; all "
-                    f"that came is kept. --rounds {2 * ask.rounds} lets it go on for longer."
-                )
-            said = replace(said, calls=with_call_ids(whole.tool_calls))
-
-            ended = -1
-
-            def came(results: list[ToolResult]) -> None:
-                nonlocal ended
-                asking = _asking(whole, replace(said, results=tuple(results)))
-                self._shown.show(asking)
-                count = sum(result.seconds is not None for result in results)
-                if count > ended:  # a function may take long, or the kernel end with it
-                    ended = count
-                    self._keep(asking)
-
-            results = ask.tools.run_calls(said.calls, self._interrupts, came)
-            return replace(said, results=tuple(results))
-        if "response_format" not in self._begun.turn.fields:
-            return whole
+    def _request(self, plan: Plan, screen: Screen, recorder: Recorder) -> Outcome:
+        """Return the outcome of one request, sent unless the turn is stopped by now."""
+        if self._interrupts.stopping:  # it came while the request was written down
+            self._open_view()
+            return seal_unsent(plan, recorder)
+        self._job = job = self._loop.submit(self._exchange.send(plan, screen, recorder))
+        if not self._open_view() or self._interrupts.stopping:
+            job.cancel()
+        job.wait(self._interrupts)
         try:
-            made = ask.schema.read(whole.clean_text) if ask.schema else parse_json(whole.clean_text)
-            return replace(whole, parsed=made)
-        except ReplyError as error:
-            if ask.repair and not any(told.objection for told in whole.rounds):
-                return replace(said, objection=repair_prompt(error))
-            raise _explained(error, whole, ask) from None
+            return job.result()
+        except concurrent.futures.CancelledError:  # before it had begun
+            return seal_unsent(plan, recorder)
+
+    def _open_view(self) -> bool:
+        """Open the view, once; return whether that succeeded."""
+        try:
+            if not self._opened:
+                self._opened = True
+                self._view.open(self.stop)
+        except Exception as error:  # whatever a front end raises: the request is stopped, not lost
+            self.view_error = error
+        return self.view_error is None
+
+    def _next_step(self, reply: Reply, ask: Ask, turn: Turn) -> _Answered | _Continue:
+        """Return what follows a complete reply.
+
+        Raises ToolError after too many rounds of tool calls, and ReplyError where the reply is not
+        the JSON asked for and will not be repaired.
+        """
+        if reply.tool_calls and ask.tools is not None:
+            return _Continue(self._run_tools(turn.id, reply, ask, ask.tools))
+        if "response_format" not in turn.fields:
+            return _Answered(reply)
+        try:
+            text = reply.clean_text
+            parsed = ask.schema.read(text) if ask.schema else parse_json(text)
+            return _Answered(replace(reply, parsed=parsed))
+        except ReplyError as mismatch:
+            if ask.repair and not any(earlier.objection for earlier in reply.rounds):
+                objection = repair_prompt(mismatch)
+                return _Continue(Round(reply.clean_text, reply.reasoning, objection=objection))
+            raise _with_next_step(mismatch, reply, ask) from None
+
+    def _run_tools(self, turn: str, reply: Reply, ask: Ask, tools: Tools) -> Round:
+        """Return the round in which the calls of a reply were run, one result for each."""
+        if sum(bool(earlier.calls) for earlier in reply.rounds) >= ask.rounds:
+            raise ToolError(
+                f"The model asked for tools {ask.rounds} times without an answer; everything is "
+                f"kept. --rounds {2 * ask.rounds} allows more."
+            )
+        calls = with_call_ids(reply.tool_calls)
+        current = Round(reply.clean_text, reply.reasoning, calls)
+        ended = -1
+
+        def on_results(results: list[ToolResult]) -> None:
+            nonlocal ended
+            so_far = _with_round(reply, replace(current, results=tuple(results)))
+            self._safe_view.show(so_far)
+            count = sum(result.seconds is not None for result in results)
+            if count > ended:  # a function may take long, or end the kernel
+                ended = count
+                self._notebook.checkpoint(turn, so_far)
+
+        results = tools.run_calls(calls, self._interrupts, on_results)
+        return replace(current, results=tuple(results))
 
 
-def _unsent(planned: Plan, keeper: Keeper) -> tuple[Reply, None]:
-    """Return the outcome of a request that was stopped before it was sent."""
-    unsent = Reply(request=planned.body, status="stopped", elapsed=0.0, cost=FREE)
-    keeper.seal(planned.turn.id, unsent)
-    return unsent, None
-
-
-def _asking(whole: Reply, told: Round) -> Reply:
-    """Return a turn's reply before the next request: with this round, and no text yet."""
+def _with_round(reply: Reply, finished: Round) -> Reply:
+    """Return a turn's reply before its next request: with this round, and no text yet."""
     return replace(
-        whole,
+        reply,
         text="",
         last_chunk="",
         reasoning="",
         tool_calls=(),
         call_indexes=(),
-        rounds=(*whole.rounds, told),
+        rounds=(*reply.rounds, finished),
         finish_reason=None,
         status="open",
         ended=False,
     )
 
 
-def _explained(error: ReplyError, whole: Reply, ask: Ask) -> ReplyError:
-    """Return the error with the next step, and the reply it is about."""
-    words = str(error)
-    if whole.finish_reason == "length":
-        words += " It was cut off by max_tokens: set a higher max_tokens."
+def _with_next_step(error: ReplyError, reply: Reply, ask: Ask) -> ReplyError:
+    """Return the error with its next step and the reply it is about."""
+    if reply.finish_reason == "length":
+        step = "It was cut off by max_tokens: set a higher max_tokens."
     elif not ask.repair:
-        words += " Its text is in _reply.text; --repair asks once more, with this error."
+        step = "Its text is in _reply.text; --repair asks once more, with this error."
     else:
-        words += " It was asked for twice; the text is in _reply.text."
-    found = ReplyError(words)
-    found.reply = whole
-    return found
+        step = "It was asked for twice; the text is in _reply.text."
+    explained = ReplyError(f"{error} {step}")
+    explained.reply = reply
+    return explained

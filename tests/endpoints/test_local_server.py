@@ -206,7 +206,7 @@ def test_unloading_the_extension_ends_it(kernel: Kernel, model_home: Path) -> No
     kernel.run(f"%env DI_MAGICS_HOME={model_home}\n%load_ext di_magics")
     assert "on this machine" in kernel.run("%%chat --max-tokens 2\nhi").text
     pids = kernel.run(
-        "servers = get_ipython().magics_manager.registry['ChatMagics'].session.routes._servers\n"
+        "servers = get_ipython().magics_manager.registry['ChatMagics'].session.routing._servers\n"
         "print(*(server._process.pid for server in servers.values()))"
     ).text.split()
     assert len(pids) == 1

@@ -239,7 +239,7 @@ def test_several_stops_add_up(run: Run, server: Loopback) -> None:
 def test_the_status_says_how_much_goes_along(run: Run, server: Loopback) -> None:
     """And what is in force, where nothing was set."""
     run("%chat set context=2")
-    assert "the last 2 go along" in run("%chat").text
+    assert "the last 2 are sent" in run("%chat").text
     assert "a-model" in run("%chat model").text
     assert "127.0.0.1" in run("%chat endpoint").text
     assert "none" in run("%chat system").text
@@ -379,7 +379,7 @@ def test_cost_adds_up(run: Run, server: Loopback) -> None:
         ("%%chat -t\nx", di.ParamError, "expected one argument"),
         ("%%chat 'open\nx", di.ParamError, "quote"),
         ("%%chat\n ", di.ParamError, "empty"),
-        ("%chat ask ", di.ParamError, "for example"),
+        ("%chat ask ", di.ParamError, "For example"),
         ("%chat Why is the sky blue?", di.ParamError, "%chat ask"),
         ("%chat set temperature 0.5", di.ParamError, "temperature=…"),
         ("%%chat -o 1x\nx", di.ParamError, "variable"),
@@ -388,13 +388,13 @@ def test_cost_adds_up(run: Run, server: Loopback) -> None:
         ("%chat load nowhere.ipynb", di.ChatError, "No such file"),
         ("%chat load /", di.ChatError, "cannot be read"),
         ("%chat save chat.md", di.ChatError, "no turns"),
-        ("%chat save", di.ParamError, "for example"),
-        ("%chat rewind", di.ParamError, "for example"),
+        ("%chat save", di.ParamError, "For example"),
+        ("%chat rewind", di.ParamError, "For example"),
         ("%chat histroy", di.ParamError, "history"),
         ("%chat what is love", di.ParamError, "%chat ask"),
         ("%chat set temperature=hot", di.ParamError, "a number"),
         ("%chat set temprature=1", di.ParamError, "temperature"),
-        ("%chat set", di.ParamError, "for example"),
+        ("%chat set", di.ParamError, "For example"),
         ("%chat undo 3", di.ChatError, "0 turns"),
         ("%chat show 2", di.ChatError, "no turns yet"),
         ("%chat use nowhere", di.ChatError, "%chat list"),
@@ -619,7 +619,7 @@ def test_a_line_takes_no_flags(run: Run, server: Loopback, line: str) -> None:
     """What a cell takes as a flag is not sent as a question."""
     error = run(f"%chat {line}").error
     assert isinstance(error, di.ParamError)
-    assert "use a %%chat cell" in str(error)
+    assert "Use a %%chat cell" in str(error)
     assert server.requests == []
 
 

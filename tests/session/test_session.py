@@ -16,7 +16,7 @@ from shell import Run
 
 import di_magics as di
 from di_magics.core.request.plan import Ask
-from di_magics.magics.chat import new_session
+from di_magics.magics.compose import new_session
 from di_magics.session.session import Session
 
 
@@ -109,16 +109,16 @@ def test_a_view_that_fails_loses_no_turn(session: Session, server: Loopback, met
     """The exchange goes to its end, the reply is in the conversation, and the fault is told."""
     server.reply(Reply("one"))
     with pytest.raises(OSError, match=method):
-        session.ask(Ask("hi"), Faulty(method))
+        session.ask(Ask("hi"), Faulty(method)).unwrap()
     (turn,) = session.conversation.path()
     assert (turn.reply.text, turn.reply.status) == ("one", "done")
-    assert [entry.cost for entry in session.entries()] == [turn.reply.cost]
+    assert [entry.cost for entry in session.notebook.entries()] == [turn.reply.cost]
 
 
 def test_a_view_that_cannot_open_stops_its_request(session: Session, server: Loopback) -> None:
     """The fault is told, and the turn is sealed."""
     with pytest.raises(OSError, match="open failed"):
-        session.ask(Ask("hi"), Faulty("open"))
+        session.ask(Ask("hi"), Faulty("open")).unwrap()
     (turn,) = session.conversation.turns.values()
     assert turn.reply.status in ("stopped", "done")
 
@@ -135,9 +135,9 @@ def test_stopped_before_sending_costs_nothing(
 
     monkeypatch.setattr(session.notebook, "begin", pressed)
     with pytest.raises(di.Interrupted):
-        session.ask(Ask("hi"), Faulty())
+        session.ask(Ask("hi"), Faulty()).unwrap()
     assert server.requests == []
-    (entry,) = session.entries()
+    (entry,) = session.notebook.entries()
     assert (entry.status, entry.cost) == ("stopped", 0)
 
 

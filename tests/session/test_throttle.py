@@ -37,8 +37,8 @@ async def drawn(watch: Watch, seconds: float) -> None:
 def test_no_two_frames_are_closer_than_a_frame() -> None:
     """Twenty a second is the most, also after the frame that is said again; the last is shown."""
     watch = Watch()
-    asyncio.run(drawn(watch, 2 * frames.AGAIN_SECONDS))
+    asyncio.run(drawn(watch, 2 * frames.REPEAT_SECONDS))
     times = [at for at, _ in watch.shown[:-1]]  # closing shows the last one at once
     again = sum(b - a < FRAME_SECONDS * 0.9 for a, b in itertools.pairwise(times))
     assert again <= 1
-    assert watch.shown[-1][1] == str(int(2 * frames.AGAIN_SECONDS * 200) - 1)
+    assert watch.shown[-1][1] == str(int(2 * frames.REPEAT_SECONDS * 200) - 1)

@@ -12,94 +12,92 @@ from di_magics.core.money.prices import Model, format_per_million, price_sources
 from di_magics.core.request.export import as_csv
 from di_magics.core.settings.flags import split_line
 from di_magics.core.text import one_line
-from di_magics.magics.commands.answer import Words, count_noun, say, show, show_table
+from di_magics.magics.commands.command import Context, command, count_noun, say, show, show_table
 
 
-class Money(Words):
-    """Costs, budget and prices."""
+@command("cost [--all] [--csv FILE]", "by conversation, day and model; --all for every notebook")
+def show_cost(context: Context, rest: str) -> None:
+    """The API's own cost, else an estimate from tokens and prices, marked as one; a dash where
+    neither is known.
+    """
+    words = split_line(rest)
+    everywhere = "--all" in words
+    words = [word for word in words if word != "--all"]
+    entries = context.session.notebook.entries(everywhere=everywhere)
+    if words[:1] == ["--csv"] and len(words) == 2:
+        _write_csv(context, entries, Path(words[1]).expanduser())
+    elif words:
+        raise ParamError(
+            f"%chat cost has only --all and --csv FILE, not {one_line(' '.join(words), 60)!r}."
+        )
+    elif not tally(entries).replies:
+        say("Nothing has been asked yet, so nothing has been paid.")
+    else:
+        from di_magics.display.final import cost_output
 
-    def cost(self, rest: str) -> None:
-        """cost [--all] [--csv FILE]: by conversation, day and model; --all for every notebook
+        show(cost_output(entries, context.session.notebook.names(), everywhere=everywhere))
 
-        What the API told, else an estimate from tokens and prices, which is said; a dash where
-        neither is known.
-        """
-        words = split_line(rest)
-        everywhere = "--all" in words
-        words = [word for word in words if word != "--all"]
-        entries = self._session.entries(everywhere=everywhere)
-        if words[:1] == ["--csv"] and len(words) == 2:
-            self._write(entries, Path(words[1]).expanduser())
-        elif words:
-            raise ParamError(
-                f"%chat cost takes --all and --csv FILE, not {one_line(' '.join(words), 60)!r}."
-            )
-        elif not tally(entries).replies:
-            say("Nothing has been asked yet, so nothing has been paid.")
-        else:
-            from di_magics.display.final import cost_output
 
-            show(cost_output(entries, self._session.notebook_names(), everywhere=everywhere))
+def _write_csv(context: Context, entries: list[Entry], path: Path) -> None:
+    names = context.session.notebook.names()
+    records = [
+        {
+            "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(entry.begun)),
+            "notebook": names.get(entry.notebook) or entry.notebook,
+            "conversation": entry.conversation,
+            "model": entry.model,
+            "endpoint": entry.endpoint,
+            "status": entry.status,
+            "prompt_tokens": entry.usage.prompt_tokens,
+            "completion_tokens": entry.usage.completion_tokens,
+            "cached_tokens": entry.usage.cached_tokens,
+            "reasoning_tokens": entry.usage.reasoning_tokens,
+            "cost_usd": None if entry.cost is None else f"{entry.cost:f}",
+            "estimate": entry.estimate,
+            "turn": entry.turn,
+        }
+        for entry in entries
+    ]
+    try:
+        path.write_text(as_csv(records), "utf-8", newline="")
+    except OSError as error:
+        raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
+    say(f"{len(records)} requests written to {path}")
 
-    def _write(self, entries: list[Entry], path: Path) -> None:
-        names = self._session.notebook_names()
-        records = [
-            {
-                "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(entry.begun)),
-                "notebook": names.get(entry.notebook) or entry.notebook,
-                "conversation": entry.conversation,
-                "model": entry.model,
-                "endpoint": entry.endpoint,
-                "status": entry.status,
-                "prompt_tokens": entry.usage.prompt_tokens,
-                "completion_tokens": entry.usage.completion_tokens,
-                "cached_tokens": entry.usage.cached_tokens,
-                "reasoning_tokens": entry.usage.reasoning_tokens,
-                "cost_usd": None if entry.cost is None else f"{entry.cost:f}",
-                "estimate": entry.estimate,
-                "turn": entry.turn,
-            }
-            for entry in entries
-        ]
-        try:
-            path.write_text(as_csv(records), "utf-8", newline="")
-        except OSError as error:
-            raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
-        say(f"{len(records)} requests written to {path}")
 
-    @in_money_context
-    def budget(self, rest: str) -> None:
-        """budget [USD|none]: what this notebook may spend in all; nothing beyond it is sent
+@command("budget [USD|none]", "what this notebook may spend in all; nothing beyond it is sent")
+@in_money_context
+def set_budget(context: Context, rest: str) -> None:
+    """Before each request its worst case must fit: the prompt, and max_tokens (16,384 unless set).
+    A smaller max_tokens makes more requests fit.
+    """
+    if rest:
+        context.session.budget = None if rest == "none" else parse_usd(rest, "%chat budget")
+    limit = context.session.budget
+    total = tally(context.session.notebook.entries()).cost
+    if limit is None:
+        say(f"No budget; {format_usd(total)} spent. %chat budget 0.50 sets one.")
+    else:
+        left = max(limit - context.session.notebook.committed, FREE)
+        policy = context.session.policies.current()
+        by = f", as {policy.source_names} says" if policy.budget == limit else ""
+        say(f"{format_usd(left)} of {format_usd(limit)}{by} left; {format_usd(total)} spent.")
 
-        Before each request its worst case must fit: the prompt, and max_tokens (16,384 unless set).
-        A smaller max_tokens makes more requests fit.
-        """
-        if rest:
-            self._session.budget = None if rest == "none" else parse_usd(rest, "%chat budget")
-        limit = self._session.budget
-        total = tally(self._session.entries()).cost
-        if limit is None:
-            say(f"No budget; {format_usd(total)} spent. %chat budget 0.50 sets one.")
-        else:
-            left = max(limit - self._session.committed, FREE)
-            policy = self._session.policies.current()
-            by = f", as {policy.source_names} says" if policy.budget == limit else ""
-            say(f"{format_usd(left)} of {format_usd(limit)}{by} left; {format_usd(total)} spent.")
 
-    def models(self, rest: str) -> None:
-        """models [FILTER …]: the models there are, their context, and their price per M tokens"""
-        wanted = rest.lower().split()
-        found = self._session.models.fetch()
-        if not found:
-            say(f"On this machine: {self._session.route().model}, free of charge.")
-            say("%chat endpoint deepinfra, and %chat models lists DeepInfra's.")
-            return
-        shown = [model for model in found if all(word in model.id.lower() for word in wanted)]
-        if not shown:
-            raise ParamError(f"No model is called {one_line(rest, 60)!r}: %chat models lists all.")
-        show_table([("model", "context", "in", "out", "cached"), *map(_row, shown)], head=True)
-        count = count_noun(len(shown), "model")
-        say(f"{count}; USD per million tokens, {price_sources(shown)}. %chat model ID.")
+@command("models [FILTER …]", "the models there are, their context, and their price per M tokens")
+def list_models(context: Context, rest: str) -> None:
+    words = rest.lower().split()
+    known = context.session.models.fetch()
+    if not known:
+        say(f"On this machine: {context.session.route().model}, free of charge.")
+        say("%chat endpoint deepinfra, and %chat models lists DeepInfra's.")
+        return
+    listed = [model for model in known if all(word in model.id.lower() for word in words)]
+    if not listed:
+        raise ParamError(f"No model is called {one_line(rest, 60)!r}: %chat models lists all.")
+    show_table([("model", "context", "in", "out", "cached"), *map(_row, listed)], head=True)
+    count = count_noun(len(listed), "model")
+    say(f"{count}; USD per million tokens, {price_sources(listed)}. %chat model ID.")
 
 
 def _row(model: Model) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The commands that set what holds for the cells to come."""
+"""The commands that set what holds for the next cells."""
 
 from __future__ import annotations
 
@@ -9,135 +9,140 @@ from di_magics.core.settings.flags import parse_assignments, split_line
 from di_magics.core.settings.params import PARAMS, Value, format_param
 from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
 from di_magics.core.text import one_line
-from di_magics.magics.commands.answer import Words, incomplete, say, show_table
+from di_magics.magics.commands.command import Context, command, incomplete, say, show_table
+from di_magics.session.session import Session
 
 
-class Setting(Words):
-    """Parameters, model, endpoint, system prompt and key."""
+@command("set NAME=VALUE …", "parameters, model, endpoint, system; context=N sends only N turns")
+def set_values(context: Context, rest: str) -> None:
+    """%chat set temperature=0.7 seed=1
+    %chat set "system=Answer in one sentence." stop=END stop=###
+    %chat set context=4     sends only the last four turns, context=all all of them
+    """
+    assignments = parse_assignments(split_line(rest))
+    _set(context.session, assignments or incomplete("set temperature=0.7 seed=1"))
 
-    def set(self, rest: str) -> None:
-        """set NAME=VALUE …: parameters, model, endpoint, system; context=N sends only N turns
 
-        %chat set temperature=0.7 seed=1
-        %chat set "system=Answer in one sentence." stop=END stop=###
-        %chat set context=4     sends only the last four turns along, context=all all of them
-        """
-        self._set(parse_assignments(split_line(rest)) or incomplete("set temperature=0.7 seed=1"))
+@command("unset NAME …", "leave them to the server again; `unset all` for every parameter")
+def unset(context: Context, rest: str) -> None:
+    names = split_line(rest) or incomplete("unset temperature")
 
-    def unset(self, rest: str) -> None:
-        """unset NAME …: leave them to the server again; `unset all` for every parameter"""
-        names = split_line(rest) or incomplete("unset temperature")
+    def without(settings: Settings) -> Settings:
+        for name in list(settings.params) if names == ["all"] else names:
+            settings = settings.without_value(name)
+        return settings
 
-        def without(settings: Settings) -> Settings:
-            for name in list(settings.params) if names == ["all"] else names:
-                settings = settings.without_value(name)
-            return settings
+    context.session.update_settings(without)
+    _say_settings(context.session)
 
-        self._session.update_settings(without)
-        self._say_set()
 
-    def _set(self, values: Sequence[tuple[str, str]]) -> None:
-        """Set all of these, or none where one does not fit; several `stop` add up."""
-        stops = [value for name, value in values if name == "stop"]
+def _set(session: Session, assignments: Sequence[tuple[str, str]]) -> None:
+    """Set all of these, or none where one is invalid; several `stop` add up."""
+    stops = [value for name, value in assignments if name == "stop"]
 
-        def having(settings: Settings) -> Settings:
-            before = settings.endpoint
-            for name, value in values:
-                settings = settings.with_value(name, stops if name == "stop" else value)
-            if settings.endpoint and settings.endpoint != before:
-                self._session.routes.check(settings.endpoint)
-            return settings
+    def with_all(settings: Settings) -> Settings:
+        before = settings.endpoint
+        for name, value in assignments:
+            settings = settings.with_value(name, stops if name == "stop" else value)
+        if settings.endpoint and settings.endpoint != before:
+            session.routing.check(settings.endpoint)
+        return settings
 
-        self._session.update_settings(having)
-        self._say_set()
+    session.update_settings(with_all)
+    _say_settings(session)
 
-    def _in_force(self) -> dict[str, Value]:
-        """Return the parameters as they would be sent, a policy's among them."""
-        params = self._session.settings.params
+
+def params_in_force(session: Session) -> dict[str, Value]:
+    """Return the parameters as they would be sent, a policy's among them."""
+    params = session.settings.params
+    try:
+        return session.policies.current().apply_to(params)
+    except PolicyError:  # what is set now would be refused
+        return dict(params)
+
+
+def _say_settings(session: Session) -> None:
+    settings, policy = session.settings, session.policies.current()
+    words = [format_param(name, value) for name, value in settings.params.items()]
+    texts = [(name, getattr(settings, name)) for name in TEXT_SETTINGS]
+    words += [f"{name}={one_line(text, 80)!r}" for name, text in texts if text]
+    words += [f"{CONTEXT}={settings.context}"] if settings.context is not None else []
+    say("set: " + (" ".join(words) or "nothing; the server's defaults hold"))
+    try:
+        policy.apply_to(settings.params)
+        if settings.model:
+            policy.check_model(settings.model)
+    except PolicyError as error:
+        say(f"But: {error}")
+
+
+@command("params", "the sampling parameters: value, range, effect")
+def show_params(context: Context, rest: str) -> None:
+    """%chat help temperature says more on one of them."""
+    settings, sent = context.session.settings, params_in_force(context.session)
+    try:
+        local = context.session.route().local
+    except DiMagicsError:  # nothing could be asked now; DeepInfra's are the ones to show
+        local = False
+    rows = [("parameter", "value", "server's default", "range", "effect")]
+    for name, param in PARAMS.items():
+        value = format_param(name, sent[name]).partition("=")[2] if name in sent else "not sent"
+        if name in sent and name not in settings.params:
+            value += " (policy)"
+        default = (local and param.local_default) or param.default
+        rows.append((name, value, default, param.range, param.effect))
+    show_table(rows, head=True)
+
+
+@command("model [ID]", "set the model for the next cells, or show the one in force")
+def set_model(context: Context, rest: str) -> None:
+    """%chat models lists those of the endpoint; -m ID sets it for one cell."""
+    _set_or_say(context.session, "model", rest)
+
+
+@command("endpoint [NAME|URL]", "deepinfra, local, local:FILE.gguf or a URL; or show it")
+def set_endpoint(context: Context, rest: str) -> None:
+    """A URL ends where /chat/completions is added: https://host/v1. Its key is DI_MAGICS_API_KEY,
+    where DI_MAGICS_BASE_URL is the same address.
+    """
+    _set_or_say(context.session, "endpoint", rest)
+
+
+@command("system [TEXT]", "set the system prompt for the next cells, or show it (unset system)")
+def set_system(context: Context, rest: str) -> None:
+    _set_or_say(context.session, "system", rest)
+
+
+def _set_or_say(session: Session, name: str, value: str) -> None:
+    if value:
+        _set(session, [(name, value)])
+        return
+    text = getattr(session.settings, name)
+    if text is None and name == "system":
+        text = session.policies.current().system or "none"
+    elif text is None:
         try:
-            return self._session.policies.current().apply_to(params)
-        except PolicyError:  # what is set now would be refused
-            return dict(params)
+            route = session.route()
+            text = route.name if name == "endpoint" else route.model
+        except DiMagicsError as error:
+            text = f"none. {error}"
+    say(one_line(text, 2000))
 
-    def _say_set(self) -> None:
-        settings, policy = self._session.settings, self._session.policies.current()
-        words = [format_param(name, value) for name, value in settings.params.items()]
-        words += [f"{n}={one_line(v, 80)!r}" for n in TEXT_SETTINGS if (v := getattr(settings, n))]
-        words += [f"{CONTEXT}={settings.context}"] if settings.context is not None else []
-        say("set: " + (" ".join(words) or "nothing; the server's defaults hold"))
-        try:
-            policy.apply_to(settings.params)
-            if settings.model:
-                policy.check_model(settings.model)
-        except PolicyError as error:
-            say(f"But: {error}")
 
-    def params(self, rest: str) -> None:
-        """params: the sampling parameters: value, range, effect
+@command("key", "type DeepInfra's key, hidden; it is kept for this kernel only")
+def ask_for_key(context: Context, rest: str) -> None:
+    if rest:
+        raise ParamError(
+            "A key on this line would be saved with the notebook. %chat key alone asks for it, "
+            "hidden; if that was your key, revoke it."
+        )
+    import getpass
 
-        %chat help temperature says more on one of them.
-        """
-        settings, sent = self._session.settings, self._in_force()
-        try:
-            here = self._session.route().local
-        except DiMagicsError:  # nothing could be asked now; DeepInfra's are the ones to show
-            here = False
-        rows = [("parameter", "value", "server's default", "range", "effect")]
-        for name, param in PARAMS.items():
-            value = format_param(name, sent[name]).partition("=")[2] if name in sent else "not sent"
-            if name in sent and name not in settings.params:
-                value += " (policy)"
-            default = (here and param.local_default) or param.default
-            rows.append((name, value, default, param.range, param.effect))
-        show_table(rows, head=True)
-
-    def model(self, rest: str) -> None:
-        """model [ID]: set the model for the cells to come, or show the one in force
-
-        %chat models lists those of the endpoint; -m ID sets it for one cell.
-        """
-        self._one("model", rest)
-
-    def endpoint(self, rest: str) -> None:
-        """endpoint [NAME|URL]: deepinfra, local, local:FILE.gguf or a URL; or show it
-
-        A URL ends where /chat/completions is put behind it: https://host/v1. Its key is
-        DI_MAGICS_API_KEY, where DI_MAGICS_BASE_URL is the same address.
-        """
-        self._one("endpoint", rest)
-
-    def system(self, rest: str) -> None:
-        """system [TEXT]: set the system prompt for the cells to come, or show it (unset system)"""
-        self._one("system", rest)
-
-    def _one(self, name: str, value: str) -> None:
-        if value:
-            self._set([(name, value)])
-            return
-        found = getattr(self._session.settings, name)
-        if found is None and name != "system":
-            try:
-                found = f"{getattr(self._session.route(), 'name' if name == 'endpoint' else name)}"
-            except DiMagicsError as error:
-                found = f"none. {error}"
-        elif found is None:
-            found = self._session.policies.current().system or "none"
-        say(one_line(found, 2000))
-
-    def key(self, rest: str) -> None:
-        """key: type DeepInfra's key, hidden; it is kept for this kernel only"""
-        if rest:
-            raise ParamError(
-                "Not on this line: it would be saved with the notebook. %chat key alone asks for "
-                "the key, hidden. If that was your key, revoke it."
-            )
-        import getpass
-
-        try:
-            typed = getpass.getpass("DeepInfra key: ").strip()
-        except (EOFError, RuntimeError, KeyboardInterrupt):  # no one is there to type
-            typed = ""
-        if not typed or len(typed.split()) > 1:
-            raise ParamError("No key was typed; nothing has changed.")
-        self._session.routes.key = typed
-        say("The key is set for this kernel.")
+    try:
+        typed = getpass.getpass("DeepInfra key: ").strip()
+    except (EOFError, RuntimeError, KeyboardInterrupt):  # nobody is there to type
+        typed = ""
+    if not typed or len(typed.split()) > 1:
+        raise ParamError("No key was typed; nothing has changed.")
+    context.session.routing.key = typed
+    say("The key is set for this kernel.")

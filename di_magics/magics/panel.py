@@ -92,7 +92,7 @@ class Panel:
                 )
             case "set":
                 if name == "endpoint":
-                    session.routes.check(str(value))
+                    session.routing.check(str(value))
                 session.update_settings(lambda now: now.with_value(name, str(value)))
             case "preset" if name in PRESETS:
                 policy = session.policies.current()
@@ -107,7 +107,7 @@ class Panel:
         with self._lock:
             waiting, self._due = bool(self._due), self._due | {changed}
         if not waiting:
-            self._session.call_later(SOON_SECONDS, self._draw_due)
+            self._session.loop.call_later(SOON_SECONDS, self._draw_due)
 
     def _draw_due(self) -> None:
         with self._drawing:  # one after the other, so that the last one shows what is last
@@ -170,10 +170,10 @@ class Panel:
             self.widget.models = models
 
     def _tallies(self) -> dict[str, Any]:
-        entries = self._session.entries()
+        entries = self._session.notebook.entries()
         name = self._session.conversation.name
         midnight = time.mktime((*time.localtime()[:3], 0, 0, 0, 0, 0, -1))
-        today = self._session.entries(everywhere=True, since=midnight)
+        today = self._session.notebook.entries(everywhere=True, since=midnight)
         here = [entry for entry in entries if entry.conversation == name]
         last = entries[-BARS:]
         paid = any(entry.cost for entry in last)
@@ -203,7 +203,7 @@ class Panel:
             return {"words": one_line(error, 200), "share": 0, "value": ""}
         if limit is None:
             return {"words": "no budget set", "share": 0, "value": ""}
-        committed = self._session.committed
+        committed = self._session.notebook.committed
         held = max(committed - spent, Decimal(0))
         flight = f", {format_usd(held)} held for replies in flight" if held else ""
         share = float(min(committed / limit, Decimal(1))) if limit else 1.0
@@ -232,7 +232,7 @@ class Panel:
         else:
             each = price.input if price.cached is None else price.cached
             least = f"The next message costs at least {format_usd(tokens * each)}."
-        url, key_variable = session.routes.address(planned.turn.url)
+        url, key_variable = session.routing.address(planned.turn.url)
         cell, left_out = export.as_magic(session.settings, PROMPT)
         copies = {
             "%%chat": cell,

@@ -1,0 +1,168 @@
+"""Asking from a cell: `%%chat`, `%chat ask`, `retry`, `fix` and `repeat` all end here.
+
+It knows what a session does not: the cell that runs, the user's variables, the shell's display.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.errors import ChatError, ParamError
+from di_magics.core.reply.code_blocks import select_code
+from di_magics.core.reply.reply import Reply
+from di_magics.core.request.plan import Ask
+from di_magics.core.sweep.measures import Measure
+from di_magics.core.sweep.runs import Vary
+from di_magics.core.text import make_visible, one_line
+from di_magics.display.choose import choose_grid, choose_view
+from di_magics.display.sweep import Sweep
+from di_magics.display.views import SilentView
+from di_magics.magics.cell import RunningCell
+from di_magics.magics.last_error import ErrorRecorder, fix_prompt
+from di_magics.magics.panel import Panel
+from di_magics.session.session import Session
+from di_magics.session.sweep_runner import SweepRunner
+from di_magics.values.namespace import Namespace
+
+
+class Asking:
+    """Asks a session in the cell that runs now; `last_sweep` is the last sweep, if any."""
+
+    def __init__(
+        self, session: Session, shell: Any, cell: RunningCell, errors: ErrorRecorder
+    ) -> None:
+        self._session = session
+        self._shell = shell
+        self._cell = cell
+        self._errors = errors
+        self.last_sweep: Sweep | None = None
+
+    @property
+    def namespace(self) -> Namespace:
+        """The user's variables."""
+        return Namespace(self._shell.user_ns, self._cell.folder(), can_ask=self._cell.can_ask)
+
+    def make_ask(self, prompt: str, **flags: Any) -> Ask:
+        """Return an ask in the cell that runs now."""
+        place = self._cell.cell()
+        return Ask(prompt=prompt, cell=Cell(*place) if place else None, **flags)
+
+    def ask(self, ask: Ask, *, quiet: bool = False, out: str | None = None) -> Reply:
+        """Return the reply; `_reply`, and the variable `out`, hold it whatever became of it."""
+        cell = ask.cell.id if ask.cell else None
+        plain = ask.format in ("text", "json")
+        view = SilentView() if quiet else choose_view(self._shell, cell, plain=plain)
+        answer = self._session.ask(ask, view)
+        self._shell.user_ns["_reply"] = answer.turn.reply
+        if out:
+            self._shell.user_ns[out] = answer.turn.reply
+        return answer.unwrap().reply
+
+    def ask_line(self, text: str) -> Reply:
+        """Ask in one line."""
+        return self.ask(self.make_ask(self.namespace.fill(text)))
+
+    def ask_fix(self, remark: str) -> Reply:
+        """Ask what was wrong with the cell that failed last."""
+        return self.ask(self.make_ask(fix_prompt(self._shell, self._errors.last, remark)))
+
+    def ask_again(self, turn: Turn) -> Reply:
+        """Ask a turn's prompt again in its place, with the same attachments, tools and format."""
+        tools = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
+        form = {name: value for name, value in turn.fields.items() if name == "response_format"}
+        ask = self.make_ask(
+            turn.prompt,
+            replaces=turn,
+            attachments=turn.attachments,
+            tools=self.namespace.tools(tools, confirm=False) if tools else None,
+            fields=form,
+            format=turn.format,
+        )
+        return self.ask(ask)
+
+    def sweep(
+        self,
+        ask: Ask,
+        vary: Vary,
+        repeats: int,
+        *,
+        fresh: bool,
+        show_replies: bool = True,
+        concurrency: int | None = None,
+        measures: Mapping[str, Measure] | None = None,
+    ) -> Sweep:
+        """Return a sweep, shown side by side while it runs; `_sweep` holds the last one.
+
+        Without `show_replies` only a line about it remains.
+        """
+        runner = SweepRunner(self._session, ask, vary, repeats)
+        cell = ask.cell.id if ask.cell else None
+        view = choose_grid(self._shell, cell, runner.runs, final=show_replies)
+        try:
+            runner.run(view, concurrency=concurrency, fresh=fresh)
+        finally:
+            if runner.result:
+                self.last_sweep = Sweep.of(runner.result, measures or {})
+                self._shell.user_ns["_sweep"] = self.last_sweep
+        return self.require_sweep()
+
+    def sweep_here(self, ask: Ask, vary: Vary, repeats: int, **options: Any) -> Sweep:
+        """Return the sweep of an ask from Python, as one of the cell that runs now."""
+        here = replace(ask, cell=self.make_ask("").cell)
+        return self.sweep(here, vary, repeats, show_replies=False, **options)
+
+    def repeat(self, turn: Turn, count: int, *, yes: bool) -> Sweep:
+        """Send a turn's request `count` times, in its place.
+
+        It goes to the endpoint in force: a turn from a loaded file may name any address. Raises
+        ChatError where that is not the turn's.
+        """
+        endpoint = self._session.settings.endpoint
+        if turn.local and not (endpoint or "").startswith("local"):
+            endpoint = "local"
+        ask = self.make_ask(
+            turn.prompt,
+            replaces=turn,
+            model=None if turn.local else turn.model,
+            endpoint=endpoint,
+            system=turn.system,
+            params=turn.params,
+            context="all" if turn.context is None else turn.context,
+            attachments=turn.attachments,
+            fields=turn.fields,
+            format=turn.format,
+            yes=yes,
+        )
+        route = self._session.route(ask)
+        if route.url != turn.url and not turn.local:
+            raise ChatError(
+                f"This turn was answered at {one_line(turn.url, 120)}, but the endpoint is "
+                f"{route.name} now. Switch to it first: %chat set endpoint=..."
+            )
+        return self.sweep(ask, {}, count, fresh=True, show_replies=False)
+
+    def require_sweep(self) -> Sweep:
+        """Return the last sweep. Raises ChatError where there is none."""
+        if self.last_sweep is None:
+            raise ChatError(
+                "There is no sweep yet. %%chat --vary temperature=0,0.7,1.4, or -n 5, makes one."
+            )
+        return self.last_sweep
+
+    def fill_next_cell(self, reply: Reply, block: str = "") -> None:
+        """Put the code of a reply into the next cell. Raises ChatError where it has none."""
+        self._shell.set_next_input(make_visible(select_code(reply.clean_text, block)))
+
+    def show_panel(self, panel: Callable[[], Panel]) -> None:
+        """Display the panel. Raises ParamError outside a notebook."""
+        from IPython.display import display
+
+        if getattr(self._shell, "kernel", None) is None:
+            raise ParamError(
+                "The panel needs a notebook. Here: %chat params, and %chat set NAME=VALUE."
+            )
+        display(panel().widget)

@@ -1,0 +1,42 @@
+"""The commands that ask, and that use the last reply."""
+
+from __future__ import annotations
+
+from di_magics.core.reply.reply import Reply
+from di_magics.magics.commands.command import Context, command, incomplete, refuse_flags
+
+
+@command("ask TEXT", "ask in one line; TEXT may end in a question mark")
+def ask(context: Context, rest: str) -> Reply:
+    """reply = %chat ask Name a colour.     keeps the reply in a variable"""
+    refuse_flags("ask", rest)
+    return context.asking.ask_line(rest or incomplete("ask What is the capital of France?"))
+
+
+@command("panel", "model, parameters and costs as a panel to set and watch them")
+def show_panel(context: Context, rest: str) -> None:
+    """It may be open several times, and in a view of its own (right click on the output, Create
+    New View for Cell Output). After a restart of the kernel run the cell again.
+    """
+    context.asking.show_panel(context.panel)
+
+
+@command("retry", "ask the last prompt again, as a variant; %chat variant goes back")
+def retry(context: Context, rest: str) -> Reply:
+    """The new reply takes the place of the old one in what is sent; the old one is kept."""
+    return context.asking.ask_again(context.session.conversation.turn_at())
+
+
+@command("fix [TEXT]", "what was wrong with the cell that failed last")
+def fix(context: Context, rest: str) -> Reply:
+    """Sends that cell, its traceback and the conversation so far, and no variable. TEXT replaces
+    our question. %chat code then puts the corrected code into the next cell.
+    """
+    refuse_flags("fix", rest)
+    return context.asking.ask_fix(rest)
+
+
+@command("code [N|LANGUAGE]", "the last reply's code into the next cell; nothing is run")
+def fill_next_cell(context: Context, rest: str) -> None:
+    """All Python blocks, block N, or the blocks in a language. %%chat -f code does so at once."""
+    context.asking.fill_next_cell(context.session.conversation.turn_at().reply, rest)

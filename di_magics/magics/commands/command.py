@@ -1,0 +1,124 @@
+"""What a command of `%chat` is, and what the commands have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import getdoc
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.errors import ParamError
+from di_magics.core.settings.flags import flag_names, is_count
+from di_magics.core.text import one_line
+
+if TYPE_CHECKING:
+    from di_magics.magics.asking import Asking
+    from di_magics.magics.panel import Panel
+    from di_magics.session.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a command works on; `panel` makes the panel when it is first shown."""
+
+    session: Session
+    asking: Asking
+    panel: Callable[[], Panel]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: how it is typed, what it does in a few words, and more about it for the help."""
+
+    usage: str
+    summary: str
+    run: Callable[[Context, str], Any]
+    details: str
+
+    @property
+    def name(self) -> str:
+        """Its first word."""
+        return self.usage.partition(" ")[0]
+
+    @property
+    def help(self) -> str:
+        """What `%chat help NAME` prints."""
+        return f"%chat {self.usage}: {self.summary}" + f"\n\n{self.details}" * bool(self.details)
+
+
+def command(usage: str, summary: str) -> Callable[[Callable[[Context, str], Any]], Command]:
+    """Make a command of a function of the context and the rest of the line.
+
+    Its docstring is shown by `%chat help NAME`.
+    """
+    return lambda function: Command(usage, summary, function, getdoc(function) or "")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as columns of plain text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Return `1 turn`, `2 turns`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def say(text: str) -> None:
+    """Print what a command answers."""
+    print(text)  # noqa: T201 # the answer of a command is its output
+
+
+def show(bundle: Mapping[str, Any]) -> None:
+    """Display what a command answers, by MIME type."""
+    from IPython.display import display
+
+    display(bundle, raw=True)
+
+
+def show_table(rows: Sequence[Sequence[str]], *, head: bool = False) -> None:
+    """Display rows as a table; the first may be its head."""
+    from di_magics.display.final import table_output
+
+    show({**table_output(rows, head=head), "text/plain": table(rows)})
+
+
+def say_history(conversation: Conversation) -> None:
+    """Print the turns of the conversation in use, with their numbers."""
+    lines = []
+    for count, turn in enumerate(conversation.path(), 1):
+        variants = conversation.variants(turn)
+        which = f" (variant {variants.index(turn) + 1} of {len(variants)})"
+        lines.append(f"{count:>3} > {one_line(turn.prompt, 90)}")
+        lines[-1] += which if len(variants) > 1 else ""
+        lines.append(f"    {one_line(turn.reply.clean_text or f'({turn.reply.status})', 90)}")
+    say("\n".join(lines) or f"Conversation {conversation.name} has no turns yet.")
+
+
+def parse_number(text: str) -> int | None:
+    """Return a number, or None for an empty text. Raises ParamError for anything else."""
+    if not text:
+        return None
+    if not is_count(text):
+        raise ParamError(
+            f"{one_line(text, 40)!r} must be a turn's number. %chat history shows them."
+        )
+    return int(text)
+
+
+def incomplete(example: str) -> NoReturn:
+    """Raise ParamError for a command that lacks something."""
+    raise ParamError(f"Something is missing. For example: %chat {example}")
+
+
+def refuse_flags(name: str, rest: str) -> None:
+    """Raise ParamError for a text that begins with a flag: flags are for cells."""
+    word = rest.partition(" ")[0].partition("=")[0]
+    if word in flag_names():
+        raise ParamError(
+            f"%chat {name} has no flags such as {word}. Use a %%chat cell, or %chat set for the "
+            "next cells."
+        )

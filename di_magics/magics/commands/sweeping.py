@@ -1,0 +1,118 @@
+"""The commands that compare replies: of a sweep, of one request repeated, of two turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.errors import ChatError, ParamError
+from di_magics.core.settings.flags import parse_repeats, split_line
+from di_magics.core.sweep.difference import compare_texts, count_texts, first_difference
+from di_magics.core.text import one_line
+from di_magics.display.views import FinalView
+from di_magics.magics.commands.command import (
+    Context,
+    command,
+    count_noun,
+    incomplete,
+    say,
+    show,
+)
+
+BEST_EFFORT = "A seed is best effort: a server may batch and round as it likes."
+
+
+@command(
+    "repeat N [--yes]", "send the last request N times: identical, or where the replies differ"
+)
+def repeat(context: Context, rest: str) -> None:
+    """The replies do not enter the conversation; %chat adopt K takes one."""
+    from di_magics.display.final import repeats_output
+
+    words = split_line(rest) or incomplete("repeat 5")
+    yes = "--yes" in words
+    count = parse_repeats("repeat", " ".join(word for word in words if word != "--yes"))
+    turn = context.session.conversation.turn_at()
+    sweep = context.asking.repeat(turn, count, yes=yes)
+    texts = [reply.clean_text for reply in sweep.replies if reply and reply.complete]
+    seeded = f" {BEST_EFFORT}" if "seed" in turn.params else " No seed was set."
+    if first_difference(texts) is None:
+        verdict = f"{len(texts)} of {count} replies, all identical."
+    else:
+        verdict = f"{len(count_texts(texts))} different replies in {len(texts)}."
+    show(repeats_output(texts, verdict + seeded))
+
+
+@command("diff [A B | run A B]", "two turns, two runs of the last sweep, or the last two variants")
+def show_difference(context: Context, rest: str) -> None:
+    from di_magics.display.final import comparison_output
+
+    words = split_line(rest)
+    conversation = context.session.conversation
+    if words[:1] == ["run"]:
+        one, other = _parse_two(words[1:], "diff run 0 1")
+        sweep = context.asking.require_sweep()
+        turns, kind = (sweep.turn(one), sweep.turn(other)), "run"
+    elif words:
+        one, other = _parse_two(words, "diff 1 2")
+        turns, kind = (conversation.turn_at(one), conversation.turn_at(other)), "turn"
+    else:
+        variants = _last_variants(conversation)
+        one, other = len(variants) - 1, len(variants)
+        turns, kind = (variants[-2], variants[-1]), "variant"
+    parts = compare_texts(*(turn.reply.clean_text for turn in turns))
+    show(comparison_output(parts, (f"{kind} {one}", f"{kind} {other}")))
+
+
+def _parse_two(words: Sequence[str], example: str) -> tuple[int, int]:
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        incomplete(example)
+    return int(words[0]), int(words[1])
+
+
+def _last_variants(conversation: Conversation) -> tuple[Turn, ...]:
+    for turn in reversed(conversation.path()):
+        if len(variants := conversation.variants(turn)) > 1:
+            return variants
+    raise ChatError("No turn has variants yet. %chat diff 1 2 compares two turns.")
+
+
+@command("plot [Y [X]] [--out FILE]", "a measure of the last sweep against what was varied")
+def plot(context: Context, rest: str) -> None:
+    """%chat plot diversity                 how different the replies of each value are
+    %chat plot cost model --out cost.svg
+    """
+    from di_magics.display.plot import figure_images
+
+    words = split_line(rest)
+    out = None
+    if "--out" in words:
+        at = words.index("--out")
+        out = Path(words[at + 1]) if len(words) > at + 1 else incomplete("plot --out plot.svg")
+        words = words[:at] + words[at + 2 :]
+    if len(words) > 2:
+        raise ParamError(f"%chat plot must have Y and X, not {one_line(' '.join(words), 60)!r}.")
+    figure = context.asking.require_sweep().plot(*words)
+    if out is None:
+        show({**figure_images(figure), "text/plain": "(a plot)"})
+        return
+    if out.suffix not in (".png", ".svg"):
+        raise ParamError(f"A plot's file must end in .png or .svg, not {one_line(out, 80)!r}.")
+    try:
+        figure.savefig(out.expanduser())
+    except OSError as error:
+        raise ChatError(f"{out} cannot be written: {error.strerror}.") from None
+    say(f"saved in {out}")
+
+
+@command("adopt K", "make run K of the last sweep the reply; the conversation goes on with it")
+def adopt(context: Context, rest: str) -> None:
+    if not rest.isdecimal():
+        incomplete("adopt 0")
+    sweep, run = context.asking.require_sweep(), int(rest)
+    turn = sweep.turn(run)
+    if turn.id in context.session.conversation.turns:
+        raise ChatError(f"Run {run} is in the conversation already. %chat history shows it.")
+    context.session.adopt(turn)
+    FinalView().close(turn, [f"run {run} of {count_noun(len(sweep), 'run')}"])

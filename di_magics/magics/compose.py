@@ -1,0 +1,38 @@
+"""Builds a session: the one place that knows all of its parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from di_magics.core.conversation.cells import Where
+from di_magics.core.settings.settings import Settings
+from di_magics.endpoints.catalog import Catalog
+from di_magics.endpoints.client import Client
+from di_magics.endpoints.routing import Routing
+from di_magics.magics.cell import RunningCell
+from di_magics.runtime.loop import Loop
+from di_magics.runtime.state_dir import state_dir
+from di_magics.session.session import Session
+from di_magics.storage.database import Database
+from di_magics.storage.notebook import Notebook
+from di_magics.storage.policy_file import PolicyFiles
+
+
+def new_session(
+    cell: RunningCell | None = None, settings: Settings | None = None, policy: str | None = None
+) -> Session:
+    """Return a session with its own loop, connections and local servers.
+
+    `cell` tells which notebook it is for, and `policy` is the path of a teacher's file. Its turns
+    are on disk, or in memory where DI_MAGICS_HOME is `off`.
+    """
+    folder, client = state_dir(), Client()
+    return Session(
+        Routing(),
+        client,
+        Loop(),
+        Notebook(Database(folder), cell.where if cell else Where),
+        Catalog(client, folder),
+        PolicyFiles(cell.folder if cell else Path.cwd, policy),
+        settings or Settings(),
+    )

@@ -1,0 +1,66 @@
+"""What a session asks of whatever shows replies; the views themselves are in `display`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.reply.reply import Reply
+from di_magics.core.sweep.result import SweepResult
+from di_magics.core.sweep.runs import Run
+
+
+class Screen(Protocol):
+    """Shows a reply that grows, and a status line; called on the loop's thread."""
+
+    def status(self, line: str) -> None: ...
+    def show(self, reply: Reply) -> None: ...
+
+
+class View(Screen, Protocol):
+    """Shows the reply of one turn; `open` and `close` are called on the main thread.
+
+    `seen` is whether the end of the reply reached a page, as far as can be known.
+    """
+
+    @property
+    def seen(self) -> bool: ...
+    def open(self, stop: Callable[[], None]) -> None: ...
+    def close(self, turn: Turn, notes: list[str]) -> None: ...
+
+
+class GridView(Protocol):
+    """Shows the runs of a sweep; `open` and `close` are called on the main thread."""
+
+    def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None: ...
+    def cell(self, run: Run) -> Screen: ...
+    def finished(self, run: Run, turn: Turn) -> None: ...
+    def close(self, result: SweepResult) -> None: ...
+
+
+class SafeView:
+    """An exception in the view cannot end the request: the first one is kept in `error`.
+
+    After it nothing more is shown.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen: Screen | None = screen
+        self.error: Exception | None = None
+
+    def status(self, line: str) -> None:
+        """Show a status line."""
+        self._call(lambda screen: screen.status(line))
+
+    def show(self, reply: Reply) -> None:
+        """Show the reply so far."""
+        self._call(lambda screen: screen.show(reply))
+
+    def _call(self, show: Callable[[Screen], None]) -> None:
+        if self._screen is None:
+            return
+        try:
+            show(self._screen)
+        except Exception as error:  # whatever a terminal or a front end raises
+            self._screen, self.error = None, error
