@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Turn
@@ -23,10 +23,12 @@ from di_magics.display.sweep import Sweep
 from di_magics.display.views import SilentView
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.last_error import ErrorRecorder, fix_prompt
-from di_magics.magics.panel import Panel
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
 from di_magics.values.namespace import Namespace
+
+if TYPE_CHECKING:
+    from di_magics.magics.panel import Panel
 
 
 class Asking:

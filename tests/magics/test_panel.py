@@ -195,7 +195,7 @@ def test_reset_leaves_what_is_no_parameter(panel: Panel) -> None:
     panel.set("all", None, "reset")
     assert panel.control("stop")["state"] == "unset"
     assert panel.state["texts"]["system"] == "Be brief."
-    assert "the last 2 go along" in panel.kernel.run("%chat").text
+    assert "the last 2 are sent" in panel.kernel.run("%chat").text
 
 
 @pytest.mark.parametrize(
