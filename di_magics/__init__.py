@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from di_magics.core.reply.reply import Reply, ToolCall, Usage
     from di_magics.core.reply.tool_calls import safe
     from di_magics.display.sweep import Sweep
-    from di_magics.endpoints.client import Endpoint
+    from di_magics.endpoints.endpoint import Endpoint
 
 __all__ = [
     "BadRequest",
@@ -68,7 +68,7 @@ _HOMES = {
     "sweep": "di_magics.api",
     "safe": "di_magics.core.reply.tool_calls",
     "Sweep": "di_magics.display.sweep",
-    "Endpoint": "di_magics.endpoints.client",
+    "Endpoint": "di_magics.endpoints.endpoint",
     "Reply": "di_magics.core.reply.reply",
     "ToolCall": "di_magics.core.reply.reply",
     "Usage": "di_magics.core.reply.reply",

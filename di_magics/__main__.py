@@ -8,6 +8,7 @@ import sys
 from di_magics.core.errors import DiMagicsError
 from di_magics.endpoints.local_model import MODEL, fetch_model
 from di_magics.endpoints.local_server import is_available
+from di_magics.runtime.state_dir import state_dir
 
 
 class _Progress:
@@ -31,7 +32,7 @@ def main() -> int:
     commands.add_parser("fetch", help=f"fetch the built-in model, {MODEL.name}, once")
     parser.parse_args()
     try:
-        print(fetch_model(_Progress()))  # noqa: T201
+        print(fetch_model(state_dir(), _Progress()))  # noqa: T201
         if not is_available():
             print("Asking it needs llama.cpp: install the extra [local].", file=sys.stderr)  # noqa: T201
     except DiMagicsError as error:

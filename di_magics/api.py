@@ -18,7 +18,7 @@ from di_magics.core.sweep.difference import Part, compare_texts
 from di_magics.core.sweep.runs import check_measures, check_vary
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import FinalGrid, SilentView
-from di_magics.endpoints.client import Endpoint
+from di_magics.endpoints.endpoint import Endpoint
 from di_magics.magics.chat import ChatMagics, current
 from di_magics.magics.compose import new_session
 from di_magics.session.session import Session

@@ -44,13 +44,13 @@ EVERYWHERE = {"di_magics", "IPython", "traitlets"}
 # the package counts as a folder of its own.
 FOLDERS = {
     "__init__": {"api", "magics", "display", "endpoints", "core"},
-    "__main__": {"endpoints", "core"},
+    "__main__": {"endpoints", "runtime", "core"},
     "api": {"magics", "values", "display", "session", "endpoints", "core"},
     "magics": {"values", "display", "session", "endpoints", "storage", "runtime", "core"},
     "values": {"runtime", "core"},
     "display": {"runtime", "core"},
     "session": {"endpoints", "storage", "runtime", "core"},
-    "endpoints": {"runtime", "core"},
+    "endpoints": {"core"},
     "storage": {"runtime", "core"},
     "runtime": {"core"},
     "core": set[str](),

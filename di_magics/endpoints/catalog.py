@@ -13,7 +13,8 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from di_magics.core.money.prices import Model, Price, parse_models, parse_price_table
-from di_magics.endpoints.client import Client, Endpoint, is_deepinfra
+from di_magics.endpoints.client import Client
+from di_magics.endpoints.endpoint import Endpoint, is_deepinfra
 from di_magics.endpoints.local_server import CONTEXT
 
 TABLE = Path(__file__).with_name("prices.json")

@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from di_magics.core.errors import (
     BadRequest,
@@ -28,90 +27,16 @@ from di_magics.core.reply.reply import Finished, ReplyEvent
 from di_magics.core.request import retry, wire
 from di_magics.core.request.sse import Event, SSEDecoder
 from di_magics.core.text import one_line
+from di_magics.endpoints.endpoint import Endpoint, is_deepinfra, is_loopback
 
 if TYPE_CHECKING:
     import httpx
 
-DEEPINFRA = "https://api.deepinfra.com/v1/openai"
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
 LIST_SECONDS = 20.0
 LONGEST_ANSWER = 1 << 20
 DRAIN_SECONDS = 0.2
-
-
-def is_deepinfra(url: str) -> bool:
-    """Return whether the address is DeepInfra's own, over https."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    return parts.scheme == "https" and (host == "deepinfra.com" or host.endswith(".deepinfra.com"))
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether the address is on this machine."""
-    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
-
-
-class Endpoint:
-    """Where requests go: a base URL up to and including `/v1` or `/openai`, and its key.
-
-    The key is sent as a bearer token over https, or to this machine; never shown. `name` is what
-    messages call it. Raises ParamError for an address that is not http(s), holds a password, or
-    would carry the key unencrypted.
-    """
-
-    local = False
-
-    def __init__(self, url: str, key: str | None = None, *, name: str | None = None) -> None:
-        try:
-            parts = urlsplit(url)
-            host = parts.hostname if parts.port != 0 else None  # reading the port checks it
-        except ValueError:
-            parts, host = urlsplit(""), None
-        shown = one_line(f"{parts.scheme}://{host}{parts.path}", 120)
-        if parts.scheme not in ("http", "https") or not host:
-            raise ParamError(
-                f"{one_line(url.rpartition('@')[2], 120)!r} is no address of an endpoint. Write "
-                "deepinfra, local, local:FILE.gguf, or a URL such as https://host/v1."
-            )
-        if parts.username or parts.password:
-            raise ParamError(
-                f"Leave the key out of the address {shown}: set DI_MAGICS_API_KEY instead."
-            )
-        if parts.query or parts.fragment:
-            raise ParamError(f"Leave out what follows the path of the address {shown}.")
-        key = (key or "").strip() or None
-        if key and parts.scheme == "http" and not is_loopback(url):
-            raise ParamError(
-                f"{shown} is not encrypted, so the key will not be sent there. Use https."
-            )
-        if key and not (key.isascii() and key.isprintable()):
-            raise ParamError("The key holds characters no key has. Copy it again: %chat key.")
-        self.url = url.rstrip("/")
-        self.name = name or ("deepinfra" if is_deepinfra(url) else parts.netloc)
-        self._key = key
-
-    def __repr__(self) -> str:
-        return f"Endpoint({self.url!r}, {'with a key' if self._key else 'no key'})"
-
-    @property
-    def has_key(self) -> bool:
-        """Whether a key will be sent."""
-        return self._key is not None
-
-    def without_key(self, text: str) -> str:
-        """Return a server's words without the key in them."""
-        return text.replace(self._key, "…") if self._key else text
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers of a request to this endpoint."""
-        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
-
-
-class LocalEndpoint(Endpoint):
-    """A llama.cpp server that we have started on this machine: free of charge."""
-
-    local = True
 
 
 Waiting = Callable[[EndpointError, float], None]

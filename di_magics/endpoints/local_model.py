@@ -22,7 +22,6 @@ from pathlib import Path
 
 from di_magics.core.errors import Unreachable
 from di_magics.core.text import one_line
-from di_magics.runtime.state_dir import state_dir
 
 NEXT_STEP = "Try again with python -m di_magics fetch, or use any GGUF: endpoint=local:FILE.gguf."
 
@@ -50,20 +49,21 @@ MODEL = Model(
 
 
 def fetch_model(
+    state_dir: Path | None,
     progress: Callable[[str], None],
     cancelled: threading.Event | None = None,
     model: Model = MODEL,
 ) -> Path:
-    """Return the model's file, fetched if it is not there yet.
+    """Return the model's file in the state folder, fetched if it is not there yet.
 
-    `progress` gets a line each second; setting `cancelled` ends the installer at once. Raises
-    Unreachable where it cannot be fetched; nothing half done is left behind.
+    Without a state folder it is kept until this process ends. `progress` gets a line each second;
+    setting `cancelled` ends the installer at once. Raises Unreachable if it cannot be fetched;
+    no partial file is left behind.
     """
-    folder = state_dir()
-    if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix="di_magics-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    target = folder / "models" / model.file
+    if state_dir is None:
+        state_dir = Path(tempfile.mkdtemp(prefix="di_magics-"))
+        atexit.register(shutil.rmtree, state_dir, ignore_errors=True)
+    target = state_dir / "models" / model.file
     if target.is_file() and target.stat().st_size == model.size:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

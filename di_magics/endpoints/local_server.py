@@ -39,14 +39,15 @@ def model_name(file: Path | None) -> str:
 
 
 class LocalServer:
-    """A llama.cpp server for one model file, the built-in one unless named.
+    """A llama.cpp server for one model file; without a file, for the built-in model.
 
-    `url` is its base address with `/v1`, `key` the random key it asks for. One thread at a time
-    may start or stop it.
+    The built-in model is kept in the state folder `state_dir`. `url` is the base address with
+    `/v1`, `key` the random key that the server asks for. Thread-safe.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None, state_dir: Path | None) -> None:
         self.file = file
+        self._state_dir = state_dir
         self.url = ""
         self.key = ""
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,7 +72,7 @@ class LocalServer:
                 return
             self._forget()
             cancelled = cancelled or threading.Event()
-            file = self.file or fetch_model(progress, cancelled)
+            file = self.file or fetch_model(self._state_dir, progress, cancelled)
             _check(file)
             progress(f"starting {model_name(self.file)} on this machine")
             self._launch(file, cancelled)

@@ -9,15 +9,15 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import di_magics.endpoints.local_server as local
 from di_magics.core.errors import ParamError, PolicyError, Refused
+from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import NO_POLICY, Policy
 from di_magics.core.text import one_line
-from di_magics.endpoints.client import DEEPINFRA, Endpoint, LocalEndpoint, is_deepinfra
+from di_magics.endpoints.endpoint import DEEPINFRA, Endpoint, LocalEndpoint, is_deepinfra
 
 DEFAULT_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
 KEY_VARIABLES = ("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY", "DEEPINFRA_API_TOKEN")
@@ -29,31 +29,6 @@ NO_KEY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where a request will go: the endpoint, or None for llama.cpp here, with the GGUF file."""
-
-    name: str
-    model: str
-    endpoint: Endpoint | None = None
-    file: Path | None = None
-
-    @property
-    def url(self) -> str:
-        """The endpoint's address; empty for llama.cpp here, whose port is not known yet."""
-        return self.endpoint.url if self.endpoint else ""
-
-    @property
-    def local(self) -> bool:
-        """Whether llama.cpp answers on this machine."""
-        return self.endpoint is None or self.endpoint.local
-
-    @property
-    def built_in(self) -> bool:
-        """Whether it is the built-in model, which sees no images and is offered no tools."""
-        return self.local and self.file is None
-
-
 def _is_local(named: str) -> bool:
     return named == LOCAL or named.startswith(LOCAL + ":")
 
@@ -61,9 +36,10 @@ def _is_local(named: str) -> bool:
 class Routing:
     """Finds the endpoint that a name means, and keeps the local servers it has started."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_dir: Path | None) -> None:
         self.key: str | None = None
-        self._servers: dict[Path | None, local.LocalServer] = {}
+        self._state_dir = state_dir
+        self._servers: dict[str, local.LocalServer] = {}
 
     def deepinfra_key(self) -> str | None:
         """Return DeepInfra's key: the one typed in, else the environment's."""
@@ -104,7 +80,7 @@ class Routing:
             model = model or DEFAULT_MODEL
         if not model:
             raise ParamError(f"Name a model for {endpoint.name}: -m MODEL, or %chat model MODEL.")
-        return Route(endpoint.name, model, endpoint)
+        return Route(endpoint.name, model, endpoint.url, endpoint.local, endpoint=endpoint)
 
     def listing(
         self,
@@ -198,18 +174,19 @@ class Routing:
                 f"The model on this machine is {one_line(name, 80)}, not {one_line(model, 80)}. "
                 "%chat unset model takes it; %chat endpoint local:FILE.gguf names another."
             )
-        return Route(LOCAL, name, None, file)
+        return Route(LOCAL, name, local=True, file=str(file or ""))
 
     async def open(self, route: Route, progress: Callable[[str], None]) -> Endpoint:
         """Return the endpoint, ready to be asked; a local server is started where none runs.
 
         `progress` gets a line for each thing that takes time. Raises EndpointError.
         """
-        if route.endpoint:
+        if isinstance(route.endpoint, Endpoint):
             return route.endpoint
         server = self._servers.get(route.file)
         if server is None:
-            server = self._servers[route.file] = local.LocalServer(route.file)
+            file = Path(route.file) if route.file else None
+            server = self._servers[route.file] = local.LocalServer(file, self._state_dir)
         if not server.alive:
             cancelled = threading.Event()
             try:

@@ -28,7 +28,7 @@ def new_session(
     """
     folder, client = state_dir(), Client()
     return Session(
-        Routing(),
+        Routing(folder),
         client,
         Loop(),
         Notebook(Database(folder), cell.where if cell else Where),

@@ -1,108 +1,21 @@
-"""The one background event loop: requests run on it, so that the main thread only waits."""
+"""The background event loop: requests run on it, the main thread only waits."""
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import concurrent.futures
 import os
-import signal
 import threading
-import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from functools import partial
-from types import FrameType, TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
+
+from di_magics.runtime.interrupts import SLICE_SECONDS, Interrupts
 
 T = TypeVar("T")
 
-SLICE_SECONDS = 0.05
 FRAME_SECONDS = 0.05
 """A view is updated at most 20 times a second: more only costs the browser."""
-
-
-class Interrupts:
-    """Within it, pressing the stop square is noted instead of raised, however often.
-
-    An exception out of nowhere could lose the turn that is being sealed. Only the main thread is
-    ever interrupted; elsewhere this does nothing.
-    """
-
-    def __init__(self) -> None:
-        self.interrupted = self.stop_requested = False
-        self._before: Any = None
-        self._raising = False
-        self._first: Callable[[], object] | None = None
-        self._signal_is_ours = False
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._on_signal)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.interrupted = self.interrupted or not self._signal_is_ours
-        self._signal_is_ours = False
-        first, self._first = self._first, None
-        if first:
-            first()
-        elif self._raising:
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def raise_in_user_code(self) -> Iterator[None]:
-        """Within it an interrupt raises KeyboardInterrupt: the reader's own code runs there."""
-        before, self._raising = self._raising, True
-        try:
-            yield
-        finally:
-            self._raising = before
-            self._signal_is_ours = False
-
-    @contextmanager
-    def call_first(self, first: Callable[[], object]) -> Iterator[None]:
-        """Within it a first interrupt calls this, and another one raises KeyboardInterrupt."""
-        with self.raise_in_user_code():
-            self._first = first
-            try:
-                yield
-            finally:
-                self._first = None
-
-    @property
-    def stopping(self) -> bool:
-        """Whether there is to be no more: ■ was pressed, or Stop."""
-        return self.interrupted or self.stop_requested
-
-    def note_interrupt(self) -> None:
-        """Note an interrupt that the reader's code took in by itself."""
-        self.interrupted = self.interrupted or not self.stop_requested
-
-    def stop(self) -> None:
-        """Note that Stop was pressed, and interrupt the reader's code if it runs just now."""
-        self.stop_requested = True
-        if self._raising and self._before is not None:
-            self._signal_is_ours = True
-            threading.Thread(target=self._resend_signal, name="di_magics-stop", daemon=True).start()
-
-    def _resend_signal(self) -> None:
-        """Interrupt until that is noticed: a signal just before a system call does not end it."""
-        while self._signal_is_ours and self._raising:
-            if hasattr(signal, "pthread_kill"):
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            else:
-                _thread.interrupt_main()
-            time.sleep(SLICE_SECONDS)
 
 
 class Job(Generic[T]):
@@ -146,7 +59,7 @@ class Job(Generic[T]):
 
 
 class Loop:
-    """An event loop in a daemon thread, begun when it is first needed."""
+    """An event loop in a daemon thread, started when it is first needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -159,7 +72,7 @@ class Loop:
         return Job(self._ensure_running(), work)
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call this so many seconds from now, on a thread where nothing else waits for it."""
+        """Call `call` in `seconds`, on a worker thread."""
         loop = self._ensure_running()
         work = partial(loop.run_in_executor, None, call)
         loop.call_soon_threadsafe(lambda: loop.call_later(seconds, work))
@@ -176,7 +89,7 @@ class Loop:
             return self._loop
 
     def close(self) -> None:
-        """Stop the loop and its thread; a later submit begins anew."""
+        """Stop the loop and its thread; a later submit starts new ones."""
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None

@@ -12,10 +12,10 @@ OFF = "off"
 
 
 def state_dir() -> Path | None:
-    """Return the state folder, made if need be with mode 0700; None where nothing is to be kept.
+    """Return the state folder, or None with DI_MAGICS_HOME=off.
 
-    It is DI_MAGICS_HOME, else the platform's user data folder. Raises StoreError where it cannot be
-    made.
+    It is DI_MAGICS_HOME, else the platform's user data folder; it is created with mode 0700.
+    Raises StoreError if that fails.
     """
     named = os.environ.get("DI_MAGICS_HOME")
     if named == OFF:
@@ -30,7 +30,7 @@ def state_dir() -> Path | None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"The folder {one_line(folder, 160)} cannot be made ({error.strerror}). Set "
+            f"Cannot create the folder {one_line(folder, 160)} ({error.strerror}). Set "
             "DI_MAGICS_HOME to another one, or to off to keep nothing."
         ) from None
     return folder

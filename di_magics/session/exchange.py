@@ -100,7 +100,7 @@ class Exchange:
             throttle.show_retry(refused, seconds)
 
         try:
-            endpoint = await self._routing.open(plan.route, view.status)  # type: ignore[arg-type]
+            endpoint = await self._routing.open(plan.route, view.status)
             view.status(f"waiting for {turn.model}")
             sent = True
             async with aclosing(self._client.stream(endpoint, plan.body, on_retry)) as batches:

@@ -9,7 +9,8 @@ from typing import Any
 from di_magics.core.errors import EndpointError
 from di_magics.core.money.prices import Model
 from di_magics.endpoints.catalog import Catalog
-from di_magics.runtime.loop import Interrupts, Job, Loop
+from di_magics.runtime.interrupts import Interrupts
+from di_magics.runtime.loop import Job, Loop
 
 Asking = Job[EndpointError | None]
 

@@ -26,15 +26,18 @@ from di_magics.core.errors import BadRequest, Interrupted, StreamBroken, TooLong
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
 from di_magics.core.request.plan import Ask, Plan, build_request, context_turns, limit, plan_turn
+from di_magics.core.request.route import Route
 from di_magics.core.request.wire import mentions_param
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import policy_notes, variant_notes
 from di_magics.core.text import one_line
 from di_magics.endpoints.catalog import Catalog
-from di_magics.endpoints.client import Client, Endpoint
-from di_magics.endpoints.routing import Route, Routing
-from di_magics.runtime.loop import Interrupts, Loop
+from di_magics.endpoints.client import Client
+from di_magics.endpoints.endpoint import Endpoint
+from di_magics.endpoints.routing import Routing
+from di_magics.runtime.interrupts import Interrupts
+from di_magics.runtime.loop import Loop
 from di_magics.session.exchange import Exchange
 from di_magics.session.model_list import ModelList
 from di_magics.session.turn_runner import TurnRunner

@@ -28,7 +28,7 @@ from di_magics.core.sweep.runs import (
     make_runs,
     run_key,
 )
-from di_magics.runtime.loop import Interrupts
+from di_magics.runtime.interrupts import Interrupts
 from di_magics.session.limiter import Limiter
 from di_magics.session.session import Session
 from di_magics.session.view import GridView

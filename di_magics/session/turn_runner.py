@@ -21,7 +21,8 @@ from di_magics.core.money.cost import NOTHING_SENT
 from di_magics.core.reply.json_reply import parse_json, repair_prompt
 from di_magics.core.reply.reply import Reply, Round, ToolResult, add_request, with_call_ids
 from di_magics.core.request.plan import Ask, Plan, Tools, limit, plan_next_request
-from di_magics.runtime.loop import Interrupts, Job, Loop
+from di_magics.runtime.interrupts import Interrupts
+from di_magics.runtime.loop import Job, Loop
 from di_magics.session.exchange import Exchange, Outcome, Recorder, seal_unsent
 from di_magics.session.view import SafeView, Screen, View
 from di_magics.storage.notebook import Notebook

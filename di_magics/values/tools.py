@@ -19,7 +19,7 @@ from di_magics.core.errors import DiMagicsError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
 from di_magics.core.text import describe_error, one_line
-from di_magics.runtime.loop import SLICE_SECONDS, Interrupts
+from di_magics.runtime.interrupts import SLICE_SECONDS, Interrupts
 from di_magics.values.attach import attach_value, truncate_text
 from di_magics.values.schema import ToolArguments, as_json, tool_arguments
 

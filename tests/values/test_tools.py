@@ -18,7 +18,7 @@ import pytest
 from di_magics.core.errors import ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import safe
-from di_magics.runtime.loop import Interrupts
+from di_magics.runtime.interrupts import Interrupts
 from di_magics.values import tools
 from di_magics.values.tools import Toolbox, make_toolbox
 

@@ -24,27 +24,11 @@ from di_magics.core.money.prices import Price, worst_case_cost
 from di_magics.core.reply.json_reply import ReplySchema, response_format
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
 from di_magics.core.request import wire
+from di_magics.core.request.route import Route
 from di_magics.core.settings.params import TOOL_CHOICES, Value, check_local_value, validate
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.text import one_line
-
-
-class Route(Protocol):
-    """Where a request will go."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def local(self) -> bool: ...
-    @property
-    def built_in(self) -> bool: ...
-    @property
-    def endpoint(self) -> Any: ...
 
 
 class Tools(Protocol):

@@ -1,0 +1,27 @@
+"""Where a request will go, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An endpoint and a model of it.
+
+    A llama.cpp server of ours has no `endpoint` and an empty `url` until it runs; `file` is the
+    path of its GGUF file, empty for the built-in model.
+    """
+
+    name: str
+    model: str
+    url: str = ""
+    local: bool = False
+    file: str = ""
+    endpoint: Any = None
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is the built-in model, which has no image input and is offered no tools."""
+        return self.local and not self.file
