@@ -36,6 +36,7 @@ class ChatMagics(Magics, SettingsTraits):
         self._names: dict[str, Any] = shell.user_ns
         self._cell = RunningCell(shell)
         self._policy = os.environ.get("DI_MAGICS_POLICY")
+        self.process = os.getpid()
         self.empty_body = EmptyBody(self._cell)
         self.errors = ErrorRecorder()
         self.matcher = make_matcher(
@@ -182,9 +183,10 @@ def _command_names() -> tuple[str, ...]:
 
 
 def current(shell: Any) -> ChatMagics | None:
-    """Return the magics registered in this shell."""
+    """Return the magics registered in this shell; None in a fork, which has none of its threads."""
     magics = shell.magics_manager.registry.get("ChatMagics") if shell else None
-    return magics if isinstance(magics, ChatMagics) else None
+    mine = isinstance(magics, ChatMagics) and magics.process == os.getpid()
+    return magics if mine else None
 
 
 def register(shell: Any) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +18,8 @@ T = TypeVar("T")
 
 FRAME_SECONDS = 0.05
 """A view is updated at most 20 times a second: more only costs the browser."""
+
+CLOSE_SECONDS = 5.0
 
 
 class Job(Generic[T]):
@@ -45,7 +49,8 @@ class Job(Generic[T]):
         """Cancel the coroutine, once: a second cancel would break into its cleaning up."""
         if not self._cancelled:
             self._cancelled = True
-            self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
+            with suppress(RuntimeError):  # the loop is closed: it has cancelled its tasks
+                self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
 
     def wait(self, interrupts: Interrupts) -> None:
         """Wait for the end, in short slices; an interrupt cancels and the wait goes on."""
@@ -62,6 +67,9 @@ class Loop:
     """An event loop in a daemon thread, started when it is first needed."""
 
     def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -69,35 +77,65 @@ class Loop:
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """Run the coroutine on the loop and return it as a job."""
-        return Job(self._ensure_running(), work)
+        with self._running() as loop:
+            return Job(loop, work)
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call `call` in `seconds`, on a worker thread."""
-        loop = self._ensure_running()
-        work = partial(loop.run_in_executor, None, call)
-        loop.call_soon_threadsafe(lambda: loop.call_later(seconds, work))
+        with self._running() as loop:
+            work = partial(_call_on_worker, loop, call)
+            loop.call_soon_threadsafe(lambda: loop.call_later(seconds, work))
 
-    def _ensure_running(self) -> asyncio.AbstractEventLoop:
+    @contextmanager
+    def _running(self) -> Iterator[asyncio.AbstractEventLoop]:
+        """Within it the loop runs, and nobody closes it."""
+        if self._pid != os.getpid():  # a fork copies the loop without its thread
+            self._forget()
         with self._lock:
-            if self._loop is None or self._pid != os.getpid():  # a fork leaves the thread behind
-                self._pid = os.getpid()
+            if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
                     target=self._loop.run_forever, name="di_magics", daemon=True
                 )
                 self._thread.start()
-            return self._loop
+                atexit.register(self.close)
+            yield self._loop
 
     def close(self) -> None:
-        """Stop the loop and its thread; a later submit starts new ones."""
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is None or thread is None or self._pid != os.getpid():
+        """Cancel what runs on the loop, stop it and its thread; a later submit starts new ones."""
+        if self._pid != os.getpid():
             return
-        # Generators that were left halfway hold connections; they end here, not with the process.
-        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(5)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-        if not thread.is_alive():
-            loop.close()
+        with Interrupts():  # one in between would leave half of it
+            with self._lock:
+                loop, thread = self._loop, self._thread
+                self._loop = self._thread = None
+                if loop is None or thread is None:
+                    return
+                ending = asyncio.run_coroutine_threadsafe(_end_tasks(), loop)
+            atexit.unregister(self.close)
+            concurrent.futures.wait([ending], 2 * CLOSE_SECONDS)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(CLOSE_SECONDS)
+            if not thread.is_alive():
+                loop.close()
+
+
+def _call_on_worker(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the interpreter is ending
+        loop.run_in_executor(None, call)
+
+
+async def _end_tasks() -> None:
+    """Cancel all tasks and end all generators, which hold connections.
+
+    A generator that a task is just running cannot be ended, so the tasks come first; and
+    generators that are collected meanwhile are ended by tasks of their own.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # nobody waits for the results any more
+    deadline = loop.time() + CLOSE_SECONDS
+    while (tasks := asyncio.all_tasks() - {asyncio.current_task()}) and loop.time() < deadline:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+    await loop.shutdown_asyncgens()

@@ -1,0 +1,167 @@
+"""The loop ends without a word, whatever runs on it; a fork gets one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import pytest
+
+from di_magics.runtime.interrupts import Interrupts
+from di_magics.runtime.loop import Loop
+
+SCRIPT = """
+import os, signal, sys, threading
+from IPython.core.interactiveshell import InteractiveShell
+from loopback import Drop, Fault, Hold, Loopback, Raw, Reply, Stall
+import di_magics as di
+import di_magics.api
+
+class Stalling(Loopback):
+    '''The list of models never comes: it is being asked for when the script ends.'''
+    def answer(self, request):
+        return Stall() if request.method == "GET" else super().answer(request)
+
+server = Stalling().__enter__()
+endpoint = di.Endpoint(server.url)
+os.environ |= {"DI_MAGICS_BASE_URL": server.url, "DI_MAGICS_MODEL": "m"}
+
+def ask():
+    return di.ask("hi", model="m", endpoint=endpoint)
+
+def load():
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "di_magics")
+    return shell
+
+def interrupt(hold, delay):
+    def send():
+        hold.reached.wait(20)
+        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Thread(target=send).start()
+
+def fork(work):
+    pid = os.fork()
+    if not pid:
+        work()
+        sys.stdout.flush()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+NO_COST = 'server.default = Reply("Hello", usage=None)\n'
+
+
+def run_script(program: str, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run a program that asks a server of its own, in a fresh Python."""
+    tests = Path(__file__).parent.parent
+    path = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT + program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path, "DI_MAGICS_HOME": "off"},
+        timeout=timeout,
+    )
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        NO_COST + "ask()",
+        NO_COST + "load(); ask()",
+        NO_COST + "load().run_cell('%%chat\\nhi')",
+        NO_COST + "load(); ask(); InteractiveShell.instance().run_line_magic('reload_ext', "
+        "'di_magics'); ask()",
+        NO_COST + "load(); ask(); InteractiveShell.instance().run_line_magic('unload_ext', "
+        "'di_magics')",
+        "server.default = Drop()\ntry: ask()\nexcept di.Unreachable: pass",
+        "server.default = Reply(chunks=['Hel', Drop()])\ntry: ask()\nexcept di.StreamBroken: pass",
+        "server.default = Fault(401)\ntry: ask()\nexcept di.Refused: pass",
+        "for name in ('DI_MAGICS_BASE_URL', 'DI_MAGICS_MODEL'): os.environ.pop(name)\n"
+        "try: di.ask('hi', model='m')\nexcept di.Refused: pass",
+    ],
+    ids=["ask", "magics", "cell", "reload", "unload", "drop", "broken", "401", "no-key"],
+)
+def test_a_script_ends_without_a_word(program: str) -> None:
+    """With a request under way in the background, after errors, after a reload."""
+    done = run_script(program)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("delay", [0, 0.001, 0.003, 0.01, 0.03])
+@pytest.mark.parametrize("loaded", ["", "load()\n"])
+def test_an_interrupted_script_ends_without_a_word(delay: float, loaded: str) -> None:
+    """At whatever moment of the stream it comes."""
+    done = run_script(
+        f"{loaded}hold = Hold()\n"
+        "server.default = Reply(chunks=['Hel', hold, *['lo'] * 1000], usage=None, rate=1000)\n"
+        f"interrupt(hold, {delay}); hold.release()\n"
+        "try: ask()\nexcept KeyboardInterrupt as error: print(type(error).__name__)"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Interrupted\n", "")
+
+
+@pytest.mark.parametrize("loaded", ["", "load()\n"])
+def test_asking_after_a_fork_works(loaded: str) -> None:
+    """The child has no part of its parent's loop, connections and threads; nor the other way."""
+    done = run_script(
+        f"{loaded}ask()\nfork(lambda: print(ask().text))\nprint(ask().text)\n"
+        "fork(lambda: print(ask().text))\nserver.__exit__(None, None, None)"
+    )
+    assert done.stderr == ""
+    assert done.stdout == "Hello! How can I help you today?\n" * 3
+
+
+def test_closing_cancels_what_runs() -> None:
+    """Whoever waits for a job gets its end, and its clean-up has run."""
+    loop = Loop()
+    started, cleaned = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.set()
+
+    job = loop.submit(work())
+    assert started.wait(5)
+    loop.close()
+    assert cleaned.is_set()
+    with pytest.raises(CancelledError):
+        job.result()
+    job.cancel()  # too late, and no error
+
+
+def test_a_job_submitted_while_the_loop_closes_has_an_end() -> None:
+    """It is cancelled, or it runs on a new loop; nobody waits for ever."""
+    loop = Loop()
+    jobs = []
+    stop = threading.Event()
+
+    async def work() -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    def submit() -> None:
+        while not stop.is_set():
+            jobs.append(loop.submit(work()))
+
+    thread = threading.Thread(target=submit)
+    thread.start()
+    for _ in range(20):
+        loop.close()
+    stop.set()
+    thread.join(10)
+    loop.close()
+    with Interrupts() as interrupts:
+        for job in jobs:
+            job.wait(interrupts)
+    assert jobs
