@@ -12,7 +12,7 @@ from di_magics.storage.database import Connection, to_utf8
 def write(db: Connection, turns: Iterable[Turn]) -> None:
     """Write the contents of these turns' attachments."""
     db.executemany(
-        "INSERT OR REPLACE INTO attached (turn, number, content) VALUES (?, ?, ?)",
+        "INSERT OR REPLACE INTO attachments (turn, number, content) VALUES (?, ?, ?)",
         [
             [turn.id, number, to_utf8(each.content)]
             for turn in turns
@@ -25,7 +25,7 @@ def write(db: Connection, turns: Iterable[Turn]) -> None:
 def read(db: Connection, notebook: str, turns: dict[str, Turn]) -> None:
     """Give the turns of a notebook what was attached to them."""
     rows = db.execute(
-        "SELECT turn, attached.number, content FROM attached "
+        "SELECT turn, attachments.number, content FROM attachments "
         "JOIN turns ON turns.id = turn WHERE notebook = ?",
         [notebook],
     )
@@ -40,12 +40,7 @@ def read(db: Connection, notebook: str, turns: dict[str, Turn]) -> None:
 def copy(db: Connection, ids: Mapping[str, str]) -> None:
     """Copy what was attached to turns to those of new ids."""
     db.executemany(
-        "INSERT INTO attached (turn, number, content) "
-        "SELECT ?, number, content FROM attached WHERE turn = ?",
+        "INSERT INTO attachments (turn, number, content) "
+        "SELECT ?, number, content FROM attachments WHERE turn = ?",
         [[new, old] for old, new in ids.items()],
     )
-
-
-def forget(db: Connection) -> None:
-    """Delete what belongs to no turn any more."""
-    db.execute("DELETE FROM attached WHERE turn NOT IN (SELECT id FROM turns)")

@@ -1,19 +1,22 @@
-"""The file that holds all state; the only importer of sqlite3, and one thread uses it.
+"""The SQLite file that holds all state. This is the only importer of sqlite3.
 
-What is kept in it is for turns.py and ledger.py to say.
+`schema.sql` has the tables; turns.py, attachments.py and ledger.py read and write them. Numbered
+migrations begin with the first release. A file of an earlier development version is copied to
+`conversations.sqlite3.old` and emptied, in one transaction: renaming it would take it away from
+under another kernel, whose `-wal` file would then be mistaken for the new file's.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from di_magics.core.amount import sum_amounts
 from di_magics.core.errors import DiMagicsError, StoreError
 from di_magics.core.text import one_line
 
@@ -22,34 +25,41 @@ Connection = sqlite3.Connection
 Work = Callable[[Connection], T]
 
 FILE = "conversations.sqlite3"
+SCHEMA = Path(__file__).with_name("schema.sql")
 BUSY_SECONDS = 10.0
-MAPPED = 1 << 28
-"""So many bytes of the file are read without a copy of each page."""
+MAPPED_BYTES = 1 << 28
+"""SQLite reads this much of the file without copying each page."""
+
+# (application_id, user_version) of a file.
+CURRENT = (0x64694D67, 1)
+NEW = (0, 0)
+DEVELOPMENT = [(0, version) for version in range(1, 7)]
 
 
 class Database:
-    """The file of mode 0600 in a folder, or with no folder the same in memory.
+    """The file of mode 0600 in a folder, or a database in memory where there is no folder.
 
-    Work is handed to the store's own thread, which an interrupt cannot reach; each method returns
-    a future. Raises StoreError where the file cannot be used.
+    Work runs on the database's own thread, which an interrupt cannot reach; each method returns a
+    future. Raises StoreError where the file cannot be used.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.path = folder / FILE if folder else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="di_magics-store")
         self._connection: Connection | None = None
+        self._set_aside: Path | None = None
         self._closed = False
 
     def write(self, work: Work[T]) -> Future[T]:
-        """Do all of this work or none of it, as the only writer."""
-        return self._thread.submit(self._guarded, work, "BEGIN IMMEDIATE")
+        """Run this work in a transaction, as the only writer."""
+        return self._thread.submit(self._run, work, "BEGIN IMMEDIATE")
 
     def read(self, work: Work[T]) -> Future[T]:
-        """Do work that only reads, on the file as it is at one moment."""
-        return self._thread.submit(self._guarded, work, "BEGIN")
+        """Run work that only reads, on a snapshot of the file."""
+        return self._thread.submit(self._run, work, "BEGIN")
 
     def erase(self, work: Work[T]) -> Future[T]:
-        """Do work that deletes, and leave no byte of what it deleted in the file."""
+        """Run work that deletes, and leave no byte of what it deleted in the file."""
 
         def vacuum(db: Connection) -> None:
             db.execute("VACUUM")
@@ -58,57 +68,121 @@ class Database:
                 raise sqlite3.OperationalError("deleted, but another kernel still reads it")
 
         def erased() -> T:
-            done = self._guarded(work, "BEGIN IMMEDIATE")
-            self._guarded(vacuum, None)
+            done = self._run(work, "BEGIN IMMEDIATE")
+            self._run(vacuum, None)
             return done
 
         return self._thread.submit(erased)
 
-    def _guarded(self, work: Work[T], begin: str | None) -> T:
+    def set_aside(self) -> Future[Path | None]:
+        """Return the copy of an earlier version's file, if this kernel made one."""
+        return self.read(lambda db: self._set_aside)
+
+    def _run(self, work: Work[T], begin: str | None) -> T:
         try:
             if self._connection is None:
-                self._connection = self._opened()
+                self._connection = self._open()
             if begin is None:
                 return work(self._connection)
             return _in_transaction(self._connection, work, begin)
         except DiMagicsError:
             raise
-        # The last ones: values that SQLite cannot hold, or that are none.
+        # The last three: values that SQLite cannot hold, or rows that cannot be read.
         except (sqlite3.Error, OSError, ValueError, ArithmeticError, TypeError) as error:
-            raise StoreError(_why(error, self.path)) from error
+            raise StoreError(_describe(error, self.path)) from error
 
-    def _opened(self) -> Connection:
+    def _open(self) -> Connection:
         if self.path:
-            # Made by us, or others could read it for a moment.
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            # SQLite would let others read a file that it creates. An existing one is not opened:
+            # closing it again would take this process's locks off it.
+            with suppress(FileExistsError):
+                _create_private(self.path)
         name = self.path or ":memory:"
         connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA mmap_size = {MAPPED}")
-        migrate(connection, self.path or Path(FILE))
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
+    def _prepare(self, db: Connection) -> None:
+        version = _version(db)
+        if version not in (CURRENT, NEW, *DEVELOPMENT):
+            raise StoreError(
+                f"{one_line(self.path, 160)} is from a newer di_magics. Update di_magics, or set "
+                "DI_MAGICS_HOME to another folder."
+            )
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
+        if version != CURRENT:
+            _in_transaction(db, self._create_tables, "BEGIN IMMEDIATE")
+        db.execute("PRAGMA foreign_keys = ON")
+
+    def _create_tables(self, db: Connection) -> None:
+        version = _version(db)
+        if version == CURRENT:  # another kernel was faster
+            return
+        if self.path and version in DEVELOPMENT:
+            self._set_aside = _copy_aside(self.path)
+            tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (table,) in tables:
+                db.execute(f'DROP TABLE "{table}"')
+        for statement in SCHEMA.read_text("utf-8").split(";"):
+            db.execute(statement)
+        application, number = CURRENT
+        db.execute(f"PRAGMA application_id = {application}")
+        db.execute(f"PRAGMA user_version = {number}")
+
     def close(self) -> None:
-        """Finish what is to be written and close the file; once is enough."""
+        """Finish the work in hand and close the file; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
-        self._thread.submit(self._end)
+        self._thread.submit(self._close_connection)
         self._thread.shutdown(wait=True)
 
-    def _end(self) -> None:
+    def _close_connection(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
-def _why(error: Exception, path: Path | None) -> str:
+def _version(db: Connection) -> tuple[int, int]:
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (number,) = db.execute("PRAGMA user_version").fetchone()
+    return application, number
+
+
+def _create_private(path: Path) -> None:
+    """Create an empty file of mode 0600. Raises FileExistsError."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _copy_aside(path: Path) -> Path:
+    """Copy a database, with what is in its `-wal` file, to a name that is not in use."""
+    for number in count(1):
+        copy = path.with_name(f"{path.name}.old{number if number > 1 else ''}")
+        with suppress(FileExistsError):
+            _create_private(copy)
+            break
+    try:
+        # The connection that writes cannot be copied.
+        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(copy)) as new:
+            old.backup(new)
+    except BaseException:
+        copy.unlink()
+        raise
+    return copy
+
+
+def _describe(error: Exception, path: Path | None) -> str:
     reason, where = one_line(error, 120), one_line(path, 160)
     if "locked" in reason or "still reads" in reason:
-        step = "Something else is using that file: try again in a moment."
+        step = "Another program is using that file: try again in a moment."
     elif "full" in reason or "disk I/O" in reason:
-        step = "Make room on that disk, and go on."
+        step = "Make room on that disk, then run the cell again."
     else:
         step = (
             "Move that file away, or set DI_MAGICS_HOME to another folder, or to off to keep "
@@ -129,118 +203,6 @@ def _in_transaction(connection: Connection, work: Work[T], begin: str) -> T:
     return done
 
 
-def migrate(connection: Connection, path: Path) -> None:
-    """Bring a file to today's form, each step once, whoever else is at it.
-
-    Raises StoreError for a file of a newer version than this one, which is left as it is.
-    """
-
-    def version_of(db: Connection) -> int:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        return int(version)
-
-    def steps(db: Connection) -> None:
-        version = version_of(db)
-        if version > len(MIGRATIONS):
-            raise StoreError(
-                f"{one_line(path, 160)} is from a newer di_magics. Update di_magics, or set "
-                "DI_MAGICS_HOME to another folder."
-            )
-        for step in MIGRATIONS[version:]:
-            step(db)
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-    if version_of(connection) != len(MIGRATIONS):
-        _in_transaction(connection, steps, "BEGIN IMMEDIATE")
-
-
-def _turns(db: Connection) -> None:
-    db.execute(
-        "CREATE TABLE notebooks (id TEXT PRIMARY KEY, path TEXT, state TEXT NOT NULL DEFAULT '{}')"
-        " STRICT"
-    )
-    db.execute(
-        "CREATE TABLE turns (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, notebook TEXT NOT"
-        " NULL REFERENCES notebooks (id), cell TEXT, identity TEXT NOT NULL, outcome TEXT, begun"
-        " REAL NOT NULL, touched REAL NOT NULL, sealed INTEGER NOT NULL DEFAULT 0) STRICT"
-    )
-    db.execute("CREATE INDEX turns_by_notebook ON turns (notebook, number)")
-    db.execute("CREATE INDEX turns_by_cell ON turns (cell)")
-
-
-def _texts_and_ledger(db: Connection) -> None:
-    """Long texts become columns of their own, and what was paid outlives the turn."""
-    db.execute("ALTER TABLE notebooks ADD COLUMN budget TEXT")
-    db.execute("ALTER TABLE turns ADD COLUMN prompt TEXT NOT NULL DEFAULT ''")
-    db.execute("ALTER TABLE turns ADD COLUMN reply TEXT NOT NULL DEFAULT ''")
-    db.execute(
-        "CREATE TABLE ledger (turn TEXT PRIMARY KEY, notebook TEXT NOT NULL, conversation TEXT NOT"
-        " NULL, model TEXT NOT NULL, endpoint TEXT NOT NULL, begun REAL NOT NULL, touched REAL NOT"
-        " NULL, sealed INTEGER NOT NULL DEFAULT 0, status TEXT NOT NULL DEFAULT 'open',"
-        " prompt_tokens INTEGER, completion_tokens INTEGER, cached_tokens INTEGER,"
-        " reasoning_tokens INTEGER, cost TEXT, estimate TEXT NOT NULL DEFAULT '', reserve TEXT)"
-        " STRICT"
-    )
-    db.execute("CREATE INDEX ledger_by_notebook ON ledger (notebook, begun)")
-    db.execute("CREATE INDEX ledger_by_time ON ledger (begun)")
-    rows = db.execute("SELECT id, notebook, identity, outcome, begun, touched, sealed FROM turns")
-    for turn, notebook, identity, outcome, begun, touched, sealed in rows.fetchall():
-        known, became = json.loads(identity), json.loads(outcome or "{}")
-        usage = became.get("usage") or {}
-        counts = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
-        row = [turn, notebook, known.get("conversation") or "main"]
-        row += [became.get("model") or known.get("asked") or "", known.get("endpoint") or ""]
-        row += [begun, touched, sealed, became.get("status") or "cut"]
-        row += [*(usage.get(name) for name in counts), became.get("cost")]
-        db.execute(f"INSERT INTO ledger VALUES ({', '.join('?' * len(row))}, '', NULL)", row)
-        prompt, reply = known.pop("prompt", None), became.pop("reply", "")
-        if prompt is None:  # forgotten, when that kept the row
-            db.execute("DELETE FROM turns WHERE id = ?", [turn])
-            continue
-        texts = [to_utf8(prompt), to_utf8(reply), json.dumps(known), json.dumps(became), turn]
-        db.execute(
-            "UPDATE turns SET prompt = ?, reply = ?, identity = ?, outcome = ? WHERE id = ?", texts
-        )
-
-
-def _runs(db: Connection) -> None:
-    """The replies of a grid, found again by what was asked."""
-    db.execute(
-        "CREATE TABLE runs (notebook TEXT NOT NULL, key TEXT NOT NULL, reply TEXT NOT NULL,"
-        " outcome TEXT NOT NULL, PRIMARY KEY (notebook, key)) STRICT"
-    )
-
-
-def _kernels(db: Connection) -> None:
-    """A restarted kernel finds its notebook before that is saved."""
-    db.execute("ALTER TABLE notebooks ADD COLUMN kernel TEXT NOT NULL DEFAULT ''")
-
-
-def _totals(db: Connection) -> None:
-    """What a notebook has spent is kept added up, and what is in flight is found at once."""
-    db.execute("ALTER TABLE notebooks ADD COLUMN spent TEXT NOT NULL DEFAULT '0'")
-    db.execute("CREATE INDEX ledger_open ON ledger (notebook) WHERE NOT sealed")
-    for (notebook,) in db.execute("SELECT DISTINCT notebook FROM ledger").fetchall():
-        rows = db.execute("SELECT cost FROM ledger WHERE notebook = ? AND sealed", [notebook])
-        total = sum_amounts(cost for (cost,) in rows)
-        db.execute(
-            "INSERT INTO notebooks (id, spent) VALUES (?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET spent = excluded.spent",
-            [notebook, str(total)],
-        )
-
-
-def _attached(db: Connection) -> None:
-    """What goes along with a prompt is kept beside it: it may be large."""
-    db.execute(
-        "CREATE TABLE attached (turn TEXT NOT NULL, number INTEGER NOT NULL, content TEXT NOT NULL,"
-        " PRIMARY KEY (turn, number)) STRICT"
-    )
-
-
-MIGRATIONS = (_turns, _texts_and_ledger, _runs, _kernels, _totals, _attached)
-
-
 def to_utf8(text: str) -> str:
-    """Return text that can be stored: half a surrogate pair, which JSON may hold, cannot."""
+    """Return text that can be stored: half a surrogate pair, which JSON may hold, becomes `?`."""
     return text.encode("utf-8", "replace").decode()

@@ -47,13 +47,13 @@ class Notebook:
         """
         where = self._where()
         if where.cell is None:
-            return (Conversation(), "") if where.settled else None
+            return (Conversation(), self._set_aside()) if where.settled else None
         ids, cells = _named(where.path)
         path = os.path.realpath(where.path) if where.path else None
         found = self._turns.find_notebook(ids, path, [where.cell, *cells], where.kernel).result()
         if found is None:
             self._turns.set_location(self.id, path, where.kernel).result()
-            return Conversation(), ""
+            return Conversation(), self._set_aside()
         if found.path != path and found.path and found.id in _named(found.path)[0]:
             self._turns.copy(found.id, self.id, path).result()
             said = f"this notebook is a copy of {Path(found.path).name} and goes its own way"
@@ -63,6 +63,10 @@ class Notebook:
             said = ""
         chat = self._turns.load(self.id).result()
         return chat, said or _continued(chat)
+
+    def _set_aside(self) -> str:
+        copy = self._store.set_aside().result()
+        return f"the conversations of an older version are now in {copy}" if copy else ""
 
     def is_at(self, path: Path) -> bool:
         """Return whether this path is the notebook's own."""

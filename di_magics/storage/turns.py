@@ -278,7 +278,6 @@ class Turns:
         def write(db: Connection) -> int:
             if turns is None:
                 db.execute("DELETE FROM runs")
-                db.execute("DELETE FROM attached")
                 return db.execute("DELETE FROM turns").rowcount
             if head:
                 notebook, name = head
@@ -286,11 +285,9 @@ class Turns:
                 state = _state(db, notebook)
                 state.get("heads", {}).pop(name, None)
                 db.execute("UPDATE notebooks SET state = ? WHERE id = ?", [_json(state), notebook])
-            gone = sum(
+            return sum(
                 db.execute("DELETE FROM turns WHERE id = ?", [turn]).rowcount for turn in turns
             )
-            attachments.forget(db)
-            return gone
 
         return self._store.erase(write)
 

@@ -1,22 +1,24 @@
-"""The file that holds all state: private, migrated, and safe with several kernels at it."""
+"""The file that holds all state: private, of one version, safe with several kernels at it."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import stat
 import subprocess
 import sys
 import textwrap
-from decimal import Decimal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from di_magics.core.conversation.cells import Where
+from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.errors import StoreError
 from di_magics.storage import database as storing
-from di_magics.storage.database import MIGRATIONS, Connection, Database
+from di_magics.storage.database import Connection, Database
 from di_magics.storage.ledger import Ledger
+from di_magics.storage.notebook import Notebook
 from di_magics.storage.turns import Turns
 
 
@@ -59,14 +61,21 @@ def test_work_is_done_whole_or_not_at_all(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_file_from_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    """The line says to update; nothing is written."""
-    with sqlite3.connect(tmp_path / storing.FILE) as db:
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+@pytest.mark.parametrize("version", [(storing.CURRENT[0], 2), (0, 7), (5, 1)])
+def test_a_file_from_a_newer_version_is_left_alone(
+    tmp_path: Path, version: tuple[int, int]
+) -> None:
+    """The error says to update; no byte of the file changes."""
+    path = tmp_path / storing.FILE
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA application_id = {version[0]}")
+        db.execute(f"PRAGMA user_version = {version[1]}")
+    before = path.read_bytes()
     store = Database(tmp_path)
     with pytest.raises(StoreError, match="newer"):
         store.write(write).result()
     store.close()
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == {path: before}
 
 
 def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
@@ -78,57 +87,108 @@ def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
     store.close()
 
 
-def of_version(path: Path, version: int) -> sqlite3.Connection:
-    """Return a file as an earlier version of the package made it."""
-    db = sqlite3.connect(path, isolation_level=None)
-    for step in MIGRATIONS[:version]:
-        step(db)
+def development_file(folder: Path, version: int = 6) -> sqlite3.Connection:
+    """Return a connection to a file of a development version, as a kernel holds it."""
+    db = sqlite3.connect(folder / storing.FILE, isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("CREATE TABLE notebooks (id TEXT PRIMARY KEY)")
+    db.execute("CREATE TABLE turns (id TEXT, notebook TEXT REFERENCES notebooks (id))")
+    db.execute("INSERT INTO notebooks VALUES ('n')")
+    db.execute("INSERT INTO turns VALUES ('precious', 'n')")
     db.execute(f"PRAGMA user_version = {version}")
     return db
 
 
-@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
-def test_each_migration_leads_to_the_next(tmp_path: Path, version: int) -> None:
-    """From every earlier version an empty file comes to today's."""
-    db = of_version(tmp_path / "f", version)
-    storing.migrate(db, tmp_path)
-    assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
-    assert db.execute("SELECT count(*) FROM turns").fetchone() == (0,)
-    db.close()
+def turns_in(path: Path) -> list[tuple[str, ...]]:
+    """Return the turns in a file, read as a file on its own."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT id FROM turns").fetchall()
 
 
-def test_version_2_takes_the_texts_and_the_costs_of_version_1(tmp_path: Path) -> None:
-    """The conversation is what it was, and its costs are in the ledger."""
-    db = of_version(tmp_path / storing.FILE, 1)
-    db.execute(
-        "INSERT INTO notebooks VALUES ('n', NULL, ?)", [json.dumps({"heads": {"main": "b"}})]
-    )
-    asked = {"turn": "a", "prompt": "ä \ud83d?", "asked": "m", "endpoint": "e"}
-    became = {
-        "status": "done",
-        "reply": "yes",
-        "usage": {"prompt_tokens": 7, "cached_tokens": None},
-        "cost": "0.00001",
-    }
-    forgotten = {"turn": "c", "asked": "m"}
-    rows = [("a", asked, became), ("b", {"turn": "b", "parent": "a", "prompt": "B"}, None)]
-    for turn, known, outcome in [*rows, ("c", forgotten, became)]:
-        db.execute(
-            "INSERT INTO turns VALUES (NULL, ?, 'n', NULL, ?, ?, 1.0, 2.0, 1)",
-            [turn, json.dumps(known), outcome and json.dumps(outcome)],
-        )
-    db.close()
+@pytest.mark.parametrize("version", range(1, 7))
+def test_a_development_file_is_set_aside(tmp_path: Path, version: int) -> None:
+    """All of it is in a private copy, though a kernel still holds it and its `-wal` file."""
+    old = development_file(tmp_path, version)
     store = Database(tmp_path)
-    path = Turns(store).load("n").result().path()
-    entries = Ledger(store).entries("n").result()
+    copy = store.set_aside().result()
+    assert copy == tmp_path / "conversations.sqlite3.old"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    store.write(write).result()
     store.close()
-    assert [(turn.prompt, turn.reply.text) for turn in path] == [("ä ??", "yes"), ("B", "")]
-    assert [(entry.turn, entry.cost) for entry in entries] == [
-        ("a", Decimal("0.00001")),
-        ("b", None),
-        ("c", Decimal("0.00001")),
-    ]
-    assert entries[0].usage.prompt_tokens == 7
+    old.close()
+    assert turns_in(copy) == [("precious",)]
+    assert turns_in(tmp_path / storing.FILE) == []
+    assert {path.name for path in tmp_path.iterdir()} == {storing.FILE, copy.name}
+
+
+def test_setting_aside_overwrites_nothing(tmp_path: Path) -> None:
+    """A copy that is there already stays, and the next one has a number."""
+    mine = tmp_path / "conversations.sqlite3.old"
+    mine.write_bytes(b"mine")
+    development_file(tmp_path).close()
+    store = Database(tmp_path)
+    copy = store.set_aside().result()
+    store.close()
+    assert copy == tmp_path / "conversations.sqlite3.old2"
+    assert turns_in(copy) == [("precious",)]
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_development_file_is_set_aside_once(tmp_path: Path) -> None:
+    """The next kernel opens the new file, and has nothing to say."""
+    development_file(tmp_path).close()
+    for copied in (True, False):
+        store = Database(tmp_path)
+        assert bool(store.set_aside().result()) is copied
+        store.close()
+
+
+@pytest.mark.parametrize("cell", [None, "c"])
+def test_the_first_line_says_what_was_set_aside(tmp_path: Path, cell: str | None) -> None:
+    """In a notebook and in a terminal; the conversation is a new one."""
+    development_file(tmp_path).close()
+    notebook = Notebook(Database(tmp_path), lambda: Where(cell=cell))
+    resumed = notebook.resume()
+    notebook.close()
+    assert resumed
+    assert resumed[0] == Conversation()
+    assert str(tmp_path / "conversations.sqlite3.old") in resumed[1]
+
+
+def test_a_development_file_in_the_middle_of_a_write_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says to try again, and a moment later it works."""
+    monkeypatch.setattr(storing, "BUSY_SECONDS", 0.01)
+    old = development_file(tmp_path)
+    old.execute("BEGIN IMMEDIATE")
+    old.execute("INSERT INTO turns VALUES ('late', 'n')")
+    store = Database(tmp_path)
+    with pytest.raises(StoreError, match="try again"):
+        store.write(write).result()
+    old.execute("COMMIT")
+    old.close()
+    copy = store.set_aside().result()
+    store.close()
+    assert copy
+    assert turns_in(copy) == [("precious",), ("late",)]
+
+
+@pytest.mark.parametrize("broken", ["closing", "SCHEMA"])
+def test_a_failure_to_set_aside_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Whether the copy or the new tables cannot be written, the file is what it was."""
+    development_file(tmp_path).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(storing, broken, tmp_path / "is not there")
+        store = Database(tmp_path)
+        with pytest.raises(StoreError):
+            store.write(write).result()
+        store.close()
+    assert turns_in(tmp_path / storing.FILE) == [("precious",)]
+    if broken == "closing":
+        assert [path.name for path in tmp_path.iterdir()] == [storing.FILE]
 
 
 WRITER = """
@@ -152,8 +212,11 @@ store.close()
 """
 
 
-def test_processes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
-    """Four kernels on one new file, a hundred turns each: all are there, and none met a lock."""
+@pytest.mark.parametrize("old", [False, True])
+def test_processes_at_the_same_time_lose_nothing(tmp_path: Path, old: bool) -> None:
+    """Four kernels on a new or a development file, a hundred turns each: none met a lock."""
+    if old:
+        development_file(tmp_path).close()
     writers = [
         subprocess.Popen([sys.executable, "-c", textwrap.dedent(WRITER), str(tmp_path), name])
         for name in "abcd"
@@ -165,3 +228,5 @@ def test_processes_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     store.close()
     assert len(chat.turns) == len(entries) == 400
     assert all(each.reply.text == "hi" for each in chat.turns.values())
+    copies = [path for path in tmp_path.iterdir() if "old" in path.name]
+    assert [turns_in(path) for path in copies] == [[("precious",)]] * old
