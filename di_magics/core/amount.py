@@ -58,6 +58,11 @@ def sum_amounts(amounts: Iterable[object]) -> Decimal:
     return sum((number for each in amounts if (number := parse_amount(each))), Decimal(0))
 
 
+def least_amount(*amounts: Decimal | None) -> Decimal | None:
+    """Return the smallest of those that are known, None where none is."""
+    return min((amount for amount in amounts if amount is not None), default=None)
+
+
 def parse_usd(found: object, name: str) -> Decimal:
     """Return an amount of USD. Raises ParamError, with the name of what was set, for none."""
     text = found.strip().removeprefix("$") if isinstance(found, str) else found

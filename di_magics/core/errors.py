@@ -20,7 +20,10 @@ Interrupted (KeyboardInterrupt)  the reader pressed the stop square
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 
 def _render_error(error: BaseException) -> list[str]:
@@ -44,7 +47,18 @@ class ChatError(DiMagicsError):
 
 
 class BudgetError(DiMagicsError):
-    """The worst case of a request does not fit the budget."""
+    """A request may cost more than its budget allows.
+
+    In USD, None where it is not known: `reserve` is what the request may cost at most, `limit` the
+    budget, `left` what is left of it, and `needed` the budget in which the request would fit.
+    `option` is what sets that budget.
+    """
+
+    reserve: Decimal | None = None
+    limit: Decimal | None = None
+    left: Decimal | None = None
+    needed: Decimal | None = None
+    option: str = ""
 
 
 class PolicyError(DiMagicsError):

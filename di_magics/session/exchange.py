@@ -20,11 +20,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Protocol
 
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import EndpointError, PolicyError, StoreError, StreamBroken
+from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE
 from di_magics.core.reply.reply import Reply, Status
 from di_magics.core.reply.thinking import ThinkTagParser
@@ -64,16 +64,15 @@ class Exchange:
         self._policies = policies
 
     def write_down(
-        self, plan: Plan, limit: Decimal | None, *, remembered: bool, is_turn: bool = False
+        self, plan: Plan, budget: Budget, *, remembered: bool, is_turn: bool = False
     ) -> Future[None]:
         """Write what a request may cost, and with `is_turn` the turn itself, before it is sent.
 
-        `limit` is what the notebook may spend in all, in USD, and `remembered` is whether the turn
-        belongs to a conversation. The future raises BudgetError where the worst case does not fit,
-        and StoreError.
+        `remembered` is whether the turn belongs to a conversation. The future raises BudgetError
+        where the worst case does not fit the budget, and StoreError.
         """
         entry = ledger_entry(plan, time.time(), kept=remembered)
-        return self._notebook.begin(plan.turn, entry, limit, kept=is_turn)
+        return self._notebook.begin(plan.turn, entry, budget, kept=is_turn)
 
     async def send(
         self,

@@ -20,12 +20,19 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from di_magics.core.amount import parse_usd
+from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import BadRequest, Interrupted, StreamBroken, TooLong
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
-from di_magics.core.request.plan import Ask, Plan, build_request, context_turns, limit, plan_turn
+from di_magics.core.request.plan import (
+    Ask,
+    Plan,
+    build_request,
+    context_turns,
+    plan_turn,
+    turn_budget,
+)
 from di_magics.core.request.route import Route
 from di_magics.core.request.wire import mentions_param
 from di_magics.core.settings.policy import Policy
@@ -201,8 +208,7 @@ class Session:
         own, common = self.notebook.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
         if own is None and common:
             own = parse_usd(common, "DI_MAGICS_BUDGET")
-        limits = (own, self.policies.current().budget)
-        return min((limit for limit in limits if limit is not None), default=None)
+        return least_amount(own, self.policies.current().budget)
 
     @budget.setter
     def budget(self, limit: Decimal | None) -> None:
@@ -274,7 +280,7 @@ class Session:
             self.look_up_price(ask, interrupts)
             plan = self._begin(self.plan(ask), ask, interrupts)
             runner = TurnRunner(self.exchange, self.loop, self._notebook, interrupts, view)
-            outcome = runner.run(plan, ask, self.budget)
+            outcome = runner.run(plan, ask, turn_budget(plan, ask, self.budget))
             reply, error = outcome.reply, outcome.error or runner.view_error
             turn = replace(plan.turn, reply=reply)
             with self._lock:
@@ -311,8 +317,10 @@ class Session:
                 conversation = conversation.start()
                 turn = replace(turn, conversation=conversation.name)
             plan = replace(plan, turn=turn)
-            most = limit(plan, ask, self.budget)
-            self.exchange.write_down(plan, most, remembered=remembered, is_turn=remembered).result()
+            budget = turn_budget(plan, ask, self.budget)
+            self.exchange.write_down(
+                plan, budget, remembered=remembered, is_turn=remembered
+            ).result()
             if remembered:
                 self.conversation = conversation.with_turn(turn, aside=bool(ask.conversation))
         return plan

@@ -13,7 +13,8 @@ from typing import Any
 from di_magics.core.amount import in_money_context, sum_amounts
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import DiMagicsError, Interrupted
-from di_magics.core.money.cost import FREE, over_budget, unknown_price
+from di_magics.core.money.budget import Budget
+from di_magics.core.money.cost import FREE
 from di_magics.core.money.prices import estimate_tokens
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import Ask, Plan
@@ -95,9 +96,9 @@ class SweepRunner:
                 if key in kept:
                     self._replies[run.index] = replace(kept[key], request=self._body(run))
             missing = [run for run in self.runs if run.index not in self._replies]
-            limit = self._limit([self._plans[run.index] for run in missing])
+            budget = self._check_budget([self._plans[run.index] for run in missing])
             limiter = Limiter(self._concurrency(concurrency))
-            job = session.loop.submit(self._run_all(missing, view, limiter, limit))
+            job = session.loop.submit(self._run_all(missing, view, limiter, budget))
             view.open(job.cancel, self._stop_run)
             job.wait(interrupts)
             with suppress(concurrent.futures.CancelledError):  # partial replies are in their places
@@ -150,32 +151,24 @@ class SweepRunner:
         usual, most = (LOCAL_CONCURRENCY, LOCAL_SLOTS) if local else (CONCURRENCY, MAX_CONCURRENCY)
         return max(1, min(wanted or usual, most))
 
-    @in_money_context
-    def _limit(self, plans: list[Plan]) -> Decimal | None:
-        """Return what the notebook may spend in all. Raises BudgetError as `run` says."""
-        ask = self._ask
+    def _check_budget(self, plans: list[Plan]) -> Budget:
+        """Return the limits for each of these runs. Raises BudgetError as `run` says."""
+        ask, session = self._ask, self._session
         paid = [plan for plan in plans if not plan.route.local]
-        budget = self._session.budget
-        limits = [limit for limit in (ask.budget, budget) if limit is not None]
-        reserves = [plan.reserve for plan in paid]
-        worst = None if None in reserves else sum_amounts(reserves)
-        if limits and worst is None and not ask.yes:
-            unpriced = next(plan for plan in paid if plan.reserve is None)
-            raise unknown_price(unpriced.turn.model, min(limits))
-        spent = self._session.notebook.committed if budget is not None else FREE
-        if worst and ask.budget is not None and worst > ask.budget:
-            raise over_budget(worst, ask.budget, flag="--budget")
-        if worst and budget is not None and spent + worst > budget:
-            raise over_budget(worst, budget, spent)
-        covered = bool(limits and worst is not None)
+        budget = Budget(ask.budget, session.budget, ask.yes) if paid else Budget()
+        unknown = [plan for plan in paid if plan.reserve is None]
+        worst = None if unknown else sum_amounts(plan.reserve for plan in paid)
+        spent = FREE if budget.notebook is None else session.notebook.committed
+        budget.check(worst, spent, unknown[0].turn.model if unknown else "")
+        covered = budget.limited and worst is not None
         check_consent(len(plans), _likely_cost(paid), covered, yes=ask.yes)
         return budget
 
     async def _run_all(
-        self, missing: list[Run], view: GridView, limiter: Limiter, limit: Decimal | None
+        self, missing: list[Run], view: GridView, limiter: Limiter, budget: Budget
     ) -> None:
         for run in missing:
-            work = self._run_one(run, view, limiter, limit)
+            work = self._run_one(run, view, limiter, budget)
             self._tasks[run.index] = asyncio.ensure_future(work)
         for run in self.runs:
             if run.index in self._replies:
@@ -188,14 +181,12 @@ class SweepRunner:
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _run_one(
-        self, run: Run, view: GridView, limiter: Limiter, limit: Decimal | None
-    ) -> None:
+    async def _run_one(self, run: Run, view: GridView, limiter: Limiter, budget: Budget) -> None:
         plan, session = self._plans[run.index], self._session
         exchange, recorder = session.exchange, _RunRecorder(session.notebook, self._keys[run.index])
         async with limiter:
             written = exchange.write_down(
-                plan, None if plan.route.local else limit, remembered=False
+                plan, Budget() if plan.route.local else budget, remembered=False
             )
             try:
                 await asyncio.shield(asyncio.wrap_future(written))

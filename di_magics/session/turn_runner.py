@@ -13,14 +13,13 @@ from __future__ import annotations
 import concurrent.futures
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import BudgetError, ReplyError, StoreError, ToolError
-from di_magics.core.money.cost import NOTHING_SENT
+from di_magics.core.money.budget import Budget, with_partial_reply
 from di_magics.core.reply.json_reply import parse_json, repair_prompt
 from di_magics.core.reply.reply import Reply, Round, ToolResult, add_request, with_call_ids
-from di_magics.core.request.plan import Ask, Plan, Tools, limit, plan_next_request
+from di_magics.core.request.plan import Ask, Plan, Tools, plan_next_request
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Job, Loop
 from di_magics.session.exchange import Exchange, Outcome, Recorder, seal_unsent
@@ -98,11 +97,8 @@ class TurnRunner:
         self._opened = False
         self.view_error: Exception | None = None
 
-    def run(self, plan: Plan, ask: Ask, budget: Decimal | None) -> Outcome:
-        """Return the outcome of the turn; blocks, and runs tools in this thread.
-
-        `budget` is what the notebook may spend in all, in USD.
-        """
+    def run(self, plan: Plan, ask: Ask, budget: Budget) -> Outcome:
+        """Return the outcome of the turn; blocks, and runs tools in this thread."""
         turn = plan.turn
         if ask.tools is None and "response_format" not in turn.fields:
             return self._request(plan, self._view, self._notebook)
@@ -124,11 +120,9 @@ class TurnRunner:
                         if self._interrupts.stopping:
                             break
                         plan = plan_next_request(plan, len(reply.rounds) + 1, finished)
-                        self._exchange.write_down(
-                            plan, limit(plan, ask, budget), remembered=not ask.once
-                        ).result()
+                        self._exchange.write_down(plan, budget, remembered=not ask.once).result()
         except BudgetError as refused:
-            error = BudgetError(str(refused).replace(NOTHING_SENT, "The partial reply is kept."))
+            error = with_partial_reply(refused)
         except ReplyError as mismatch:
             error, reply = mismatch, replace(reply, validation_error=str(mismatch))
         except Exception as failure:  # a refusal or a bug of ours: the turn is sealed all the same

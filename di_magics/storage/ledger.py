@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from di_magics.core.amount import parse_amount, sum_amounts
-from di_magics.core.money.cost import FREE, Entry, over_budget
+from di_magics.core.money.budget import Budget
+from di_magics.core.money.cost import FREE, Entry
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.storage.database import Connection, Database, to_utf8
 
@@ -67,16 +68,10 @@ class Ledger:
         return self._store.write(write)
 
 
-def add_entry(db: Connection, entry: Entry, limit: Decimal | None) -> None:
-    """Write that a request is about to be sent.
-
-    With a limit in USD, raise BudgetError where what the notebook has spent, and may yet spend on
-    replies in flight, leaves no room for the entry's reserve.
-    """
-    if limit is not None:
-        spent = _committed(db, entry.notebook)
-        if spent + (entry.reserve or 0) > limit:
-            raise over_budget(entry.reserve, limit, spent)
+def add_entry(db: Connection, entry: Entry, budget: Budget) -> None:
+    """Write that a request is about to be sent. Raises BudgetError where it does not fit."""
+    spent = FREE if budget.notebook is None else _committed(db, entry.notebook)
+    budget.check(entry.reserve, spent, entry.model)
     usage = entry.usage
     row: list[Any] = [entry.turn, entry.notebook, entry.conversation, to_utf8(entry.model)]
     row += [entry.endpoint, entry.begun, entry.status, usage.prompt_tokens]

@@ -18,6 +18,7 @@ from typing import Any
 from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.record import METADATA_KEY
+from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import Reply
 from di_magics.storage.database import Database
@@ -73,12 +74,12 @@ class Notebook:
         own = self._where().path
         return own is not None and Path(own).resolve() == path.resolve()
 
-    def begin(self, turn: Turn, entry: Entry, limit: Decimal | None, *, kept: bool) -> Future[None]:
+    def begin(self, turn: Turn, entry: Entry, budget: Budget, *, kept: bool) -> Future[None]:
         """Write a turn, or if not `kept` only what it may cost, before it is sent.
 
-        The future raises BudgetError where that does not fit the limit.
+        The future raises BudgetError where that does not fit the budget.
         """
-        return self._turns.begin(turn, entry, limit, kept=kept)
+        return self._turns.begin(turn, entry, budget, kept=kept)
 
     def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
         """Write what has come of a reply so far."""

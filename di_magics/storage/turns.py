@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 import di_magics.storage.attachments as attachments
@@ -24,6 +23,7 @@ from di_magics.core.conversation.record import (
     parse_reply,
     parse_turn,
 )
+from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import Reply
 from di_magics.storage.database import Connection, Database, Work, to_utf8
@@ -87,16 +87,16 @@ class Turns:
 
         return self._store.write(write)
 
-    def begin(self, turn: Turn, entry: Entry, limit: Decimal | None, *, kept: bool) -> Future[None]:
+    def begin(self, turn: Turn, entry: Entry, budget: Budget, *, kept: bool) -> Future[None]:
         """Write a turn, and what it may cost, before it is sent; if not `kept`, only the latter.
 
         The future raises BudgetError, and nothing is written, where the worst case does not fit
-        the limit; no other kernel can come in between.
+        the budget; no other kernel can come in between.
         """
         row = [*_identity(turn, entry.notebook), entry.begun, entry.begun]
 
         def write(db: Connection) -> None:
-            add_entry(db, entry, limit)
+            add_entry(db, entry, budget)
             if not kept:
                 return
             db.execute("INSERT OR IGNORE INTO notebooks (id) VALUES (?)", [entry.notebook])

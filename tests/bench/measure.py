@@ -124,6 +124,7 @@ from pathlib import Path
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.reply.reply import Reply, Usage
+from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.storage.database import Database
 from di_magics.storage.turns import Turns
@@ -139,7 +140,7 @@ for book in range(50):
                     params={"temperature": 0.7}, reply=Reply(text=text, status="done", ended=True,
                     model="m", id="x", usage=usage, cost=cost, elapsed=2.5, first_token=0.3))
         entry = Entry(turn.id, str(book), "main", "m", "e", 1.0, "", "open", usage)
-        turns.begin(turn, entry, None, kept=True)
+        turns.begin(turn, entry, Budget(), kept=True)
         turns.seal(turn.id, turn.reply)
         chat, parent = chat.with_turn(turn), turn.id
     turns.save_state(str(book), chat).result()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from di_magics.core.amount import UNKNOWN, format_usd, parse_usd
+from di_magics.core.amount import UNKNOWN, format_usd, least_amount, parse_usd
 from di_magics.core.errors import ParamError
 
 
@@ -43,3 +43,10 @@ def test_what_is_no_amount_is_refused(found: object) -> None:
     """With the name of what takes one."""
     with pytest.raises(ParamError, match="--budget takes an amount"):
         parse_usd(found, "--budget")
+
+
+def test_the_least_amount_is_of_those_that_are_known() -> None:
+    """0 is an amount."""
+    assert least_amount(None, Decimal(2), Decimal(0), None) == 0
+    assert least_amount(None, None) is None
+    assert least_amount() is None

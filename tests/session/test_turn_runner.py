@@ -174,7 +174,7 @@ def test_the_budget_holds_in_the_middle(tools: Run, server: Loopback) -> None:
     error = tools("%%chat --tools add --max-tokens 10000\ngo").error
     assert isinstance(error, di.BudgetError)
     assert len(server.chats) == 1
-    assert "The partial reply is kept." in str(error)
+    assert "the partial reply is kept" in str(error)
     kept = tools("print(_reply.rounds[0].results[0].content, _reply.status, _reply.cost)").text
     assert kept.split() == ["2", "failed", "0.02"]
 

@@ -195,6 +195,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from di_magics.core.conversation.conversation import Turn
+from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply
 from di_magics.storage.database import Database
@@ -204,7 +205,7 @@ turns = Turns(store)
 for number in range(100):
     turn = Turn(f"{sys.argv[2]}-{number}", "hi", notebook="n")
     entry = Entry(turn.id, "n", "main", "m", "e", 1.0, "", "open", UNCOUNTED)
-    turns.begin(turn, entry, None, kept=True)
+    turns.begin(turn, entry, Budget(), kept=True)
     turns.checkpoint(turn.id, Reply(text="h"))
     last = turns.seal(turn.id, Reply(text="hi", status="done"))
 last.result()

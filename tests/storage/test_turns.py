@@ -13,6 +13,7 @@ from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import StoreError
+from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage
 from di_magics.storage import turns as keeping
@@ -42,7 +43,7 @@ def turns(store: Database) -> Turns:
 def begin(turns: Turns, turn: Turn, *, kept: bool = True) -> None:
     """Write a turn before it is sent."""
     entry = Entry(turn.id, "n", "main", "m", "e", 1.0, "", "open", UNCOUNTED)
-    turns.begin(turn, entry, None, kept=kept).result()
+    turns.begin(turn, entry, Budget(), kept=kept).result()
 
 
 def kept(turns: Turns, *asked: Turn) -> Conversation:

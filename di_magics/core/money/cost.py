@@ -11,15 +11,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from di_magics.core.amount import UNKNOWN, format_usd, in_money_context
-from di_magics.core.errors import BudgetError
 from di_magics.core.money.prices import Price, estimate_cost, estimate_tokens
 from di_magics.core.reply.reply import Reply, Status, Usage
-from di_magics.core.text import one_line
 
 FREE = Decimal(0)
-NOTHING_SENT = "Nothing was sent."
-BUDGET_MARGIN = Decimal("1.1")
-"""A budget that is suggested is a little more than what is needed: it is shown rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,26 +144,3 @@ def with_cost(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool
         cost = estimate_cost(counted, price)
         how = f"tokens counted from the texts, {how}"
     return replace(reply, cost=cost, estimate=how)
-
-
-@in_money_context
-def over_budget(
-    reserve: Decimal | None, limit: Decimal, spent: Decimal = FREE, flag: str = "%chat budget"
-) -> BudgetError:
-    """Return the error for a request whose worst case does not fit the budget, set by `flag`."""
-    left = format_usd(max(limit - spent, FREE))
-    enough = format_usd((spent + (reserve or FREE)) * BUDGET_MARGIN)[1:]
-    return BudgetError(
-        f"This may cost up to {format_usd(reserve)}, and {left} of the budget of "
-        f"{format_usd(limit)} is left. {NOTHING_SENT} Lower --max-tokens, send fewer turns "
-        f"(--last 2), or raise the budget: {flag} {enough}."
-    )
-
-
-def unknown_price(model: str, limit: Decimal) -> BudgetError:
-    """Return the error for a model whose price nobody knows, where there is a budget."""
-    return BudgetError(
-        f"The price of {one_line(model, 120)} is not known, so the budget of {format_usd(limit)} "
-        f"cannot be held to. {NOTHING_SENT} %chat models looks for prices; --yes sends it all "
-        "the same."
-    )

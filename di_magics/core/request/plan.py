@@ -19,7 +19,8 @@ from di_magics.core.conversation.conversation import (
     round_messages,
 )
 from di_magics.core.errors import ParamError, ToolError
-from di_magics.core.money.cost import Entry, over_budget, unknown_price, with_cost
+from di_magics.core.money.budget import Budget
+from di_magics.core.money.cost import Entry, with_cost
 from di_magics.core.money.prices import Price, worst_case_cost
 from di_magics.core.reply.json_reply import ReplySchema, response_format
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
@@ -257,16 +258,6 @@ def ledger_entry(planned: Plan, begun: float, *, kept: bool) -> Entry:
     )
 
 
-def limit(planned: Plan, ask: Ask, budget: Decimal | None) -> Decimal | None:
-    """Return what the notebook may spend in all, None for no limit.
-
-    Raises BudgetError where the worst case is more than the ask's own budget, or is not known.
-    """
-    if planned.route.local:
-        return None
-    limits = [each for each in (ask.budget, budget) if each is not None]
-    if limits and planned.reserve is None and not ask.yes:
-        raise unknown_price(planned.turn.model, min(limits))
-    if ask.budget is not None and (planned.reserve or 0) > ask.budget:
-        raise over_budget(planned.reserve, ask.budget, flag="--budget")
-    return budget
+def turn_budget(planned: Plan, ask: Ask, notebook: Decimal | None) -> Budget:
+    """Return the limits for a request of an ask, whose notebook may spend so much in all."""
+    return Budget() if planned.route.local else Budget(ask.budget, notebook, ask.yes)

@@ -14,9 +14,7 @@ from di_magics.core.money.cost import (
     Tally,
     cost_sections,
     group_entries,
-    over_budget,
     tally,
-    unknown_price,
     with_cost,
 )
 from di_magics.core.money.prices import Price
@@ -124,15 +122,6 @@ def test_this_machine_is_free() -> None:
     assert (reply.cost, reply.cost_is_estimate) == (0, False)
 
 
-def test_a_budget_error_says_what_is_left_and_what_to_do() -> None:
-    """In USD, without an exponent."""
-    said = str(over_budget(Decimal("0.05"), Decimal("0.1"), Decimal("0.08")))
-    assert "up to $0.050" in said
-    assert "$0.020 of the budget" in said
-    assert said.endswith("raise the budget: %chat budget 0.14.")
-    assert "$0 of the budget" in str(over_budget(None, Decimal(1), Decimal(2)))
-
-
 def test_sections_of_an_account() -> None:
     """By conversation, day and model; by notebook where all notebooks are meant."""
     entries = [entry("1"), entry("2", conversation="", notebook="o")]
@@ -141,8 +130,3 @@ def test_sections_of_an_account() -> None:
     assert list(here["conversation"]) == ["main", "(no memory)"]
     there = cost_sections(entries, {"n": "a.ipynb"}, everywhere=True)
     assert list(there["notebook"]) == ["a.ipynb", "(elsewhere)"]
-
-
-def test_a_model_of_unknown_price_is_named() -> None:
-    """With the two ways on."""
-    assert "--yes" in str(unknown_price("m", Decimal(1)))

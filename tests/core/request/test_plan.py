@@ -11,7 +11,8 @@ import pytest
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Conversation, Turn, round_messages
-from di_magics.core.errors import BudgetError, ParamError, ToolError
+from di_magics.core.errors import ParamError, ToolError
+from di_magics.core.money.budget import Budget
 from di_magics.core.money.prices import Price
 from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
@@ -21,9 +22,9 @@ from di_magics.core.request.plan import (
     Plan,
     build_request,
     ledger_entry,
-    limit,
     plan_next_request,
     plan_turn,
+    turn_budget,
 )
 from di_magics.core.settings.policy import NO_POLICY, parse_policy
 from di_magics.core.settings.settings import Settings
@@ -123,18 +124,11 @@ def test_the_worst_case_is_reserved() -> None:
     assert plan(Ask("abc"), price=None).reserve is None
 
 
-def test_limits() -> None:
-    """A cell's own budget and the notebook's; nothing is limited on this machine."""
-    found = plan(Ask("abc"))
-    assert limit(found, Ask("abc"), None) is None
-    assert limit(found, Ask("abc", budget=Decimal(1)), Decimal(2)) == 2
-    assert limit(plan(Ask("abc"), route=Place(local=True)), Ask("abc"), Decimal(0)) is None
-    with pytest.raises(BudgetError, match="--budget"):
-        limit(found, Ask("abc", budget=Decimal("0.01")), None)
-    unknown = plan(Ask("abc"), price=None)
-    with pytest.raises(BudgetError, match="--yes"):
-        limit(unknown, Ask("abc"), Decimal(1))
-    assert limit(unknown, Ask("abc", yes=True, budget=Decimal(1)), Decimal(1)) == 1
+def test_a_request_has_the_limits_of_its_cell_and_notebook() -> None:
+    """The local model costs nothing, so nothing limits it."""
+    ask = Ask("abc", budget=Decimal(1), yes=True)
+    assert turn_budget(plan(ask), ask, Decimal(2)) == Budget(Decimal(1), Decimal(2), yes=True)
+    assert turn_budget(plan(ask, route=Place(local=True)), ask, Decimal(2)) == Budget()
 
 
 def test_tools_are_offered_by_their_names() -> None:
