@@ -1,6 +1,6 @@
-"""Amounts of USD: as text, and read from text. Unknown is None, and shown as a dash.
+"""Amounts of USD, formatted and parsed. An unknown one is None, and is shown as a dash.
 
-Servers, files and readers may write anything; what is no plausible amount is none.
+Servers, files and users may write anything: what is not plausible is not an amount.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import one_line
+from di_magics.core.text import one_line, respell_number
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,29 +20,29 @@ UNKNOWN = "—"
 MOST = Decimal(1_000_000)
 PLACE = Decimal("1E-15")
 MONEY = Context(prec=34, traps=[InvalidOperation, DivisionByZero])
-"""The reader's own decimal context may have too few digits, or traps."""
+"""The user's own decimal context may have too few digits, or traps."""
 
 
 def in_money_context(function: Callable[P, R]) -> Callable[P, R]:
-    """Return a function that reckons in a context of its own."""
+    """Return the function with 34-digit decimals, whatever context the user has set."""
 
     @wraps(function)
-    def reckoned(*args: P.args, **kwargs: P.kwargs) -> R:
+    def in_context(*args: P.args, **kwargs: P.kwargs) -> R:
         with localcontext(MONEY):
             return function(*args, **kwargs)
 
-    return reckoned
+    return in_context
 
 
-def parse_amount(found: object) -> Decimal | None:
+def parse_amount(value: object) -> Decimal | None:
     """Return an amount from 0 to a million USD, None for anything else.
 
-    The shortest decimal that is a given double is the number that was written.
+    A float is read as the shortest decimal that it stands for: 0.1 is 0.1.
     """
-    if isinstance(found, bool) or not isinstance(found, str | int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         return None
     try:
-        number = Decimal(str(found))
+        number = Decimal(str(value))
     except (ValueError, ArithmeticError):  # an int may have too many digits for str
         return None
     if not number.is_finite() or not 0 <= number <= MOST:
@@ -54,7 +54,7 @@ def parse_amount(found: object) -> Decimal | None:
 
 @in_money_context
 def sum_amounts(amounts: Iterable[object]) -> Decimal:
-    """Return the sum of those that are amounts."""
+    """Return the sum of the amounts; what is not an amount does not count."""
     return sum((number for each in amounts if (number := parse_amount(each))), Decimal(0))
 
 
@@ -63,13 +63,14 @@ def least_amount(*amounts: Decimal | None) -> Decimal | None:
     return min((amount for amount in amounts if amount is not None), default=None)
 
 
-def parse_usd(found: object, name: str) -> Decimal:
-    """Return an amount of USD. Raises ParamError, with the name of what was set, for none."""
-    text = found.strip().removeprefix("$") if isinstance(found, str) else found
+def parse_usd(value: object, name: str) -> Decimal:
+    """Return an amount of USD. Raises ParamError, which names the setting, for anything else."""
+    text = value.strip().removeprefix("$") if isinstance(value, str) else value
     number = parse_amount(text)
     if number is None:
         raise ParamError(
-            f"{name} takes an amount of USD, such as 0.50; not {one_line(found, 40)!r}."
+            f"{name} must be an amount of USD such as 0.50, not {one_line(value, 40)!r}."
+            f"{respell_number(text)}"
         )
     return number
 

@@ -1,34 +1,91 @@
-"""Foreign text made harmless to look at: on one line, and with nothing hidden in it."""
+"""Foreign text made harmless to look at: nothing in it is hidden, reordered or erased.
+
+A model's, a server's or a file's words may hold characters that nobody sees: controls that repaint
+a terminal, marks that reverse what follows, fillers that are letters to Python, tags that are
+instructions to a model. This file says once which they are (`_HIDDEN`) and has three ways with
+them: `one_line` for a message, `make_visible` where two texts that differ must not look alike, as
+in "May the model run …?", and `remove_hidden` for code that goes into a cell.
+
+A zero-width joiner between two emoji and a variation selector behind one stay as they are.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Callable
 
-# Terminal escapes and other control characters, and the marks that reorder or hide text: a
-# server's words must not be able to repaint the line they are quoted in.
-_UNPRINTABLE = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"
-    r"|[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069]+"
+_EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
+_EMOJI += "\U0001f000-\U0001faff"
+_SPACES = "\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_LINE_BREAKS = "\x0b-\x0d\x1c-\x1e\x85\u2028\u2029"
+# Default_Ignorable_Code_Point of Unicode and its categories Cc, Cf, Co and Cs, noncharacters, and the
+# empty braille pattern.
+_INVISIBLE = (
+    "\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f"
+    "\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ud800-\uf8ff"
+    "\ufdd0-\ufdef\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff"
 )
+# Compiled when it is first used, as loading the extension costs nothing.
+_HIDDEN = (
+    f"[{_INVISIBLE}{_LINE_BREAKS}{_SPACES}]"
+    f"|(?<![{_EMOJI}\ufe0f])\u200d|\u200d(?![{_EMOJI}])"
+    f"|(?<![{_EMOJI}\xa9\xae\u203c\u2049\u2122\u2139#*0-9])[\ufe0e\ufe0f]"
+    "|(?<=[#*0-9])(?:\ufe0e|\ufe0f(?!\u20e3))"
+)
+_CONTROLS = r"\x1b\[[0-?]{0,99}[ -/]{0,99}[@-~]|[\x00-\x1f\x7f-\x9f\u2028\u2029]"
+
+
+def replace_hidden(text: str, replace: Callable[[str], str]) -> str:
+    """Return the text with each hidden character replaced; newlines and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return re.sub(_HIDDEN, lambda match: replace(match[0]), text)
+
+
+def _mark(character: str) -> str:
+    return f"⟨U+{ord(character):04X}⟩"
+
+
+def make_visible(text: object, limit: int | None = None) -> str:
+    """Return foreign text on one line of at most `limit` characters, hidden ones as `⟨U+200B⟩`.
+
+    Texts that differ in what is hidden in them, in their kinds of spaces or in their line breaks
+    differ in what is returned.
+    """
+    line = str(text) if limit is None else str(text)[: limit + 1]
+    line = line.replace("⟨U+", "⟨U+27E8⟩U+")
+    line = replace_hidden(line, _mark).replace("\n", "⟨U+000A⟩").replace("\t", "⟨U+0009⟩")
+    return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
 
 
 def one_line(text: object, limit: int = 400) -> str:
-    """Return foreign text as one printable line of at most `limit` characters."""
-    line = " ".join(_UNPRINTABLE.sub(" ", str(text)).split())
+    """Return foreign text as one printable line of at most `limit` characters.
+
+    Terminal escapes, line breaks and runs of spaces are one space, other hidden characters are
+    shown as `⟨U+200B⟩`.
+    """
+    line = " ".join(re.sub(_CONTROLS, " ", str(text)).split())
+    line = replace_hidden(line[: limit + 1], _mark)
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+def remove_hidden(code: str) -> str:
+    """Return foreign code as it looks: no hidden characters, only plain spaces and newlines."""
+    code = re.sub(f"[{_SPACES}]", " ", code.replace("\r\n", "\n").replace("\r", "\n"))
+    return replace_hidden(code, lambda character: "")
 
 
-def make_visible(text: str) -> str:
-    """Return foreign code as it looks: without what reorders, hides or erases a part of it."""
-    return "".join(
-        sign
-        for sign in text.replace("\r\n", "\n").replace("\r", "\n")
-        if sign in "\n\t" or unicodedata.category(sign) not in _HIDDEN
-    )
+def respell_number(text: object, *, whole: bool = False) -> str:
+    """Return ` Write 0.7.` for a number such as `0,7`, ` Write 1000.` for `1,000`, else nothing."""
+    if not isinstance(text, str) or len(text) > 40:
+        return ""
+    if re.fullmatch(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+\s*", text, re.ASCII):
+        return f" Write {text.strip().replace(',', '')}."
+    if not whole and re.fullmatch(r"\s*[-+]?\d*,\d+\s*", text, re.ASCII):
+        return f" Write {text.strip().replace(',', '.')}."
+    return ""
 
 
 def describe_error(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Amounts of USD, as text and read from text."""
+"""Amounts of USD, formatted and parsed."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_an_amount_is_read(found: object) -> None:
 
 @pytest.mark.parametrize("found", ["", "much", "-1", "NaN", "inf", True, None, []])
 def test_what_is_no_amount_is_refused(found: object) -> None:
-    """With the name of what takes one."""
-    with pytest.raises(ParamError, match="--budget takes an amount"):
+    """The message names the setting."""
+    with pytest.raises(ParamError, match="--budget"):
         parse_usd(found, "--budget")
 
 
@@ -50,3 +50,9 @@ def test_the_least_amount_is_of_those_that_are_known() -> None:
     assert least_amount(None, Decimal(2), Decimal(0), None) == 0
     assert least_amount(None, None) is None
     assert least_amount() is None
+
+
+def test_a_decimal_comma_is_refused_with_the_right_spelling() -> None:
+    """It is not read as anything else."""
+    with pytest.raises(ParamError, match=r"Write 0\.50\.$"):
+        parse_usd("$0,50", "--budget")

@@ -14,7 +14,6 @@ from di_magics.core.errors import (
     ParamError,
     StreamBroken,
 )
-from di_magics.core.text import one_line
 
 KINDS = [
     kind
@@ -60,26 +59,3 @@ def test_an_endpoints_error_carries_what_the_server_said() -> None:
     error = EndpointError("x", status=429, request_id="r", retry_after=1.5)
     assert (error.status, error.request_id, error.retry_after) == (429, "r", 1.5)
     assert StreamBroken("x").status is StreamBroken("x").reply is None
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("a\r\nb\t c ", "a b c"),
-        ("\x1b[31mred\x1b[0m \x1b[2Jx", "red x"),
-        ("a\x00\x07\x9bb", "a b"),
-        ("a\u202eb\u2066c\u200bd\u2028e\u061cf", "a b c d e f"),
-        ("ü — 😀", "ü — 😀"),
-        (5, "5"),
-        ("", ""),
-    ],
-)
-def test_foreign_text_is_one_printable_line(text: object, line: str) -> None:
-    """Neither escapes nor the marks that reorder or hide text come through."""
-    assert one_line(text) == line
-
-
-def test_foreign_text_is_cut() -> None:
-    """At the limit, with a sign that there was more."""
-    assert one_line("x" * 10, 10) == "x" * 10
-    assert one_line("x" * 11, 10) == "x" * 9 + "…"

@@ -6,7 +6,7 @@ import pytest
 
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.code_blocks import PYTHON, Block, code_blocks, select_code
-from di_magics.core.text import make_visible
+from di_magics.core.text import remove_hidden
 
 MIXED = """First:
 
@@ -174,4 +174,4 @@ def test_a_block_is_a_plain_value() -> None:
 )
 def test_code_for_a_cell_is_as_it_looks(text: str, shown: str) -> None:
     """What reorders, hides or erases a part of it is left out."""
-    assert make_visible(text) == shown
+    assert remove_hidden(text) == shown

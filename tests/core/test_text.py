@@ -1,0 +1,146 @@
+"""Foreign text: nothing in it is hidden, and texts that differ do not look alike."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from di_magics.core.text import make_visible, one_line, remove_hidden, respell_number
+
+HIDDEN = {
+    "control": "\x08",
+    "escape": "\x1b",
+    "C1 control": "\x9b",
+    "C1 string": "\x9d",
+    "soft hyphen": "\xad",
+    "grapheme joiner": "\u034f",
+    "Hangul filler of a syllable's beginning": "\u115f",
+    "Hangul filler of a syllable's middle": "\u1160",
+    "Mongolian selector": "\u180b",
+    "Mongolian vowel separator": "\u180e",
+    "zero-width space": "\u200b",
+    "zero-width non-joiner": "\u200c",
+    "zero-width joiner": "\u200d",
+    "right-to-left mark": "\u200f",
+    "line separator": "\u2028",
+    "right-to-left override": "\u202e",
+    "word joiner": "\u2060",
+    "isolate": "\u2066",
+    "deprecated format": "\u206a",
+    "last deprecated format": "\u206f",
+    "empty braille": "\u2800",
+    "Hangul filler": "\u3164",
+    "half a character": "\ud800",
+    "private use": "\ue000",
+    "variation selector": "\ufe00",
+    "emoji selector": "\ufe0f",
+    "byte order mark": "\ufeff",
+    "half-width Hangul filler": "\uffa0",
+    "annotation": "\ufff9",
+    "end of annotation": "\ufffb",
+    "tag": "\U000e0041",
+    "end of tag": "\U000e007f",
+    "supplementary selector": "\U000e0100",
+}
+SPACES = [chr(c) for c in range(0x10000) if unicodedata.category(chr(c)) == "Zs" and c != 0x20]
+
+
+@pytest.mark.parametrize("character", HIDDEN.values(), ids=HIDDEN)
+def test_hidden_character_is_shown_by_its_number_and_left_out_of_code(character: str) -> None:
+    """Wherever it stands; two that differ are shown in two ways."""
+    mark = f"⟨U+{ord(character):04X}⟩"
+    for text in (f"{character}ab", f"a{character}b", f"ab{character}"):
+        assert make_visible(text) == text.replace(character, mark)
+        assert remove_hidden(text) == "ab"
+        assert one_line(text) in (text.replace(character, mark), "a b", "ab")
+        assert one_line(text).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "looks_like"),
+    [
+        *((f"rm{c}x", "rmx") for c in HIDDEN.values()),
+        *((f"rm{c}x", "rm x") for c in (*SPACES, "\n", "\t", "\r", "\x85")),
+        ("rm  x", "rm x"),
+        ("rm⟨U+200B⟩x", "rm\u200bx"),
+        ("rm⟨U+27E8⟩x", "rm⟨x"),
+        ("😀\ufe0f\ufe0f", "😀\ufe0f"),
+        ("1\ufe0f", "1"),
+        ("a\u200d😀", "a😀"),
+        ("\x1b[31mx", "x"),
+    ],
+)
+def test_texts_that_look_alike_are_shown_differently(text: str, looks_like: str) -> None:
+    """As in "May the model run …?": whoever allows one text does not get another one."""
+    assert make_visible(text) != make_visible(looks_like)
+    assert "\n" not in make_visible(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "ü — 漢字 한글 नमस्ते", "👩‍💻 ❤️ ☎︎ 1️⃣ 👍🏽", "a  b", "x < y", "⟨a⟩ \\u200b"]
+)
+def test_visible_text_is_shown_as_it_is(text: str) -> None:
+    """Other scripts, emoji made of several characters, and signs of every kind."""
+    assert make_visible(text) == text
+    assert remove_hidden(text) == text
+
+
+@pytest.mark.parametrize("function", [make_visible, one_line])
+def test_a_limit_holds_for_what_is_shown(function: object) -> None:
+    """However many characters a hidden one is shown as."""
+    assert callable(function)
+    for text in ("\u200b" * 50, "a" * 50, "a" * 10):
+        assert len(function(text, 10)) <= 10
+    assert function("a" * 10, 10) == "a" * 10
+    assert function("a" * 11, 10) == "a" * 9 + "…"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\r\nb\t c ", "a b c"),
+        ("\x1b[31mred\x1b[0m \x1b[2Jx", "red x"),
+        ("a\x00\x07\x9bb", "a b"),
+        ("a\u202eb\u2028c", "a⟨U+202E⟩b c"),
+        ("ü — 😀", "ü — 😀"),
+        (5, "5"),
+        ("", ""),
+    ],
+)
+def test_a_message_is_one_printable_line(text: object, line: str) -> None:
+    """Line breaks, controls and terminal escapes are one space."""
+    assert one_line(text) == line
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece", ["\x1b[", "\x1b[1;", "\x9b ", "\u200d", "😀\u200d", "⟨U+", " ", "a"]
+)
+@pytest.mark.parametrize("function", [make_visible, one_line, remove_hidden])
+def test_a_text_without_end_is_read_in_linear_time(function: object, piece: str) -> None:
+    """Whatever it repeats."""
+    assert callable(function)
+    function(piece * 300_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "meant"),
+    [
+        ("0,7", False, "0.7"),
+        (" -1,5 ", False, "-1.5"),
+        (",5", False, ".5"),
+        ("1,000", False, "1000"),
+        ("1,000", True, "1000"),
+        ("12,345,678", True, "12345678"),
+        ("0,7", True, None),
+        ("a,b", False, None),
+        ("0,7,1", False, None),
+        (0.7, False, None),
+        ("1" * 99 + ",5", False, None),
+    ],
+)
+def test_a_number_with_a_comma_is_respelled(text: object, whole: bool, meant: str | None) -> None:
+    """A decimal comma as a point; separators between thousands are left out."""
+    hint = respell_number(text, whole=whole)
+    assert hint == (f" Write {meant}." if meant else "")
