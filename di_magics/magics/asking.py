@@ -17,7 +17,7 @@ from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import Ask
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Vary
-from di_magics.core.text import make_visible, one_line
+from di_magics.core.text import one_line, remove_hidden
 from di_magics.display.choose import choose_grid, choose_view
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import SilentView
@@ -157,7 +157,7 @@ class Asking:
 
     def fill_next_cell(self, reply: Reply, block: str = "") -> None:
         """Put the code of a reply into the next cell. Raises ChatError where it has none."""
-        self._shell.set_next_input(make_visible(select_code(reply.clean_text, block)))
+        self._shell.set_next_input(remove_hidden(select_code(reply.clean_text, block)))
 
     def show_panel(self, panel: Callable[[], Panel]) -> None:
         """Display the panel. Raises ParamError outside a notebook."""

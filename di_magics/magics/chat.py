@@ -17,7 +17,7 @@ from di_magics.magics.cell import RunningCell
 from di_magics.magics.completion import Choices, make_matcher
 from di_magics.magics.last_error import ErrorRecorder
 from di_magics.magics.traits import SettingsTraits
-from di_magics.magics.transforms import EmptyBody, PassAskLine
+from di_magics.magics.transforms import add_transforms, remove_transforms
 
 if TYPE_CHECKING:
     from di_magics.core.reply.reply import Reply
@@ -37,7 +37,6 @@ class ChatMagics(Magics, SettingsTraits):
         self._cell = RunningCell(shell)
         self._policy = os.environ.get("DI_MAGICS_POLICY")
         self.process = os.getpid()
-        self.empty_body = EmptyBody(self._cell)
         self.errors = ErrorRecorder()
         self.matcher = make_matcher(
             Choices(
@@ -83,13 +82,13 @@ class ChatMagics(Magics, SettingsTraits):
 
         typed = flags.parse_flags(line)
         if typed.help:
-            say(flags.flag_parser().format_help())
+            say(flags.flags_help())
             return
         ask = self._make_ask(typed, cell)
         if typed.dry_run:
             say(self.session.preview(ask))
         elif typed.vary or typed.repeats:
-            vary = parse_vary(typed.vary or ())
+            vary = parse_vary(typed.vary)
             sweep = self.asking.sweep(ask, vary, typed.repeats or 1, fresh=typed.fresh)
             if typed.out:
                 self._names[typed.out] = sweep
@@ -101,7 +100,7 @@ class ChatMagics(Magics, SettingsTraits):
                 except ChatError as error:  # the reply itself is as it should be
                     say(str(error))
 
-    def _make_ask(self, typed: Any, cell: str) -> Ask:
+    def _make_ask(self, typed: flags.Flags, cell: str) -> Ask:
         from di_magics.core.request.plan import ROUNDS
 
         names = self.asking.namespace
@@ -110,7 +109,7 @@ class ChatMagics(Magics, SettingsTraits):
             model=typed.model,
             endpoint=typed.endpoint,
             system=typed.system,
-            params=flags.sampling_params(typed),
+            params=typed.params,
             conversation=typed.conversation,
             new=typed.new,
             once=typed.once,
@@ -119,7 +118,7 @@ class ChatMagics(Magics, SettingsTraits):
             budget=typed.budget,
             yes=typed.yes,
             stream=not typed.no_stream,
-            attachments=names.attach(typed.attach or (), typed.attach_tokens, typed.resize),
+            attachments=names.attach(typed.attach, typed.attach_tokens, typed.resize),
             tools=names.tools(typed.tools, confirm=typed.confirm) if typed.tools else None,
             rounds=typed.rounds or ROUNDS,
             schema=names.schema(typed.schema) if typed.schema else None,
@@ -172,8 +171,8 @@ class ChatMagics(Magics, SettingsTraits):
         return files_in(self._cell.folder(), begun)
 
 
-# What `%%chat?` shows.
-vars(ChatMagics)["chat_cell"].__doc__ = flags.flag_parser().format_help()
+# What `%%chat?` shows, made when it is asked for.
+vars(ChatMagics)["chat_cell"].getdoc = flags.flags_help
 
 
 def _command_names() -> tuple[str, ...]:
@@ -196,8 +195,7 @@ def register(shell: Any) -> None:
     shell.register_magics(magics)
     shell.Completer.custom_matchers.append(magics.matcher)
     shell.events.register("post_run_cell", magics.errors.note)
-    shell.input_transformers_cleanup.append(magics.empty_body)
-    shell.input_transformer_manager.token_transformers.append(PassAskLine)
+    add_transforms(shell)
 
 
 def unregister(shell: Any) -> None:
@@ -208,10 +206,7 @@ def unregister(shell: Any) -> None:
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("chat", None)
     shell.events.unregister("post_run_cell", magics.errors.note)
-    shell.input_transformers_cleanup.remove(magics.empty_body)
-    transformers = shell.input_transformer_manager.token_transformers
-    # By name: after a reload of the modules it is another class.
-    transformers[:] = [each for each in transformers if each.__name__ != PassAskLine.__name__]
+    remove_transforms(shell)
     shell.Completer.custom_matchers.remove(magics.matcher)
     if magics in shell.configurables:
         shell.configurables.remove(magics)

@@ -1,122 +1,126 @@
-"""Tab completion for `%%chat` cells and `%chat` lines; reads only what is there already."""
+"""Tab completion for `%%chat` cells and `%chat` lines; it reads only what is there already."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
-from di_magics.core.settings.flags import FORMATS, flag_names
-from di_magics.core.settings.params import PARAMS, TOOL_CHOICES
-from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS
+from di_magics.core.settings.flags import ENDPOINTS, FLAGS, KEYS
+from di_magics.core.settings.params import PARAMS
+from di_magics.core.settings.settings import SETTINGS
+from di_magics.magics.transforms import find_chat_line
 
-Words = Callable[[], Iterable[str]]
+Source = Callable[[], Iterable[str]]
+LINE = re.compile(r"(?:.*[=:;])?\s*%chat\s+(?P<rest>.*)")
+EXPORTS = ("--request", "--curl", "--python")
+ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "set": (
+        (
+            *(f"{name}=" for name in SETTINGS),
+            *(f"{name}={choice}" for name, param in PARAMS.items() for choice in param.choices),
+        ),
+        (),
+    ),
+    "unset": ((*SETTINGS, "all"), ()),
+    "use": ((), ("conversations",)),
+    "forget": (("--all",), ("conversations",)),
+    "model": ((), ("models",)),
+    "models": ((), ("models",)),
+    "help": (("flags", "params", *KEYS, *(key.replace("-", "_") for key in FLAGS)), ("commands",)),
+    "endpoint": (ENDPOINTS, ()),
+    "show": (("run", *EXPORTS), ()),
+    "history": (("--tree",), ()),
+    "cost": (("--all", "--csv"), ()),
+    "load": ((), ("files",)),
+    "save": (("--overwrite",), ("files",)),
+    "plot": (("diversity", "completion_tokens", "cost", "elapsed", "--out"), ("measures",)),
+    "diff": (("run",), ()),
+}
+"""What Tab offers behind a command of `%chat`: words, and fields of Choices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What there is to choose from: commands, conversations, models, the reader's variables.
+    """What there is to choose from; `schemas` are classes and dicts, `files` begin like a text."""
 
-    Of those, functions and what may be a schema by themselves; and files that begin like a text.
-    """
-
-    commands: Words
-    heads: Words
-    models: Words
-    names: Words
-    functions: Words
-    shapes: Words
+    commands: Source
+    conversations: Source
+    models: Source
+    variables: Source
+    functions: Source
+    schemas: Source
     files: Callable[[str], Iterable[str]]
 
 
-def make_matcher(known: Choices) -> Any:
+def make_matcher(choices: Choices) -> Any:
     """Return the matcher.
 
-    Within a `%%chat` cell it also keeps IPython's own completions out: a prompt is no Python.
+    Within a `%%chat` cell it also keeps IPython's own completions out: a prompt is not Python.
     """
 
     @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
     def complete(context: CompletionContext) -> Any:
-        line, token = context.text_until_cursor, context.text_until_cursor.rpartition(" ")[2]
-        in_cell = context.full_text.startswith("%%chat")
-        if in_cell and context.cursor_line > 0:
-            words: Iterable[str] = [context.token] if context.token else []
-            token = context.token
-        elif in_cell and " " in line:
-            words = _flag_words(line.split(), token, known)
-        elif line.startswith("%chat "):
-            words = _line_words(line.split(), token, known)
-        else:
-            words = []
-        found = [SimpleCompletion(word, type="magic") for word in words if word.startswith(token)]
-        if in_cell and token and not found:  # IPython would offer something of its own
-            found = [SimpleCompletion(token, type="magic")]
+        line = context.text_until_cursor
+        token = re.split(r"\s", line)[-1]
+        first = find_chat_line(context.full_text.split("\n"))
+        in_cell = first is not None and context.cursor_line >= first
+        words: Iterable[str] = ()
+        if in_cell and context.cursor_line == first and token != line.strip():
+            words = _flag_words(line.split(), token, choices)
+        elif not in_cell and (match := LINE.fullmatch(line)):
+            words = _line_words(match["rest"].split(), token, choices)
+        matches = sorted({word for word in words if word.startswith(token)}, key=_flags_last)
+        if in_cell and not matches:  # without any match IPython would offer its own
+            matches = [token]
+        found = [SimpleCompletion(word, type="magic") for word in matches]
         return {"completions": found, "suppress": bool(found), "matched_fragment": token}
 
     return complete
 
 
-def _flag_words(words: list[str], token: str, known: Choices) -> Iterable[str]:
-    if token.startswith("-"):
-        return flag_names()
-    match words[-2:] if token else [words[-1], ""]:
-        case ["-m" | "--model", _]:
-            return known.models()
-        case ["-c" | "--conversation", _]:
-            return known.heads()
-        case ["-o" | "--out", _]:
-            return known.names()
-        case ["-a" | "--attach", _]:
-            return [*known.names(), *known.files(token)]
-        case ["--schema", _]:
-            return [*known.shapes(), *known.files(token)]
-        case ["--tools", _]:
-            before, comma, _ = token.rpartition(",")
-            return [before + comma + name for name in known.functions()]
-        case ["-f" | "--format", _]:
-            return FORMATS
-        case ["--tool-choice" | "--tool_choice", _]:
-            return [*TOOL_CHOICES, *known.functions()]
-        case ["--endpoint", _]:
-            return ("deepinfra", "local")
-        case ["--vary", _]:
-            return [f"{name}=" for name in (*PARAMS, "model", "system")]
-        case ["--reasoning-effort" | "--reasoning_effort", _]:
-            return PARAMS["reasoning_effort"].choices
-        case _:
-            return ()
+def _flags_last(word: str) -> tuple[bool, str]:
+    return word.startswith("-"), word
 
 
-def _line_words(words: list[str], token: str, known: Choices) -> Iterable[str]:
-    command = words[1] if len(words) > 1 else ""
-    if not command or (len(words) == 2 and token):
-        return known.commands()
-    match command:
-        case "set":
-            return [f"{name}=" for name in (*TEXT_SETTINGS, CONTEXT, *PARAMS)]
-        case "unset":
-            return (*TEXT_SETTINGS, CONTEXT, *PARAMS, "all")
-        case "use" | "forget":
-            return known.heads()
-        case "model" | "models":
-            return known.models()
-        case "help":
-            return (*known.commands(), "flags", "params")
-        case "endpoint":
-            return ("deepinfra", "local")
-        case "show":
-            return ("run", "--request", "--curl", "--python")
-        case "history":
-            return ("--tree",)
-        case "cost":
-            return ("--all", "--csv")
-        case "plot":
+def _offer(
+    words: Iterable[str], sources: Iterable[str], begun: str, choices: Choices
+) -> Iterable[str]:
+    yield from words
+    for source in sources:
+        if source == "files":
+            yield from choices.files(begun)
+        elif source == "measures":
             from di_magics.core.sweep.measures import MEASURES
 
-            return (*MEASURES, "diversity", "completion_tokens", "cost", "elapsed", "--out")
-        case "diff":
-            return ("run",)
-        case _:
-            return ()
+            yield from MEASURES
+        else:
+            yield from getattr(choices, source)()
+
+
+def _flag_words(words: list[str], token: str, choices: Choices) -> Iterable[str]:
+    """Yield what a flag may be set to, behind it or behind its `=`; else the flags."""
+    name, sign, begun = token.partition("=")
+    if not sign:
+        name, begun = words[-2] if token else words[-1], token
+    flag = FLAGS.get(KEYS.get(_spell(name), ""))
+    if flag is None or not flag.metavar:
+        return KEYS if token.startswith("-") or not token else ()
+    before = token[: len(token) - len(begun)]
+    if flag.listed:
+        before += begun[: begun.rfind(",") + 1]
+        begun = token[len(before) :]
+    return (before + word for word in _offer(flag.words, flag.sources, begun, choices))
+
+
+def _spell(name: str) -> str:
+    return name.replace("_", "-") if name.startswith("--") else name
+
+
+def _line_words(words: list[str], token: str, choices: Choices) -> Iterable[str]:
+    if not words or (len(words) == 1 and token):
+        return choices.commands()
+    return _offer(*ARGUMENTS.get(words[0], ((), ())), token, choices)

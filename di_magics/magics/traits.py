@@ -16,25 +16,25 @@ HELP = {
     "model": "The model that is asked.",
     "endpoint": "deepinfra, local, local:FILE.gguf, or a URL.",
     "system": "The system prompt.",
-    CONTEXT: "How many turns go along with a question; all of them unless set.",
+    CONTEXT: "How many turns are sent with a prompt; all of them unless set.",
     **{name: f"{param.effect} ({param.range})" for name, param in PARAMS.items()},
 }
 
 
 class SettingsTraits(Configurable):
-    """Holds a trait for each setting; None is not set, and the server's default holds."""
+    """A trait for each setting; None is not set, so that the server's default holds."""
 
     for _name, _help in HELP.items():
         vars()[_name] = traitlets.Any(None, allow_none=True, help=_help).tag(config=True)
 
     @traitlets.validate(*HELP)
     def _fit(self, proposal: Any) -> Any:
-        """Refuse what does not fit, in the words of `%chat set`; traitlets keeps the old value."""
+        """Refuse what does not fit with the message of `%chat set`; the old value stays."""
         value, name = proposal["value"], proposal["trait"].name
         try:
-            return (
-                None if value is None else setting_values(Settings().with_value(name, value))[name]
-            )
+            if value is None:
+                return None
+            return setting_values(Settings().with_value(name, value))[name]
         except ParamError as error:
             raise traitlets.TraitError(str(error)) from None
 
@@ -47,14 +47,14 @@ class SettingsTraits(Configurable):
         return settings
 
     def copy_from(self, settings: Settings) -> None:
-        """Take the values of the settings; nobody is told before all of them are taken."""
+        """Take the values of the settings; observers are called once all of them are set."""
         with self.hold_trait_notifications():
             for name, value in setting_values(settings).items():
                 if getattr(self, name) != value:
                     setattr(self, name, value)
 
     def on_change(self, change: Callable[[Settings], None]) -> None:
-        """Call this with the settings whenever a trait has been set."""
+        """Call the function with the settings whenever a trait has changed."""
         self.observe(lambda _: change(self.to_settings()), list(HELP))
 
 

@@ -1,60 +1,134 @@
-"""What IPython must not make of a cell: help of a question, an error of a line without a prompt."""
+"""How a cell reaches the magics as it was typed.
+
+IPython runs a cell through cleanup transforms, which work on its lines, and then through token
+transforms, which replace one piece of its special syntax after another by plain Python. Both would
+change a prompt: prompts such as `>>> ` are stripped from every line, lines of spaces are emptied,
+and a line that ends in `?` is a call for help. So the first cleanup transform here turns a whole
+`%%chat` cell into the call of its magic before any other one reads it, and the token transform does
+the same with a `%chat` line, in a block and behind `=` as well.
+
+`has_side_effects` keeps a cleanup transform out of IPython's question whether a cell typed in a
+terminal is whole. There IPython's own rule holds: a `%%chat` cell ends with an empty line.
+"""
 
 from __future__ import annotations
 
 import re
+import tokenize
+from collections.abc import Sequence
 from typing import Any
 
-from IPython.core.inputtransformer2 import TokenTransformBase
+from IPython.core.inputtransformer2 import (
+    TokenTransformBase,
+    assemble_continued_line,
+    find_end_of_continued_line,
+)
 
-from di_magics.magics.cell import RunningCell
+CELL = re.compile(r"(?P<indent>[ \t]*)%%chat(?P<flags>\s.*)?", re.DOTALL)
+WRAPPER = re.compile(r"%%(?P<magic>\w+)(?P<rest>\s.*)?", re.DOTALL)
+REPLIES = re.compile(r"(ask|retry|fix)\b")
+OPENING, CLOSING = ("(", "[", "{"), (")", "]", "}")
 
-# A question, a retry, or what was meant as a question; in front of it perhaps a variable.
-ASKS = re.compile(r"(?P<name>\w+\s*=\s*)?%chat (?P<rest>ask .*|(?:retry|fix)(?: .*)?|\S+ .*\?\s*)$")
+
+def find_chat_line(lines: Sequence[str]) -> int | None:
+    """Return the number of a cell's `%%chat` line, None where it has none.
+
+    Only empty lines and comments may stand above it.
+    """
+    for number, line in enumerate(lines):
+        if line.strip() and not line.lstrip().startswith("#"):
+            return number if CELL.fullmatch(line) else None
+    return None
 
 
-class PassAskLine(TokenTransformBase):
-    """Passes `%chat ask …?` through, which IPython would turn into help for the last word.
+def call_cell(lines: list[str]) -> list[str]:
+    """Return a `%%chat` cell as the call of its magic, other cells as they are.
 
-    It also ends the line in a semicolon: the reply is shown already, and need not be once more as
-    the cell's value.
+    So is a cell of another magic, such as %%time, around a `%%chat` cell.
+    """
+    number = find_chat_line(lines)
+    if number is None:
+        wrapped = WRAPPER.fullmatch(lines[0]) if lines else None
+        if wrapped is None or find_chat_line(lines[1:]) is None:
+            return lines
+        return [
+            _call("cell", wrapped["magic"], (wrapped["rest"] or "").strip(), "".join(lines[1:]))
+        ]
+    match = CELL.fullmatch(lines[number])
+    assert match
+    body = "".join(line.removeprefix(match["indent"]) for line in lines[number + 1 :])
+    # IPython refuses a cell magic without a body; `%%chat -h` needs none.
+    return [
+        _call("cell", "chat", (match["flags"] or "").strip(), body.replace("\r\n", "\n") or "\n")
+    ]
+
+
+call_cell.has_side_effects = True  # type: ignore[attr-defined]
+
+
+def end_help_cell(lines: list[str]) -> list[str]:
+    """Return a `%%chat -h` line with an empty line below, so that a terminal does not wait."""
+    if len(lines) == 1 and re.fullmatch(r"%%chat\s(.*\s)?(-h|--help)\s*", lines[0]):
+        return [*lines, "\n"]
+    return lines
+
+
+class CallLine(TokenTransformBase):
+    """Turns a `%chat` line into the call of its magic, whatever it ends in.
+
+    A line that asks also ends in a semicolon: the reply is shown already, and is not to be shown
+    again as the value of the cell.
     """
 
     priority = 1
 
+    def __init__(self, start: tuple[int, int], at: tuple[int, int]) -> None:
+        super().__init__(start)
+        self._at = at[0] - 1, at[1]
+
     @classmethod
-    def find(cls, tokens_by_line: Any) -> PassAskLine | None:
-        """Return the first such line, found by IPython's own reading of the cell."""
+    def find(cls, tokens_by_line: Any) -> CallLine | None:
+        """Return the first such line, found by IPython's own tokens of the cell."""
         for line in tokens_by_line:
-            if line and line[0].start[1] == 0 and ASKS.match(line[0].line.rstrip("\n")):
-                return cls(line[0].start)
+            tokens = [t for t in line if t.type not in (tokenize.INDENT, tokenize.DEDENT)]
+            depth = 0
+            for index, token in enumerate(tokens[:-1]):
+                depth += (token.string in OPENING) - (token.string in CLOSING)
+                if (
+                    token.string == "%"
+                    and depth == 0
+                    and (not index or tokens[index - 1].string in ("=", ":", ";"))
+                    and re.match(r"%chat\s+\S", token.line[token.start[1] :])
+                ):
+                    return cls(tokens[0].start, token.start)
         return None
 
     def transform(self, lines: list[str]) -> list[str]:
-        """Return the lines with this one as a call of the magic."""
-        at = self.start_line
-        found = ASKS.match(lines[at].rstrip("\n"))
-        assert found
-        call = f"get_ipython().run_line_magic('chat', {found['rest']!r})"
-        shown = f"{found['name']}{call}\n" if found["name"] else f"{call};\n"
-        return [*lines[:at], shown, *lines[at + 1 :]]
+        """Return the lines with this one as a call."""
+        row, column = self._at
+        end = find_end_of_continued_line(lines, row)
+        rest = assemble_continued_line(lines, self._at, end).removeprefix("%chat").strip()
+        before = lines[row][:column]
+        shown = before.strip() or not REPLIES.match(rest)
+        call = _call("line", "chat", rest).rstrip("\n") + ("\n" if shown else ";\n")
+        return [*lines[:row], before + call, *lines[end + 1 :]]
 
 
-class EmptyBody:
-    """Gives a cell that is nothing but a `%%chat` line an empty body, so that it is ours.
+def _call(kind: str, *arguments: str) -> str:
+    return f"get_ipython().run_{kind}_magic({', '.join(map(repr, arguments))})\n"
 
-    IPython would answer for us, and `%%chat -h` needs no prompt. Where a line is only looked at to
-    know whether more will be typed, it stays as it is.
-    """
 
-    def __init__(self, place: RunningCell) -> None:
-        self._place = place
+def add_transforms(shell: Any) -> None:
+    """Let the shell's cells pass through these transforms, before IPython's own."""
+    shell.input_transformers_cleanup.insert(0, call_cell)
+    shell.input_transformers_cleanup.append(end_help_cell)
+    shell.input_transformer_manager.token_transformers.append(CallLine)
 
-    def __call__(self, lines: list[str]) -> list[str]:
-        """Return the cell's lines."""
-        line = lines[0].rstrip() if lines else ""
-        if not re.match(r"%%chat(?![\w?])[^?]*$", line) or "".join(lines[1:]):
-            return lines
-        if self._place.executing or re.search(r"\s(-h|--help)$", line):
-            return [line + "\n", "\n"]
-        return lines
+
+def remove_transforms(shell: Any) -> None:
+    """Take the transforms out again, also those of a module that was reloaded since."""
+    for transforms in (
+        shell.input_transformers_cleanup,
+        shell.input_transformer_manager.token_transformers,
+    ):
+        transforms[:] = [each for each in transforms if getattr(each, "__module__", "") != __name__]

@@ -1,4 +1,8 @@
-"""What leaves the notebook: a request as JSON, curl or Python, without the key; records as CSV."""
+"""What leaves the notebook: a request as JSON, curl or Python, without the key; records as CSV.
+
+What a model, a server or a file wrote is printed here as well. Characters that a terminal would
+obey, or that nobody sees, are written as escapes, so that the same bytes are sent.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +14,54 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.flags import split_line
 from di_magics.core.settings.settings import Settings
+from di_magics.core.text import replace_hidden
 
 Request = Mapping[str, Any]
 
 LONGEST_DATA = 60
 
+STREAM = """
+    pending = b""
+    for part in response.iter_bytes():
+        *lines, pending = (pending + part).split(b"\\n")
+        for line in lines:
+            if line.startswith(b"data:") and line[5:].strip() != b"[DONE]":
+                event = json.loads(line[5:])
+                if "error" in event:
+                    raise SystemExit(event["error"])
+                for choice in event.get("choices") or []:
+                    print(choice["delta"].get("content") or "", end="", flush=True)
+print()"""
+WHOLE = """
+    for choice in json.loads(response.read())["choices"]:
+        print(choice["message"].get("content") or "")"""
+
 
 def as_json(body: Request, url: str = "", key_variable: str | None = None) -> str:
     """Return the body that is sent; of the bytes of an image only the beginning."""
-    return json.dumps(_shorten_data(body), indent=2, ensure_ascii=False)
+    return _dump_json(_shorten_data(body), indent=2)
 
 
-def _shorten_data(found: Any, name: str = "") -> Any:
-    if isinstance(found, Mapping):
-        return {key: _shorten_data(value, key) for key, value in found.items()}
-    if isinstance(found, list):
-        return [_shorten_data(value) for value in found]
-    if name == "url" and isinstance(found, str) and len(found) > LONGEST_DATA:
-        return f"{found[:LONGEST_DATA]}… ({len(found):,} characters)"
-    return found
+def _dump_json(data: Any, indent: int | None = None) -> str:
+    """Return JSON in which other scripts can be read, and hidden characters are escapes."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return replace_hidden(text, lambda character: json.dumps(character)[1:-1])
+
+
+def _shorten_data(data: Any, name: str = "") -> Any:
+    if isinstance(data, Mapping):
+        return {key: _shorten_data(value, key) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_shorten_data(value) for value in data]
+    if name == "url" and isinstance(data, str) and len(data) > LONGEST_DATA:
+        return f"{data[:LONGEST_DATA]}… ({len(data):,} characters)"
+    return data
 
 
 def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
-    """Return a `%%chat` cell with what is set, and the flags whose texts no line can hold."""
+    """Return a `%%chat` cell with what is set, and the flags whose texts a line cannot hold."""
     words = ["%%chat"]
-    left: list[str] = []
+    left_out: list[str] = []
     flags = {"-m": settings.model, "--endpoint": settings.endpoint, "-s": settings.system}
     flags["--last"] = None if settings.context is None else f"{settings.context}"
     pairs = [(flag, value) for flag, value in flags.items() if value]
@@ -48,10 +75,10 @@ def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
     for flag, text in pairs:
         quote = next((sign for sign in ("", '"', "'") if _fits_in_quotes(text, sign)), None)
         if quote is None:
-            left.append(flag)
+            left_out.append(flag)
         else:
             words.append(f"{flag} {quote}{text}{quote}")
-    return f"{' '.join(words)}\n{prompt}", left
+    return f"{' '.join(words)}\n{prompt}", left_out
 
 
 def _escape_line_ends(text: str) -> str:
@@ -68,34 +95,46 @@ def _fits_in_quotes(text: str, quote: str) -> bool:
 
 def as_curl(body: Request, url: str, key_variable: str | None) -> str:
     """Return a curl command; the shell fills in the key from its environment variable."""
-    lines = [f"curl {shlex.quote(url + '/chat/completions')}"]
+    lines = [f"curl {shlex.quote(_address(url))}"]
     if key_variable:
         lines.append(f'  -H "Authorization: Bearer ${key_variable}"')
     lines.append("  -H 'Content-Type: application/json'")
-    lines.append(f"  -d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
+    lines.append(f"  -d {shlex.quote(_dump_json(body))}")
     return " \\\n".join(lines)
 
 
 def as_python(body: Request, url: str, key_variable: str | None) -> str:
-    """Return a Python program that sends the body with httpx and prints the answer."""
+    """Return a Python program that sends the body with httpx and prints the reply's text."""
     header = f'{{"Authorization": "Bearer " + os.environ[{key_variable!r}]}}'
+    data = replace_hidden(repr(dict(body)), lambda character: ascii(character)[1:-1])
     return "\n".join(
         [
-            *(["import os", ""] if key_variable else []),
+            "import json",
+            *(["import os"] if key_variable else []),
+            "",
             "import httpx",
             "",
-            f"body = {dict(body)!r}",
+            f"body = {data}",
             "with httpx.stream(",
             '    "POST",',
-            f"    {url + '/chat/completions'!r},",
+            f"    {_address(url)!r},",
             "    json=body,",
             *([f"    headers={header},"] if key_variable else []),
             "    timeout=600,",
             ") as response:",
-            "    for part in response.iter_text():",
-            '        print(part, end="")',
+            "    if response.is_error:",
+            "        raise SystemExit(response.read().decode())",
         ]
-    )
+    ) + (STREAM if body.get("stream") else WHOLE)
+
+
+def _address(url: str) -> str:
+    """Return where the body goes; hidden characters are encoded as a client encodes them."""
+
+    def encode(character: str) -> str:
+        return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+
+    return replace_hidden(url, encode) + "/chat/completions"
 
 
 def as_csv(records: Sequence[Mapping[str, object]]) -> str:

@@ -1,19 +1,29 @@
-"""Command lines: what a reader types behind `%%chat` and `%chat`, split and parsed.
+"""The flags of `%%chat`: one table, from which come the parser, the help, Tab and the checks.
 
-The flags of the sampling parameters come from the one table; every mistake is a ParamError.
+Each flag is a field of `Flags`, declared with its names, its help, how its text is read, what Tab
+offers for it, and which flags it needs or excludes; the flags of the sampling parameters come from
+their own table. Every mistake is a ParamError.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import NoReturn, TypeGuard
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+from typing import Any, Literal, NoReturn, TypeGuard
 
 from di_magics.core.amount import parse_usd
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.params import PARAMS, suggest
-from di_magics.core.text import one_line
+from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Param, suggest
+from di_magics.core.text import one_line, respell_number
+
+FORMATS = ("markdown", "text", "code", "json")
+ENDPOINTS = ("deepinfra", "local")
+VARIED_TEXTS = ("model", "system")
+"""What `--vary` takes besides the sampling parameters."""
 
 EPILOG = """\
 The text below the %%chat line is the prompt. A parameter that is not set is not sent, so the
@@ -24,12 +34,239 @@ server's default holds. `%chat help` lists the commands, `%chat params` the para
   %%chat --once -s "Be brief."   no memory in or out, with a system prompt
   %%chat --dry-run               show what would be sent, and send nothing
   %%chat --vary temperature=0,0.7,1.4 -n 3     nine replies, side by side
-  %%chat -a table -a plot.png    a variable and a file go along
+  %%chat -a table -a plot.png    attach a variable and a file
   %%chat --tools add             the model may call the function add, if you let it
   %%chat --schema Person         JSON; _reply.json() is a Person
 
 {{name}} in a prompt is replaced by that variable.
 """
+NOT_IN_SWEEPS = ("--tools", "--repair", "-f code")
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag of the `%%chat` line; one without a metavar is a switch.
+
+    `group` begins a group of the help, in which the flags after it are, too. `parse` gets the
+    flag's name and its text. A `repeated` flag collects its values, a `listed` one holds several
+    with commas between. Tab offers `words`, and what the `sources` (fields of the completion's
+    Choices) have. `needs` are flags one of which must be set too, `excludes` those that must not
+    be; either may name a value as well: `-f json`.
+    """
+
+    names: tuple[str, ...]
+    metavar: str
+    help: str
+    group: str = ""
+    parse: Callable[[str, str], Any] | None = None
+    repeated: bool = False
+    listed: bool = False
+    words: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+
+
+def _make_flag(usage: str, help: str, **options: Any) -> Flag:
+    words = usage.replace(", ", " ").split()
+    names = tuple(word for word in words if word.startswith("-"))
+    return Flag(names, " ".join(words[len(names) :]), help, **options)
+
+
+def _flag(usage: str, help: str, **options: Any) -> Any:
+    flag = _make_flag(usage, help, **options)
+    default: Any = () if flag.repeated or flag.listed else None if flag.metavar else False
+    return field(default=default, metadata={"flag": flag})
+
+
+def is_count(text: object) -> TypeGuard[str | int]:
+    """Return whether this is a whole number of at least 0 and at most nine digits."""
+    if isinstance(text, int):
+        return not isinstance(text, bool) and 0 <= text < 10**9
+    return isinstance(text, str) and text.isdecimal() and len(text) < 10
+
+
+def parse_turn_count(name: str, text: object) -> int:
+    """Return a number of turns. Raises ParamError for anything else."""
+    if not is_count(text):
+        raise ParamError(f"{name} must be a number of turns or all, not {one_line(text, 60)!r}.")
+    return int(text)
+
+
+def parse_positive(name: str, text: object) -> int:
+    """Return a whole number above 0. Raises ParamError for anything else."""
+    if not is_count(text) or not int(text):
+        raise ParamError(
+            f"{name} must be a whole number above 0, not {one_line(text, 60)!r}."
+            f"{respell_number(text, whole=True)}"
+        )
+    return int(text)
+
+
+def _parse_last(name: str, text: str) -> int | Literal["all"]:
+    return "all" if text == "all" else parse_turn_count(name, text)
+
+
+def _parse_format(name: str, text: str) -> str:
+    form, colon, block = text.partition(":")
+    if form not in FORMATS or (colon and (form != "code" or not block)):
+        raise ParamError(
+            f"{name} must be one of {', '.join(FORMATS)} or code:N, not {one_line(text, 40)!r}."
+            f"{suggest(form, FORMATS)}"
+        )
+    return text
+
+
+def _parse_names(name: str, text: str) -> tuple[str, ...]:
+    parsed = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not parsed:
+        raise ParamError(f"{name} must list names with commas between: {name} f,g.")
+    return parsed
+
+
+def _parse_budget(name: str, text: str) -> Decimal:
+    return parse_usd(text, name)
+
+
+def _parse_variable(name: str, text: str) -> str:
+    if not text.isidentifier():
+        raise ParamError(f"{name} must be a variable's name, not {one_line(text, 60)!r}.")
+    return text
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What a `%%chat` line sets: None, False or empty where a flag was not given.
+
+    `params` are the sampling parameters as they were typed, `block` which block of code
+    `-f code:BLOCK` means.
+    """
+
+    model: str | None = _flag("-m, --model ID", "the model, for this cell", sources=("models",))
+    system: str | None = _flag("-s, --system TEXT", "the system prompt, for this cell")
+    endpoint: str | None = _flag(
+        "--endpoint NAME|URL", "deepinfra, local, local:FILE.gguf, or a URL", words=ENDPOINTS
+    )
+    params: Mapping[str, object] = field(default_factory=dict)
+    conversation: str | None = _flag(
+        "-c, --conversation NAME",
+        "ask in this conversation (started if new)",
+        group="conversation",
+        sources=("conversations",),
+    )
+    new: bool = _flag("--new", "start a new conversation")
+    once: bool = _flag("--once", "no memory in or out")
+    last: int | Literal["all"] | None = _flag(
+        "--last N", "send only the last N turns (or all)", parse=_parse_last, words=("all",)
+    )
+    append: bool = _flag("--append", "a re-run adds a turn instead of a variant")
+    attach: tuple[str, ...] = _flag(
+        "-a, --attach FILE|NAME",
+        "an image, a text file or a variable (repeatable)",
+        group="what is sent with the prompt, and what comes back",
+        repeated=True,
+        sources=("variables", "files"),
+    )
+    attach_tokens: int | None = _flag(
+        "--attach-tokens N",
+        "cut off an attached text after N tokens (4000)",
+        parse=parse_positive,
+        needs=("--attach",),
+    )
+    resize: int | None = _flag(
+        "--resize PIXELS",
+        "shrink attached images until their longer side is this short",
+        parse=parse_positive,
+        needs=("--attach",),
+    )
+    format: str | None = _flag(
+        "-f, --format FORM",
+        "markdown, text, json (asks for it), or code (fills the next cell; code:2, code:bash)",
+        parse=_parse_format,
+        words=FORMATS,
+    )
+    block: str = ""
+    schema: str | None = _flag(
+        "--schema NAME|FILE",
+        "ask for JSON of this class or JSON Schema",
+        sources=("schemas", "files"),
+        excludes=("-f markdown", "-f text", "-f code"),
+    )
+    repair: bool = _flag(
+        "--repair",
+        "ask once more where the reply is not the JSON asked for",
+        needs=("-f json", "--schema"),
+    )
+    tools: tuple[str, ...] = _flag(
+        "--tools F,G",
+        "Python functions that the model may call",
+        parse=_parse_names,
+        listed=True,
+        sources=("functions",),
+    )
+    confirm: bool = _flag(
+        "--confirm", "ask before each call, also of safe functions", needs=("--tools",)
+    )
+    rounds: int | None = _flag(
+        "--rounds N",
+        "let the model call tools in at most N rounds (8)",
+        parse=parse_positive,
+        needs=("--tools",),
+    )
+    vary: tuple[str, ...] = _flag(
+        "--vary P=A,B,C",
+        "ask with each of these values (repeatable)",
+        group="sweep: many replies, side by side",
+        repeated=True,
+        words=tuple(f"{name}=" for name in (*PARAMS, *VARIED_TEXTS) if name != "stop"),
+        excludes=NOT_IN_SWEEPS,
+    )
+    repeats: int | None = _flag(
+        "-n N", "ask N times with each", parse=parse_positive, excludes=NOT_IN_SWEEPS
+    )
+    fresh: bool = _flag("--fresh", "send runs again that have their reply already")
+    budget: Decimal | None = _flag(  # noqa: RUF009 # a field, as those above
+        "--budget USD", "send nothing that may cost more", group="money", parse=_parse_budget
+    )
+    yes: bool = _flag("--yes", "send it: many calls, or the price is not known")
+    out: str | None = _flag(
+        "-o, --out NAME",
+        "bind the reply to this variable (`_reply` always)",
+        group="output",
+        parse=_parse_variable,
+        sources=("variables",),
+    )
+    no_stream: bool = _flag("--no-stream", "ask for the reply in one piece")
+    dry_run: bool = _flag("--dry-run", "show the request and send nothing")
+    quiet: bool = _flag("-q, --quiet", "show nothing; the reply is in `_reply`")
+    help: bool = _flag("-h, --help", "show this help")
+
+
+def _param_flag(param: Param) -> Flag:
+    usage = "--" + param.name.replace("_", "-") + " " + param.name.rsplit("_", 1)[-1].upper()
+    is_choice = param.name == "tool_choice"
+    return _make_flag(
+        f"{param.short}, {usage}" if param.short else usage,
+        f"{param.effect} ({param.range}{'; repeatable' * (param.kind is list)})",
+        group="sampling parameters (not sent unless set)" * (param is next(iter(PARAMS.values()))),
+        repeated=param.kind is list,
+        words=TOOL_CHOICES if is_choice else param.choices,
+        sources=("functions",) if is_choice else (),
+    )
+
+
+def _all_flags() -> Iterator[tuple[str, Flag]]:
+    for each in fields(Flags):
+        if each.name == "params":
+            yield from ((param.name, _param_flag(param)) for param in PARAMS.values())
+        elif "flag" in each.metadata:
+            yield each.name, each.metadata["flag"]
+
+
+FLAGS: Mapping[str, Flag] = dict(_all_flags())
+"""Every flag, by the name of its field or of its sampling parameter, in the order of the help."""
+KEYS: Mapping[str, str] = {name: key for key, flag in FLAGS.items() for name in flag.names}
+"""The key in FLAGS of each name as it is typed."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,8 +276,7 @@ class _Parser(argparse.ArgumentParser):
         raise ParamError(f"%%chat: {one_line(message)}. %%chat -h lists the flags.")
 
 
-def flag_parser() -> argparse.ArgumentParser:
-    """Return the parser of the `%%chat` line."""
+def _make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="%%chat",
         description="Ask a language model; the reply streams in below the cell.",
@@ -49,83 +285,28 @@ def flag_parser() -> argparse.ArgumentParser:
         add_help=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("-m", "--model", metavar="ID", help="the model, for this cell")
-    add("-s", "--system", metavar="TEXT", help="the system prompt, for this cell")
-    add("--endpoint", metavar="NAME|URL", help="deepinfra, local, local:FILE.gguf, or a URL")
-    table = parser.add_argument_group("sampling parameters (not sent unless set)")
-    for param in PARAMS.values():
-        names = [param.short] if param.short else []
-        table.add_argument(
-            *names,
-            "--" + param.name.replace("_", "-"),
-            dest=param.name,
-            metavar=param.name.rsplit("_", 1)[-1].upper(),
-            action="append" if param.kind is list else "store",
-            help=f"{param.effect} ({param.range}{'; repeat it' * (param.kind is list)})".replace(
-                "%", "%%"
-            ),
-        )
-    group = parser.add_argument_group("conversation")
-    add = group.add_argument
-    add("-c", "--conversation", metavar="NAME", help="ask in this conversation (begun if new)")
-    add("--new", action="store_true", help="start a new conversation")
-    add("--once", action="store_true", help="no memory in or out")
-    add("--last", metavar="N", help="send only the last N turns along (or all)")
-    add("--append", action="store_true", help="a re-run adds a turn instead of a variant")
-    group = parser.add_argument_group("what goes along, and what comes back")
-    add = group.add_argument
-    add(
-        "-a",
-        "--attach",
-        action="append",
-        metavar="FILE|NAME",
-        help="an image, a text file or a variable (repeat it)",
-    )
-    add("--attach-tokens", metavar="N", help="cut an attached text after so many tokens (4000)")
-    add("--resize", metavar="PIXELS", help="make the longer side of attached images this short")
-    add(
-        "-f",
-        "--format",
-        metavar="FORM",
-        help="markdown, text, json (asks for it), or code (fills the next cell; code:2, code:bash)",
-    )
-    add("--schema", metavar="NAME|FILE", help="ask for JSON of this class or JSON Schema")
-    add("--repair", action="store_true", help="where it does not fit, ask once more")
-    add("--tools", metavar="F,G", help="Python functions that the model may call")
-    add("--confirm", action="store_true", help="ask before each call, of safe functions too")
-    add("--rounds", metavar="N", help="let it call tools in so many rounds (8)")
-    group = parser.add_argument_group("exploring: a grid of replies, side by side")
-    add = group.add_argument
-    add("--vary", action="append", metavar="P=A,B,C", help="ask with each of these (repeat it)")
-    add("-n", dest="repeats", metavar="N", help="ask each N times")
-    add("--fresh", action="store_true", help="send runs again that are there from before")
-    group = parser.add_argument_group("money")
-    add = group.add_argument
-    add("--budget", metavar="USD", help="send nothing that may cost more")
-    add("--yes", action="store_true", help="send it: many calls, or the price is not known")
-    group = parser.add_argument_group("output")
-    add = group.add_argument
-    add("-o", "--out", metavar="NAME", help="bind the reply to this variable (`_reply` always)")
-    add("--no-stream", action="store_true", help="ask for the reply in one piece")
-    add("--dry-run", action="store_true", help="show the request and send nothing")
-    add("-q", "--quiet", action="store_true", help="show nothing; the reply is in `_reply`")
-    add("-h", "--help", action="store_true", help="show this help")
+    group: Any = parser
+    for key, flag in FLAGS.items():
+        if flag.group:
+            group = parser.add_argument_group(flag.group)
+        options: dict[str, Any] = {"action": "store_true"}
+        if flag.metavar:
+            options = {"metavar": flag.metavar, "action": "append" if flag.repeated else "store"}
+        group.add_argument(*flag.names, dest=key, help=flag.help.replace("%", "%%"), **options)
     return parser
 
 
-def flag_names() -> list[str]:
-    """Return all names of flags, as they are typed."""
-    return [name for action in flag_parser()._actions for name in action.option_strings]
+def flags_help() -> str:
+    """Return what `%%chat -h` shows."""
+    return _make_parser().format_help()
 
 
 def flag_help(name: str) -> str:
-    """Return the line of help on a flag, whose name is given without hyphens; nothing for none."""
-    for action in flag_parser()._actions:
-        names = action.option_strings
-        if name and name in [each.lstrip("-").replace("-", "_") for each in names]:
-            value = f" {action.metavar}" if action.metavar else ""
-            return f"%%chat {', '.join(names)}{value}\n\n{(action.help or '').replace('%%', '%')}"
+    """Return the help on one flag, whose name is given without hyphens; nothing for none."""
+    for flag in FLAGS.values():
+        if name in [each.lstrip("-").replace("-", "_") for each in flag.names]:
+            usage = f"%%chat {', '.join(flag.names)} {flag.metavar}".rstrip()
+            return f"{usage}\n\n{flag.help}"
     return ""
 
 
@@ -144,41 +325,49 @@ def split_line(line: str) -> list[str]:
         raise ParamError(f"A quote is not closed in: {one_line(line, 80)}") from None
 
 
-def parse_flags(line: str) -> argparse.Namespace:
-    """Return the flags of a `%%chat` line. Raises ParamError with the nearest flags."""
-    parser = flag_parser()
-    found, rest = parser.parse_known_args([_hyphenate(word) for word in split_line(line)])
-    if rest and found.tools and not rest[0].startswith("-"):
-        raise ParamError("--tools takes names with commas between and no spaces: --tools f,g")
+def parse_flags(line: str) -> Flags:
+    """Return the flags of a `%%chat` line.
+
+    Raises ParamError for a flag that is not known (with the nearest ones), for a value that does
+    not fit, and for flags that do not go together.
+    """
+    typed, rest = _make_parser().parse_known_args([_hyphenate(word) for word in split_line(line)])
     if rest:
-        word = rest[0].partition("=")[0] or rest[0]
-        known = flag_names()
-        hint = suggest(word, known) if word.startswith("-") else ""
-        raise ParamError(
-            f"%%chat has no flag {one_line(word, 60)}.{hint} %%chat -h lists them."
-            if word.startswith("-")
-            else f"%%chat takes no {one_line(word, 60)!r} on its line: the prompt goes below it. "
-            "For one line: %chat ask …"
-        )
-    if found.last is not None:
-        found.last = parse_turn_count("--last", found.last) if found.last != "all" else "all"
-    if found.repeats is not None:
-        found.repeats = parse_repeats("-n", found.repeats)
-    if found.budget is not None:
-        found.budget = parse_usd(found.budget, "--budget")
-    for flag in ("attach_tokens", "resize", "rounds"):
-        if (typed := getattr(found, flag)) is not None:
-            setattr(found, flag, _parse_positive("--" + flag.replace("_", "-"), typed))
-    if found.format:
-        found.format, found.block = _parse_format(found.format)
-    if found.tools:
-        found.tools = [name.strip() for name in found.tools.split(",") if name.strip()]
-        if not found.tools:
-            raise ParamError("--tools takes the names of functions, with commas between.")
-    _check_together(found)
-    if found.out and not found.out.isidentifier():
-        raise ParamError(f"-o takes a variable's name, not {one_line(found.out, 60)!r}.")
-    return found
+        raise _leftover_error(rest[0], line, tools=typed.tools)
+    values: dict[str, Any] = {}
+    params: dict[str, object] = {}
+    for key, text in vars(typed).items():
+        if text is None or text is False:
+            continue
+        flag = FLAGS[key]
+        if key in PARAMS:
+            params[key] = [decode_escapes(each) for each in text] if flag.repeated else text
+        elif flag.parse:
+            values[key] = flag.parse(flag.names[0], text)
+        else:
+            values[key] = tuple(text) if flag.repeated else text
+    if "format" in values:
+        values["format"], _, values["block"] = values["format"].partition(":")
+    flags = Flags(params=params, **values)
+    _check_together(flags)
+    return flags
+
+
+def _leftover_error(word: str, line: str, *, tools: str | None) -> ParamError:
+    """Return the error for a word that belongs to no flag."""
+    shown = one_line(word.partition("=")[0] or word, 60)
+    if word.startswith("-"):
+        hint = suggest(shown, KEYS)
+        return ParamError(f"%%chat has no flag {shown}.{hint} %%chat -h lists them.")
+    if tools:
+        return ParamError("--tools must list names with commas and no spaces: --tools f,g.")
+    if re.search("[“”„‘’«»]", line):
+        return ParamError(f"Quotes on a %%chat line must be straight: \"{shown}\" or '{shown}'.")
+    if word.startswith("#"):
+        return ParamError("A comment cannot follow the flags. Put it on a line above %%chat.")
+    return ParamError(
+        f"{shown!r} is not a flag: the prompt goes below the %%chat line. In one line: %chat ask …"
+    )
 
 
 def _hyphenate(word: str) -> str:
@@ -189,87 +378,44 @@ def _hyphenate(word: str) -> str:
     return (name if " " in name else name.replace("_", "-")) + sign + value
 
 
-def is_count(text: object) -> TypeGuard[str | int]:
-    """Return whether this is a whole number from 0 on, and not one of endless digits."""
-    if isinstance(text, int):
-        return not isinstance(text, bool) and 0 <= text < 10**9
-    return isinstance(text, str) and text.isdecimal() and len(text) < 10
+def _check_together(flags: Flags) -> None:
+    """Raise ParamError for flags that do not go together, or have no effect alone."""
 
+    def is_set(condition: str) -> bool:
+        name, _, value = condition.partition(" ")
+        given = getattr(flags, KEYS[name])
+        return given == value if value else bool(given)
 
-def parse_turn_count(name: str, text: object) -> int:
-    """Return a number of turns. Raises ParamError for anything else."""
-    if not is_count(text):
-        raise ParamError(f"{name} takes a number of turns, or all; not {one_line(text, 60)!r}.")
-    return int(text)
-
-
-FORMATS = ("markdown", "text", "code", "json")
-
-
-def _parse_format(text: str) -> tuple[str, str]:
-    """Return how a reply is shown, and which of its blocks of code is meant."""
-    form, sign, block = text.partition(":")
-    if form not in FORMATS or (sign and (form != "code" or not block)):
-        raise ParamError(
-            f"-f takes {', '.join(FORMATS)} or code:N, not {one_line(text, 40)!r}."
-            f"{suggest(form, FORMATS)}"
-        )
-    return form, block
-
-
-def _check_together(found: argparse.Namespace) -> None:
-    """Raise ParamError for flags that do not go together."""
-    if found.tools and (found.vary or found.repeats):
-        raise ParamError("A grid calls no tools: leave out --tools, or --vary and -n.")
-    if (found.vary or found.repeats) and (found.repair or found.format == "code"):
-        raise ParamError("A grid asks once and fills no cell: leave out --repair and -f code.")
-    if found.schema and found.format not in (None, "json"):
-        raise ParamError("--schema asks for JSON: leave out -f, or write -f json.")
-    if found.repair and not (found.schema or found.format == "json"):
-        raise ParamError("--repair is for JSON: add -f json, or --schema NAME.")
-    for flag in ("confirm", "rounds"):
-        if getattr(found, flag) and not found.tools:
-            raise ParamError(f"--{flag} is for tools: add --tools NAME.")
-    for flag in ("attach_tokens", "resize"):
-        if getattr(found, flag) and not found.attach:
-            raise ParamError(f"--{flag.replace('_', '-')} is for attachments: add -a NAME.")
-
-
-def _parse_positive(name: str, text: object) -> int:
-    if not is_count(text) or not int(text):
-        raise ParamError(f"{name} takes a whole number above 0, not {one_line(text, 60)!r}.")
-    return int(text)
-
-
-def parse_repeats(name: str, text: object) -> int:
-    """Return how often to ask. Raises ParamError for anything but a whole number from 1 on."""
-    if not is_count(text) or not int(text):
-        raise ParamError(f"{name} takes a number of replies, not {one_line(text, 60)!r}.")
-    return int(text)
-
-
-def sampling_params(found: argparse.Namespace) -> Mapping[str, object]:
-    """Return the sampling parameters that a line sets, as they were typed."""
-    typed = {name: getattr(found, name) for name in PARAMS}
-    if typed["stop"]:
-        typed["stop"] = [decode_escapes(text) for text in typed["stop"]]
-    return {name: value for name, value in typed.items() if value is not None}
+    for key, flag in FLAGS.items():
+        if key in PARAMS or not getattr(flags, key):
+            continue
+        name = flag.names[-1]
+        if flag.needs and not any(map(is_set, flag.needs)):
+            needed = " or ".join(flag.needs)
+            raise ParamError(f"{name} has no effect without {needed}. Add it, or leave out {name}.")
+        for condition in filter(is_set, flag.excludes):
+            raise ParamError(f"{name} and {condition} do not go together. Leave one of them out.")
 
 
 def parse_assignments(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the names and values of `name=value` words. Raises ParamError for anything else."""
-    found = []
+    """Return the names and values of `name=value` words; `#` begins a comment.
+
+    Raises ParamError for any other word.
+    """
+    pairs = []
     for word in words:
+        if word.startswith("#"):
+            break
         name, sign, value = word.partition("=")
         if not sign or not name:
             shown = one_line(word, 60)
             raise ParamError(f"Write NAME=VALUE without spaces, such as {shown}=…; not {shown!r}.")
         if name == "stop" and value.startswith("[") and value.endswith("]"):
             raise ParamError("Write each text by itself: stop=A stop=B, not as a list.")
-        found.append((name, decode_escapes(value) if name == "stop" else value))
-    return found
+        pairs.append((name, decode_escapes(value) if name == "stop" else value))
+    return pairs
 
 
 def decode_escapes(text: str) -> str:
-    """Read the line ends and tabs that cannot be typed on a line."""
+    r"""Return the text with `\n` and `\t` as a newline and a tab, which no line can hold."""
     return text.replace("\\n", "\n").replace("\\t", "\t")

@@ -1,4 +1,4 @@
-"""The one table of sampling parameters: validation, flags, help, README and renames read it.
+"""The one table of sampling parameters: validation, flags, help, panel and README read it.
 
 Ranges are those of https://deepinfra.com/codellama/CodeLlama-70b-Instruct-hf/api; an end of a
 range is written once here and nowhere else.
@@ -12,22 +12,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import one_line
+from di_magics.core.text import one_line, respell_number
 
 TOOL_CHOICES = ("auto", "none", "required")
-"""What `tool_choice` takes besides the name of a tool."""
+"""What `tool_choice` may be besides the name of a tool."""
 TYPE_NAMES = {float: "a number", int: "a whole number", str: "text", list: "text"}
 
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One sampling parameter: the API's own name, what it takes and what it does.
+    """One sampling parameter: the API's own name, its range and its effect.
 
-    `low` and `high` belong to the range unless `low_open` or `high_open`; `default` is what the
-    server does when it is not sent, in words; `local` is its name at llama.cpp, and `local_end` the
-    end of what that takes as it is meant (exclusive), `local_default` what it does by itself,
-    `local_ignored` whether it takes no notice. `usual` are the ends of a slider where those of the
-    range are out of hand. `shapes` is whether it shapes the choice of the next token.
+    `low` and `high` belong to the range unless `low_open` or `high_open`; `default` says what the
+    server does when it is not sent. Of llama.cpp: `local` is its name there, `local_end` the first
+    value that is read as another one, `local_default` the default, `local_ignored` whether it has
+    no effect. `usual` are the ends of a slider where the range is too wide for one. `shapes` is
+    whether it shapes the choice of the next token.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Param:
 
     @property
     def range(self) -> str:
-        """The range as a reader writes it, such as `0 < top_p ≤ 1`."""
+        """The range as text, such as `0 < top_p ≤ 1`."""
         if self.choices:
             return ", ".join(self.choices)
         if self.max_texts:
@@ -206,7 +206,7 @@ Value = int | float | str | tuple[str, ...]
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean …?` with the up to three nearest known words, or nothing."""
+    """Return ` Did you mean …?` with up to three of the nearest known words, or nothing."""
     import difflib  # only a mistake needs it
 
     choices = list(known)
@@ -224,7 +224,7 @@ def find_param(name: str) -> Param:
     if param is None:
         raise ParamError(
             f"There is no parameter {one_line(name, 60)!r}.{suggest(name, PARAMS)} "
-            "%chat params lists them all."
+            "%chat params lists them."
         )
     return param
 
@@ -232,8 +232,8 @@ def find_param(name: str) -> Param:
 def validate(name: str, value: object) -> Value:
     """Return the value as it will be sent: an int, a float, a text, or texts for `stop`.
 
-    Text is read as the parameter's type, so flags and widgets take the same path. A whole number
-    is kept whole (0 is sent as 0). Raises ParamError when the type or the range does not fit.
+    Text is parsed as the parameter's type. A whole number stays an int (0 is sent as 0). Raises
+    ParamError for a value of another type or out of range.
     """
     param = find_param(name)
     if param.kind is list:
@@ -243,7 +243,7 @@ def validate(name: str, value: object) -> Value:
     number = _parse_whole(value) if param.kind is int else _parse_real(value)
     low, high = param.low, param.high
     if number is None:
-        raise _invalid(param, value, f"takes {TYPE_NAMES[param.kind]}")
+        raise _invalid(param, value, f"must be {TYPE_NAMES[param.kind]}")
     if (
         low is None
         or high is None
@@ -256,22 +256,24 @@ def validate(name: str, value: object) -> Value:
 
 
 def check_local_value(name: str, value: Value) -> None:
-    """Raise ParamError for a valid value that llama.cpp would take for another one."""
+    """Raise ParamError for a valid value that llama.cpp would read as another one."""
     end = PARAMS[name].local_end
     if end is not None and isinstance(value, int) and value >= end:
-        raise ParamError(f"On this machine {name} must be below {end}, not {value}.")
+        raise ParamError(f"For the local model {name} must be below {end}, not {value}.")
 
 
 def _invalid(param: Param, value: object, why: str) -> ParamError:
     try:
-        shown = one_line(value if isinstance(value, str) else repr(value), 60)
+        plain = isinstance(value, str) and _parse_real(value) is not None
+        shown = one_line(value if plain else repr(value), 60)
     except ValueError:  # Python does not print numbers of thousands of digits
-        shown = "that"
-    return ParamError(f"{param.name} {why}, not {shown}. {param.effect}")
+        shown = "that number"
+    hint = respell_number(value, whole=param.kind is int) if param.kind in (int, float) else ""
+    return ParamError(f"{param.name} {why}, not {shown}.{hint or f' {param.effect}'}")
 
 
 def _parse_whole(value: object) -> int | None:
-    """Read a whole number; 2**63 - 1 must survive, so nothing passes through a float."""
+    """Parse a whole number without a float in between, in which 2**63 - 1 would change."""
     if isinstance(value, str):
         try:
             return int(value)
@@ -297,18 +299,18 @@ def _parse_real(value: object) -> int | float | None:
 
 def _parse_text(param: Param, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise _invalid(param, value, "takes a text that is not empty")
+        raise _invalid(param, value, "must be a text that is not empty")
     if param.choices and value not in param.choices:
-        raise _invalid(param, value, f"takes one of {', '.join(param.choices)}")
+        raise _invalid(param, value, f"must be one of {', '.join(param.choices)}")
     return value
 
 
 def _parse_texts(param: Param, value: object) -> tuple[str, ...]:
     texts = (value,) if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(t, str) and t for t in texts):
-        raise _invalid(param, value, "takes texts that are not empty")
+        raise _invalid(param, value, "must be texts that are not empty")
     if not texts or (param.max_texts and len(texts) > param.max_texts):
-        raise _invalid(param, f"{len(texts)}", f"takes 1 to {param.max_texts} texts")
+        raise _invalid(param, f"{len(texts)}", f"must be 1 to {param.max_texts} texts")
     return tuple(texts)
 
 

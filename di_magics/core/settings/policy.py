@@ -17,7 +17,7 @@ from di_magics.core.settings.params import Value, find_param, format_param, sugg
 from di_magics.core.text import one_line
 
 NARROWING = ("models", "parameters", "system", "budget")
-"""What a file that anybody may have put there can say."""
+"""The names in a file that anybody may have put beside the notebook."""
 NAMES = (*NARROWING, "endpoint", "key_variable", "key_file", "log")
 
 
@@ -30,7 +30,7 @@ class Bounds:
 
     @property
     def text(self) -> str:
-        """The bounds as a reader says them."""
+        """The bounds in words, such as `at least 1 and at most 500`."""
         low = "" if self.low is None else f"at least {self.low}"
         high = "" if self.high is None else f"at most {self.high}"
         return " and ".join(filter(None, (low, high)))
@@ -59,12 +59,12 @@ class Policy:
 
     @property
     def source_names(self) -> str:
-        """The files the rules are from, in words."""
+        """The files that the rules are from, for a message."""
         return " and ".join(self.sources) or "no policy"
 
     @property
     def model(self) -> str | None:
-        """The model that is asked where none is named: the first that is spelled out."""
+        """The model that is asked where none is named: the first one without a wildcard."""
         names = (name for patterns in self.models for name in patterns)
         return next((name for name in names if self.allows(name) and not _is_pattern(name)), None)
 
@@ -77,8 +77,8 @@ class Policy:
     def apply_to(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return the parameters as they may be sent: locked values are in.
 
-        A bounded max_tokens is sent even when it is not set: left out it would mean more. Raises
-        PolicyError for a value that is locked to another one or out of bounds.
+        A bounded max_tokens is sent even when it is not set: the server's default may be higher.
+        Raises PolicyError for a value that is locked to another one or out of bounds.
         """
         sent = dict(params)
         for name, value in self.locks.items():
@@ -111,34 +111,34 @@ class Policy:
 NO_POLICY = Policy()
 
 
-def parse_policy(found: Mapping[str, Any], source: str, *, narrowing: bool = False) -> Policy:
+def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = False) -> Policy:
     """Return the policy in a file's table; `narrowing` for a file that may only narrow.
 
-    Raises PolicyError for anything that is not understood: a rule that is overlooked is none.
+    Raises PolicyError for anything that is not understood, as a rule may not be ignored.
     """
     allowed = NARROWING if narrowing else NAMES
-    for name in found:
+    for name in table:
         if name not in allowed:
             why = "may not set" if name in NAMES else "has an unknown"
             raise _policy_error(source, f"{why} {one_line(name, 40)!r}.{suggest(name, allowed)}")
-    locks, bounds = _parse_parameters(found.get("parameters", {}), source)
+    locks, bounds = _parse_parameters(table.get("parameters", {}), source)
     return Policy(
-        models=_parse_models(found.get("models"), source),
+        models=_parse_models(table.get("models"), source),
         locks=locks,
         bounds=bounds,
-        system=_parse_text(found, "system", source),
-        system_source=source if "system" in found else "",
-        budget=_parse_budget(found.get("budget"), source),
-        endpoint=_parse_text(found, "endpoint", source),
-        key_variable=_parse_text(found, "key_variable", source),
-        key_file=_parse_text(found, "key_file", source),
-        log=_parse_text(found, "log", source),
+        system=_parse_text(table, "system", source),
+        system_source=source if "system" in table else "",
+        budget=_parse_budget(table.get("budget"), source),
+        endpoint=_parse_text(table, "endpoint", source),
+        key_variable=_parse_text(table, "key_variable", source),
+        key_file=_parse_text(table, "key_file", source),
+        log=_parse_text(table, "log", source),
         sources=(source,),
     )
 
 
 def merge_policies(outer: Policy, inner: Policy) -> Policy:
-    """Return a policy that holds to both; where only one can be had, `outer`'s is."""
+    """Return a policy with the rules of both; where they conflict, `outer` wins."""
     bounds = dict(outer.bounds)
     for name, other in inner.bounds.items():
         mine = bounds.get(name, Bounds())
@@ -174,35 +174,35 @@ def _is_pattern(name: str) -> bool:
 
 def _policy_error(source: str, why: str) -> PolicyError:
     return PolicyError(
-        f"The policy {one_line(source, 160)} {why} Nothing was sent; whoever wrote it must mend it."
+        f"The policy {one_line(source, 160)} {why} Nothing was sent: its author must correct it."
     )
 
 
-def _parse_models(found: object, source: str) -> tuple[tuple[str, ...], ...]:
-    if found is None:
+def _parse_models(models: object, source: str) -> tuple[tuple[str, ...], ...]:
+    if models is None:
         return ()
     if (
-        not isinstance(found, Sequence)
-        or isinstance(found, str)
-        or not found
-        or not all(isinstance(name, str) and name for name in found)
+        not isinstance(models, Sequence)
+        or isinstance(models, str)
+        or not models
+        or not all(isinstance(name, str) and name for name in models)
     ):
         raise _policy_error(source, "must list its models as texts: models = ['…'].")
-    return (tuple(found),)
+    return (tuple(models),)
 
 
-def _parse_parameters(found: object, source: str) -> tuple[dict[str, Value], dict[str, Bounds]]:
+def _parse_parameters(rules: object, source: str) -> tuple[dict[str, Value], dict[str, Bounds]]:
     locks: dict[str, Value] = {}
     bounds: dict[str, Bounds] = {}
-    if not isinstance(found, Mapping):
+    if not isinstance(rules, Mapping):
         raise _policy_error(source, "must write its parameters as a table: [parameters].")
-    for name, rule in found.items():
+    for name, rule in rules.items():
         try:
             param = find_param(str(name))
             if isinstance(rule, Mapping):
                 ends = {end: validate(param.name, value) for end, value in rule.items()}
                 if not ends.keys() <= {"min", "max"} or param.kind not in (int, float):
-                    raise _policy_error(source, f"bounds {param.name} by other than min and max.")
+                    raise _policy_error(source, "may bound numbers only, and by min and max.")
                 bounds[param.name] = Bounds(ends.get("min"), ends.get("max"))
             else:
                 locks[param.name] = validate(param.name, rule)
@@ -213,17 +213,17 @@ def _parse_parameters(found: object, source: str) -> tuple[dict[str, Value], dic
     return locks, bounds
 
 
-def _parse_budget(found: object, source: str) -> Decimal | None:
-    if found is None:
+def _parse_budget(budget: object, source: str) -> Decimal | None:
+    if budget is None:
         return None
     try:
-        return parse_usd(found, "its budget")
+        return parse_usd(budget, "its budget")
     except DiMagicsError as error:
         raise _policy_error(source, f"is wrong: {error}") from None
 
 
-def _parse_text(found: Mapping[str, Any], name: str, source: str) -> str | None:
-    value = found.get(name)
-    if name in found and (not isinstance(value, str) or not value.strip()):
+def _parse_text(table: Mapping[str, Any], name: str, source: str) -> str | None:
+    value = table.get(name)
+    if name in table and (not isinstance(value, str) or not value.strip()):
         raise _policy_error(source, f"must write its {name} as a text.")
     return value

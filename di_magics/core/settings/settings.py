@@ -1,4 +1,4 @@
-"""What is set for the cells to come: one value that every view reads and replaces."""
+"""The settings for the cells to come: one value that every view reads and replaces."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from di_magics.core.text import one_line
 
 TEXT_SETTINGS = ("model", "endpoint", "system")
 CONTEXT = "context"
+SETTINGS = (*TEXT_SETTINGS, CONTEXT, *PARAMS)
+"""The names of all settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Model, endpoint, system prompt and sampling parameters; None or absent is not sent.
 
-    `context` is how many turns go along, None for all.
+    `context` is how many turns are sent with a prompt, None for all.
     """
 
     model: str | None = None
@@ -32,9 +34,7 @@ class Settings:
         """Return the settings with one value set. Raises ParamError when it does not fit."""
         name = _known_name(name)
         if name in TEXT_SETTINGS:
-            if not isinstance(value, str) or not value.strip():
-                raise ParamError(f"{name} takes a text. %chat unset {name} leaves it out.")
-            changed: dict[str, Any] = {name: value}
+            changed: dict[str, Any] = {name: _parse_text(name, value)}
             return replace(self, **changed)
         if name == CONTEXT:
             return replace(self, context=None if value == "all" else parse_turn_count(name, value))
@@ -44,17 +44,26 @@ class Settings:
         """Return the settings without one value. Raises ParamError for an unknown name."""
         name = _known_name(name)
         if name in (*TEXT_SETTINGS, CONTEXT):
-            gone: dict[str, Any] = {name: None}
-            return replace(self, **gone)
+            removed: dict[str, Any] = {name: None}
+            return replace(self, **removed)
         return replace(self, params={k: v for k, v in self.params.items() if k != name})
+
+
+def _parse_text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ParamError(f"{name} must be a text. %chat unset {name} clears it.")
+    if name == "system":
+        return value
+    text = value.strip()
+    is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if is_quoted else text
 
 
 def _known_name(name: str) -> str:
     name = name.replace("-", "_")
-    known = (*TEXT_SETTINGS, CONTEXT, *PARAMS)
-    if name not in known:
+    if name not in SETTINGS:
         raise ParamError(
-            f"There is nothing called {one_line(name, 60)!r} to set.{suggest(name, known)} "
+            f"There is no setting {one_line(name, 60)!r}.{suggest(name, SETTINGS)} "
             "%chat params lists the parameters."
         )
     return name

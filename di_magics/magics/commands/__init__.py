@@ -12,7 +12,7 @@ from typing import Any
 from di_magics.core.amount import format_usd
 from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.cost import tally
-from di_magics.core.settings.flags import flag_help, flag_parser
+from di_magics.core.settings.flags import flag_help, flags_help
 from di_magics.core.settings.params import PARAMS, format_param, suggest
 from di_magics.core.text import one_line
 from di_magics.magics.commands import asking, conversing, keeping, money, setting, sweeping
@@ -62,7 +62,7 @@ def show_status(context: Context, rest: str) -> None:
 def show_help(context: Context, rest: str) -> None:
     name = rest.replace("-", "_").lstrip("_")
     if rest == "flags":
-        say(flag_parser().format_help())
+        say(flags_help())
     elif rest == "params":
         COMMANDS["params"].run(context, "")
     elif rest in COMMANDS:

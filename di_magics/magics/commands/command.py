@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.flags import flag_names, is_count
+from di_magics.core.settings.flags import KEYS, is_count
 from di_magics.core.text import one_line
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def incomplete(example: str) -> NoReturn:
 def refuse_flags(name: str, rest: str) -> None:
     """Raise ParamError for a text that begins with a flag: flags are for cells."""
     word = rest.partition(" ")[0].partition("=")[0]
-    if word in flag_names():
+    if word in KEYS:
         raise ParamError(
             f"%chat {name} has no flags such as {word}. Use a %%chat cell, or %chat set for the "
             "next cells."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import ChatError, ParamError
-from di_magics.core.settings.flags import parse_repeats, split_line
+from di_magics.core.settings.flags import parse_positive, split_line
 from di_magics.core.sweep.difference import compare_texts, count_texts, first_difference
 from di_magics.core.text import one_line
 from di_magics.display.views import FinalView
@@ -32,7 +32,7 @@ def repeat(context: Context, rest: str) -> None:
 
     words = split_line(rest) or incomplete("repeat 5")
     yes = "--yes" in words
-    count = parse_repeats("repeat", " ".join(word for word in words if word != "--yes"))
+    count = parse_positive("%chat repeat", " ".join(word for word in words if word != "--yes"))
     turn = context.session.conversation.turn_at()
     sweep = context.asking.repeat(turn, count, yes=yes)
     texts = [reply.clean_text for reply in sweep.replies if reply and reply.complete]

@@ -1,19 +1,23 @@
-"""A request as something to run elsewhere, which asks for the same."""
+"""A request exported as JSON, curl, Python or a cell sends the same as the original."""
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+from typing import Any
+from unicodedata import category
 
 import pytest
-from loopback import Loopback, Reply
+from loopback import Fault, Loopback, Reply, event
 
 from di_magics.core.request.export import as_csv, as_curl, as_json, as_magic, as_python
 from di_magics.core.request.wire import build_body
-from di_magics.core.settings.flags import parse_flags, sampling_params
+from di_magics.core.settings.flags import parse_flags
 from di_magics.core.settings.settings import Settings
 
 BODY = build_body(
@@ -25,24 +29,43 @@ URL = "https://host/v1"
 
 
 def run(*command: str, key: str = "k-1") -> str:
-    """Return what a program prints that finds the key in its environment."""
+    """Return what a program prints that has the key in its environment."""
     env = {**os.environ, "A_KEY": key, "NO_PROXY": "*", "no_proxy": "*"}
     done = subprocess.run(command, env=env, capture_output=True, check=True, timeout=60)
     return done.stdout.decode()
 
 
 def test_json_is_the_body() -> None:
-    """Readable, and the same when it is read."""
+    """Other scripts stay readable."""
     assert json.loads(as_json(BODY)) == BODY
     assert "ü 😀" in as_json(BODY)
 
 
-def test_the_python_program_asks_the_same(server: Loopback) -> None:
-    """It runs as it stands, and prints the stream."""
-    server.reply(Reply("Hi"))
-    assert "[DONE]" in run(sys.executable, "-c", as_python(BODY, server.url, "A_KEY"))
-    assert server.chats[0].json == BODY
+@pytest.mark.parametrize("stream", [True, False])
+def test_python_program_sends_the_body_and_prints_the_text(server: Loopback, stream: bool) -> None:
+    """It runs as it stands, whatever is in the text."""
+    body = build_body("m", BODY["messages"], {"stop": ("\n", "'")}, stream=stream)
+    text = "Hi, ü 😀\u2028\x85\n\ndata: x\n"
+    server.reply(Reply(text))
+    assert run(sys.executable, "-c", as_python(body, server.url, "A_KEY")) == f"{text}\n"
+    assert server.chats[0].json == body
     assert server.chats[0].headers["authorization"] == "Bearer k-1"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Fault(401, {"error": {"message": "no such key"}}),
+        Reply(chunks=["Hi", event({"error": {"message": "no such key"}})]),
+    ],
+)
+def test_python_program_ends_with_the_servers_error(server: Loopback, failure: Any) -> None:
+    """It prints the error and exits with status 1."""
+    server.reply(failure)
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        run(sys.executable, "-c", as_python(BODY, server.url, None))
+    assert b"no such key" in error.value.stderr
+    assert b"Traceback" not in error.value.stderr
 
 
 def test_a_program_without_a_key_sends_none(server: Loopback) -> None:
@@ -78,9 +101,9 @@ def test_a_magic_line_reads_back(system: str) -> None:
     settings = Settings("m x", "local", system, 3, {"temperature": 0, "stop": ("\n", "it's")})
     cell, left = as_magic(settings, "Hi")
     line, _, prompt = cell.partition("\n")
-    found = parse_flags(line.removeprefix("%%chat"))
-    assert (found.model, found.endpoint, found.system, found.last) == ("m x", "local", system, 3)
-    assert sampling_params(found) == {"temperature": "0", "stop": ["\n", "it's"]}
+    flags = parse_flags(line.removeprefix("%%chat"))
+    assert (flags.model, flags.endpoint, flags.system, flags.last) == ("m x", "local", system, 3)
+    assert flags.params == {"temperature": "0", "stop": ["\n", "it's"]}
     assert (prompt, left) == ("Hi", [])
 
 
@@ -94,3 +117,27 @@ def test_csv_has_every_column_and_no_formula() -> None:
     """Quoted where need be, empty where there is nothing, and a spreadsheet computes nothing."""
     text = as_csv([{"a": 1, "b": 'x "y", z'}, {"c": "=1+1", "a": -2.5}, {"a": None}])
     assert text == 'a,b,c\r\n1,"x ""y"", z",\r\n-2.5,,\'=1+1\r\n,,\r\n'
+
+
+def test_exports_print_no_hidden_character_and_send_the_same() -> None:
+    """JSON and curl hold them as escapes, Python as well, and each is read back exactly."""
+    characters = map(chr, range(0xE1000))
+    text = "".join(c for c in characters if category(c) in ("Cc", "Cf", "Zl", "Zp"))
+    assert set("\x9b\u202e\U000e0041") < set(text)
+    body = build_body("m", [{"role": "user", "content": text + "'\"\\ é"}], {})
+    forms = [as_json(body), as_curl(body, URL, "A_KEY"), as_python(body, URL, "A_KEY")]
+    for form in forms:
+        assert not set(form) & set(text) - {"\n"}
+        assert "é" in form
+    assert json.loads(forms[0]) == body
+    data = shlex.split(forms[1].replace("\\\n", " "))[-1]
+    assert json.loads(data) == body
+    assert ast.literal_eval(forms[2].partition("body = ")[2].partition("\nwith ")[0]) == body
+
+
+def test_address_is_printed_without_hidden_characters() -> None:
+    """A file of others names any address; its hidden characters are encoded as a client does."""
+    for export in (as_curl, as_python):
+        assert "https://host/%E2%80%AEv1/chat/completions" in export(
+            BODY, "https://host/\u202ev1", None
+        )

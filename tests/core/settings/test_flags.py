@@ -1,15 +1,35 @@
-"""Command lines: split without surprises, parsed into flags, refused with the nearest flag."""
+"""The `%%chat` line: split without surprises, parsed into flags, refused with the nearest flag."""
 
 from __future__ import annotations
+
+from dataclasses import fields, replace
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings import flags as command
-from di_magics.core.settings.flags import parse_flags, split_line
+from di_magics.core.settings.flags import FLAGS, Flag, Flags, parse_flags, split_line
 from di_magics.core.settings.params import PARAMS
 
 VALUES = {"stop": "x", "reasoning_effort": "low", "tool_choice": "auto", "user": "u"}
+EXAMPLES = {
+    "--model": "a/b",
+    "--endpoint": "local",
+    "--format": "json",
+    "--tools": "f",
+    "--vary": "seed=1,2",
+    "--budget": "0.5",
+}
+
+
+def example(flag: Flag) -> str:
+    """Return a line on which this flag is set to something that fits."""
+    value = EXAMPLES.get(flag.names[-1]) or VALUES.get(flag.names[-1][2:].replace("-", "_"), "1")
+    if flag.names[-1] == "--out":
+        value = "x"
+    return f"{flag.names[-1]} {value}" if flag.metavar else flag.names[-1]
 
 
 @pytest.mark.parametrize(
@@ -47,69 +67,127 @@ def test_every_parameter_is_a_flag(name: str, joined: str, spelled: str) -> None
     """With hyphens or the API's own underscores, with a space or an equals sign."""
     flag = name.replace("_", "-") if spelled == "hyphens" else name
     value = VALUES.get(name, "1")
-    found = command.sampling_params(parse_flags(f"--{flag}{joined}{value}"))
-    assert found == {name: [value] if name == "stop" else value}
+    flags = parse_flags(f"--{flag}{joined}{value}")
+    assert flags == Flags(params={name: [value] if name == "stop" else value})
 
 
 def test_a_line_without_flags_sets_nothing() -> None:
     """No parameter, and every switch off."""
-    found = parse_flags("")
-    assert command.sampling_params(found) == {}
-    assert not any(vars(found).values())
+    assert parse_flags("") == Flags()
+    assert not any(getattr(Flags(), each.name) for each in fields(Flags))
+
+
+@pytest.mark.parametrize("key", FLAGS)
+def test_every_flag_of_the_table_is_parsed_under_each_of_its_names(key: str) -> None:
+    """Together with what it needs, it sets its own field and no other one."""
+    flag = FLAGS[key]
+    needed = " ".join(
+        condition if " " in condition else example(FLAGS[command.KEYS[condition]])
+        for condition in flag.needs[:1]
+    )
+    without = parse_flags(needed)
+    for name in flag.names:
+        line = f"{needed} {example(flag).replace(flag.names[-1], name, 1)}"
+        flags = parse_flags(line)
+        if key in PARAMS:
+            assert replace(flags, params={}) == without
+            assert list(flags.params) == [key]
+        else:
+            assert getattr(flags, key)
+            assert replace(flags, **{key: getattr(without, key)}) == without
 
 
 def test_flags_are_parsed() -> None:
     """Short and long ones, texts and switches; a later one wins."""
-    found = parse_flags(
+    flags = parse_flags(
         "-m a/b -s 'Be brief.' -t 0 -t 1 -qc x --new -o r --no_stream --presence-penalty -1"
     )
-    assert (found.model, found.system, found.temperature) == ("a/b", "Be brief.", "1")
-    assert (found.quiet, found.conversation, found.new, found.out) == (True, "x", True, "r")
-    assert (found.no_stream, found.presence_penalty, found.once) == (True, "-1", False)
+    assert flags == Flags(
+        model="a/b",
+        system="Be brief.",
+        params={"temperature": "1", "presence_penalty": "-1"},
+        quiet=True,
+        conversation="x",
+        new=True,
+        out="r",
+        no_stream=True,
+    )
 
 
 def test_stop_texts_add_up_and_are_decoded() -> None:
     r"""Each --stop adds one, in which \n and \t are a newline and a tab."""
-    found = parse_flags(r"--stop '\n\n' --stop=a\tb --stop=###")
-    assert command.sampling_params(found) == {"stop": ["\n\n", "a\tb", "###"]}
+    flags = parse_flags(r"--stop '\n\n' --stop=a\tb --stop=###")
+    assert flags.params == {"stop": ["\n\n", "a\tb", "###"]}
 
 
 def test_values_keep_their_underscores() -> None:
     """Only the name of a flag is respelled."""
     assert parse_flags("--system=a_b").system == "a_b"
     assert parse_flags("--endpoint 'a_b --c_d'").endpoint == "a_b --c_d"
-    assert parse_flags("--user=--a_b").user == "--a_b"
+    assert parse_flags("--user=--a_b").params == {"user": "--a_b"}
     assert parse_flags("-s '--a_b c'").system == "--a_b c"
 
 
+@pytest.mark.parametrize("model", ["-m a/b", "-m 'a/b'", '--model="a/b"', "--model 'a/b'"])
+def test_quotes_around_a_value_are_not_part_of_it(model: str) -> None:
+    """However they are typed."""
+    assert parse_flags(model).model == "a/b"
+
+
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "hint"),
     [
-        ("--temperatur 1", "no flag --temperatur.* Did you mean --temperature"),
-        ("--temp=1", "no flag --temp.* Did you mean --temperature"),
+        ("--temperatur 1", "Did you mean --temperature"),
+        ("--temp=1", "Did you mean --temperature"),
         ("--top 1", "Did you mean --top-p or --top-k"),
-        ("-x", "no flag -x"),
-        ("=", "takes no '='"),
-        ("hello there", "takes no 'hello' on its line: the prompt goes below"),
-        ("-t", "expected one argument"),
-        ("--once=1", "ignored explicit argument"),
-        ("-o 1x", "takes a variable's name, not '1x'"),
-        ("-o a.b", "takes a variable's name"),
+        ("-x", "%%chat -h"),
+        ("=", "'='"),
+        ("hello there", "the prompt goes below"),
+        ("-s “Be brief.”", "must be straight"),
+        ("-t 0 # a comment", "on a line above"),
+        ("-t", "-t/--temperature"),
+        ("--once=1", "--once"),
+        ("-o 1x", "'1x'"),
+        ("-o a.b", "'a.b'"),
+        ("-n 0", "'0'"),
+        ("--last x", "'x'"),
+        ("--budget 0,5", "Write 0.5."),
+        ("--resize 1,024 -a x", "Write 1024."),
     ],
 )
-def test_a_wrong_line_is_refused_with_the_way_on(line: str, said: str) -> None:
+def test_a_wrong_line_is_refused_with_the_next_step(line: str, hint: str) -> None:
     """No flag is guessed from its beginning; the nearest ones are named."""
-    with pytest.raises(ParamError, match=said):
+    with pytest.raises(ParamError) as error:
         parse_flags(line)
+    assert hint in str(error.value)
 
 
-def test_the_help_lists_every_flag_with_its_range() -> None:
+def test_values_are_parsed_as_their_flag_says() -> None:
+    """Counts, all turns, and amounts."""
+    assert (parse_flags("--last 0").last, parse_flags("--last all").last) == (0, "all")
+    assert parse_flags("-n 3").repeats == 3
+    assert parse_flags("--budget $0.50").budget == Decimal("0.50")
+
+
+def test_the_help_lists_every_flag_with_its_help() -> None:
     """`%%chat -h` is all one needs."""
-    text = " ".join(command.flag_parser().format_help().split())
+    text = " ".join(command.flags_help().split())
     assert "%%chat -t 0 --seed 1" in text
+    for flag in FLAGS.values():
+        assert flag.names[-1] in text
+        assert " ".join(flag.help.split()) in text
     for param in PARAMS.values():
-        assert "--" + param.name.replace("_", "-") in text
         assert f"({param.range}" in text
+
+
+@pytest.mark.parametrize("key", FLAGS)
+def test_every_flag_has_help_of_its_own(key: str) -> None:
+    """By any of its names, without hyphens."""
+    for name in FLAGS[key].names:
+        help = command.flag_help(name.lstrip("-").replace("-", "_"))
+        assert help.startswith(f"%%chat {FLAGS[key].names[0]}")
+        assert help.endswith(FLAGS[key].help)
+    assert command.flag_help("") == command.flag_help("nothing") == ""
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
@@ -127,8 +205,54 @@ def test_pairs_are_split_at_the_first_equals_sign() -> None:
     ]
 
 
+@pytest.mark.parametrize("comment", ["# warm", "#warm seed=1", "# x=1 it's"])
+def test_a_comment_behind_pairs_is_ignored(comment: str) -> None:
+    """A value may hold a `#` all the same."""
+    words = ["temperature=1", "stop=#", *comment.split()]
+    assert command.parse_assignments(words) == [("temperature", "1"), ("stop", "#")]
+
+
 @pytest.mark.parametrize("word", ["a", "=1", ""])
-def test_what_is_no_pair_is_refused(word: str) -> None:
+def test_a_word_that_is_not_a_pair_is_refused(word: str) -> None:
     """`%chat set temperature 0.7` says how it is written."""
     with pytest.raises(ParamError, match="NAME=VALUE"):
         command.parse_assignments([word])
+
+
+def test_the_table_is_consistent() -> None:
+    """Each name is of one flag, and conditions name flags and values that there are."""
+    names = [name for flag in FLAGS.values() for name in flag.names]
+    assert len(set(names)) == len(names)
+    for flag in FLAGS.values():
+        for condition in (*flag.needs, *flag.excludes):
+            name, _, value = condition.partition(" ")
+            assert name in names
+            assert not value or value in FLAGS[command.KEYS[name]].words
+
+
+def conditions(kind: str) -> list[Any]:
+    """Return each flag of the table with each flag that it needs or excludes."""
+    return [(key, each) for key, flag in FLAGS.items() for each in getattr(flag, kind)]
+
+
+@pytest.mark.parametrize(("key", "condition"), conditions("excludes"))
+def test_flags_that_exclude_each_other_are_refused(key: str, condition: str) -> None:
+    """The message names both."""
+    name = condition.partition(" ")[0]
+    other = condition if " " in condition else example(FLAGS[command.KEYS[name]])
+    needed = "--schema x" if name == "--repair" else ""
+    with pytest.raises(ParamError) as error:
+        parse_flags(f"{example(FLAGS[key])} {other} {needed}")
+    assert FLAGS[key].names[-1] in str(error.value)
+    assert condition in str(error.value)
+
+
+@pytest.mark.parametrize("key", [key for key, flag in FLAGS.items() if flag.needs])
+def test_a_flag_without_what_it_needs_is_refused(key: str) -> None:
+    """The message names what is missing, and any of it is enough."""
+    with pytest.raises(ParamError) as error:
+        parse_flags(example(FLAGS[key]))
+    for condition in FLAGS[key].needs:
+        assert condition in str(error.value)
+        needed = condition if " " in condition else example(FLAGS[command.KEYS[condition]])
+        parse_flags(f"{example(FLAGS[key])} {needed}")
