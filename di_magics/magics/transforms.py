@@ -25,7 +25,7 @@ from IPython.core.inputtransformer2 import (
 )
 
 CELL = re.compile(r"(?P<indent>[ \t]*)%%chat(?P<flags>\s.*)?", re.DOTALL)
-WRAPPER = re.compile(r"%%(?P<magic>\w+)(?P<rest>\s.*)?", re.DOTALL)
+WRAPPER = re.compile(r"%%(?P<magic>capture|prun|time|timeit)(?P<rest>\s.*)?", re.DOTALL)
 REPLIES = re.compile(r"(ask|retry|fix)\b")
 OPENING, CLOSING = ("(", "[", "{"), (")", "]", "}")
 
@@ -42,18 +42,14 @@ def find_chat_line(lines: Sequence[str]) -> int | None:
 
 
 def call_cell(lines: list[str]) -> list[str]:
-    """Return a `%%chat` cell as the call of its magic, other cells as they are.
-
-    So is a cell of another magic, such as %%time, around a `%%chat` cell.
-    """
+    """Return a `%%chat` cell, perhaps in one of %%time, as a call; other cells as they are."""
     number = find_chat_line(lines)
     if number is None:
-        wrapped = WRAPPER.fullmatch(lines[0]) if lines else None
-        if wrapped is None or find_chat_line(lines[1:]) is None:
+        wrapper = WRAPPER.fullmatch(lines[0]) if lines else None
+        inner = call_cell(lines[1:]) if wrapper else []
+        if wrapper is None or inner == lines[1:]:
             return lines
-        return [
-            _call("cell", wrapped["magic"], (wrapped["rest"] or "").strip(), "".join(lines[1:]))
-        ]
+        return [_call("cell", wrapper["magic"], (wrapper["rest"] or "").strip(), "".join(inner))]
     match = CELL.fullmatch(lines[number])
     assert match
     body = "".join(line.removeprefix(match["indent"]) for line in lines[number + 1 :])
