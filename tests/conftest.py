@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import subprocess
@@ -82,6 +83,9 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     yield shell
     shell.run_line_magic("unload_ext", "di_magics")
     InteractiveShell.clear_instance()
+    # At the end of the run it would collect garbage once for each shell, which takes minutes.
+    atexit.unregister(shell.atexit_operations)
+    shell.history_manager.end_session()
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297
 _EMOJI += "\U0001f000-\U0001faff"
 _SPACES = "\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _LINE_BREAKS = "\x0b-\x0d\x1c-\x1e\x85\u2028\u2029"
-# Unicode's Default_Ignorable_Code_Point and categories Cc, Cf, Co and Cs, noncharacters, and the empty
-# braille pattern.
+# Unicode's Default_Ignorable_Code_Point and categories Cc, Cf, Co and Cs, noncharacters, and the
+# empty braille pattern.
 _INVISIBLE = (
     "\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f"
     "\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
