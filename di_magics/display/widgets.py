@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,36 @@ from typing import Any
 import anywidget
 import traitlets
 
+from di_magics.core.shown import formula
+
 STATIC = Path(__file__).parent / "static"
+_IMPORTED = re.compile(r'^import [^;]* from "\./(\w+)\.js";$', re.MULTILINE)
+_LEFT_OUT = re.compile(
+    r"^import [^;]*;\n|^export (?!default)|^ *//.*\n|/\*\*(?s:.*?)\*/\s?| // [^`\"'\n]*$"
+    r"|^ +|^\n|(?<=[{};,])\n",
+    re.MULTILINE,
+)
 
 
-def _module(*names: str) -> str:
-    """Return the scripts of these names as one ES module: the last one exports."""
-    return "".join((STATIC / f"{name}.js").read_text("utf-8") for name in names)
+def module(name: str) -> str:
+    """Return a script of `static` and what it imports as one ES module.
+
+    anywidget wants one text per widget, and each cell sends it. So what is left out is `import`,
+    `export` (but of the default), comments, and white space that means nothing in the scripts'
+    strings either, which are CSS. A top-level name must be unique in all scripts.
+    """
+    sources = _sources(name)
+    constants = f"const TEX={formula.as_json()};\n" if "formula" in sources else ""
+    return constants + _LEFT_OUT.sub("", "".join(sources.values()))
+
+
+def _sources(name: str) -> dict[str, str]:
+    """Return the scripts that this one imports, each after what it imports itself, and this one."""
+    source = (STATIC / f"{name}.js").read_text("utf-8")
+    imported: dict[str, str] = {}
+    for other in _IMPORTED.findall(source):
+        imported |= _sources(other)
+    return imported | {name: source}
 
 
 class Widget(anywidget.AnyWidget):
@@ -33,7 +58,7 @@ class Widget(anywidget.AnyWidget):
 class LiveWidget(Widget):
     """A reply that streams, as plain text or as Markdown; `line` stands below it at first."""
 
-    _esm = _module("kernel", "markdown", "live")
+    _esm = module("live")
     line = traitlets.Unicode().tag(sync=True)
     plain = traitlets.Bool().tag(sync=True)
 
@@ -41,14 +66,14 @@ class LiveWidget(Widget):
 class GridWidget(Widget):
     """Replies side by side; `labels` name the columns, none where there are too many."""
 
-    _esm = _module("kernel", "markdown", "grid")
+    _esm = module("grid")
     labels: Any = traitlets.List().tag(sync=True)
 
 
 class PanelWidget(Widget):
     """A panel; `state` is all that it shows, `models` what there is to choose from."""
 
-    _esm = _module("kernel", "panel")
+    _esm = module("panel")
     state: Any = traitlets.Dict().tag(sync=True)
     models: Any = traitlets.List().tag(sync=True)
 

@@ -1,33 +1,106 @@
-"""Where formulas are in Markdown: one rule for the live view, the saved HTML and its Markdown.
+r"""Where formulas are in Markdown: one rule for the live view, the saved HTML and its Markdown.
 
-`\\(…\\)`, `\\[…\\]`, `$$…$$`, and `$…$` as Pandoc reads it
-(https://pandoc.org/MANUAL.html#extension-tex_math_dollars): no space inside the dollars and no
-digit after the last one, so that "$5 and $10" stays money. static/live.js holds the same rule.
+A formula is `\(…\)`, `\[…\]`, `$$…$$`, or `$…$` as Pandoc reads it
+(https://pandoc.org/MANUAL.html#extension-tex_math_dollars): no white space inside the dollars and
+no digit after the last one, so that "$5 and $10" stays money. It ends within its paragraph. White
+space is WHITE and a digit is 0 to 9, no other script's. `display/static/formula.js` holds the same
+rule and gets its lists from here; `tests/core/shown/formula_cases.json` and a fuzz test hold the
+two together.
+
+The text is hostile, and a typesetter is an interpreter. So only formulas made of the commands and
+environments listed below reach it. They typeset and do nothing else: none defines, styles, links,
+loads, counts or takes a number without a bound. Groups, environments, `\left…\right` and
+`\displaystyle`, which lasts until its group ends, nest at most DEEPEST deep, because a typesetter
+recurses. A `%` would hide braces from this count. What is not a formula is shown as its source.
+
+The scan is linear over a whole text with a call for each opening that no backslash escapes. A scan
+ends at the first token that no formula holds, and the opening `\(` or `\[` of another formula is
+such a token, as is `$` outside braces. So no character is scanned more than once by each of the
+four kinds of formulas (twice in a run of dollars).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import NamedTuple
 
-# A formula ends within its paragraph: an opening that never closes must not swallow the rest.
-_LINE = r"(?:[^\n]|\n(?![ \t]*\n))"
-MATH = re.compile(
-    rf"\\\((?P<round>{_LINE}+?)\\\)"
-    rf"|\\\[(?P<square>{_LINE}+?)\\\]"
-    rf"|\$\$(?P<display>(?:(?!\$\$){_LINE})+?)\$\$"
-    rf"|\$(?![\s$])(?P<inline>(?:\\{_LINE}|(?![$\\]){_LINE})+?)(?<!\s)\$(?!\d)"
-)
-LONGEST = 5000
-CLOSINGS = {"\\(": "\\)", "\\[": "\\]", "$$": "$$"}
+LONGEST = 5000  # characters of LaTeX
+DEEPEST = 30
+MOST = 500  # formulas in one reply; renderers show what follows as its source
+WHITE = " \t\n\r\f\v"
+DIGITS = "0123456789"
 
-# Commands with which a formula could link, load, style or redefine: such a formula is shown as
-# its source.
-UNSAFE = re.compile(
-    r"\\(?:href|url|style|class|cssId|data|html\w*|require|(?:re)?newcommand|newenvironment"
-    r"|[gex]?def|let|csname|mmlToken|bbox|unicode|includegraphics|img|tip|texttip|mathtip|toggle)"
-    r"(?![A-Za-z])"
+CLOSINGS = {r"\(": r"\)", r"\[": r"\]", "$$": "$$", "$": "$"}
+
+# What is allowed, an environment with or without a star. `static/formula.js` gets these lists.
+ENVIRONMENTS = (
+    "matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array subarray cases split aligned "
+    "gathered align gather equation multline eqnarray"
 )
+COMMANDS = (
+    # Greek and Hebrew
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
+    "sigma tau upsilon phi chi psi omega varepsilon vartheta varpi varrho varsigma varphi Gamma "
+    "Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega aleph beth "
+    # letters and other ordinary symbols
+    "imath jmath ell wp Re Im partial infty prime emptyset varnothing nabla surd top bot angle "
+    "triangle square blacksquare Box forall exists nexists neg lnot clubsuit diamondsuit "
+    "heartsuit spadesuit hbar hslash complement checkmark S "
+    # large operators
+    "sum prod coprod bigvee bigwedge bigcap bigcup bigoplus bigotimes int iint iiint oint limits "
+    "nolimits "
+    # functions
+    "arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf "
+    "limsup ln log max min Pr sec sin sinh sup tan tanh bmod pmod mod "
+    # binary operators
+    "pm mp times div cdot ast star circ bullet cap cup vee lor wedge land setminus oplus ominus "
+    "otimes oslash odot dagger ddagger bigcirc "
+    # relations
+    "lt gt leq le geq ge neq ne equiv sim simeq approx cong doteq propto ll gg subset supset "
+    "subseteq supseteq sqsubseteq sqsupseteq in ni notin mid nmid parallel nparallel perp models "
+    "vdash vDash prec succ preceq succeq leqq geqq leqslant geqslant lll ggg coloneqq subsetneq "
+    "supsetneq nsubseteq therefore because not "
+    # arrows
+    "leftarrow gets rightarrow to leftrightarrow Leftarrow Rightarrow Leftrightarrow "
+    "longleftarrow longrightarrow longleftrightarrow Longleftarrow Longrightarrow "
+    "Longleftrightarrow iff implies impliedby mapsto longmapsto uparrow downarrow updownarrow "
+    "Uparrow Downarrow nearrow searrow swarrow nwarrow hookleftarrow hookrightarrow "
+    "rightharpoonup rightleftharpoons leadsto rightsquigarrow twoheadrightarrow xleftarrow "
+    "xrightarrow "
+    # dots and spaces
+    "dots ldots cdots vdots ddots dotsb dotsc cdotp colon quad qquad enspace thinspace "
+    "negthinspace "
+    # accents, and what stands over and under
+    "hat widehat check tilde widetilde acute grave dot ddot dddot breve bar vec mathring overline "
+    "underline overbrace underbrace overleftarrow overrightarrow overset underset stackrel "
+    "substack boxed cancel cancelto "
+    # fonts and text
+    "mathbb mathbf mathcal mathfrak mathit mathrm mathscr mathsf mathtt boldsymbol rm bf it cal "
+    "text textbf textit textrm textsf texttt mbox operatorname "
+    # what lasts until its group ends and nests what follows: the names that end in "style"
+    "displaystyle textstyle scriptstyle scriptscriptstyle "
+    # fractions, roots, classes and boxes
+    "frac dfrac tfrac cfrac binom dbinom tbinom sqrt over choose mathop mathbin mathrel mathord "
+    "phantom hphantom vphantom bra ket braket tag notag nonumber hline "
+    # delimiters
+    "middle big Big bigg Bigg bigl Bigl biggl Biggl bigr Bigr biggr Biggr langle rangle lbrace "
+    "rbrace lbrack rbrack lvert rvert lVert rVert vert Vert lfloor rfloor lceil rceil backslash "
+    # signs
+    ", : ; ! > { } | $ % & # _"
+)
+_COMMANDS = frozenset((*COMMANDS.split(), " "))
+
+_SIZE = r"[0-9]{0,2}(?:\.[0-9]{1,2})?(?:pt|px|mu|mm|ex|em|cm)"
+_NAME = re.compile(r"[A-Za-z]+|.", re.DOTALL)
+_ENVIRONMENT = re.compile(rf"\{{(?:{ENVIRONMENTS.replace(' ', '|')})\*?\}}")
+_COLUMNED = ("array", "subarray")
+_COLUMNS = re.compile(r"(?:\[[tbc]\])?\{[clr|: ]{1,99}\}")
+_SPACE = re.compile(rf"\{{{_SIZE}\}}")
+# What may stand between `\\` and the brackets with its size, and these brackets.
+_ROW_GAP = re.compile(r"[^!-~]*(?:\*[^!-~]*)?(?=\[)")
+_ROW_SPACE = re.compile(rf"\[{_SIZE}\]")
+_BLANK_LINE = re.compile(r"[ \t\r\f\v]*\n")
 
 
 class Formula(NamedTuple):
@@ -38,15 +111,104 @@ class Formula(NamedTuple):
     end: int
 
 
+def as_json() -> str:
+    """Return the lists and limits of this rule as JSON, for `static/formula.js`."""
+    rule = {
+        "longest": LONGEST,
+        "deepest": DEEPEST,
+        "most": MOST,
+        "environments": ENVIRONMENTS,
+        "commands": COMMANDS,
+    }
+    return json.dumps(rule, separators=(",", ":"))
+
+
 def formula_at(text: str, start: int) -> Formula | None:
     """Return the formula that begins at this position, or None."""
-    closing = CLOSINGS.get(text[start : start + 2], "$")
-    if text.find(closing, start + 1, start + LONGEST) < 0:  # or openings alone would take long
+    opening = text[start : start + 2]
+    if opening not in CLOSINGS:
+        opening = opening[:1]
+    if opening not in CLOSINGS:
         return None
-    found = MATH.match(text, start, start + LONGEST)
-    if not found or not found.lastgroup:
+    closing = CLOSINGS[opening]
+    begin = start + len(opening)
+    latex = text[begin : _closing_at(text, begin, closing)]
+    if not latex.strip(WHITE):
         return None
-    latex = found[found.lastgroup]
-    if not latex.strip() or UNSAFE.search(latex):
+    end = begin + len(latex) + len(closing)
+    if closing == "$" and (
+        latex[0] in WHITE or latex[-1] in WHITE or text.startswith(tuple(DIGITS), end)
+    ):
         return None
-    return Formula(latex, found.lastgroup in ("square", "display"), found.end())
+    return Formula(latex, closing in ("$$", r"\]"), end)
+
+
+def _closing_at(text: str, begin: int, closing: str) -> int:
+    """Return where the closing is, or 0 if what comes before it is not allowed in a formula."""
+    groups: list[str] = []  # what ends each open group; "" for a style
+    limit = min(begin + LONGEST, len(text) - 1)
+    at = begin
+    while 0 < at <= limit and len(groups) <= DEEPEST:
+        if text.startswith(closing, at):
+            return 0 if any(groups) else at
+        char = text[at]
+        at += 1
+        if char == "\\":
+            at = _command_end(text, at, groups)
+        elif char == "{":
+            groups.append("}")
+        elif char == "&":
+            _end_styles(groups)
+        elif (
+            char == "%"
+            or (char == "}" and not _ends(groups, char))
+            or (char == "$" and not any(groups))
+            or (char == "\n" and _BLANK_LINE.match(text, at))
+        ):
+            return 0
+    return 0
+
+
+def _command_end(text: str, at: int, groups: list[str]) -> int:
+    """Return the end of the command whose name begins here, or 0 if it is not allowed."""
+    end = _match_end(_NAME, text, at)
+    name = text[at:end]
+    if name in ("begin", "end"):
+        after = _match_end(_ENVIRONMENT, text, end)
+        if not after:
+            return 0
+        environment = text[end + 1 : after - 1]
+        if name == "end":
+            return after if _ends(groups, environment) else 0
+        groups.append(environment)
+        return _match_end(_COLUMNS, text, after) if environment in _COLUMNED else after
+    if name == "\\":
+        _end_styles(groups)
+        gap = _match_end(_ROW_GAP, text, end)
+        return _match_end(_ROW_SPACE, text, gap) if gap else end
+    if name == "hspace":
+        return _match_end(_SPACE, text, end)
+    if name == "left":
+        groups.append("right")
+    elif name not in _COMMANDS and not (name == "right" and _ends(groups, name)):
+        return 0
+    elif name.endswith("style"):
+        groups.append("")
+    return end
+
+
+def _match_end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Return where this pattern ends if it begins here, or 0."""
+    match = pattern.match(text, at)
+    return match.end() if match else 0
+
+
+def _end_styles(groups: list[str]) -> None:
+    while groups and not groups[-1]:
+        groups.pop()
+
+
+def _ends(groups: list[str], name: str) -> bool:
+    """End the innermost group and return whether this is what ends it."""
+    _end_styles(groups)
+    return bool(groups) and groups.pop() == name

@@ -1,10 +1,13 @@
+// @ts-check
 // The panel: model, parameters and money. It shows the kernel's state and sends what is changed; the
 // kernel decides. All that it shows is text: model names and server errors are hostile.
+import { element, show } from "./dom.js";
+import { whenGone } from "./kernel.js";
 
 const WAIT = 100; // ms between two messages of a slider that moves
 let count = 0; // for ids that are unique in the page
 
-const STYLE = `
+const PANEL_STYLE = `
 .di-panel { container-type: inline-size; font-family: var(--jp-ui-font-family, sans-serif);
   font-size: var(--jp-ui-font-size1, 13px); color: var(--jp-ui-font-color1, inherit); min-width: 200px;
   max-width: 1100px; padding: 0 8px 0 3px; }
@@ -49,134 +52,221 @@ const STYLE = `
   .di-panel .pair { display: grid; grid-template-columns: 1fr 1fr; column-gap: 28px; }
 }`;
 
-function element(tag, properties, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties ?? {})) {
-    if (name in node && !name.startsWith("aria")) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  // Notebook 7 takes the arrow keys before they get here, unless the field says no.
-  if (/^(input|select|textarea|button)$/.test(tag)) node.dataset.lmSuppressShortcuts = "";
-  node.append(...children);
-  return node;
+/** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
+/** @typedef {(name: string, value: any, moving?: boolean) => void} Send */
+/** @typedef {Record<string, any>} State what the kernel sends: display/panel.py has its fields */
+
+/** @type {WeakMap<Field, string>} */
+const filled = new WeakMap();
+
+/**
+ * Put text into a field, unless the user is typing in it.
+ * @param {Field} field
+ * @param {string} text
+ */
+function fill(field, text) {
+  const page = /** @type {Document | ShadowRoot} */ (field.getRootNode());
+  if (page.activeElement === field && field.value !== (filled.get(field) ?? "")) return;
+  if (field.value !== text) field.value = text;
+  filled.set(field, text);
 }
 
-// Put text into a field, unless the reader is at it.
-const fill = (field, text) => {
-  if (field.getRootNode().activeElement === field && field.value !== (field.shown ?? "")) return;
-  if (field.value !== text) field.value = text;
-  field.shown = text;
-};
-
-const show = (node, text) => {
-  if (node.textContent !== text) node.textContent = text;
-  if (node.role === "alert") node.hidden = !text;
-};
+/**
+ * Keep keys in a field from JupyterLab, which takes plain ones for commands of its own, and Enter.
+ * @param {HTMLElement} node
+ */
+function ownKeys(node) {
+  node.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey && !event.altKey && event.key !== "Escape") event.stopPropagation();
+  });
+}
 
 // A parameter's row: name, state, reset; slider and number, or a text; the effect.
 class Row {
+  /** @param {State} control @param {Send} send */
   constructor(control, send) {
     const id = `di-panel-${++count}`;
     this.name = control.name;
     this.state = element("span", { className: "state faint" });
-    this.reset = element("button", { type: "button", className: "reset", textContent: "reset",
-      title: "Do not send it: the server's default holds", "aria-label": `Reset ${control.name}: do not send it` });
+    this.reset = element("button", {
+      type: "button",
+      className: "reset",
+      textContent: "reset",
+      title: "Do not send it: the server's default holds",
+      "aria-label": `Reset ${control.name}: do not send it`,
+    });
     this.error = element("div", { className: "error", role: "alert" });
     this.note = element("div", { className: "faint" });
     const effect = element("div", { className: "faint", id: `${id}-effect`, textContent: control.effect });
+    /** @type {Field[]} */
     this.fields = [];
+    /** @type {HTMLInputElement | null} */
+    this.slider = null;
+    /** @type {HTMLDataListElement | null} */
+    this.list = null;
+    this.drawn = false;
     if ("low" in control) {
-      this.slider = element("input", { type: "range", id: `${id}-slider`, "aria-label": `${control.name} slider`,
-        "aria-describedby": `${id}-effect` });
+      this.slider = element("input", {
+        type: "range",
+        id: `${id}-slider`,
+        "aria-label": `${control.name} slider`,
+        "aria-describedby": `${id}-effect`,
+      });
       this.fields.push(this.slider);
     }
     this.field = this.makeField(control, id);
     this.field.setAttribute("aria-describedby", `${id}-effect`);
     this.fields.push(this.field);
     const label = element("label", { htmlFor: id, className: "code", textContent: control.name });
-    this.node = element("div", { className: "row", role: "group", "aria-label": control.name },
+    this.node = element(
+      "div",
+      { className: "row", role: "group", "aria-label": control.name },
       element("div", { className: "head" }, label, this.state, this.reset),
       element("div", { className: this.slider ? "both" : "both alone" }, ...this.fields),
-      ...(this.list ? [this.list] : []), effect, this.note, this.error);
+      ...(this.list ? [this.list] : []),
+      effect,
+      this.note,
+      this.error,
+    );
     this.reset.addEventListener("click", () => send(this.name, null));
     this.field.addEventListener("change", () => send(this.name, this.field.value));
-    this.slider?.addEventListener("input", () => {
-      this.field.value = this.slider.value;
-      send(this.name, this.slider.value, true);
+    const { slider } = this;
+    slider?.addEventListener("input", () => {
+      this.field.value = slider.value;
+      send(this.name, slider.value, true);
     });
-    this.slider?.addEventListener("change", () => send(this.name, this.slider.value));
+    slider?.addEventListener("change", () => send(this.name, slider.value));
   }
 
+  /**
+   * @param {State} control
+   * @param {string} id
+   * @returns {Field}
+   */
   makeField(control, id) {
     if (control.choices.length) {
       const options = ["", ...control.choices].map((value) =>
-        element("option", { value, textContent: value || "not sent" }));
+        element("option", { value, textContent: value || "not sent" }),
+      );
       return element("select", { id, className: "wide" }, ...options);
     }
     if (control.kind === "list") {
-      return element("textarea", { id, className: "wide", rows: 2, placeholder: "one text per line; \\n is a line end" });
+      return element("textarea", {
+        id,
+        className: "wide",
+        rows: 2,
+        placeholder: "one text per line; \\n is a line end",
+      });
     }
     if (this.slider) {
-      return element("input", { id, type: "number", min: control.least, max: control.most, step: control.step ?? "any", className: "wide" });
+      return element("input", {
+        id,
+        type: "number",
+        min: control.least,
+        max: control.most,
+        step: control.step ?? "any",
+        className: "wide",
+      });
     }
     const field = element("input", { id, type: "text", className: "wide", autocomplete: "off" });
     if (control.name === "tool_choice") {
-      this.list = element("datalist", { id: `${id}-list` }, ...["auto", "none", "required"].map((value) => element("option", { value })));
+      this.list = element(
+        "datalist",
+        { id: `${id}-list` },
+        ...["auto", "none", "required"].map((value) => element("option", { value })),
+      );
       field.setAttribute("list", `${id}-list`);
     }
     return field;
   }
 
-  // Show the kernel's state, unless something newer is on its way to it.
+  /**
+   * Show the kernel's state, unless something newer is on its way to it.
+   * @param {State} control
+   * @param {string} [error]
+   * @param {boolean} [newer]
+   */
   update(control, error, newer) {
     const { state, value } = control;
     this.node.className = `row ${state}`;
-    show(this.state, { unset: `not sent · default ${control.default}`, set: "sent", locked: control.note }[state]);
-    show(this.note, state !== "locked" ? control.note ?? "" : "");
+    /** @type {Record<string, string>} */
+    const states = { unset: `not sent · default ${control.default}`, set: "sent", locked: control.note };
+    show(this.state, states[state]);
+    show(this.note, state !== "locked" ? (control.note ?? "") : "");
     show(this.error, error ?? "");
     this.reset.hidden = state !== "set";
     for (const field of this.fields) field.disabled = state === "locked";
     if (this.slider) {
       Object.assign(this.slider, { min: control.low, max: control.high, step: control.step });
-      this.slider.setAttribute("aria-valuetext", value === null ? `not sent, default ${control.default}` : `${value}`);
+      this.slider.setAttribute(
+        "aria-valuetext",
+        value === null ? `not sent, default ${control.default}` : `${value}`,
+      );
     }
     if (newer || (error && this.drawn)) return;
     this.drawn = true;
-    const text = Array.isArray(value) ? value.map((each) => each.replaceAll("\n", "\\n").replaceAll("\t", "\\t")).join("\n") : `${value ?? ""}`;
+    const text = Array.isArray(value)
+      ? value.map((line) => line.replaceAll("\n", "\\n").replaceAll("\t", "\\t")).join("\n")
+      : `${value ?? ""}`;
     fill(this.field, text);
     if (this.slider) this.slider.value = value ?? control.at;
-    if (this.field.type === "number") this.field.placeholder = control.default.split(" ")[0].replace(/[^\d.]/g, "") || "–";
+    if (this.field instanceof HTMLInputElement && this.field.type === "number")
+      this.field.placeholder = control.default.split(" ")[0].replace(/[^\d.]/g, "") || "–";
   }
 }
 
+/**
+ * @param {HTMLElement} node
+ * @param {string} name
+ * @param {{ share?: number, words: string } | null} gauge
+ */
 function meter(node, name, gauge) {
   node.hidden = typeof gauge?.share !== "number";
-  if (node.hidden) return;
+  if (typeof gauge?.share !== "number") return;
   const percent = Math.round(100 * gauge.share);
   node.className = `meter${gauge.share > 0.9 ? " full" : ""}`;
-  node.firstChild.style.width = `${percent}%`;
-  for (const [key, value] of Object.entries({ label: name, valuemin: 0, valuemax: 100, valuenow: percent, valuetext: gauge.words })) {
-    node.setAttribute(`aria-${key}`, value);
+  /** @type {HTMLElement} */ (node.firstChild).style.width = `${percent}%`;
+  for (const [key, value] of Object.entries({
+    label: name,
+    valuemin: 0,
+    valuemax: 100,
+    valuenow: percent,
+    valuetext: gauge.words,
+  })) {
+    node.setAttribute(`aria-${key}`, `${value}`);
   }
 }
 
+/**
+ * @param {SVGSVGElement} svg
+ * @param {{ bars: { value: number, words: string, estimate: boolean }[], unit: string }} money
+ */
 function chart(svg, { bars, unit }) {
   const most = Math.max(...bars.map((bar) => bar.value), 0) || 1;
   const width = 100 / Math.max(bars.length, 30);
   svg.setAttribute("aria-label", `${unit}, the last ${bars.length}`);
-  svg.replaceChildren(...bars.map((bar, i) => {
-    const height = Math.max(1, (40 * bar.value) / most);
-    const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-    const place = { x: i * width + width * 0.1, y: 44 - height, width: width * 0.8, height, fill: "currentColor" };
-    for (const [name, value] of Object.entries(place)) rect.setAttribute(name, value);
-    if (bar.estimate) rect.setAttribute("fill-opacity", 0.5);
-    const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
-    title.textContent = bar.words;
-    rect.append(title);
-    return rect;
-  }));
+  svg.replaceChildren(
+    ...bars.map((bar, i) => {
+      const height = Math.max(1, (40 * bar.value) / most);
+      const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      const place = {
+        x: i * width + width * 0.1,
+        y: 44 - height,
+        width: width * 0.8,
+        height,
+        fill: "currentColor",
+      };
+      for (const [name, value] of Object.entries(place)) rect.setAttribute(name, `${value}`);
+      if (bar.estimate) rect.setAttribute("fill-opacity", "0.5");
+      const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+      title.textContent = bar.words;
+      rect.append(title);
+      return rect;
+    }),
+  );
 }
 
+/** @param {string} text */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -191,11 +281,16 @@ async function copy(text) {
 }
 
 export default {
+  /** @param {{ model: any, el: HTMLElement }} props */
   render({ model, el }) {
     const view = Math.random().toString(36).slice(2);
-    const sent = {}; // the number of the last message about each name
+    // The number of the last message about each name.
+    /** @type {Record<string, number>} */
+    const sent = {};
+    /** @type {Record<string, ReturnType<typeof setTimeout>>} */
     const timers = {};
     let number = 0;
+    /** @param {string} type @param {string} name @param {any} [value] */
     const say = (type, name, value) => {
       clearTimeout(timers[name]);
       delete timers[name];
@@ -203,59 +298,99 @@ export default {
       model.send({ type, view, n: number, name, value });
     };
     // A slider that moves says so ten times a second, and once when it has come to rest.
+    /** @type {Send} */
     const send = (name, value, moving) => {
       if (!moving) return say("set", name, value);
       sent[name] = number + 1;
-      timers[name] ??= setTimeout(() => say("set", name, rows.get(name).slider.value), WAIT);
+      timers[name] ??= setTimeout(() => say("set", name, rows.get(name)?.slider?.value), WAIT);
     };
 
     const id = `di-panel-${++count}`;
     const models = element("datalist", { id: `${id}-models` });
-    const endpoints = element("datalist", { id: `${id}-endpoints` },
-      ...["deepinfra", "local"].map((value) => element("option", { value })));
+    const endpoints = element(
+      "datalist",
+      { id: `${id}-endpoints` },
+      ...["deepinfra", "local"].map((value) => element("option", { value })),
+    );
+    /** @type {Record<string, HTMLInputElement | HTMLTextAreaElement>} */
     const texts = {
-      endpoint: element("input", { id: `${id}-endpoint`, type: "text", className: "wide", autocomplete: "off" }),
+      endpoint: element("input", {
+        id: `${id}-endpoint`,
+        type: "text",
+        className: "wide",
+        autocomplete: "off",
+      }),
       model: element("input", { id: `${id}-model`, type: "text", className: "wide", autocomplete: "off" }),
       system: element("textarea", { id: `${id}-system`, className: "wide", rows: 2 }),
     };
     texts.endpoint.setAttribute("list", `${id}-endpoints`);
     texts.model.setAttribute("list", `${id}-models`);
+    /** @type {Record<string, HTMLElement>} */
     const errors = {};
+    /** @param {string} name @param {string} words */
     const labelled = (name, words) => {
       errors[name] = element("div", { className: "error", role: "alert" });
       texts[name].addEventListener("change", () => say("set", name, texts[name].value));
-      return element("div", { className: "row" },
-        element("label", { htmlFor: texts[name].id, textContent: words }), texts[name], errors[name]);
+      return element(
+        "div",
+        { className: "row" },
+        element("label", { htmlFor: texts[name].id, textContent: words }),
+        texts[name],
+        errors[name],
+      );
     };
     texts.model.addEventListener("focus", () => say("open", "models"));
     const about = element("div", {});
 
     const presets = element("div", { className: "line", role: "group", "aria-label": "Presets" });
-    const reset = element("button", { type: "button", textContent: "Reset all",
-      title: "Send no parameter: the server's defaults hold" });
+    const reset = element("button", {
+      type: "button",
+      textContent: "Reset all",
+      title: "Send no parameter: the server's defaults hold",
+    });
     reset.addEventListener("click", () => say("reset", "all"));
     const warned = element("div", { role: "status" });
+    /** @type {Map<string, Row>} */
     const rows = new Map();
     const grid = element("div", { className: "rows" });
 
     const sums = element("div", {});
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    for (const [name, value] of Object.entries({ viewBox: "0 0 100 46", preserveAspectRatio: "none", role: "img" })) svg.setAttribute(name, value);
+    for (const [name, value] of Object.entries({
+      viewBox: "0 0 100 46",
+      preserveAspectRatio: "none",
+      role: "img",
+    }))
+      svg.setAttribute(name, value);
     const unit = element("div", { className: "faint" });
     const bar = () => element("div", { role: "meter" }, element("div"));
     const [budgetBar, contextBar] = [bar(), bar()];
     const [budgetWords, contextWords, next] = [1, 2, 3].map(() => element("div", { className: "faint" }));
-    const budget = element("input", { id: `${id}-budget`, type: "text", size: 8, placeholder: "none", inputMode: "decimal" });
+    const budget = element("input", {
+      id: `${id}-budget`,
+      type: "text",
+      size: 8,
+      placeholder: "none",
+      inputMode: "decimal",
+    });
     budget.addEventListener("change", () => say("set", "budget", budget.value));
     errors.budget = element("div", { className: "error", role: "alert" });
 
     const copied = element("span", { className: "faint", role: "status" });
-    const copies = element("div", { className: "line" }, element("span", { textContent: "Copy these settings as" }));
+    const copies = element(
+      "div",
+      { className: "line" },
+      element("span", { textContent: "Copy these settings as" }),
+    );
     for (const form of ["%%chat", "curl", "Python"]) {
-      const button = element("button", { type: "button", textContent: form, "aria-label": `Copy as ${form}` });
+      const button = element("button", {
+        type: "button",
+        textContent: form,
+        "aria-label": `Copy as ${form}`,
+      });
       button.addEventListener("click", async () => {
         await copy(model.get("state").copies?.[form] ?? "");
-        const left = form === "%%chat" ? model.get("state").left_out ?? [] : [];
+        const left = form === "%%chat" ? (model.get("state").left_out ?? []) : [];
         show(copied, left.length ? `copied, without ${left.join(", ")}: no line can hold it` : "copied");
         setTimeout(() => show(copied, ""), 4000);
       });
@@ -264,39 +399,84 @@ export default {
     copies.append(copied);
 
     const broken = element("div", { className: "error", role: "alert" });
-    const whole = element("div", {},
-      element("section", { "aria-label": "Model" },
+    const whole = element(
+      "div",
+      {},
+      element(
+        "section",
+        { "aria-label": "Model" },
         element("div", { className: "pair" }, labelled("model", "Model"), labelled("endpoint", "Endpoint")),
-        about, labelled("system", "System prompt"), models, endpoints),
-      element("section", { "aria-label": "Parameters" },
-        element("h3", { textContent: "Parameters" }), element("div", { className: "line" }, presets, reset), warned, grid),
-      element("section", { "aria-label": "Cost" },
+        about,
+        labelled("system", "System prompt"),
+        models,
+        endpoints,
+      ),
+      element(
+        "section",
+        { "aria-label": "Parameters" },
+        element("h3", { textContent: "Parameters" }),
+        element("div", { className: "line" }, presets, reset),
+        warned,
+        grid,
+      ),
+      element(
+        "section",
+        { "aria-label": "Cost" },
         element("h3", { textContent: "Cost" }),
-        element("div", { className: "pair" },
+        element(
+          "div",
+          { className: "pair" },
           element("div", {}, sums, element("div", { className: "line" }, next)),
-          element("div", {}, svg, unit,
-            element("div", { className: "line" },
-              element("label", { htmlFor: `${id}-budget`, textContent: "Budget in USD" }), budget),
-            budgetBar, budgetWords, errors.budget,
-            element("div", { className: "line name", textContent: "Context" }), contextBar, contextWords))),
-      element("section", { "aria-label": "Copy" }, copies));
-    const root = element("div", { className: "di-panel" }, element("style", { textContent: STYLE }), broken, whole);
+          element(
+            "div",
+            {},
+            svg,
+            unit,
+            element(
+              "div",
+              { className: "line" },
+              element("label", { htmlFor: `${id}-budget`, textContent: "Budget in USD" }),
+              budget,
+            ),
+            budgetBar,
+            budgetWords,
+            errors.budget,
+            element("div", { className: "line name", textContent: "Context" }),
+            contextBar,
+            contextWords,
+          ),
+        ),
+      ),
+      element("section", { "aria-label": "Copy" }, copies),
+    );
+    const root = element(
+      "div",
+      { className: "di-panel" },
+      element("style", { textContent: PANEL_STYLE }),
+      broken,
+      whole,
+    );
     ownKeys(root);
     el.replaceChildren(root);
     let gone = false;
     const forget = whenGone(model, () => {
       show(broken, "The kernel was restarted: run this cell again for a panel that works.");
-      root.querySelectorAll("input, select, textarea, button").forEach((field) => (field.disabled = true));
+      for (const field of root.querySelectorAll("input, select, textarea, button")) {
+        field.toggleAttribute("disabled", true);
+      }
       gone = true;
     });
 
+    let warnings = "";
     const update = () => {
+      /** @type {State} */
       const state = model.get("state");
       if (gone) return;
       show(broken, state.broken ?? "");
       whole.hidden = !!state.broken;
       if (state.broken || !state.controls) return;
       const heard = state.heard[view] ?? 0;
+      /** @param {string} name */
       const newer = (name) => name in timers || (sent[name] ?? 0) > heard;
       for (const [name, field] of Object.entries({ ...texts, budget })) {
         const text = name === "budget" ? state.money.budget.value : state.texts[name];
@@ -307,31 +487,44 @@ export default {
       show(about, state.about);
       about.className = state.failed ? "error" : "faint";
       for (const control of state.controls) {
+        const row = rows.get(control.name) ?? new Row(control, send);
         if (!rows.has(control.name)) {
-          rows.set(control.name, new Row(control, send));
-          grid.append(rows.get(control.name).node);
+          rows.set(control.name, row);
+          grid.append(row.node);
         }
-        rows.get(control.name).update(control, state.errors[control.name], newer(control.name));
+        row.update(control, state.errors[control.name], newer(control.name));
       }
       while (presets.children.length < state.presets.length) {
         const button = presets.appendChild(element("button", { type: "button" }));
         button.addEventListener("click", () => say("preset", button.textContent));
       }
-      state.presets.forEach((preset, i) => {
-        const button = presets.children[i];
+      for (const [i, preset] of state.presets.entries()) {
+        const button = /** @type {HTMLButtonElement} */ (presets.children[i]);
         show(button, preset.name);
         Object.assign(button, { title: preset.words, disabled: !preset.allowed });
         button.setAttribute("aria-pressed", preset.on);
-      });
-      reset.disabled = state.controls.every((control) => control.state !== "set");
-      const words = state.warnings.join("\n");
-      if (warned.words !== words) {
-        warned.words = words;
-        warned.replaceChildren(...state.warnings.map((line) => element("div", { className: "warning", textContent: line })));
       }
-      sums.replaceChildren(...state.money.rows.map(([name, cost, counts]) => element("div", { className: "sum" },
-        element("span", { className: "name", textContent: name }), element("span", { textContent: cost }),
-        element("span", { className: "faint", textContent: counts }))));
+      reset.disabled = state.controls.every((/** @type {State} */ control) => control.state !== "set");
+      const words = state.warnings.join("\n");
+      if (warnings !== words) {
+        warnings = words;
+        warned.replaceChildren(
+          ...state.warnings.map((/** @type {string} */ line) =>
+            element("div", { className: "warning", textContent: line }),
+          ),
+        );
+      }
+      sums.replaceChildren(
+        ...state.money.rows.map((/** @type {string[]} */ [name, cost, counts]) =>
+          element(
+            "div",
+            { className: "sum" },
+            element("span", { className: "name", textContent: name }),
+            element("span", { textContent: cost }),
+            element("span", { className: "faint", textContent: counts }),
+          ),
+        ),
+      );
       svg.toggleAttribute("hidden", !state.money.bars.length);
       show(unit, state.money.bars.length ? state.money.unit : "");
       chart(svg, state.money);
@@ -341,7 +534,12 @@ export default {
       show(contextWords, state.gauge?.words ?? "");
       show(next, state.next);
     };
-    const list = () => models.replaceChildren(...model.get("models").map(([value, label]) => element("option", { value, label })));
+    const list = () =>
+      models.replaceChildren(
+        ...model
+          .get("models")
+          .map((/** @type {string[]} */ [value, label]) => element("option", { value, label })),
+      );
     model.on("change:state", update);
     model.on("change:models", list);
     update();

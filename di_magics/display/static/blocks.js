@@ -1,0 +1,155 @@
+// @ts-check
+// What the live view must know of Markdown: which blocks are finished, and where formulas, dollars
+// and code are. Model text is hostile: everything here is linear in the length of the text.
+import { formulaAt, MOST_FORMULAS, matchEnd } from "./formula.js";
+
+// Characters for private use stand in for what the front end would read by its own math rule: E000,
+// the number of a formula, E001; a dollar; a backslash.
+export const DOLLAR = "\uE002";
+export const BACKSLASH = "\uE003";
+export const STAND_INS = /[\uE000-\uE003]/g;
+
+const ITEM = /^([-+*]|\d+[.)])(\s|$)/;
+// The next character that `protect` must look at.
+const SPECIAL = /[$\\`\n]/g;
+const TICKS = /`+/y;
+// A line that opens a fence, in a quote or an item perhaps, and one that closes it.
+const FENCE = /[ >]*(?:(?:[-+*]|\d+[.)]) +)?(`{3,}|~{3,})[^\n]*/y;
+const FENCE_END = /\n[ >]*(`{3,}|~{3,})[ \t]*(?![^\n])/g;
+
+/**
+ * Return Markdown without formulas and dollars, and the formulas that were taken out.
+ * @param {string} source
+ * @param {number} [most] no more formulas than this
+ */
+export function protect(source, most = MOST_FORMULAS) {
+  const text = source.replace(STAND_INS, "\uFFFD");
+  const ends = codeEnds(text);
+  /** @type {import("./formula.js").Formula[]} */
+  const formulas = [];
+  /** @type {string[]} */
+  const out = [];
+  // What comes before this is in `out`.
+  let done = 0;
+  let at = 0;
+  /** @param {string} replacement @param {number} end */
+  const put = (replacement, end) => {
+    out.push(text.slice(done, at), replacement);
+    done = at = end;
+  };
+  let atLineStart = true;
+  while (at < text.length) {
+    FENCE.lastIndex = at;
+    const fence = atLineStart && FENCE.exec(text);
+    atLineStart = false;
+    if (fence) {
+      const lineEnd = FENCE.lastIndex;
+      const end = fenceEnd(text, lineEnd, fence[1]);
+      // The front end would draw what is called mermaid.
+      put(fence[0].replace(/mermaid/i, "text") + text.slice(lineEnd, end), end);
+      continue;
+    }
+    SPECIAL.lastIndex = at;
+    at = SPECIAL.exec(text)?.index ?? text.length;
+    const char = text[at];
+    if (char === "\n") {
+      at += 1;
+      atLineStart = true;
+    } else if (char === "`") at = ends.get(at) ?? matchEnd(TICKS, text, at);
+    else if (char) {
+      const formula = formulas.length < most ? formulaAt(text, at) : null;
+      const next = text[at + 1] ?? "";
+      if (formula) put(`\uE000${formulas.push(formula) - 1}\uE001`, formula.end);
+      else if (char === "$") put(DOLLAR, at + 1);
+      else if (next === "$") put(DOLLAR, at + 2);
+      else if (next === "\\") put(BACKSLASH, at + 2);
+      else if (text.startsWith("begin", at + 1) || text.startsWith("end", at + 1)) put(BACKSLASH, at + 1);
+      else at += /[!-/:-@[-`{-~]/.test(next) ? 2 : 1;
+    }
+  }
+  put("", at);
+  return { text: out.join(""), formulas };
+}
+
+/**
+ * Return where the fence that these marks open is closed, from the end of its first line on.
+ * @param {string} text
+ * @param {number} lineEnd
+ * @param {string} marks
+ */
+function fenceEnd(text, lineEnd, marks) {
+  FENCE_END.lastIndex = lineEnd;
+  let closing = FENCE_END.exec(text);
+  while (closing && !closing[1].startsWith(marks)) closing = FENCE_END.exec(text);
+  return closing ? FENCE_END.lastIndex : text.length;
+}
+
+/**
+ * Return where code in backticks ends, by where it begins.
+ * @param {string} text
+ */
+function codeEnds(text) {
+  /** @type {Map<number, number | undefined>} */
+  const ends = new Map();
+  // Where the next run of so many backticks in the paragraph ends.
+  /** @type {Map<number, number>} */
+  const next = new Map();
+  for (const { 0: run, index } of [...text.matchAll(/`+|\n[ \t]*(?=\n)/g)].reverse()) {
+    if (run.startsWith("\n")) next.clear();
+    else {
+      ends.set(index, next.get(run.length));
+      ends.set(index + 1, next.get(run.length - 1)); // where a backslash escapes the first one
+      next.set(run.length, index + run.length);
+    }
+  }
+  return ends;
+}
+
+/**
+ * Return how much of a text is finished blocks, and the mark of a fence that is open after it.
+ * @param {string} text
+ */
+export function finished(text) {
+  let done = 0;
+  let at = 0;
+  let fence = "";
+  let list = false;
+  let blank = false;
+  while (at < text.length) {
+    const end = text.indexOf("\n", at) + 1 || text.length;
+    const line = text.slice(at, end);
+    const whole = line.endsWith("\n");
+    const marks = /^(`{3,}|~{3,})/.exec(line)?.[0] ?? "";
+    if (fence) {
+      if (whole && marks.startsWith(fence) && /^[`~]+\s*$/.test(line)) {
+        fence = "";
+        done = end;
+      }
+    } else if (marks && whole) {
+      fence = marks;
+      done = at;
+    } else if (line.trim() === "") {
+      blank = whole;
+    } else if (blank) {
+      const item = ITEM.test(line);
+      // "-" may become a list item, "`" a fence.
+      const certain = whole || line.length > 4;
+      if (/^\S/.test(line) && certain && !(list && item)) {
+        done = at;
+        list = item;
+      }
+      blank = false;
+    } else if (at === done) list = ITEM.test(line);
+    at = end;
+  }
+  return { done, fence };
+}
+
+/**
+ * Hold back a last line that may become a rule, a table or a heading's underline.
+ * @param {string} text
+ */
+export function settled(text) {
+  const last = text.lastIndexOf("\n") + 1;
+  return last && /^[-=|*_#:> \t]+$/.test(text.slice(last)) ? text.slice(0, last) : text;
+}

@@ -1,0 +1,8 @@
+/** What core/shown/formula.py's `as_json` returns; the widget's module begins with it. */
+declare const TEX: {
+  longest: number;
+  deepest: number;
+  most: number;
+  environments: string;
+  commands: string;
+};
