@@ -16,7 +16,7 @@ STATIC = Path(__file__).parent / "static"
 _IMPORTED = re.compile(r'^import [^;]* from "\./(\w+)\.js";$', re.MULTILINE)
 _LEFT_OUT = re.compile(
     r"^import [^;]*;\n|^export (?!default)|^ *//.*\n|/\*\*(?s:.*?)\*/\s?| // [^`\"'\n]*$"
-    r"|^ +|^\n|(?<=[{};,])\n",
+    r"|^ +|^\n|(?<=[{};,(])\n|,(?=\n *[)}\]])",
     re.MULTILINE,
 )
 

@@ -42,6 +42,27 @@ test("what follows so many formulas is shown as its source", () => {
   assert.equal(protect("$x$ ".repeat(9999)).formulas.length, 500);
 });
 
+/** @type {[string, boolean][]} */
+const READABLE = [
+  ["**a** _b_\n\n".repeat(9999), true],
+  [`\`\`\`\n${"a_b * c\n".repeat(9999)}\`\`\`\n`, true],
+  [`${"-".repeat(99)}\n`, true],
+  ["*a ".repeat(999), false],
+  ["_a*\n".repeat(999), false],
+  ["[a](".repeat(999), false],
+  ["a ".repeat(19_999), false],
+  [`a\n${"> ".repeat(50)}b`, false],
+  [`a\n${">".repeat(50)}b`, false],
+  [`${"- ".repeat(50)}b`, false],
+  [`${"1. > ".repeat(25)}b`, false],
+];
+
+for (const [text, readable] of READABLE) {
+  test(`${JSON.stringify(text.slice(0, 12))} … is ${readable ? "" : "not "}read by the front end`, () => {
+    assert.equal(protect(text).readable, readable);
+  });
+}
+
 /** @type {[string, number, string][]} */
 const FINISHED = [
   ["", 0, ""],

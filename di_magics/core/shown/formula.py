@@ -35,18 +35,17 @@ CLOSINGS = {r"\(": r"\)", r"\[": r"\]", "$$": "$$", "$": "$"}
 
 # What is allowed, an environment with or without a star. `static/formula.js` gets these lists.
 ENVIRONMENTS = (
-    "matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array subarray cases split aligned "
+    "matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array cases split aligned "
     "gathered align gather equation multline eqnarray"
 )
 COMMANDS = (
-    # Greek and Hebrew
+    # Greek, and aleph
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
     "sigma tau upsilon phi chi psi omega varepsilon vartheta varpi varrho varsigma varphi Gamma "
-    "Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega aleph beth "
+    "Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega aleph "
     # letters and other ordinary symbols
-    "imath jmath ell wp Re Im partial infty prime emptyset varnothing nabla surd top bot angle "
-    "triangle square blacksquare Box forall exists nexists neg lnot clubsuit diamondsuit "
-    "heartsuit spadesuit hbar hslash complement checkmark S "
+    "imath jmath ell wp Re Im partial infty prime emptyset varnothing nabla top bot angle "
+    "triangle square Box forall exists nexists neg lnot hbar complement checkmark S "
     # large operators
     "sum prod coprod bigvee bigwedge bigcap bigcup bigoplus bigotimes int iint iiint oint limits "
     "nolimits "
@@ -55,24 +54,22 @@ COMMANDS = (
     "limsup ln log max min Pr sec sin sinh sup tan tanh bmod pmod mod "
     # binary operators
     "pm mp times div cdot ast star circ bullet cap cup vee lor wedge land setminus oplus ominus "
-    "otimes oslash odot dagger ddagger bigcirc "
+    "otimes oslash odot dagger ddagger "
     # relations
     "lt gt leq le geq ge neq ne equiv sim simeq approx cong doteq propto ll gg subset supset "
-    "subseteq supseteq sqsubseteq sqsupseteq in ni notin mid nmid parallel nparallel perp models "
-    "vdash vDash prec succ preceq succeq leqq geqq leqslant geqslant lll ggg coloneqq subsetneq "
-    "supsetneq nsubseteq therefore because not "
+    "subseteq supseteq in ni notin mid nmid parallel perp models "
+    "vdash vDash prec succ preceq succeq leqslant geqslant coloneqq subsetneq supsetneq nsubseteq "
+    "therefore because not "
     # arrows
     "leftarrow gets rightarrow to leftrightarrow Leftarrow Rightarrow Leftrightarrow "
     "longleftarrow longrightarrow longleftrightarrow Longleftarrow Longrightarrow "
     "Longleftrightarrow iff implies impliedby mapsto longmapsto uparrow downarrow updownarrow "
-    "Uparrow Downarrow nearrow searrow swarrow nwarrow hookleftarrow hookrightarrow "
-    "rightharpoonup rightleftharpoons leadsto rightsquigarrow twoheadrightarrow xleftarrow "
-    "xrightarrow "
+    "Uparrow Downarrow nearrow searrow swarrow nwarrow hookrightarrow rightharpoonup "
+    "rightleftharpoons xleftarrow xrightarrow "
     # dots and spaces
-    "dots ldots cdots vdots ddots dotsb dotsc cdotp colon quad qquad enspace thinspace "
-    "negthinspace "
+    "dots ldots cdots vdots ddots colon quad qquad "
     # accents, and what stands over and under
-    "hat widehat check tilde widetilde acute grave dot ddot dddot breve bar vec mathring overline "
+    "hat widehat check tilde widetilde acute grave dot ddot dddot breve bar vec overline "
     "underline overbrace underbrace overleftarrow overrightarrow overset underset stackrel "
     "substack boxed cancel cancelto "
     # fonts and text
@@ -94,7 +91,6 @@ _COMMANDS = frozenset((*COMMANDS.split(), " "))
 _SIZE = r"[0-9]{0,2}(?:\.[0-9]{1,2})?(?:pt|px|mu|mm|ex|em|cm)"
 _NAME = re.compile(r"[A-Za-z]+|.", re.DOTALL)
 _ENVIRONMENT = re.compile(rf"\{{(?:{ENVIRONMENTS.replace(' ', '|')})\*?\}}")
-_COLUMNED = ("array", "subarray")
 _COLUMNS = re.compile(r"(?:\[[tbc]\])?\{[clr|: ]{1,99}\}")
 _SPACE = re.compile(rf"\{{{_SIZE}\}}")
 # What may stand between `\\` and the brackets with its size, and these brackets.
@@ -181,7 +177,7 @@ def _command_end(text: str, at: int, groups: list[str]) -> int:
         if name == "end":
             return after if _ends(groups, environment) else 0
         groups.append(environment)
-        return _match_end(_COLUMNS, text, after) if environment in _COLUMNED else after
+        return _match_end(_COLUMNS, text, after) if environment == "array" else after
     if name == "\\":
         _end_styles(groups)
         gap = _match_end(_ROW_GAP, text, end)

@@ -17,8 +17,21 @@ const TICKS = /`+/y;
 const FENCE = /[ >]*(?:(?:[-+*]|\d+[.)]) +)?(`{3,}|~{3,})[^\n]*/y;
 const FENCE_END = /\n[ >]*(`{3,}|~{3,})[ \t]*(?![^\n])/g;
 
+// What a reader of Markdown takes long for, or recurses for: quotes and lists that nest in a line.
+const NESTED = /^[ \t]*(?:(?:>|[-+*][ \t]|\d{1,9}[.)][ \t])[ \t]*){50}/m;
+const LONGEST_PARAGRAPH = 20_000;
+const MOST_MARKS = 500; // in a paragraph; the front end's time is quadratic in them
+
+/** @param {string} text what is not in fences */
+const isReadable = (text) =>
+  !NESTED.test(text) &&
+  text
+    .split(/\n[ \t]*\n/)
+    .every((part) => part.length <= LONGEST_PARAGRAPH && part.split(/[*_~[]/).length <= MOST_MARKS);
+
 /**
- * Return Markdown without formulas and dollars, and the formulas that were taken out.
+ * Return Markdown without formulas and dollars, the formulas that were taken out, and whether the
+ * front end can read the rest in a short time.
  * @param {string} source
  * @param {number} [most] no more formulas than this
  */
@@ -29,12 +42,15 @@ export function protect(source, most = MOST_FORMULAS) {
   const formulas = [];
   /** @type {string[]} */
   const out = [];
+  /** @type {string[]} */
+  const prose = []; // the same without fences
   // What comes before this is in `out`.
   let done = 0;
   let at = 0;
-  /** @param {string} replacement @param {number} end */
-  const put = (replacement, end) => {
+  /** @param {string} replacement @param {number} end @param {string} [inProse] */
+  const put = (replacement, end, inProse = replacement) => {
     out.push(text.slice(done, at), replacement);
+    prose.push(text.slice(done, at), inProse);
     done = at = end;
   };
   let atLineStart = true;
@@ -46,7 +62,7 @@ export function protect(source, most = MOST_FORMULAS) {
       const lineEnd = FENCE.lastIndex;
       const end = fenceEnd(text, lineEnd, fence[1]);
       // The front end would draw what is called mermaid.
-      put(fence[0].replace(/mermaid/i, "text") + text.slice(lineEnd, end), end);
+      put(fence[0].replace(/mermaid/i, "text") + text.slice(lineEnd, end), end, "\n\n");
       continue;
     }
     SPECIAL.lastIndex = at;
@@ -68,7 +84,7 @@ export function protect(source, most = MOST_FORMULAS) {
     }
   }
   put("", at);
-  return { text: out.join(""), formulas };
+  return { text: out.join(""), formulas, readable: isReadable(prose.join("")) };
 }
 
 /**

@@ -85,7 +85,7 @@ function commandEnd(text, at, groups) {
     const environment = text.slice(end + 1, after - 1);
     if (name === "end") return ends(groups, environment) ? after : 0;
     groups.push(environment);
-    return /^(sub)?array/.test(environment) ? matchEnd(COLUMNS, text, after) : after;
+    return environment === "array" ? matchEnd(COLUMNS, text, after) : after;
   }
   if (name === "\\") {
     endStyles(groups);

@@ -8,7 +8,7 @@ import { MOST_FORMULAS } from "./formula.js";
 
 const MATH_ON = "mathjax_process tex2jax_process";
 export const MATH_OFF = "mathjax_ignore tex2jax_ignore";
-const FORMULA = /\uE000(\d+)\uE001/;
+const FORMULA = /\uE000(\d+)\uE001/g;
 
 // A tail longer than this is shown as plain text until it ends.
 const LONGEST_TAIL = 6000;
@@ -23,7 +23,7 @@ function restore(root, formulas) {
   /** @param {string} text */
   const back = (text) =>
     text
-      .replace(new RegExp(FORMULA, "g"), (_, i) => formulas[i]?.latex ?? "")
+      .replace(FORMULA, (_, i) => formulas[i]?.latex ?? "")
       .replaceAll(DOLLAR, "$")
       .replaceAll(BACKSLASH, "\\");
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
@@ -109,7 +109,8 @@ export class Painter {
   /** @param {string} source */
   async block(source) {
     if (!this.registry || source.length > 20 * LONGEST_TAIL) return { block: plain(source), count: 0 };
-    const { text, formulas } = protect(source, MOST_FORMULAS - this.formulas);
+    const { text, formulas, readable } = protect(source, MOST_FORMULAS - this.formulas);
+    if (!readable) return { block: plain(source), count: 0 };
     const renderer = this.registry.createRenderer("text/markdown");
     const model = this.registry.createModel({ data: { "text/markdown": text }, trusted: false });
     await renderer.renderModel(model);
