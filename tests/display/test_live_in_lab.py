@@ -329,6 +329,44 @@ def test_dozens_of_hostile_texts_are_harmless_live(notebook: Open, server: Loopb
     assert page.foreign == []
 
 
+FORMULAS = [
+    f"${opening * 120}x{closing * 120}$"
+    for opening, closing in (
+        ("\\frac{1}{", "}"),
+        ("\\left(", "\\right)"),
+        ("\\begin{matrix}", "\\end{matrix}"),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    "slow", ["\n\n".join(FORMULAS), "*a " * 7000, "> " * 3000], ids=["formulas", "marks", "quotes"]
+)
+def test_a_reply_made_to_be_slow_leaves_the_page_alone(
+    notebook: Open, server: Loopback, slow: str
+) -> None:
+    """It is shown as it is; a reader of it would keep the page busy for half a minute and more."""
+    hold = Hold()
+    server.reply(Reply(chunks=[slow, "\n\nHere it ends.\n\n", "And more", hold]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.js(
+        """() => {
+            let last = performance.now();
+            window.longest = 0;
+            setInterval(() => {
+                window.longest = Math.max(window.longest, performance.now() - last);
+                last = performance.now();
+            }, 50);
+        }"""
+    )
+    page.start(1)
+    page.shown(1).get_by_text("Here it ends.").wait_for()
+    assert page.shown(1).locator("mjx-container").count() == 0
+    assert page.js("() => window.longest") < 5000
+    hold.release()
+    page.wait(1)
+
+
 def show_alone(markdown: str) -> str:
     """Return a cell, trusted because the reader runs it, that shows this Markdown."""
     return f"from IPython.display import Markdown\nMarkdown({markdown!r})"
