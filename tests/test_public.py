@@ -162,6 +162,6 @@ def test_the_sdist_holds_what_it_takes_to_test(built: Path) -> None:
         if path.suffix in (".py", ".mjs", ".ts", ".json")
     }
     notebooks = {f"notebooks/{path.name}" for path in (copy / "notebooks").glob("*.ipynb")}
-    others = {"LICENSE", "README.md", "pyproject.toml", "biome.json", "package.json"}
+    others = {"LICENSE", "README.md", "pyproject.toml"}
     assert names >= package_files(copy) | tests | notebooks | others
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
