@@ -17,7 +17,16 @@ from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import MAIN, Conversation, Turn
 from di_magics.core.errors import DiMagicsError
-from di_magics.core.money.prices import LONGEST
+from di_magics.core.read_json import (
+    LARGEST_COUNT,
+    as_count,
+    as_list,
+    as_name,
+    as_number,
+    as_object,
+    as_objects,
+    as_text,
+)
 from di_magics.core.reply.reply import (
     COUNTS,
     UNCOUNTED,
@@ -130,8 +139,8 @@ def notebook_record(turn: Turn) -> dict[str, Any]:
 
 def parse_turn(record: Mapping[str, Any]) -> Turn:
     """Return the turn of a record. Raises ValueError where there is neither an id nor a prompt."""
-    found, prompt = _text(record.get("turn")), _text(record.get("prompt"))
-    if not found or prompt is None:
+    found, prompt = as_name(record.get("turn")), record.get("prompt")
+    if not found or not isinstance(prompt, str):
         raise ValueError("a turn without an id or a prompt")
     if record.get("too_long"):
         raise ValueError("a turn that was too long for the notebook")
@@ -139,23 +148,23 @@ def parse_turn(record: Mapping[str, Any]) -> Turn:
     return Turn(
         id=found,
         prompt=prompt,
-        parent=_text(get("parent")),
+        parent=as_name(get("parent")),
         cell=_cell(get("cell")),
-        replaces=_text(get("instead")),
-        conversation=_text(get("conversation")) or MAIN,
-        notebook=_str(get("notebook")),
-        system=_text(get("system")),
-        model=_str(get("asked")),
-        endpoint=_str(get("endpoint")),
-        url=_str(get("url")),
+        replaces=as_name(get("instead")),
+        conversation=as_name(get("conversation")) or MAIN,
+        notebook=as_text(get("notebook")),
+        system=as_name(get("system")),
+        model=as_text(get("asked")),
+        endpoint=as_text(get("endpoint")),
+        url=as_text(get("url")),
         local=get("local") is True,
         stream=get("stream") is not False,
-        context=_count(get("last")),
+        context=as_count(get("last")),
         system_is_policy=get("taught") is True,
         params=_params(get("params")),
         fields=_fields(fields) if (fields := get("fields")) else {},
-        format=_str(get("format")),
-        attachments=_attached(attached) if (attached := get("attached")) else (),
+        format=as_text(get("format")),
+        attachments=_attachments(attached) if (attached := get("attached")) else (),
         reply=_reply(get),
     )
 
@@ -166,21 +175,21 @@ def parse_reply(record: Mapping[str, Any]) -> Reply:
 
 
 def _reply(get: Callable[[str], Any]) -> Reply:
-    status, calls = STATUSES.get(_str(get("status")), "cut"), get("tool_calls")
+    status, calls = STATUSES.get(as_text(get("status")), "cut"), get("tool_calls")
     rounds = get("rounds")
     return Reply(
-        text=_str(get("reply")),
-        reasoning=_str(get("reasoning")),
-        last_chunk=_str(get("tail")),
+        text=as_text(get("reply")),
+        reasoning=as_text(get("reasoning")),
+        last_chunk=as_text(get("tail")),
         tool_calls=_calls(calls) if calls else (),
         rounds=_rounds(rounds) if rounds else (),
-        finish_reason=_text(get("finish_reason")),
+        finish_reason=as_name(get("finish_reason")),
         status=status,
         usage=_usage(get("usage")),
         cost=parse_amount(get("cost")),
-        estimate=_str(get("estimate")),
-        model=_text(get("model")),
-        id=_text(get("id")),
+        estimate=as_text(get("estimate")),
+        model=as_name(get("model")),
+        id=as_name(get("id")),
         elapsed=_seconds(get("elapsed")),
         first_token=_seconds(get("first_token")),
         ended=status == "done",
@@ -189,38 +198,41 @@ def _reply(get: Callable[[str], Any]) -> Reply:
 
 def _cell(found: object) -> Cell | None:
     if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
-        return Cell(found[0], _count(found[1]) or 0)
+        return Cell(found[0], as_count(found[1]) or 0)
     return None
 
 
+def _triples(found: object) -> list[list[str]]:
+    """Return the lists of three texts in a list."""
+    return [
+        item
+        for item in as_list(found)
+        if isinstance(item, list) and len(item) == 3 and all(isinstance(text, str) for text in item)
+    ]
+
+
 def _calls(found: object) -> tuple[ToolCall, ...]:
-    if not isinstance(found, list):
-        return ()
-    return tuple(
-        ToolCall(*call)
-        for call in found
-        if isinstance(call, list) and len(call) == 3 and all(isinstance(part, str) for part in call)
-    )
+    return tuple(ToolCall(*call) for call in _triples(found))
 
 
 def _rounds(found: object) -> tuple[Round, ...]:
-    return tuple(_read_round(each) for each in _list(found) if isinstance(each, Mapping))
+    return tuple(map(_read_round, as_objects(found)))
 
 
 def _read_round(found: Mapping[str, Any]) -> Round:
     """Read a round; each call has a result, or nothing could be sent after it."""
-    results = _list(found.get("results"))
+    results = as_list(found.get("results"))
     pairs = [
         (call, _result(results[at] if at < len(results) else None))
-        for at, each in enumerate(_list(found.get("calls")))
+        for at, each in enumerate(as_list(found.get("calls")))
         for call in _calls([each])
     ]
     return Round(
-        text=_str(found.get("text")),
-        reasoning=_str(found.get("reasoning")),
+        text=as_text(found.get("text")),
+        reasoning=as_text(found.get("reasoning")),
         calls=tuple(call for call, _ in pairs),
         results=tuple(result for _, result in pairs),
-        objection=_str(found.get("objection")),
+        objection=as_text(found.get("objection")),
     )
 
 
@@ -230,24 +242,18 @@ def _result(found: object) -> ToolResult:
     return ToolResult("What came of this call is not known.", failed=True)
 
 
-def _list(found: object) -> list[Any]:
-    return found if isinstance(found, list) else []
-
-
-def _attached(found: object) -> tuple[Attachment, ...]:
+def _attachments(found: object) -> tuple[Attachment, ...]:
     return tuple(
-        Attachment("image" if each[0] == "image" else "text", each[1], each[2])
-        for each in (found if isinstance(found, list) else ())
-        if isinstance(each, list) and len(each) == 3 and all(isinstance(part, str) for part in each)
+        Attachment("image" if kind == "image" else "text", name, note)
+        for kind, name, note in _triples(found)
     )
 
 
 def _fields(found: object) -> dict[str, Any]:
     """Read what a request held besides: tools with names, and a form that has one."""
-    held: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    held = as_object(found)
     fields: dict[str, Any] = {}
-    tools = held.get("tools")
-    named = [tool for tool in (tools if isinstance(tools, list) else ()) if _name_of(tool)]
+    named = [tool for tool in as_list(held.get("tools")) if _name_of(tool)]
     if named:
         fields["tools"] = named
     match held.get("response_format"):
@@ -267,23 +273,14 @@ def _name_of(tool: object) -> str:
 
 
 def _usage(found: object) -> Usage:
-    if not found or not isinstance(found, dict):
-        return UNCOUNTED
-    get = found.get
-    return Usage(
-        _count(get("prompt_tokens")),
-        _count(get("completion_tokens")),
-        _count(get("total_tokens")),
-        _count(get("cached_tokens")),
-        _count(get("reasoning_tokens")),
-    )
+    usage = as_object(found)
+    counts: dict[str, Any] = {name: as_count(usage.get(name)) for name in COUNTS}
+    return Usage(**counts) if usage else UNCOUNTED
 
 
 def _params(found: object) -> dict[str, Value]:
-    if not found or not isinstance(found, dict):
-        return {}
     params = {}
-    for name, value in found.items():
+    for name, value in as_object(found).items():
         value = _param(name, tuple(value) if isinstance(value, list) else value)
         if value is not None:
             params[name] = value
@@ -303,22 +300,9 @@ def _valid(name: str, value: Any) -> Value | None:
     return validate(name, value) if name in PARAMS else None
 
 
-def _text(found: object) -> str | None:
-    return found if isinstance(found, str) else None
-
-
-def _str(found: object) -> str:
-    return found if isinstance(found, str) else ""
-
-
-def _count(found: object) -> int | None:
-    return found if type(found) is int and 0 <= found <= LONGEST else None
-
-
 def _seconds(found: object) -> float | None:
-    if type(found) is float or type(found) is int:
-        return float(found) if 0 <= found < LONGEST else None
-    return None
+    seconds = as_number(found)
+    return seconds if seconds is not None and 0 <= seconds < LARGEST_COUNT else None
 
 
 def rebuild_conversation(records: Iterable[object]) -> tuple[Conversation, list[str]]:

@@ -6,11 +6,12 @@ called one. A price that cannot be right is unknown (None), never 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from di_magics.core.amount import in_money_context
+from di_magics.core.read_json import as_count, as_list, as_name, as_object, as_objects
 from di_magics.core.reply.reply import Usage
 
 PER_TOKEN = Decimal(1)
@@ -24,9 +25,6 @@ MOST = Decimal("1E-3")
 # Where servers reckon in binary fractions or with rounded rates, noise is in the digits after.
 PLACE = Decimal("1E-13")
 ROUNDING = Context(prec=28)  # the reader's own decimal context may have too few digits
-
-# Anything longer is no context but a mistake.
-LONGEST = 10**9
 
 # What DeepInfra puts in the place of a max_tokens that is not sent.
 DEFAULT_MAX_TOKENS = 16_384
@@ -63,9 +61,7 @@ class Model:
 def parse_models(payload: object, *, source: str, date: str) -> list[Model]:
     """Return the chat models of a price list, whichever of DeepInfra's three shapes it has."""
     entries = payload.get("data") if isinstance(payload, dict) else payload
-    found = (
-        _parse_model(entry, source, date) for entry in _list(entries) if isinstance(entry, dict)
-    )
+    found = (_parse_model(entry, source, date) for entry in as_objects(entries))
     return [model for model in found if model]
 
 
@@ -76,16 +72,18 @@ def _parse_model(entry: Mapping[str, object], source: str, date: str) -> Model |
         chats = not isinstance(kind, str) or kind == "text-generation"
     else:  # the OpenAI shape has metadata, if only null; OpenRouter's has none
         name, context = "id", "context_length"
-        about = _dict(entry["metadata"]) if "metadata" in entry else entry
+        about = as_object(entry["metadata"]) if "metadata" in entry else entry
         chats = True
-    tags = tuple(tag for tag in _list(about.get("tags")) if isinstance(tag, str))
+    tags = tuple(tag for tag in as_list(about.get("tags")) if isinstance(tag, str))
     if name == "id" and tags:  # /models/list does not tag its chat models so
         chats = "chat" in tags
-    id_ = _str(entry.get(name))
+    id_ = as_name(entry.get(name))
     if not id_ or not chats:
         return None
-    price = _parse_price(_dict(about.get("pricing")), source, date)
-    return Model(id_, _size(about.get(context)), price, tags, _str(about.get("replaced_by")))
+    price = _parse_price(as_object(about.get("pricing")), source, date)
+    return Model(
+        id_, as_count(about.get(context)) or None, price, tags, as_name(about.get("replaced_by"))
+    )
 
 
 def _parse_price(pricing: Mapping[str, object], source: str, date: str) -> Price | None:
@@ -125,7 +123,7 @@ def parse_price_table(payload: object) -> dict[str, Model]:
                             source,
                             date,
                         )
-                        found[id_] = Model(id_, _size(context), price)
+                        found[id_] = Model(id_, as_count(context) or None, price)
     return found
 
 
@@ -203,20 +201,3 @@ def _parse_rate(found: object, unit: Decimal) -> Decimal | None:
     if not number.is_finite() or not LEAST / unit <= number <= MOST / unit:
         return None
     return (number * unit).quantize(PLACE, context=ROUNDING)
-
-
-def _size(found: object) -> int | None:
-    whole = isinstance(found, int) and not isinstance(found, bool)
-    return found if whole and isinstance(found, int) and 0 < found <= LONGEST else None
-
-
-def _str(found: object) -> str | None:
-    return found if isinstance(found, str) and found else None
-
-
-def _dict(found: object) -> Mapping[str, object]:
-    return found if isinstance(found, dict) else {}
-
-
-def _list(found: object) -> Iterator[object]:
-    yield from found if isinstance(found, list) else ()

@@ -14,7 +14,8 @@ from typing import Any
 from di_magics.core.amount import parse_amount
 from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_bytes
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
-from di_magics.core.money.prices import BYTES_PER_TOKEN, LONGEST
+from di_magics.core.money.prices import BYTES_PER_TOKEN
+from di_magics.core.read_json import LARGEST_COUNT
 from di_magics.core.reply.reply import (
     Finished,
     Logprobs,
@@ -217,7 +218,7 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
 def _count(found: object) -> int | None:
     """Read a number of tokens; what is beyond all reason is none."""
     whole = isinstance(found, int) and not isinstance(found, bool)
-    if not whole or not isinstance(found, int) or found > LONGEST:
+    if not whole or not isinstance(found, int) or found > LARGEST_COUNT:
         return None
     return max(found, 0)
 
