@@ -21,16 +21,37 @@ MAIN = "main"
 NOTHING = Reply()
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A prompt, what it was sent with, and its reply; `parent` is the turn it follows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What a turn's prompt is sent with, and where.
 
-    `instead` is the first turn in whose place it stands, where no cell says so (a retry in a
-    terminal). `url` is the endpoint's address, empty where llama.cpp answers on this machine
-    (`local`); `last` is how many turns before it went along, None for all. `taught` is whether
-    the system prompt is a policy's, which does not travel with the notebook. `fields` are what a
-    request holds besides messages and parameters (tools, response_format), `format` is how the
-    reply is shown where that is not as Markdown.
+    `system` is the system prompt; `system_is_policy` says that it is a teacher's, which does not
+    leave this machine. `endpoint` is the endpoint's name and `url` its address, empty where
+    llama.cpp answers on this machine (`local`). `context` is how many turns before this one are
+    sent along, None for all. `fields` are the request's fields besides messages and parameters
+    (tools, response_format). `format` is how the reply is shown, empty for Markdown.
+    """
+
+    system: str | None = None
+    system_is_policy: bool = False
+    model: str = ""
+    endpoint: str = ""
+    url: str = ""
+    local: bool = False
+    stream: bool = True
+    context: int | None = None
+    params: Mapping[str, Value] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    format: str = ""
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Sent):
+    """A prompt and its reply.
+
+    `parent` is the turn that it follows. `replaces` is the first turn that it is another try at,
+    where no cell says so (a retry in a terminal).
     """
 
     id: str
@@ -40,18 +61,6 @@ class Turn:
     replaces: str | None = None
     conversation: str = MAIN
     notebook: str = ""
-    system: str | None = None
-    model: str = ""
-    endpoint: str = ""
-    url: str = ""
-    local: bool = False
-    stream: bool = True
-    context: int | None = None
-    system_is_policy: bool = False
-    params: Mapping[str, Value] = field(default_factory=dict)
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    format: str = ""
-    attachments: tuple[Attachment, ...] = ()
     reply: Reply = NOTHING
 
 

@@ -1,122 +1,137 @@
 """Turns as plain data: what the saved notebook, a saved conversation and the store hold.
 
-Reading is tolerant: what is not there or not of its type takes its default, and nothing in a
-record is ever run or looked up.
+TURN_ENTRIES and REPLY_ENTRIES are the format: a row for each entry of a record, from which it is
+written and read. An entry with nothing to say is left out. Reading is tolerant: an entry that is
+missing or of another type takes its default, and nothing in a record is ever run or looked up.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, NamedTuple
 
 from di_magics.core.amount import parse_amount
-from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import MAIN, Conversation, Turn
-from di_magics.core.errors import DiMagicsError
-from di_magics.core.read_json import (
-    LARGEST_COUNT,
-    as_count,
-    as_list,
-    as_name,
-    as_number,
-    as_object,
-    as_objects,
-    as_text,
+from di_magics.core.conversation.record_values import (
+    drop_empty,
+    parse_attachments,
+    parse_calls,
+    parse_cell,
+    parse_fields,
+    parse_params,
+    parse_rounds,
+    parse_seconds,
+    parse_status,
+    parse_usage,
+    write_attachments,
+    write_calls,
+    write_rounds,
+    write_usage,
 )
-from di_magics.core.reply.reply import (
-    COUNTS,
-    UNCOUNTED,
-    Reply,
-    Round,
-    Status,
-    ToolCall,
-    ToolResult,
-    Usage,
-)
-from di_magics.core.settings.params import PARAMS, Value, validate
+from di_magics.core.read_json import as_count, as_name, as_text
+from di_magics.core.reply.reply import Reply
 from di_magics.core.text import one_line
 
-STATUSES: Mapping[str, Status] = {status: status for status in get_args(Status)}
 LARGEST = 64_000
 METADATA_KEY = "di_magics"
 
 
-def identity_record(turn: Turn) -> dict[str, Any]:
-    """Return what of a turn is known before it is sent, and never changes."""
-    known = {
-        "turn": turn.id,
-        "parent": turn.parent,
-        "cell": list(turn.cell) if turn.cell else None,
-        "instead": turn.replaces,
-        "conversation": None if turn.conversation == MAIN else turn.conversation,
-        "notebook": turn.notebook,
-        "prompt": turn.prompt,
-        "system": turn.system,
-        "asked": turn.model,
-        "endpoint": turn.endpoint,
-        "url": turn.url,
-        "local": turn.local or None,
-        "stream": None if turn.stream else False,
-        "last": turn.context,
-        "taught": turn.system_is_policy or None,
-        "params": dict(turn.params),
-        "fields": dict(turn.fields),
-        "format": turn.format,
-        "attached": [[each.kind, each.name, each.note] for each in turn.attachments],
-    }
-    return _drop_empty(known)
+class RecordEntry(NamedTuple):
+    """An entry of a record: its key, its attribute, and how it is read and written.
+
+    Without `write` the attribute is written as it is.
+    """
+
+    key: str
+    attribute: str
+    parse: Callable[[object], Any]
+    write: Callable[[Any], Any] | None = None
 
 
-def outcome_record(reply: Reply) -> dict[str, Any]:
-    """Return what became of a turn."""
-    became = {
-        "status": reply.status,
-        "reply": reply.text,
-        "reasoning": reply.reasoning,
-        "tail": reply.last_chunk,
-        "tool_calls": [[call.id, call.name, call.arguments] for call in reply.tool_calls],
-        "rounds": [_round(each) for each in reply.rounds],
-        "finish_reason": reply.finish_reason,
-        "model": reply.model,
-        "id": reply.id,
-        "usage": _drop_empty({name: getattr(reply.usage, name) for name in COUNTS}),
-        "cost": None if reply.cost is None else str(reply.cost),
-        "estimate": reply.estimate,
-        "elapsed": reply.elapsed,
-        "first_token": reply.first_token,
-    }
-    return _drop_empty(became)
+TURN_ENTRIES = (
+    RecordEntry("turn", "id", as_text),
+    RecordEntry("parent", "parent", as_name),
+    RecordEntry("cell", "cell", parse_cell, lambda cell: list(cell) if cell else None),
+    RecordEntry("instead", "replaces", as_name),
+    RecordEntry(
+        "conversation",
+        "conversation",
+        lambda found: as_name(found) or MAIN,
+        lambda name: None if name == MAIN else name,
+    ),
+    RecordEntry("notebook", "notebook", as_text),
+    RecordEntry("prompt", "prompt", as_text),
+    RecordEntry("system", "system", as_name),
+    RecordEntry("asked", "model", as_text),
+    RecordEntry("endpoint", "endpoint", as_text),
+    RecordEntry("url", "url", as_text),
+    RecordEntry("local", "local", lambda found: found is True, lambda local: local or None),
+    RecordEntry(
+        "stream",
+        "stream",
+        lambda found: found is not False,
+        lambda stream: None if stream else False,
+    ),
+    RecordEntry("last", "context", as_count),
+    RecordEntry(
+        "taught", "system_is_policy", lambda found: found is True, lambda taught: taught or None
+    ),
+    RecordEntry("params", "params", parse_params, dict),
+    RecordEntry("fields", "fields", parse_fields, dict),
+    RecordEntry("format", "format", as_text),
+    RecordEntry("attached", "attachments", parse_attachments, write_attachments),
+)
+REPLY_ENTRIES = (
+    RecordEntry("status", "status", parse_status),
+    RecordEntry("reply", "text", as_text),
+    RecordEntry("reasoning", "reasoning", as_text),
+    RecordEntry("tail", "last_chunk", as_text),
+    RecordEntry("tool_calls", "tool_calls", parse_calls, write_calls),
+    RecordEntry("rounds", "rounds", parse_rounds, write_rounds),
+    RecordEntry("finish_reason", "finish_reason", as_name),
+    RecordEntry("model", "model", as_name),
+    RecordEntry("id", "id", as_name),
+    RecordEntry("usage", "usage", parse_usage, write_usage),
+    RecordEntry("cost", "cost", parse_amount, lambda cost: None if cost is None else str(cost)),
+    RecordEntry("estimate", "estimate", as_text),
+    RecordEntry("elapsed", "elapsed", parse_seconds),
+    RecordEntry("first_token", "first_token", parse_seconds),
+)
 
 
-def _round(found: Round) -> dict[str, Any]:
-    return _drop_empty(
+Parser = tuple[str, Callable[[object], Any]]
+TURN_PARSERS = {entry.key: (entry.attribute, entry.parse) for entry in TURN_ENTRIES}
+REPLY_PARSERS = {entry.key: (entry.attribute, entry.parse) for entry in REPLY_ENTRIES}
+
+
+def _write(entries: Sequence[RecordEntry], value: object) -> dict[str, Any]:
+    return drop_empty(
         {
-            "text": found.text,
-            "reasoning": found.reasoning,
-            "calls": [[call.id, call.name, call.arguments] for call in found.calls],
-            "results": [_came(each) for each in found.results],
-            "objection": found.objection,
+            key: write(getattr(value, attribute)) if write else getattr(value, attribute)
+            for key, attribute, _, write in entries
         }
     )
 
 
-def _came(result: ToolResult) -> list[Any] | None:
-    """Return a result, None for a call that still runs."""
-    ended = result.seconds is not None
-    return [result.content, result.failed, result.seconds] if ended else None
+def _parse(parsers: Mapping[str, Parser], record: Mapping[str, Any]) -> dict[str, Any]:
+    values = {}
+    for key, found in record.items():
+        if found is not None and key in parsers:
+            attribute, parse = parsers[key]
+            values[attribute] = parse(found)
+    return values
 
 
-def _drop_empty(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what says nothing: it takes its default when it is read; 0 and False stay."""
-    return {
-        name: value
-        for name, value in record.items()
-        if value is not None and value != "" and value != [] and value != {}
-    }
+def identity_record(turn: Turn) -> dict[str, Any]:
+    """Return what is known of a turn before it is sent, and never changes."""
+    return _write(TURN_ENTRIES, turn)
+
+
+def outcome_record(reply: Reply) -> dict[str, Any]:
+    """Return what became of a turn."""
+    return _write(REPLY_ENTRIES, reply)
 
 
 def export_record(turn: Turn) -> dict[str, Any]:
@@ -128,7 +143,10 @@ def export_record(turn: Turn) -> dict[str, Any]:
 
 
 def notebook_record(turn: Turn) -> dict[str, Any]:
-    """Return a turn and its outcome for a notebook; beyond 64 kB without texts, and saying so."""
+    """Return a turn and its outcome for a notebook.
+
+    A record larger than 64 kB has `too_long` in place of its texts.
+    """
     record = export_record(turn)
     if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > LARGEST:
         record |= {"prompt": "", "system": None, "reply": "", "reasoning": "", "tool_calls": []}
@@ -138,177 +156,24 @@ def notebook_record(turn: Turn) -> dict[str, Any]:
 
 
 def parse_turn(record: Mapping[str, Any]) -> Turn:
-    """Return the turn of a record. Raises ValueError where there is neither an id nor a prompt."""
-    found, prompt = as_name(record.get("turn")), record.get("prompt")
-    if not found or not isinstance(prompt, str):
+    """Return the turn of a record. Raises ValueError for one without an id or a prompt."""
+    if not as_name(record.get("turn")) or not isinstance(record.get("prompt"), str):
         raise ValueError("a turn without an id or a prompt")
     if record.get("too_long"):
         raise ValueError("a turn that was too long for the notebook")
-    get = record.get
-    return Turn(
-        id=found,
-        prompt=prompt,
-        parent=as_name(get("parent")),
-        cell=_cell(get("cell")),
-        replaces=as_name(get("instead")),
-        conversation=as_name(get("conversation")) or MAIN,
-        notebook=as_text(get("notebook")),
-        system=as_name(get("system")),
-        model=as_text(get("asked")),
-        endpoint=as_text(get("endpoint")),
-        url=as_text(get("url")),
-        local=get("local") is True,
-        stream=get("stream") is not False,
-        context=as_count(get("last")),
-        system_is_policy=get("taught") is True,
-        params=_params(get("params")),
-        fields=_fields(fields) if (fields := get("fields")) else {},
-        format=as_text(get("format")),
-        attachments=_attachments(attached) if (attached := get("attached")) else (),
-        reply=_reply(get),
-    )
+    return Turn(**_parse(TURN_PARSERS, record), reply=parse_reply(record))
 
 
 def parse_reply(record: Mapping[str, Any]) -> Reply:
-    """Return the reply of a record; what is missing or of another type takes its default."""
-    return _reply(record.get)
-
-
-def _reply(get: Callable[[str], Any]) -> Reply:
-    status, calls = STATUSES.get(as_text(get("status")), "cut"), get("tool_calls")
-    rounds = get("rounds")
-    return Reply(
-        text=as_text(get("reply")),
-        reasoning=as_text(get("reasoning")),
-        last_chunk=as_text(get("tail")),
-        tool_calls=_calls(calls) if calls else (),
-        rounds=_rounds(rounds) if rounds else (),
-        finish_reason=as_name(get("finish_reason")),
-        status=status,
-        usage=_usage(get("usage")),
-        cost=parse_amount(get("cost")),
-        estimate=as_text(get("estimate")),
-        model=as_name(get("model")),
-        id=as_name(get("id")),
-        elapsed=_seconds(get("elapsed")),
-        first_token=_seconds(get("first_token")),
-        ended=status == "done",
-    )
-
-
-def _cell(found: object) -> Cell | None:
-    if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
-        return Cell(found[0], as_count(found[1]) or 0)
-    return None
-
-
-def _triples(found: object) -> list[list[str]]:
-    """Return the lists of three texts in a list."""
-    return [
-        item
-        for item in as_list(found)
-        if isinstance(item, list) and len(item) == 3 and all(isinstance(text, str) for text in item)
-    ]
-
-
-def _calls(found: object) -> tuple[ToolCall, ...]:
-    return tuple(ToolCall(*call) for call in _triples(found))
-
-
-def _rounds(found: object) -> tuple[Round, ...]:
-    return tuple(map(_read_round, as_objects(found)))
-
-
-def _read_round(found: Mapping[str, Any]) -> Round:
-    """Read a round; each call has a result, or nothing could be sent after it."""
-    results = as_list(found.get("results"))
-    pairs = [
-        (call, _result(results[at] if at < len(results) else None))
-        for at, each in enumerate(as_list(found.get("calls")))
-        for call in _calls([each])
-    ]
-    return Round(
-        text=as_text(found.get("text")),
-        reasoning=as_text(found.get("reasoning")),
-        calls=tuple(call for call, _ in pairs),
-        results=tuple(result for _, result in pairs),
-        objection=as_text(found.get("objection")),
-    )
-
-
-def _result(found: object) -> ToolResult:
-    if isinstance(found, list) and len(found) == 3 and isinstance(found[0], str):
-        return ToolResult(found[0], found[1] is True, _seconds(found[2]) or 0.0)
-    return ToolResult("What came of this call is not known.", failed=True)
-
-
-def _attachments(found: object) -> tuple[Attachment, ...]:
-    return tuple(
-        Attachment("image" if kind == "image" else "text", name, note)
-        for kind, name, note in _triples(found)
-    )
-
-
-def _fields(found: object) -> dict[str, Any]:
-    """Read what a request held besides: tools with names, and a form that has one."""
-    held = as_object(found)
-    fields: dict[str, Any] = {}
-    named = [tool for tool in as_list(held.get("tools")) if _name_of(tool)]
-    if named:
-        fields["tools"] = named
-    match held.get("response_format"):
-        case {"type": "json_object"}:
-            fields["response_format"] = {"type": "json_object"}
-        case {"type": "json_schema", "json_schema": {"name": str(), "schema": dict()}} as form:
-            fields["response_format"] = form
-    return fields
-
-
-def _name_of(tool: object) -> str:
-    match tool:
-        case {"type": "function", "function": {"name": str(name)}}:
-            return name
-        case _:
-            return ""
-
-
-def _usage(found: object) -> Usage:
-    usage = as_object(found)
-    counts: dict[str, Any] = {name: as_count(usage.get(name)) for name in COUNTS}
-    return Usage(**counts) if usage else UNCOUNTED
-
-
-def _params(found: object) -> dict[str, Value]:
-    params = {}
-    for name, value in as_object(found).items():
-        value = _param(name, tuple(value) if isinstance(value, list) else value)
-        if value is not None:
-            params[name] = value
-    return params
-
-
-def _param(name: str, value: Any) -> Value | None:
-    try:
-        return _valid(name, value)
-    except (DiMagicsError, TypeError):  # TypeError: a value that is no plain one
-        return None
-
-
-# Turns of a conversation mostly have the same ones.
-@lru_cache(maxsize=256, typed=True)
-def _valid(name: str, value: Any) -> Value | None:
-    return validate(name, value) if name in PARAMS else None
-
-
-def _seconds(found: object) -> float | None:
-    seconds = as_number(found)
-    return seconds if seconds is not None and 0 <= seconds < LARGEST_COUNT else None
+    """Return the reply of a record; one without a status is `cut`."""
+    values: dict[str, Any] = {"status": "cut"} | _parse(REPLY_PARSERS, record)
+    return Reply(**values, ended=values["status"] == "done")
 
 
 def rebuild_conversation(records: Iterable[object]) -> tuple[Conversation, list[str]]:
     """Return the conversation of these records, in the order given, and what could not be read.
 
-    A turn whose parent is missing follows the turn before it, so that nothing else is lost.
+    A turn whose parent is missing follows the turn before it.
     """
     chat = Conversation()
     problems: list[str] = []
@@ -316,7 +181,7 @@ def rebuild_conversation(records: Iterable[object]) -> tuple[Conversation, list[
     for number, record in enumerate(records, 1):
         try:
             if not isinstance(record, Mapping):
-                raise ValueError("no turn")
+                raise ValueError("not a turn")
             turn = parse_turn(record)
         except ValueError as error:
             problems.append(f"entry {number}: {one_line(error, 80)}")

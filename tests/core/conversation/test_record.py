@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,9 @@ from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Turn, request_messages
 from di_magics.core.conversation.record import (
     LARGEST,
+    REPLY_ENTRIES,
+    TURN_ENTRIES,
+    identity_record,
     notebook_record,
     parse_reply,
     parse_turn,
@@ -128,6 +131,40 @@ def test_rounds_attachments_fields_and_format_come_back() -> None:
     full = replace(TURN, attachments=tuple(replace(each, content="x") for each in TURN.attachments))
     assert parse_turn(notebook_record(full)) == TURN
     assert parse_reply(RECORD) == TURN.reply
+
+
+def test_every_attribute_has_an_entry() -> None:
+    """Whatever a turn is given, its record holds; of a reply some things are not kept."""
+    not_kept = {"request", "logprobs", "ended", "call_indexes", "parsed", "validation_error"}
+    for kind, entries, others in (
+        (Turn, TURN_ENTRIES, {"reply"}),
+        (Reply, REPLY_ENTRIES, not_kept),
+    ):
+        names = [entry.attribute for entry in entries]
+        assert sorted([*names, *others]) == sorted(each.name for each in fields(kind))
+
+
+def test_the_format_stays_as_it_is() -> None:
+    """Saved notebooks and files have these keys."""
+    assert " ".join(entry.key for entry in TURN_ENTRIES) == (
+        "turn parent cell instead conversation notebook prompt system asked endpoint url local "
+        "stream last taught params fields format attached"
+    )
+    assert " ".join(entry.key for entry in REPLY_ENTRIES) == (
+        "status reply reasoning tail tool_calls rounds finish_reason model id usage cost estimate "
+        "elapsed first_token"
+    )
+
+
+def test_flags_are_written_only_where_they_differ() -> None:
+    """A streamed turn of the main conversation has none of them."""
+    plain = identity_record(Turn("t", "Hi", cell=Cell("c", 1)))
+    assert plain == {"turn": "t", "prompt": "Hi", "cell": ["c", 1]}
+    turn = Turn("t", "Hi", conversation="b", local=True, stream=False, system_is_policy=True)
+    found = identity_record(turn)
+    assert found["conversation"] == "b"
+    assert (found["local"], found["stream"], found["taught"]) == (True, False, True)
+    assert parse_turn(found) == replace(turn, reply=replace(turn.reply, status="cut"))
 
 
 def test_what_a_turn_has_not_is_not_written() -> None:

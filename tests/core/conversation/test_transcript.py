@@ -165,7 +165,7 @@ def test_a_mark_that_is_no_json_is_named() -> None:
     """The turns around it are kept."""
     text = transcript.write_transcript(TURNS, ".md").replace('"turn":', '"turn"', 1)
     found, problems = rebuild_conversation(transcript.read_transcript(text, ".md"))
-    assert problems == ["entry 1: no turn"]
+    assert problems == ["entry 1: not a turn"]
     assert list(found.turns) == ["t2"]
 
 

@@ -1,0 +1,198 @@
+"""The values of a record that are more than a text or a number: how each is written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, get_args
+
+from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.errors import DiMagicsError
+from di_magics.core.read_json import (
+    LARGEST_COUNT,
+    as_count,
+    as_list,
+    as_number,
+    as_object,
+    as_objects,
+    as_text,
+)
+from di_magics.core.reply.reply import (
+    COUNTS,
+    Round,
+    Status,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from di_magics.core.settings.params import PARAMS, Value, validate
+
+STATUSES: Mapping[str, Status] = {status: status for status in get_args(Status)}
+
+
+def drop_empty(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is None or empty: it is read as its default. 0 and False stay."""
+    return {
+        key: value
+        for key, value in record.items()
+        if value is not None and value != "" and value != [] and value != {}
+    }
+
+
+def parse_status(found: object) -> Status:
+    """Return a status, `cut` for anything else."""
+    return STATUSES.get(as_text(found), "cut")
+
+
+def parse_cell(found: object) -> Cell | None:
+    """Return the cell of [id, ordinal]."""
+    if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
+        return Cell(found[0], as_count(found[1]) or 0)
+    return None
+
+
+def parse_seconds(found: object) -> float | None:
+    """Return a duration in seconds."""
+    seconds = as_number(found)
+    return seconds if seconds is not None and 0 <= seconds < LARGEST_COUNT else None
+
+
+def write_usage(usage: Usage) -> dict[str, Any]:
+    """Return the counts that are known."""
+    return drop_empty({name: getattr(usage, name) for name in COUNTS})
+
+
+def parse_usage(found: object) -> Usage:
+    """Return the counts; the cost is an entry of the record."""
+    usage = as_object(found)
+    counts: list[Any] = [as_count(usage.get(name)) for name in COUNTS]
+    return Usage(*counts)
+
+
+def _triples(found: object) -> list[list[str]]:
+    """Return the lists of three texts in a list."""
+    return [
+        item
+        for item in as_list(found)
+        if isinstance(item, list) and len(item) == 3 and all(isinstance(text, str) for text in item)
+    ]
+
+
+def write_attachments(attachments: Iterable[Attachment]) -> list[list[str]]:
+    """Return [kind, name, note] of each; the contents are kept elsewhere."""
+    return [[attachment.kind, attachment.name, attachment.note] for attachment in attachments]
+
+
+def parse_attachments(found: object) -> tuple[Attachment, ...]:
+    """Return the attachments, without their contents."""
+    return tuple(
+        Attachment("image" if kind == "image" else "text", name, note)
+        for kind, name, note in _triples(found)
+    )
+
+
+def write_calls(calls: Iterable[ToolCall]) -> list[list[str]]:
+    """Return [id, name, arguments] of each."""
+    return [[call.id, call.name, call.arguments] for call in calls]
+
+
+def parse_calls(found: object) -> tuple[ToolCall, ...]:
+    """Return the tool calls."""
+    return tuple(ToolCall(*call) for call in _triples(found))
+
+
+def write_rounds(rounds: Iterable[Round]) -> list[dict[str, Any]]:
+    """Return each round; a call that still runs has the result None."""
+    return [
+        drop_empty(
+            {
+                "text": step.text,
+                "reasoning": step.reasoning,
+                "calls": write_calls(step.calls),
+                "results": [_write_result(result) for result in step.results],
+                "objection": step.objection,
+            }
+        )
+        for step in rounds
+    ]
+
+
+def _write_result(result: ToolResult) -> list[Any] | None:
+    running = result.seconds is None
+    return None if running else [result.content, result.failed, result.seconds]
+
+
+def parse_rounds(found: object) -> tuple[Round, ...]:
+    """Return the rounds; each of their calls has a result, else no request could follow it."""
+    return tuple(map(_parse_round, as_objects(found)))
+
+
+def _parse_round(found: Mapping[str, Any]) -> Round:
+    results = as_list(found.get("results"))
+    pairs = [
+        (call, _parse_result(results[index] if index < len(results) else None))
+        for index, item in enumerate(as_list(found.get("calls")))
+        for call in parse_calls([item])
+    ]
+    return Round(
+        text=as_text(found.get("text")),
+        reasoning=as_text(found.get("reasoning")),
+        calls=tuple(call for call, _ in pairs),
+        results=tuple(result for _, result in pairs),
+        objection=as_text(found.get("objection")),
+    )
+
+
+def _parse_result(found: object) -> ToolResult:
+    match found:
+        case [str(content), failed, seconds]:
+            return ToolResult(content, failed is True, parse_seconds(seconds) or 0.0)
+        case _:
+            return ToolResult("What came of this call is not known.", failed=True)
+
+
+def parse_fields(found: object) -> dict[str, Any]:
+    """Return a request's other fields: only tools that have a name, and a response format."""
+    record = as_object(found)
+    fields: dict[str, Any] = {}
+    tools = [tool for tool in as_list(record.get("tools")) if _is_tool(tool)]
+    if tools:
+        fields["tools"] = tools
+    match record.get("response_format"):
+        case {"type": "json_object"}:
+            fields["response_format"] = {"type": "json_object"}
+        case {"type": "json_schema", "json_schema": {"name": str(), "schema": dict()}} as form:
+            fields["response_format"] = form
+    return fields
+
+
+def _is_tool(found: object) -> bool:
+    match found:
+        case {"type": "function", "function": {"name": str(name)}}:
+            return name != ""
+        case _:
+            return False
+
+
+def parse_params(found: object) -> dict[str, Value]:
+    """Return the sampling parameters that are valid."""
+    params = {}
+    for name, value in as_object(found).items():
+        value = _parse_param(name, tuple(value) if isinstance(value, list) else value)
+        if value is not None:
+            params[name] = value
+    return params
+
+
+def _parse_param(name: str, value: Any) -> Value | None:
+    try:
+        return _validate(name, value)
+    except (DiMagicsError, TypeError):  # TypeError: a value that has no hash
+        return None
+
+
+# Turns of a conversation mostly have the same ones.
+@lru_cache(maxsize=256, typed=True)
+def _validate(name: str, value: Any) -> Value | None:
+    return validate(name, value) if name in PARAMS else None
