@@ -150,7 +150,8 @@ NEXT = """
 import gc, sys, time
 from pathlib import Path
 from di_magics.core.request import wire
-from di_magics.core.conversation.conversation import Turn, request_messages
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.messages import request_messages
 from di_magics.storage.database import Database
 from di_magics.storage.turns import Turns
 gc.collect()  # what the imports left to it

@@ -1,20 +1,37 @@
-"""The conversation of a notebook: a tree of turns that only grows; what moves is the head.
+"""The conversations of a notebook: a tree of turns that only grows, and a head for each of them.
 
-Ids come from outside; the messages of a request are derived from the path, never stored.
+A turn is never changed or moved. A conversation is a name with a *head*, the turn that its next
+turn follows; the path from the root to the head is what is sent. Undo, redo, rewind, variant and
+fork only move or add heads, so every turn stays reachable.
+
+A turn belongs to a *cell*: the cell's id, and which ask of that execution it was. Where a cell asks
+first, its turn follows the head. Where it asks again, the new turn is a *variant* of its last one.
+The variant's parent is the turn that the old parent's cell shows now, because the user expects what
+is sent to be what stands above on the screen:
+
+    cells A, B, C run from the top      a1 - b1 - c1
+    A runs again                        a1 - b1 - c1        A shows a2
+                                        a2
+    B runs again                        a1 - b1 - c1        B follows what A shows: a2
+                                        a2 - b2
+
+So a second Run All makes a second chain of the same shape: a2 - b2 - c2. Where the turn above now
+follows the old turn itself (A ran again with --append), the old parent is kept. Without a cell id
+(a terminal, papermill) every turn follows the head, and only a retry makes a variant:
+`Turn.replaces` is its place then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from di_magics.core.conversation.attachment import Attachment, message_content
+from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.errors import ChatError
-from di_magics.core.reply.json_reply import parse_strict_json
-from di_magics.core.reply.reply import Reply, Round, ToolCall
+from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.params import Value
 
 MAIN = "main"
@@ -64,16 +81,17 @@ class Turn(Sent):
     reply: Reply = NOTHING
 
 
-def _position(turn: Turn) -> Cell | str:
+def _place(turn: Turn) -> Cell | str:
+    """Return what a turn shares with its variants."""
     return turn.cell or turn.replaces or turn.id
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """All turns of a notebook, with a head for each conversation and the one in use.
+    """All turns of a notebook, oldest first, a head for each conversation, and the one in use.
 
-    `showing` says which of its turns each cell shows now, `ahead` where each conversation's head
-    was before it was moved back.
+    `showing` has the turn that each cell shows now, `redo_heads` the farthest head of each
+    conversation whose head was moved back. Every method returns a new value.
     """
 
     turns: Mapping[str, Turn] = field(default_factory=dict)
@@ -95,11 +113,10 @@ class Conversation:
     def place_turn(
         self, cell: Cell | None, name: str | None = None, *, append: bool = False
     ) -> tuple[str, str | None]:
-        """Return the conversation and the parent for a turn asked in this cell.
+        """Return the name of the conversation and the id of the parent for a turn in this cell.
 
-        A cell that has asked before gets a variant, on the turn that its old parent's cell shows
-        now, so that what is sent is what stands above; any other cell, and one that `append`s or
-        asks another conversation by `name`, follows the head.
+        A cell that has asked before makes a variant (see the head of this file), unless it is to
+        `append`, or names another conversation than before.
         """
         old = None if append else self.turn_shown_in(cell)
         if old is None or name not in (None, old.conversation):
@@ -114,9 +131,9 @@ class Conversation:
         return old.conversation, now.id
 
     def with_turn(self, turn: Turn, *, aside: bool = False) -> Conversation:
-        """Return the conversation with this turn added, or replaced, as the head.
+        """Return it with this turn added as the head of its conversation.
 
-        Its conversation is in use then, unless it was asked `aside`.
+        That conversation is in use from now on, unless the turn was asked `aside`.
         """
         showing = {**self.showing, turn.cell: turn.id} if turn.cell else self.showing
         return replace(
@@ -131,7 +148,7 @@ class Conversation:
         )
 
     def with_outcome(self, turn: Turn) -> Conversation:
-        """Return the conversation with this turn's outcome; no head moves."""
+        """Return it with this turn's reply; no head moves."""
         return replace(self, turns={**self.turns, turn.id: turn})
 
     def path(self, turn: str | None = None) -> tuple[Turn, ...]:
@@ -144,26 +161,29 @@ class Conversation:
         return tuple(reversed(path))
 
     def variants(self, turn: Turn) -> tuple[Turn, ...]:
-        """Return the turns in this one's place: its cell's, less those it follows or is before."""
+        """Return the turns in this one's place, oldest first, with itself.
+
+        A cell's turns that follow one another are not variants.
+        """
         return tuple(
             other
-            for other in self._by_position.get(_position(turn), ())
+            for other in self._by_place.get(_place(turn), ())
             if other.id == turn.id
             or not (self._is_ancestor(other.id, turn.id) or self._is_ancestor(turn.id, other.id))
         )
 
     @cached_property
-    def _by_position(self) -> dict[Cell | str, list[Turn]]:
-        found: dict[Cell | str, list[Turn]] = {}
+    def _by_place(self) -> dict[Cell | str, list[Turn]]:
+        places: dict[Cell | str, list[Turn]] = {}
         for turn in self.turns.values():
-            found.setdefault(_position(turn), []).append(turn)
-        return found
+            places.setdefault(_place(turn), []).append(turn)
+        return places
 
     def _is_ancestor(self, turn: str, to: str) -> bool:
-        return any(turn == each.id for each in self.path(to))
+        return any(turn == other.id for other in self.path(to))
 
     def count_descendants(self, turn: Turn) -> int:
-        """Return how many turns hang on this one, directly or not."""
+        """Return how many turns follow this one, directly or not."""
         known = {turn.id}
         for other in self.turns.values():  # parents come before their children
             if other.parent in known:
@@ -171,20 +191,20 @@ class Conversation:
         return len(known) - 1
 
     def start(self, name: str | None = None) -> Conversation:
-        """Return it with an empty conversation in use, named `chat-2`, `chat-3`, … unless told."""
+        """Return it with an empty conversation in use, named chat-2, chat-3, … by default."""
         count = 2
         while name is None or name in self.heads:
             name, count = f"chat-{count}", count + 1
         return replace(self, heads={**self.heads, name: None}, name=name)
 
     def switch_to(self, name: str) -> Conversation:
-        """Return it with this conversation in use, begun if there is none of that name."""
+        """Return it with this conversation in use, started if there is none."""
         return replace(self, heads={name: None, **self.heads}, name=name)
 
     def undo(self, count: int = 1) -> Conversation:
-        """Return it with the head moved back by so many turns, which are kept.
+        """Return it with the head moved back by so many turns.
 
-        Raises ChatError when there are not that many.
+        Raises ChatError where there are fewer.
         """
         path = self.path()
         if not 1 <= count <= len(path):
@@ -195,7 +215,7 @@ class Conversation:
         return self._move_head_back(path[-count].parent)
 
     def rewind(self, number: int) -> Conversation:
-        """Return it with the turn of that number as the head. Raises ChatError for no such turn."""
+        """Return it with the turn of that number as the head. Raises ChatError."""
         return self._move_head_back(self.turn_at(number).id)
 
     def _move_head_back(self, head: str | None) -> Conversation:
@@ -204,24 +224,24 @@ class Conversation:
         return replace(self, heads={**self.heads, self.name: head}, redo_heads=ahead)
 
     def redo(self, count: int = 1) -> Conversation:
-        """Return it with the head moved forward again to where it had been.
+        """Return it with the head moved forward again by so many turns.
 
-        Raises ChatError when it has not been moved back so far.
+        Raises ChatError where it was not moved back that far.
         """
         farthest = self.redo_heads.get(self.name)
         path = self.path(farthest) if farthest else ()
         at = next((i for i, turn in enumerate(path) if turn.id == self.head), -1)
         if not 1 <= count < len(path) - at:
-            raise ChatError("There is nothing to redo: the head was not moved back that far.")
+            raise ChatError("There is nothing to redo beyond this turn.")
         return replace(self, heads={**self.heads, self.name: path[at + count].id})
 
     def fork(self, name: str) -> Conversation:
-        """Return it with a conversation of that name in use, which begins as this one is now.
+        """Return it with a new conversation of that name in use, which has this one's turns.
 
-        Raises ChatError when there is one.
+        Raises ChatError where the name is in use.
         """
         if name in self.heads:
-            raise ChatError(f"There is a conversation {name} already: %chat use {name}.")
+            raise ChatError(f"Conversation {name} exists already. %chat use {name} switches to it.")
         return replace(self, heads={**self.heads, name: self.head}, name=name)
 
     def remove(self, gone: Collection[str], name: str) -> Conversation:
@@ -232,9 +252,9 @@ class Conversation:
             if turn.id not in gone
         }
         heads = {
-            each: None if head in gone else head
-            for each, head in self.heads.items()
-            if each != name or name == MAIN
+            other: None if head in gone else head
+            for other, head in self.heads.items()
+            if other != name or name == MAIN
         }
         return replace(
             self,
@@ -242,13 +262,13 @@ class Conversation:
             heads=heads or {MAIN: None},
             name=self.name if self.name in heads else next(iter(heads), MAIN),
             showing={cell: turn for cell, turn in self.showing.items() if turn not in gone},
-            redo_heads={each: turn for each, turn in self.redo_heads.items() if turn not in gone},
+            redo_heads={key: turn for key, turn in self.redo_heads.items() if turn not in gone},
         )
 
     def join(self, other: Conversation, name: str, ids: Mapping[str, str]) -> Conversation:
         """Return it with the turns of another conversation, in use under a new name.
 
-        `ids` are new ids for its turns; those that are here already stay what they are. No cell
+        `ids` are the new ids of its turns. A turn that is here already stays as it is; no cell
         shows the others.
         """
         wanted, count = name, 1
@@ -277,22 +297,24 @@ class Conversation:
         )
 
     def with_variant(self, number: int) -> Conversation:
-        """Return it with another variant in use, and the turns that last followed it.
+        """Return it with the variant of that number in use, and the newest turns that follow it.
 
-        It is a variant of the last turn on the path that has any. Raises ChatError when there is
-        none, or none of that number.
+        It is a variant of the last turn on the path that has several. Raises ChatError where no
+        turn has, or none has that number.
         """
         turn = next((t for t in reversed(self.path()) if len(self.variants(t)) > 1), None)
         if turn is None:
-            raise ChatError("No turn has variants yet: running a cell again makes one.")
+            raise ChatError("No turn has variants yet. Run a cell again to make one.")
         variants = self.variants(turn)
         if not 1 <= number <= len(variants):
-            raise ChatError(f"There is no variant {number}: there are 1 to {len(variants)}.")
+            raise ChatError(
+                f"There is no variant {number}. Variants are numbered 1 to {len(variants)}."
+            )
         leaf = variants[number - 1].id
         for other in self.turns.values():  # parents come before their children
             if other.parent == leaf:
                 leaf = other.id
-        shown = {each.cell: each.id for each in self.path(leaf) if each.cell}
+        shown = {turn.cell: turn.id for turn in self.path(leaf) if turn.cell}
         name = self.turns[leaf].conversation
         return replace(
             self,
@@ -303,9 +325,9 @@ class Conversation:
         )
 
     def turn_at(self, number: int | None = None) -> Turn:
-        """Return the turn of that number on the path, counted from 1; the last unless told.
+        """Return the turn of that number on the path, counted from 1; the last by default.
 
-        Raises ChatError when there is none.
+        Raises ChatError where there is none.
         """
         path = self.path()
         if not path:
@@ -314,75 +336,7 @@ class Conversation:
             return path[-1]
         if not 1 <= number <= len(path):
             raise ChatError(
-                f"There is no turn {number}: conversation {self.name} has turns 1 to "
-                f"{len(path)}. %chat history shows them."
+                f"Conversation {self.name} has no turn {number}. Turns are numbered 1 to "
+                f"{len(path)}: %chat history shows them."
             )
         return path[number - 1]
-
-
-def request_messages(path: Iterable[Turn], turn: Turn) -> list[dict[str, Any]]:
-    """Return the API's messages for a turn after this path, with what it has been told so far.
-
-    One system message, the newest. A turn with neither text nor answered tool calls is left out;
-    one with partial text is sent as it stands, so that roles alternate.
-    """
-    sent: list[dict[str, Any]] = []
-    if turn.system:
-        sent.append({"role": "system", "content": turn.system})
-    for each in path:
-        if not each.reply.is_empty:
-            sent += turn_messages(each)
-    return [*sent, *_prompt_messages(turn)]
-
-
-def turn_messages(turn: Turn) -> list[dict[str, Any]]:
-    """Return the messages of a turn that has been answered."""
-    asked, reply = _prompt_messages(turn), turn.reply.clean_text
-    if reply.strip():
-        return [*asked, {"role": "assistant", "content": reply}]
-    return asked[:-1] if len(asked) > 1 and asked[-1]["role"] == "user" else asked
-
-
-def _prompt_messages(turn: Turn) -> list[dict[str, Any]]:
-    asked: list[dict[str, Any]] = [
-        {"role": "user", "content": message_content(turn.prompt, turn.attachments)}
-    ]
-    for each in turn.reply.rounds:
-        asked += round_messages(each)
-    return asked
-
-
-def round_messages(told: Round) -> list[dict[str, Any]]:
-    """Return the messages of a round: what the model said, and what it was told.
-
-    Reasoning is never sent back, and every call has its result.
-    """
-    if not told.answered:
-        return []
-    if not told.calls:
-        return [
-            {"role": "assistant", "content": told.text},
-            {"role": "user", "content": told.objection},
-        ]
-    calls = [
-        {
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": _arguments(call)},
-        }
-        for call in told.calls
-    ]
-    results = [
-        {"role": "tool", "tool_call_id": call.id, "content": result.content or "(nothing)"}
-        for call, result in zip(told.calls, told.results, strict=False)
-    ]
-    return [{"role": "assistant", "content": told.text or None, "tool_calls": calls}, *results]
-
-
-def _arguments(call: ToolCall) -> str:
-    """Return a call's arguments as they came; what is no JSON object would be an error there."""
-    try:
-        fits = isinstance(parse_strict_json(call.arguments), dict)
-    except ValueError:
-        fits = False
-    return call.arguments if fits else "{}"

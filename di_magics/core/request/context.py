@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from di_magics.core.conversation.conversation import Conversation, Turn, turn_messages
+from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.messages import turn_messages
 from di_magics.core.errors import TooLong
 from di_magics.core.money.prices import estimate_tokens
 from di_magics.core.request.plan import context_turns

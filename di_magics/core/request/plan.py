@@ -12,12 +12,8 @@ from typing import Any, Literal, Protocol
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import (
-    Conversation,
-    Turn,
-    request_messages,
-    round_messages,
-)
+from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.messages import request_messages, round_messages
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry, with_cost

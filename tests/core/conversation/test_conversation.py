@@ -1,24 +1,15 @@
-"""The conversation: a tree that only grows, and what of it is sent."""
+"""The conversation: a tree that only grows, and heads that move."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import (
-    MAIN,
-    Cell,
-    Conversation,
-    Turn,
-    request_messages,
-    round_messages,
-    turn_messages,
-)
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import MAIN, Conversation, Turn
 from di_magics.core.errors import ChatError
-from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
+from di_magics.core.reply.reply import Reply
 from di_magics.core.shown.tree import tree_rows, tree_text
 
 
@@ -69,7 +60,7 @@ def test_cells_follow_one_another() -> None:
 
 
 def test_a_rerun_is_a_variant() -> None:
-    """The same cell takes its own place again, and nothing is said twice."""
+    """The new turn takes the old one's place, and nothing is sent twice."""
     notebook = Notebook()
     for cell in "abc":
         notebook.run(cell)
@@ -78,8 +69,8 @@ def test_a_rerun_is_a_variant() -> None:
     assert notebook.run("c") == "a1 b2 c2"
 
 
-def test_every_run_of_all_gives_a_chain_of_the_same_shape() -> None:
-    """Run All again: what is sent is what stands above."""
+def test_every_run_all_makes_a_chain_of_the_same_shape() -> None:
+    """What is sent is what stands above on the screen."""
     notebook = Notebook()
     runs = [[notebook.run(cell) for cell in "abc"][-1] for _ in range(3)]
     assert runs == ["a1 b1 c1", "a2 b2 c2", "a3 b3 c3"]
@@ -97,7 +88,7 @@ def test_append_adds_a_turn_instead() -> None:
 
 
 def test_a_rerun_never_follows_itself() -> None:
-    """Where the cell above was appended below since, the turn it had then is followed."""
+    """Where the cell above has a newer turn below this one, its old turn is followed."""
     notebook = Notebook()
     notebook.run("a")
     notebook.run("b")
@@ -125,7 +116,7 @@ def test_without_a_cell_turns_append() -> None:
 
 
 def test_a_cell_may_ask_another_conversation() -> None:
-    """By name it follows that one's head, which then is the one in use."""
+    """Its turn follows the head of the named conversation, which is in use from then on."""
     notebook = Notebook()
     notebook.run("a")
     assert notebook.run("a", "other") == "a2"
@@ -136,8 +127,8 @@ def test_a_cell_may_ask_another_conversation() -> None:
     assert notebook.chat.name == "other"
 
 
-def test_started_is_empty_and_named_in_order() -> None:
-    """`chat-2`, `chat-3`, or as told; the old ones are kept."""
+def test_a_new_conversation_is_empty_and_has_the_next_name() -> None:
+    """`chat-2`, `chat-3`, or the name that was given; the old ones are kept."""
     chat = Conversation().start().start()
     assert chat.name == "chat-3"
     assert chat.path() == ()
@@ -173,7 +164,7 @@ def test_undo_takes_no_more_than_there_is(count: int, turns: str) -> None:
 
 
 def test_turns_are_numbered_from_one() -> None:
-    """The last one unless told; another number is refused with the range."""
+    """The default is the last one; another number is refused with the range."""
     chat = Conversation()
     with pytest.raises(ChatError, match="no turns yet"):
         chat.turn_at(None)
@@ -183,11 +174,11 @@ def test_turns_are_numbered_from_one() -> None:
     numbers = (None, 1, 2)
     assert [notebook.chat.turn_at(n).prompt for n in numbers] == ["b1", "a1", "b1"]
     for number in (0, 3, -1):
-        with pytest.raises(ChatError, match="turns 1 to 2"):
+        with pytest.raises(ChatError, match="1 to 2"):
             notebook.chat.turn_at(number)
 
 
-def test_what_hangs_on_a_turn_is_counted() -> None:
+def test_the_turns_that_follow_one_are_counted() -> None:
     """Directly or not, variants and all."""
     notebook = Notebook()
     for cell in "abcb":
@@ -197,53 +188,14 @@ def test_what_hangs_on_a_turn_is_counted() -> None:
     assert notebook.chat.count_descendants(notebook.turns[2]) == 0
 
 
-def test_sealing_moves_no_head() -> None:
-    """A reply that comes late goes where its turn is."""
+def test_a_late_reply_moves_no_head() -> None:
+    """It goes to its turn, wherever the head is now."""
     notebook = Notebook()
     notebook.run("a")
     turn = notebook.turns[0]
     notebook.chat = notebook.chat.undo().with_outcome(replace(turn, reply=Reply("Hi")))
     assert notebook.chat.head is None
     assert notebook.chat.turns[turn.id].reply.text == "Hi"
-
-
-def test_the_messages_are_derived_from_the_path() -> None:
-    """One system message, then prompt and reply in turns, then the prompt."""
-    path = (Turn("1", "a", reply=Reply("b")), Turn("2", "c", reply=Reply("d")))
-    assert request_messages(path, Turn("3", "e", system="Be brief.")) == [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "a"},
-        {"role": "assistant", "content": "b"},
-        {"role": "user", "content": "c"},
-        {"role": "assistant", "content": "d"},
-        {"role": "user", "content": "e"},
-    ]
-    alone = [{"role": "user", "content": "e"}]
-    assert (
-        request_messages((), Turn("1", "e"))
-        == request_messages((), Turn("1", "e", system=""))
-        == alone
-    )
-
-
-@pytest.mark.parametrize(
-    ("reply", "sent"),
-    [
-        (Reply(), []),
-        (Reply(" \n", status="done"), []),
-        (Reply(reasoning="hm", status="done"), []),
-        (Reply("par", status="stopped"), ["a", "par"]),
-        (Reply("par", status="cut"), ["a", "par"]),
-        (Reply("x</s>", last_chunk="</s>"), ["a", "x"]),
-    ],
-)
-def test_an_empty_turn_is_not_sent(reply: Reply, sent: list[str]) -> None:
-    """One with partial text is sent as it stands, so that roles always alternate."""
-    path = (Turn("1", "a", reply=reply),)
-    assert [message["content"] for message in request_messages(path, Turn("2", "b"))] == [
-        *sent,
-        "b",
-    ]
 
 
 def chain(*ids: str) -> Conversation:
@@ -285,7 +237,7 @@ def test_redo_goes_no_farther_than_it_was(count: int) -> None:
 
 
 def test_a_new_turn_ends_redo() -> None:
-    """After an undo and a new turn the old future is a branch, and no longer ahead."""
+    """After an undo and a new turn the undone turn is on another branch."""
     chat = chain("a", "b").undo()
     with pytest.raises(ChatError, match="nothing to redo"):
         chat.with_turn(Turn("c", "c", "a")).redo()
@@ -330,19 +282,19 @@ def test_any_number_of_run_alls_gives_parallel_chains() -> None:
 
 @pytest.mark.parametrize(("number", "says"), [(0, "1 to 2"), (3, "1 to 2")])
 def test_a_variant_that_is_not_there_is_an_error(number: int, says: str) -> None:
-    """The line says how many there are."""
+    """The error says how many there are."""
     with pytest.raises(ChatError, match=says):
         rerun(chain("a"), "a", "a2").with_variant(number)
 
 
 def test_without_variants_there_is_none_to_choose() -> None:
-    """The line says how one comes about."""
-    with pytest.raises(ChatError, match="running a cell again"):
+    """The error says how to make one."""
+    with pytest.raises(ChatError, match="Run a cell again"):
         chain("a", "b").with_variant(1)
 
 
-def test_a_conversation_without_some_turns() -> None:
-    """What hung on them becomes a root, heads on them fall back, and no cell shows them."""
+def test_turns_can_be_removed() -> None:
+    """A turn whose parent is removed is a root; no head and no cell keeps a removed turn."""
     chat = chain("a", "b", "c").fork("other")
     left = chat.remove({"a", "c"}, "other")
     assert [turn.id for turn in left.turns.values()] == ["b"]
@@ -365,7 +317,7 @@ def test_the_tree_shows_branches_heads_and_what_is_in_use() -> None:
 
 
 def test_a_branch_of_a_branch_keeps_the_strokes_of_both() -> None:
-    """The last branch leaves no bar behind; what broke off says so."""
+    """Below the last branch is no bar; a reply that broke off has its status."""
     chat = rerun(rerun(chain("a", "b", "c"), "c", "c2"), "b", "b2")
     failed = replace(chat.turns["c"], reply=Reply(text="half", status="cut"))
     assert tree_text(chat.with_outcome(failed)).split("\n") == [
@@ -377,8 +329,8 @@ def test_a_branch_of_a_branch_keeps_the_strokes_of_both() -> None:
     ]
 
 
-def test_the_tree_of_a_long_chain_is_no_problem() -> None:
-    """Five thousand turns in a row are five thousand lines in one column."""
+def test_a_long_chain_has_a_tree_of_one_column() -> None:
+    """Five thousand turns in a row do not reach the limit of recursion."""
     turns = {
         str(i): Turn(str(i), "p", str(i - 1) if i else None, reply=Reply(text="r"))
         for i in range(5000)
@@ -386,129 +338,3 @@ def test_the_tree_of_a_long_chain_is_no_problem() -> None:
     lines = tree_text(Conversation(turns, {"main": "4999"})).split("\n")
     assert len(lines) == 5000
     assert all(line.startswith("* p") for line in lines)
-
-
-def tool_round(*calls: tuple[str, str, str], text: str = "") -> Round:
-    """Return a round with these calls, each given its id, arguments and result."""
-    return Round(
-        text,
-        "a thought",
-        tuple(ToolCall(name, f"f{name}", arguments) for name, arguments, _ in calls),
-        tuple(ToolResult(result) for _, _, result in calls),
-    )
-
-
-def asked(name: str, arguments: str) -> dict[str, Any]:
-    """Return a call as it is sent back."""
-    return {
-        "id": name,
-        "type": "function",
-        "function": {"name": f"f{name}", "arguments": arguments},
-    }
-
-
-def test_calls_are_sent_back_with_their_results() -> None:
-    """In their order, with what was said beside them, and without the reasoning."""
-    told = tool_round(("1", '{"a": 1}', "one"), ("2", "{}", ""), text="Let me see.")
-    assert round_messages(told) == [
-        {
-            "role": "assistant",
-            "content": "Let me see.",
-            "tool_calls": [asked("1", '{"a": 1}'), asked("2", "{}")],
-        },
-        {"role": "tool", "tool_call_id": "1", "content": "one"},
-        {"role": "tool", "tool_call_id": "2", "content": "(nothing)"},
-    ]
-    assert round_messages(tool_round(("1", "{}", "x")))[0]["content"] is None
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sent"),
-    [
-        ('{"a": 1}', '{"a": 1}'),
-        (' {"a" : 1 } ', ' {"a" : 1 } '),
-        ('{"a": 1', "{}"),
-        ("", "{}"),
-        ("[1]", "{}"),
-        ('"{}"', "{}"),
-        ("null", "{}"),
-        ("f(1)", "{}"),
-        ('{"a": ' + "9" * 5000 + "}", "{}"),
-        ('{"a":' * 100_000, "{}"),
-    ],
-)
-def test_arguments_that_are_no_object_are_sent_as_none(arguments: str, sent: str) -> None:
-    """Servers refuse a conversation for them; all others are sent as they came."""
-    call = round_messages(tool_round(("1", arguments, "x")))[0]["tool_calls"][0]
-    assert call["function"]["arguments"] == sent
-
-
-def test_an_objection_is_said_by_the_reader() -> None:
-    """After the reply that it is about."""
-    assert round_messages(Round('{"a":', "hm", objection="It breaks off.")) == [
-        {"role": "assistant", "content": '{"a":'},
-        {"role": "user", "content": "It breaks off."},
-    ]
-
-
-def test_the_rounds_of_a_turn_stand_between_prompt_and_reply() -> None:
-    """In every turn on the path, and in the one that is being answered."""
-    first = tool_round(("1", "{}", "one"))
-    second = tool_round(("2", "{}", "two"))
-    answered = Turn("a", "A", reply=Reply("Done.", rounds=(first, second)))
-    assert turn_messages(answered) == [
-        {"role": "user", "content": "A"},
-        *round_messages(first),
-        *round_messages(second),
-        {"role": "assistant", "content": "Done."},
-    ]
-    open_ = Turn("b", "B", "a", system="S", reply=Reply(rounds=(first,)))
-    assert request_messages((answered,), open_) == [
-        {"role": "system", "content": "S"},
-        *turn_messages(answered),
-        {"role": "user", "content": "B"},
-        *round_messages(first),
-    ]
-
-
-def test_a_turn_that_called_tools_and_said_nothing_is_sent() -> None:
-    """Without an empty reply at its end."""
-    told = tool_round(("1", "{}", "one"))
-    turn = Turn("a", "A", reply=Reply(" </s>", last_chunk="</s>", rounds=(told,), status="stopped"))
-    assert request_messages((turn,), Turn("b", "B")) == [
-        {"role": "user", "content": "A"},
-        *round_messages(told),
-        {"role": "user", "content": "B"},
-    ]
-
-
-def test_roles_alternate_after_an_objection_that_had_no_answer() -> None:
-    """Many servers refuse two messages of the reader's in a row."""
-    told = Round('{"a":', objection="It breaks off.")
-    turn = Turn("a", "A", reply=Reply(rounds=(told,), status="failed"))
-    roles = [message["role"] for message in request_messages((turn,), Turn("b", "B"))]
-    assert roles == ["user", "assistant", "user"]
-
-
-def test_no_message_of_a_round_is_empty() -> None:
-    """A reply of nothing that was objected to, as servers refuse an empty message."""
-    for told in (Round(objection="It is empty."), Round()):
-        turn = Turn("a", "A", reply=Reply("Hi", rounds=(told,)))
-        assert all(message["content"] for message in request_messages((turn,), Turn("b", "B")))
-
-
-def test_attachments_are_sent_with_their_prompt() -> None:
-    """In later turns too; of an image whose data are not there, only that it was."""
-    notes = Attachment("text", "n.txt", "2 characters", "hi")
-    image = Attachment("image", "a.png", "image", "data:image/png;base64,AA")
-    lost = Attachment("image", "b.png", "image")
-    path = (Turn("a", "A", attachments=(image,), reply=Reply("1")),)
-    sent = request_messages(path, Turn("b", "B", attachments=(notes, lost)))
-    assert sent[0]["content"] == [
-        {"type": "image_url", "image_url": {"url": image.content}},
-        {"type": "text", "text": "A"},
-    ]
-    assert sent[2]["content"] == (
-        "n.txt (2 characters):\n\n```\nhi\n```\n\n"
-        "(b.png was attached here; what it held was not kept.)\n\nB"
-    )

@@ -13,7 +13,8 @@ import pytest
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Turn, request_messages
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.messages import request_messages
 from di_magics.core.conversation.record import (
     LARGEST,
     REPLY_ENTRIES,

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import Conversation, Turn, round_messages
+from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.messages import round_messages
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.prices import Price

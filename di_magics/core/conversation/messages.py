@@ -1,0 +1,84 @@
+"""Turns as messages of the Chat Completions API. They are derived for each request, never stored.
+
+A turn becomes its prompt, then its rounds (tool calls with their results, or a reply with an
+objection to it), then its reply. Two rules keep a conversation acceptable to strict servers: no
+message is empty, and the roles user and assistant alternate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from di_magics.core.conversation.attachment import message_content
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.reply.json_reply import parse_strict_json
+from di_magics.core.reply.reply import Round, ToolCall
+
+Message = dict[str, Any]
+
+
+def request_messages(path: Iterable[Turn], turn: Turn) -> list[Message]:
+    """Return the messages of a request for this turn, which follows the turns of the path.
+
+    They begin with the turn's own system prompt and end with its prompt and rounds. A turn on the
+    path with neither text nor answered tool calls is left out.
+    """
+    messages: list[Message] = []
+    if turn.system:
+        messages.append({"role": "system", "content": turn.system})
+    for earlier in path:
+        if not earlier.reply.is_empty:
+            messages += turn_messages(earlier)
+    return [*messages, *_prompt_messages(turn)]
+
+
+def turn_messages(turn: Turn) -> list[Message]:
+    """Return the messages of an answered turn; a partial reply is sent as it is."""
+    messages, reply = _prompt_messages(turn), turn.reply.clean_text
+    if reply.strip():
+        return [*messages, {"role": "assistant", "content": reply}]
+    unanswered_objection = len(messages) > 1 and messages[-1]["role"] == "user"
+    return messages[:-1] if unanswered_objection else messages
+
+
+def _prompt_messages(turn: Turn) -> list[Message]:
+    messages: list[Message] = [
+        {"role": "user", "content": message_content(turn.prompt, turn.attachments)}
+    ]
+    for step in turn.reply.rounds:
+        messages += round_messages(step)
+    return messages
+
+
+def round_messages(step: Round) -> list[Message]:
+    """Return the messages of a round: the assistant's, without reasoning, and the answers to it."""
+    if not step.answered:
+        return []
+    if not step.calls:
+        return [
+            {"role": "assistant", "content": step.text},
+            {"role": "user", "content": step.objection},
+        ]
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": _arguments(call)},
+        }
+        for call in step.calls
+    ]
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "content": result.content or "(nothing)"}
+        for call, result in zip(step.calls, step.results, strict=False)
+    ]
+    return [{"role": "assistant", "content": step.text or None, "tool_calls": calls}, *results]
+
+
+def _arguments(call: ToolCall) -> str:
+    """Return a call's arguments unchanged, or {} where servers would refuse them."""
+    try:
+        valid = isinstance(parse_strict_json(call.arguments), dict)
+    except ValueError:
+        valid = False
+    return call.arguments if valid else "{}"
