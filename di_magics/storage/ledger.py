@@ -1,4 +1,8 @@
-"""What every request cost, kept apart from its texts: it stays when they are forgotten."""
+"""What every request cost. It is kept apart from the texts, and stays when they are forgotten.
+
+An entry is written before its request is sent, touched with each checkpoint, and sealed once. What
+a notebook has committed is the sum of its sealed costs, and of the reserves of what is in flight.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from di_magics.core.reply.reply import Reply, Usage
 from di_magics.storage.database import Connection, Database, to_utf8
 
 ABANDONED_SECONDS = 10.0
-"""What nobody has touched for so long was cut off by the end of its kernel."""
+"""A kernel touches what it waits for each second: it is gone when nothing was touched this long."""
 
 COLUMNS = (
     "turn, notebook, conversation, model, endpoint, begun, status, prompt_tokens, "
@@ -23,18 +27,23 @@ COLUMNS = (
 )
 
 
+def is_in_flight(sealed: int, touched: float) -> bool:
+    """Return whether some kernel still waits for the reply."""
+    return not sealed and time.time() - touched < ABANDONED_SECONDS
+
+
 class Ledger:
-    """The entries of all notebooks in a store."""
+    """The entries of all notebooks. Every method returns a future."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
 
     def entries(self, notebook: str | None = None, since: float = 0.0) -> Future[list[Entry]]:
-        """Return the entries of a notebook, or of all, begun since then (POSIX seconds)."""
+        """Return the entries of a notebook, or of all, begun since that time (POSIX seconds)."""
         return self._store.read(lambda db: _entries(db, notebook, since))
 
     def notebooks(self) -> Future[dict[str, str]]:
-        """Return the names of the notebooks' files by id, as far as they are known."""
+        """Return the names of the notebooks' files by id, without those that have no file."""
 
         def read(db: Connection) -> dict[str, str]:
             rows = db.execute("SELECT id, path FROM notebooks WHERE path IS NOT NULL")
@@ -43,7 +52,7 @@ class Ledger:
         return self._store.read(read)
 
     def committed(self, notebook: str) -> Future[Decimal]:
-        """Return what a notebook has spent, and may yet spend on replies in flight."""
+        """Return what a notebook has spent, and may yet spend on replies in flight, in USD."""
         return self._store.read(lambda db: _committed(db, notebook))
 
     def budget(self, notebook: str) -> Future[Decimal | None]:
@@ -56,7 +65,7 @@ class Ledger:
         return self._store.read(read)
 
     def set_budget(self, notebook: str, limit: Decimal | None) -> Future[None]:
-        """Write a notebook's own budget in USD, None for none."""
+        """Write a notebook's own budget in USD; None removes it."""
 
         def write(db: Connection) -> None:
             db.execute(
@@ -108,46 +117,43 @@ def _spent(db: Connection, notebook: str) -> Decimal:
 
 
 def _committed(db: Connection, notebook: str) -> Decimal:
-    """Return what a notebook has spent, and what its replies in flight may yet cost at most."""
     rows = db.execute(
         "SELECT cost, reserve, touched FROM ledger WHERE notebook = ? AND NOT sealed", [notebook]
     )
-    lost = time.time() - ABANDONED_SECONDS
-    held = [
-        max(sum_amounts([cost]), sum_amounts([reserve]) if touched > lost else FREE)
+    unsealed = [
+        max(sum_amounts([cost]), sum_amounts([reserve]) if is_in_flight(False, touched) else FREE)
         for cost, reserve, touched in rows
     ]
-    return sum_amounts([_spent(db, notebook), *held])
+    return sum_amounts([_spent(db, notebook), *unsealed])
 
 
 def _entries(db: Connection, notebook: str | None, since: float) -> list[Entry]:
     where = "begun >= ?" if notebook is None else "notebook = ? AND begun >= ?"
-    known = [since] if notebook is None else [notebook, since]
-    lost = time.time() - ABANDONED_SECONDS
-    found = []
-    for *facts, touched, sealed in db.execute(
-        f"SELECT {COLUMNS}, touched, sealed FROM ledger WHERE {where} ORDER BY begun", known
-    ):
-        turn, book, conversation, model, endpoint, begun, status, *rest = facts
-        sent, written, cached, reasoning, cost, estimate, reserve = rest
-        in_flight = not sealed and touched > lost
-        found.append(
-            Entry(
-                turn,
-                book,
-                conversation,
-                model,
-                endpoint,
-                begun,
-                time.strftime("%Y-%m-%d", time.localtime(begun)),
-                status if sealed else "open" if in_flight else "cut",
-                Usage(sent, written, None, cached, reasoning),
-                parse_amount(cost),
-                estimate,
-                parse_amount(reserve) if in_flight else None,
-            )
-        )
-    return found
+    values = [since] if notebook is None else [notebook, since]
+    rows = db.execute(
+        f"SELECT {COLUMNS}, touched, sealed FROM ledger WHERE {where} ORDER BY begun", values
+    )
+    return [_parse_entry(*row) for row in rows]
+
+
+def _parse_entry(*row: Any) -> Entry:
+    turn, notebook, conversation, model, endpoint, begun, status, *rest = row
+    sent, written, cached, reasoning, cost, estimate, reserve, touched, sealed = rest
+    in_flight = is_in_flight(sealed, touched)
+    return Entry(
+        turn=turn,
+        notebook=notebook,
+        conversation=conversation,
+        model=model,
+        endpoint=endpoint,
+        begun=begun,
+        day=time.strftime("%Y-%m-%d", time.localtime(begun)),
+        status=status if sealed else "open" if in_flight else "cut",
+        usage=Usage(sent, written, None, cached, reasoning),
+        cost=parse_amount(cost),
+        estimate=estimate,
+        reserve=parse_amount(reserve) if in_flight else None,
+    )
 
 
 def _text(amount: Decimal | None) -> str | None:

@@ -16,7 +16,7 @@ from di_magics.core.errors import StoreError
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage
-from di_magics.storage import turns as keeping
+from di_magics.storage import ledger as keeping
 from di_magics.storage.database import Database
 from di_magics.storage.ledger import Ledger
 from di_magics.storage.turns import Turns

@@ -1,0 +1,182 @@
+"""Turns, their attachments and a notebook's state as rows of the database, and back.
+
+The long texts of a turn (prompt, reply, contents of attachments) are columns of their own; the rest
+is JSON as core/conversation/record.py writes it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.record import (
+    identity_record,
+    outcome_record,
+    parse_reply,
+    parse_turn,
+)
+from di_magics.core.reply.reply import Reply, Status
+from di_magics.storage.database import Connection, to_utf8
+from di_magics.storage.ledger import is_in_flight
+
+
+def identity_columns(turn: Turn, notebook: str) -> list[str | None]:
+    """Return id, notebook, cell, prompt and identity of a turn."""
+    record = identity_record(turn)
+    prompt = to_utf8(record.pop("prompt"))
+    record.pop("notebook", None)  # it has a column
+    return [turn.id, notebook, turn.cell.id if turn.cell else None, prompt, to_json(record)]
+
+
+def outcome_columns(reply: Reply) -> list[str]:
+    """Return reply and outcome of a turn."""
+    record = outcome_record(reply)
+    return [to_utf8(record.pop("reply", "")), to_json(record)]
+
+
+def reply_of(text: str, outcome: str) -> Reply:
+    """Return the reply in these columns."""
+    return parse_reply({**json.loads(outcome), "reply": text})
+
+
+def read_conversation(db: Connection, notebook: str) -> Conversation:
+    """Return a notebook's conversation; a turn whose parent was forgotten is a root."""
+    rows = db.execute(
+        "SELECT prompt, reply, identity, outcome, touched, sealed FROM turns "
+        "WHERE notebook = ? ORDER BY number",
+        [notebook],
+    ).fetchall()
+    with _pause_gc():
+        turns: dict[str, Turn] = {}
+        for turn in _parse_turns(rows, notebook):
+            orphan = turn.parent not in turns
+            turns[turn.id] = replace(turn, parent=None) if orphan else turn
+        _read_attachments(db, notebook, turns)
+        return _with_state(turns, read_state(db, notebook))
+
+
+@contextmanager
+def _pause_gc() -> Iterator[None]:
+    """Keep the garbage collector from walking over the growing turns again and again."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
+def _parse_turns(rows: Sequence[tuple[Any, ...]], notebook: str) -> Iterator[Turn]:
+    identities = _parse_objects([row[2] for row in rows])
+    outcomes = _parse_objects([row[3] or "{}" for row in rows])
+    for row, identity, outcome in zip(rows, identities, outcomes, strict=True):
+        prompt, text, _, _, touched, sealed = row
+        columns = {"prompt": prompt, "reply": text, "notebook": notebook}
+        turn = parse_turn(outcome | identity | columns)
+        if not sealed:
+            status: Status = "open" if is_in_flight(sealed, touched) else "cut"
+            turn = replace(turn, reply=replace(turn.reply, status=status))
+        yield turn
+
+
+def _parse_objects(texts: list[str]) -> list[dict[str, Any]]:
+    """Parse many small JSON objects in one call, because the call costs more than the parsing."""
+    objects: list[dict[str, Any]] = json.loads(f"[{','.join(texts)}]")
+    return objects
+
+
+def write_attachments(db: Connection, turns: Iterable[Turn]) -> None:
+    """Write the contents of these turns' attachments; their names are in the turns' identities."""
+    db.executemany(
+        "INSERT OR REPLACE INTO attachments (turn, number, content) VALUES (?, ?, ?)",
+        [
+            [turn.id, number, to_utf8(attachment.content)]
+            for turn in turns
+            for number, attachment in enumerate(turn.attachments)
+            if attachment.content
+        ],
+    )
+
+
+def _read_attachments(db: Connection, notebook: str, turns: dict[str, Turn]) -> None:
+    rows = db.execute(
+        "SELECT turn, attachments.number, content FROM attachments "
+        "JOIN turns ON turns.id = turn WHERE notebook = ?",
+        [notebook],
+    )
+    for id_, number, content in rows:
+        turn = turns[id_]
+        if number < len(turn.attachments):
+            attachments = list(turn.attachments)
+            attachments[number] = replace(attachments[number], content=content)
+            turns[id_] = replace(turn, attachments=tuple(attachments))
+
+
+def copy_attachments(db: Connection, ids: Mapping[str, str]) -> None:
+    """Copy the attachments of turns to those of new ids."""
+    db.executemany(
+        "INSERT INTO attachments (turn, number, content) "
+        "SELECT ?, number, content FROM attachments WHERE turn = ?",
+        [[new, old] for old, new in ids.items()],
+    )
+
+
+def read_state(db: Connection, notebook: str) -> dict[str, Any]:
+    """Return a notebook's heads and what its cells show, {} for a notebook that is not known."""
+    row = db.execute("SELECT state FROM notebooks WHERE id = ?", [notebook]).fetchone()
+    state: dict[str, Any] = json.loads(row[0]) if row else {}
+    return state
+
+
+def merge_state(before: Mapping[str, Any], chat: Conversation) -> dict[str, Any]:
+    """Return the state of a conversation, with the heads and cells that only `before` has."""
+    heads = {name: head for name, head in before.get("heads", {}).items() if head}
+    showing = {(cell, ordinal): turn for cell, ordinal, turn in before.get("showing", ())}
+    showing |= {(cell.id, cell.ordinal): turn for cell, turn in chat.showing.items()}
+    return {
+        "heads": heads | dict(chat.heads),
+        "name": chat.name,
+        "showing": [[*cell, turn] for cell, turn in showing.items()],
+        "ahead": dict(chat.redo_heads),
+    }
+
+
+def _with_state(turns: Mapping[str, Turn], state: Mapping[str, Any]) -> Conversation:
+    """Return the conversation, without what the state has of turns that are not there."""
+    heads = {
+        name: head for name, head in state.get("heads", {}).items() if head is None or head in turns
+    }
+    showing = {
+        Cell(cell, ordinal): turn
+        for cell, ordinal, turn in state.get("showing", ())
+        if turn in turns
+    }
+    ahead = {name: turn for name, turn in state.get("ahead", {}).items() if turn in turns}
+    chat = Conversation(turns, heads or Conversation().heads, showing=showing, redo_heads=ahead)
+    name = str(state.get("name"))
+    return replace(chat, name=name) if name in chat.heads else chat
+
+
+def replace_ids(text: str, ids: Mapping[str, str]) -> str:
+    """Return JSON in which each text that is an old id is the new one."""
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [walk(item) for item in value]
+        return ids.get(value, value) if isinstance(value, str) else value
+
+    return to_json(walk(json.loads(text)))
+
+
+def to_json(value: object) -> str:
+    """Return JSON in ASCII, without spaces."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
