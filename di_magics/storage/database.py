@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import count
@@ -201,6 +201,19 @@ def _in_transaction(connection: Connection, work: Work[T], begin: str) -> T:
         raise
     connection.execute("COMMIT")
     return done
+
+
+def insert(db: Connection, table: str, row: Mapping[str, object], conflict: str = "") -> None:
+    """Insert a row, given by column."""
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks}) {conflict}", list(row.values()))
+
+
+def update_notebook(db: Connection, notebook: str, **columns: object) -> None:
+    """Set columns of a notebook, which is added where it is not known."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
+    action = f"DO UPDATE SET {changes}" if columns else "DO NOTHING"
+    insert(db, "notebooks", {"id": notebook, **columns}, f"ON CONFLICT (id) {action}")
 
 
 def to_utf8(text: str) -> str:

@@ -16,7 +16,7 @@ from di_magics.core.amount import parse_amount, sum_amounts
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE, Entry
 from di_magics.core.reply.reply import Reply, Usage
-from di_magics.storage.database import Connection, Database, to_utf8
+from di_magics.storage.database import Connection, Database, insert, to_utf8, update_notebook
 
 ABANDONED_SECONDS = 10.0
 """A kernel touches what it waits for each second: it is gone when nothing was touched this long."""
@@ -68,11 +68,7 @@ class Ledger:
         """Write a notebook's own budget in USD; None removes it."""
 
         def write(db: Connection) -> None:
-            db.execute(
-                "INSERT INTO notebooks (id, budget) VALUES (?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET budget = excluded.budget",
-                [notebook, _text(limit)],
-            )
+            update_notebook(db, notebook, budget=_text(limit))
 
         return self._store.write(write)
 
@@ -81,13 +77,20 @@ def add_entry(db: Connection, entry: Entry, budget: Budget) -> None:
     """Write that a request is about to be sent. Raises BudgetError where it does not fit."""
     spent = FREE if budget.notebook is None else _committed(db, entry.notebook)
     budget.check(entry.reserve, spent, entry.model)
-    usage = entry.usage
-    row: list[Any] = [entry.turn, entry.notebook, entry.conversation, to_utf8(entry.model)]
-    row += [entry.endpoint, entry.begun, entry.status, usage.prompt_tokens]
-    row += [usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens]
-    row += [_text(entry.cost), entry.estimate, _text(entry.reserve), entry.begun]
-    marks = ", ".join("?" * len(row))
-    db.execute(f"INSERT INTO ledger ({COLUMNS}, touched) VALUES ({marks})", row)
+    row = {
+        "turn": entry.turn,
+        "notebook": entry.notebook,
+        "conversation": entry.conversation,
+        "model": to_utf8(entry.model),
+        "endpoint": entry.endpoint,
+        "begun": entry.begun,
+        "touched": entry.begun,
+        "status": entry.status,
+        "cost": _text(entry.cost),
+        "estimate": entry.estimate,
+        "reserve": _text(entry.reserve),
+    }
+    insert(db, "ledger", row)
 
 
 def update_entry(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool) -> None:
@@ -104,11 +107,7 @@ def update_entry(db: Connection, turn: str, reply: Reply, now: float, *, sealed:
     if changed and sealed:
         (notebook,) = db.execute("SELECT notebook FROM ledger WHERE turn = ?", [turn]).fetchone()
         total = sum_amounts([_spent(db, notebook), reply.cost])
-        db.execute(
-            "INSERT INTO notebooks (id, spent) VALUES (?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET spent = excluded.spent",
-            [notebook, str(total)],
-        )
+        update_notebook(db, notebook, spent=str(total))
 
 
 def _spent(db: Connection, notebook: str) -> Decimal:

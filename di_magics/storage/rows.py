@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,22 +22,24 @@ from di_magics.core.conversation.record import (
     parse_turn,
 )
 from di_magics.core.reply.reply import Reply, Status
-from di_magics.storage.database import Connection, to_utf8
+from di_magics.storage.database import Connection, insert, to_utf8
 from di_magics.storage.ledger import is_in_flight
 
 
-def identity_columns(turn: Turn, notebook: str) -> list[str | None]:
-    """Return id, notebook, cell, prompt and identity of a turn."""
+def identity_row(turn: Turn, notebook: str) -> dict[str, str | None]:
+    """Return the columns of what is known of a turn before it is sent."""
     record = identity_record(turn)
     prompt = to_utf8(record.pop("prompt"))
     record.pop("notebook", None)  # it has a column
-    return [turn.id, notebook, turn.cell.id if turn.cell else None, prompt, to_json(record)]
+    cell = turn.cell.id if turn.cell else None
+    identity = to_json(record)
+    return dict(id=turn.id, notebook=notebook, cell=cell, prompt=prompt, identity=identity)
 
 
-def outcome_columns(reply: Reply) -> list[str]:
-    """Return reply and outcome of a turn."""
+def outcome_row(reply: Reply) -> dict[str, str]:
+    """Return the columns of what became of a turn."""
     record = outcome_record(reply)
-    return [to_utf8(record.pop("reply", "")), to_json(record)]
+    return dict(reply=to_utf8(record.pop("reply", "")), outcome=to_json(record))
 
 
 def reply_of(text: str, outcome: str) -> Reply:
@@ -92,17 +94,12 @@ def _parse_objects(texts: list[str]) -> list[dict[str, Any]]:
     return objects
 
 
-def write_attachments(db: Connection, turns: Iterable[Turn]) -> None:
-    """Write the contents of these turns' attachments; their names are in the turns' identities."""
-    db.executemany(
-        "INSERT OR REPLACE INTO attachments (turn, number, content) VALUES (?, ?, ?)",
-        [
-            [turn.id, number, to_utf8(attachment.content)]
-            for turn in turns
-            for number, attachment in enumerate(turn.attachments)
-            if attachment.content
-        ],
-    )
+def write_attachments(db: Connection, turn: Turn) -> None:
+    """Write the contents of a turn's attachments; their names are in its identity."""
+    for number, attachment in enumerate(turn.attachments):
+        if attachment.content:
+            content = to_utf8(attachment.content)
+            insert(db, "attachments", {"turn": turn.id, "number": number, "content": content})
 
 
 def _read_attachments(db: Connection, notebook: str, turns: dict[str, Turn]) -> None:
@@ -119,12 +116,12 @@ def _read_attachments(db: Connection, notebook: str, turns: dict[str, Turn]) -> 
             turns[id_] = replace(turn, attachments=tuple(attachments))
 
 
-def copy_attachments(db: Connection, ids: Mapping[str, str]) -> None:
-    """Copy the attachments of turns to those of new ids."""
-    db.executemany(
+def copy_attachments(db: Connection, old: str, new: str) -> None:
+    """Copy the attachments of a turn to another one."""
+    db.execute(
         "INSERT INTO attachments (turn, number, content) "
         "SELECT ?, number, content FROM attachments WHERE turn = ?",
-        [[new, old] for old, new in ids.items()],
+        [new, old],
     )
 
 

@@ -16,13 +16,13 @@ from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import Reply
-from di_magics.storage.database import Connection, Database, Work
+from di_magics.storage.database import Connection, Database, Work, insert, update_notebook
 from di_magics.storage.ledger import add_entry, update_entry
 from di_magics.storage.rows import (
     copy_attachments,
-    identity_columns,
+    identity_row,
     merge_state,
-    outcome_columns,
+    outcome_row,
     read_conversation,
     read_state,
     replace_ids,
@@ -86,11 +86,7 @@ class Turns:
         """Write where a notebook is and in which kernel, and add it where it is not known."""
 
         def write(db: Connection) -> None:
-            db.execute(
-                "INSERT INTO notebooks (id, path, kernel) VALUES (?, ?, ?) ON CONFLICT (id) "
-                "DO UPDATE SET path = excluded.path, kernel = excluded.kernel",
-                [notebook, path, kernel],
-            )
+            update_notebook(db, notebook, path=path, kernel=kernel)
 
         return self._store.write(write)
 
@@ -100,19 +96,15 @@ class Turns:
         The future raises BudgetError, and nothing is written, where the worst case does not fit
         the budget. No other kernel can come in between.
         """
-        columns = [*identity_columns(turn, entry.notebook), entry.begun, entry.begun]
+        row = identity_row(turn, entry.notebook)
 
         def write(db: Connection) -> None:
             add_entry(db, entry, budget)
             if not kept:
                 return
-            db.execute("INSERT OR IGNORE INTO notebooks (id) VALUES (?)", [entry.notebook])
-            db.execute(
-                "INSERT INTO turns (id, notebook, cell, prompt, identity, begun, touched) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                columns,
-            )
-            write_attachments(db, [turn])
+            update_notebook(db, entry.notebook)
+            insert(db, "turns", {**row, "begun": entry.begun, "touched": entry.begun})
+            write_attachments(db, turn)
 
         self.retry()
         return self._store.write(write)
@@ -150,7 +142,7 @@ class Turns:
             db.execute(
                 "UPDATE turns SET reply = ?, outcome = ?, touched = ?, sealed = ? "
                 "WHERE id = ? AND NOT sealed",
-                [*outcome_columns(reply), now, sealed, turn],
+                [*outcome_row(reply).values(), now, sealed, turn],
             )
             update_entry(db, turn, reply, now, sealed=sealed)
 
@@ -158,21 +150,15 @@ class Turns:
 
     def adopt(self, notebook: str, turns: Iterable[Turn]) -> Future[None]:
         """Write turns that have their replies already, and cost nothing more."""
-        now = time.time()
+        sealed = {"begun": time.time(), "touched": time.time(), "sealed": 1}
         turns = list(turns)
-        rows = [
-            [*identity_columns(turn, notebook), *outcome_columns(turn.reply), now, now]
-            for turn in turns
-        ]
 
         def write(db: Connection) -> None:
-            db.execute("INSERT OR IGNORE INTO notebooks (id) VALUES (?)", [notebook])
-            db.executemany(
-                "INSERT INTO turns (id, notebook, cell, prompt, identity, reply, outcome, begun, "
-                "touched, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-                rows,
-            )
-            write_attachments(db, turns)
+            update_notebook(db, notebook)
+            for turn in turns:
+                row = {**identity_row(turn, notebook), **outcome_row(turn.reply), **sealed}
+                insert(db, "turns", row)
+                write_attachments(db, turn)
 
         return self._store.write(write)
 
@@ -181,10 +167,8 @@ class Turns:
         now = time.time()
 
         def write(db: Connection) -> None:
-            db.execute(
-                "INSERT OR REPLACE INTO runs (notebook, key, reply, outcome) VALUES (?, ?, ?, ?)",
-                [notebook, key, *outcome_columns(reply)],
-            )
+            db.execute("DELETE FROM runs WHERE notebook = ? AND key = ?", [notebook, key])
+            insert(db, "runs", {"notebook": notebook, "key": key, **outcome_row(reply)})
             update_entry(db, turn, reply, now, sealed=True)
 
         return self._write_until_done(write)
@@ -209,11 +193,7 @@ class Turns:
 
         def write(db: Connection) -> None:
             state = merge_state(read_state(db, notebook), chat)
-            db.execute(
-                "INSERT INTO notebooks (id, state) VALUES (?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET state = excluded.state",
-                [notebook, to_json(state)],
-            )
+            update_notebook(db, notebook, state=to_json(state))
 
         return self._store.write(write)
 
@@ -238,14 +218,20 @@ class Turns:
                 [new, path, replace_ids(state, ids), notebook],
             )
             for old, cell, prompt, reply, identity, outcome, begun, touched in rows:
-                free = json.loads(outcome or "{}") | {"cost": None}
-                texts = [prompt, reply, replace_ids(identity, ids), to_json(free)]
-                db.execute(
-                    "INSERT INTO turns (id, notebook, cell, prompt, reply, identity, outcome, "
-                    "begun, touched, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-                    [ids[old], new, cell, *texts, begun, touched],
-                )
-            copy_attachments(db, ids)
+                row = {
+                    "id": ids[old],
+                    "notebook": new,
+                    "cell": cell,
+                    "prompt": prompt,
+                    "reply": reply,
+                    "identity": replace_ids(identity, ids),
+                    "outcome": to_json(json.loads(outcome or "{}") | {"cost": None}),
+                    "begun": begun,
+                    "touched": touched,
+                    "sealed": 1,
+                }
+                insert(db, "turns", row)
+                copy_attachments(db, old, ids[old])
 
         return self._store.write(write)
 
