@@ -1,7 +1,18 @@
-"""Which conversation a notebook has, and the notebook's place in the store.
+"""Which conversation a notebook has.
 
-The id in the outputs of the saved file decides; the path is a hint, and cells tell where outputs
-were cleared. A kernel that was restarted before anything was saved is known by its own id.
+A file has no identity of its own: it is renamed, copied, deleted and made anew. So the metadata of
+each output carries the notebook's id, and the first cell that asks looks for it:
+
+    what is known                                         the conversation
+    ----------------------------------------------------  ------------------------------------
+    no cell id (terminal, nbclient, papermill)            a new one, so that every run is alike
+    an id in the saved outputs                            that notebook's
+      ... and the file it was last in still has the id    a copy of it: this file is a copy
+    the path, and a turn in one of the file's cells       that notebook's: outputs were cleared
+    the path, and the kernel's id                         that notebook's: nothing was saved yet
+    none of these                                         a new one
+
+A file that cannot be read counts as one without outputs.
 """
 
 from __future__ import annotations
@@ -13,13 +24,13 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.record import METADATA_KEY
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
+from di_magics.core.read_json import as_object, as_objects, as_text
 from di_magics.core.reply.reply import Reply
 from di_magics.storage.database import Database
 from di_magics.storage.ledger import Ledger
@@ -29,9 +40,9 @@ LARGEST_FILE = 200_000_000
 
 
 class Notebook:
-    """A notebook whose turns are kept: `where` tells which it is, and which cell runs now.
+    """The turns and costs of one notebook; `where` says which it is, and which cell runs now.
 
-    Without a cell id (nbclient, papermill, a terminal) nothing is restored. Raises StoreError.
+    Raises StoreError.
     """
 
     def __init__(self, store: Database, where: Callable[[], Where]) -> None:
@@ -42,35 +53,36 @@ class Notebook:
         self.id = uuid.uuid4().hex
 
     def resume(self) -> tuple[Conversation, str] | None:
-        """Return the conversation to go on with, and a line that says so, if it is an old one.
+        """Return the notebook's conversation, and a line about where it is from, or "".
 
-        None where no cell runs now that would tell: a completion, a widget's message.
+        None while it is not known which notebook this is: no cell runs (a completion, a widget's
+        message).
         """
         where = self._where()
         if where.cell is None:
             return (Conversation(), self._set_aside()) if where.settled else None
-        ids, cells = _named(where.path)
+        ids, cells = _read_ids(where.path)
         path = os.path.realpath(where.path) if where.path else None
-        found = self._turns.find_notebook(ids, path, [where.cell, *cells], where.kernel).result()
-        if found is None:
+        known = self._turns.find_notebook(ids, path, [where.cell, *cells], where.kernel).result()
+        if known is None:
             self._turns.set_location(self.id, path, where.kernel).result()
             return Conversation(), self._set_aside()
-        if found.path != path and found.path and found.id in _named(found.path)[0]:
-            self._turns.copy(found.id, self.id, path).result()
-            said = f"this notebook is a copy of {Path(found.path).name} and goes its own way"
+        if known.path and known.path != path and known.id in _read_ids(known.path)[0]:
+            self._turns.copy(known.id, self.id, path).result()
+            line = f"this notebook is a copy of {Path(known.path).name} and goes its own way"
         else:
-            self.id = found.id
+            self.id = known.id
             self._turns.set_location(self.id, path, where.kernel).result()
-            said = ""
+            line = ""
         chat = self._turns.load(self.id).result()
-        return chat, said or _continued(chat)
+        return chat, line or _describe(chat)
 
     def _set_aside(self) -> str:
         copy = self._store.set_aside().result()
         return f"the conversations of an older version are now in {copy}" if copy else ""
 
     def is_at(self, path: Path) -> bool:
-        """Return whether this path is the notebook's own."""
+        """Return whether this is the path of the notebook's own file."""
         own = self._where().path
         return own is not None and Path(own).resolve() == path.resolve()
 
@@ -82,7 +94,7 @@ class Notebook:
         return self._turns.begin(turn, entry, budget, kept=kept)
 
     def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
-        """Write what has come of a reply so far."""
+        """Write the partial reply to a turn."""
         return self._turns.checkpoint(turn, reply)
 
     def seal(self, turn: str, reply: Reply) -> Future[None]:
@@ -94,15 +106,15 @@ class Notebook:
         return self._turns.settle_request(entry, reply)
 
     def adopt(self, turns: Iterable[Turn]) -> Future[None]:
-        """Write turns whose replies are there already."""
+        """Write turns that have their replies already."""
         return self._turns.adopt(self.id, turns)
 
     def seal_run(self, key: str, turn: str, reply: Reply) -> Future[None]:
-        """Write the reply of a run of a grid."""
+        """Write the reply to a run of a sweep."""
         return self._turns.seal_run(self.id, key, turn, reply)
 
     def runs(self, keys: Collection[str]) -> dict[str, Reply]:
-        """Return the whole replies of runs that there are, by key."""
+        """Return the complete replies to runs that are kept, by key."""
         return self._turns.runs(self.id, keys).result()
 
     def keep(self, chat: Conversation) -> Future[None]:
@@ -110,18 +122,18 @@ class Notebook:
         return self._turns.save_state(self.id, chat)
 
     def forget(self, turns: list[str] | None, name: str | None) -> int:
-        """Delete these turns and the conversation of that name; return how many turns there were.
+        """Delete these turns and the conversation of that name; return how many turns they were.
 
-        With None, those of every notebook.
+        With None, all turns of every notebook.
         """
         return self._turns.forget(turns, (self.id, name) if name else None).result()
 
     def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
-        """Return what this notebook's requests cost, or those of all notebooks."""
+        """Return the ledger of this notebook, or of all notebooks, since a time (POSIX seconds)."""
         return self._ledger.entries(None if everywhere else self.id, since).result()
 
     def names(self) -> dict[str, str]:
-        """Return the names of all notebooks' files by id, as far as they are known."""
+        """Return the names of the notebooks' files by id."""
         return self._ledger.notebooks().result()
 
     @property
@@ -131,7 +143,7 @@ class Notebook:
 
     @property
     def budget(self) -> Decimal | None:
-        """This notebook's own budget in USD."""
+        """This notebook's own budget in USD, None for none."""
         return self._ledger.budget(self.id).result()
 
     @budget.setter
@@ -144,7 +156,7 @@ class Notebook:
         self._store.close()
 
 
-def _continued(chat: Conversation) -> str:
+def _describe(chat: Conversation) -> str:
     path = chat.path()
     if not path:
         return ""
@@ -154,22 +166,20 @@ def _continued(chat: Conversation) -> str:
     return f"continues {turns} from before{lost}; %chat new starts afresh"
 
 
-def _named(named: str | None) -> tuple[list[str], list[str]]:
-    """Return the notebook ids in a file's outputs, newest cell last, and its cells' ids."""
+def _read_ids(file: str | None) -> tuple[list[str], list[str]]:
+    """Return the notebook ids in a file's outputs, the last cell's first, and its cells' ids."""
     ids: list[str] = []
     cells: list[str] = []
     try:
-        path = Path(named) if named else None
+        path = Path(file) if file else None
         if path is None or path.stat().st_size > LARGEST_FILE:
             return ids, cells
-        found: Any = json.loads(path.read_bytes())
-        for cell in found["cells"]:
-            if isinstance(cell.get("id"), str):
-                cells.append(cell["id"])
-            for output in cell.get("outputs") or ():
-                record = (output.get("metadata") or {}).get(METADATA_KEY) or {}
-                if isinstance(record.get("notebook"), str) and record["notebook"]:
-                    ids.append(record["notebook"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        pass  # no file yet, or none that can be read: the conversation starts afresh
-    return list(dict.fromkeys(reversed(ids))), cells
+        notebook = as_object(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return ids, cells  # no file yet, or not a notebook
+    for cell in as_objects(notebook.get("cells")):
+        cells.append(as_text(cell.get("id")))
+        for output in as_objects(cell.get("outputs")):
+            record = as_object(as_object(output.get("metadata")).get(METADATA_KEY))
+            ids.append(as_text(record.get("notebook")))
+    return list(filter(None, dict.fromkeys(reversed(ids)))), list(filter(None, cells))

@@ -1,4 +1,4 @@
-"""A teacher's file: DI_MAGICS_POLICY, and di_magics.toml beside the notebook, which narrows it."""
+"""A teacher's policy: DI_MAGICS_POLICY's file, narrowed by a di_magics.toml beside the notebook."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ LARGEST = 1 << 20
 
 
 class PolicyFiles:
-    """The policy in force; its files are read again when they have changed.
+    """The policy in force; a file that has changed is read again.
 
-    `folder` gives the folder of the notebook, as far as it is known, and `file` is what
-    DI_MAGICS_POLICY named when the extension was loaded: a cell that changes it changes nothing.
+    `folder` returns the notebook's folder. `file` is what DI_MAGICS_POLICY was when the extension
+    was loaded, so that no cell can change it.
     """
 
     def __init__(self, folder: Callable[[], Path], file: str | None) -> None:
@@ -36,7 +36,7 @@ class PolicyFiles:
         self._policy = NO_POLICY
 
     def current(self) -> Policy:
-        """Return the rules. Raises PolicyError for a file that cannot be read or understood."""
+        """Return the policy. Raises PolicyError for a file that cannot be read or is not valid."""
         outer = self._file
         beside = self._folder() / BESIDE
         stamp = (outer, _stamp(outer), beside, _stamp(beside))
@@ -48,47 +48,48 @@ class PolicyFiles:
         return self._policy
 
     def key(self) -> str | None:
-        """Return the key that the policy names. Raises PolicyError where it is not there."""
+        """Return the API key that the policy names, None for none. Raises PolicyError."""
         policy = self.current()
         if policy.key_variable:
-            found = os.environ.get(policy.key_variable, "").strip()
+            key = os.environ.get(policy.key_variable, "").strip()
             where = f"environment variable {one_line(policy.key_variable, 60)}"
         elif policy.key_file:
             try:
-                found = Path(policy.key_file).expanduser().read_text("utf-8").strip()
+                key = Path(policy.key_file).expanduser().read_text("utf-8").strip()
             except (OSError, UnicodeDecodeError):
-                found = ""
+                key = ""
             where = f"file {one_line(policy.key_file, 120)}"
         else:
             return None
-        if not found:
+        if not key:
             raise PolicyError(
-                f"{policy.source_names} names the {where} for the key, and there is none."
+                f"{policy.source_names} takes the key from the {where}, which has none. "
+                "Ask your teacher."
             )
-        return found
+        return key
 
     def check_log(self, policy: Policy) -> None:
-        """Raise PolicyError where turns are to be logged and cannot be."""
+        """Raise PolicyError where turns are to be logged and the log cannot be written."""
         if policy.log:
-            with _logged(policy):
+            with _open_log(policy):
                 pass
 
     def log(self, turn: Turn, policy: Policy) -> None:
-        """Add a turn to the teacher's log, if the policy names a folder for one."""
+        """Add a turn to the teacher's log, if the policy has one."""
         if policy.log:
             record = {**identity_record(turn), **outcome_record(turn.reply)}
-            with _logged(policy) as file:
+            with _open_log(policy) as file:
                 file.write(json.dumps(record) + "\n")
 
 
 @contextmanager
-def _logged(policy: Policy) -> Iterator[IO[str]]:
+def _open_log(policy: Policy) -> Iterator[IO[str]]:
     try:
         user = re.sub(r"[^\w.-]+", "_", getpass.getuser())
     except (KeyError, OSError):  # a container's user without a name
         user = "user"
     folder = Path(policy.log or "").expanduser()
-    # Others in the class must not read it, nor lead it elsewhere.
+    # Other students must not read the log, nor redirect it with a link.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,10 +105,10 @@ def _logged(policy: Policy) -> Iterator[IO[str]]:
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:
     try:
-        found = path.stat() if path else None
+        status = path.stat() if path else None
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_size) if found else None
+    return (status.st_mtime_ns, status.st_size) if status else None
 
 
 def _read(path: Path, *, narrowing: bool) -> Policy:
@@ -116,10 +117,10 @@ def _read(path: Path, *, narrowing: bool) -> Policy:
             text = file.read(LARGEST + 1).decode("utf-8")
         if len(text) > LARGEST:
             raise ValueError("it is larger than 1 MB")
-        found = tomllib.loads(text)
+        rules = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or one_line(error, 120)
         raise PolicyError(
             f"The policy {one_line(path, 160)} cannot be read ({reason}). Nothing was sent."
         ) from None
-    return parse_policy(found, str(path), narrowing=narrowing)
+    return parse_policy(rules, str(path), narrowing=narrowing)

@@ -699,8 +699,8 @@ def test_a_saved_conversation_holds_no_content(
     run(f"%chat load {file}")
     run("%%chat\nsecond")
     assert messages(server) == [
-        "(note was attached here; what it held was not kept.)\n\n"
-        "(image was attached here; what it held was not kept.)\n\nfirst",
+        "(note was attached here; its content was not kept.)\n\n"
+        "(image was attached here; its content was not kept.)\n\nfirst",
         "one",
         "second",
     ]

@@ -1,4 +1,4 @@
-"""What goes along with a prompt: images, and texts in fences that say what was left out of them."""
+"""What is sent along with a prompt: images, and texts in code fences."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 IMAGE_TOKENS = 16_384
-"""A budget takes an image for so many tokens: the most that Qwen's vision models make of one
-(https://huggingface.co/Qwen/Qwen2.5-VL-7B-Instruct, `max_pixels`); most make far fewer."""
+"""An image counts as this many tokens in a budget: the most that Qwen's vision models make of one
+(https://huggingface.co/Qwen/Qwen2.5-VL-7B-Instruct, `max_pixels`). Most make far fewer."""
 
 Kind = Literal["text", "image"]
 
@@ -18,7 +18,7 @@ Kind = Literal["text", "image"]
 class Attachment:
     """A text, or an image as a data URL; `note` says what it is and what was left out of it.
 
-    Without `content` it is known only that there was one: files of conversations do not hold it.
+    `content` is empty where it is lost: files of conversations do not hold it.
     """
 
     kind: Kind
@@ -31,38 +31,39 @@ def message_content(prompt: str, attached: Sequence[Attachment]) -> str | list[d
     """Return a user message's content: a text, or parts where there are images, those first."""
     if not attached:
         return prompt
-    said = "\n\n".join([*(_attachment_text(each) for each in attached if _is_text(each)), prompt])
-    images = [each for each in attached if not _is_text(each)]
+    texts = [_attachment_text(attachment) for attachment in attached if _is_text(attachment)]
+    text = "\n\n".join([*texts, prompt])
+    images = [attachment for attachment in attached if not _is_text(attachment)]
     if not images:
-        return said
+        return text
     parts: list[dict[str, Any]] = [
         {"type": "image_url", "image_url": {"url": image.content}} for image in images
     ]
-    return [*parts, {"type": "text", "text": said}]
+    return [*parts, {"type": "text", "text": text}]
 
 
-def _is_text(each: Attachment) -> bool:
-    return each.kind == "text" or not each.content
+def _is_text(attachment: Attachment) -> bool:
+    return attachment.kind == "text" or not attachment.content
 
 
-def _attachment_text(each: Attachment) -> str:
-    if not each.content:
-        return f"({each.name} was attached here; what it held was not kept.)"
-    return f"{each.name} ({each.note}):\n\n{fence_block(each.content)}"
+def _attachment_text(attachment: Attachment) -> str:
+    if not attachment.content:
+        return f"({attachment.name} was attached here; its content was not kept.)"
+    return f"{attachment.name} ({attachment.note}):\n\n{fence_block(attachment.content)}"
 
 
 def fence_block(text: str, language: str = "") -> str:
-    """Return a text as a block of code in Markdown, whatever fences are in it."""
+    """Return a text as a Markdown code block; its fence is longer than any in the text."""
     ticks = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, ticks + 1)
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def content_bytes(found: str | Sequence[dict[str, Any]] | None, image: int) -> int:
-    """Return how many bytes of text a message's content holds; an image counts for `image`."""
-    if not found:
+def content_bytes(content: str | Sequence[dict[str, Any]] | None, image: int) -> int:
+    """Return the bytes of text in a message's content; an image counts as `image` bytes."""
+    if not content:
         return 0
-    if isinstance(found, str):
-        return len(found.encode("utf-8", "replace"))
-    texts = (part.get("text") for part in found)
+    if isinstance(content, str):
+        return len(content.encode("utf-8", "replace"))
+    texts = (part.get("text") for part in content)
     return sum(image if text is None else content_bytes(text, image) for text in texts)

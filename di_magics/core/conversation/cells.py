@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Cell(NamedTuple):
-    """Where a turn was asked: the cell's id, and which ask of that execution it was, from 0."""
+    """Where a turn was asked: the cell's id, and the number of the ask in its execution, from 0."""
 
     id: str
     ordinal: int = 0
@@ -17,8 +17,8 @@ class Cell(NamedTuple):
 class Where:
     """A notebook's path, the id of the cell that runs, and the kernel's id, as far as known.
 
-    A kernel that is restarted keeps its id. `settled` is whether it would be known if there were
-    a cell: code is being run, or there is no front end at all.
+    A kernel that is restarted keeps its id. `settled` says that a cell would be known if there
+    were one, because code is being run or there is no front end at all.
     """
 
     path: str | None = None

@@ -1,6 +1,6 @@
 """The conversations of a notebook: a tree of turns that only grows, and a head for each of them.
 
-A turn is never changed or moved. A conversation is a name with a *head*, the turn that its next
+A turn never changes its place. A conversation is a name with a *head*, the turn that its next
 turn follows; the path from the root to the head is what is sent. Undo, redo, rewind, variant and
 fork only move or add heads, so every turn stays reachable.
 

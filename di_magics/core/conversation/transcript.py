@@ -1,7 +1,6 @@
 """A conversation as a file: JSON, Markdown or a notebook, written and read back.
 
-What is read is data: a file that others wrote, or that was edited by hand, can at worst be
-incomplete.
+A file that others wrote, or that was edited by hand, is only data: at worst turns are missing.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.record import METADATA_KEY, export_record
 from di_magics.core.errors import ChatError
+from di_magics.core.read_json import as_object, as_objects
 from di_magics.core.text import one_line
 
 SUFFIXES = (".json", ".md", ".ipynb")
@@ -47,7 +47,7 @@ def read_transcript(text: str, suffix: str) -> list[object]:
             case ".ipynb":
                 return list(_from_notebook(json.loads(text)))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise ChatError(f"That is no {suffix} file of a conversation or a notebook.") from None
+        raise ChatError(f"This is not a {suffix} file of a conversation or a notebook.") from None
     raise ChatError(f"Load a file that ends in {', '.join(SUFFIXES)}.")
 
 
@@ -60,7 +60,7 @@ def _as_markdown(turn: Turn) -> str:
 
 
 def _escape_marks(text: str) -> str:
-    """Keep our own marks out of a text."""
+    """Escape our own marks in a text."""
     return text.replace("<!-- di_magics", "<!-- di\\_magics")
 
 
@@ -112,9 +112,7 @@ def _as_notebook(turns: Sequence[Turn]) -> dict[str, Any]:
 
 def _from_notebook(notebook: Mapping[str, Any]) -> Iterator[object]:
     for cell in notebook["cells"]:
-        outputs = cell.get("outputs") if isinstance(cell, Mapping) else None
-        for output in outputs if isinstance(outputs, list) else ():
-            metadata = output.get("metadata") if isinstance(output, Mapping) else None
-            found = metadata.get(METADATA_KEY) if isinstance(metadata, Mapping) else None
-            if found and not (isinstance(found, Mapping) and "grid" in found):  # no turn
-                yield found
+        for output in as_objects(as_object(cell).get("outputs")):
+            record = as_object(output.get("metadata")).get(METADATA_KEY)
+            if record and "grid" not in as_object(record):  # a sweep is not a turn
+                yield record

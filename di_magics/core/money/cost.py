@@ -1,7 +1,7 @@
-"""Money: what replies cost, added up without ever guessing silently.
+"""What replies cost, and the sums of it.
 
-Amounts are Decimal USD; unknown is None and shown as a dash, never as 0. The API's own number is
-the truth; what is reckoned from tokens and a price carries in `estimate` how.
+Amounts are Decimal USD. An unknown cost is None and is shown as a dash, never as 0. The API's own
+number is the truth; a cost that is computed from tokens and a price says how in `estimate`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ FREE = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the ledger: what one request has cost.
+    """A line of the ledger: what one request has cost, in USD.
 
-    `conversation` is empty for what was asked outside of one. `begun` is in POSIX seconds, `day`
-    the reader's own date then (ISO). `estimate` says how the cost was reckoned, where the API did
-    not tell it. `reserve` is what a reply in flight may cost at most.
+    `conversation` is empty for a request outside of one. `begun` is in POSIX seconds, `day` the
+    local date of it (ISO). `estimate` says how the cost was computed, and is empty where the API
+    sent it. `reserve` is what a reply in flight may cost at most.
     """
 
     turn: str
@@ -42,9 +42,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Entries added up: `cost` is what is known of it, `estimated` how much of that is reckoned.
+    """The sums of entries: `cost` is what is known of it, `estimated` how much is an estimate.
 
-    `unpriced` is how many replies have no cost. What failed before any reply came is none.
+    `unpriced` is how many replies have no cost. A request that failed before a reply came does not
+    count.
     """
 
     replies: int = 0
@@ -58,15 +59,15 @@ class Tally:
 
     @property
     def text(self) -> str:
-        """The cost in words, saying how much is estimated and how many replies it leaves out."""
+        """The cost for display, with how much is an estimate and how many replies have none."""
         if self.replies == self.unpriced:
             return UNKNOWN
-        words = format_usd(self.cost)
+        text = format_usd(self.cost)
         if self.estimated == self.cost and self.estimated:
-            words += " (an estimate)"
+            text += " (an estimate)"
         elif self.estimated:
-            words += f" ({format_usd(self.estimated)} of it estimated)"
-        return f"{words} and {self.unpriced} of unknown cost" if self.unpriced else words
+            text += f" ({format_usd(self.estimated)} of it estimated)"
+        return f"{text} and {self.unpriced} of unknown cost" if self.unpriced else text
 
     def add(self, entry: Entry) -> Tally:
         """Return the tally with one more entry."""
@@ -96,22 +97,22 @@ def tally(entries: Iterable[Entry]) -> Tally:
 
 @in_money_context
 def group_entries(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, Tally]:
-    """Return the sums by what the key says of an entry, in the order of first appearance."""
-    found: dict[str, Tally] = {}
+    """Return the sums of the entries of each key, in the order of first appearance."""
+    totals: dict[str, Tally] = {}
     for entry in entries:
         name = key(entry)
-        found[name] = found.get(name, Tally()).add(entry)
-    return {name: total for name, total in found.items() if total.replies}
+        totals[name] = totals.get(name, Tally()).add(entry)
+    return {name: total for name, total in totals.items() if total.replies}
 
 
 def cost_sections(
     entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool
 ) -> dict[str, dict[str, Tally]]:
-    """Return the sums by conversation, day and model, and by notebook where that is asked for.
+    """Return the sums by conversation (`everywhere`: by notebook), by day and by model.
 
-    `names` are those of the notebooks by id.
+    `names` are the names of the notebooks by id.
     """
-    found = {
+    sections = {
         "notebook": group_entries(
             entries, lambda entry: names.get(entry.notebook) or "(elsewhere)"
         ),
@@ -119,15 +120,15 @@ def cost_sections(
         "day": group_entries(entries, lambda entry: entry.day),
         "model": group_entries(entries, lambda entry: entry.model),
     }
-    found.pop("conversation" if everywhere else "notebook")
-    return found
+    sections.pop("conversation" if everywhere else "notebook")
+    return sections
 
 
 @in_money_context
 def with_cost(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = False) -> Reply:
-    """Return the reply with its cost: the API's, else reckoned and saying so, else unknown.
+    """Return the reply with its cost: the API's, else an estimate, else None.
 
-    Without the server's count the tokens are counted from the bytes of the texts.
+    Where the server sent no counts, the tokens are estimated from the bytes of the texts.
     """
     if local:
         return replace(reply, cost=FREE, estimate="")

@@ -1,7 +1,6 @@
 """Prices of models: price lists in three shapes -> USD per token; tokens -> an estimate.
 
-The server's own `estimated_cost` is the truth; what is reckoned here is an estimate and is to be
-called one. A price that cannot be right is unknown (None), never 0.
+A price that cannot be right is unknown (None), never 0.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ PER_MILLION = Decimal("1E-6")
 LEAST = Decimal("1E-9")
 MOST = Decimal("1E-3")
 
-# Where servers reckon in binary fractions or with rounded rates, noise is in the digits after.
+# Servers compute in binary fractions or with rounded rates: the digits after this one are noise.
 PLACE = Decimal("1E-13")
-ROUNDING = Context(prec=28)  # the reader's own decimal context may have too few digits
+ROUNDING = Context(prec=28)  # the user's own decimal context may have too few digits
 
-# What DeepInfra puts in the place of a max_tokens that is not sent.
+# DeepInfra's default for a max_tokens that is not sent.
 DEFAULT_MAX_TOKENS = 16_384
 
 # English has about four bytes per token, code and most other writing about three.
@@ -35,9 +34,9 @@ BYTES_PER_TOKEN = 3
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a token costs in USD, who says so, and the day they said it (an ISO date).
+    """What a token costs in USD, by which source, read on which day (an ISO date).
 
-    `cached` is the price of a prompt token that the server had cached; None when unknown.
+    `cached` is the price of a prompt token in the server's cache, None where it is not known.
     """
 
     input: Decimal
@@ -49,7 +48,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that can chat, as a price list tells of it; `context` is in tokens."""
+    """A chat model of a price list; `context` is its context window in tokens."""
 
     id: str
     context: int | None
@@ -87,7 +86,7 @@ def _parse_model(entry: Mapping[str, object], source: str, date: str) -> Model |
 
 
 def _parse_price(pricing: Mapping[str, object], source: str, date: str) -> Price | None:
-    """Read the price in whichever unit its names stand for."""
+    """Read the price in the unit that its names stand for."""
     if "cents_per_input_token" in pricing:
         cents, rate = pricing["cents_per_input_token"], pricing.get("rate_per_input_token_cached")
         sent = _parse_rate(cents, CENTS_PER_TOKEN)
@@ -136,7 +135,7 @@ def format_per_million(amount: Decimal) -> str:
 
 
 def describe_model(model: Model) -> str:
-    """Return a model's context and price in words, as far as they are known."""
+    """Return a model's context window and price for display."""
     context = f"{model.context:,} tokens of context" if model.context else "context not known"
     price = model.price
     if price is None:
@@ -149,14 +148,14 @@ def describe_model(model: Model) -> str:
 
 
 def price_sources(found: Iterable[Model]) -> str:
-    """Return where and when these prices were read."""
+    """Return the sources of these prices with their dates, for display."""
     known = {f"{model.price.source} of {model.price.date}" for model in found if model.price}
     return " and ".join(sorted(known)) or "no price is known"
 
 
 @in_money_context
 def estimate_cost(usage: Usage, price: Price) -> Decimal | None:
-    """Return what these tokens cost at this price, None when the server did not count them."""
+    """Return what these tokens cost at this price, None where the server sent no counts."""
     sent, written = usage.prompt_tokens, usage.completion_tokens
     if sent is None or written is None:
         return None
@@ -168,13 +167,13 @@ def estimate_cost(usage: Usage, price: Price) -> Decimal | None:
 
 
 def estimate_tokens(size: int) -> int:
-    """Return about how many tokens so many bytes of text are, rather too many than too few."""
+    """Return about how many tokens a text of this many bytes has, rather too many than too few."""
     return -(-size // BYTES_PER_TOKEN)
 
 
 @in_money_context
 def worst_case_cost(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
-    """Return about the most that a request can cost: nothing cached, the reply at its longest."""
+    """Return the most that a request can cost, about: nothing cached, the reply at its longest."""
     written = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
     return estimate_tokens(prompt_bytes) * price.input + written * price.output
 

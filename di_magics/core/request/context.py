@@ -1,4 +1,4 @@
-"""When a conversation is too long for its model: which turns to leave out, and by how much."""
+"""How much of a model's context window a conversation fills, and what to leave out of it."""
 
 from __future__ import annotations
 
@@ -11,55 +11,53 @@ from di_magics.core.money.prices import estimate_tokens
 from di_magics.core.request.plan import context_turns
 from di_magics.core.request.wire import text_bytes
 
-# The server's count and ours differ by a little.
 MARGIN = 1.05
+"""The server's count of tokens and ours differ by a little."""
+
+SHORTER = "Shorten the prompt, lower --max-tokens, or take a model with a longer context."
 
 
 def shortening_advice(error: TooLong, sent: Mapping[int, Turn], prompt: str) -> str:
-    """Return the next step: the fewest of the oldest turns that make room, else what is too long.
+    """Return what the user can do: leave out the oldest turns, as few as make room, or shorten.
 
-    `sent` is what went along, by number. Sizes are in tokens, as the server gave them, shared out
-    by the length of the texts.
+    `sent` are the turns that were sent along, by number. The server's count of tokens is shared
+    among them by the length of their texts.
     """
     sizes = [estimate_tokens(text_bytes(turn_messages(turn))) for turn in sent.values()]
     if not error.asked or not error.limit:
         half = -(-len(sent) // 2)
-        return f"Leave out {_turns_option(half, sent)}." if sent else SHORTER
-    over = error.asked - error.limit
-    whole = f"It is too long by {over:,} tokens: {error.asked:,}, and {error.limit:,} fit."
+        return _leave_out(half, sent) if sent else SHORTER
+    excess = error.asked - error.limit
+    problem = f"It is too long by {excess:,} tokens: {error.asked:,}, and {error.limit:,} fit."
     counted = sum(sizes) + estimate_tokens(_size(prompt))
     scale = min(1.0, error.asked / counted) if counted else 1.0
     room = 0.0
     for count, size in enumerate(sizes, 1):
         room += size * scale
-        if room >= over * MARGIN:
-            return f"{whole} For about {room:,.0f} of them leave out {_turns_option(count, sent)}."
-    if sent:
-        return f"{whole} Even alone (--last 0) the prompt leaves too little room: {SHORTER}"
-    return f"{whole} {SHORTER}"
+        if room >= excess * MARGIN:
+            return f"{problem} {_leave_out(count, sent, f' (about {room:,.0f} tokens)')}"
+    alone = " Even alone (--last 0) the prompt is too long." if sent else ""
+    return f"{problem}{alone} {SHORTER}"
 
 
 def context_tokens(turn: Turn, chat: Conversation) -> int:
-    """Return about how many tokens go along with a turn: as the server counted them, else ours."""
+    """Return about how many tokens are sent along with a turn: the server's count, or ours."""
     sent = list(context_turns(turn, chat).values())
     if sent and turn.context is None:
         usage = sent[-1].reply.usage
         asked, written = usage.prompt_tokens, usage.completion_tokens
-        # Several requests count what went along several times.
+        # With rounds the sum of several requests counts the conversation several times.
         if asked is not None and written is not None and not sent[-1].reply.rounds:
             return asked + written
-    sizes = (text_bytes(turn_messages(each)) for each in sent)
+    sizes = (text_bytes(turn_messages(earlier)) for earlier in sent)
     return estimate_tokens(_size(turn.system or "") + sum(sizes))
 
 
-SHORTER = "Shorten the prompt, lower --max-tokens, or take a model with a longer context."
-
-
-def _turns_option(count: int, sent: Mapping[int, Turn]) -> str:
+def _leave_out(count: int, sent: Mapping[int, Turn], size: str = "") -> str:
     first, *_, last = [*sent][:count] * 2
     which = f"turns {first} to {last}" if count > 1 else f"turn {first}"
     left = len(sent) - count
-    return f"{which}: --last {left}, or from now on %chat set context={left}"
+    return f"Leave out {which}{size}: --last {left}, or from now on %chat set context={left}."
 
 
 def _size(text: str) -> int:

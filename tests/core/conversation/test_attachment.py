@@ -54,11 +54,11 @@ def test_images_are_parts_before_the_text() -> None:
 def test_what_was_not_kept_is_said(kind: Any) -> None:
     """A conversation that was loaded knows only that something was attached."""
     assert message_content("Hi", (Attachment(kind, "x.y", "n"),)) == (
-        "(x.y was attached here; what it held was not kept.)\n\nHi"
+        "(x.y was attached here; its content was not kept.)\n\nHi"
     )
     assert message_content("Hi", (LOST, IMAGE)) == [
         url(IMAGE.content),
-        {"type": "text", "text": "(cat.png was attached here; what it held was not kept.)\n\nHi"},
+        {"type": "text", "text": "(cat.png was attached here; its content was not kept.)\n\nHi"},
     ]
 
 

@@ -173,5 +173,5 @@ def test_attachments_are_sent_with_their_prompt() -> None:
     ]
     assert sent[2]["content"] == (
         "n.txt (2 characters):\n\n```\nhi\n```\n\n"
-        "(b.png was attached here; what it held was not kept.)\n\nB"
+        "(b.png was attached here; its content was not kept.)\n\nB"
     )

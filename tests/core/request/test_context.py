@@ -23,51 +23,53 @@ def too_long(asked: int | None = None, limit: int | None = None) -> TooLong:
 
 
 def test_the_fewest_of_the_oldest_turns_make_room() -> None:
-    """By how much it is too long, which turns to leave out, and how."""
+    """The advice has how much is too long, which turns to leave out, and the flag for it."""
     sent = {4: turn(400), 6: turn(400), 7: turn(400)}
     assert shortening_advice(too_long(1300, 800), sent, "p" * 300) == (
-        "It is too long by 500 tokens: 1,300, and 800 fit. For about 800 of them leave out "
-        "turns 4 to 6: --last 1, or from now on %chat set context=1."
+        "It is too long by 500 tokens: 1,300, and 800 fit. Leave out turns 4 to 6 (about 800 "
+        "tokens): --last 1, or from now on %chat set context=1."
     )
 
 
 def test_one_turn_may_be_enough() -> None:
-    """The first one, where that is so."""
-    said = shortening_advice(too_long(1300, 1000), {1: turn(400), 2: turn(400)}, "p" * 1500)
-    assert "For about 400 of them leave out turn 1: --last 1" in said
+    """Then the first one is left out."""
+    advice = shortening_advice(too_long(1300, 1000), {1: turn(400), 2: turn(400)}, "p" * 1500)
+    assert "Leave out turn 1 (about 400 tokens): --last 1" in advice
 
 
 def test_our_count_is_scaled_to_the_servers() -> None:
-    """Where the server counts half as many tokens, a turn is half as many."""
-    said = shortening_advice(too_long(600, 450), {1: turn(400), 2: turn(400)}, "p" * 1200)
-    assert "For about 200 of them leave out turn 1" in said
+    """Where the server counts half as many tokens, a turn has half as many."""
+    advice = shortening_advice(too_long(600, 450), {1: turn(400), 2: turn(400)}, "p" * 1200)
+    assert "Leave out turn 1 (about 200 tokens)" in advice
 
 
 @pytest.mark.parametrize(
     ("sent", "says"),
     [({1: turn(100)}, "Even alone (--last 0) the prompt"), ({}, "Shorten the prompt")],
 )
-def test_a_prompt_too_long_by_itself_is_to_be_shortened(sent: dict[int, Turn], says: str) -> None:
-    """No turn left out makes room for it."""
-    said = shortening_advice(too_long(9000, 1000), sent, "p" * 24000)
-    assert says in said
-    assert "context=" not in said
+def test_a_prompt_that_is_too_long_alone_must_be_shortened(
+    sent: dict[int, Turn], says: str
+) -> None:
+    """Leaving turns out would not make room for it."""
+    advice = shortening_advice(too_long(9000, 1000), sent, "p" * 24000)
+    assert says in advice
+    assert "context=" not in advice
 
 
-def test_where_the_server_does_not_say_how_much_half_goes() -> None:
-    """Its limit is not known then."""
-    said = shortening_advice(too_long(), {1: turn(1), 2: turn(1), 3: turn(1)}, "p")
-    assert said == "Leave out turns 1 to 2: --last 1, or from now on %chat set context=1."
+def test_without_the_servers_numbers_half_of_the_turns_are_left_out() -> None:
+    """A guess, because its limit is not known."""
+    advice = shortening_advice(too_long(), {1: turn(1), 2: turn(1), 3: turn(1)}, "p")
+    assert advice == "Leave out turns 1 to 2: --last 1, or from now on %chat set context=1."
     assert shortening_advice(too_long(), {}, "p").startswith("Shorten")
 
 
-def test_nothing_at_all_to_count() -> None:
-    """An empty prompt is no division by nothing."""
+def test_an_empty_request_can_be_too_long() -> None:
+    """No division by zero."""
     assert "fit" in shortening_advice(too_long(9, 1), {}, "")
 
 
-def test_what_goes_along_is_weighed() -> None:
-    """As the server counted it with the last reply, else by the texts; a limit leaves some out."""
+def test_the_tokens_that_are_sent_along_are_counted() -> None:
+    """As the server counted them with the last reply, else from the texts that are sent."""
     first = Turn("1", "p" * 30, reply=Reply(text="r" * 30))
     second = Turn("2", "p" * 30, "1", reply=Reply(text="r", usage=Usage(100, 10)))
     chat = Conversation().with_turn(first).with_turn(second)
