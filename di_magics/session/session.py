@@ -257,7 +257,7 @@ class Session:
             policy=self.policies.current(),
             route=route,
             price=None if route.local else self.catalog.price(route.url, route.model),
-            said=messages,
+            messages=messages,
         )
 
     def request(self, turn: Turn) -> dict[str, Any]:

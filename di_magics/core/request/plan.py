@@ -1,6 +1,6 @@
-"""What a cell asks becomes a turn and its request: settings, then flags, then policy.
+"""What a cell asks becomes a turn and its request. Nothing is sent here and nothing is kept.
 
-Nothing is sent here and nothing remembered.
+Flags take precedence over settings; a policy's locks and bounds are applied last.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from di_magics.core.text import one_line
 
 
 class Tools(Protocol):
-    """Functions that a model may call; `specs` is how they are offered, by name."""
+    """Functions that a model may call; `specs` are their descriptions for the API, by name."""
 
     @property
     def specs(self) -> Mapping[str, Mapping[str, Any]]: ...
@@ -39,15 +39,18 @@ class Tools(Protocol):
 
 
 ROUNDS = 8
-"""A model may ask for tools so many times before it answers."""
+"""How many times a model may call tools before it answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What one cell asks: the prompt, where it stands, and what its flags change.
+    """What a cell asks: the prompt, where it belongs, and what its flags change.
 
-    `instead` is the turn that this one is another try at, whatever cell asks. `budget` is what it
-    may cost in USD, `yes` the reader's leave to ask a model whose price nobody knows.
+    None and "" stand for what is not given. `new` starts another conversation, `once` reads and
+    writes none, `append` adds a turn where a variant would be made. `replaces` is the turn that
+    this one is another try at. `budget` is what it may cost in USD; with `yes` a request of
+    unknown price is sent all the same. `rounds` is how often the model may call `tools`; with
+    `repair` a reply that does not fit the `schema` is asked for once more.
     """
 
     prompt: str
@@ -76,10 +79,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A turn that is ready to be sent, its route, and the body that will go out.
+    """A turn that is ready to be sent, its route, and the body of its request.
 
-    `size` is the body's texts in bytes, `price` the model's, if it is known, `reserve` what the
-    reply may cost at most in USD, and `policy` the rules under which it was planned.
+    `size` is the bytes of text in the body, `price` the model's price if it is known, `reserve`
+    the worst case of the cost in USD, and `policy` the policy at the time of planning.
     """
 
     turn: Turn
@@ -91,7 +94,7 @@ class Plan:
     policy: Policy
 
     def with_cost(self, reply: Reply) -> Reply:
-        """Return the reply with what it has cost."""
+        """Return the reply with its cost."""
         return with_cost(reply, self.size, self.price, local=self.route.local)
 
 
@@ -105,11 +108,11 @@ def plan_turn(
     chat: Conversation,
     route: Route,
     price: Price | None,
-    said: list[dict[str, Any]] | None = None,
+    messages: list[dict[str, Any]] | None = None,
 ) -> Plan:
-    """Return the turn of this id for an ask, placed and validated, and the request it will send.
+    """Return the plan of an ask: a turn with this id in its place, and a valid request.
 
-    `said` are its messages where another plan has derived the same. Raises ParamError or
+    `messages` are its messages, where another plan has the same. Raises ParamError, ToolError or
     PolicyError.
     """
     if not ask.prompt.strip():
@@ -129,7 +132,7 @@ def plan_turn(
     if route.built_in:
         _check_built_in(ask, route.model)
     system = ask.system or settings.system
-    found = Turn(
+    planned = Turn(
         id=turn,
         prompt=ask.prompt,
         parent=None if ask.new or ask.once else parent,
@@ -150,15 +153,16 @@ def plan_turn(
         format=ask.format,
         attachments=ask.attachments,
     )
-    return _with_size(Plan(found, route, build_request(found, chat, said), 0, price, None, policy))
+    body = build_request(planned, chat, messages)
+    return _with_size(Plan(planned, route, body, 0, price, None, policy))
 
 
 def _check_built_in(ask: Ask, model: str) -> None:
-    """Raise ToolError or ParamError for what the built-in model knows nothing of."""
-    other = "Name another: -m MODEL, or %chat endpoint local:FILE.gguf for a file of your own."
+    """Raise ToolError or ParamError for what the built-in model cannot do."""
+    other = "Choose another: -m MODEL, or %chat endpoint local:FILE.gguf for a file of your own."
     if ask.tools is not None:
         raise ToolError(f"The built-in model ({model}) cannot be offered tools. {other}")
-    if any(each.kind == "image" for each in ask.attachments):
+    if any(attachment.kind == "image" for attachment in ask.attachments):
         raise ParamError(f"The built-in model ({model}) cannot look at images. {other}")
 
 
@@ -169,26 +173,26 @@ def _with_size(planned: Plan) -> Plan:
     return replace(planned, size=size, reserve=reserve)
 
 
-def plan_next_request(planned: Plan, number: int, told: Round) -> Plan:
-    """Return the plan of a turn's next request, the `number`th: what came of the one before.
+def plan_next_request(planned: Plan, number: int, step: Round) -> Plan:
+    """Return the plan of a turn's next request, the `number`th, after this round.
 
-    Its entry in the ledger is its own.
+    Its id has the number at its end, because it has a ledger entry of its own.
     """
-    body = {**planned.body, "messages": [*planned.body["messages"], *round_messages(told)]}
-    body = _relax_tool_choice(body) if told.calls else body
+    body = {**planned.body, "messages": [*planned.body["messages"], *round_messages(step)]}
+    body = _relax_tool_choice(body) if step.calls else body
     turn = replace(planned.turn, id=f"{planned.turn.id.partition('.')[0]}.{number}")
     return _with_size(replace(planned, turn=turn, body=body))
 
 
 def _fields(ask: Ask, chosen: object) -> dict[str, Any]:
-    """Return what the request holds besides. Raises ParamError for a choice that is no tool."""
+    """Return the request's other fields. Raises ParamError for a tool_choice that is not a tool."""
     fields = dict(ask.fields)
     if ask.tools is not None:
         specs = ask.tools.specs
         if chosen is not None and chosen not in (*TOOL_CHOICES, *specs):
             raise ParamError(
-                f"tool_choice takes auto, none, required, or one of the tools ({', '.join(specs)}),"
-                f" not {one_line(chosen, 60)}."
+                "tool_choice must be auto, none, required, or one of the tools "
+                f"({', '.join(specs)}), not {one_line(chosen, 60)}."
             )
         fields["tools"] = [{"type": "function", "function": dict(s)} for s in specs.values()]
     if ask.schema is not None or (ask.format == "json" and "response_format" not in fields):
@@ -203,39 +207,39 @@ def _context(ask: Ask, settings: Settings) -> int | None:
 
 
 def build_request(
-    turn: Turn, chat: Conversation, said: list[dict[str, Any]] | None = None
+    turn: Turn, chat: Conversation, messages: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Return the body of the request for a turn, derived from the path it stands on."""
-    if said is None:
-        said = request_messages(context_turns(turn, chat).values(), turn)
+    """Return the body of the request for a turn, derived from the turns that it follows."""
+    if messages is None:
+        messages = request_messages(context_turns(turn, chat).values(), turn)
     body = wire.build_body(
         turn.model,
-        said,
+        messages,
         turn.params,
         stream=turn.stream,
         local=turn.local,
         fields=turn.fields,
     )
-    return _relax_tool_choice(body) if any(told.calls for told in turn.reply.rounds) else body
+    return _relax_tool_choice(body) if any(step.calls for step in turn.reply.rounds) else body
 
 
 def _relax_tool_choice(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body in which no tool has to be called: one has been, and it would never end."""
+    """Return a body that demands no tool call: after the first one, the turn would never end."""
     chosen = body.get("tool_choice")
     return body if chosen in (None, "none", "auto") else {**body, "tool_choice": "auto"}
 
 
 def context_turns(turn: Turn, chat: Conversation) -> dict[int, Turn]:
-    """Return the turns that go along with this one, by their numbers in the history."""
+    """Return the turns that are sent along with this one, by their numbers in the history."""
     path = chat.path(turn.parent) if turn.parent else ()
-    sent = [(number, each) for number, each in enumerate(path, 1) if not each.reply.is_empty]
+    sent = [(n, earlier) for n, earlier in enumerate(path, 1) if not earlier.reply.is_empty]
     return dict(sent if turn.context is None else sent[max(0, len(sent) - turn.context) :])
 
 
 def ledger_entry(planned: Plan, begun: float, *, kept: bool) -> Entry:
-    """Return the line of the ledger for a request that is about to be sent.
+    """Return the ledger entry for a request that is about to be sent.
 
-    `begun` is in POSIX seconds; a request that is not `kept` belongs to no conversation.
+    `begun` is in POSIX seconds. A request that is not `kept` belongs to no conversation.
     """
     turn, price = planned.turn, planned.price
     return Entry(
@@ -255,5 +259,5 @@ def ledger_entry(planned: Plan, begun: float, *, kept: bool) -> Entry:
 
 
 def turn_budget(planned: Plan, ask: Ask, notebook: Decimal | None) -> Budget:
-    """Return the limits for a request of an ask, whose notebook may spend so much in all."""
+    """Return the limits for a request; `notebook` is what its notebook may spend in all."""
     return Budget() if planned.route.local else Budget(ask.budget, notebook, ask.yes)

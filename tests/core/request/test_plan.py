@@ -92,8 +92,8 @@ def plan(ask: Ask, **changes: Any) -> Plan:
     return plan_turn(ask, "t", **{**plain, **changes})
 
 
-def test_settings_then_flags_then_policy() -> None:
-    """The later one wins, and only what is set is sent."""
+def test_flags_win_over_settings_and_policy_adds_its_own() -> None:
+    """Only what is set is sent."""
     settings = Settings(system="s", params={"temperature": 1, "seed": 5})
     policy = parse_policy({"system": "taught", "parameters": {"top_k": 3}}, "p")
     found = plan(Ask("hi", params={"temperature": "0"}), settings=settings, policy=policy)
@@ -104,13 +104,13 @@ def test_settings_then_flags_then_policy() -> None:
 
 
 def test_an_empty_prompt_is_refused() -> None:
-    """White space is none."""
+    """White space alone is no prompt."""
     with pytest.raises(ParamError, match="empty"):
         plan(Ask(" \n"))
 
 
 def test_a_value_that_llama_cpp_would_misread_is_refused() -> None:
-    """Only on this machine."""
+    """Only where llama.cpp answers."""
     ask = Ask("hi", params={"seed": 2**32})
     assert plan(ask).body["seed"] == 2**32
     with pytest.raises(ParamError, match="must be below"):
@@ -118,7 +118,7 @@ def test_a_value_that_llama_cpp_would_misread_is_refused() -> None:
 
 
 def test_the_worst_case_is_reserved() -> None:
-    """The prompt with its marks, and as many tokens as may come; unknown without a price."""
+    """The prompt, and the longest reply that is possible; None without a price."""
     assert plan(Ask("abc", params={"max_tokens": 10})).reserve == Decimal("0.000029")
     assert plan(Ask("abc", params={"max_tokens": 0})).reserve == plan(Ask("abc")).reserve
     assert plan(Ask("abc")).reserve == Decimal("0.032777")
@@ -133,7 +133,7 @@ def test_a_request_has_the_limits_of_its_cell_and_notebook() -> None:
 
 
 def test_tools_are_offered_by_their_names() -> None:
-    """In their order; the model chooses unless told."""
+    """In their order; without tool_choice the model chooses."""
     found = plan(Ask("hi", tools=Offered()))
     specs = Offered().specs
     assert found.body["tools"] == [
@@ -155,14 +155,14 @@ def test_tools_are_offered_by_their_names() -> None:
     ],
 )
 def test_a_tool_may_be_chosen(chosen: str, sent: object) -> None:
-    """By its name, or any of them."""
+    """By its name, or by one of the API's words."""
     found = plan(Ask("hi", params={"tool_choice": chosen}, tools=Offered()))
     assert found.body["tool_choice"] == sent
 
 
 @pytest.mark.parametrize("chosen", ["lok", "AUTO", "a\x1b[31m\nb", "x" * 999])
-def test_a_choice_that_is_no_tool_is_refused(chosen: str) -> None:
-    """The line lists what there is, and stays one."""
+def test_a_tool_choice_that_is_not_a_tool_is_refused(chosen: str) -> None:
+    """The error lists the tools, in one printable line."""
     with pytest.raises(ParamError, match=r"auto, none, required, .*\(add, look\)") as error:
         plan(Ask("hi", params={"tool_choice": chosen}, tools=Offered()))
     assert str(error.value).isprintable()
@@ -170,7 +170,7 @@ def test_a_choice_that_is_no_tool_is_refused(chosen: str) -> None:
 
 
 def test_the_built_in_model_is_offered_no_tools() -> None:
-    """The line says what to do instead; without tools it answers as ever."""
+    """The error names another way; without tools it answers."""
     place = Place(local=True, built_in=True)
     with pytest.raises(ToolError, match=r"built-in model \(m\) cannot be offered tools"):
         plan(Ask("hi", tools=Offered()), route=place)
@@ -197,14 +197,14 @@ def test_the_built_in_model_is_offered_no_tools() -> None:
     ],
 )
 def test_json_is_asked_for(ask: Ask, form: object) -> None:
-    """By a form, or by how the reply is shown; a turn that is asked again keeps its own."""
+    """By a schema or by the format; a turn that is asked again keeps its own response format."""
     found = plan(ask)
     assert found.body.get("response_format") == form
     assert found.turn.format == ask.format
     assert wire.prompt_bytes(found.body) == found.size
 
 
-def test_attachments_go_along_and_are_kept() -> None:
+def test_attachments_are_sent_and_kept() -> None:
     """In the turn and in its message."""
     attached = (Attachment("text", "a", "b", "c"),)
     found = plan(Ask("hi", attachments=attached))
@@ -212,8 +212,8 @@ def test_attachments_go_along_and_are_kept() -> None:
     assert found.body["messages"][-1]["content"] == "a (b):\n\n```\nc\n```\n\nhi"
 
 
-def test_a_following_request_says_what_came_of_the_one_before() -> None:
-    """It is entered by itself, and larger; nothing else is another."""
+def test_a_later_request_has_the_rounds_before_it() -> None:
+    """It has its own ledger entry and a larger worst case; the rest of the body is the same."""
     first = plan(Ask("hi", tools=Offered(), params={"temperature": 0}))
     second = plan_next_request(first, 2, CALLED)
     third = plan_next_request(second, 3, OBJECTED)
@@ -230,20 +230,20 @@ def test_a_following_request_says_what_came_of_the_one_before() -> None:
 @pytest.mark.parametrize("price", [PRICE, None])
 @pytest.mark.parametrize("rounds", [(CALLED,), (OBJECTED,), (CALLED, OBJECTED, CALLED)])
 @pytest.mark.parametrize("chosen", [None, "auto", "none", "required", "add"])
-def test_what_is_shown_of_a_later_request_is_what_was_sent(
+def test_a_later_request_can_be_derived_from_its_turn(
     chosen: str | None, rounds: tuple[Round, ...], price: Price | None
 ) -> None:
-    """The body is derived again from the turn and its rounds."""
+    """So `%chat show --request` shows what was sent."""
     params = {"tool_choice": chosen} if chosen else {}
     found = plan(Ask("hi", tools=Offered(), schema=Form(), params=params), price=price)
     turn = replace(found.turn, reply=Reply(rounds=rounds))
-    for number, told in enumerate(rounds, 2):
-        found = plan_next_request(found, number, told)
+    for number, step in enumerate(rounds, 2):
+        found = plan_next_request(found, number, step)
     assert build_request(turn, Conversation()) == found.body
 
 
 @pytest.mark.parametrize(
-    ("chosen", "told", "sent"),
+    ("chosen", "step", "sent"),
     [
         (None, CALLED, None),
         ("auto", CALLED, "auto"),
@@ -253,18 +253,18 @@ def test_what_is_shown_of_a_later_request_is_what_was_sent(
         ("required", OBJECTED, "required"),
     ],
 )
-def test_no_tool_has_to_be_called_twice(chosen: str | None, told: Round, sent: str | None) -> None:
-    """Else a model could never answer; a reply that is put right has called none."""
+def test_no_tool_has_to_be_called_twice(chosen: str | None, step: Round, sent: str | None) -> None:
+    """Otherwise the model could never answer; an objection is no call."""
     params = {"tool_choice": chosen} if chosen else {}
     first = plan(Ask("hi", tools=Offered(), params=params))
-    assert plan_next_request(first, 2, told).body.get("tool_choice") == sent
-    turn = replace(first.turn, reply=Reply(rounds=(told,)))
+    assert plan_next_request(first, 2, step).body.get("tool_choice") == sent
+    turn = replace(first.turn, reply=Reply(rounds=(step,)))
     assert build_request(turn, Conversation()).get("tool_choice") == sent
     assert first.turn.params == params
 
 
-def test_a_turn_that_called_tools_goes_along_whole() -> None:
-    """Also where it ended without a text."""
+def test_a_turn_with_tool_calls_is_sent_along_whole() -> None:
+    """Even where it ended without a text."""
     before = Turn("a", "A", reply=Reply(rounds=(CALLED,), status="stopped"))
     found = plan(Ask("hi"), chat=Conversation().with_turn(before))
     assert found.body["messages"] == [
