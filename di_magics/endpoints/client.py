@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
+import os
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urljoin, urlsplit
 
 from di_magics.core.errors import (
     BadRequest,
@@ -23,44 +24,64 @@ from di_magics.core.errors import (
     StreamBroken,
     Unreachable,
 )
-from di_magics.core.reply.reply import Finished, ReplyEvent
+from di_magics.core.reply.reply import Finished, Reasoning, ReplyEvent, Text, ToolCallDelta
 from di_magics.core.request import retry, wire
+from di_magics.core.request.redact import ReplyRedactor
 from di_magics.core.request.sse import Event, SSEDecoder
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import Endpoint, is_deepinfra, is_loopback
+from di_magics.endpoints.endpoint import CHAT_PATH, Endpoint, is_deepinfra
+from di_magics.endpoints.environment import (
+    Proxy,
+    certificate_variables,
+    find_proxy,
+    load_certificates,
+)
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
 LIST_SECONDS = 20.0
-LONGEST_ANSWER = 1 << 20
 DRAIN_SECONDS = 0.2
-
-
-Waiting = Callable[[EndpointError, float], None]
-
+# What is read at most: of an error, of one event, of a reply's text, of a stream in all.
+LONGEST_ERROR = 1 << 20
+LONGEST_EVENT = 1 << 20
+LONGEST_REPLY = 16 << 20
+LONGEST_STREAM = 256 << 20
 
 PER_POOL = 16
 """A pool looks at each of its connections for each of them, whenever a request begins or ends
 (httpcore 1.0, `_assign_requests_to_connections`): 200 in one took four times the CPU."""
 
+Waiting = Callable[[EndpointError, float], None]
+
 
 class _Pool:
     """Kept-alive connections, and how many requests are under way on them."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, proxy: Proxy | None) -> None:
         self.client = client
+        self.proxy = proxy
         self.under_way = 0
 
     @asynccontextmanager
     async def request(self, method: str, url: str, **more: Any) -> AsyncGenerator[httpx.Response]:
-        """Send a request and yield its response, to be read as it comes."""
+        """Send a request and yield its response, whose body is still to be read.
+
+        Raises TimeoutError if its headers are not complete after SILENCE_SECONDS.
+        """
         self.under_way += 1
         try:
-            async with self.client.stream(method, url, **more) as response:
+            request = self.client.build_request(method, url, **more)
+            async with asyncio.timeout(SILENCE_SECONDS):
+                response = await self.client.send(request, stream=True)
+            try:
                 yield response
+            finally:
+                await response.aclose()
         finally:
             self.under_way -= 1
 
@@ -69,32 +90,59 @@ class Client:
     """Sends requests; one per kernel, all its methods run on the one loop."""
 
     def __init__(self) -> None:
-        self._pools: dict[tuple[bool, bool], list[_Pool]] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pools: dict[Hashable, list[_Pool]] = {}
+        self._certificates: dict[Hashable, ssl.SSLContext] = {}
+        self._pid = os.getpid()
 
     def _pool(self, endpoint: Endpoint) -> _Pool:
-        """Return a pool with room: a proxy of the environment is not for this machine."""
+        """Return a pool with room, for the proxy and certificates of the environment."""
+        if self._pid != os.getpid():  # after a fork the connections are the parent's
+            self._forget()
+        encrypted = endpoint.url.startswith("https:")
+        proxy = find_proxy(endpoint.url)
+        certificates = certificate_variables() if encrypted else {}
+        kind = (encrypted, proxy, *certificates.items())
+        pools = self._pools.setdefault(kind, [])
+        pool = next((pool for pool in pools if pool.under_way < PER_POOL), None)
+        if pool is None:
+            pool = _Pool(self._build(encrypted, proxy, certificates), proxy)
+            pools.append(pool)
+        return pool
+
+    def _build(
+        self, encrypted: bool, proxy: Proxy | None, certificates: dict[str, str]
+    ) -> httpx.AsyncClient:
         import httpx
 
-        kind = near, encrypted = is_loopback(endpoint.url), endpoint.url.startswith("https:")
-        pools = self._pools.setdefault(kind, [])
-        found = next((pool for pool in pools if pool.under_way < PER_POOL), None)
-        if found is None:
-            client = httpx.AsyncClient(
+        try:
+            return httpx.AsyncClient(
                 timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
                 limits=httpx.Limits(max_connections=None, keepalive_expiry=120),
-                trust_env=not near,
-                verify=self._certificates if encrypted else False,
+                trust_env=False,
+                proxy=httpx.Proxy(proxy.url) if proxy else None,
+                verify=self._trusted(certificates) if encrypted else False,
             )
-            found = _Pool(client)
-            pools.append(found)
-        return found
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            raise ParamError(
+                f"{proxy.variable if proxy else 'The environment'} cannot be used "
+                f"({type(error).__name__}). Correct it, or unset it."
+            ) from None
 
-    @cached_property
-    def _certificates(self) -> Any:
-        """The certificates to trust; reading them costs more than a whole exchange nearby."""
+    def _trusted(self, variables: dict[str, str]) -> ssl.SSLContext:
+        """Return the certificates to trust; reading them costs more than a whole exchange."""
         import httpx
 
-        return httpx.create_ssl_context()
+        kind = tuple(variables.items())
+        if kind not in self._certificates:
+            self._certificates[kind] = (
+                load_certificates(variables)
+                if variables
+                else httpx.create_ssl_context(trust_env=False)
+            )
+        return self._certificates[kind]
 
     async def close(self) -> None:
         """Close all connections."""
@@ -109,8 +157,8 @@ class Client:
         """Yield the events of the reply, a list for each read of the network.
 
         Tries again as core.retry says, calling `waiting` with the error and the seconds until
-        then. Raises EndpointError; ends quietly where the connection ends, so whoever folds the
-        events must look for Finished.
+        then. Raises EndpointError, and ParamError for an environment that cannot be used; ends
+        quietly where the connection ends, so whoever folds the events must look for Finished.
         """
         attempt = 0
         while True:
@@ -123,7 +171,6 @@ class Client:
                         yield events
                 return
             except EndpointError as error:
-                error.args = (endpoint.without_key(str(error)),)  # some servers repeat it
                 final = begun or endpoint.local  # a server of our own is started again instead
                 seconds = None if final else retry.retry_delay(attempt, error, random.random())
                 if seconds is None:
@@ -132,22 +179,24 @@ class Client:
                 await asyncio.sleep(seconds)
 
     async def models(self, endpoint: Endpoint) -> object:
-        """Return the endpoint's own list of models, as it came. Raises EndpointError."""
+        """Return the endpoint's own list of models, as it is but without the key.
+
+        Raises EndpointError, and ParamError for an environment that cannot be used.
+        """
         import httpx
 
         url = f"{endpoint.url}/models?filter=with_meta"
+        headers = {**endpoint.headers(), "Accept-Encoding": "identity"}
+        pool = self._pool(endpoint)
         try:
-            async with self._pool(endpoint).request(
-                "GET", url, headers=endpoint.headers(), timeout=LIST_SECONDS
-            ) as response:
-                answer = await _read_bounded(response, LONGEST_ANSWER * 16)
-                if response.status_code != 200:
-                    refused = _http_error(response, answer, endpoint)
-                    refused.args = (endpoint.without_key(str(refused)),)
-                    raise refused
+            async with (
+                asyncio.timeout(LIST_SECONDS),
+                pool.request("GET", url, headers=headers) as response,
+            ):
+                answer = await _read_text(response, endpoint)
             return json.loads(answer)
-        except httpx.HTTPError as error:
-            raise _translate_error(error, endpoint, begun=False) from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise _translate_error(error, endpoint, pool.proxy, LIST_SECONDS) from error
         except (ValueError, RecursionError):
             raise BadRequest(
                 f"{endpoint.name} has no list of models. Name one: %chat model ID."
@@ -158,7 +207,6 @@ class Client:
     ) -> AsyncGenerator[list[ReplyEvent]]:
         import httpx
 
-        content = wire.encode_body(body)
         headers = {
             **endpoint.headers(),
             "Content-Type": "application/json",
@@ -170,84 +218,199 @@ class Client:
             # llama.cpp's server closes a kept connection now and then as the next request is on
             # its way; a new one costs nothing on this machine.
             headers["Connection"] = "close"
-        url = endpoint.url + "/chat/completions"
+        url, content = endpoint.url + CHAT_PATH, wire.encode_body(body)
+        pool = self._pool(endpoint)
+        keys = ReplyRedactor(endpoint.redactor)
         begun = False
         try:
-            async with self._pool(endpoint).request(
-                "POST", url, content=content, headers=headers
-            ) as response:
-                if response.status_code != 200:
-                    answer = await _read_bounded(response)
-                    raise _http_error(response, answer, endpoint, body.get("model", ""))
+            async with pool.request("POST", url, content=content, headers=headers) as response:
                 kind = response.headers.get("content-type", "")
-                if "html" in kind:
-                    raise BadRequest(
-                        f"{endpoint.name} answered with a web page instead of a reply. Check the "
-                        "endpoint's address with %chat: it must speak the OpenAI API."
-                    )
-                if "json" in kind:
-                    whole = await _read_bounded(response, LONGEST_ANSWER * 16)
-                    yield [*wire.parse_event(whole.decode("utf-8", "replace")), Finished()]
+                if response.status_code != 200 or "json" in kind or "html" in kind:
+                    model = str(body.get("model", ""))
+                    whole = await _read_text(response, endpoint, model)
+                    yield [*keys.feed([*wire.parse_event(whole), Finished()])]
                     return
-                decoder = SSEDecoder()
-                chunks = response.aiter_bytes()
-                async for chunk in chunks:
-                    read = _Read(decoder.feed(chunk))
-                    if read.events:
-                        begun = True
-                        yield read.events
-                    if read.error:
-                        raise read.error
-                    if read.done:
-                        await _drain(chunks)
-                        return
-                read = _Read([event for event in decoder.close() if _is_whole(event)])
-                if read.events:
-                    yield read.events
+                _check_encoding(response, endpoint)
+                decoder, size = SSEDecoder(), _Size(endpoint)
+                async with _chunks(response) as chunks:
+                    async for chunk in chunks:
+                        read = _Read(decoder.feed(chunk), endpoint)
+                        begun = begun or bool(read.events)
+                        if events := keys.feed(read.events):
+                            yield events
+                        if read.error:
+                            raise read.error
+                        if read.done:
+                            await _drain(chunks)
+                            return
+                        size.add(len(chunk), read)
+                read = _Read([event for event in decoder.close() if _is_whole(event)], endpoint)
+                if events := [*keys.feed(read.events), *keys.close()]:
+                    yield events
                 if read.error:
                     raise read.error
-        except httpx.HTTPError as error:
-            raise _translate_error(error, endpoint, begun) from error
+        except (httpx.HTTPError, EndpointError, TimeoutError) as error:
+            if events := keys.close():
+                yield events
+            if isinstance(error, EndpointError):
+                raise
+            raise _translate_error(error, endpoint, pool.proxy, SILENCE_SECONDS, begun) from error
         except (httpx.InvalidURL, UnicodeError) as error:
             raise ParamError(
-                f"{one_line(endpoint.url, 120)!r} is no address of an endpoint "
+                f"{one_line(endpoint.url, 120)!r} is not the address of an endpoint "
                 f"({one_line(error, 80)}). %chat endpoint sets it."
             ) from error
 
 
+class _Size:
+    """What a stream has sent so far. Raises StreamBroken where it is more than a reply can be."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._name = endpoint.name
+        self._event = self._silent = self._text = self._all = 0
+
+    def add(self, size: int, read: _Read) -> None:
+        """Count a read of the network, and the text in it."""
+        text = sum(map(_text_size, read.events))
+        self._event = 0 if read.any else self._event + size
+        self._silent = 0 if text else self._silent + size
+        self._text += text
+        self._all += size
+        if self._event > LONGEST_EVENT:
+            problem = "sent an event of more than 1 MB"
+        elif self._silent > LONGEST_REPLY:
+            problem = "sent 16 MB without a word of the reply"
+        elif self._text > LONGEST_REPLY:
+            problem = "sent a reply of more than 16 MB"
+        elif self._all > LONGEST_STREAM:
+            problem = "sent a stream of more than 256 MB"
+        else:
+            return
+        raise StreamBroken(
+            f"{self._name} {problem}, so no more of it is read. The partial reply is kept; "
+            "--max-tokens limits the next one."
+        )
+
+
+def _text_size(event: ReplyEvent) -> int:
+    if isinstance(event, Text | Reasoning):
+        return len(event.text)
+    return len(event.arguments) + len(event.name) if isinstance(event, ToolCallDelta) else 0
+
+
+def _check_encoding(response: httpx.Response, endpoint: Endpoint) -> None:
+    """Raise BadRequest for a compressed answer: unpacked, a small one may fill the memory."""
+    if encoding := _encoding(response):
+        raise BadRequest(
+            f"{endpoint.name} sent a compressed answer ({one_line(encoding, 40)}), which was not "
+            "asked for. Check the endpoint's address, or the proxy on the way to it."
+        )
+
+
+def _encoding(response: httpx.Response) -> str:
+    encoding: str = response.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
+
+
+def _header(response: httpx.Response, name: str, endpoint: Endpoint) -> str | None:
+    value: str | None = response.headers.get(name)
+    return value and endpoint.redactor.clean(value)
+
+
+def _chunks(response: httpx.Response) -> aclosing[AsyncGenerator[bytes]]:
+    return aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw()))
+
+
+async def _read_text(response: httpx.Response, endpoint: Endpoint, model: str = "") -> str:
+    """Return the body of an answer as text, without the key. Raises EndpointError."""
+    failed = response.status_code != 200
+    if not failed:
+        if "html" in response.headers.get("content-type", ""):
+            raise BadRequest(
+                f"{endpoint.name} answered with a web page instead of a reply. Check the "
+                "endpoint's address with %chat: it must speak the OpenAI API."
+            )
+        _check_encoding(response, endpoint)
+    body, limit = bytearray(), LONGEST_ERROR if failed else LONGEST_REPLY
+    if not _encoding(response):
+        async with _chunks(response) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > limit:
+                    break
+    if not failed and len(body) > limit:
+        raise StreamBroken(
+            f"{endpoint.name} sent an answer of more than 16 MB, so no more of it is read. "
+            "Check the endpoint's address with %chat."
+        )
+    text = endpoint.redactor.clean(body.decode("utf-8", "replace"))
+    if failed:
+        raise _http_error(response, text, endpoint, model)
+    return text
+
+
 def _http_error(
-    response: httpx.Response, answer: bytes, endpoint: Endpoint, model: str = ""
+    response: httpx.Response, text: str, endpoint: Endpoint, model: str
 ) -> EndpointError:
+    status = response.status_code
+    location = _header(response, "location", endpoint)
+    if 300 <= status < 400 and location:
+        return BadRequest(
+            f"{endpoint.name} answered {status}: it has moved to {_moved_to(endpoint, location)}. "
+            "If you trust that address, set it: %chat endpoint URL.",
+            status=status,
+        )
     return wire.http_error(
-        response.status_code,
-        answer,
-        model=one_line(model, 120),
+        status,
+        text.encode(),
+        model=one_line(endpoint.redactor.clean(model), 120),
         endpoint=endpoint.name,
         deepinfra=is_deepinfra(endpoint.url),
-        retry_after=_retry_after_seconds(response.headers.get("retry-after")),
-        request_id=response.headers.get("x-request-id"),
+        retry_after=_retry_after_seconds(
+            response.headers.get("retry-after"), response.headers.get("date")
+        ),
+        request_id=_header(response, "x-request-id", endpoint),
     )
+
+
+def _moved_to(endpoint: Endpoint, location: str) -> str:
+    """Return the address of a redirect as an endpoint's, without what may be secret in it."""
+    try:
+        parts = urlsplit(urljoin(endpoint.url + CHAT_PATH, location))
+    except ValueError:
+        return one_line(location.partition("?")[0], 160)
+    url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return one_line(url.rstrip("/").removesuffix(CHAT_PATH), 160)
 
 
 class _Read:
     """What some server-sent events say: reply events, the end, or an error after them."""
 
-    def __init__(self, found: list[Event]) -> None:
+    def __init__(self, found: list[Event], endpoint: Endpoint) -> None:
+        self.any = bool(found)
         self.events: list[ReplyEvent] = []
         self.error: EndpointError | None = None
         self.done = False
-        try:
-            for event in found:
-                if event.data.startswith(wire.DONE):
-                    self.events.append(Finished())
-                    self.done = True
-                    return
-                if event.type == "error":
-                    raise wire.stream_error({"error": _json_or_text(event.data)})
-                if event.data:
-                    self.events += wire.parse_event(event.data)
-        except EndpointError as error:
-            self.error = error
+        for event in found:
+            try:
+                self._parse(event.type, event.data)
+            except EndpointError as error:
+                self.error = error
+                try:  # again: its message is cut to a length, and half a key is not recognised
+                    self._parse(event.type, endpoint.redactor.clean(event.data))
+                except EndpointError as clean:
+                    self.error = clean
+            if self.done or self.error:
+                return
+
+    def _parse(self, kind: str, data: str) -> None:
+        if data.startswith(wire.DONE):
+            self.events.append(Finished())
+            self.done = True
+        elif kind == "error":
+            raise wire.stream_error({"error": _json_or_text(data)})
+        elif data:
+            self.events += wire.parse_event(data)
 
 
 def _is_whole(event: Event) -> bool:
@@ -267,16 +430,6 @@ def _json_or_text(data: str) -> object:
     return found.get("error", found) if isinstance(found, dict) else found
 
 
-async def _read_bounded(response: httpx.Response, limit: int = LONGEST_ANSWER) -> bytes:
-    """Read a whole answer, of which a server at fault may send without end."""
-    answer = bytearray()
-    async for chunk in response.aiter_bytes():
-        answer += chunk
-        if len(answer) > limit:
-            break
-    return bytes(answer[:limit])
-
-
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
     """Read the end of a stream that has said its last word, so that its connection is kept.
 
@@ -290,45 +443,76 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
                 pass
 
 
-def _retry_after_seconds(retry_after: str | None) -> float | None:
-    """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
+def _retry_after_seconds(retry_after: str | None, date: str | None) -> float | None:
+    """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3) on the server's clock."""
     if not retry_after:
         return None
     try:
         return max(0.0, float(retry_after))
     except ValueError:
-        pass
+        until = _timestamp(retry_after)
+    if until is None:
+        return None
+    now = _timestamp(date) if date else None
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _timestamp(date: str) -> float | None:
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
-def _translate_error(error: httpx.HTTPError, endpoint: Endpoint, begun: bool) -> EndpointError:
+def _translate_error(
+    error: Exception,
+    endpoint: Endpoint,
+    proxy: Proxy | None,
+    seconds: float,
+    begun: bool = False,
+) -> EndpointError:
+    """Return the error for a connection that failed: what happened and what to do."""
     import httpx
 
-    detail = one_line(error, 160) or type(error).__name__
+    detail = one_line(endpoint.redactor.clean(str(error)), 160) or type(error).__name__
+    name, where = endpoint.name, one_line(endpoint.url, 120)
     if endpoint.local:
-        kept = " What had come is kept." if begun else ""
+        kept = " The partial reply is kept." if begun else ""
         return (StreamBroken if begun else Unreachable)(
             f"The model server on this machine is gone ({detail}).{kept} Run the cell again: that "
             "starts it anew."
         )
     if begun:
         return StreamBroken(
-            f"The connection to {endpoint.name} broke off ({detail}). What had come is kept; "
+            f"The connection to {name} broke off ({detail}). The partial reply is kept; "
             "run the cell again for a new reply."
         )
-    if isinstance(error, httpx.ReadTimeout):  # not to be tried again: it has waited long enough
+    # Not to be tried again: it has waited long enough.
+    if isinstance(error, httpx.ReadTimeout | TimeoutError):
         return StreamBroken(
-            f"{endpoint.name} gave no answer in {SILENCE_SECONDS:.0f} s. Run the cell again, or "
-            "take another model."
+            f"{name} gave no answer in {seconds:.0f} s. Run the cell again, or take another model."
+        )
+    if isinstance(error, httpx.ProxyError | httpx.UnsupportedProtocol) and proxy:
+        return Refused(
+            f"The proxy {proxy} of {proxy.variable} refused the connection to {name} ({detail}). "
+            f"Correct {proxy.variable}, or add the host to NO_PROXY."
         )
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
+        if "CERTIFICATE_VERIFY_FAILED" in detail:
+            names = " and ".join(certificate_variables()) or "SSL_CERT_FILE"
+            return Refused(
+                f"{name} has a certificate that is not trusted ({detail}). Set {names} to the file "
+                "of certificates that your network uses."
+            )
+        if isinstance(error, httpx.ConnectTimeout):
+            detail = f"no answer in {CONNECT_SECONDS:.0f} s"
+        if proxy:
+            return Unreachable(
+                f"No connection to the proxy {proxy} of {proxy.variable} ({detail}). Correct "
+                f"{proxy.variable}, or add the host of {where} to NO_PROXY."
+            )
         return Unreachable(
-            f"No connection to {endpoint.name} at {one_line(endpoint.url, 120)} ({detail}). "
-            "Check the network and the address: %chat endpoint."
+            f"No connection to {name} at {where} ({detail}). Check the network and the address: "
+            "%chat endpoint."
         )
-    if isinstance(error, httpx.ProxyError | httpx.UnsupportedProtocol):
-        return Refused(f"{endpoint.name} is out of reach ({detail}). Check the proxy settings.")
-    return Unreachable(f"{endpoint.name} gave no answer ({detail}). Try again in a moment.")
+    return Unreachable(f"{name} gave no answer ({detail}). Try again in a moment.")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from di_magics.core.errors import ParamError
+from di_magics.core.request.redact import Redactor
 from di_magics.core.text import one_line
 
 DEEPINFRA = "https://api.deepinfra.com/v1/openai"
+CHAT_PATH = "/chat/completions"
 
 
 def is_deepinfra(url: str) -> bool:
@@ -22,34 +25,42 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
+def trim_url(text: str) -> str:
+    """Return an address without the blanks and quotes that copying adds around it."""
+    return text.strip().strip("'\"`\u2018\u2019\u201c\u201d").strip()
+
+
 class Endpoint:
     """Where requests go: a base URL up to and including `/v1` or `/openai`, and its key.
 
-    The key is sent as a bearer token over https, or to this machine; never shown. `name` is what
-    messages call it. Raises ParamError for an address that is not http(s), holds a password, or
-    would carry the key unencrypted.
+    The key is sent as a bearer token over https, or to this machine; it is never shown. `name` is
+    what messages call the endpoint; `note` says how `url` was mended, if it was. Raises ParamError
+    for an address that is not http(s), holds a password, or would carry the key unencrypted.
     """
 
     local = False
 
     def __init__(self, url: str, key: str | None = None, *, name: str | None = None) -> None:
+        url = trim_url(url).rstrip("/")
         try:
             parts = urlsplit(url)
             host = parts.hostname if parts.port != 0 else None  # reading the port checks it
         except ValueError:
             parts, host = urlsplit(""), None
         shown = one_line(f"{parts.scheme}://{host}{parts.path}", 120)
-        if parts.scheme not in ("http", "https") or not host:
+        if parts.scheme not in ("http", "https") or not host or not url.isprintable():
             raise ParamError(
-                f"{one_line(url.rpartition('@')[2], 120)!r} is no address of an endpoint. Write "
-                "deepinfra, local, local:FILE.gguf, or a URL such as https://host/v1."
+                f"{one_line(url.rpartition('@')[2], 120)!r} is not the address of an endpoint. "
+                "Write deepinfra, local, local:FILE.gguf, or a URL such as https://host/v1."
             )
         if parts.username or parts.password:
             raise ParamError(
-                f"Leave the key out of the address {shown}: set DI_MAGICS_API_KEY instead."
+                f"The address {shown} must not hold a key. Set DI_MAGICS_API_KEY instead."
             )
         if parts.query or parts.fragment:
-            raise ParamError(f"Leave out what follows the path of the address {shown}.")
+            raise ParamError(
+                f"The address {shown} is followed by a query (? or #). Leave that out."
+            )
         key = (key or "").strip() or None
         if key and parts.scheme == "http" and not is_loopback(url):
             raise ParamError(
@@ -57,7 +68,8 @@ class Endpoint:
             )
         if key and not (key.isascii() and key.isprintable()):
             raise ParamError("The key holds characters no key has. Copy it again: %chat key.")
-        self.url = url.rstrip("/")
+        self.url = url.removesuffix(CHAT_PATH).rstrip("/")
+        self.note = f"the address is {self.url}, without {CHAT_PATH}" if self.url != url else ""
         self.name = name or ("deepinfra" if is_deepinfra(url) else parts.netloc)
         self._key = key
 
@@ -69,9 +81,10 @@ class Endpoint:
         """Whether a key will be sent."""
         return self._key is not None
 
-    def without_key(self, text: str) -> str:
-        """Return a server's words without the key in them."""
-        return text.replace(self._key, "…") if self._key else text
+    @cached_property
+    def redactor(self) -> Redactor:
+        """What removes the key from all that the server sends."""
+        return Redactor(self._key)
 
     def headers(self) -> dict[str, str]:
         """Return the headers of a request to this endpoint."""

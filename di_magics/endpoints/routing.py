@@ -17,7 +17,13 @@ from di_magics.core.errors import ParamError, PolicyError, Refused
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import NO_POLICY, Policy
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import DEEPINFRA, Endpoint, LocalEndpoint, is_deepinfra
+from di_magics.endpoints.endpoint import (
+    DEEPINFRA,
+    Endpoint,
+    LocalEndpoint,
+    is_deepinfra,
+    trim_url,
+)
 
 DEFAULT_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
 KEY_VARIABLES = ("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY", "DEEPINFRA_API_TOKEN")
@@ -47,7 +53,8 @@ class Routing:
         return self.key or next(filter(None, found), None)
 
     def check(self, named: str) -> None:
-        """Raise ParamError for what is no endpoint; a key or a model may still be missing."""
+        """Raise ParamError for what is not an endpoint; a key or a model may still be missing."""
+        named = trim_url(named)
         if _is_local(named):
             self._local(named, None)
         elif named != "deepinfra":
@@ -104,6 +111,8 @@ class Routing:
     def _named(
         self, named: str | Endpoint | None, model: str | None, policy: Policy, key: str | None
     ) -> str | Endpoint:
+        if isinstance(named, str):
+            named = trim_url(named)
         if policy.endpoint:
             asked = named.url if isinstance(named, Endpoint) else named
             if asked not in (None, policy.endpoint):
@@ -113,7 +122,8 @@ class Routing:
                     f"{one_line(policy.endpoint, 120)}. %chat unset endpoint."
                 )
             return named or policy.endpoint
-        return named or os.environ.get("DI_MAGICS_ENDPOINT") or self._unnamed(model, key)
+        usual = trim_url(os.environ.get("DI_MAGICS_ENDPOINT", ""))
+        return named or usual or self._unnamed(model, key)
 
     def _endpoint(self, named: str | Endpoint, policy: Policy, key: str | None) -> Endpoint:
         if isinstance(named, Endpoint):
@@ -133,7 +143,7 @@ class Routing:
             raise
 
     def _unnamed(self, model: str | None, key: str | None) -> str:
-        if base := os.environ.get("DI_MAGICS_BASE_URL"):
+        if base := trim_url(os.environ.get("DI_MAGICS_BASE_URL", "")):
             return base
         if key or self.deepinfra_key():
             return "deepinfra"
@@ -151,7 +161,7 @@ class Routing:
 
     def _own_key(self, url: str) -> str | None:
         """Return DI_MAGICS_API_KEY for the address it was given with, and for no other."""
-        base = os.environ.get("DI_MAGICS_BASE_URL", "")
+        base = trim_url(os.environ.get("DI_MAGICS_BASE_URL", ""))
         same = urlsplit(base)[:2] == urlsplit(url)[:2]
         return os.environ.get("DI_MAGICS_API_KEY") if base and same else None
 
@@ -182,6 +192,8 @@ class Routing:
         `progress` gets a line for each thing that takes time. Raises EndpointError.
         """
         if isinstance(route.endpoint, Endpoint):
+            if route.endpoint.note:
+                progress(route.endpoint.note)
             return route.endpoint
         server = self._servers.get(route.file)
         if server is None:

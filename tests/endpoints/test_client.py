@@ -364,8 +364,8 @@ def test_a_server_of_our_own_is_not_asked_again(
 
 
 def test_an_impossible_address_is_refused() -> None:
-    """As late as when it is used, as one line."""
-    with pytest.raises(ParamError, match="no address"):
+    """As one line, without the control character."""
+    with pytest.raises(ParamError, match="not the address"):
         once(Endpoint("http://127.0.0.1/\x7f"))
 
 

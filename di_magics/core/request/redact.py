@@ -1,0 +1,292 @@
+"""The key of an endpoint is removed from everything that its server sends.
+
+A server may repeat the key it was given: in an error, a header, the reply. `Redactor.clean` takes
+it out of a whole text, in the spellings in which servers and proxies repeat things: as it is, with
+JSON's or Python's escapes, percent-encoded, in base64. It has to come before any cut: half a key
+is not recognised.
+
+A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` holds events back
+while the text so far ends in what may be the beginning of the key: at most a few dozen
+characters, which are released as soon as they go on differently. Text, reasoning, the arguments of
+each tool call and the tokens with probabilities are looked at separately.
+
+Short keys are no secrets (`none`, `EMPTY`, `ollama`) and may be words: one of fewer than 8
+characters stays in replies and is removed elsewhere only as a whole word; one of fewer than 4
+stays.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from di_magics.core.reply.reply import (
+    Finished,
+    Logprobs,
+    Reasoning,
+    ReplyEvent,
+    Served,
+    Text,
+    ToolCallDelta,
+    Used,
+)
+
+REDACTED = "[key]"
+SHORTEST, SHORTEST_IN_REPLY = 4, 8
+
+_HEX = "([0-9a-fA-F]{2})"
+_BACKSLASH = re.compile(rf"\\(?:u00{_HEX}|x{_HEX}|([^\w\s]))")
+_PERCENT = re.compile(f"%{_HEX}")
+_CUT_ESCAPE = re.compile(r"(?:\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%[0-9a-fA-F]?)\Z")
+LONGEST_SIGN = 12
+"""Characters for one of the key, escaped three times."""
+LONGEST_ESCAPED = 1 << 20
+"""In a longer text a key is not looked for behind escapes: a megabyte of them takes a second."""
+
+
+class Redactor:
+    """Removes one key from texts."""
+
+    def __init__(self, key: str | None) -> None:
+        key = key if key and len(key) >= SHORTEST else ""
+        self.in_replies = len(key) >= SHORTEST_IN_REPLY
+        self._spellings = [key, *_base64_spellings(key)] if self.in_replies else [key]
+        self._key = key
+        # No spelling of the key is in a text without one of these.
+        self._firsts = re.compile(
+            f"[{re.escape(''.join({each[0] for each in self._spellings if each}))}\\\\%]"
+        )
+
+    def clean(self, text: str) -> str:
+        """Return the text without the key."""
+        return _without(text, 0, self.spans(text))
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where the key is in the text, in order and without overlaps."""
+        if not self._key or len(text) < len(self._key):
+            return []
+        spans = [
+            (starts[at], starts[at + len(spelling)])
+            for plain, starts in _readings(text)
+            for spelling in self._spellings
+            for at in _find(spelling, plain)
+        ]
+        if not self.in_replies:
+            spans = [span for span in spans if _is_word(text, *span)]
+        return _merge(spans)
+
+    def may_hold_key(self, text: str) -> bool:
+        """Return whether the key is in the text, or begins at its end."""
+        return bool(self._firsts.search(text)) and (
+            self.open_end(text) < len(text) or bool(self.spans(text))
+        )
+
+    def open_end(self, text: str) -> int:
+        """Return where at the end of the text the key may begin, the text's length if nowhere."""
+        cut = max(0, len(text) - LONGEST_SIGN * len(self._key))
+        end = len(text)
+        if "\\" not in text and "%" not in text:
+            return min(cut + _open_end(spelling, text[cut:]) for spelling in self._spellings)
+        for plain, starts in _readings(text[cut:]):
+            half = _CUT_ESCAPE.search(plain, max(0, len(plain) - LONGEST_SIGN))
+            for whole in (plain, plain[: half.start()]) if half else (plain,):
+                for spelling in self._spellings:
+                    end = min(end, cut + starts[_open_end(spelling, whole)])
+        return end
+
+
+def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
+    """Yield a text with 0 to 3 levels of backslashes and 0 to 2 of percents taken off.
+
+    With each comes where its characters started in the text.
+    """
+    starts = range(len(text) + 1)
+    if len(text) > LONGEST_ESCAPED:
+        yield text, starts
+        return
+    for plain, places in _unescape(text, starts, _BACKSLASH, 3):
+        yield from _unescape(plain, places, _PERCENT, 2)
+
+
+def _unescape(
+    text: str, starts: Sequence[int], escapes: re.Pattern[str], levels: int
+) -> Iterator[tuple[str, Sequence[int]]]:
+    yield text, starts
+    for _ in range(levels):
+        plain: list[str] = []
+        places: list[int] = []
+        at = 0
+        for escape in escapes.finditer(text):
+            plain.append(text[at : escape.start()])
+            places.extend(starts[at : escape.start() + 1])
+            *codes, sign = escape.groups() if escapes is _BACKSLASH else (escape[1], "")
+            code = next(filter(None, codes), None)
+            plain.append(chr(int(code, 16)) if code else sign)
+            at = escape.end()
+        if not at:
+            return
+        plain.append(text[at:])
+        places.extend(starts[at:])
+        text, starts = "".join(plain), places
+        yield text, starts
+
+
+def _find(part: str, text: str) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + len(part))
+
+
+def _open_end(part: str, text: str) -> int:
+    """Return where the longest end of a text starts that is a beginning of `part`."""
+    at = text.find(part[0], max(0, len(text) - len(part) + 1))
+    while at >= 0:
+        if part.startswith(text[at:]):
+            return at
+        at = text.find(part[0], at + 1)
+    return len(text)
+
+
+def _is_word(text: str, start: int, end: int) -> bool:
+    around = text[max(0, start - 1) : start] + text[end : end + 1]
+    return not any(sign.isalnum() or sign == "_" for sign in around)
+
+
+def _merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _base64_spellings(key: str) -> list[str]:
+    """Return what the key is within base64, wherever in a longer text it stands."""
+    spellings: dict[str, None] = {}
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + key.encode()).decode().rstrip("=")
+        # The first signs depend on what stands before the key, the last one on what follows it.
+        inner = encoded[-(-before * 8 // 6) : None if (before + len(key)) % 3 == 0 else -1]
+        spellings |= {inner: None, inner.replace("+", "-").replace("/", "_"): None}
+    return list(spellings)
+
+
+class ReplyRedactor:
+    """Removes a key from the events of one reply, also where it is split over them."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held: list[ReplyEvent] = []
+        self._served: ReplyEvent | None = None
+
+    def feed(self, events: list[ReplyEvent]) -> list[ReplyEvent]:
+        """Return the events that can be passed on; the rest is kept for the next call."""
+        if not self._redactor.in_replies or not (self._held or any(map(self._is_suspect, events))):
+            return events
+        held = self._held + events
+        self._clean(held)
+        end = len(held)
+        for parts in _streams(held).values():
+            text = "".join(part for _, part in parts)
+            open_end = self._redactor.open_end(text)
+            if open_end < len(text):
+                end = min(end, _part_at(parts, open_end))
+        if any(isinstance(event, Finished) for event in held):
+            end = len(held)
+        self._held = held[end:]
+        return held[:end]
+
+    def _is_suspect(self, event: ReplyEvent) -> bool:
+        """Return whether an event needs a closer look; most do not, and this is in a hurry."""
+        kind = type(event)
+        if kind is Text or kind is Reasoning:
+            return self._redactor.may_hold_key(event.text)  # type: ignore[union-attr]
+        if kind is Served and event == self._served:
+            return False
+        return kind is not Used
+
+    def close(self) -> list[ReplyEvent]:
+        """Return what was held back."""
+        held, self._held = self._held, []
+        return held
+
+    def _clean(self, held: list[ReplyEvent]) -> None:
+        """Remove the key from these events; the probabilities of its tokens go, too."""
+        redactor, found = self._redactor, False
+        for parts in _streams(held).values():
+            spans = redactor.spans("".join(part for _, part in parts))
+            start = 0
+            for index, part in parts:
+                text = _without(part, start, spans)
+                start += len(part)
+                if text != part:
+                    found = True
+                    held[index] = _with_text(held[index], text)
+        for index, event in enumerate(held):
+            match event:
+                case Served(model, id):
+                    clean = Served(model and redactor.clean(model), id and redactor.clean(id))
+                    if clean == event:
+                        self._served = event
+                    held[index] = clean
+                case ToolCallDelta(_, id, name):
+                    held[index] = replace(event, id=redactor.clean(id), name=redactor.clean(name))
+                case Finished(reason) if reason:
+                    held[index] = replace(event, reason=redactor.clean(reason))
+        if found:
+            held[:] = [event for event in held if not isinstance(event, Logprobs)]
+
+
+def _streams(events: Iterable[ReplyEvent]) -> dict[str, list[tuple[int, str]]]:
+    """Return the pieces of each text that grows, with the index of each piece's event."""
+    streams: dict[str, list[tuple[int, str]]] = {}
+    for index, event in enumerate(events):
+        match event:
+            case Text(text) | Reasoning(text):
+                streams.setdefault("text" if isinstance(event, Text) else "reasoning", []).append(
+                    (index, text)
+                )
+            case ToolCallDelta(call, _, _, arguments):
+                streams.setdefault(f"call {call}", []).append((index, arguments))
+            case Logprobs(tokens):
+                joined = "".join(token.token for token in tokens)
+                streams.setdefault("tokens", []).append((index, joined))
+    return streams
+
+
+def _part_at(parts: list[tuple[int, str]], position: int) -> int:
+    """Return the index of the event in which a position of the joined text lies."""
+    for index, part in parts:
+        position -= len(part)
+        if position < 0:
+            return index
+    return parts[-1][0]
+
+
+def _without(part: str, start: int, spans: list[tuple[int, int]]) -> str:
+    """Return a piece of a text that begins at `start`, without the spans; a mark is at each."""
+    kept, at = "", start
+    end = start + len(part)
+    for first, last in spans:
+        if last <= start or first >= end:
+            continue
+        kept += part[at - start : max(first, start) - start]
+        kept += REDACTED if first >= start else ""
+        at = min(last, end)
+    return kept + part[at - start :]
+
+
+def _with_text(event: ReplyEvent, text: str) -> ReplyEvent:
+    match event:
+        case ToolCallDelta():
+            return replace(event, arguments=text)
+        case Text():
+            return Text(text)
+        case Reasoning():
+            return Reasoning(text)
+    return event

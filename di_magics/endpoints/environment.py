@@ -1,0 +1,136 @@
+"""What the environment says about the way to a server: proxies and certificates.
+
+Read here and not by httpx, which knows a part of it and answers the rest with a traceback.
+* A proxy is HTTPS_PROXY or HTTP_PROXY, else ALL_PROXY, else the system's. NO_PROXY has names,
+  addresses and networks, of IPv6 too. This machine never has a proxy.
+* Certificates are those of SSL_CERT_FILE and SSL_CERT_DIR, else of REQUESTS_CA_BUNDLE, else the
+  ones that come with certifi.
+Every error names the variable and what to do with it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import os
+import ssl
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from di_magics.core.errors import ParamError
+from di_magics.core.text import one_line
+from di_magics.endpoints.endpoint import is_loopback, trim_url
+
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+PROXIES = ("http", "https", "socks5", "socks5h")
+
+
+class Proxy(NamedTuple):
+    """A proxy's address, with its password if it has one, and the variable that names it."""
+
+    url: str
+    variable: str
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", 120)
+
+
+def find_proxy(url: str) -> Proxy | None:
+    """Return the proxy for an address, None for a direct connection. Raises ParamError."""
+    parts = urlsplit(url)
+    if is_loopback(url) or _is_exempt(parts.hostname or "", parts.port):
+        return None
+    found = _named_proxy(parts.scheme)
+    if found is None:
+        return None
+    try:
+        scheme, valid = urlsplit(found.url).scheme, bool(urlsplit(found.url).hostname)
+        _ = urlsplit(found.url).port
+    except ValueError:
+        scheme, valid = "", False
+    if scheme not in PROXIES or not valid:
+        raise ParamError(
+            f"{found.variable} is not the address of a proxy. Set it to http://HOST:PORT, or unset "
+            "it."
+        )
+    if scheme.startswith("socks") and not importlib.util.find_spec("socksio"):
+        raise ParamError(
+            f"{found.variable} names a SOCKS proxy ({found}), which needs the package socksio. "
+            f"Install it (pip install socksio) and restart the kernel, or unset {found.variable}."
+        )
+    return found
+
+
+def _named_proxy(scheme: str) -> Proxy | None:
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        for variable in (name, name.upper()):
+            if value := trim_url(os.environ.get(variable, "")):
+                return Proxy(value if "://" in value else f"http://{value}", variable)
+    system = urllib.request.getproxies().get(scheme)
+    return Proxy(system, "The system's proxy setting") if system else None
+
+
+def _is_exempt(host: str, port: int | None) -> bool:
+    """Return whether NO_PROXY, or the system, has a host that needs no proxy."""
+    listed = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    if any(_matches(each.strip().lower(), host, port) for each in listed.split(",")):
+        return True
+    return not listed and bool(urllib.request.proxy_bypass(host))
+
+
+def _matches(listed: str, host: str, port: int | None) -> bool:
+    if listed == "*":
+        return True
+    try:
+        network = ipaddress.ip_network(listed.replace("[", "").replace("]", ""), strict=False)
+    except ValueError:
+        pass
+    else:
+        try:
+            return ipaddress.ip_address(host) in network
+        except ValueError:
+            return False
+    name, colon, number = listed.rpartition(":")
+    if colon and number.isdigit():
+        if int(number) != port:
+            return False
+        listed = name.strip("[]")
+    listed = listed.removeprefix("*").removeprefix(".")
+    return bool(listed) and (host == listed or host.endswith("." + listed))
+
+
+def certificate_variables() -> dict[str, str]:
+    """Return the variables in force that name certificates, with their values."""
+    found = {name: trim_url(os.environ.get(name, "")) for name in CERTIFICATES}
+    own = {name: value for name, value in found.items() if value}
+    if len(own) > 1:
+        own.pop("REQUESTS_CA_BUNDLE", None)
+    return own
+
+
+def load_certificates(variables: dict[str, str]) -> ssl.SSLContext:
+    """Return a TLS context that trusts what the variables name. Raises ParamError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for name, value in variables.items():
+        path = Path(value)
+        try:
+            if path.is_dir():
+                problem = "" if any(path.iterdir()) else "is an empty folder"
+                context.load_verify_locations(capath=value)
+            else:
+                problem = "" if path.exists() else "does not exist"
+                if not problem:
+                    context.load_verify_locations(cafile=value)
+        except ssl.SSLError:
+            problem = "has no certificates in PEM format"
+        except (OSError, ValueError) as error:
+            problem = f"cannot be read ({one_line(getattr(error, 'strerror', error), 80)})"
+        if problem:
+            raise ParamError(
+                f"{name} is {one_line(value, 160)!r}, which {problem}. Correct it, or unset it to "
+                "trust the usual certificates."
+            )
+    return context

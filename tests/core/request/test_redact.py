@@ -1,0 +1,192 @@
+"""The key is removed in every spelling and however a reply is cut; nothing else changes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+import pytest
+
+from di_magics.core.reply.reply import (
+    Finished,
+    Logprobs,
+    Reasoning,
+    ReplyEvent,
+    Served,
+    Text,
+    TokenProbability,
+    ToolCallDelta,
+)
+from di_magics.core.request.redact import REDACTED, Redactor, ReplyRedactor
+
+KEYS = ["sk-Abc123xyz_QRS456", "a+b/c=d'e\"f\\g~h.1%234", "aaaaaaaa", "AbAbAbAbAbAc"]
+
+
+def base64_in(before: str, after: str) -> Callable[[str], str]:
+    """Return a function that encodes a text between two others."""
+    return lambda key: base64.b64encode(f"{before}{key}{after}".encode()).decode()
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "json": lambda key: json.dumps(key)[1:-1],
+    "json in json": lambda key: json.dumps(json.dumps(key))[1:-1],
+    "escaped slash": lambda key: json.dumps(key)[1:-1].replace("/", "\\/"),
+    "unicode": lambda key: "".join(f"\\u{ord(sign):04X}" for sign in key),
+    "repr": lambda key: repr(key)[1:-1],
+    "repr of bytes": lambda key: repr(key.encode())[2:-1],
+    "hex": lambda key: "".join(f"\\x{ord(sign):02x}" for sign in key),
+    "percent": lambda key: quote(key, safe=""),
+    "every percent": lambda key: "".join(f"%{ord(sign):02x}" for sign in key),
+    "percent twice": lambda key: quote(quote(key, safe=""), safe=""),
+    "base64": base64_in("", ""),
+    "base64 of a header": base64_in("Bearer ", ""),
+    "base64 of a login": base64_in("u:", "\n"),
+    "url base64": lambda key: base64.urlsafe_b64encode(f"?{key}>".encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_removed_in_every_spelling(key: str, spelling: str) -> None:
+    """What stands around it stays."""
+    spelled = SPELLINGS[spelling](key)
+    clean = Redactor(key).clean(f"Invalid key {spelled}. Try again.")
+    assert clean.startswith("Invalid key ")
+    assert clean.endswith(". Try again.")
+    assert clean.count(REDACTED) == 1
+    # Base64 depends on its neighbours: a few of its signs at the ends are no part of the key.
+    assert len(clean) <= len("Invalid key . Try again." + REDACTED) + 14
+
+
+def split(text: str, sizes: Iterator[int]) -> list[str]:
+    """Cut a text into pieces."""
+    pieces = []
+    while text:
+        size = next(sizes)
+        pieces.append(text[:size])
+        text = text[size:]
+    return pieces
+
+
+def random_sizes(seed: int) -> Iterator[int]:
+    """Yield sizes of pieces, mostly small."""
+    chance = random.Random(seed)
+    while True:
+        yield chance.choice([1, 1, 2, 3, 5, 40])
+
+
+def feed_all(key: str, events: list[ReplyEvent]) -> list[ReplyEvent]:
+    """Return what comes out when each event is a read of its own."""
+    redactor = ReplyRedactor(Redactor(key))
+    passed = [event for each in events for event in redactor.feed([each])]
+    return passed + redactor.close()
+
+
+def joined(events: list[ReplyEvent], kind: type) -> str:
+    """Return the text of all events of a kind."""
+    return "".join(getattr(event, "text", "") for event in events if isinstance(event, kind))
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_removed_however_a_reply_is_cut(key: str, seed: int, spelling: str) -> None:
+    """Between reasoning, text and calls, each with a key of its own; the rest is unchanged."""
+    text = f"It is {SPELLINGS[spelling](key)}, {key[:-1]}?"
+    sizes = random_sizes(seed)
+    whole = Redactor(key).clean(text)
+    assert REDACTED in whole
+    kinds: list[Callable[[str], ReplyEvent]] = [
+        Text,
+        Reasoning,
+        lambda piece: ToolCallDelta(0, "", "", piece),
+    ]
+    queues = [[kind(piece) for piece in split(text, sizes)] for kind in kinds]
+    chance = random.Random(seed)
+    events: list[ReplyEvent] = []
+    while queues := [queue for queue in queues if queue]:
+        events.append(chance.choice(queues).pop(0))
+    passed = feed_all(key, events)
+    assert joined(passed, Text) == whole
+    assert joined(passed, Reasoning) == whole
+    assert "".join(e.arguments for e in passed if isinstance(e, ToolCallDelta)) == whole
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_reply_without_the_key_is_unchanged(seed: int) -> None:
+    """Event for event, though it is made of pieces of the key."""
+    key = "sk-aabbaabbaab%12"
+    chance = random.Random(seed)
+    parts = ["sk", "-", "aabb", "%", "\\", "a", " ", "aab", "no key", "%1"]
+    events: list[ReplyEvent] = [Text(chance.choice(parts)) for _ in range(300)]
+    events.append(Finished("stop"))
+    assert key not in joined(events, Text)
+    assert feed_all(key, events) == events
+
+
+def test_little_is_held_back() -> None:
+    """What cannot be the key is passed on at once, and the end of a reply releases the rest."""
+    redactor = ReplyRedactor(Redactor("sk-0123456789"))
+    assert redactor.feed([Text("my key:")]) == [Text("my key:")]
+    assert redactor.feed([Text(" sk-")]) == []
+    assert redactor.feed([Text("no")]) == [Text(" sk-"), Text("no")]
+    assert redactor.feed([Text(" sk"), Finished("stop")]) == [Text(" sk"), Finished("stop")]
+
+
+def test_the_probabilities_of_a_key_are_removed() -> None:
+    """The tokens spell it out, one by one."""
+    key = "sk-0123456789"
+    events: list[ReplyEvent] = []
+    for sign in f"a {key} b":
+        events += [Text(sign), Logprobs((TokenProbability(sign, -1.0),))]
+    passed = feed_all(key, events)
+    tokens = "".join(t.token for e in passed if isinstance(e, Logprobs) for t in e.tokens)
+    assert joined(passed, Text) == f"a {REDACTED} b"
+    assert key[:4] not in tokens
+    assert tokens.endswith(" b")
+
+
+def test_a_key_is_removed_from_names() -> None:
+    """The model's name, the reply's id, the reason to end, a call's name and id."""
+    key = "sk-0123456789"
+    events = [Served(key, f"id-{key}"), ToolCallDelta(0, key, f"f{key}", ""), Finished(key)]
+    assert key not in repr(feed_all(key, list(events)))
+
+
+@pytest.mark.parametrize("key", ["a", "EM", "none", "ollama", "secret7"])
+def test_short_keys_leave_words_alone(key: str) -> None:
+    """Such a key is no secret, and a word of many replies."""
+    text = f"An{key}other {key}s {key}7"
+    assert Redactor(key).clean(text) == text
+    assert Redactor(key).clean(f"key {key}!") == (f"key {key}!" if len(key) < 4 else "key [key]!")
+    events: list[ReplyEvent] = [Text(f"Use {key} here"), Served(key, key)]
+    assert feed_all(key, events) == events
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_no_key_changes_nothing(key: str | None) -> None:
+    """There is nothing to be removed."""
+    assert Redactor(key).clean("a [key] b") == "a [key] b"
+
+
+@pytest.mark.parametrize(
+    "hostile", ["a" * 8, "\\", "%", "%61", "\\u0061", "sk-Abc123xyz_QRS45", "\\\\\\/"]
+)
+@pytest.mark.parametrize("key", KEYS[:3])
+def test_cleaning_is_linear(key: str, hostile: str) -> None:
+    """Four times the text takes about four times as long."""
+
+    def seconds(size: int) -> float:
+        text = (hostile * (size // len(hostile) + 1))[:size]
+        redactor = Redactor(key)
+        start = time.process_time()
+        redactor.clean(text)
+        redactor.open_end(text)
+        return time.process_time() - start
+
+    assert seconds(400_000) < 12 * max(seconds(100_000), 0.01)
