@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from decimal import Decimal
 from email.utils import formatdate
 from time import time
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+from asking import BODY, Asked, ask, once, run
 from loopback import TEXT, USAGE, Answer, Drop, Fault, Hold, Loopback, Raw, Reply, Stall, event
 
 from di_magics.core.errors import (
@@ -30,56 +30,15 @@ from di_magics.core.request import retry, wire
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint, LocalEndpoint
 
-BODY = wire.build_body("test/model", [{"role": "user", "content": "Größe? 😀"}], {"temperature": 0})
 HELLO = event({"choices": [{"index": 0, "delta": {"content": "Hel"}}]})
 END = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
 DONE = b"data: [DONE]\n\n"
 AT_ONCE = {"retry-after": "0"}
-T = TypeVar("T")
 
 
 def named(value: object) -> str:
     """Return a short name for a fault."""
     return getattr(value, "__name__", f"{type(value).__name__}-{getattr(value, 'status', '')}")
-
-
-@dataclass
-class Asked:
-    """What came of a request: the reply so far, the error, and the pauses before new tries."""
-
-    reply: Grown = field(default_factory=Grown)
-    error: EndpointError | None = None
-    pauses: list[float] = field(default_factory=list)
-
-
-async def ask(client: Client, endpoint: Endpoint, body: Any = BODY) -> Asked:
-    """Ask and fold what comes."""
-    asked = Asked()
-    try:
-        async for events in client.stream(endpoint, body, lambda _, s: asked.pauses.append(s)):
-            asked.reply = asked.reply.grow(events)
-    except EndpointError as error:
-        asked.error = error
-    return asked
-
-
-def run(work: Callable[[Client], Awaitable[T]]) -> T:
-    """Do this with a client, on a loop of its own."""
-
-    async def go() -> T:
-        client = Client()
-        try:
-            return await work(client)
-        finally:
-            await client.close()
-
-    return asyncio.run(go())
-
-
-def once(endpoint: Loopback | Endpoint, body: Any = BODY) -> Asked:
-    """Ask once."""
-    there = Endpoint(endpoint.url) if isinstance(endpoint, Loopback) else endpoint
-    return run(lambda client: ask(client, there, body))
 
 
 @pytest.fixture(autouse=True)

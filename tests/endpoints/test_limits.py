@@ -1,0 +1,180 @@
+"""What a server sends without end is not read without end."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import resource
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from asking import BODY, ask, once, run
+from loopback import Fault, Hold, Loopback, Raw, Reply, Stall, event
+
+from di_magics.core.errors import BadRequest, EndpointError, StreamBroken, Unreachable
+from di_magics.core.request import retry
+from di_magics.endpoints import client as client_module
+from di_magics.endpoints.client import Client
+from di_magics.endpoints.endpoint import Endpoint
+
+HELLO = event({"choices": [{"index": 0, "delta": {"content": "Hel"}}]})
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses before new tries are short."""
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
+
+
+def peak_memory() -> int:
+    """Return the most memory this process has used, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+BOMB = b"data: " + b"x" * (64 * MEGABYTE)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(BOMB)),
+        ("GZIP", gzip.compress(BOMB)),
+        ("x-gzip", gzip.compress(BOMB)),
+        ("deflate", zlib.compress(BOMB)),
+        ("br", b"\x0b\x02\x80"),
+        ("zstd", b"(\xb5/\xfd"),
+        ("gzip, gzip", gzip.compress(gzip.compress(BOMB))),
+    ],
+)
+def test_a_compressed_answer_is_not_unpacked(
+    server: Loopback, status: int, kind: str, encoding: str, body: bytes
+) -> None:
+    """We ask for none; 64 MB of it would be a few kilobytes on the wire."""
+    before = peak_memory()
+    headers = {"content-encoding": encoding}
+    server.reply(Fault(status, body, content_type=kind, headers=headers))
+    error = once(server).error
+    assert type(error) is BadRequest
+    assert "\n" not in str(error)
+    assert (encoding.lower() in str(error)) == (status == 200)
+    assert peak_memory() - before < 16 * MEGABYTE
+
+
+def test_an_encoding_that_changes_nothing_is_fine(server: Loopback) -> None:
+    """`identity` is what we asked for."""
+    server.reply(Reply("Hi", headers={"content-encoding": "identity"}))
+    assert once(server).reply.text == "Hi"
+
+
+def chunk(**delta: str) -> bytes:
+    """Return a piece of a reply."""
+    return event({"choices": [{"index": 0, "delta": delta}]})
+
+
+LONG = "x" * (MEGABYTE // 2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "problem"),
+    [
+        ([b"data: ", *[b"x" * 65536] * 40], "an event of more than 1 MB"),
+        ([b"data: x\n" * 8192] * 40, "an event of more than 1 MB"),
+        ([b": ping\n" * 8192] * 40, "an event of more than 1 MB"),
+        ([chunk(content=LONG)] * 40, "a reply of more than 16 MB"),
+        ([chunk(reasoning_content=LONG)] * 40, "a reply of more than 16 MB"),
+        ([event({"id": "x" * 65536, "choices": []})] * 300, "16 MB without a word"),
+    ],
+    ids=["line", "lines", "comments", "text", "reasoning", "no-text"],
+)
+def test_a_stream_without_end_is_cut(server: Loopback, steps: list[bytes], problem: str) -> None:
+    """The text before it is kept, and the connection is closed."""
+    server.reply(Raw([HELLO, *steps, Stall()]))
+    asked = once(server)
+    assert type(asked.error) is StreamBroken
+    assert problem in str(asked.error)
+    assert asked.reply.text.startswith("Hel")
+    assert len(asked.reply.text) + len(asked.reply.reasoning) < 17 * MEGABYTE
+    assert server.requests[0].closed.wait(5)
+
+
+def test_a_stream_may_be_long(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its parts are bounded: many events, many pings, then an end."""
+    monkeypatch.setattr(client_module, "LONGEST_EVENT", 1000)
+    monkeypatch.setattr(client_module, "LONGEST_REPLY", 5000)
+    server.reply(Reply(chunks=[part for _ in range(100) for part in (b": ping\n\n", "word ")]))
+    asked = once(server)
+    assert (asked.error, asked.reply.text) == (None, "word " * 100)
+
+
+def test_a_reply_in_one_piece_that_is_too_long_is_refused(server: Loopback) -> None:
+    """So is a list of models."""
+    server.reply(Fault(200, json.dumps({"x": "x" * 17 * MEGABYTE})))
+    asked = once(server)
+    assert type(asked.error) is StreamBroken
+    assert "16 MB" in str(asked.error)
+    server.models = ["x" * 17 * MEGABYTE]
+    with pytest.raises(EndpointError, match="16 MB"):
+        run(lambda client: client.models(Endpoint(server.url)))
+
+
+def test_headers_without_end_are_refused(server: Loopback) -> None:
+    """As one line; a server at fault is tried again, then named."""
+    server.default = Reply(headers={f"x-{number}": "x" * 1000 for number in range(300)})
+    asked = once(server)
+    assert type(asked.error) is Unreachable
+    assert "\n" not in str(asked.error)
+    assert len(str(asked.error)) < 300
+
+
+@pytest.fixture
+def dripping() -> Iterator[Endpoint]:
+    """A server whose headers come a byte at a time, and never all of them."""
+    stop = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+            while not stop.wait(0.02):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        yield Endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
+        stop.set()
+        thread.join(10)
+
+
+def test_slow_headers_time_out(dripping: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is for all of them, not for each byte."""
+    monkeypatch.setattr(client_module, "SILENCE_SECONDS", 0.3)
+    start = time.monotonic()
+    asked = once(dripping)
+    assert type(asked.error) is StreamBroken
+    assert "gave no answer in" in str(asked.error)
+    assert time.monotonic() - start < 5
+
+
+def test_stop_works_before_the_headers(dripping: Endpoint, server: Loopback) -> None:
+    """While they drip, and while nothing comes at all."""
+    hold = Hold()
+    server.reply(Reply(before=[hold]))
+
+    async def work(client: Client) -> None:
+        for endpoint in (dripping, Endpoint(server.url)):
+            task = asyncio.create_task(ask(client, endpoint, BODY))
+            await asyncio.to_thread(hold.reached.wait, 0.3)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, 5)
+
+    run(work)
