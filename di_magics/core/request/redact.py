@@ -237,7 +237,10 @@ class ReplyRedactor:
                 case ToolCallDelta(_, id, name):
                     held[index] = replace(event, id=redactor.clean(id), name=redactor.clean(name))
                 case Finished(reason) if reason:
-                    held[index] = replace(event, reason=redactor.clean(reason))
+                    reason = redactor.clean(reason)
+                    if reason.endswith("…"):  # wire.parse_event has cut it, perhaps within a key
+                        reason = reason[: redactor.open_end(reason[:-1])] + "…"
+                    held[index] = replace(event, reason=reason)
         if found:
             held[:] = [event for event in held if not isinstance(event, Logprobs)]
 

@@ -1,0 +1,128 @@
+"""A key that a server repeats is shown nowhere, whatever the place and the spelling."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from asking import Asked, once, run
+from loopback import Answer, Fault, Loopback, Raw, Reply, event
+
+from di_magics.core.errors import EndpointError
+from di_magics.core.request import retry
+from di_magics.endpoints.endpoint import Endpoint
+
+KEY = "di-8Kf+2/aZ=Qx7LmNc9RtVw3"
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "json": lambda key: json.dumps(key)[1:-1].replace("/", "\\/"),
+    "unicode": lambda key: "".join(f"\\u{ord(sign):04x}" for sign in key),
+    "repr": lambda key: repr(repr(key))[1:-1],
+    "percent": lambda key: quote(key, safe=""),
+    "base64": lambda key: base64.b64encode(f"Bearer {key}".encode()).decode(),
+}
+
+
+def error_body(said: str) -> bytes:
+    """Return an error's body; the words go in as they are, with any escapes of JSON."""
+    return b'{"error": {"message": "' + said.encode() + b'"}}'
+
+
+def places(said: str) -> dict[str, Answer]:
+    """Return answers that have these words in all places we look at."""
+    far, headers = "word " * 70, {"x-request-id": said.replace("\\", "")}
+    moved = {"location": f"https://{said}@x.org/{said}/chat/completions?key={said}"}
+    return {
+        "error": Fault(401, error_body(f"Bad key {said}.")),
+        "text": Fault(400, f"Bad key {said}", content_type="text/plain"),
+        "cut at 400": Fault(400, error_body(f"{(far * 2)[:390]}{said}")),
+        "too long": Fault(400, error_body(f"{said} has 9 tokens: exceeds context length 8")),
+        "no model": Fault(404, error_body(f"no model {said}")),
+        "field": Fault(422, {"detail": [{"loc": ["body", said], "msg": said}]}),
+        "request id": Fault(500, error_body("no"), headers=headers),
+        "redirect": Fault(308, headers=moved),
+        "error in a stream": Raw([b"data: " + error_body(said) + b"\n\n"]),
+        "error event": Raw([b"event: error\ndata: " + said.encode() + b"\n\n"]),
+        "too long in a stream": Raw([b"data: " + error_body(f"context length {said}") + b"\n\n"]),
+        "no json, cut at 120": Raw([f"data: {far[:110]}{said}\n\n".encode()]),
+        "not an object": Raw([f'data: ["{far[:110]}{said}"]\n\n'.encode()]),
+        "header line": Raw([], headers={f"x {said}": "x"}),
+        "reply": Reply(f"Your key is {said}."),
+        "reply in one piece": Reply(f"Your key is {said}.", stream=False),
+        "model": Reply(model=said),
+        "reasoning": Reply(reasoning=f"The key is {said}."),
+        "reason": Reply(finish=said),
+        "call": Reply(tool_calls=[{"id": said, "name": said, "arguments": f'{{"a": "{said}"}}'}]),
+        "pieces": Reply(chunks=list(f"Your key is {said}.")),
+        "before the end": Raw([event({"choices": [{"delta": {"content": said}}]})], chunked=False),
+    }
+
+
+def readings(text: str) -> set[str]:
+    """Return what a text may be read as: itself, and with each spelling undone."""
+    return {text, text.replace("\\\\", "\\").replace("\\/", "/"), text.replace("\\", "")}
+
+
+def everything(asked: Asked) -> str:
+    """Return all that is known after asking, as text."""
+    error = asked.error
+    known = [asked.reply.text, asked.reply.reasoning, *map(str, asdict(asked.reply).values())]
+    if error:
+        known += [str(error), repr(error), repr(vars(error)), repr(error.__cause__)]
+    return "\n".join(known)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses before new tries are short."""
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("place", places(""))
+def test_a_key_that_a_server_repeats_is_not_shown(
+    server: Loopback, place: str, spelling: str
+) -> None:
+    """No eight characters of it, in an error, a header, an address or the reply."""
+    said = SPELLINGS[spelling](KEY)
+    server.default = places(said)[place]
+    known = everything(once(Endpoint(server.url, KEY)))
+    shown = {
+        part
+        for spell in SPELLINGS.values()
+        for part in (spell(KEY)[at : at + 9] for at in range(8, len(spell(KEY)) - 12))
+    }
+    found = [part for part in shown if any(part in reading for reading in readings(known))]
+    assert found == []
+
+
+def test_a_list_of_models_has_no_key(server: Loopback) -> None:
+    """Nor has the error where there is none."""
+    server.models = [KEY, f"x{json.dumps(KEY)}"]
+    endpoint = Endpoint(server.url, KEY)
+    listed: Any = run(lambda client: client.models(endpoint))
+    assert KEY not in json.dumps(listed)
+    assert len(listed["data"]) == 2
+
+
+def test_the_model_that_is_asked_for_may_be_the_key(server: Loopback) -> None:
+    """A key that was given for the model's name is not shown in the error."""
+    server.reply(Fault(404, {"error": "no such model"}))
+    body = {"model": KEY, "messages": [], "stream": True}
+    asked = once(Endpoint(server.url, KEY), body)
+    assert isinstance(asked.error, EndpointError)
+    assert KEY not in str(asked.error)
+
+
+@pytest.mark.parametrize("key", ["a", "EMPTY", "server"])
+def test_a_short_key_garbles_nothing(server: Loopback, key: str) -> None:
+    """It is no secret, and may be a word of the server or a part of one."""
+    server.reply(Fault(400, {"error": "a servers EMPTYness"}), Reply("a server EMPTY"))
+    endpoint = Endpoint(server.url, key)
+    assert "a servers EMPTYness" in str(once(endpoint).error)
+    assert once(endpoint).reply.text == "a server EMPTY"
