@@ -117,13 +117,14 @@ class Client:
     ) -> httpx.AsyncClient:
         import httpx
 
+        verify = self._trusted(certificates) if encrypted else False
         try:
             return httpx.AsyncClient(
                 timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
                 limits=httpx.Limits(max_connections=None, keepalive_expiry=120),
                 trust_env=False,
                 proxy=httpx.Proxy(proxy.url) if proxy else None,
-                verify=self._trusted(certificates) if encrypted else False,
+                verify=verify,
             )
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
             raise ParamError(

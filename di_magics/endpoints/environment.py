@@ -84,22 +84,23 @@ def _is_exempt(host: str, port: int | None) -> bool:
 def _matches(listed: str, host: str, port: int | None) -> bool:
     if listed == "*":
         return True
+    name, number = listed, ""
+    if listed.startswith("["):
+        name, _, number = listed[1:].partition("]")
+    elif listed.count(":") == 1:
+        name, _, number = listed.partition(":")
+    number = number.removeprefix(":")
+    if number and number != str(port):
+        return False
     try:
-        network = ipaddress.ip_network(listed.replace("[", "").replace("]", ""), strict=False)
+        network = ipaddress.ip_network(name, strict=False)
     except ValueError:
-        pass
-    else:
-        try:
-            return ipaddress.ip_address(host) in network
-        except ValueError:
-            return False
-    name, colon, number = listed.rpartition(":")
-    if colon and number.isdigit():
-        if int(number) != port:
-            return False
-        listed = name.strip("[]")
-    listed = listed.removeprefix("*").removeprefix(".")
-    return bool(listed) and (host == listed or host.endswith("." + listed))
+        name = name.removeprefix("*").removeprefix(".")
+        return bool(name) and (host == name or host.endswith("." + name))
+    try:
+        return ipaddress.ip_address(host) in network
+    except ValueError:
+        return False
 
 
 def certificate_variables() -> dict[str, str]:
