@@ -500,11 +500,13 @@ def _translate_error(
         )
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
         if "CERTIFICATE_VERIFY_FAILED" in detail:
-            names = " and ".join(certificate_variables()) or "SSL_CERT_FILE"
-            return Refused(
-                f"{name} has a certificate that is not trusted ({detail}). Set {names} to the file "
-                "of certificates that your network uses."
+            variables = " and ".join(certificate_variables())
+            step = (
+                f"Correct {variables}, or unset it to trust the usual ones."
+                if variables
+                else "Set SSL_CERT_FILE to the file of certificates that your network uses."
             )
+            return Refused(f"The certificate of {name} is not trusted ({detail}). {step}")
         if isinstance(error, httpx.ConnectTimeout):
             detail = f"no answer in {CONNECT_SECONDS:.0f} s"
         if proxy:

