@@ -77,8 +77,8 @@ def test_the_body_is_sent_as_it_is(server: Loopback) -> None:
     assert "authorization" not in request.headers
 
 
-def test_half_a_character_in_a_prompt_is_sent_as_a_question_mark(server: Loopback) -> None:
-    """A lone surrogate is no text; the rest of the prompt is."""
+def test_a_lone_surrogate_is_sent_as_a_question_mark(server: Loopback) -> None:
+    """UTF-8 has no bytes for it; the rest of the prompt is sent as it is."""
     assert once(server, {**BODY, "user": "a\ud83db"}).error is None
     assert server.requests[0].json["user"] == "a?b"
 
@@ -135,7 +135,7 @@ def test_requests_share_a_connection(server: Loopback, count: int) -> None:
 
 
 @pytest.mark.parametrize("after", [Stall(), Drop(), Drop(reset=True)])
-def test_after_the_last_word_the_reply_is_whole(server: Loopback, after: Any) -> None:
+def test_after_done_the_reply_is_complete(server: Loopback, after: Any) -> None:
     """Whatever the connection does after [DONE], and the next request finds another one."""
     server.reply(Raw([HELLO, END, DONE, after]))
 
@@ -150,14 +150,14 @@ def test_after_the_last_word_the_reply_is_whole(server: Loopback, after: Any) ->
 
 @pytest.mark.parametrize("kept", [b"", b"data: [DONE]", b"data: [DO", b'data: {"choi'])
 def test_a_stream_may_end_without_a_blank_line(server: Loopback, kept: bytes) -> None:
-    """After a reason to end, half an event is nothing to complain of."""
+    """After a reason to end, half an event is not an error."""
     server.reply(Raw([HELLO, END, kept], chunked=False))
     asked = once(server)
     assert (asked.reply.text, asked.reply.ended, asked.error) == ("Hel", True, None)
 
 
 @pytest.mark.parametrize("kept", [b"", b'data: {"choi', HELLO[:-2].replace(b"Hel", b"lo")])
-def test_a_stream_that_does_not_say_its_end_is_not_whole(server: Loopback, kept: bytes) -> None:
+def test_a_stream_without_an_end_mark_is_not_complete(server: Loopback, kept: bytes) -> None:
     """The connection ended in order, but no one said that the reply has."""
     server.reply(Raw([HELLO, kept], chunked=False))
     asked = once(server)
@@ -191,7 +191,7 @@ def test_a_proxy_is_not_for_this_machine(server: Loopback, monkeypatch: pytest.M
     ],
     ids=named,
 )
-def test_what_passes_is_tried_again(server: Loopback, fault: Answer) -> None:
+def test_passing_faults_are_retried(server: Loopback, fault: Answer) -> None:
     """A server that is busy, and a connection that breaks before the first event."""
     server.reply(fault)
     asked = once(server)
@@ -223,7 +223,7 @@ def test_what_passes_is_tried_again(server: Loopback, fault: Answer) -> None:
     ],
     ids=named,
 )
-def test_what_will_not_pass_is_not_tried_again(
+def test_lasting_faults_are_not_retried(
     server: Loopback, fault: Answer, kind: type[EndpointError]
 ) -> None:
     """A refusal is final, and so is an error within the reply."""
@@ -234,8 +234,8 @@ def test_what_will_not_pass_is_not_tried_again(
 
 
 @pytest.mark.parametrize("last", [Drop(), Drop(reset=True), event({"error": {"code": 503}})])
-def test_nothing_is_tried_again_after_the_first_event(server: Loopback, last: Any) -> None:
-    """It would be said twice and paid twice; what had come is kept."""
+def test_nothing_is_retried_after_the_first_event(server: Loopback, last: Any) -> None:
+    """It would be shown and paid twice; the partial reply is kept."""
     server.reply(Raw([HELLO, last]))
     asked = once(server)
     assert isinstance(asked.error, StreamBroken | Busy)
@@ -250,8 +250,8 @@ def test_text_before_an_error_in_the_same_read_is_kept(server: Loopback) -> None
     assert "gone" in str(asked.error)
 
 
-def test_after_four_tries_it_is_enough(server: Loopback) -> None:
-    """The last error is raised, with the server's words."""
+def test_the_fourth_error_is_raised(server: Loopback) -> None:
+    """With the server's words."""
     server.default = Fault(503, {"detail": "overloaded"}, headers={"x-request-id": "r-1"})
     asked = once(server)
     assert isinstance(asked.error, Busy)
@@ -260,6 +260,7 @@ def test_after_four_tries_it_is_enough(server: Loopback) -> None:
     assert (len(server.requests), len(asked.pauses)) == (4, 3)
 
 
+@pytest.mark.parametrize("skew", [0, 86_400, -86_400, None])
 @pytest.mark.parametrize(
     ("header", "low", "high"),
     [
@@ -269,15 +270,19 @@ def test_after_four_tries_it_is_enough(server: Loopback) -> None:
         ("date", 50, 60),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 0, 0),
         ("soon", 0, 0.002),
+        ("nan", 0, 0),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", 0, 0.002),
         ("", 0, 0.002),
     ],
 )
 def test_the_server_says_how_long_to_wait(
-    server: Loopback, header: str, low: float, high: float
+    server: Loopback, header: str, low: float, high: float, skew: int | None
 ) -> None:
-    """In seconds or by a date; what is neither leaves it to us."""
-    header = formatdate(time() + 60, usegmt=True) if header == "date" else header
-    server.reply(Fault(429, headers={"retry-after": header}))
+    """In seconds or by a date on its own clock; what is neither leaves it to us."""
+    now = time() + (skew or 0)
+    header = formatdate(now + 60, usegmt=True) if header == "date" else header
+    clock = {} if skew is None else {"date": formatdate(now, usegmt=True)}
+    server.reply(Fault(429, headers={"retry-after": header, **clock}))
     told: list[float] = []
 
     class Enough(Exception):
@@ -297,7 +302,7 @@ def test_the_server_says_how_long_to_wait(
 
 
 def test_no_connection_names_the_address() -> None:
-    """It is tried again a few times, then the reader is told where to look."""
+    """It is tried again a few times, then the message says where to look."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     asked = once(Endpoint(f"http://127.0.0.1:{port}/v1"))
@@ -312,7 +317,7 @@ def test_no_connection_names_the_address() -> None:
     [(Drop(), Unreachable), (Fault(503), Busy), (Raw([HELLO, Drop()]), StreamBroken)],
     ids=named,
 )
-def test_a_server_of_our_own_is_not_asked_again(
+def test_a_local_server_is_not_retried(
     server: Loopback, fault: Answer, kind: type[EndpointError]
 ) -> None:
     """The next run of the cell starts it anew."""
@@ -402,8 +407,29 @@ def test_a_redirect_is_not_followed(server: Loopback, other: Loopback, status: i
     server.reply(Fault(status, headers={"location": other.url + "/chat/completions"}))
     asked = once(Endpoint(server.url, "secret"))
     assert isinstance(asked.error, BadRequest)
-    assert str(status) in str(asked.error)
+    assert f"answered {status}: it has moved to {other.url}. " in str(asked.error)
     assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("/v2/chat/completions", "{0}/v2."),
+        ("//example.org/v1/chat/completions", "http://example.org/v1."),
+        ("https://me:secret@example.org/v1?key=secret#secret", "https://example.org/v1."),
+        ("http://[", "http://[."),
+        ("x\x9b31m" + "y" * 9000, "…"),
+        ("", "Check the endpoint's address"),
+    ],
+)
+def test_a_redirect_names_where_to(server: Loopback, location: str, shown: str) -> None:
+    """As an address for an endpoint: absolute, and without a password or a query."""
+    server.reply(Fault(308, headers={"location": location}))
+    message = str(once(server).error)
+    assert shown.format(server.origin) in message
+    assert "secret" not in message
+    assert len(message) < 400
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -469,14 +495,14 @@ def test_a_key_in_the_address_is_refused_and_not_shown(url: str) -> None:
         "http://host:0/v1",
     ],
 )
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_an_invalid_address_is_refused(url: str) -> None:
     """The message says what can be written."""
     with pytest.raises(ParamError, match="deepinfra, local"):
         Endpoint(url)
 
 
 @pytest.mark.parametrize("key", ["a b\nc", "ключ", "a\x00b", "a\u200bb"])
-def test_what_cannot_be_a_key_is_refused_and_not_shown(key: str) -> None:
+def test_an_invalid_key_is_refused_and_not_shown(key: str) -> None:
     """A key that was copied with something else."""
     with pytest.raises(ParamError, match="no key has") as error:
         Endpoint("https://example.org", key)
