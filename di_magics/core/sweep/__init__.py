@@ -1,1 +1,1 @@
-"""A grid of settings, and numbers about its replies."""
+"""Sweeps: what is varied, measures of the replies, and where texts differ."""

@@ -1,4 +1,4 @@
-"""Where texts differ: word by word between two, and the place where several part."""
+"""Where texts differ: word by word between two, and the first difference of several."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 LONGEST = 4000
-"""Words beyond which only the common beginning and end are told: the time grows with the square."""
+"""The most words that are compared: the time grows with their square. Of longer texts only the
+common beginning and end are marked."""
 MOST_PAIRS = 200_000
-"""Pairs of equal words beyond which the same holds. Prose of 4,000 words stays below; replies that
-repeat themselves do not, and would take a minute."""
+"""The most pairs of equal words. Prose of 4,000 words stays below it; a reply that repeats itself
+does not, and would take a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def compare_texts(old: str, new: str) -> list[Part]:
 
 
 def _pairs(first: Sequence[str], second: Sequence[str]) -> int:
-    """Return how many pairs of equal words there are, one from each; spaces do not count."""
+    """Return the number of pairs of equal words, one from each; spaces do not count."""
     one, other = Counter(first), Counter(second)
     return sum(count * other[word] for word, count in one.items() if not word.isspace())
 
@@ -55,7 +56,7 @@ def _ends(old: str, new: str) -> Iterator[Part]:
 
 
 def first_difference(texts: Sequence[str]) -> int | None:
-    """Return where the texts stop being the same, at the beginning of a word; None if nowhere."""
+    """Return where the first word that differs begins; None for equal texts."""
     at = _common(texts)
     if all(len(text) == at for text in texts):
         return None
@@ -66,12 +67,12 @@ def first_difference(texts: Sequence[str]) -> int | None:
 
 
 def _common(texts: Sequence[str]) -> int:
-    """Return how many characters all the texts have in common at their beginning."""
+    """Return the length of the common beginning of all texts."""
     columns = enumerate(zip(*texts, strict=False))
     differs = (at for at, characters in columns if len(set(characters)) > 1)
     return next(differs, min(map(len, texts), default=0))
 
 
 def count_texts(texts: Sequence[str]) -> list[tuple[str, int]]:
-    """Return the different texts and how often each came, the most frequent first."""
+    """Return the different texts and how often each occurs, the most frequent first."""
     return Counter(texts).most_common()

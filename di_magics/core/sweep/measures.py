@@ -1,4 +1,4 @@
-"""Numbers about replies: how long, how varied, how alike; and how they spread over a parameter."""
+"""Measures of replies: length, variety, similarity; and their statistics over a parameter."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.params import suggest
-from di_magics.core.text import one_line
+from di_magics.core.text import describe_error, one_line
 
 LONGEST = 600
-"""Only so many words of a text are compared: the time grows with their square."""
+"""The words of a text that are compared: the time grows with their square."""
 MOST_TEXTS = 30
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text, in lower case; scripts without spaces give whole phrases."""
+    """Return the words of a text in lower case; in scripts without spaces whole phrases."""
     return _WORD.findall(text.lower())
 
 
 def distinct_share(text: str, size: int) -> float | None:
-    """Return the share of different n-grams of words among all of them, None for a text of none.
+    """Return the share of different n-grams of words among all of them, None without any.
 
     Source: Li et al. 2016, A Diversity-Promoting Objective Function, https://arxiv.org/abs/1510.03055
     """
-    found = split_words(text)
-    grams = list(pairwise(found)) if size == 2 else found
+    words = split_words(text)
+    grams = list(pairwise(words)) if size == 2 else words
     return len(set(grams)) / len(grams) if grams else None
 
 
 def similarity(one: str, other: str) -> float:
-    """Return how alike two texts are, word by word: 1 for the same words in the same order."""
+    """Return how similar two texts are: 1 for the same words in the same order, 0 for none."""
     first, second = split_words(one)[:LONGEST], split_words(other)[:LONGEST]
     return SequenceMatcher(None, first, second, autojunk=False).ratio()
 
@@ -48,7 +48,7 @@ def similarity(one: str, other: str) -> float:
 def diversity(texts: Sequence[str]) -> float | None:
     """Return 1 − the mean similarity of all pairs, None for fewer than two texts.
 
-    Of more than 30 texts 30 are compared, taken evenly.
+    Of more than 30 texts, 30 at even distances are compared.
     """
     if len(texts) < 2:
         return None
@@ -65,26 +65,26 @@ MEASURES: Mapping[str, Measure] = {
     "distinct_1": lambda reply: distinct_share(reply.clean_text, 1),
     "distinct_2": lambda reply: distinct_share(reply.clean_text, 2),
 }
-"""What is measured of every reply."""
+"""The measures of every reply."""
 
 
-def measure_reply(reply: Reply, more: Mapping[str, Measure]) -> dict[str, object]:
-    """Return the measures of a reply, the reader's own functions among them.
+def measure_reply(reply: Reply, own: Mapping[str, Measure]) -> dict[str, object]:
+    """Return the measures of a reply, and those of the user's own functions.
 
-    Where one of those fails, its error stands in the place of the number.
+    Where one of those fails, its error takes the place of the number.
     """
-    found: dict[str, object] = {name: measure(reply) for name, measure in MEASURES.items()}
-    for name, measure in more.items():
+    values: dict[str, object] = {name: measure(reply) for name, measure in MEASURES.items()}
+    for name, measure in own.items():
         try:
-            found[name] = measure(reply)
-        except Exception as error:  # the reader's own: the other runs' numbers are not lost
-            found[name] = f"error: {one_line(f'{type(error).__name__}: {error}', 120)}"
-    return found
+            values[name] = measure(reply)
+        except Exception as error:  # the user's function: the other numbers are kept
+            values[name] = f"error: {one_line(describe_error(error), 120)}"
+    return values
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """A measure at one value of a parameter: mean, ends, standard deviation, and of how many."""
+    """A measure at one value of a parameter: mean, range, standard deviation, number of replies."""
 
     x: Any
     mean: float
@@ -95,34 +95,34 @@ class Statistics:
 
 
 def group_statistics(records: Sequence[Mapping[str, Any]], x: str, y: str) -> list[Statistics]:
-    """Return a measure by the values of another column: numbers in order, texts as they come.
+    """Return a measure by the values of another column, sorted where those are numbers.
 
-    `diversity` is reckoned from the texts of each value. Replies that failed are left out. Raises
-    ParamError for no such column, or one without numbers.
+    `diversity` is computed from the texts of each value. Failed replies are left out. Raises
+    ParamError for an unknown column and for one without numbers.
     """
     columns = list(dict.fromkeys(name for record in records for name in record))
     for name in (x, y):
         if name not in [*columns, "diversity"]:
             raise ParamError(
                 f"There is no column {one_line(name, 40)!r}.{suggest(name, columns)} "
-                f"There are {', '.join([*columns, 'diversity'])}."
+                f"The columns are {', '.join([*columns, 'diversity'])}."
             )
     groups: dict[Any, list[Mapping[str, Any]]] = {}
     for record in records:
-        if record.get("status") == "failed":  # no reply is not a reply of no words
+        if record.get("status") == "failed":  # it would count as a reply of no words
             continue
         groups.setdefault(record.get(x), []).append(record)
-    found = []
+    statistics = []
     for value, group in groups.items():
         numbers = _numbers(group, y)
         if numbers:
             ends = (min(numbers), max(numbers), pstdev(numbers), len(numbers))
-            found.append(Statistics(value, fmean(numbers), *ends))
-    if not found:
+            statistics.append(Statistics(value, fmean(numbers), *ends))
+    if not statistics:
         raise ParamError(f"The column {y} has no numbers to plot.")
-    if all(isinstance(each.x, int | float) for each in found):
-        found.sort(key=lambda each: each.x)
-    return found
+    if all(isinstance(each.x, int | float) for each in statistics):
+        statistics.sort(key=lambda each: each.x)
+    return statistics
 
 
 def _numbers(group: Sequence[Mapping[str, Any]], y: str) -> list[float]:
@@ -130,5 +130,5 @@ def _numbers(group: Sequence[Mapping[str, Any]], y: str) -> list[float]:
         value = diversity([str(record.get("text", "")) for record in group])
         return [] if value is None else [value]
     values = (record.get(y) for record in group)
-    found = [float(value) for value in values if isinstance(value, numbers.Real)]
-    return [number for number in found if math.isfinite(number)]
+    floats = [float(value) for value in values if isinstance(value, numbers.Real)]
+    return [number for number in floats if math.isfinite(number)]

@@ -1,4 +1,4 @@
-"""What has come of a sweep: its runs, their turns, and a line about the whole."""
+"""The result of a sweep: its runs, their turns, and a summary."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from di_magics.core.sweep.runs import Run, Vary
 class SweepResult:
     """The turns of a sweep, in the order of its runs; None where a run was not sent.
 
-    `errors` are what went wrong, by the index of the run, `notes` what the user should know of the
-    policy.
+    `errors` are messages by the number of the run, `notes` are about the policy.
     """
 
     vary: Vary
@@ -37,10 +36,10 @@ class SweepResult:
 
     @property
     def summary(self) -> str:
-        """The whole in a line: how many runs, how they ended, tokens and cost."""
+        """One line: how many runs, how they ended, tokens and cost."""
         replies = [reply for reply in self.replies if reply]
         done = sum(reply.complete for reply in replies)
-        parts = [f"{done} of {len(self)} runs whole" if done < len(self) else f"{done} runs"]
+        parts = [f"{done} of {len(self)} runs complete" if done < len(self) else f"{done} runs"]
         for status in ("stopped", "cut", "failed"):
             if count := sum(reply.status == status for reply in replies):
                 parts.append(f"{count} {status}")
@@ -59,12 +58,12 @@ class SweepResult:
         return " · ".join([*parts, *self.notes])
 
     def turn(self, run: int) -> Turn:
-        """Return a run's turn, counted from 0. Raises ChatError where there is none."""
+        """Return the turn of a run, numbered from 0. Raises ChatError where it has none."""
         turn = self.turns[run] if 0 <= run < len(self) else None
         if turn is None:
             raise ChatError(f"Run {run} has no reply. Runs are numbered 0 to {len(self) - 1}.")
         return turn
 
     def reply(self, run: int) -> Reply:
-        """Return a run's reply, counted from 0. Raises ChatError where there is none."""
+        """Return the reply of a run, numbered from 0. Raises ChatError where it has none."""
         return self.turn(run).reply

@@ -1,6 +1,6 @@
-"""A grid of settings: what is varied, the runs that follow from it, and a record for each.
+"""A sweep: what is varied, the runs that follow from it, and a record of each.
 
-A value may be a sampling parameter's, a model or a system prompt.
+What is varied is a sampling parameter, the model or the system prompt.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,7 @@ from typing import Any
 from di_magics.core.amount import format_usd
 from di_magics.core.errors import BudgetError, ParamError
 from di_magics.core.reply.reply import Reply
+from di_magics.core.settings.flags import VARIED_TEXTS
 from di_magics.core.settings.params import (
     PARAMS,
     Value,
@@ -25,21 +27,20 @@ from di_magics.core.settings.params import (
     suggest,
     validate,
 )
-from di_magics.core.text import one_line
+from di_magics.core.text import one_line, respell_number
 
-TEXTS = ("model", "system")
 MOST_RUNS = 10_000
-ASKED_CALLS = 20
-ASKED_COST = Decimal("0.05")
+MOST_CALLS_UNASKED = 20
+MOST_COST_UNASKED = Decimal("0.05")
 TYPICAL_TOKENS = 400
-"""How long a reply usually is, where nothing limits it: for what a grid costs *about*."""
+"""The usual length of a reply that nothing limits, to estimate the cost of a sweep."""
 
 Vary = Mapping[str, tuple[Value, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One cell of the grid: its place in it, what is varied, and which repeat it is, from 0."""
+    """One request of a sweep: its number, the varied values, and which repeat it is, from 0."""
 
     index: int
     varied: Mapping[str, Value]
@@ -48,9 +49,9 @@ class Run:
 
     @property
     def label(self) -> str:
-        """Its number, and what tells it from the others."""
+        """Its number, and the values in which it differs from the others."""
         words = [
-            one_line(f"{name}={value}" if name in TEXTS else format_param(name, value), 80)
+            one_line(f"{name}={value}" if name in VARIED_TEXTS else format_param(name, value), 80)
             for name, value in self.varied.items()
         ]
         if self.repeats > 1:
@@ -59,65 +60,66 @@ class Run:
 
 
 def parse_vary(words: Sequence[str]) -> dict[str, tuple[Value, ...]]:
-    """Return what `--vary` words such as `temperature=0,0.7` or `seed=1..20` ask for.
+    """Return the values of `--vary` words such as `temperature=0,0.7` or `seed=1..20`, by name.
 
     Values are separated by commas, or by `|` where one holds a comma. `1..20` and `0..1.5/0.25`
     are ranges, both ends included. Raises ParamError for what cannot be varied or is out of range.
     """
-    found: dict[str, Sequence[object]] = {}
+    vary: dict[str, tuple[Value, ...]] = {}
     for word in words:
         name, sign, text = word.partition("=")
         if not sign:
             raise ParamError(f"Write --vary NAME=A,B,C; not {one_line(word, 60)!r}.")
         name = name.replace("-", "_")
-        if name in found:
-            raise ParamError(f"--vary {one_line(name, 40)} is there twice: put all values in one.")
+        if name in vary:
+            raise ParamError(f"--vary {one_line(name, 40)} is set twice. Put all values in one.")
+        kind = find_param(name).kind if name in PARAMS else str
         parts = [part.strip() for part in text.split("|" if "|" in text else ",")]
-        values = (_parse_range(part) if _has_ranges(name) else None for part in parts)
-        found[name] = [
-            value
-            for part, steps in zip(parts, values, strict=True)
-            for value in (steps or ([part] if part else []))
-        ]
-    return check_vary(found)
+        try:
+            steps = [kind in (int, float) and _parse_range(part) for part in parts]
+            values = [v for part, many in zip(parts, steps, strict=True) for v in many or [part]]
+            vary |= check_vary({name: [value for value in values if value]})
+        except ParamError as error:
+            comma = re.search(r"(?<![\d.])\d+,\d+(?![\d.])", text)
+            if comma is None or kind is not float or "|" in text:
+                raise
+            hint = f" A comma separates values.{respell_number(comma[0])}"
+            raise ParamError(f"{error}{hint}") from None
+    return vary
 
 
 def check_vary(vary: Mapping[str, Iterable[object]]) -> dict[str, tuple[Value, ...]]:
-    """Return the values of each name, as they will be sent. Raises ParamError as `varied` does."""
-    found: dict[str, tuple[Value, ...]] = {}
+    """Return the values of each name as they will be sent. Raises ParamError as `parse_vary`."""
+    checked: dict[str, tuple[Value, ...]] = {}
     for name, given in vary.items():
         name = name.replace("-", "_")
-        said = one_line(name, 40)
+        shown = one_line(name, 40)
         if isinstance(given, str) or not isinstance(given, Iterable):
-            raise ParamError(f"{said} takes several values: a list, not {one_line(given, 40)!r}.")
-        if name in found:
-            raise ParamError(f"{said} is there twice: put all values in one list.")
+            raise ParamError(f"{shown} must be a list of values, not {one_line(given, 40)!r}.")
+        if name in checked:
+            raise ParamError(f"{shown} is set twice. Put all values in one list.")
         values = tuple(_parse_value(name, value) for value in given)
         if not values:
-            raise ParamError(f"--vary {said} has no values: {said}=A,B,C.")
+            raise ParamError(f"--vary {shown} has no values. Write {shown}=A,B,C.")
         if len(set(values)) < len(values):
-            raise ParamError(f"--vary {name} has a value twice. For repeats there is -n N.")
-        found[name] = values
-    return found
+            raise ParamError(f"--vary {shown} has a value twice. For repeats there is -n N.")
+        checked[name] = values
+    return checked
 
 
 def _parse_value(name: str, value: object) -> Value:
-    if name in TEXTS:
+    if name in VARIED_TEXTS:
         if not isinstance(value, str) or not value.strip():
-            raise ParamError(f"{name} takes texts that are not empty.")
+            raise ParamError(f"{name} must be a list of texts that are not empty.")
         return value
     if name not in PARAMS or PARAMS[name].kind is list:
-        known = [*TEXTS, *(each for each in PARAMS if PARAMS[each].kind is not list)]
+        known = [*VARIED_TEXTS, *(each for each in PARAMS if PARAMS[each].kind is not list)]
         raise ParamError(f"{one_line(name, 60)!r} cannot be varied.{suggest(name, known)}")
     return validate(name, value)
 
 
-def _has_ranges(name: str) -> bool:
-    return name in PARAMS and find_param(name).kind in (int, float)
-
-
 def _parse_range(text: str) -> list[str] | None:
-    """Read `first..last` or `first..last/step`, exactly; None for anything else."""
+    """Return the values of `first..last` or `first..last/step`, exactly; None for no range."""
     ends, _, step_text = text.partition("/")
     first_text, sign, last_text = ends.partition("..")
     if not sign:
@@ -132,44 +134,44 @@ def _parse_range(text: str) -> list[str] | None:
         steps = []
     if not steps:
         raise ParamError(
-            f"{one_line(text, 40)!r} is no range: write 1..20, or 0..1.5/0.25 with a step."
+            f"{one_line(text, 40)!r} is not a range. Write 1..20, or 0..1.5/0.25 with a step."
         )
     return steps
 
 
 def make_runs(vary: Vary, repeats: int = 1) -> tuple[Run, ...]:
-    """Return the runs of the grid: the name given last changes fastest, repeats faster still.
+    """Return the runs in order: the name given last changes fastest, repeats faster still.
 
-    Raises ParamError for no repeat at all, or for more runs than 10,000.
+    Raises ParamError for less than one repeat, and for more than 10,000 runs.
     """
     if repeats < 1:
-        raise ParamError(f"-n takes a number of repeats from 1 on, not {repeats}.")
+        raise ParamError(f"-n must be at least 1, not {repeats}.")
     count = prod(len(values) for values in vary.values()) * repeats
     if count > MOST_RUNS:
-        raise ParamError(f"That would be {count:,} runs; at most {MOST_RUNS:,} go at once.")
-    found = itertools.product(itertools.product(*vary.values()), range(repeats))
+        raise ParamError(f"A sweep has at most {MOST_RUNS:,} runs, not {count:,}. Vary less.")
+    combinations = itertools.product(itertools.product(*vary.values()), range(repeats))
     return tuple(
         Run(index, dict(zip(vary, values, strict=True)), repeat, repeats)
-        for index, (values, repeat) in enumerate(found)
+        for index, (values, repeat) in enumerate(combinations)
     )
 
 
-def digest(found: object) -> str:
-    """Return what identifies plain data: the same for the same, whenever and wherever."""
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
+def digest(data: object) -> str:
+    """Return a hash of plain data, which is the same in every process."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def run_key(url: str, body: Mapping[str, Any], said: str, repeat: int) -> str:
-    """Return what identifies a run's request, so that a reply is found again after a restart.
+def run_key(url: str, body: Mapping[str, Any], messages_digest: str, repeat: int) -> str:
+    """Return what identifies a run's request, so that its reply is used again after a restart.
 
-    `said` is the digest of its messages, which many runs share.
+    The digest of the messages is computed once, as many runs share them.
     """
     rest = {name: value for name, value in body.items() if name != "messages"}
-    return digest([url, rest, said, repeat])
+    return digest([url, rest, messages_digest, repeat])
 
 
 def run_record(run: Run, reply: Reply, measures: Mapping[str, object]) -> dict[str, Any]:
-    """Return a run as plain data: what was varied, what came, what it used, and its measures.
+    """Return a run as plain data: the varied values, the reply, its usage and its measures.
 
     `cost` is in USD and None where it is not known, times are in seconds.
     """
@@ -194,24 +196,25 @@ def run_record(run: Run, reply: Reply, measures: Mapping[str, object]) -> dict[s
 
 
 def check_measures(names: Iterable[str], vary: Vary) -> None:
-    """Raise ParamError for a measure that would take the place of a column that is there."""
+    """Raise ParamError for a measure with the name of another column."""
     fixed = run_record(Run(0, {}, 0, 1), Reply(), {})
     taken = {*fixed, *vary, "reasoning", "error"} & {*names}
     if taken:
         raise ParamError(
-            f"A measure cannot be called {one_line(min(taken), 40)}: that is a column already."
+            f"A measure must not be called {one_line(min(taken), 40)}: that is a column already."
         )
 
 
 def check_consent(calls: int, about: Decimal | None, covered: bool, *, yes: bool) -> None:
-    """Raise BudgetError for a grid that needs the reader's leave: many calls, or much money.
+    """Raise BudgetError for a sweep of many calls or of a high cost without the user's consent.
 
-    A budget that has covered the worst case is leave enough.
+    Consent is `yes`, or a budget that has `covered` the worst case.
     """
-    if yes or covered or (calls <= ASKED_CALLS and (about is None or about <= ASKED_COST)):
+    is_cheap = about is None or about <= MOST_COST_UNASKED
+    if yes or covered or (calls <= MOST_CALLS_UNASKED and is_cheap):
         return
     cost = "of unknown cost" if about is None else f"about {format_usd(about)}" if about else "free"
     raise BudgetError(
-        f"{calls} calls, {cost}: nothing was sent yet. Run it with --yes, or set a budget that "
-        "covers its worst case (%chat budget)."
+        f"Nothing was sent yet: {calls} calls, {cost}. Add --yes, or set a budget that covers the "
+        "worst case (%chat budget)."
     )

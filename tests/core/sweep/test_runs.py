@@ -1,4 +1,4 @@
-"""A grid of settings: read from a line, laid out in runs, and kept as plain records."""
+"""A sweep: parsed from a line, laid out in runs, and kept as plain records."""
 
 from __future__ import annotations
 
@@ -51,14 +51,19 @@ def test_values_are_read(word: str, values: tuple[Any, ...]) -> None:
         (["temperature="], "no values"),
         (["temperature=0,9"], "out of range"),
         (["temperature=0,0"], "a value twice"),
-        (["seed=1", "seed=2"], "is there twice"),
-        (["temperature=2..0"], "no range"),
-        (["temperature=0..1/0"], "no range"),
-        (["temperature=0..x"], "no range"),
-        (["seed=0..999999"], "no range"),
-        (["seed=0..1e999"], "no range"),
-        (["temperature=0..1/inf"], "no range"),
-        (["seed=1e9999999..1e9999999"], "no range"),
+        (["temperature=0,9"], "Write 0.9"),
+        (["top_p=0,5"], "Write 0.5"),
+        (["temperature=0,5;1,0"], "Write 0.5"),
+        (["temperature=0,5|1,0"], "Write 0.5"),
+        (["temperature=0..1,5/0,25"], "A comma separates"),
+        (["seed=1", "seed=2"], "is set twice"),
+        (["temperature=2..0"], "not a range"),
+        (["temperature=0..1/0"], "not a range"),
+        (["temperature=0..x"], "not a range"),
+        (["seed=0..999999"], "not a range"),
+        (["seed=0..1e999"], "not a range"),
+        (["temperature=0..1/inf"], "not a range"),
+        (["seed=1e9999999..1e9999999"], "not a range"),
         (["model=a, ,b"], None),
     ],
 )
