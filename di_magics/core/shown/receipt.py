@@ -1,8 +1,13 @@
-"""What is said under a reply: what was really sent, what it used, and how it ended."""
+"""The receipt under a reply: what was really sent, what it used, and how it ended.
+
+A receipt is a list of facts. `format_receipt` is all of them on one line, `receipt_parts` a short
+line and the details for a fold, and `common_facts` what the runs of a sweep share.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
@@ -17,73 +22,140 @@ ENDINGS = {
     "failed": "failed",
     "open": "not finished",
 }
+FINISHED = "finished"
+LONGEST_PARAMS = 60
+"""The most characters of parameters on the short line; beyond it they are counted there."""
+
+
+class Receipt(NamedTuple):
+    """A receipt in two parts: a short line, and the facts that are not on it."""
+
+    summary: str
+    details: tuple[str, ...]
+
+
+class _Fact(NamedTuple):
+    """One fact: whole, and the parts of it that belong on the short line and in the details."""
+
+    text: str
+    summary: str = ""
+    detail: str = ""
 
 
 def format_receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
     """Return the line under a turn's reply, read off the request that was sent."""
-    reply = turn.reply
-    parts = [one_line(reply.model or turn.model, 120)]
-    if reply.model and reply.model != turn.model:
-        parts.append(f"asked for {one_line(turn.model, 120)}")
-    if turn.endpoint == "local":
-        parts.append("on this machine")
-    sent = sent_params(reply.request or {})
-    if reply.rounds and "tool_choice" in sent:  # what the first request had, not the last
-        sent["tool_choice"] = turn.params["tool_choice"]
-    parts.append(
-        " ".join(one_line(format_param(name, value), 80) for name, value in sent.items())
-        or "server's defaults"
+    return " · ".join(fact.text for fact in _facts(turn, notes))
+
+
+def receipt_parts(turn: Turn, notes: Sequence[str] = ()) -> Receipt:
+    """Return the facts of a receipt as a short line and details.
+
+    Model, parameters, usage, cost, notes, and an unusual ending are on the line.
+    """
+    facts = list(_facts(turn, notes))
+    return Receipt(
+        " · ".join(fact.summary for fact in facts if fact.summary),
+        tuple(fact.detail for fact in facts if fact.detail),
     )
-    if turn.system and not turn.system_is_policy:
-        parts.append("with a system prompt")
-    if turn.context is not None:
-        parts.append(
-            f"with the last {turn.context} turns" if turn.context else "with no turn before it"
-        )
-    parts += [
-        *_sent_along(turn),
-        *_usage_parts(reply),
-        *_timing_parts(reply),
-        _ending(reply),
-        *notes,
+
+
+def common_facts(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
+    """Return the facts that all receipts of a sweep have in common, and the others of each.
+
+    Each parameter is a fact of its own, so that only the varied ones are repeated.
+    """
+    facts = [
+        [
+            *_model_names(turn),
+            *_param_texts(turn),
+            *(fact.text for fact in _other_facts(turn)),
+        ]
+        for turn in turns
     ]
-    return " · ".join(parts)
+    shared = set(facts[0]).intersection(*facts[1:]) if facts else set[str]()
+    common = [fact for fact in facts[0] if fact in shared] if facts else []
+    return common, [[fact for fact in own if fact not in shared] for own in facts]
 
 
-def _sent_along(turn: Turn) -> list[str]:
-    """Return what went along: attachments, tools, the form of the reply."""
-    attached = ((one_line(each.name, 60), one_line(each.note, 160)) for each in turn.attachments)
-    along = [f"with {name}: {note}" for name, note in attached]
+def _facts(turn: Turn, notes: Sequence[str]) -> Iterator[_Fact]:
+    yield from (_Fact(name, name) for name in _model_names(turn))
+    params = _param_texts(turn)
+    text = " ".join(params)
+    if len(text) > LONGEST_PARAMS:
+        yield _Fact(text, f"{len(params)} parameters", text)
+    else:
+        yield _Fact(text, text)
+    yield from _other_facts(turn)
+    yield from (_Fact(note, note) for note in notes)
+
+
+def _model_names(turn: Turn) -> list[str]:
+    reply = turn.reply
+    names = [one_line(reply.model or turn.model, 120)]
+    if reply.model and reply.model != turn.model:
+        names.append(f"asked for {one_line(turn.model, 120)}")
+    if turn.endpoint == "local":
+        names.append("on this machine")
+    return names
+
+
+def _param_texts(turn: Turn) -> list[str]:
+    sent = sent_params(turn.reply.request or {})
+    if turn.reply.rounds and "tool_choice" in sent:  # that of the first request, not of the last
+        sent["tool_choice"] = turn.params["tool_choice"]
+    texts = [one_line(format_param(name, value), 80) for name, value in sent.items()]
+    return texts or ["server's defaults"]
+
+
+def _other_facts(turn: Turn) -> Iterator[_Fact]:
+    """Yield what was sent besides the parameters, then usage, times and the ending."""
+    for text in _content_texts(turn):
+        yield _Fact(text, detail=text)
+    yield from _usage_facts(turn.reply)
+    for text in _timing_texts(turn.reply):
+        yield _Fact(text, detail=text)
+    ending = _ending(turn.reply)
+    yield _Fact(ending, detail=ending) if ending == FINISHED else _Fact(ending, ending)
+
+
+def _content_texts(turn: Turn) -> Iterator[str]:
+    """Yield what was sent with the prompt: system prompt, turns, attachments, tools, JSON form."""
+    if turn.system and not turn.system_is_policy:
+        yield "with a system prompt"
+    if turn.context is not None:
+        yield f"with the last {turn.context} turns" if turn.context else "with no turn before it"
+    for attachment in turn.attachments:
+        yield f"with {one_line(attachment.name, 60)}: {one_line(attachment.note, 160)}"
     names = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
     if names:
-        along.append(f"tools: {one_line(', '.join(map(str, names)), 120)}")
+        yield f"tools: {one_line(', '.join(map(str, names)), 120)}"
     form = turn.fields.get("response_format", {})
     if form.get("type") == "json_schema":
-        along.append(f"as JSON: {one_line(form['json_schema']['name'], 60)}")
+        yield f"as JSON: {one_line(form['json_schema']['name'], 60)}"
     elif form:
-        along.append("as JSON")
+        yield "as JSON"
     if turn.reply.rounds:
         last = bool(turn.reply.clean_text or turn.reply.tool_calls or turn.reply.complete)
         count = len(turn.reply.rounds) + last
-        along += [f"{count} requests"] * (count > 1)
-    return along
+        if count > 1:
+            yield f"{count} requests"
 
 
-def _usage_parts(reply: Reply) -> list[str]:
+def _usage_facts(reply: Reply) -> Iterator[_Fact]:
     usage = reply.usage
-    if usage.prompt_tokens is None and usage.completion_tokens is None:
-        used = []
-    else:
+    if usage.prompt_tokens is not None or usage.completion_tokens is not None:
         sent = _format_count(usage.prompt_tokens, usage.cached_tokens, "cached")
         written = _format_count(usage.completion_tokens, usage.reasoning_tokens, "reasoning")
-        used = [f"{sent} → {written} tokens"]
+        tokens = f"{sent} → {written} tokens"
+        yield _Fact(tokens, tokens)
     if reply.estimate:
-        used.append(f"about {format_usd(reply.cost)} (estimate: {one_line(reply.estimate, 160)})")
+        about, estimate = f"about {format_usd(reply.cost)}", one_line(reply.estimate, 160)
+        yield _Fact(f"{about} (estimate: {estimate})", about, f"cost estimated: {estimate}")
     elif reply.cost is not None:
-        used.append("free" if not reply.cost else format_usd(reply.cost))
+        cost = format_usd(reply.cost) if reply.cost else "free"
+        yield _Fact(cost, cost)
     elif reply.status != "failed":
-        used.append("cost —")
-    return used
+        yield _Fact("cost —", "cost —")
 
 
 def _format_count(tokens: int | None, part: int | None, name: str) -> str:
@@ -91,13 +163,12 @@ def _format_count(tokens: int | None, part: int | None, name: str) -> str:
     return f"{count} ({part:,} {name})" if part else count
 
 
-def _timing_parts(reply: Reply) -> list[str]:
+def _timing_texts(reply: Reply) -> Iterator[str]:
     if reply.first_token is None or reply.elapsed is None:
-        return []
-    timed = [f"first text {reply.first_token:.2f} s"]
+        return
+    yield f"first text {reply.first_token:.2f} s"
     if reply.tokens_per_second is not None:
-        timed.append(f"{reply.tokens_per_second:,.0f} tokens/s")
-    return timed
+        yield f"{reply.tokens_per_second:,.0f} tokens/s"
 
 
 def _ending(reply: Reply) -> str:
@@ -108,4 +179,4 @@ def _ending(reply: Reply) -> str:
     reason = reply.finish_reason
     if reason == "tool_calls" and reply.tool_calls:
         return "ended in calls that were not run"
-    return "finished" if reason is None or reason == "stop" else one_line(reason, 40)
+    return FINISHED if reason is None or reason == "stop" else one_line(reason, 40)

@@ -1,4 +1,4 @@
-"""The line under a reply: read off what was sent and what came."""
+"""The receipt under a reply: what was sent, what it used, how it ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply, Round, Status, ToolCall, ToolResult, Usage
 from di_magics.core.request.wire import build_body
-from di_magics.core.shown.receipt import format_receipt
+from di_magics.core.shown.receipt import common_facts, format_receipt, receipt_parts
 
 REPLY = Reply(
     text="Hi",
@@ -224,3 +224,87 @@ def test_a_long_note_is_cut() -> None:
     assert (
         len(format_receipt(replace(TURN, attachments=(Attachment("text", "a", "x" * 9999),)))) < 500
     )
+
+
+LONG = {"temperature": 0.25, "top_p": 0.75, "top_k": 40, "presence_penalty": 0.5, "seed": 12345}
+
+
+def test_short_line_has_model_parameters_usage_cost_and_notes() -> None:
+    """The rest is in the details."""
+    turn = replace(TURN, system="Be brief.", context=2)
+    line, details = receipt_parts(turn, ["variant 2 of 2"])
+    assert line == (
+        r'a/model · temperature=0 stop=["\n"] · 1,234 → 51 tokens · $0.000012 · variant 2 of 2'
+    )
+    assert details == (
+        "with a system prompt",
+        "with the last 2 turns",
+        "first text 0.50 s",
+        "50 tokens/s",
+        "finished",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "on_line", "in_details"),
+    [
+        ({"status": "stopped"}, "stopped by you", None),
+        ({"finish_reason": "length"}, "ran into max_tokens", None),
+        ({"estimate": "by hand", "cost": Decimal("0.5")}, "about $0.50", "cost estimated: by hand"),
+        ({"request": build_body("m", [], LONG)}, "5 parameters", "temperature=0.25 top_p=0.75"),
+    ],
+)
+def test_what_is_unusual_is_on_the_short_line(
+    changes: dict[str, Any], on_line: str, in_details: str | None
+) -> None:
+    """An unusual ending, that a cost is an estimate, and how many parameters were sent."""
+    line, details = receipt_parts(replace(TURN, reply=replace(REPLY, **changes)))
+    assert on_line in line.split(" · ")
+    assert in_details is None or any(each.startswith(in_details) for each in details)
+    assert len(line) < 120
+
+
+ANY_TURN = [
+    TURN,
+    replace(TURN, endpoint="local", system="x", context=0, fields={"tools": TOOLS}),
+    replace(TURN, reply=replace(REPLY, cost=None, usage=Usage(), first_token=None)),
+    replace(TURN, reply=replace(REPLY, model="b/model", request=build_body("m", [], LONG))),
+]
+
+
+@pytest.mark.parametrize("turn", ANY_TURN)
+def test_line_and_details_are_the_whole_receipt(turn: Turn) -> None:
+    """No fact is lost, and none is in both, but parameters that are counted on the line."""
+    line, details = receipt_parts(turn, ["a note"])
+    parts = [part for part in line.split(" · ") if not part.endswith(" parameters")]
+    assert sorted([*parts, *details]) == sorted(format_receipt(turn, ["a note"]).split(" · "))
+
+
+def varied(temperature: float, **changes: Any) -> Turn:
+    """Return a turn of a sweep."""
+    request = build_body("a/model", [], {"temperature": temperature, "seed": 1})
+    return replace(TURN, reply=replace(REPLY, request=request, **changes))
+
+
+def test_runs_of_a_sweep_share_their_common_facts() -> None:
+    """What was not varied, and what came out alike, is said once, in the receipt's order."""
+    common, others = common_facts([varied(0), varied(1, cost=Decimal("0.000020"))])
+    assert common == [
+        "a/model",
+        "seed=1",
+        "1,234 → 51 tokens",
+        "first text 0.50 s",
+        "50 tokens/s",
+        "finished",
+    ]
+    assert others == [["temperature=0", "$0.000012"], ["temperature=1", "$0.000020"]]
+
+
+@pytest.mark.parametrize("turns", [[], ANY_TURN[:1], ANY_TURN, [varied(t / 10) for t in range(9)]])
+def test_common_and_other_facts_are_the_whole_receipt(turns: list[Turn]) -> None:
+    """Of each run, whatever the runs are."""
+    common, others = common_facts(turns)
+    assert len(others) == len(turns)
+    for turn, own in zip(turns, others, strict=True):
+        words = " ".join([*common, *own]).split()
+        assert sorted(words) == sorted(format_receipt(turn).replace(" · ", " ").split())
