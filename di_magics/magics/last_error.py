@@ -1,6 +1,6 @@
-"""What failed last in a shell: the cell, and its traceback; nothing else of the namespace.
+"""The last error of a shell, for `%chat fix`: the cell and its traceback, and no variables.
 
-What only a question needs is imported by it, so that loading costs nothing.
+What only `%chat fix` needs is imported by it, so that loading costs nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from di_magics.core.errors import ChatError, DiMagicsError
 
-ASKED = "This cell failed. Say why in a sentence or two, and give the corrected cell."
+QUESTION = "This cell failed. Say why in a sentence or two, and give the corrected cell."
 LONGEST_CELL = 12_000
 LONGEST_TRACE = 8_000
 
@@ -25,64 +25,64 @@ class LastError:
 
 
 class ErrorRecorder:
-    """Remembers the last cell that failed; our own refusals and an interrupt are none."""
+    """Remembers the last cell that failed, but for our own errors and interrupts."""
 
     def __init__(self) -> None:
         self.last: LastError | None = None
 
     def note(self, result: Any) -> None:
-        """Take note of a cell that has ended: what IPython calls `post_run_cell` with."""
+        """Remember the error of a cell that has ended; IPython's `post_run_cell` hook."""
         error = result.error_before_exec or result.error_in_exec
         if error is not None and not isinstance(error, DiMagicsError | KeyboardInterrupt):
             self.last = LastError(result.info.raw_cell, error)
 
 
 def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
-    """Return what asks for an explanation of an error, and for a cell that works.
+    """Return the prompt that asks for an explanation of an error and for a cell that works.
 
-    What has the form of a key, or is one of the environment's, is left out. Raises ChatError where
-    nothing has failed.
+    Keys of the environment, and what looks like a key, are left out. Raises ChatError where no
+    cell has failed.
     """
     if failed is None:
-        raise ChatError("No cell has failed since %load_ext di_magics, so there is nothing to fix.")
+        raise ChatError("No cell has failed since %load_ext di_magics. Run the cell again first.")
     from di_magics.core.conversation.attachment import fence_block
     from di_magics.core.request.template import redact
     from di_magics.values.environment_secrets import hide_secrets
 
     texts = (remark, failed.cell.rstrip(), _trace(shell, failed.error))
-    asked, cell, trace = (redact(hide_secrets(text)) for text in texts)
+    question, cell, trace = (redact(hide_secrets(text)) for text in texts)
     parts = [
-        asked or ASKED,
-        fence_block(_middle(cell, LONGEST_CELL), "python"),
-        fence_block(_middle(trace, LONGEST_TRACE)),
+        question or QUESTION,
+        fence_block(_cut_middle(cell, LONGEST_CELL), "python"),
+        fence_block(_cut_middle(trace, LONGEST_TRACE)),
     ]
     return "\n\n".join(parts)
 
 
 def _trace(shell: Any, error: BaseException) -> str:
-    """Return a traceback without the frames of IPython, in which cells have their own names."""
+    """Return a traceback without IPython's frames, in which cells have their names."""
     import traceback
 
-    at = error.__traceback__
-    while at is not None and _cell_name(shell, at.tb_frame.f_code.co_filename) is None:
-        at = at.tb_next
-    lines = traceback.format_exception(type(error), error, at)
+    frame = error.__traceback__
+    while frame is not None and _cell_name(shell, frame.tb_frame.f_code.co_filename) is None:
+        frame = frame.tb_next
+    lines = traceback.format_exception(type(error), error, frame)
 
-    def named(found: re.Match[str]) -> str:
-        return _cell_name(shell, found[1]) or found[0]
+    def name_cell(match: re.Match[str]) -> str:
+        return _cell_name(shell, match[1]) or match[0]
 
-    return re.sub(r'File "([^"\n]+)"', named, "".join(lines)).rstrip()
+    return re.sub(r'File "([^"\n]+)"', name_cell, "".join(lines)).rstrip()
 
 
 def _cell_name(shell: Any, file: str) -> str | None:
-    """Return what a cell is called that was compiled under this name, None for other files."""
-    found = shell.compile.format_code_name(file)
-    return " ".join(found) if found else None
+    """Return the name of the cell that was compiled as this file, None for other files."""
+    parts = shell.compile.format_code_name(file)
+    return " ".join(parts) if parts else None
 
 
-def _middle(text: str, most: int) -> str:
-    """Leave out the middle of a text that is too long, and say so."""
-    if len(text) <= most:
+def _cut_middle(text: str, limit: int) -> str:
+    """Return the text, without its middle if it is too long."""
+    if len(text) <= limit:
         return text
-    half = most // 2
+    half = limit // 2
     return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"

@@ -33,13 +33,13 @@ def test_an_amount_is_shown_in_plain_digits(amount: str | None, shown: str) -> N
 
 
 @pytest.mark.parametrize("found", ["0.5", "$0.5", 0.5, " .5 ", Decimal("0.5")])
-def test_an_amount_is_read(found: object) -> None:
+def test_an_amount_is_parsed(found: object) -> None:
     """With a dollar sign or without."""
     assert parse_usd(found, "x") == Decimal("0.5")
 
 
 @pytest.mark.parametrize("found", ["", "much", "-1", "NaN", "inf", True, None, []])
-def test_what_is_no_amount_is_refused(found: object) -> None:
+def test_other_values_are_refused_as_amounts(found: object) -> None:
     """The message names the setting."""
     with pytest.raises(ParamError, match="--budget"):
         parse_usd(found, "--budget")

@@ -46,7 +46,7 @@ def test_columns_stream_side_by_side(notebook: Open, server: Loopback) -> None:
     shown = output["data"]["text/plain"]
     assert "more of 1" in shown
     assert "more of 3" in shown
-    assert "2 of 3 runs whole · 1 stopped" in shown
+    assert "2 of 3 runs complete · 1 stopped" in shown
     (saved,) = page.save()["cells"][1]["outputs"]
     assert set(saved["data"]) == {"text/html", "text/markdown", "text/plain"}
     assert saved["metadata"]["di_magics"]["grid"] == 3
@@ -69,7 +69,7 @@ def test_stop_all_and_go_on_later(notebook: Open, server: Loopback) -> None:
     area.get_by_text("2 of 4").wait_for()
     area.get_by_role("button", name="Stop all").click()
     (output,) = page.wait(1)
-    assert "2 of 4 runs whole · 2 stopped" in output["data"]["text/plain"]
+    assert "2 of 4 runs complete · 2 stopped" in output["data"]["text/plain"]
     hold.release()
     (output,) = page.run(1)
     assert "4 runs" in output["data"]["text/plain"]

@@ -55,37 +55,37 @@ def test_no_other_variable_is_sent(run: Run, server: Loopback) -> None:
     """Neither the values of variables nor other cells go along."""
     run("private = 'a-private-value'")
     run("def helper(x):\n    # a-private-remark\n    return x / 0")
-    said = fixed(run, server, "helper(len(private))")
-    assert "a-private" not in said
-    assert "return x / 0" in said
+    prompt = fixed(run, server, "helper(len(private))")
+    assert "a-private" not in prompt
+    assert "return x / 0" in prompt
 
 
 def test_the_answer_is_a_turn_like_any_other(run: Run, server: Loopback) -> None:
     """The conversation goes along with the question and goes on after it."""
     server.reply(Reply("one"), Reply("Divide by 1."), Reply("three"))
     run("%%chat\nfirst")
-    said = fixed(run, server, "1/0")
+    prompt = fixed(run, server, "1/0")
     run("%%chat\nthanks")
     sent = [message["content"] for message in server.chats[-1].json["messages"]]
-    assert sent == ["first", "one", said, "Divide by 1.", "thanks"]
+    assert sent == ["first", "one", prompt, "Divide by 1.", "thanks"]
 
 
-def test_a_remark_takes_the_place_of_the_words(run: Run, server: Loopback) -> None:
+def test_a_remark_replaces_the_question(run: Run, server: Loopback) -> None:
     """`%chat fix TEXT` asks that about the cell."""
-    said = fixed(run, server, "1/0", "%chat fix Why is that so?")
-    assert said.startswith("Why is that so?\n\n```python\n1/0\n```")
-    assert FIRST not in said
+    prompt = fixed(run, server, "1/0", "%chat fix Why is that so?")
+    assert prompt.startswith("Why is that so?\n\n```python\n1/0\n```")
+    assert FIRST not in prompt
 
 
-def test_nothing_has_failed_yet(run: Run, server: Loopback) -> None:
+def test_without_a_failed_cell_there_is_an_error(run: Run, server: Loopback) -> None:
     """Without an error there is nothing to ask, and nothing is sent."""
     error = run("%chat fix").error
     assert isinstance(error, di.ChatError)
-    assert "nothing to fix" in str(error)
+    assert "No cell has failed" in str(error)
     assert server.requests == []
 
 
-def test_a_fix_of_nothing_is_no_failure_itself(run: Run, server: Loopback) -> None:
+def test_a_fix_of_nothing_is_not_remembered_as_an_error(run: Run, server: Loopback) -> None:
     """Asked twice with nothing to fix, the first refusal is not what gets sent."""
     run("%chat fix")
     assert isinstance(run("%chat fix").error, di.ChatError)
@@ -95,7 +95,7 @@ def test_a_fix_of_nothing_is_no_failure_itself(run: Run, server: Loopback) -> No
 @pytest.mark.parametrize(
     "after", ["%chat undo 99999", "%%chat --no-such-flag\nhello", "%chat fix"], ids=str.split
 )
-def test_a_refusal_of_ours_is_not_what_failed(run: Run, server: Loopback, after: str) -> None:
+def test_our_own_errors_are_not_remembered(run: Run, server: Loopback, after: str) -> None:
     """The cell is still what is asked about after a command was refused, or a first try failed."""
     run("1/0")
     server.reply(Fault(400, {"error": {"message": "not now"}}))
@@ -108,28 +108,28 @@ def test_a_refusal_of_ours_is_not_what_failed(run: Run, server: Loopback, after:
 def test_errors_that_led_to_it_are_sent(run: Run, server: Loopback) -> None:
     """A chain of errors is sent whole, with the cells' own names and no temporary ones."""
     run("def inner():\n    raise KeyError('first')")
-    said = fixed(
+    prompt = fixed(
         run,
         server,
         "try:\n    inner()\nexcept KeyError as error:\n    raise ValueError('second') from error",
     )
-    assert "KeyError: 'first'" in said
-    assert "direct cause" in said
-    assert "ValueError: second" in said
-    assert "ipython-input" not in said
+    assert "KeyError: 'first'" in prompt
+    assert "direct cause" in prompt
+    assert "ValueError: second" in prompt
+    assert "ipython-input" not in prompt
 
 
 def test_errors_in_a_group_are_sent(run: Run, server: Loopback) -> None:
     """The errors of an ExceptionGroup are sent, with the cells' own names."""
     run("def inner():\n    raise KeyError('first')")
-    said = fixed(
+    prompt = fixed(
         run,
         server,
         "try:\n    inner()\nexcept KeyError as error:\n    raise ExceptionGroup('two', [error])",
     )
-    assert "KeyError: 'first'" in said
-    assert "ExceptionGroup: two" in said
-    assert "ipython-input" not in said
+    assert "KeyError: 'first'" in prompt
+    assert "ExceptionGroup: two" in prompt
+    assert "ipython-input" not in prompt
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_errors_in_a_group_are_sent(run: Run, server: Loopback) -> None:
 )
 def test_a_cell_with_wrong_syntax_is_sent(run: Run, server: Loopback, cell: str) -> None:
     """The cell and where it is wrong are sent, and nothing of what IPython did with it."""
-    said = fixed(run, server, cell)
-    assert f"```python\n{cell}\n```" in said
-    assert "Cell In[" in said
-    assert "Error: " in said
-    assert "ipython-input" not in said
-    assert "site-packages" not in said
+    prompt = fixed(run, server, cell)
+    assert f"```python\n{cell}\n```" in prompt
+    assert "Cell In[" in prompt
+    assert "Error: " in prompt
+    assert "ipython-input" not in prompt
+    assert "site-packages" not in prompt
 
 
 def test_an_error_in_a_module_is_sent_with_the_cell(
@@ -151,10 +151,10 @@ def test_an_error_in_a_module_is_sent_with_the_cell(
     """The cell is the one that was run, and the module's line stands in the traceback."""
     (tmp_path / "a_failing_module.py").write_text("# private\ndef go():\n    return {}['x']\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    said = fixed(run, server, "import a_failing_module\na_failing_module.go()")
-    assert "```python\nimport a_failing_module\na_failing_module.go()\n```" in said
-    assert "a_failing_module.py\", line 3, in go\n    return {}['x']" in said
-    assert "private" not in said
+    prompt = fixed(run, server, "import a_failing_module\na_failing_module.go()")
+    assert "```python\nimport a_failing_module\na_failing_module.go()\n```" in prompt
+    assert "a_failing_module.py\", line 3, in go\n    return {}['x']" in prompt
+    assert "private" not in prompt
 
 
 def test_a_module_with_wrong_syntax_is_sent_with_the_cell(
@@ -163,9 +163,9 @@ def test_a_module_with_wrong_syntax_is_sent_with_the_cell(
     """The cell that imports it is what is to be corrected."""
     (tmp_path / "a_broken_module.py").write_text("def go(:\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    said = fixed(run, server, "import a_broken_module")
-    assert "```python\nimport a_broken_module\n```" in said
-    assert 'a_broken_module.py", line 1' in said
+    prompt = fixed(run, server, "import a_broken_module")
+    assert "```python\nimport a_broken_module\n```" in prompt
+    assert 'a_broken_module.py", line 1' in prompt
 
 
 def test_an_error_without_a_text_is_sent(run: Run, server: Loopback) -> None:
@@ -175,9 +175,9 @@ def test_an_error_without_a_text_is_sent(run: Run, server: Loopback) -> None:
 
 
 def test_a_long_cell_loses_its_middle(run: Run, server: Loopback) -> None:
-    """Of a very long cell both ends are sent, and how much is left out is said."""
-    said = fixed(run, server, "first = 1\n" + "# filler\n" * 5000 + "last = 1 / 0")
-    cell = said.partition("```python\n")[2].partition("\n```")[0]
+    """Of a very long cell both ends are sent, and it says how much is left out."""
+    prompt = fixed(run, server, "first = 1\n" + "# filler\n" * 5000 + "last = 1 / 0")
+    cell = prompt.partition("```python\n")[2].partition("\n```")[0]
     assert cell.startswith("first = 1\n")
     assert cell.endswith("last = 1 / 0")
     assert "characters left out …" in cell
@@ -185,9 +185,9 @@ def test_a_long_cell_loses_its_middle(run: Run, server: Loopback) -> None:
 
 
 def test_a_long_traceback_loses_its_middle(run: Run, server: Loopback) -> None:
-    """Of a very long traceback both ends are sent, and how much is left out is said."""
-    said = fixed(run, server, "raise ValueError('m' * 50_000 + ' and its end')")
-    trace = said.partition("Traceback")[2].rpartition("\n```")[0]
+    """Of a very long traceback both ends are sent, and it says how much is left out."""
+    prompt = fixed(run, server, "raise ValueError('m' * 50_000 + ' and its end')")
+    trace = prompt.partition("Traceback")[2].rpartition("\n```")[0]
     assert trace.endswith("m and its end")
     assert "characters left out …" in trace
     assert len(trace) < LONGEST_TRACE + 60
@@ -195,15 +195,15 @@ def test_a_long_traceback_loses_its_middle(run: Run, server: Loopback) -> None:
 
 def test_an_endless_recursion_is_sent_in_short(run: Run, server: Loopback) -> None:
     """A function that calls itself for ever is no long question."""
-    said = fixed(run, server, "def f(n):\n    return f(n + 1)\nf(0)")
-    assert "RecursionError" in said
-    assert len(said) < 2 * LONGEST_TRACE
+    prompt = fixed(run, server, "def f(n):\n    return f(n + 1)\nf(0)")
+    assert "RecursionError" in prompt
+    assert len(prompt) < 2 * LONGEST_TRACE
 
 
 def test_a_fence_in_a_cell_stays_in_it(run: Run, server: Loopback) -> None:
     """A cell with three backticks in it is in a longer fence."""
-    said = fixed(run, server, "x = '''\n```\n'''\n1/0")
-    assert "````python\nx = '''\n```\n'''\n1/0\n````" in said
+    prompt = fixed(run, server, "x = '''\n```\n'''\n1/0")
+    assert "````python\nx = '''\n```\n'''\n1/0\n````" in prompt
 
 
 @pytest.mark.parametrize(
@@ -216,16 +216,16 @@ def test_a_fence_in_a_cell_stays_in_it(run: Run, server: Loopback) -> None:
     ],
     ids=["cell", "error", "syntax", "address"],
 )
-def test_what_has_the_form_of_a_key_is_replaced(run: Run, server: Loopback, cell: str) -> None:
+def test_what_looks_like_a_key_is_replaced(run: Run, server: Loopback, cell: str) -> None:
     """A key in the cell or in the error is not sent, and [secret] stands in its place."""
-    said = fixed(run, server, cell)
-    assert "BBBB" not in said
-    assert "pppp" not in said
-    assert "[secret]" in said
+    prompt = fixed(run, server, cell)
+    assert "BBBB" not in prompt
+    assert "pppp" not in prompt
+    assert "[secret]" in prompt
 
 
 def test_a_key_in_a_remark_is_replaced(run: Run, server: Loopback) -> None:
-    """What the reader adds is looked at as well."""
+    """What the user adds is searched as well."""
     assert KEY not in fixed(run, server, "1/0", f"%chat fix Is {KEY} wrong?")
 
 
@@ -287,7 +287,7 @@ def filled(shell: InteractiveShell) -> str | None:
 def test_code_fills_the_next_cell(
     run: Run, server: Loopback, shell: InteractiveShell, named: str, code: str
 ) -> None:
-    """`%chat code` takes the Python of the last reply, or the block that is named."""
+    """`%chat code` uses the Python of the last reply, or the block that is named."""
     server.reply(Reply(BLOCKS))
     run("%%chat\nHow?")
     assert run(f"%chat code{named}").error is None
@@ -317,7 +317,7 @@ def test_a_format_fills_the_next_cell(
         (BLOCKS, " rust", "There is no block in rust"),
     ],
 )
-def test_no_such_block_is_one_line(
+def test_an_unknown_block_is_an_error(
     run: Run, server: Loopback, shell: InteractiveShell, reply: str, named: str, why: str
 ) -> None:
     """Where there is none, the line says what there is, and the next cell stays empty."""
@@ -339,14 +339,14 @@ def test_a_reply_without_code_is_kept(run: Run, server: Loopback, shell: Interac
     assert "No code." in run("%chat history").text
 
 
-def test_no_reply_yet_is_one_line(run: Run, server: Loopback) -> None:
+def test_without_a_reply_there_is_an_error(run: Run, server: Loopback) -> None:
     """Without a turn there is no code."""
     assert isinstance(run("%chat code").error, di.DiMagicsError)
     assert server.requests == []
 
 
 def test_nothing_of_a_reply_is_run(run: Run, server: Loopback, shell: InteractiveShell) -> None:
-    """The code stands in the next cell, and only the reader runs it."""
+    """The code stands in the next cell, and only the user runs it."""
     server.reply(Reply("```python\nran = True\n```"))
     run("%%chat -f code\nHow?")
     run("%chat code")
@@ -377,7 +377,7 @@ def test_nothing_of_a_reply_is_run(run: Run, server: Loopback, shell: Interactiv
     ],
     ids=ascii,
 )
-def test_what_is_not_seen_does_not_reach_the_cell(
+def test_hidden_characters_do_not_reach_the_cell(
     run: Run, server: Loopback, shell: InteractiveShell, hidden: str
 ) -> None:
     """Marks that reorder, hide or erase text are taken out of the code."""
@@ -389,7 +389,9 @@ def test_what_is_not_seen_does_not_reach_the_cell(
     assert hidden not in found
 
 
-def test_what_is_seen_reaches_the_cell(run: Run, server: Loopback, shell: InteractiveShell) -> None:
+def test_visible_characters_reach_the_cell(
+    run: Run, server: Loopback, shell: InteractiveShell
+) -> None:
     """Tabs, line ends and the letters of all languages are code."""
     code = "if größe:\n\tprint('日本語 😀 é עברית')"
     server.reply(Reply(f"```python\n{code}\n```"))

@@ -79,7 +79,7 @@ def test_one_that_fails_does_not_end_the_others(
     server.reply(Fault(400, {"error": "no"}))
     ran = run("%%chat --vary seed=1,2\nhi")
     assert ran.error is None
-    assert "1 of 2 runs whole · 1 failed" in ran.text
+    assert "1 of 2 runs complete · 1 failed" in ran.text
     server.default = Fault(400, {"error": "no"})
     assert isinstance(run("%%chat --vary seed=3,4\nhi").error, di.BadRequest)
 

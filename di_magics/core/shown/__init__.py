@@ -1,1 +1,1 @@
-"""Text for people: receipts, notes, the tree, formulas."""
+"""What is shown as text: receipts, notes, controls, the tree, formulas."""

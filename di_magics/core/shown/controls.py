@@ -1,4 +1,4 @@
-"""What a panel shows of the settings: each parameter's state, the presets, and warnings."""
+"""What a panel shows of the settings: a control for each parameter, presets, and warnings."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ PRESETS: Mapping[str, Mapping[str, Value]] = {
     "Balanced": {"temperature": 0.7},
     "Creative": {"temperature": 1.2, "min_p": 0.05},
 }
-"""Values of the parameters that shape the choice of the next token; the rest is left alone."""
+"""Values of the parameters that shape the choice of the next token; the others do not change."""
 
 
 def apply_preset(settings: Settings, name: str, policy: Policy) -> Settings:
-    """Return the settings with a preset's values; what a policy locks is left alone."""
+    """Return the settings with a preset's values; what a policy locks does not change."""
     kept = {
-        each: value
-        for each, value in settings.params.items()
-        if not PARAMS[each].shapes or each in policy.locks
+        param: value
+        for param, value in settings.params.items()
+        if not PARAMS[param].shapes or param in policy.locks
     }
-    values = {each: v for each, v in PRESETS[name].items() if each not in policy.locks}
+    values = {param: v for param, v in PRESETS[name].items() if param not in policy.locks}
     return replace(settings, params={**kept, **values})
 
 
 def preset_states(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
-    """Return the presets, which of them the settings are, and whether the policy allows it."""
+    """Return each preset, whether the settings are as it has them, and whether it is allowed."""
     now = {name: value for name, value in settings.params.items() if PARAMS[name].shapes}
-    found = []
+    presets = []
     for name, values in PRESETS.items():
         try:
             policy.apply_to({n: v for n, v in values.items() if n not in policy.locks})
@@ -44,8 +44,8 @@ def preset_states(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
         except PolicyError:
             allowed = False
         words = ", ".join(f"{n} {v}" for n, v in values.items()) or "the server's own values"
-        found.append({"name": name, "on": now == values, "allowed": allowed, "words": words})
-    return found
+        presets.append({"name": name, "on": now == values, "allowed": allowed, "words": words})
+    return presets
 
 
 def control_states(settings: Settings, policy: Policy, *, local: bool) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def _control(param: Param, value: Value | None, policy: Policy, *, local: bool) 
     locked = policy.locks.get(param.name)
     bounds = policy.bounds.get(param.name, Bounds())
     default = (local and param.local_default) or param.default
-    if param.name == "max_tokens" and bounds.high is not None:  # what a policy sends in any case
+    if param.name == "max_tokens" and bounds.high is not None:  # a policy sends its bound
         default = f"{bounds.high}, sent by policy"
     low, high = param.low, param.high
     shown: dict[str, Any] = {
@@ -80,7 +80,7 @@ def _control(param: Param, value: Value | None, policy: Policy, *, local: bool) 
     if low is not None and high is not None:
         usual = param.usual or (low, high)
         ends = [_number(bounds.low, usual[0]), _number(bounds.high, usual[1])]
-        # An open end is no value: the slider stops a step before it.
+        # An open end is not a value: the slider ends a step before it.
         ends[0] += (param.step or 0) if param.low_open and ends[0] == low else 0
         shown |= {"low": ends[0], "high": ends[1], "step": param.step}
         shown |= {"least": _plain(low), "most": _plain(high)}
@@ -100,7 +100,7 @@ def _leading_number(words: str, low: float) -> float:
 
 
 def _plain(value: Value | None) -> Any:
-    """Return a value as JSON that a browser reads exactly: its numbers end at 2^53."""
+    """Return a value as JSON that a browser parses exactly: its numbers end at 2^53."""
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, int) and abs(value) >= 2**53 else value
@@ -113,9 +113,9 @@ def setting_warnings(
     local: bool,
     refused: Mapping[str, str],
 ) -> list[str]:
-    """Return what a reader should know before asking with these settings.
+    """Return warnings about these settings.
 
-    `refused` are the parameters that this model has refused before, with the server's words.
+    `refused` are the parameters that this model has refused before, with the server's messages.
     """
     return list(_warnings(settings.params, model, refused, local=local))
 
@@ -125,12 +125,12 @@ def _warnings(
 ) -> Iterator[str]:
     if "temperature" in params and "top_p" in params:
         yield (
-            "temperature and top_p are both set: each changes what the other does. To see the "
-            "effect of one, leave the other out."
+            "temperature and top_p are both set, and each changes the effect of the other. Unset "
+            "one to see what the other does."
         )
     for name in params:
         if local and PARAMS[name].local_ignored:
-            yield f"The model on this machine takes no notice of {name}."
+            yield f"The local model ignores {name}."
         elif name in refused:
             yield f"This model has refused {name}: {one_line(refused[name], 200)}"
     tags = model.tags if model else ()

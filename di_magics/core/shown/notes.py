@@ -1,4 +1,4 @@
-"""What a receipt says beside the request: the conversation's turns of events, and a policy's."""
+"""Notes for a receipt: which variant of a turn it is, and what a policy did."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from di_magics.core.settings.policy import Policy
 
 
 def policy_notes(turn: Turn, policy: Policy) -> list[str]:
-    """Return what the reader should know of the policy under which a turn was sent."""
+    """Return notes about the policy under which a turn was sent."""
     notes = [f"system prompt of {policy.system_source}"] if turn.system_is_policy else []
     return [*notes, f"kept for your teacher in {policy.log}"] if policy.log else notes
 
 
 def variant_notes(chat: Conversation, turn: Turn) -> list[str]:
-    """Return which variant a turn is, and which of the others later turns hung on."""
+    """Return which variant a turn is, and which other variant later turns follow."""
     variants = chat.variants(turn)
     if len(variants) < 2:
         return []

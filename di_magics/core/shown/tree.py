@@ -1,4 +1,4 @@
-"""The tree of a conversation, row by row: branches indented, what is in use marked."""
+"""The tree of a conversation, row by row: branches are indented, what is sent is marked."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A turn in the tree: the strokes that lead to it, and the conversations that end at it.
+    """A turn in the tree, with the strokes in front of it and the conversations that end at it.
 
-    `used` is whether the next request sends it, `number` its place in %chat history then.
+    `is_sent` is whether the next request sends it, `number` its number in %chat history then.
     """
 
     turn: Turn
@@ -26,15 +26,15 @@ class Row:
 
     @property
     def prompt(self) -> str:
-        """The beginning of what was asked."""
+        """The beginning of the prompt."""
         return one_line(self.turn.prompt, WIDTH)
 
     @property
     def reply(self) -> str:
-        """The beginning of the reply, or what became of it."""
-        said = one_line(self.turn.reply.clean_text, WIDTH)
-        ended = "" if said and self.turn.reply.complete else f"({self.turn.reply.status})"
-        return f"{said} {ended}".strip()
+        """The beginning of the reply, and its status unless it is complete."""
+        text = one_line(self.turn.reply.clean_text, WIDTH)
+        status = "" if text and self.turn.reply.complete else f"({self.turn.reply.status})"
+        return f"{text} {status}".strip()
 
 
 def tree_rows(chat: Conversation) -> Iterator[Row]:
@@ -48,7 +48,7 @@ def tree_rows(chat: Conversation) -> Iterator[Row]:
         heads[head] = (*heads.get(head, ()), name)
 
     def below(parent: str | None, bars: str) -> list[tuple[Turn, str, str]]:
-        """Return the turns after this one, last first, each with its bars and its own stroke."""
+        """Return the turns after this one, last first, with the bars and the stroke of each."""
         after = children.get(parent, [])
         if len(after) < 2:
             return [(turn, bars, "") for turn in after]

@@ -108,7 +108,7 @@ def test_a_magic_line_reads_back(system: str) -> None:
 
 
 @pytest.mark.parametrize("system", ["one\ntwo", "both ' and \""])
-def test_what_no_line_can_hold_is_left_out_and_named(system: str) -> None:
+def test_texts_that_a_line_cannot_hold_are_left_out_and_named(system: str) -> None:
     """There is no escape character on a line."""
     assert as_magic(Settings(system=system), "Hi") == ("%%chat\nHi", ["-s"])
 

@@ -45,7 +45,7 @@ def test_a_number_is_one_above_zero(flag: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["pdf", "jsn", "json:1", "code:", ":1", "Code", "a\x1b[31m"])
-def test_a_form_is_one_of_four(text: str) -> None:
+def test_a_format_is_one_of_four(text: str) -> None:
     """The line lists them, and the nearest."""
     with pytest.raises(ParamError, match="markdown, text, code, json") as error:
         parse_flags(f"-f '{text}'")

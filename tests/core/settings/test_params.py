@@ -121,14 +121,14 @@ def test_a_text_is_a_text(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["", [""], [1], None, 5, {"a": 1}])
-def test_stop_takes_texts(value: object) -> None:
+def test_stop_must_be_texts(value: object) -> None:
     """Every stop text is a text that is not empty."""
     with pytest.raises(ParamError, match=r"^stop must be texts"):
         validate("stop", value)
 
 
 @pytest.mark.parametrize("count", [0, 17])
-def test_stop_takes_up_to_sixteen_texts(count: int) -> None:
+def test_stop_is_at_most_sixteen_texts(count: int) -> None:
     """No text and too many texts are refused with their number."""
     with pytest.raises(ParamError, match=f"1 to 16 texts, not .?{count}"):
         validate("stop", ["x"] * count)
@@ -178,7 +178,7 @@ def test_a_name_like_no_other_gets_no_hint() -> None:
 
 
 def test_the_same_value_is_set_again_from_what_is_shown() -> None:
-    """`%chat set` takes back what a receipt shows of a number or a text."""
+    """`%chat set` accepts what a receipt shows of a number or a text."""
     for name, value, _ in FITS:
         sent = validate(name, value)
         if not isinstance(sent, tuple):
@@ -195,7 +195,7 @@ def test_texts_are_shown_in_quotes() -> None:
 
 
 def test_a_seed_that_llama_cpp_would_cut_is_refused() -> None:
-    """llama.cpp keeps 32 bits of a seed, and takes all ones for no seed at all."""
+    """llama.cpp keeps 32 bits of a seed, and reads all ones as no seed."""
     params.check_local_value("seed", 2**32 - 2)
     params.check_local_value("temperature", 2)
     params.check_local_value("user", "someone")
@@ -217,7 +217,7 @@ def test_names_are_the_keys() -> None:
     assert all(name == param.name for name, param in PARAMS.items())
 
 
-def test_a_number_that_python_does_not_print_is_refused_all_the_same() -> None:
+def test_a_number_of_thousands_of_digits_is_refused() -> None:
     """Thousands of digits are out of range, and not repeated."""
     with pytest.raises(ParamError, match="not that"):
         validate("seed", 10**5000)

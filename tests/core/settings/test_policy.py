@@ -27,7 +27,7 @@ RULES: dict[str, Any] = {
 }
 
 
-def test_a_policy_is_read() -> None:
+def test_a_policy_is_parsed() -> None:
     """Locks, bounds, models, money and the name of what holds the key."""
     policy = parse_policy(RULES, "p.toml")
     assert policy.locks == {"temperature": 0.7}
@@ -38,7 +38,7 @@ def test_a_policy_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "says"),
+    ("rules", "hint"),
     [
         ({"model": ["a"]}, "unknown 'model'. Did you mean models?"),
         ({"models": []}, "list its models"),
@@ -55,11 +55,11 @@ def test_a_policy_is_read() -> None:
         ({"log": " "}, "log as a text"),
     ],
 )
-def test_what_is_not_understood_is_refused(rules: dict[str, Any], says: str) -> None:
+def test_what_is_not_understood_is_refused(rules: dict[str, Any], hint: str) -> None:
     """A rule that was overlooked would be no rule."""
     with pytest.raises(PolicyError) as error:
         parse_policy(rules, "p.toml")
-    assert says in str(error.value)
+    assert hint in str(error.value)
     assert "p.toml" in str(error.value)
 
 
@@ -80,15 +80,15 @@ def test_locked_values_are_sent_and_nothing_else_in_their_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "says"),
+    ("params", "hint"),
     [
         ({"max_tokens": 501}, "at most 500"),
         ({"top_p": 0.4}, r"at least 0\.5 and at most 1"),
     ],
 )
-def test_bounds_hold(params: dict[str, Any], says: str) -> None:
+def test_bounds_hold(params: dict[str, Any], hint: str) -> None:
     """What is out of them is refused."""
-    with pytest.raises(PolicyError, match=says):
+    with pytest.raises(PolicyError, match=hint):
         parse_policy(RULES, "p.toml").apply_to(params)
 
 
@@ -113,7 +113,7 @@ def test_models_are_patterns() -> None:
         parse_policy({"models": list("abcdef")}, "p").check_model("z")
 
 
-def test_both_hold() -> None:
+def test_the_rules_of_both_files_hold() -> None:
     """The narrower end of everything; the outer's lock and system prompt where only one can be."""
     outer = parse_policy(RULES, "outer")
     inner = parse_policy(
@@ -173,7 +173,7 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         PolicyFiles(lambda: tmp_path, "/no/such/file.toml").current()
 
 
-def test_the_log_is_the_readers_own(policies: PolicyFiles, tmp_path: Path) -> None:
+def test_only_the_user_can_read_the_log(policies: PolicyFiles, tmp_path: Path) -> None:
     """Others cannot read it, and a link in its place is not followed."""
     logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
     policy = Policy(log=str(logs), sources=("class.toml",))

@@ -8,7 +8,7 @@ from di_magics.core.errors import ParamError
 from di_magics.core.settings.settings import TEXT_SETTINGS, Settings
 
 
-def test_a_value_is_set_and_taken_out_again() -> None:
+def test_a_value_is_set_and_unset() -> None:
     """Each change is a new value, the old one stays as it was."""
     before = Settings()
     after = before.with_value("temperature", "0").with_value("model", "m").with_value("top-p", 0.5)
@@ -20,14 +20,14 @@ def test_a_value_is_set_and_taken_out_again() -> None:
     )
 
 
-def test_what_is_not_set_can_be_taken_out() -> None:
+def test_a_setting_that_is_not_set_can_be_unset() -> None:
     """`%chat unset` of what is not set changes nothing."""
     assert Settings().without_value("seed").without_value("system") == Settings()
 
 
 @pytest.mark.parametrize("name", TEXT_SETTINGS)
 @pytest.mark.parametrize("value", ["", " \n", None, 5])
-def test_a_name_takes_a_text(name: str, value: object) -> None:
+def test_a_text_setting_must_be_a_text(name: str, value: object) -> None:
     """Model, endpoint and system prompt are never blank."""
     with pytest.raises(ParamError, match=f"%chat unset {name}"):
         Settings().with_value(name, value)

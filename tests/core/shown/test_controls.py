@@ -54,15 +54,15 @@ def test_numbers_a_browser_would_round_are_text() -> None:
     assert of(setting(seed=2**53 - 1), "seed")["value"] == 2**53 - 1
 
 
-def test_a_slider_has_handy_ends() -> None:
-    """Within the range, open ends left out; the field beside it takes the whole range."""
+def test_a_slider_has_a_usable_range() -> None:
+    """Within the range, open ends left out; the field beside it has the whole range."""
     seed, top_p = of(Settings(), "seed"), of(Settings(), "top_p")
     assert (seed["low"], seed["high"], seed["most"]) == (0, 100, str(2**63))
     assert top_p["low"] == 0.01
     assert of(Settings(), "max_tokens")["at"] == 1
 
 
-def test_on_this_machine_the_defaults_are_other_ones() -> None:
+def test_the_local_model_has_its_own_defaults() -> None:
     """llama.cpp's own."""
     found = {c["name"]: c["default"] for c in control_states(Settings(), NO_POLICY, local=True)}
     assert (found["temperature"], found["top_k"], found["seed"]) == (
@@ -82,14 +82,14 @@ def test_a_policys_rules_are_in_the_controls() -> None:
     assert top_k["note"] == "at least 5 and at most 9, by p.toml"
 
 
-def test_what_a_policy_sends_in_any_case_is_said() -> None:
+def test_a_control_shows_the_bound_that_a_policy_sends() -> None:
     """A bounded max_tokens, also where it is not set."""
     control = of(Settings(), "max_tokens", {"parameters": {"max_tokens": {"max": 50}}})
     assert (control["state"], control["default"]) == ("unset", "50, sent by policy")
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_on_until_a_value_is_moved(name: str) -> None:
+def test_a_preset_is_on_until_a_value_changes(name: str) -> None:
     """What does not shape the choice of tokens does not matter to it."""
     settings = apply_preset(setting(seed=1, presence_penalty=1), name, NO_POLICY)
     assert [preset["name"] for preset in preset_states(settings, NO_POLICY) if preset["on"]] == [
@@ -100,7 +100,7 @@ def test_a_preset_is_on_until_a_value_is_moved(name: str) -> None:
     assert not any(preset["on"] for preset in preset_states(moved, NO_POLICY))
 
 
-def test_a_preset_leaves_what_is_locked() -> None:
+def test_a_preset_does_not_change_locked_values() -> None:
     """And one that is out of bounds cannot be chosen."""
     locked = parse_policy({"parameters": {"temperature": 0.5}}, "p")
     assert apply_preset(Settings(), "Creative", locked).params == {"min_p": 0.05}
@@ -110,7 +110,7 @@ def test_a_preset_leaves_what_is_locked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "model", "says"),
+    ("params", "model", "hints"),
     [
         ({"temperature": 1, "top_p": 0.5}, None, ["both set"]),
         ({"temperature": 1}, None, []),
@@ -125,15 +125,15 @@ def test_a_preset_leaves_what_is_locked() -> None:
         ({}, Model("m", None, None, replaced_by="n"), ["m is being replaced by n"]),
     ],
 )
-def test_warnings(params: dict[str, Any], model: Model | None, says: list[str]) -> None:
+def test_warnings(params: dict[str, Any], model: Model | None, hints: list[str]) -> None:
     """What one should know before asking."""
     found = setting_warnings(setting(**params), model, local=False, refused={"top_k": "no"})
-    assert len(found) == len(says)
-    for line, said in zip(found, says, strict=True):
-        assert said in line
+    assert len(found) == len(hints)
+    for line, hint in zip(found, hints, strict=True):
+        assert hint in line
 
 
-def test_what_this_machine_ignores_is_named() -> None:
-    """llama.cpp takes no notice of some parameters."""
+def test_parameters_that_the_local_model_ignores_are_named() -> None:
+    """llama.cpp ignores some parameters."""
     (line,) = setting_warnings(setting(user="me"), None, local=True, refused={})
-    assert line == "The model on this machine takes no notice of user."
+    assert line == "The local model ignores user."

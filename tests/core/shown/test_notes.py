@@ -1,4 +1,4 @@
-"""What a receipt says beside the request."""
+"""Notes for a receipt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def turn(name: str, parent: str | None, cell: str) -> Turn:
     return Turn(name, name, parent, Cell(cell, 0), notebook="n", model="m", reply=DONE)
 
 
-def test_a_variant_says_what_hung_on_the_other() -> None:
+def test_a_note_names_the_variant_that_later_turns_follow() -> None:
     """And how to go back to it; the first one has nothing to say."""
     chat = Conversation().with_turn(turn("a1", None, "a")).with_turn(turn("b1", "a1", "b"))
     assert variant_notes(chat, chat.turns["a1"]) == []
@@ -27,7 +27,7 @@ def test_a_variant_says_what_hung_on_the_other() -> None:
     ]
 
 
-def test_a_policy_says_what_it_does() -> None:
+def test_notes_say_what_a_policy_does() -> None:
     """A system prompt of its own, and where turns are kept."""
     policy = Policy(system="Be brief.", log="/logs", sources=("class.toml",))
     notes = policy_notes(turn("a", None, "a"), policy)

@@ -33,7 +33,7 @@ def line(**changes: Any) -> list[str]:
     return format_receipt(replace(TURN, reply=replace(REPLY, **changes))).split(" · ")
 
 
-def test_a_receipt_says_it_all() -> None:
+def test_a_receipt_has_every_fact_in_order() -> None:
     """Model, parameters, tokens, cost, times and the end, in this order."""
     assert format_receipt(TURN) == (
         r'a/model · temperature=0 stop=["\n"] · 1,234 → 51 tokens · $0.000012 · '
@@ -104,7 +104,7 @@ def test_speed_is_shown_where_it_was_measured(changes: dict[str, Any], parts: li
         ("open", None, "not finished"),
     ],
 )
-def test_the_end_is_said(status: Status, reason: str | None, ending: str) -> None:
+def test_the_ending_is_shown(status: Status, reason: str | None, ending: str) -> None:
     """Why a whole reply ended, and how the others did."""
     assert line(status=status, finish_reason=reason)[-1] == ending
 
@@ -177,7 +177,7 @@ def along(**changes: Any) -> list[str]:
         ({"system": "Be brief.", "system_is_policy": True}, []),
     ],
 )
-def test_what_went_along_is_said(changes: dict[str, Any], parts: list[str]) -> None:
+def test_what_was_sent_with_the_prompt_is_shown(changes: dict[str, Any], parts: list[str]) -> None:
     """Attachments, tools, the form of the reply, and how many requests it took."""
     assert along(**changes) == parts
 
@@ -214,7 +214,7 @@ def test_nothing_foreign_can_repaint_the_line(foreign: str) -> None:
 
 
 @pytest.mark.parametrize("foreign", ["a\x1b[31m\nb", "a\r\nb", "\u202eab"])
-def test_a_foreign_end_cannot_repaint_the_line(foreign: str) -> None:
+def test_a_foreign_finish_reason_cannot_repaint_the_line(foreign: str) -> None:
     """A file of others' may name any reason to end."""
     assert format_receipt(replace(TURN, reply=replace(REPLY, finish_reason=foreign))).isprintable()
 
@@ -287,7 +287,7 @@ def varied(temperature: float, **changes: Any) -> Turn:
 
 
 def test_runs_of_a_sweep_share_their_common_facts() -> None:
-    """What was not varied, and what came out alike, is said once, in the receipt's order."""
+    """What was not varied, and what came out alike, comes once, in the receipt's order."""
     common, others = common_facts([varied(0), varied(1, cost=Decimal("0.000020"))])
     assert common == [
         "a/model",

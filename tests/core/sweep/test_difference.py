@@ -74,7 +74,7 @@ def test_of_texts_that_repeat_themselves_the_ends_are_compared() -> None:
         (["only"], None),
     ],
 )
-def test_where_texts_part(texts: list[str], at: int | None) -> None:
+def test_the_first_word_that_differs_is_found(texts: list[str], at: int | None) -> None:
     """At the beginning of the word in which they do."""
     assert first_difference(texts) == at
 

@@ -44,7 +44,7 @@ def test_similarity_and_diversity() -> None:
     assert diversity(["a"] * 500) == 0
 
 
-def test_the_readers_own_measures_never_lose_the_others() -> None:
+def test_a_users_measure_that_fails_leaves_the_others() -> None:
     """What a function raises stands in its place."""
 
     def broken(reply: Reply) -> object:
@@ -74,8 +74,8 @@ def test_a_measure_by_a_parameter() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "error: x", None])
-def test_what_is_no_number_is_left_out(value: object) -> None:
-    """The reader's own measures return what they like; numbers of any type count."""
+def test_values_that_are_not_numbers_are_left_out(value: object) -> None:
+    """The user's own measures return what they like; numbers of any type count."""
     found = group_statistics([{"x": 1, "y": value}, {"x": 1, "y": Fraction(1, 2)}], "x", "y")
     assert found == [Statistics(1, 0.5, 0.5, 0.5, 0, 1)]
 
@@ -94,21 +94,21 @@ def test_texts_stay_in_order() -> None:
     assert [each.x for each in group_statistics(RECORDS, "model", "words")] == ["b", "a"]
 
 
-def test_diversity_is_reckoned_by_group() -> None:
+def test_diversity_is_computed_for_each_value() -> None:
     """Of each value's texts; a single text has none."""
     assert group_statistics(RECORDS, "temperature", "diversity") == [Statistics(1, 1, 1, 1, 0, 1)]
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "says"),
+    ("x", "y", "hint"),
     [
         ("temprature", "words", "Did you mean temperature?"),
         ("model", "word", "Did you mean words?"),
         ("model", "text", "no numbers"),
     ],
 )
-def test_a_column_without_numbers_is_refused(x: str, y: str, says: str) -> None:
+def test_a_column_without_numbers_is_refused(x: str, y: str, hint: str) -> None:
     """With the columns that there are."""
     with pytest.raises(ParamError) as error:
         group_statistics(RECORDS, x, y)
-    assert says in str(error.value)
+    assert hint in str(error.value)

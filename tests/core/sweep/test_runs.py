@@ -37,13 +37,13 @@ from di_magics.core.sweep.runs import (
         ("user=1..2", ("1..2",)),
     ],
 )
-def test_values_are_read(word: str, values: tuple[Any, ...]) -> None:
+def test_values_are_parsed(word: str, values: tuple[Any, ...]) -> None:
     """Lists, ranges with exact steps, models and system prompts."""
     assert list(parse_vary([word]).values()) == [values]
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "hint"),
     [
         (["temperature"], "NAME=A,B,C"),
         (["temprature=1"], "Did you mean temperature?"),
@@ -67,12 +67,12 @@ def test_values_are_read(word: str, values: tuple[Any, ...]) -> None:
         (["model=a, ,b"], None),
     ],
 )
-def test_what_cannot_be_varied_is_refused(words: list[str], says: str | None) -> None:
+def test_what_cannot_be_varied_is_refused(words: list[str], hint: str | None) -> None:
     """In one line; empty places between commas are none."""
-    if says is None:
+    if hint is None:
         assert parse_vary(words) == {"model": ("a", "b")}
         return
-    with pytest.raises(ParamError, match=says):
+    with pytest.raises(ParamError, match=hint):
         parse_vary(words)
 
 
@@ -112,7 +112,7 @@ def test_too_few_and_too_many_runs(vary: dict[str, Any], repeats: int) -> None:
         make_runs(vary, repeats)
 
 
-def test_a_key_is_the_requests() -> None:
+def test_a_key_identifies_the_request() -> None:
     """The same for the same, another for another value, place or repeat."""
     body = {"model": "m", "messages": [1], "temperature": 0}
     known = run_key("u", body, digest([1]), 0)
@@ -155,7 +155,7 @@ def test_a_record_is_plain() -> None:
     ("tokens", "first", "elapsed"),
     [(None, 1.0, 3.0), (1, 1.0, 3.0), (9, None, 3.0), (9, 1.0, None), (9, 3.0, 3.001)],
 )
-def test_no_speed_is_told_where_none_was_measured(
+def test_no_speed_is_recorded_where_none_was_measured(
     tokens: int | None, first: float | None, elapsed: float | None
 ) -> None:
     """As under the reply: a reply in one piece is written in no time."""
@@ -164,16 +164,18 @@ def test_no_speed_is_told_where_none_was_measured(
 
 
 @pytest.mark.parametrize(
-    ("calls", "about", "says"),
+    ("calls", "about", "hint"),
     [
         (21, Decimal(0), "21 calls, free"),
         (2, Decimal("0.06"), r"about \$0\.060"),
         (21, None, "unknown"),
     ],
 )
-def test_many_calls_or_much_money_need_leave(calls: int, about: Decimal | None, says: str) -> None:
+def test_many_calls_or_a_high_cost_need_consent(
+    calls: int, about: Decimal | None, hint: str
+) -> None:
     """`--yes`, or a budget that has covered the worst case, is leave."""
-    with pytest.raises(BudgetError, match=says):
+    with pytest.raises(BudgetError, match=hint):
         check_consent(calls, about, False, yes=False)
     check_consent(calls, about, True, yes=False)
     check_consent(calls, about, False, yes=True)
@@ -181,7 +183,7 @@ def test_many_calls_or_much_money_need_leave(calls: int, about: Decimal | None, 
 
 
 @pytest.mark.parametrize("name", ["cost", "temperature", "error", "words"])
-def test_a_measure_takes_no_columns_place(name: str) -> None:
+def test_a_measure_cannot_replace_a_column(name: str) -> None:
     """Neither one of ours nor what is varied; a built-in measure may be replaced."""
     if name == "words":
         check_measures([name], {"temperature": (1,)})
