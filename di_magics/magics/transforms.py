@@ -16,13 +16,15 @@ from __future__ import annotations
 import re
 import tokenize
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from IPython.core.inputtransformer2 import (
     TokenTransformBase,
     assemble_continued_line,
     find_end_of_continued_line,
 )
+
+from di_magics.core.errors import ParamError
 
 CELL = re.compile(r"(?P<indent>[ \t]*)%%chat(?P<flags>\s.*)?", re.DOTALL)
 WRAPPER = re.compile(r"%%(?P<magic>capture|prun|time|timeit)(?P<rest>\s.*)?", re.DOTALL)
@@ -110,6 +112,32 @@ class CallLine(TokenTransformBase):
         return [*lines[:row], before + call, *lines[end + 1 :]]
 
 
+class MisplacedCell(TokenTransformBase):
+    """Refuses a cell with code above its `%%chat` line, of which IPython would run a part."""
+
+    priority = 1
+
+    @classmethod
+    def find(cls, tokens_by_line: Any) -> MisplacedCell | None:
+        """Return the first such line, found by IPython's own tokens of the cell."""
+        for line in tokens_by_line:
+            token = line[0] if line else None
+            if token and token.start[1] == 0 and re.match(r"%%chat(?!\S)", token.line):
+                return cls(token.start)
+        return None
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """Return a call that raises, in place of the whole cell."""
+        return [f"__import__({__name__!r}, fromlist=['_']).refuse_misplaced_cell()\n"]
+
+
+def refuse_misplaced_cell() -> NoReturn:
+    """Raise ParamError for a cell with code above its `%%chat` line."""
+    raise ParamError(
+        "Nothing was run: only comments may stand above %%chat. Move it to a cell of its own."
+    )
+
+
 def _call(kind: str, *arguments: str) -> str:
     return f"get_ipython().run_{kind}_magic({', '.join(map(repr, arguments))})\n"
 
@@ -118,7 +146,7 @@ def add_transforms(shell: Any) -> None:
     """Let the shell's cells pass through these transforms, before IPython's own."""
     shell.input_transformers_cleanup.insert(0, call_cell)
     shell.input_transformers_cleanup.append(end_help_cell)
-    shell.input_transformer_manager.token_transformers.append(CallLine)
+    shell.input_transformer_manager.token_transformers += [CallLine, MisplacedCell]
 
 
 def remove_transforms(shell: Any) -> None:

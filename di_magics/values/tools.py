@@ -18,7 +18,7 @@ import di_magics.values.environment_secrets as keys
 from di_magics.core.errors import DiMagicsError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import describe_error, make_visible, one_line
 from di_magics.runtime.interrupts import SLICE_SECONDS, Interrupts
 from di_magics.values.attach import attach_value, truncate_text
 from di_magics.values.schema import ToolArguments, as_json, tool_arguments
@@ -175,10 +175,10 @@ LONGEST_SHOWN = 2000
 
 def _shown(call: ToolCall) -> str:
     """Return a call as the reader is asked about it."""
-    said = one_line(call.arguments, LONGEST_SHOWN)
+    said = make_visible(call.arguments[:LONGEST_SHOWN])
     more = len(call.arguments) - LONGEST_SHOWN
     rest = f" and {more:,} characters more, which stand in the output above" if more > 0 else ""
-    return f"{one_line(call.name, 80)}({said}){rest}"
+    return f"{make_visible(call.name, 80)}({said}){rest}"
 
 
 def make_toolbox(

@@ -178,3 +178,19 @@ def test_a_cell_typed_in_a_terminal_ends_with_an_empty_line(shell: InteractiveSh
         ("%chat ask why?\n", "complete"),
     ):
         assert shell.check_complete(cell)[0] == state, cell
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "x = 1\n%%chat -t 0\nWhy is the sky blue?",
+        "import os\n\n%%chat\nit's an open quote",
+        "%time x = 1\n%%chat\nhi",
+    ],
+)
+def test_a_cell_with_code_above_the_line_is_refused(run: Run, server: Loopback, cell: str) -> None:
+    """Nothing of it runs, and the message says where the line belongs."""
+    ran = run(cell)
+    assert isinstance(ran.error, di.ParamError)
+    assert "Traceback" not in ran.text
+    assert server.requests == []

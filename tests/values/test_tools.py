@@ -220,6 +220,19 @@ def test_a_question_shows_no_more_than_a_line() -> None:
     assert asked[1].endswith("and 3,012 characters more, which stand in the output above")
 
 
+@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u3164", "\u2028", "\U000e0041", "\ufe0f"])
+def test_a_question_shows_what_is_hidden_in_the_arguments(hidden: str) -> None:
+    """Whoever allows one call does not allow another one that looks the same."""
+    asked: list[str] = []
+
+    def say(text: str) -> None:
+        """Say something."""
+
+    found = box(say, allow=lambda call: bool(asked.append(call)))
+    answers(found, ("say", '{"text": "ab"}'), ("say", f'{{"text": "a{hidden}b"}}'))
+    assert f"a⟨U+{ord(hidden):04X}⟩b" in asked[1]
+
+
 @pytest.mark.parametrize(
     ("said", "may"), [("y", True), ("YES ", True), ("n", False), ("", False), ("yesterday", False)]
 )

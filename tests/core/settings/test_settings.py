@@ -47,3 +47,11 @@ def test_an_unknown_name_is_refused(change: object) -> None:
     assert callable(change)
     with pytest.raises(ParamError, match="Did you mean system"):
         change(Settings())
+
+
+@pytest.mark.parametrize("typed", ["a/b", '"a/b"', "'a/b'", " a/b "])
+@pytest.mark.parametrize("name", ["model", "endpoint"])
+def test_quotes_and_spaces_around_a_name_are_not_part_of_it(name: str, typed: str) -> None:
+    """`%chat model "a/b"` sets a/b; a system prompt may be in quotes."""
+    assert getattr(Settings().with_value(name, typed), name) == "a/b"
+    assert Settings().with_value("system", '"Hi"').system == '"Hi"'
