@@ -19,7 +19,9 @@ import pytest
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.reply.reply import Finished, Reply, ReplyEvent
-from di_magics.core.request import wire
+from di_magics.core.request.events import DONE as END_OF_STREAM
+from di_magics.core.request.events import parse_event
+from di_magics.core.request.refusals import http_error, stream_error
 from di_magics.core.request.sse import Event, SSEDecoder
 
 FOLDER = Path(os.environ.get("DI_MAGICS_STREAMS") or "no-such-folder")
@@ -190,12 +192,12 @@ STREAMS = {
 def events(event: Event) -> tuple[ReplyEvent, ...] | EndpointError:
     """Return what one event says; an error is returned, so that it is made once."""
     try:
-        if event.data.startswith(wire.DONE):
+        if event.data.startswith(END_OF_STREAM):
             return (Finished(),)
         if event.type == "error":
             found = json.loads(event.data)
-            return wire.stream_error({"error": found.get("error", found)})
-        return tuple(wire.parse_event(event.data)) if event.data else ()
+            return stream_error({"error": found.get("error", found)})
+        return tuple(parse_event(event.data)) if event.data else ()
     except EndpointError as error:
         return error
 
@@ -356,14 +358,14 @@ def test_an_error_body_says_what_the_server_said(found: dict[str, Any]) -> None:
         body = {"error": found["message"]}
     if found["status"] == 200:
         with pytest.raises(EndpointError) as raised:
-            wire.parse_event(json.dumps(body))
+            parse_event(json.dumps(body))
         error = raised.value
         code = body["error"].get("code") if isinstance(body["error"], dict) else None
         kind = CLASSES.get(code or 0, StreamBroken)
     else:
         status = found["status"] if isinstance(found["status"], int) else 500
         answer = body if isinstance(body, str) else json.dumps(body) if body else ""
-        error = wire.http_error(status, answer.encode())
+        error = http_error(status, answer.encode())
         kind = CLASSES[status]
         assert error.status == status
     if any("maximum input length" in text for text in said(body)):

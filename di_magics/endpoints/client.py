@@ -25,7 +25,10 @@ from di_magics.core.errors import (
     Unreachable,
 )
 from di_magics.core.reply.reply import Finished, ReplyEvent
-from di_magics.core.request import retry, wire
+from di_magics.core.request import retry
+from di_magics.core.request.body import encode_body
+from di_magics.core.request.events import DONE, parse_event
+from di_magics.core.request.refusals import http_error, stream_error
 from di_magics.core.request.sse import Event, SSEDecoder
 from di_magics.core.text import one_line
 
@@ -233,7 +236,7 @@ class Client:
     ) -> AsyncGenerator[list[ReplyEvent]]:
         import httpx
 
-        content = wire.encode_body(body)
+        content = encode_body(body)
         headers = {
             **endpoint.headers(),
             "Content-Type": "application/json",
@@ -262,7 +265,7 @@ class Client:
                     )
                 if "json" in kind:
                     whole = await _read_bounded(response, LONGEST_ANSWER * 16)
-                    yield [*wire.parse_event(whole.decode("utf-8", "replace")), Finished()]
+                    yield [*parse_event(whole.decode("utf-8", "replace")), Finished()]
                     return
                 decoder = SSEDecoder()
                 chunks = response.aiter_bytes()
@@ -293,7 +296,7 @@ class Client:
 def _http_error(
     response: httpx.Response, answer: bytes, endpoint: Endpoint, model: str = ""
 ) -> EndpointError:
-    return wire.http_error(
+    return http_error(
         response.status_code,
         answer,
         model=one_line(model, 120),
@@ -313,14 +316,14 @@ class _Read:
         self.done = False
         try:
             for event in found:
-                if event.data.startswith(wire.DONE):
+                if event.data.startswith(DONE):
                     self.events.append(Finished())
                     self.done = True
                     return
                 if event.type == "error":
-                    raise wire.stream_error({"error": _json_or_text(event.data)})
+                    raise stream_error({"error": _json_or_text(event.data)})
                 if event.data:
-                    self.events += wire.parse_event(event.data)
+                    self.events += parse_event(event.data)
         except EndpointError as error:
             self.error = error
 
@@ -330,7 +333,7 @@ def _is_whole(event: Event) -> bool:
     try:
         json.loads(event.data)
     except ValueError:
-        return event.type == "error" or event.data.startswith(wire.DONE)
+        return event.type == "error" or event.data.startswith(DONE)
     return True
 
 

@@ -33,7 +33,7 @@ from di_magics.core.request.plan import (
     limit,
     plan_turn,
 )
-from di_magics.core.request.wire import mentions_param
+from di_magics.core.request.refusals import mentions_param
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import policy_notes, variant_notes

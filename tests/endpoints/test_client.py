@@ -26,10 +26,11 @@ from di_magics.core.errors import (
     Unreachable,
 )
 from di_magics.core.reply.reply import Reply as Grown
-from di_magics.core.request import retry, wire
+from di_magics.core.request import retry
+from di_magics.core.request.body import build_body
 from di_magics.endpoints.client import Client, Endpoint, LocalEndpoint
 
-BODY = wire.build_body("test/model", [{"role": "user", "content": "Größe? 😀"}], {"temperature": 0})
+BODY = build_body("test/model", [{"role": "user", "content": "Größe? 😀"}], {"temperature": 0})
 HELLO = event({"choices": [{"index": 0, "delta": {"content": "Hel"}}]})
 END = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
 DONE = b"data: [DONE]\n\n"
@@ -149,7 +150,7 @@ def test_text_comes_as_it_is_sent(server: Loopback) -> None:
 def test_a_reply_in_one_piece(server: Loopback) -> None:
     """Where no stream is asked for, JSON is, and comes."""
     server.reply(Reply("Hi", tool_calls=[{"name": "f", "arguments": "{}"}]))
-    asked = once(server, wire.build_body("m", [], {}, stream=False))
+    asked = once(server, build_body("m", [], {}, stream=False))
     assert (asked.reply.text, asked.reply.ended, asked.error) == ("Hi", True, None)
     assert asked.reply.tool_calls[0].name == "f"
     assert server.requests[0].headers["accept"] == "application/json"

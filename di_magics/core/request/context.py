@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from di_magics.core.conversation.conversation import Conversation, Turn, turn_messages
 from di_magics.core.errors import TooLong
 from di_magics.core.money.prices import estimate_tokens
+from di_magics.core.request.body import text_bytes
 from di_magics.core.request.plan import context_turns
-from di_magics.core.request.wire import text_bytes
 
 # The server's count and ours differ by a little.
 MARGIN = 1.05

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.wire import sent_params
+from di_magics.core.request.body import sent_params
 from di_magics.core.settings.params import format_param
 from di_magics.core.text import one_line
 

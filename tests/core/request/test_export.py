@@ -11,8 +11,8 @@ import sys
 import pytest
 from loopback import Loopback, Reply
 
+from di_magics.core.request.body import build_body
 from di_magics.core.request.export import as_csv, as_curl, as_json, as_magic, as_python
-from di_magics.core.request.wire import build_body
 from di_magics.core.settings.flags import parse_flags, sampling_params
 from di_magics.core.settings.settings import Settings
 

@@ -11,7 +11,7 @@ import pytest
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply, Round, Status, ToolCall, ToolResult, Usage
-from di_magics.core.request.wire import build_body
+from di_magics.core.request.body import build_body
 from di_magics.core.shown.receipt import format_receipt
 
 REPLY = Reply(
