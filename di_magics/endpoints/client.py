@@ -24,12 +24,11 @@ from di_magics.core.errors import (
     StreamBroken,
     Unreachable,
 )
-from di_magics.core.reply.reply import Finished, ReplyEvent
+from di_magics.core.reply.reply import ReplyEvent
 from di_magics.core.request import retry
 from di_magics.core.request.body import encode_body
-from di_magics.core.request.events import DONE, parse_event
-from di_magics.core.request.refusals import http_error, stream_error
-from di_magics.core.request.sse import Event, SSEDecoder
+from di_magics.core.request.refusals import Target, http_error
+from di_magics.core.request.response import ResponseReader
 from di_magics.core.text import one_line
 
 if TYPE_CHECKING:
@@ -257,33 +256,23 @@ class Client:
                 if response.status_code != 200:
                     answer = await _read_bounded(response)
                     raise _http_error(response, answer, endpoint, body.get("model", ""))
-                kind = response.headers.get("content-type", "")
-                if "html" in kind:
-                    raise BadRequest(
-                        f"{endpoint.name} answered with a web page instead of a reply. Check the "
-                        "endpoint's address with %chat: it must speak the OpenAI API."
-                    )
-                if "json" in kind:
-                    whole = await _read_bounded(response, LONGEST_ANSWER * 16)
-                    yield [*parse_event(whole.decode("utf-8", "replace")), Finished()]
-                    return
-                decoder = SSEDecoder()
+                reader = ResponseReader(_target(endpoint, body.get("model", "")))
                 chunks = response.aiter_bytes()
                 async for chunk in chunks:
-                    read = _Read(decoder.feed(chunk))
-                    if read.events:
+                    batch = reader.feed(chunk)
+                    if batch.events:
                         begun = True
-                        yield read.events
-                    if read.error:
-                        raise read.error
-                    if read.done:
+                        yield batch.events
+                    if batch.error:
+                        raise batch.error
+                    if batch.done:
                         await _drain(chunks)
                         return
-                read = _Read([event for event in decoder.close() if _is_whole(event)])
-                if read.events:
-                    yield read.events
-                if read.error:
-                    raise read.error
+                batch = reader.close()
+                if batch.events:
+                    yield batch.events
+                if batch.error:
+                    raise batch.error
         except httpx.HTTPError as error:
             raise _translate_error(error, endpoint, begun) from error
         except (httpx.InvalidURL, UnicodeError) as error:
@@ -299,50 +288,15 @@ def _http_error(
     return http_error(
         response.status_code,
         answer,
-        model=one_line(model, 120),
-        endpoint=endpoint.name,
-        deepinfra=is_deepinfra(endpoint.url),
+        _target(endpoint, model),
+        location=response.headers.get("location"),
         retry_after=_retry_after_seconds(response.headers.get("retry-after")),
         request_id=response.headers.get("x-request-id"),
     )
 
 
-class _Read:
-    """What some server-sent events say: reply events, the end, or an error after them."""
-
-    def __init__(self, found: list[Event]) -> None:
-        self.events: list[ReplyEvent] = []
-        self.error: EndpointError | None = None
-        self.done = False
-        try:
-            for event in found:
-                if event.data.startswith(DONE):
-                    self.events.append(Finished())
-                    self.done = True
-                    return
-                if event.type == "error":
-                    raise stream_error({"error": _json_or_text(event.data)})
-                if event.data:
-                    self.events += parse_event(event.data)
-        except EndpointError as error:
-            self.error = error
-
-
-def _is_whole(event: Event) -> bool:
-    """Return whether an event that no blank line ended has come to its end all the same."""
-    try:
-        json.loads(event.data)
-    except ValueError:
-        return event.type == "error" or event.data.startswith(DONE)
-    return True
-
-
-def _json_or_text(data: str) -> object:
-    try:
-        found = json.loads(data)
-    except ValueError:
-        return data
-    return found.get("error", found) if isinstance(found, dict) else found
+def _target(endpoint: Endpoint, model: str) -> Target:
+    return Target(one_line(model, 120), endpoint.name, is_deepinfra(endpoint.url))
 
 
 async def _read_bounded(response: httpx.Response, limit: int = LONGEST_ANSWER) -> bytes:

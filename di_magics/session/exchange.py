@@ -68,7 +68,7 @@ async def exchange(
             status = "done"
         else:
             error = refused
-            status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
+            status = "cut" if reply.text or reply.reasoning or reply.tool_calls else "failed"
     except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
         error, status = fault, "failed"
     reply = reply.grow(thinking.close())
@@ -76,6 +76,8 @@ async def exchange(
     frames.close()
     reply = replace(reply, status=status, elapsed=time.monotonic() - start)
     reply = planned.with_cost(reply) if asked else replace(reply, cost=FREE)
+    if isinstance(error, EndpointError):
+        error.reply = reply
     try:
         await asyncio.shield(asyncio.wrap_future(keeper.seal(turn.id, reply)))
     except asyncio.CancelledError:  # it is sealed all the same

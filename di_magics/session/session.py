@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from di_magics.core.amount import parse_usd
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.errors import BadRequest, Interrupted, PolicyError, StreamBroken, TooLong
+from di_magics.core.errors import BadRequest, EndpointError, Interrupted, PolicyError, TooLong
 from di_magics.core.money.cost import Entry
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
@@ -307,16 +307,18 @@ class Session:
 
     def _explained(self, error: Exception, turn: Turn) -> Exception:
         """Return the error with what is known of the turn: its reply, what to leave out."""
-        if isinstance(error, StreamBroken):
+        if isinstance(error, EndpointError):
             error.reply = turn.reply
         if isinstance(error, BadRequest):
             said = {name: str(error) for name in turn.params if mentions_param(str(error), name)}
             self.refused.setdefault((turn.url, turn.model), {}).update(said)
         if isinstance(error, TooLong):
             step = shortening_advice(error, context_turns(turn, self.conversation), turn.prompt)
-            return TooLong(
+            shorter = TooLong(
                 f"{error.server_text} {step}", status=error.status, request_id=error.request_id
             )
+            shorter.reply = error.reply
+            return shorter
         return error
 
     def join(self, other: Conversation, name: str) -> None:

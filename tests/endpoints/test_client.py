@@ -249,7 +249,7 @@ def test_what_passes_is_tried_again(server: Loopback, fault: Answer) -> None:
         (Fault(403), Refused),
         (Fault(404), BadRequest),
         (Fault(405), BadRequest),
-        (Fault(413), BadRequest),
+        (Fault(413), TooLong),
         (Fault(422, {"detail": [{"loc": ["body", "x"], "msg": "no"}]}), BadRequest),
         (Fault(500, {"error": {"message": "9 exceeds maximum input length 8"}}), TooLong),
         (Fault(429, headers={"retry-after": "121"}), Busy),
