@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from di_magics.core.errors import EndpointError, StoreError, StreamBroken
 from di_magics.core.money.cost import FREE
-from di_magics.core.reply.reply import Reply, Status
+from di_magics.core.reply.reply import Reply, ReplyFold, Status
 from di_magics.core.reply.thinking import ThinkTagParser
 from di_magics.core.request.plan import Plan
 from di_magics.session.ports import Client, Keeper, Routes, Screen
@@ -37,8 +37,12 @@ async def exchange(
     frames = Throttle(shown, _checkpoint(planned, keeper))
     error: Exception | None = None
     thinking = ThinkTagParser()
-    reply = Reply(request=planned.body)
+    fold = ReplyFold(Reply(request=planned.body))
+    first_token: float | None = None
     asked = False
+
+    def latest() -> Reply:
+        return replace(fold.snapshot(), first_token=first_token)
 
     def again(refused: EndpointError, seconds: float) -> None:
         busy()
@@ -51,30 +55,30 @@ async def exchange(
         stream = client.stream(endpoint, planned.body, again)
         async with aclosing(stream) as batches:
             async for events in batches:
-                reply = reply.grow(thinking.feed(events))
-                if reply.first_token is None and (reply.text or reply.reasoning):
-                    reply = replace(reply, first_token=time.monotonic() - start)
-                frames.update(reply)
-        status: Status = "done" if reply.ended else "cut"
+                fold.add(thinking.feed(events))
+                if first_token is None and fold.began:
+                    first_token = time.monotonic() - start
+                frames.update(latest)
+        status: Status = "done" if fold.ended else "cut"
         if status == "cut":
             error = StreamBroken(
                 f"The reply ended without {turn.endpoint} saying that it is whole. "
                 "What had come is kept; run the cell again for a new reply."
             )
     except asyncio.CancelledError:
-        status = "done" if reply.ended else "stopped"
+        status = "done" if fold.ended else "stopped"
     except EndpointError as refused:
-        if reply.ended:  # what broke off after that was only the farewell
+        if fold.ended:  # what broke off after that was only the farewell
             status = "done"
         else:
             error = refused
-            status = "cut" if reply.text or reply.reasoning or reply.tool_calls else "failed"
+            status = "cut" if fold.began else "failed"
     except Exception as fault:  # ours: the turn is sealed all the same, then it is raised
         error, status = fault, "failed"
-    reply = reply.grow(thinking.close())
-    frames.update(reply)
+    fold.add(thinking.close())
+    frames.update(latest)
     frames.close()
-    reply = replace(reply, status=status, elapsed=time.monotonic() - start)
+    reply = replace(latest(), status=status, elapsed=time.monotonic() - start)
     reply = planned.with_cost(reply) if asked else replace(reply, cost=FREE)
     if isinstance(error, EndpointError):
         error.reply = reply

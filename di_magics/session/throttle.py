@@ -54,7 +54,7 @@ class Throttle:
         self._last = -FRAME_SECONDS
         self._due: asyncio.TimerHandle | None = None
         self._countdown: list[asyncio.TimerHandle] = []
-        self._reply = Reply()
+        self._latest: Callable[[], Reply] = Reply
         # What a view sent before its front end was ready is lost; it gets to say it again.
         self._again = self._loop.call_later(AGAIN_SECONDS, self._frame)
         self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
@@ -63,11 +63,14 @@ class Throttle:
         self._tick = self._loop.call_later(CHECKPOINT_SECONDS, self._keep)
         if self._written is None or self._written.done():  # or they would queue up before the seal
             # Unchanged, too: it says that somebody is still at it.
-            self._written = self._checkpoint(self._reply)
+            self._written = self._checkpoint(self._latest())
 
-    def update(self, reply: Reply) -> None:
-        """Show this reply in the next frame; the first one at once."""
-        self._reply = reply
+    def update(self, latest: Callable[[], Reply]) -> None:
+        """Show the reply that this returns in the next frame; the first one at once.
+
+        It is called once a frame: a reply is not built for each read of the network.
+        """
+        self._latest = latest
         if self._due is None:
             wait = self._last + FRAME_SECONDS - self._loop.time()
             if wait <= 0:
@@ -80,7 +83,7 @@ class Throttle:
             self._due.cancel()  # or it would go on beside the next one, at twice the pace
             self._due = None
         self._last = self._loop.time()
-        self._view.show(self._reply)
+        self._view.show(self._latest())
 
     def show_retry(self, error: EndpointError, seconds: float) -> None:
         """Count the seconds down until the next try."""

@@ -304,6 +304,11 @@ class ReplyFold:
         reply = self._reply
         return bool(self._text or self._reasoning or self._calls or reply.text or reply.reasoning)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server has said that the reply is whole."""
+        return bool(self._changes.get("ended", self._reply.ended))
+
     def add(self, events: Iterable[ReplyEvent]) -> None:
         """Add events to the reply."""
         changes = self._changes
