@@ -12,7 +12,7 @@ from dataclasses import replace
 from di_magics.core.errors import EndpointError, StoreError, StreamBroken
 from di_magics.core.money.cost import FREE
 from di_magics.core.reply.reply import Reply, ReplyFold, Status
-from di_magics.core.reply.thinking import ThinkTagParser
+from di_magics.core.reply.thinking import ThinkTagParser, separate_lone_thinking
 from di_magics.core.request.plan import Plan
 from di_magics.session.ports import Client, Keeper, Routes, Screen
 from di_magics.session.throttle import SafeView, Throttle
@@ -78,7 +78,8 @@ async def exchange(
     fold.add(thinking.close())
     frames.update(latest)
     frames.close()
-    reply = replace(latest(), status=status, elapsed=time.monotonic() - start)
+    reply = separate_lone_thinking(latest())
+    reply = replace(reply, status=status, elapsed=time.monotonic() - start)
     reply = planned.with_cost(reply) if asked else replace(reply, cost=FREE)
     if isinstance(error, EndpointError):
         error.reply = reply

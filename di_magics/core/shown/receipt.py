@@ -42,6 +42,7 @@ def format_receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
         )
     parts += [
         *_sent_along(turn),
+        *_left_out(reply),
         *_usage_parts(reply),
         *_timing_parts(reply),
         _ending(reply),
@@ -67,6 +68,13 @@ def _sent_along(turn: Turn) -> list[str]:
         count = len(turn.reply.rounds) + last
         along += [f"{count} requests"] * (count > 1)
     return along
+
+
+def _left_out(reply: Reply) -> list[str]:
+    """Return what came and is not shown."""
+    images = f"{reply.images} image{'s' * (reply.images > 1)} not shown"
+    choices = f"1 of {reply.choices} choices"
+    return [images] * bool(reply.images) + [choices] * (reply.choices > 1)
 
 
 def _usage_parts(reply: Reply) -> list[str]:

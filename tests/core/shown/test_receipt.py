@@ -224,3 +224,10 @@ def test_a_long_note_is_cut() -> None:
     assert (
         len(format_receipt(replace(TURN, attachments=(Attachment("text", "a", "x" * 9999),)))) < 500
     )
+
+
+def test_what_came_and_is_not_shown_is_counted() -> None:
+    """Images, and the choices after the first."""
+    assert "1 image not shown" in line(images=1)
+    assert {"2 images not shown", "1 of 3 choices"} <= set(line(images=2, choices=3))
+    assert not {part for part in line() if "choice" in part or "image" in part}
