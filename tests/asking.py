@@ -11,11 +11,11 @@ from loopback import Loopback
 
 from di_magics.core.errors import EndpointError
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request import wire
+from di_magics.core.request.body import build_body
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint
 
-BODY = wire.build_body("test/model", [{"role": "user", "content": "Größe? 😀"}], {"temperature": 0})
+BODY = build_body("test/model", [{"role": "user", "content": "Größe? 😀"}], {"temperature": 0})
 T = TypeVar("T")
 
 

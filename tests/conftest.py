@@ -50,6 +50,19 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many of DI_MAGICS_STREAMS were fed: none at all is easily overlooked."""
+    fed = {
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "fed"
+    }
+    if "DI_MAGICS_STREAMS" in os.environ:
+        terminalreporter.write_line(f"{len(fed)} recorded streams and cases fed")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _environment() -> Iterator[None]:
     """Nobody's own settings, keys or state reach the tests."""

@@ -1,28 +1,31 @@
 """Whole streams of many servers: the same reply however the network cuts them.
 
-The streams below are written by hand in the shapes that servers send; DI_MAGICS_STREAMS names a
-folder of recorded ones (`deepinfra/*.sse`, `recorded/*.sse`, `deepinfra_error_bodies.json`).
+The streams below are written by hand in the shapes that servers send; DI_MAGICS_STREAMS names
+folders of more, separated as in PATH: recorded streams (`*.sse`, whole replies as
+`*.nonstream.json`), cases (`NAME.sse` with what the reply must be in `NAME.json`) and error bodies
+(`deepinfra_error_bodies.json`), at any depth.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
-from di_magics.core.reply.reply import Finished, Reply, ReplyEvent
-from di_magics.core.request import wire
-from di_magics.core.request.sse import Event, SSEDecoder
+from di_magics.core.reply.reply import Reply, ReplyFold
+from di_magics.core.request.refusals import http_error
+from di_magics.core.request.response import ResponseReader
 
-FOLDER = Path(os.environ.get("DI_MAGICS_STREAMS") or "no-such-folder")
+FOLDERS = [Path(name) for name in os.environ.get("DI_MAGICS_STREAMS", "").split(os.pathsep) if name]
 SIZES = (*range(1, 65), 100, 255, 1000, 1460, 4096, 16384)
 
 
@@ -168,72 +171,116 @@ WRITTEN: dict[str, tuple[str, Expected]] = {
 }
 
 
-def recorded() -> list[Path]:
-    """Return the recorded streams, if there is a folder of them."""
-    return sorted([*FOLDER.glob("deepinfra/*.sse"), *FOLDER.glob("recorded/*.sse")])
+def given(pattern: str) -> list[Path]:
+    """Return the files of this name in the folders that are given."""
+    return sorted(path for folder in FOLDERS for path in folder.rglob(pattern))
 
 
+CASES = {
+    path.stem: (path.read_bytes(), json.loads(path.with_suffix(".json").read_text("utf-8")))
+    for path in given("*.sse")
+    if path.with_suffix(".json").exists()
+}
 STREAMS = {
     **{
         f"{name}, {end!r}": text.replace("\n", end).encode()
         for end in ("\n", "\r\n")
         for name, (text, _) in WRITTEN.items()
     },
-    **{path.stem: path.read_bytes() for path in recorded()},
+    **{path.stem: path.read_bytes() for path in given("*.sse") if path.stem not in CASES},
 }
+WHOLE = {path.name: path.read_bytes() for path in given("*.nonstream.json")}
+
+
+RECORDED = CASES.keys() | WHOLE.keys() | {path.stem for path in given("*.sse")}
+
+
+@pytest.fixture(autouse=True)
+def _fed(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    """Note which recorded stream is fed, for the line at the end of the run."""
+    name = getattr(getattr(request.node, "callspec", None), "id", "")
+    if name in RECORDED:
+        record_property("fed", name)
 
 
 # How they are read ----------------------------------------------------------------------------
 
 
-@cache
-def events(event: Event) -> tuple[ReplyEvent, ...] | EndpointError:
-    """Return what one event says; an error is returned, so that it is made once."""
-    try:
-        if event.data.startswith(wire.DONE):
-            return (Finished(),)
-        if event.type == "error":
-            found = json.loads(event.data)
-            return wire.stream_error({"error": found.get("error", found)})
-        return tuple(wire.parse_event(event.data)) if event.data else ()
-    except EndpointError as error:
-        return error
+def fold(stream: bytes, *sizes: int) -> tuple[Reply, EndpointError | None]:
+    """Return the reply of a stream that is read in pieces of these sizes, and its error."""
+    reply, reader, at, next_size = ReplyFold(), ResponseReader(), 0, cycle(sizes)
+    while at < len(stream):
+        size = next(next_size)
+        batch = reader.feed(stream[at : at + size])
+        at += size
+        reply.add(batch.events)
+        if batch.error or batch.done:
+            return reply.snapshot(), batch.error
+    batch = reader.close()
+    reply.add(batch.events)
+    return reply.snapshot(), batch.error
 
 
-def fold(stream: bytes, size: int) -> tuple[Reply, EndpointError | None]:
-    """Return the reply of a stream that is read in pieces of this size, and its error."""
-    reply, decoder = Reply(), SSEDecoder()
-    reads: Iterable[bytes] = (stream[at : at + size] for at in range(0, len(stream), size))
-    for found in (*map(decoder.feed, reads), decoder.close()):
-        read: list[ReplyEvent] = []
-        for event in found:
-            said = events(event)
-            if isinstance(said, EndpointError):
-                return reply.grow(read), said
-            read += said
-        if read:
-            reply = reply.grow(read)
-    return reply, None
-
-
-def whole(stream: bytes) -> tuple[Reply, EndpointError | None]:
+def read_whole(stream: bytes) -> tuple[Reply, EndpointError | None]:
     """Return the reply of a stream that comes in one piece."""
     return fold(stream, len(stream))
+
+
+def outcome(read: tuple[Reply, EndpointError | None]) -> tuple[Reply, type | None, str]:
+    """Return what can be compared of a reading."""
+    reply, error = read
+    return reply, type(error), str(error)
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 def test_every_chunk_size_gives_the_same_reply(stream: bytes) -> None:
     """Text, reasoning, tool calls, probabilities, usage and error do not depend on the network."""
-    expected = whole(stream)
+    expected = outcome(read_whole(stream))
     for size in SIZES:
-        assert fold(stream, size) == expected, size
+        assert outcome(fold(stream, size)) == expected, size
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_case_is_read_as_it_must_be(case: tuple[bytes, dict[str, Any]]) -> None:
+    """Whole, byte by byte, cut in two at each byte, and at random."""
+    stream, expected = case
+    draw = random.Random(0)
+    splits = [[len(stream)], [1], *([cut, len(stream)] for cut in range(1, len(stream)))]
+    splits += [[draw.randint(1, 40) for _ in range(99)] for _ in range(20)]
+    for sizes in splits:
+        reply, error = fold(stream, *sizes)
+        usage, cut = reply.usage, error is not None or not reply.ended
+        found = {
+            "text": reply.text,
+            "reasoning": reply.reasoning,
+            "status": "cut" if cut and reply.text else "failed" if cut else "done",
+            "finish_reason": reply.finish_reason,
+            "usage": [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens],
+            "cost": None if reply.cost is None else f"{reply.cost:f}",
+            "tools": [[call.name, call.arguments] for call in reply.tool_calls],
+        }
+        assert {name: found[name] for name in expected} == expected, sizes
+
+
+@pytest.mark.parametrize("whole", WHOLE.values(), ids=WHOLE)
+def test_a_whole_reply_is_read(whole: bytes) -> None:
+    """A recorded body of a reply that was not streamed: each of its texts is in the reply."""
+    message = json.loads(whole)["choices"][0]["message"]
+    reply, error = read_whole(whole)
+    assert (reply.ended, error) == (True, None)
+    assert outcome(fold(whole, 7)) == outcome((reply, error))
+    if isinstance(message.get("content"), str):
+        assert reply.text == message["content"]
+    assert [call.name for call in reply.tool_calls] == [
+        call["function"]["name"] for call in message.get("tool_calls") or ()
+    ]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
 @pytest.mark.parametrize(("text", "expected"), WRITTEN.values(), ids=WRITTEN)
 def test_a_stream_reads_as_it_was_meant(text: str, expected: Expected, end: str) -> None:
     """Each of the shapes that servers send gives the reply that it spells."""
-    reply, error = whole(text.replace("\n", end).encode())
+    reply, error = read_whole(text.replace("\n", end).encode())
     assert expected == Expected(
         reply.text,
         reply.reasoning,
@@ -264,6 +311,9 @@ def simple(stream: bytes) -> Simple:
     found = Simple()
     for line in re.split(r"\r?\n", stream.decode()):
         payload = json.loads(line[5:]) if re.match(r"data: ?\{", line) else {}
+        usage = payload.get("usage") or payload.get("x_groq", {}).get("usage")
+        if usage:
+            found.tokens = usage["prompt_tokens"], usage["completion_tokens"]
         if line.startswith(("event: error", "error:")) or payload.get("error"):
             found.failed = True
             break
@@ -280,15 +330,13 @@ def simple(stream: bytes) -> Simple:
             names = (call.get("function", {}).get("name") for call in calls)
             found.tools += tuple(filter(None, names))
             found.finish = choice.get("finish_reason") or found.finish
-        if usage := payload.get("usage"):
-            found.tokens = usage["prompt_tokens"], usage["completion_tokens"]
     return found
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 def test_a_simple_reading_finds_the_same(stream: bytes) -> None:
     """Nothing is lost or said twice between the bytes and the reply."""
-    reply, error = whole(stream)
+    reply, error = read_whole(stream)
     assert simple(stream) == Simple(
         reply.text,
         reply.reasoning,
@@ -302,10 +350,9 @@ def test_a_simple_reading_finds_the_same(stream: bytes) -> None:
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 def test_what_is_shown_only_grows(stream: bytes) -> None:
     """Each state of the reply shows the beginning of the next one."""
-    decoder, reply = SSEDecoder(), Reply()
-    for event in decoder.feed(stream):
-        said = events(event)
-        grown = reply if isinstance(said, EndpointError) else reply.grow(said)
+    reader, reply = ResponseReader(), Reply()
+    for at in range(0, len(stream), 100):
+        grown = reply.grow(reader.feed(stream[at : at + 100]).events)
         assert grown.clean_text.startswith(reply.clean_text)
         reply = grown
 
@@ -314,7 +361,8 @@ def test_what_is_shown_only_grows(stream: bytes) -> None:
 
 CLASSES: dict[int, type[EndpointError]] = {
     **dict.fromkeys((401, 402, 403), Refused),
-    **dict.fromkeys((400, 404, 405, 413, 422), BadRequest),
+    **dict.fromkeys((400, 404, 405, 422), BadRequest),
+    413: TooLong,
     **dict.fromkeys((408, 409, 429, 500, 502, 503, 504), Busy),
 }
 BODIES: list[dict[str, Any]] = [
@@ -334,41 +382,43 @@ BODIES: list[dict[str, Any]] = [
 
 def bodies() -> Sequence[dict[str, Any]]:
     """Return the error bodies: ours, and the recorded ones."""
-    file = FOLDER / "deepinfra_error_bodies.json"
-    return [*BODIES, *(json.loads(file.read_text("utf-8")) if file.exists() else ())]
+    more = (json.loads(path.read_text("utf-8")) for path in given("deepinfra_error_bodies.json"))
+    return [*BODIES, *(body for found in more for body in found)]
 
 
-def said(body: Any) -> list[str]:
-    """Return all texts in a body that are meant for a reader."""
+def texts_of(body: Any) -> list[str]:
+    """Return all texts in a body that are meant for a user."""
     if isinstance(body, list):
-        return [text for item in body for text in said(item)]
+        return [text for item in body for text in texts_of(item)]
     if isinstance(body, dict):
         keys = body.keys() & {"error", "detail", "message", "msg"}
-        return [text for key in sorted(keys) for text in said(body[key])]
+        return [text for key in sorted(keys) for text in texts_of(body[key])]
     return [body] if isinstance(body, str) and body else []
 
 
-@pytest.mark.parametrize("found", bodies(), ids=lambda found: str(found["status"]))
-def test_an_error_body_says_what_the_server_said(found: dict[str, Any]) -> None:
-    """The server's words are in the message, and the class follows the status."""
-    body = found.get("body", found.get("sse_event"))
-    if body is None and "message" in found:
-        body = {"error": found["message"]}
-    if found["status"] == 200:
-        with pytest.raises(EndpointError) as raised:
-            wire.parse_event(json.dumps(body))
-        error = raised.value
+@pytest.mark.parametrize("entry", bodies(), ids=lambda entry: str(entry["status"]))
+def test_an_error_body_says_what_the_server_said(entry: dict[str, Any]) -> None:
+    """The server's text is in the message, and the class follows the text, else the status."""
+    body, status = entry.get("body", entry.get("sse_event")), entry["status"]
+    if body is None and "message" in entry:
+        body = {"error": entry["message"]}
+    texts = texts_of(body)
+    if status == 200:
+        error = read_whole(f"data: {json.dumps(body)}\n\n".encode())[1]
+        assert error is not None
         code = body["error"].get("code") if isinstance(body["error"], dict) else None
         kind = CLASSES.get(code or 0, StreamBroken)
     else:
-        status = found["status"] if isinstance(found["status"], int) else 500
+        status = status if isinstance(status, int) else 500
         answer = body if isinstance(body, str) else json.dumps(body) if body else ""
-        error = wire.http_error(status, answer.encode())
+        error = http_error(status, answer.encode())
         kind = CLASSES[status]
         assert error.status == status
-    if any("maximum input length" in text for text in said(body)):
+    if any("maximum input length" in text for text in texts):
         kind = TooLong
+    if "Not authenticated" in texts:
+        kind = Refused
     assert type(error) is kind
-    for text in said(body):
+    for text in texts:
         assert text.rstrip(".") in str(error)
     assert str(error).endswith(".")

@@ -1,4 +1,4 @@
-"""The errors, split by what the reader can do next.
+"""The errors, split by what the user can do next.
 
 DiMagicsError
   ParamError (ValueError)  a flag or a setting is wrong          -> fix the cell
@@ -8,14 +8,14 @@ DiMagicsError
   ToolError                a tool cannot be offered or run       -> fix the function
   ReplyError (ValueError)  not the JSON asked for; .reply        -> ask again, or --repair
   StoreError               what is kept on disk cannot be used   -> see the line
-  EndpointError            .status .request_id
+  EndpointError            .status .request_id .reply
     Unreachable            no connection, or no answer in time   -> check the address (retried)
     Refused                401 402 403                           -> fix the key or the account
     BadRequest             400 404 405 413 422                   -> fix the model or the prompt
       TooLong              .asked .limit                         -> send fewer turns
     Busy                   408 409 429 5xx                       -> wait (retried)
-    StreamBroken           the reply broke off; .reply           -> run the cell again
-Interrupted (KeyboardInterrupt)  the reader pressed the stop square
+    StreamBroken           the reply broke off                   -> run the cell again
+Interrupted (KeyboardInterrupt)  the user pressed the stop square
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class StoreError(DiMagicsError):
 
 
 class EndpointError(DiMagicsError):
-    """A request did not lead to a whole reply."""
+    """A request did not lead to a whole reply; `.reply` is what there is of it, or None."""
+
+    reply: Any = None
 
     def __init__(
         self,
@@ -109,9 +111,9 @@ class BadRequest(EndpointError):
 
 
 class TooLong(BadRequest):
-    """The conversation does not fit the model: `asked` tokens where `limit` fit, if it is said.
+    """The conversation does not fit the model: `asked` tokens where `limit` fit, if known.
 
-    `said` is the message without a next step.
+    `server_text` is the message without a next step.
     """
 
     server_text: str = ""
@@ -124,13 +126,11 @@ class Busy(EndpointError):
 
 
 class StreamBroken(EndpointError):
-    """The reply broke off; `.reply` is what had come."""
-
-    reply: Any = None
+    """The reply broke off."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """The reader interrupted the cell; the partial reply is kept."""
+    """The user interrupted the cell; the partial reply is kept."""
 
     def _render_traceback_(self) -> list[str]:
         """Return the one line IPython shows in place of a traceback."""

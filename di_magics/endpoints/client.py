@@ -24,10 +24,12 @@ from di_magics.core.errors import (
     StreamBroken,
     Unreachable,
 )
-from di_magics.core.reply.reply import Finished, Reasoning, ReplyEvent, Text, ToolCallDelta
-from di_magics.core.request import retry, wire
+from di_magics.core.reply.reply import Reasoning, ReplyEvent, Text, ToolCallDelta
+from di_magics.core.request import retry
+from di_magics.core.request.body import encode_body
 from di_magics.core.request.redact import ReplyRedactor
-from di_magics.core.request.sse import Event, SSEDecoder
+from di_magics.core.request.refusals import Target, http_error
+from di_magics.core.request.response import Batch, ResponseReader
 from di_magics.core.text import one_line
 from di_magics.endpoints.endpoint import CHAT_PATH, Endpoint, is_deepinfra
 from di_magics.endpoints.environment import (
@@ -219,37 +221,34 @@ class Client:
             # llama.cpp's server closes a kept connection now and then as the next request is on
             # its way; a new one costs nothing on this machine.
             headers["Connection"] = "close"
-        url, content = endpoint.url + CHAT_PATH, wire.encode_body(body)
+        url, content = endpoint.url + CHAT_PATH, encode_body(body)
         pool = self._pool(endpoint)
         keys = ReplyRedactor(endpoint.redactor)
         begun = False
         try:
             async with pool.request("POST", url, content=content, headers=headers) as response:
-                kind = response.headers.get("content-type", "")
-                if response.status_code != 200 or "json" in kind or "html" in kind:
-                    model = str(body.get("model", ""))
-                    whole = await _read_text(response, endpoint, model)
-                    yield [*keys.feed([*wire.parse_event(whole), Finished()])]
-                    return
+                target = _target(endpoint, str(body.get("model", "")))
+                if response.status_code != 200:
+                    raise await _read_error(response, endpoint, target)
                 _check_encoding(response, endpoint)
-                decoder, size = SSEDecoder(), _Size(endpoint)
+                reader, size = ResponseReader(target, endpoint.redactor.clean), _Size(endpoint)
                 async with _chunks(response) as chunks:
                     async for chunk in chunks:
-                        read = _Read(decoder.feed(chunk), endpoint)
-                        begun = begun or bool(read.events)
-                        if events := keys.feed(read.events):
+                        batch = reader.feed(chunk)
+                        begun = begun or bool(batch.events)
+                        if events := keys.feed(batch.events):
                             yield events
-                        if read.error:
-                            raise read.error
-                        if read.done:
+                        if batch.error:
+                            raise batch.error
+                        if batch.done:
                             await _drain(chunks)
                             return
-                        size.add(len(chunk), read)
-                read = _Read([event for event in decoder.close() if _is_whole(event)], endpoint)
-                if events := [*keys.feed(read.events), *keys.close()]:
+                        size.add(len(chunk), batch)
+                batch = reader.close()
+                if events := [*keys.feed(batch.events), *keys.close()]:
                     yield events
-                if read.error:
-                    raise read.error
+                if batch.error:
+                    raise batch.error
         except (httpx.HTTPError, EndpointError, TimeoutError) as error:
             if events := keys.close():
                 yield events
@@ -270,10 +269,10 @@ class _Size:
         self._name = endpoint.name
         self._event = self._silent = self._text = self._all = 0
 
-    def add(self, size: int, read: _Read) -> None:
+    def add(self, size: int, batch: Batch) -> None:
         """Count a read of the network, and the text in it."""
-        text = sum(map(_text_size, read.events))
-        self._event = 0 if read.any else self._event + size
+        text = sum(map(_text_size, batch.events))
+        self._event = 0 if batch.complete else self._event + size
         self._silent = 0 if text else self._silent + size
         self._text += text
         self._all += size
@@ -322,56 +321,57 @@ def _chunks(response: httpx.Response) -> aclosing[AsyncGenerator[bytes]]:
     return aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw()))
 
 
-async def _read_text(response: httpx.Response, endpoint: Endpoint, model: str = "") -> str:
-    """Return the body of an answer as text, without the key. Raises EndpointError."""
-    failed = response.status_code != 200
-    if not failed:
-        if "html" in response.headers.get("content-type", ""):
-            raise BadRequest(
-                f"{endpoint.name} answered with a web page instead of a reply. Check the "
-                "endpoint's address with %chat: it must speak the OpenAI API."
-            )
-        _check_encoding(response, endpoint)
-    body, limit = bytearray(), LONGEST_ERROR if failed else LONGEST_REPLY
-    if not _encoding(response):
-        async with _chunks(response) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > limit:
-                    break
-    if not failed and len(body) > limit:
+async def _read_text(response: httpx.Response, endpoint: Endpoint) -> str:
+    """Return the body of a list as text, without the key. Raises EndpointError."""
+    if response.status_code != 200:
+        raise await _read_error(response, endpoint, _target(endpoint, ""))
+    if "html" in response.headers.get("content-type", ""):
+        raise BadRequest(
+            f"{endpoint.name} answered with a web page instead of a reply. Check the "
+            "endpoint's address with %chat: it must speak the OpenAI API."
+        )
+    _check_encoding(response, endpoint)
+    body = await _read_bounded(response, LONGEST_REPLY)
+    if len(body) > LONGEST_REPLY:
         raise StreamBroken(
             f"{endpoint.name} sent an answer of more than 16 MB, so no more of it is read. "
             "Check the endpoint's address with %chat."
         )
-    text = endpoint.redactor.clean(body.decode("utf-8", "replace"))
-    if failed:
-        raise _http_error(response, text, endpoint, model)
-    return text
+    return endpoint.redactor.clean(body.decode("utf-8", "replace"))
 
 
-def _http_error(
-    response: httpx.Response, text: str, endpoint: Endpoint, model: str
+async def _read_error(
+    response: httpx.Response, endpoint: Endpoint, target: Target
 ) -> EndpointError:
-    status = response.status_code
+    """Return the error for a response that is not 200; a compressed body is not read."""
+    body = b"" if _encoding(response) else await _read_bounded(response, LONGEST_ERROR)
+    headers = response.headers
     location = _header(response, "location", endpoint)
-    if 300 <= status < 400 and location:
-        return BadRequest(
-            f"{endpoint.name} answered {status}: it has moved to {_moved_to(endpoint, location)}. "
-            "If you trust that address, set it: %chat endpoint URL.",
-            status=status,
-        )
-    return wire.http_error(
-        status,
-        text.encode(),
-        model=one_line(endpoint.redactor.clean(model), 120),
-        endpoint=endpoint.name,
-        deepinfra=is_deepinfra(endpoint.url),
-        retry_after=_retry_after_seconds(
-            response.headers.get("retry-after"), response.headers.get("date")
-        ),
+    return http_error(
+        response.status_code,
+        endpoint.redactor.clean(body.decode("utf-8", "replace")).encode(),
+        target,
+        location=location and _moved_to(endpoint, location),
+        retry_after=_retry_after_seconds(headers.get("retry-after"), headers.get("date")),
         request_id=_header(response, "x-request-id", endpoint),
     )
+
+
+async def _read_bounded(response: httpx.Response, limit: int) -> bytes:
+    """Return a body, of which no more is read once it is longer than the limit."""
+    body = bytearray()
+    async with _chunks(response) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > limit:
+                break
+    return bytes(body)
+
+
+def _target(endpoint: Endpoint, model: str) -> Target:
+    """Return what errors call the endpoint and the model."""
+    model = one_line(endpoint.redactor.clean(model), 120)
+    return Target(model, endpoint.name, is_deepinfra(endpoint.url))
 
 
 def _moved_to(endpoint: Endpoint, location: str) -> str:
@@ -382,53 +382,6 @@ def _moved_to(endpoint: Endpoint, location: str) -> str:
         return one_line(location.partition("?")[0], 160)
     url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return one_line(url.rstrip("/").removesuffix(CHAT_PATH), 160)
-
-
-class _Read:
-    """What some server-sent events say: reply events, the end, or an error after them."""
-
-    def __init__(self, found: list[Event], endpoint: Endpoint) -> None:
-        self.any = bool(found)
-        self.events: list[ReplyEvent] = []
-        self.error: EndpointError | None = None
-        self.done = False
-        for event in found:
-            try:
-                self._parse(event.type, event.data)
-            except EndpointError as error:
-                self.error = error
-                try:  # again: its message is cut to a length, and half a key is not recognised
-                    self._parse(event.type, endpoint.redactor.clean(event.data))
-                except EndpointError as clean:
-                    self.error = clean
-            if self.done or self.error:
-                return
-
-    def _parse(self, kind: str, data: str) -> None:
-        if data.startswith(wire.DONE):
-            self.events.append(Finished())
-            self.done = True
-        elif kind == "error":
-            raise wire.stream_error({"error": _json_or_text(data)})
-        elif data:
-            self.events += wire.parse_event(data)
-
-
-def _is_whole(event: Event) -> bool:
-    """Return whether an event that no blank line ended has come to its end all the same."""
-    try:
-        json.loads(event.data)
-    except ValueError:
-        return event.type == "error" or event.data.startswith(wire.DONE)
-    return True
-
-
-def _json_or_text(data: str) -> object:
-    try:
-        found = json.loads(data)
-    except ValueError:
-        return data
-    return found.get("error", found) if isinstance(found, dict) else found
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

@@ -26,8 +26,8 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import EndpointError, PolicyError, StoreError, StreamBroken
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE
-from di_magics.core.reply.reply import Reply, Status
-from di_magics.core.reply.thinking import ThinkTagParser
+from di_magics.core.reply.reply import Reply, ReplyFold, Status
+from di_magics.core.reply.thinking import ThinkTagParser, separate_lone_thinking
 from di_magics.core.request.plan import Plan, ledger_entry
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.routing import Routing
@@ -91,8 +91,12 @@ class Exchange:
         throttle = Throttle(view, lambda reply: recorder.checkpoint(turn.id, plan.with_cost(reply)))
         error: Exception | None = None
         think_tags = ThinkTagParser()
-        reply = Reply(request=plan.body)
+        fold = ReplyFold(Reply(request=plan.body))
+        first_token: float | None = None
         sent = False
+
+        def latest() -> Reply:
+            return replace(fold.snapshot(), first_token=first_token)
 
         def on_retry(refused: EndpointError, seconds: float) -> None:
             on_busy()
@@ -104,31 +108,34 @@ class Exchange:
             sent = True
             async with aclosing(self._client.stream(endpoint, plan.body, on_retry)) as batches:
                 async for events in batches:
-                    reply = reply.grow(think_tags.feed(events))
-                    if reply.first_token is None and (reply.text or reply.reasoning):
-                        reply = replace(reply, first_token=time.monotonic() - start)
-                    throttle.update(reply)
-            status: Status = "done" if reply.ended else "cut"
+                    fold.add(think_tags.feed(events))
+                    if first_token is None and fold.began:
+                        first_token = time.monotonic() - start
+                    throttle.update(latest)
+            status: Status = "done" if fold.ended else "cut"
             if status == "cut":
                 error = StreamBroken(
                     f"The reply ended before {turn.endpoint} said that it is complete. "
                     "The partial reply is kept; run the cell again for a new one."
                 )
         except asyncio.CancelledError:
-            status = "done" if reply.ended else "stopped"
+            status = "done" if fold.ended else "stopped"
         except EndpointError as refused:
-            if reply.ended:  # the reply was complete; only the end of the connection failed
+            if fold.ended:  # the reply was complete; only the end of the connection failed
                 status = "done"
             else:
                 error = refused
-                status = "cut" if isinstance(refused, StreamBroken) and reply.text else "failed"
+                status = "cut" if fold.began else "failed"
         except Exception as bug:  # our own: the turn is sealed all the same, then it is raised
             error, status = bug, "failed"
-        reply = reply.grow(think_tags.close())
-        throttle.update(reply)
+        fold.add(think_tags.close())
+        throttle.update(latest)
         throttle.close()
+        reply = separate_lone_thinking(latest())
         reply = replace(reply, status=status, elapsed=time.monotonic() - start)
         reply = plan.with_cost(reply) if sent else replace(reply, cost=FREE)
+        if isinstance(error, EndpointError):
+            error.reply = reply
         try:
             await asyncio.shield(asyncio.wrap_future(recorder.seal(turn.id, reply)))
         except asyncio.CancelledError:  # it is sealed all the same

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.errors import BadRequest, Interrupted, StreamBroken, TooLong
+from di_magics.core.errors import BadRequest, EndpointError, Interrupted, TooLong
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
 from di_magics.core.request.plan import (
@@ -33,8 +33,8 @@ from di_magics.core.request.plan import (
     plan_turn,
     turn_budget,
 )
+from di_magics.core.request.refusals import mentions_param
 from di_magics.core.request.route import Route
-from di_magics.core.request.wire import mentions_param
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import policy_notes, variant_notes
@@ -327,7 +327,7 @@ class Session:
 
     def _explain(self, error: Exception, turn: Turn) -> Exception:
         """Return the error with what is known of the turn: its reply, what to leave out."""
-        if isinstance(error, StreamBroken):
+        if isinstance(error, EndpointError):
             error.reply = turn.reply
         if isinstance(error, BadRequest):
             refused = {name: str(error) for name in turn.params if mentions_param(str(error), name)}
@@ -335,7 +335,9 @@ class Session:
         if isinstance(error, TooLong):
             advice = shortening_advice(error, context_turns(turn, self.conversation), turn.prompt)
             message = f"{error.server_text} {advice}"
-            return TooLong(message, status=error.status, request_id=error.request_id)
+            shorter = TooLong(message, status=error.status, request_id=error.request_id)
+            shorter.reply = error.reply
+            return shorter
         return error
 
     def _notes(self, turn: Turn, ask: Ask, policy: Policy) -> list[str]:

@@ -26,14 +26,17 @@ class Throttle:
         self._last_frame = -FRAME_SECONDS
         self._next_frame: asyncio.TimerHandle | None = None
         self._countdown: list[asyncio.TimerHandle] = []
-        self._reply = Reply()
+        self._latest: Callable[[], Reply] = Reply
         # What was sent before the front end was ready is lost: it is shown once more.
         self._repeat = self._loop.call_later(REPEAT_SECONDS, self._draw)
         self._next_checkpoint = self._loop.call_later(CHECKPOINT_SECONDS, self._write_checkpoint)
 
-    def update(self, reply: Reply) -> None:
-        """Show this reply in the next frame; the first one at once."""
-        self._reply = reply
+    def update(self, latest: Callable[[], Reply]) -> None:
+        """Show the reply that `latest` returns in the next frame; the first one at once.
+
+        It is called once a frame: a reply is not built for each read of the network.
+        """
+        self._latest = latest
         if self._next_frame is None:
             wait = self._last_frame + FRAME_SECONDS - self._loop.time()
             if wait <= 0:
@@ -61,10 +64,10 @@ class Throttle:
             self._next_frame.cancel()  # a second timer would double the pace
             self._next_frame = None
         self._last_frame = self._loop.time()
-        self._view.show(self._reply)
+        self._view.show(self._latest())
 
     def _write_checkpoint(self) -> None:
         self._next_checkpoint = self._loop.call_later(CHECKPOINT_SECONDS, self._write_checkpoint)
         if self._written is None or self._written.done():  # else they would queue up
             # An unchanged reply is written too: it shows that this kernel still works on the turn.
-            self._written = self._checkpoint(self._reply)
+            self._written = self._checkpoint(self._latest())

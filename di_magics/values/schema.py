@@ -36,10 +36,10 @@ from typing_extensions import TypedDict
 
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.reply.json_reply import (
+    extract_json,
     parse_json,
     parse_strict_json,
     schema_mismatch,
-    strip_fence,
 )
 from di_magics.core.request.template import looks_secret
 from di_magics.core.text import describe_error, one_line
@@ -71,7 +71,7 @@ class ClassSchema:
         """Return the object. Raises ReplyError where the text does not fit."""
         parse_json(text)  # says better where it is no JSON
         try:
-            return self.adapter.validate_json(strip_fence(text))
+            return self.adapter.validate_json(extract_json(text))
         except pydantic.ValidationError as error:
             raise schema_mismatch(self.name, *_first(error)) from None
         except Exception as error:  # a class of the reader's may check what it likes

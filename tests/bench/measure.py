@@ -149,7 +149,7 @@ store.close()
 NEXT = """
 import gc, sys, time
 from pathlib import Path
-from di_magics.core.request import wire
+from di_magics.core.request.body import build_body, encode_body
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.messages import request_messages
 from di_magics.storage.database import Database
@@ -160,7 +160,7 @@ store = Database(Path(sys.argv[1]))
 chat = Turns(store).load("25").result()
 times.append(time.perf_counter())
 path = chat.path()
-body = wire.encode_body(wire.build_body("m", request_messages(path, Turn("next", "next")), {}))
+body = encode_body(build_body("m", request_messages(path, Turn("next", "next")), {}))
 times.append(time.perf_counter())
 assert len(path) == 200
 print(*times, len(body))

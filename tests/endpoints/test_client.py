@@ -26,7 +26,8 @@ from di_magics.core.errors import (
     Unreachable,
 )
 from di_magics.core.reply.reply import Reply as Grown
-from di_magics.core.request import retry, wire
+from di_magics.core.request import retry
+from di_magics.core.request.body import build_body
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint, LocalEndpoint
 
@@ -109,7 +110,7 @@ def test_text_comes_as_it_is_sent(server: Loopback) -> None:
 def test_a_reply_in_one_piece(server: Loopback) -> None:
     """Where no stream is asked for, JSON is, and comes."""
     server.reply(Reply("Hi", tool_calls=[{"name": "f", "arguments": "{}"}]))
-    asked = once(server, wire.build_body("m", [], {}, stream=False))
+    asked = once(server, build_body("m", [], {}, stream=False))
     assert (asked.reply.text, asked.reply.ended, asked.error) == ("Hi", True, None)
     assert asked.reply.tool_calls[0].name == "f"
     assert server.requests[0].headers["accept"] == "application/json"
@@ -208,7 +209,7 @@ def test_passing_faults_are_retried(server: Loopback, fault: Answer) -> None:
         (Fault(403), Refused),
         (Fault(404), BadRequest),
         (Fault(405), BadRequest),
-        (Fault(413), BadRequest),
+        (Fault(413), TooLong),
         (Fault(422, {"detail": [{"loc": ["body", "x"], "msg": "no"}]}), BadRequest),
         (Fault(500, {"error": {"message": "9 exceeds maximum input length 8"}}), TooLong),
         (Fault(429, headers={"retry-after": "121"}), Busy),
@@ -407,7 +408,7 @@ def test_a_redirect_is_not_followed(server: Loopback, other: Loopback, status: i
     server.reply(Fault(status, headers={"location": other.url + "/chat/completions"}))
     asked = once(Endpoint(server.url, "secret"))
     assert isinstance(asked.error, BadRequest)
-    assert f"answered {status}: it has moved to {other.url}. " in str(asked.error)
+    assert f"answered {status}. It has moved to {other.url}. " in str(asked.error)
     assert other.requests == []
 
 

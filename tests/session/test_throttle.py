@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from functools import partial
 
 from di_magics.core.reply.reply import Reply
 from di_magics.session import throttle as frames
@@ -29,7 +30,7 @@ async def drawn(watch: Watch, seconds: float) -> None:
     """Draw two hundred replies a second for so long, then close."""
     shower = Throttle(watch, None)  # type: ignore[arg-type]
     for number in range(int(seconds * 200)):
-        shower.update(Reply(text=str(number)))
+        shower.update(partial(Reply, text=str(number)))
         await asyncio.sleep(0.005)  # the pace of the model
     shower.close()
 

@@ -322,7 +322,7 @@ def test_a_reply_that_does_not_fit_is_an_error_and_is_kept(run: Run, server: Loo
     server.reply(Reply(BAD), Reply("ok"))
     error = run("%%chat --schema Person\nInvent one.").error
     assert isinstance(error, di.ReplyError)
-    assert "no Person: at $.age" in str(error)
+    assert "not a Person: at $.age" in str(error)
     assert "--repair" in str(error)
     assert BAD in run("print(_reply.text)").text
     assert isinstance(run("_reply.json()").error, di.ReplyError)
@@ -337,7 +337,7 @@ def test_repair_asks_once_more_with_the_error(run: Run, server: Loopback) -> Non
     shown = run("%%chat --schema Person --repair\nInvent one.").text
     (_, asked, objection) = (said for _, said in sent(server))
     assert asked == BAD
-    assert objection.startswith("The reply is no Person: at $.age")
+    assert objection.startswith("The reply is not a Person: at $.age")
     assert "2 requests" in shown
     assert "36" in run("print(_reply.json().age)").text
 

@@ -145,3 +145,19 @@ def with_cost(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool
         cost = estimate_cost(counted, price)
         how = f"tokens counted from the texts, {how}"
     return replace(reply, cost=cost, estimate=how)
+
+
+IMPLAUSIBLE_COST = Decimal(100)
+IMPLAUSIBLE_RATIO = 1000
+
+
+@in_money_context
+def is_implausible_cost(cost: Decimal | None, estimate: Decimal | None = None) -> bool:
+    """Return whether a server's cost of one reply must be a mistake.
+
+    It is more than 100 USD, or 1000 times and more what the price list says; a list price of 0
+    proves nothing.
+    """
+    if cost is None:
+        return False
+    return cost > IMPLAUSIBLE_COST or bool(estimate and cost >= IMPLAUSIBLE_RATIO * estimate)

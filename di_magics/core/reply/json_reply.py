@@ -1,17 +1,24 @@
-"""Replies that are to be JSON: how that is asked for, and how they are read."""
+"""Replies that must be JSON: how they are asked for, and how they are read.
+
+Models put words around the JSON that was asked for, or a code block. Where exactly one object or
+array is in the reply it is what was meant; where there are two, or a broken one, nothing is
+guessed.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, Protocol
 
 from di_magics.core.errors import ReplyError
+from di_magics.core.reply.code_blocks import code_blocks
 from di_magics.core.text import one_line
 
 
 class ReplySchema(Protocol):
-    """What a reply has to be.
+    """What a reply must be.
 
     `read` returns the object that a text is, and raises ReplyError where it does not fit.
     """
@@ -24,7 +31,7 @@ class ReplySchema(Protocol):
 
 
 def response_format(shape: ReplySchema | None) -> dict[str, Any]:
-    """Return the field of a request that asks for JSON, of this shape if there is one."""
+    """Return the field of a request that asks for JSON, by this schema if there is one."""
     if shape is None:
         return {"type": "json_object"}
     return {
@@ -34,7 +41,7 @@ def response_format(shape: ReplySchema | None) -> dict[str, Any]:
 
 
 def strip_fence(text: str) -> str:
-    """Return a reply's JSON: the text itself, or what stands in its only code block."""
+    """Return the content of the code block that a text is, else the text itself."""
     lines = text.strip().split("\n")
     marks = lines[0][: len(lines[0]) - len(lines[0].lstrip("`~"))]
     if len(marks) >= 3 and len(lines) > 2 and lines[-1].strip() == marks:
@@ -42,11 +49,69 @@ def strip_fence(text: str) -> str:
     return text
 
 
-def parse_json(text: str) -> Any:
-    """Return the object that a text of JSON (RFC 8259) is. Raises ReplyError, saying where not."""
+def extract_json(text: str) -> str:
+    """Return the JSON in a reply, else the reply itself without its code fence.
+
+    It is the whole reply, or the only object or array in its code blocks, or in all of it.
+    """
     source = strip_fence(text)
+    if _is_json(source):
+        return source
+    blocks = [block.code for block in code_blocks(text) if block.code.lstrip()[:1] in ("{", "[")]
+    sources = [code for code in blocks if _is_json(code)] or list(_bracketed_json(text))
+    return sources[0] if len(sources) == 1 else source
+
+
+MOST_BROKEN = 64
+_BRACKET = re.compile(r"[\[\]{}]")
+
+
+def _bracketed_json(text: str) -> Iterator[str]:
+    """Yield the objects and arrays in a text; more than one where it is not clear which is meant.
+
+    Brackets that are no JSON, as in a link, are skipped up to the one that closes them.
+    """
+    decoder = json.JSONDecoder(parse_constant=_no_number)
+    at = broken = 0
+    sources = []
+    while opening := _BRACKET.search(text, at):
+        start = opening.start()
+        if text[start] in "]}":  # the end of something that was broken before it
+            return
+        try:
+            _, at = decoder.raw_decode(text, start)
+            sources.append(text[start:at])
+        except (ValueError, RecursionError):
+            broken += 1
+            at = _closing_bracket(text, start)
+        if not at or broken > MOST_BROKEN or len(sources) > 1:
+            return
+    yield from sources
+
+
+def _closing_bracket(text: str, start: int) -> int:
+    """Return where the brackets that open at a place are closed, 0 where they are not."""
+    depth = 0
+    for bracket in _BRACKET.finditer(text, start):
+        depth += 1 if bracket[0] in "[{" else -1
+        if not depth:
+            return bracket.end()
+    return 0
+
+
+def _is_json(source: str) -> bool:
+    try:
+        parse_strict_json(source)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of the JSON (RFC 8259) in a reply. Raises ReplyError, with the place."""
+    source = extract_json(text)
     if not source.strip():
-        raise ReplyError("The reply is empty, where JSON was to be.")
+        raise ReplyError("The reply is empty: it must be JSON.")
     try:
         return parse_strict_json(source)
     except ValueError as error:
@@ -54,7 +119,7 @@ def parse_json(text: str) -> Any:
 
 
 def parse_strict_json(source: str) -> Any:
-    """Return what a text of JSON is. Raises ValueError, saying in a few words where it is none."""
+    """Return the value of a text of JSON. Raises ValueError, which says where it is wrong."""
     try:
         return json.loads(source, parse_constant=_no_number)
     except json.JSONDecodeError as error:
@@ -78,18 +143,20 @@ def _no_number(name: str) -> NoReturn:
 
 
 def schema_mismatch(name: str, where: str, why: str) -> ReplyError:
-    """Return the error for JSON that is not of a shape: at which place, and why."""
-    return ReplyError(f"The reply is no {name}: at {one_line(where, 80)}, {one_line(why, 200)}.")
+    """Return the error for JSON that does not fit a schema: at which place, and why."""
+    return ReplyError(f"The reply is not a {name}: at {one_line(where, 80)}, {one_line(why, 200)}.")
 
 
 def repair_prompt(error: ReplyError) -> str:
-    """Return what a model is told that gave something else than it was asked for."""
+    """Return what a model is asked after a reply that does not fit."""
     return f"{error} Answer again, with the corrected JSON alone."
 
 
 def format_json(text: str) -> str:
-    """Return JSON with a line for each member, and a text that is none as it is."""
+    """Return JSON with a line for each member; other text is returned unchanged."""
     try:
-        return json.dumps(parse_json(text), indent=2, ensure_ascii=False, allow_nan=False)
-    except ValueError:  # a ReplyError, too
+        return json.dumps(
+            parse_strict_json(strip_fence(text)), indent=2, ensure_ascii=False, allow_nan=False
+        )
+    except (ValueError, RecursionError):
         return text

@@ -89,11 +89,14 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class TokenProbability:
-    """A token of the reply, its log-probability, and the likeliest tokens in its place."""
+    """A token of the reply, its log-probability, and the most likely tokens in its place.
+
+    A log-probability is None where the server has sent no number.
+    """
 
     token: str
-    logprob: float
-    top: tuple[tuple[str, float], ...] = ()
+    logprob: float | None
+    top: tuple[tuple[str, float | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,26 @@ class Finished:
     reason: str | None = None
 
 
-ReplyEvent = Served | Text | Reasoning | ToolCallDelta | Logprobs | Used | Finished
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image has come. It is neither kept nor loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherChoice:
+    """A piece of another choice than the first, which is not part of the reply."""
+
+    index: int
+
+
+ReplyEvent = (
+    Served | Text | Reasoning | ToolCallDelta | Logprobs | Used | Finished | Image | OtherChoice
+)
+
+MOST_CALLS = 64
+"""A reply that asks for more has run away; the calls after that are not kept."""
+MOST_ARGUMENTS = 1_000_000
+"""Characters of the arguments of one call; the rest is not kept."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -163,7 +185,8 @@ class Reply:
     is whole; `tail` is the last piece of text as it came, `indexes` are the server's numbers of the
     tool calls. `tool_calls` are those that nobody has answered; the others are in `rounds`, with
     what came of them. `made` is the object that the reply was read as, where it had to have a form,
-    and `misfit` is why it could not be.
+    and `misfit` is why it could not be. `images` is how many images came, which are not kept;
+    `choices` is how many choices the server sent, of which the first is the reply.
     """
 
     text: str = ""
@@ -186,6 +209,8 @@ class Reply:
     call_indexes: tuple[int, ...] = ()
     parsed: Any = None
     validation_error: str = ""
+    images: int = 0
+    choices: int = 1
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {len(self.text):,} characters>"
@@ -247,57 +272,130 @@ class Reply:
             raise
 
     def grow(self, events: Iterable[ReplyEvent]) -> Reply:
-        """Return the reply with these events added."""
-        text: list[str] = []
-        thoughts: list[str] = []
-        tokens: list[TokenProbability] = []
-        calls, indexes = self.tool_calls, self.call_indexes
-        changes: dict[str, Any] = {}
+        """Return the reply with these events added. A ReplyFold does so in linear time."""
+        fold = ReplyFold(self)
+        fold.add(events)
+        return fold.snapshot()
+
+
+class ReplyFold:
+    """A reply that grows: events in, a Reply whenever one is asked for.
+
+    The time is linear in what comes, as long as snapshots are taken at a steady pace.
+    """
+
+    def __init__(self, reply: Reply = Reply()) -> None:
+        self._reply = reply
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._tokens: list[TokenProbability] = []
+        self._changes: dict[str, Any] = {}
+        self._calls = [
+            _GrowingCall(call.id, call.name, call.arguments) for call in reply.tool_calls
+        ]
+        self._indexes = list(reply.call_indexes)
+        if len(self._indexes) > MOST_CALLS:
+            self._calls.append(_GrowingCall())
+        self._newest = {index: at for at, index in enumerate(self._indexes) if index >= 0}
+
+    @property
+    def began(self) -> bool:
+        """Whether any of the reply has come: text, reasoning or a tool call."""
+        reply = self._reply
+        return bool(self._text or self._reasoning or self._calls or reply.text or reply.reasoning)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has said that the reply is whole."""
+        return bool(self._changes.get("ended", self._reply.ended))
+
+    def add(self, events: Iterable[ReplyEvent]) -> None:
+        """Add events to the reply."""
+        changes = self._changes
         for event in events:
             match event:
                 case Text():
-                    text.append(event.text)
+                    self._text.append(event.text)
                 case Served():
-                    changes["model"] = event.model or changes.get("model", self.model)
-                    changes["id"] = event.id or changes.get("id", self.id)
+                    changes["model"] = event.model or changes.get("model", self._reply.model)
+                    changes["id"] = event.id or changes.get("id", self._reply.id)
                 case Reasoning():
-                    thoughts.append(event.text)
+                    self._reasoning.append(event.text)
                 case ToolCallDelta():
-                    calls, indexes = _add_call_part(calls, indexes, event)
+                    self._add_call_part(event)
                 case Logprobs():
-                    tokens.extend(event.tokens)
+                    self._tokens.extend(event.tokens)
                 case Used():
                     changes["usage"] = event.usage
                     changes["cost"] = event.usage.cost
+                case Image():
+                    changes["images"] = changes.get("images", self._reply.images) + 1
+                case OtherChoice():
+                    most = changes.get("choices", self._reply.choices)
+                    changes["choices"] = max(most, event.index + 1)
                 case _:  # Finished
-                    reason = event.reason or changes.get("finish_reason", self.finish_reason)
+                    reason = event.reason or changes.get("finish_reason", self._reply.finish_reason)
                     changes["finish_reason"] = reason
                     changes["ended"] = reason not in FAILURES
-        if text:
-            changes["text"] = self.text + "".join(text)
-            changes["last_chunk"] = text[-1]
-        if thoughts:
-            changes["reasoning"] = self.reasoning + "".join(thoughts)
-        if tokens:
-            changes["logprobs"] = self.logprobs + tuple(tokens)
-        return replace(self, tool_calls=calls, call_indexes=indexes, **changes)
+
+    def snapshot(self) -> Reply:
+        """Return the reply so far."""
+        changes, self._changes = self._changes, {}
+        if self._text:
+            changes["text"] = self._reply.text + "".join(self._text)
+            changes["last_chunk"] = self._text[-1]
+        if self._reasoning:
+            changes["reasoning"] = self._reply.reasoning + "".join(self._reasoning)
+        if self._tokens:
+            changes["logprobs"] = self._reply.logprobs + tuple(self._tokens)
+        if self._calls:
+            changes["tool_calls"] = tuple(call.build() for call in self._calls[:MOST_CALLS])
+            changes["call_indexes"] = tuple(self._indexes)
+        self._text, self._reasoning, self._tokens = [], [], []
+        self._reply = replace(self._reply, **changes)
+        return self._reply
+
+    def _add_call_part(self, part: ToolCallDelta) -> None:
+        """Add a fragment to the newest call of its index, or as the next call.
+
+        The last of more than MOST_CALLS collects what is not kept.
+        """
+        at = self._newest.get(part.index, -1) if part.index >= 0 else -1
+        known = at >= 0
+        if not self._calls or _begins_call(part, self._calls[at], known=known):
+            if len(self._calls) > MOST_CALLS:
+                self._calls.pop()
+                self._indexes.pop()
+            at = len(self._calls)
+            self._calls.append(_GrowingCall())
+            self._indexes.append(part.index if at < MOST_CALLS else -1)
+            if part.index >= 0:
+                self._newest[part.index] = at
+        self._calls[at].add(part)
 
 
-def _add_call_part(
-    calls: tuple[ToolCall, ...], indexes: tuple[int, ...], part: ToolCallDelta
-) -> tuple[tuple[ToolCall, ...], tuple[int, ...]]:
-    """Add a fragment to the newest call of its index, or as the next call."""
-    found = [at for at, index in enumerate(indexes) if index == part.index >= 0]
-    at = found[-1] if found else len(calls) - 1
-    if not calls or _begins_call(part, calls[at], known=bool(found)):
-        call = ToolCall(part.id, part.name, part.arguments)
-        return (*calls, call), (*indexes, part.index)
-    call = calls[at]
-    grown = ToolCall(call.id or part.id, call.name or part.name, call.arguments + part.arguments)
-    return (*calls[:at], grown, *calls[at + 1 :]), indexes
+class _GrowingCall:
+    """A tool call of which more may come."""
+
+    def __init__(self, id: str = "", name: str = "", arguments: str = "") -> None:
+        self.id, self.name = id, name
+        self._parts = [arguments]
+        self._left = MOST_ARGUMENTS - len(arguments)
+
+    def add(self, part: ToolCallDelta) -> None:
+        """Add a fragment."""
+        self.id, self.name = self.id or part.id, self.name or part.name
+        if part.arguments and self._left:
+            self._parts.append(part.arguments[: self._left])
+            self._left -= len(self._parts[-1])
+
+    def build(self) -> ToolCall:
+        """Return the call so far."""
+        self._parts = ["".join(self._parts)]
+        return ToolCall(self.id, self.name, self._parts[0])
 
 
-def _begins_call(part: ToolCallDelta, call: ToolCall, *, known: bool) -> bool:
+def _begins_call(part: ToolCallDelta, call: _GrowingCall, *, known: bool) -> bool:
     """Return whether a fragment begins another call than this one.
 
     Indexes may start anywhere, be missing or be all the same, later fragments may repeat the name

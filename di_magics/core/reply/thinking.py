@@ -1,21 +1,30 @@
-"""Reasoning that a model writes into its reply between `<think>` and `</think>`, told apart.
+"""Reasoning that a model writes into its reply between `<think>` and `</think>`.
 
-Only at the very beginning: further on the marks are text like any other.
+ThinkTagParser separates it while the reply streams. It counts only at the very beginning: further
+on the tags are text like any other.
+
+Some chat templates (DeepSeek R1, QwQ, Qwen3 Thinking) put `<think>` into the prompt, so that the
+reply begins with the reasoning and only `</think>` is seen, thousands of tokens later. Until then
+nothing tells such a reply from a plain one, and what has been shown is not taken back; so
+separate_lone_thinking separates it when the reply has ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from di_magics.core.reply.reply import Finished, Reasoning, ReplyEvent, Text
+from di_magics.core.reply.reply import Finished, Reasoning, Reply, ReplyEvent, Text
 
 OPEN, CLOSE = "<think>", "</think>"
+MOST_BLANKS = 1000
+"""More white space than this before a tag is text: a model may write it for ever."""
 
 
 class ThinkTagParser:
-    """Turns the events of one reply into events whose reasoning is marked as such.
+    """Turns the texts of one reply that are reasoning into Reasoning events.
 
-    What could yet become a mark is held back until that is clear; `end` gives back the rest.
+    It holds back what may become a tag until that is clear; `close` returns the rest.
     """
 
     def __init__(self) -> None:
@@ -23,7 +32,7 @@ class ThinkTagParser:
         self._pending = ""
 
     def feed(self, events: Iterable[ReplyEvent]) -> list[ReplyEvent]:
-        """Return these events, with texts that are reasoning as thoughts."""
+        """Return these events, with the texts that are reasoning as Reasoning."""
         out: list[ReplyEvent] = []
         for event in events:
             if isinstance(event, Text) and self._state != "text":
@@ -35,31 +44,32 @@ class ThinkTagParser:
         return out
 
     def close(self) -> list[ReplyEvent]:
-        """Return what was held back: it can no longer become a mark."""
-        held, self._pending = self._pending, ""
+        """Return what was held back: it can no longer become a tag."""
+        pending, self._pending = self._pending, ""
         if self._state == "after":
             return []
-        return _reasoning_events(held) if self._state == "thought" else _text_events(held)
+        return _reasoning_events(pending) if self._state == "thought" else _text_events(pending)
 
     def _split(self, piece: str) -> list[ReplyEvent]:
-        held, self._pending = self._pending, ""
-        text = held + piece
+        pending, self._pending = self._pending, ""
+        text = pending + piece
         if self._state == "begin":
             begun = text.lstrip()
-            if len(begun) < len(OPEN) and OPEN.startswith(begun):
+            blanks = len(text) - len(begun)
+            if blanks <= MOST_BLANKS and len(begun) < len(OPEN) and OPEN.startswith(begun):
                 self._pending = text
                 return []
-            if not begun.startswith(OPEN):
+            if blanks > MOST_BLANKS or not begun.startswith(OPEN):
                 self._state = "text"
-                return _text_events(held, piece)  # each as it came: the last may be an end token
+                return _text_events(pending, piece)  # each as it came: the last may be an end token
             self._state, text = "opened", begun[len(OPEN) :]
         if self._state == "opened":
             text = text.lstrip("\n")
             self._state = "thought" if text else "opened"
         if self._state == "after":
             return self._after(text)
-        thought, mark, rest = text.partition(CLOSE)
-        if mark:
+        thought, tag, rest = text.partition(CLOSE)
+        if tag:
             self._state = "after"
             return [*_reasoning_events(thought), *self._after(rest)]
         kept = _partial_tag_length(thought)
@@ -69,12 +79,38 @@ class ThinkTagParser:
     def _after(self, text: str) -> list[ReplyEvent]:
         """Leave out the empty lines between the reasoning and the reply."""
         bare = text.lstrip()
-        if not bare:
+        blanks = len(text) - len(bare)
+        if not bare and blanks <= MOST_BLANKS:
             self._pending = text
             return []
         self._state = "text"
-        blank = text[: len(text) - len(bare)]
-        return _text_events(blank.rpartition("\n")[2] if "\n" in blank else "", bare)
+        if blanks > MOST_BLANKS:
+            return _text_events(text)
+        return _text_events(_indentation(text[:blanks]), bare)
+
+
+def separate_lone_thinking(reply: Reply) -> Reply:
+    """Return the reply with its text before a lone `</think>` as reasoning.
+
+    The tag must begin or end a line that has no backtick, outside of a code block: a reply that is
+    about the tag quotes it. A reply whose reasoning is known, or that has `<think>`, is unchanged.
+    """
+    before, tag, after = reply.text.partition(CLOSE)
+    line_before = before.rpartition("\n")[2]
+    line_after = after.partition("\n")[0]
+    alone = not line_before.strip() or not line_after.strip()
+    fences = sum(line.lstrip().startswith(("```", "~~~")) for line in before.split("\n"))
+    known = reply.reasoning or OPEN in before
+    if not tag or known or not alone or "`" in line_before + line_after or fences % 2:
+        return reply
+    bare = after.lstrip()
+    text = _indentation(after[: len(after) - len(bare)]) + bare
+    return replace(reply, reasoning=before.strip("\n"), text=text)
+
+
+def _indentation(blanks: str) -> str:
+    """Return the white space of the last of some empty lines."""
+    return blanks.rpartition("\n")[2] if "\n" in blanks else ""
 
 
 def _text_events(*texts: str) -> list[ReplyEvent]:
@@ -86,5 +122,5 @@ def _reasoning_events(text: str) -> list[ReplyEvent]:
 
 
 def _partial_tag_length(text: str) -> int:
-    """Return how many characters at the end may be the beginning of the closing mark."""
+    """Return how many characters at the end may be the beginning of the closing tag."""
     return next((n for n in range(len(CLOSE) - 1, 0, -1) if text.endswith(CLOSE[:n])), 0)

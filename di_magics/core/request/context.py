@@ -8,8 +8,8 @@ from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.messages import turn_messages
 from di_magics.core.errors import TooLong
 from di_magics.core.money.prices import estimate_tokens
+from di_magics.core.request.body import text_bytes
 from di_magics.core.request.plan import context_turns
-from di_magics.core.request.wire import text_bytes
 
 MARGIN = 1.05
 """The server's count of tokens and ours differ by a little."""

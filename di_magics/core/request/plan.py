@@ -20,7 +20,7 @@ from di_magics.core.money.cost import Entry, with_cost
 from di_magics.core.money.prices import Price, worst_case_cost
 from di_magics.core.reply.json_reply import ReplySchema, response_format
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
-from di_magics.core.request import wire
+from di_magics.core.request.body import build_body, prompt_bytes
 from di_magics.core.request.route import Route
 from di_magics.core.settings.params import TOOL_CHOICES, Value, check_local_value, validate
 from di_magics.core.settings.policy import Policy
@@ -167,7 +167,7 @@ def _check_built_in(ask: Ask, model: str) -> None:
 
 
 def _with_size(planned: Plan) -> Plan:
-    size, most = wire.prompt_bytes(planned.body), planned.turn.params.get("max_tokens")
+    size, most = prompt_bytes(planned.body), planned.turn.params.get("max_tokens")
     longest = most if isinstance(most, int) and most else None  # servers take 0 for no limit
     reserve = worst_case_cost(size, longest, planned.price) if planned.price else None
     return replace(planned, size=size, reserve=reserve)
@@ -212,7 +212,7 @@ def build_request(
     """Return the body of the request for a turn, derived from the turns that it follows."""
     if messages is None:
         messages = request_messages(context_turns(turn, chat).values(), turn)
-    body = wire.build_body(
+    body = build_body(
         turn.model,
         messages,
         turn.params,

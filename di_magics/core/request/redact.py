@@ -238,7 +238,7 @@ class ReplyRedactor:
                     held[index] = replace(event, id=redactor.clean(id), name=redactor.clean(name))
                 case Finished(reason) if reason:
                     reason = redactor.clean(reason)
-                    if reason.endswith("…"):  # wire.parse_event has cut it, perhaps within a key
+                    if reason.endswith("…"):  # it was cut when it was read, perhaps within a key
                         reason = reason[: redactor.open_end(reason[:-1])] + "…"
                     held[index] = replace(event, reason=reason)
         if found:

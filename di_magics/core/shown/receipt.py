@@ -12,7 +12,7 @@ from typing import NamedTuple
 from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.wire import sent_params
+from di_magics.core.request.body import sent_params
 from di_magics.core.settings.params import format_param
 from di_magics.core.text import one_line
 
@@ -111,6 +111,8 @@ def _other_facts(turn: Turn) -> Iterator[_Fact]:
     """Yield what was sent besides the parameters, then usage, times and the ending."""
     for text in _content_texts(turn):
         yield _Fact(text, detail=text)
+    for text in _left_out_texts(turn.reply):
+        yield _Fact(text, text)
     yield from _usage_facts(turn.reply)
     for text in _timing_texts(turn.reply):
         yield _Fact(text, detail=text)
@@ -139,6 +141,14 @@ def _content_texts(turn: Turn) -> Iterator[str]:
         count = len(turn.reply.rounds) + last
         if count > 1:
             yield f"{count} requests"
+
+
+def _left_out_texts(reply: Reply) -> Iterator[str]:
+    """Yield what the server sent and the reply does not show."""
+    if reply.images:
+        yield f"{reply.images} image{'s' * (reply.images > 1)} not shown"
+    if reply.choices > 1:
+        yield f"1 of {reply.choices} choices"
 
 
 def _usage_facts(reply: Reply) -> Iterator[_Fact]:

@@ -13,8 +13,8 @@ from di_magics.core.conversation.attachment import (
     fence_block,
     message_content,
 )
+from di_magics.core.request.body import build_body
 from di_magics.core.request.export import as_json
-from di_magics.core.request.wire import build_body
 
 TABLE = Attachment("text", "df", "DataFrame, 2 rows", "| a |\n|---|\n| 1 |")
 NOTES = Attachment("text", "notes.txt", "5 characters", "hello")

@@ -26,8 +26,8 @@ from di_magics.core.conversation.record import (
     rebuild_conversation,
 )
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
+from di_magics.core.request.body import encode_body
 from di_magics.core.request.plan import build_request
-from di_magics.core.request.wire import encode_body
 from di_magics.core.shown.receipt import format_receipt
 
 CALLS = (ToolCall("1", "f", '{"a": 1}'), ToolCall("2", "g", "not JSON"))
@@ -137,6 +137,7 @@ def test_rounds_attachments_fields_and_format_come_back() -> None:
 def test_every_attribute_has_an_entry() -> None:
     """Whatever a turn is given, its record holds; of a reply some things are not kept."""
     not_kept = {"request", "logprobs", "ended", "call_indexes", "parsed", "validation_error"}
+    not_kept |= {"images", "choices"}
     for kind, entries, others in (
         (Turn, TURN_ENTRIES, {"reply"}),
         (Reply, REPLY_ENTRIES, not_kept),

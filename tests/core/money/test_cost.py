@@ -14,6 +14,7 @@ from di_magics.core.money.cost import (
     Tally,
     cost_sections,
     group_entries,
+    is_implausible_cost,
     tally,
     with_cost,
 )
@@ -130,3 +131,25 @@ def test_sections_of_an_account() -> None:
     assert list(here["conversation"]) == ["main", "(no memory)"]
     there = cost_sections(entries, {"n": "a.ipynb"}, everywhere=True)
     assert list(there["notebook"]) == ["a.ipynb", "(elsewhere)"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "estimate", "implausible"),
+    [
+        (None, None, False),
+        (None, "0.1", False),
+        ("0", "0.1", False),
+        ("100", None, False),
+        ("100.01", None, True),
+        ("0.0999", "0.0001", False),
+        ("0.1", "0.0001", True),
+        ("50", "0", False),
+        ("1E+6", "9E+5", True),
+    ],
+)
+def test_a_cost_beyond_all_reason_is_marked(
+    cost: str | None, estimate: str | None, implausible: bool
+) -> None:
+    """More than 100 USD for a reply, or 1000 times the list; a price of 0 proves nothing."""
+    amounts = [None if text is None else Decimal(text) for text in (cost, estimate)]
+    assert is_implausible_cost(*amounts) is implausible

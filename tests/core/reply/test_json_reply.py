@@ -10,6 +10,7 @@ import pytest
 
 from di_magics.core.errors import ReplyError
 from di_magics.core.reply.json_reply import (
+    extract_json,
     format_json,
     parse_json,
     parse_strict_json,
@@ -63,6 +64,57 @@ def test_a_reply_in_a_single_block_is_what_stands_in_it(text: str, inside: str) 
     assert strip_fence(text) == inside
 
 
+ONE = '{"a": [1, {"b": "}"}]}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ONE,
+        f"Here it is:\n\n{ONE}\n\nI hope that helps.",
+        f"Here it is: {ONE}. Good luck!",
+        f"```json\n{ONE}\n```\nDone.",
+        f"See:\n```json\n{ONE}\n```",
+        f"First some code:\n```python\nd = {{}}\n```\nthen JSON:\n```\n{ONE}\n```\n",
+        f"As in [the manual](https://x) and {{curly}} braces: {ONE}",
+        f"<think>so {{it}} is</think>\n{ONE}",
+        f"Not [], but in a block:\n~~~\n{ONE}\n~~~\n",
+    ],
+)
+def test_the_only_json_in_a_reply_is_what_was_meant(text: str) -> None:
+    """In a block, or between words: no second question is needed."""
+    assert parse_json(text) == {"a": [1, {"b": "}"}]}
+    assert parse_strict_json(extract_json(text)) == parse_json(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{ONE} and {ONE}",
+        f"Either {ONE} or []",
+        f"As said in [1]: {ONE}",
+        f"```\n{ONE}\n```\nor\n```\n{ONE}\n```",
+        'It is {"a": [1, 2], "b":',
+        "It is {'a': [1, 2]}",
+        "It is {'a': '}', 'b': [1, 2]}",
+        'It is {"a": [1, 2], // first\n "b": 3}',
+        "x] [1]",
+        "It is 5",
+        'It is "x"',
+        "It is {}{",
+    ],
+)
+def test_what_is_not_clear_is_not_guessed(text: str) -> None:
+    """Two values, a broken one around a whole one, or no object and no array."""
+    with pytest.raises(ReplyError):
+        parse_json(text)
+
+
+def test_a_reply_with_words_is_shown_with_its_words() -> None:
+    """What is shown is what was said."""
+    assert format_json(f"Here: {ONE}") == f"Here: {ONE}"
+
+
 @pytest.mark.parametrize(
     ("text", "made"),
     [
@@ -86,7 +138,7 @@ def test_any_json_is_read(text: str, made: object) -> None:
         (" \n\t", "is empty"),
         ("```json\n\n```", "is empty"),
         ("Hello", "Expecting value in line 1, column 1"),
-        ('{"a": 1}\nDone.', "Extra data in line 2, column 1"),
+        ('{"a": 1}\n{"a": 2}', "Extra data in line 2, column 1"),
         ('{"a": 1,\n "b" 2}', "delimiter in line 2, column 6"),
         ("{'a': 1}", "in line 1, column 2"),
         ('{"a": 1, // x\n}', "in line 1, column 10"),
@@ -99,7 +151,6 @@ def test_any_json_is_read(text: str, made: object) -> None:
         ("9" * 5000, "Exceeds the limit"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
-        ("\ufeff{}", "BOM"),
         ('"\x00"', "Invalid control character"),
         ('{"a": "\\u12"}', "in line 1, column"),
     ],
@@ -136,17 +187,26 @@ def test_an_error_may_be_caught_as_a_value_error() -> None:
         "```\n" + "\n" * 200_000,
         "```\n" + "\n```" * 50_000,
         "`" * 200_000,
+        "[" * 200_000,
+        "x " + "[" * 200_000,
+        "{x} " * 50_000,
+        "{'x': [" * 30_000,
+        '["' * 100_000,
+        '["]' * 100_000,
+        "{} " * 100_000,
+        "```\n{}\n```\n" * 20_000,
     ],
 )
 def test_an_endless_reply_is_looked_through_in_no_time(text: str) -> None:
-    """Models that are to give JSON may go on with white space for ever."""
+    """Models that must give JSON may go on with white space for ever."""
     strip_fence(text)
+    extract_json(text)
 
 
 def test_a_misfit_is_named_with_its_place() -> None:
     """Foreign words stay in one line, and are cut."""
     error = schema_mismatch("Person", "\x1b[31m\nage", "'x' is not of type 'integer'" + "y" * 999)
-    assert str(error).startswith("The reply is no Person: at age, 'x' is not of type 'integer'")
+    assert str(error).startswith("The reply is not a Person: at age, 'x' is not of type 'integer'")
     assert str(error).isprintable()
     assert len(str(error)) < 350
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -9,11 +11,16 @@ import pytest
 from di_magics.core.errors import ChatError, ReplyError
 from di_magics.core.reply.reply import (
     END_TOKENS,
+    MOST_ARGUMENTS,
+    MOST_CALLS,
     Finished,
+    Image,
     Logprobs,
+    OtherChoice,
     Reasoning,
     Reply,
     ReplyEvent,
+    ReplyFold,
     Round,
     Served,
     Text,
@@ -343,3 +350,101 @@ def test_the_code_of_a_reply() -> None:
     assert Reply(text="```py\nb\n```</s>", last_chunk="</s>").code == "b"
     with pytest.raises(ChatError, match="no code block"):
         _ = Reply(text="Hi").code
+
+
+# Growth ---------------------------------------------------------------------------------------
+
+
+def grow_seconds(kind: str, n: int) -> float:
+    """Return the CPU time of a reply of n events that come one at a time."""
+    makers: dict[str, Callable[[int], ReplyEvent]] = {
+        "text": lambda i: Text("word "),
+        "reasoning": lambda i: Reasoning("word "),
+        "logprobs": lambda i: Logprobs((TOKEN,)),
+        "calls": lambda i: ToolCallDelta(i, f"c{i}", "f", "{}"),
+        "unnumbered calls": lambda i: ToolCallDelta(-1, f"c{i}", "f", "{}"),
+        "arguments": lambda i: ToolCallDelta(0, "c", "f", "word "),
+        "choices": lambda i: OtherChoice(i),
+        "usage": lambda i: Used(Usage(i)),
+    }
+    events = [makers[kind](i) for i in range(n)]
+    start = time.process_time()
+    fold = ReplyFold()
+    for number, event in enumerate(events):
+        fold.add([event])
+        if number % (n // 20) == 0:  # as many as the user sees frames
+            fold.snapshot()
+    fold.snapshot()
+    return time.process_time() - start
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text",
+        "reasoning",
+        "logprobs",
+        "calls",
+        "unnumbered calls",
+        "arguments",
+        "choices",
+        "usage",
+    ],
+)
+def test_a_reply_grows_in_linear_time(kind: str) -> None:
+    """Twice as many events take about twice the time, and not four times."""
+    n = 20_000
+    once = min(grow_seconds(kind, n) for _ in range(5))
+    twice = min(grow_seconds(kind, 2 * n) for _ in range(5))
+    assert twice <= 3 * once
+
+
+@pytest.mark.parametrize("index", ["one each", "none"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_calls_of_a_reply_are_bounded(index: str, size: int) -> None:
+    """What comes after the last is in none of them, however the events are cut."""
+    parts = []
+    for i in range(MOST_CALLS + 10):
+        at = i if index == "one each" else -1
+        parts += [ToolCallDelta(at, f"c{i}", "f", "{"), ToolCallDelta(at, "", "", "}")]
+    late = [ToolCallDelta(5, "", "", "!")] if index == "one each" else []
+    reply = Reply()
+    for at in range(0, len(parts), size):
+        reply = reply.grow(parts[at : at + size])
+    reply = reply.grow(late)
+    assert len(reply.tool_calls) == MOST_CALLS
+    assert [call.id for call in reply.tool_calls] == [f"c{i}" for i in range(MOST_CALLS)]
+    assert {call.arguments for call in reply.tool_calls} == {"{}"} | ({"{}!"} if late else set())
+
+
+@pytest.mark.parametrize("size", [1, 1000, MOST_ARGUMENTS + 1])
+def test_the_arguments_of_a_call_are_bounded(size: int) -> None:
+    """The beginning is kept."""
+    text = "abcdefghij" * (MOST_ARGUMENTS // 10 + 5)
+    fold = ReplyFold()
+    fold.add(ToolCallDelta(0, "c", "f", text[at : at + size]) for at in range(0, len(text), size))
+    assert fold.snapshot().tool_calls[0].arguments == text[:MOST_ARGUMENTS]
+
+
+def test_images_and_other_choices_are_counted() -> None:
+    """They are no part of the text."""
+    reply = Reply().grow([Image(), OtherChoice(2)]).grow([Image(), OtherChoice(1), Text("a")])
+    assert (reply.images, reply.choices, reply.text) == (2, 3, "a")
+    assert (Reply().images, Reply().choices) == (0, 1)
+
+
+def test_a_fold_gives_the_reply_at_any_time() -> None:
+    """What was taken from it before does not change."""
+    fold = ReplyFold(Reply(text="a"))
+    assert fold.began
+    before = fold.snapshot()
+    fold.add([Text("b"), Finished("stop")])
+    assert fold.ended
+    assert (before.text, before.ended, fold.snapshot().text, fold.snapshot().ended) == (
+        "a",
+        False,
+        "ab",
+        True,
+    )
+    assert not ReplyFold().began
+    assert not ReplyFold().ended

@@ -12,14 +12,22 @@ from di_magics.core.reply.reply import (
     Reasoning,
     Reply,
     ReplyEvent,
+    ReplyFold,
     Served,
     Text,
     ToolCallDelta,
     Usage,
     Used,
 )
-from di_magics.core.reply.thinking import CLOSE, OPEN, ThinkTagParser
+from di_magics.core.reply.thinking import (
+    CLOSE,
+    MOST_BLANKS,
+    OPEN,
+    ThinkTagParser,
+    separate_lone_thinking,
+)
 
+BLANKS = " " * (MOST_BLANKS + 1)
 CASES = [
     ("", "", ""),
     ("Hi", "", "Hi"),
@@ -53,15 +61,18 @@ CASES = [
     ("<think>\nhm</think>Hi", "hm", "Hi"),
     ("<think>\n\n</think>\n\nHi", "", "Hi"),
     ("<think>hm</think>\n\n    x = 1", "hm", "    x = 1"),
+    (f"{BLANKS}<think>a</think>b", "", f"{BLANKS}<think>a</think>b"),
+    ("<think>a</think>" + "\n" * (MOST_BLANKS + 1) + "b", "a", "\n" * (MOST_BLANKS + 1) + "b"),
 ]
 
 
 def told(events: Iterable[ReplyEvent]) -> Reply:
     """Return the reply that these events make, each read by itself."""
-    thinking, reply = ThinkTagParser(), Reply()
+    thinking, fold = ThinkTagParser(), ReplyFold()
     for event in events:
-        reply = reply.grow(thinking.feed([event]))
-    return reply.grow(thinking.close())
+        fold.add(thinking.feed([event]))
+    fold.add(thinking.close())
+    return fold.snapshot()
 
 
 def fed(*pieces: str) -> tuple[str, str]:
@@ -152,3 +163,45 @@ def test_other_events_go_through() -> None:
 def test_an_end_token_stays_a_piece_of_its_own(before: list[str]) -> None:
     """Else it would be shown: it is known by being the very last piece."""
     assert "</s>" not in told([*map(Text, before), Text("</s>"), Finished("stop")]).clean_text
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "reply"),
+    [
+        ("hm\n</think>\n\nHi", "hm", "Hi"),
+        ("hm, so\n\nyes.</think>\n\nHi", "hm, so\n\nyes.", "Hi"),
+        ("hm\n</think>Hi", "hm", "Hi"),
+        ("hm\n</think>\n\n    x = 1", "hm", "    x = 1"),
+        ("</think>\n\nHi", "", "Hi"),
+        ("hm</think>", "hm", ""),
+        ("\n\nhm\n</think>\n", "hm", ""),
+        ("```\nx\n```\nhm\n</think>\nHi", "```\nx\n```\nhm", "Hi"),
+        ("hm\n</think>\na\n</think>\nb", "hm", "a\n</think>\nb"),
+        ("The tag </think> ends it.", "", "The tag </think> ends it."),
+        ("It ends with `</think>`\n", "", "It ends with `</think>`\n"),
+        ("It is `\n</think>`", "", "It is `\n</think>`"),
+        ("See:\n```html\n</think>\n```\n", "", "See:\n```html\n</think>\n```\n"),
+        ("a <think>b\n</think>\nc", "", "a <think>b\n</think>\nc"),
+        ("Hi", "", "Hi"),
+        ("", "", ""),
+    ],
+)
+def test_a_lone_closing_tag_ends_the_reasoning(text: str, reasoning: str, reply: str) -> None:
+    """Where a chat template has put the opening one into the prompt; a quotation stays text."""
+    separated = separate_lone_thinking(Reply(text=text))
+    assert (separated.reasoning, separated.text) == (reasoning, reply)
+
+
+def test_reasoning_that_is_known_is_not_separated_again() -> None:
+    """A server that separates it does so for all of it."""
+    reply = Reply(text="a\n</think>\nb", reasoning="hm")
+    assert separate_lone_thinking(reply) is reply
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", [" ", "\n", "a\n", "<", "</think", "```\n"])
+@pytest.mark.parametrize("before", ["", "<think>", "<think>a</think>"])
+def test_an_endless_reply_is_read_in_linear_time(before: str, text: str) -> None:
+    """A model may write the same for ever, a character at a time."""
+    reply = told([Text(before), *(Text(text) for _ in range(100_000))])
+    separate_lone_thinking(reply)

@@ -15,8 +15,8 @@ from unicodedata import category
 import pytest
 from loopback import Fault, Loopback, Reply, event
 
+from di_magics.core.request.body import build_body
 from di_magics.core.request.export import as_csv, as_curl, as_json, as_magic, as_python
-from di_magics.core.request.wire import build_body
 from di_magics.core.settings.flags import parse_flags
 from di_magics.core.settings.settings import Settings
 

@@ -17,7 +17,7 @@ from di_magics.core.money.budget import Budget
 from di_magics.core.money.prices import Price
 from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
-from di_magics.core.request import wire
+from di_magics.core.request.body import prompt_bytes
 from di_magics.core.request.plan import (
     Ask,
     Plan,
@@ -201,7 +201,7 @@ def test_json_is_asked_for(ask: Ask, form: object) -> None:
     found = plan(ask)
     assert found.body.get("response_format") == form
     assert found.turn.format == ask.format
-    assert wire.prompt_bytes(found.body) == found.size
+    assert prompt_bytes(found.body) == found.size
 
 
 def test_attachments_are_sent_and_kept() -> None:

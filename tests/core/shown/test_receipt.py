@@ -11,7 +11,7 @@ import pytest
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply, Round, Status, ToolCall, ToolResult, Usage
-from di_magics.core.request.wire import build_body
+from di_magics.core.request.body import build_body
 from di_magics.core.shown.receipt import common_facts, format_receipt, receipt_parts
 
 REPLY = Reply(
@@ -308,3 +308,10 @@ def test_common_and_other_facts_are_the_whole_receipt(turns: list[Turn]) -> None
     for turn, own in zip(turns, others, strict=True):
         words = " ".join([*common, *own]).split()
         assert sorted(words) == sorted(format_receipt(turn).replace(" · ", " ").split())
+
+
+def test_what_came_and_is_not_shown_is_counted() -> None:
+    """Images, and the choices after the first."""
+    assert "1 image not shown" in line(images=1)
+    assert {"2 images not shown", "1 of 3 choices"} <= set(line(images=2, choices=3))
+    assert not {part for part in line() if "choice" in part or "image" in part}

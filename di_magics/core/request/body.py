@@ -1,0 +1,77 @@
+"""The body of a request to the Chat Completions API, and how many bytes a model reads of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_bytes
+from di_magics.core.money.prices import BYTES_PER_TOKEN
+from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Value
+
+BYTES_PER_MESSAGE = 24
+"""A chat template adds about eight tokens of about three bytes to each message."""
+
+
+def build_body(
+    model: str,
+    messages: Sequence[Mapping[str, Any]],
+    params: Mapping[str, Value],
+    *,
+    stream: bool = True,
+    local: bool = False,
+    fields: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the body of the request: what is set is sent exactly, what is not set is not sent.
+
+    `local` uses llama.cpp's names of the parameters; `fields` are sent unchanged.
+    """
+    sent: dict[str, Any] = {"model": model, "messages": list(messages)}
+    for name, value in params.items():
+        local_name = PARAMS[name].local if local else None
+        sent[local_name or name] = list(value) if isinstance(value, tuple) else value
+    choice = sent.get("tool_choice")
+    if "tools" in (fields or {}) and choice not in (None, *TOOL_CHOICES):
+        sent["tool_choice"] = {"type": "function", "function": {"name": choice}}
+    sent |= fields or {}
+    sent["stream"] = stream
+    if stream:
+        sent["stream_options"] = {"include_usage": True}
+    return sent
+
+
+def encode_body(request: Mapping[str, Any]) -> bytes:
+    """Return a body as bytes; half a surrogate pair, which UTF-8 cannot encode, becomes `?`."""
+    text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
+def prompt_bytes(request: Mapping[str, Any]) -> int:
+    """Return how many bytes a model reads of a body, the chat template's own tokens included.
+
+    It reads messages, tools and the response format; an image counts as the largest it may be.
+    """
+    messages = request["messages"]
+    fields = [request[name] for name in ("tools", "response_format") if name in request]
+    size = text_bytes(messages) + BYTES_PER_MESSAGE * len(messages)
+    return size + sum(len(json.dumps(field)) for field in fields)
+
+
+def text_bytes(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many bytes of text these messages hold."""
+    image = IMAGE_TOKENS * BYTES_PER_TOKEN
+    return sum(
+        content_bytes(message["content"], image)
+        + (len(json.dumps(message["tool_calls"])) if "tool_calls" in message else 0)
+        for message in messages
+    )
+
+
+def sent_params(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sampling parameters of a body, under the names in it."""
+    names = {name for param in PARAMS.values() for name in (param.name, param.local)}
+    sent = {name: value for name, value in request.items() if name in names}
+    if isinstance(choice := sent.get("tool_choice"), dict):
+        sent["tool_choice"] = choice["function"]["name"]
+    return sent

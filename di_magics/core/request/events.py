@@ -1,0 +1,255 @@
+"""The payloads of a response as events.
+
+Sources: https://deepinfra.com/docs/openai_api and recorded streams of a dozen servers. Their shapes
+differ; this file reads the union of what they send. What no server is known to send is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from di_magics.core.amount import parse_amount
+from di_magics.core.errors import EndpointError, StreamBroken
+from di_magics.core.read_json import as_number, as_object, as_objects
+from di_magics.core.reply.reply import (
+    Finished,
+    Image,
+    Logprobs,
+    OtherChoice,
+    Reasoning,
+    ReplyEvent,
+    Served,
+    Text,
+    TokenProbability,
+    ToolCallDelta,
+    Usage,
+    Used,
+)
+from di_magics.core.request.readers import (
+    dump_json,
+    load_json,
+    read_count,
+    read_text,
+    replace_surrogates,
+)
+from di_magics.core.request.refusals import Target, find_error, stream_error
+from di_magics.core.text import one_line
+
+NOT_SAID = frozenset({"", "null", "none"})
+"""Some servers write that there is no reason to end yet as a text."""
+
+UNKNOWN_LOGPROB = -9999.0
+"""What OpenAI and vLLM send for a token that is too unlikely to have a number."""
+
+MOST_ALTERNATIVES = 128
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+IMAGE_PARTS = frozenset({"image", "image_url", "output_image"})
+REASONING_PARTS = frozenset({"reasoning", "reasoning_text", "thinking"})
+
+
+class PayloadParser:
+    """Turns the payloads of one response into events; `said_something` is whether one of them did.
+
+    It holds back half a surrogate pair (an emoji cut by the server) until the other half comes.
+    """
+
+    def __init__(self, target: Target | None = None) -> None:
+        self._target = target or Target()
+        self._halves: dict[str | int, str] = {}
+        self._began = False
+        self.said_something = False
+
+    def parse(self, data: str) -> tuple[list[ReplyEvent], EndpointError | None]:
+        """Return the events of one payload, and the error that the server reports in it."""
+        try:
+            payload = load_json(data)
+        except ValueError:
+            return [], StreamBroken(
+                f"The server sent something that is not JSON: {one_line(data, 120)!r}. "
+                "Run the cell again, or check the endpoint's address."
+            )
+        if isinstance(payload, list) and payload and find_error(payload[0]):  # Gemini's errors
+            payload = payload[0]
+        if not isinstance(payload, dict):
+            return [], StreamBroken(
+                f"The server sent {one_line(data, 120)!r}, which is no part of a reply. "
+                "Check the endpoint's address: it must speak the OpenAI Chat Completions API."
+            )
+        failed = find_error(payload)
+        events = list(self._payload_events(payload))
+        if failed:  # its reason to end is the error
+            events = [event for event in events if not isinstance(event, Finished)]
+        self.said_something = self.said_something or any(
+            not isinstance(event, Served | Used | OtherChoice) for event in events
+        )
+        return events, stream_error(failed, self._target) if failed else None
+
+    def close(self) -> list[ReplyEvent]:
+        """Return what was held back: the other half will not come."""
+        halves, self._halves = self._halves, {}
+        events: list[ReplyEvent] = []
+        for channel in halves:
+            if channel == "text":
+                events.append(Text("\ufffd"))
+            elif channel == "reasoning":
+                events.append(Reasoning("\ufffd"))
+            elif isinstance(channel, int):
+                events.append(ToolCallDelta(channel, "", "", "\ufffd"))
+        return events
+
+    def _join(self, channel: str | int, text: str) -> str:
+        """Return the text with the half before it, and without a half at its end."""
+        half = self._halves.pop(channel, "")
+        if not half and text.isascii():
+            return text
+        text = half + text
+        if "\ud800" <= text[-1:] < "\udc00":
+            self._halves[channel] = text[-1]
+            text = text[:-1]
+        return replace_surrogates(text)
+
+    def _payload_events(self, payload: Mapping[str, Any]) -> Iterator[ReplyEvent]:
+        model, id_ = read_text(payload.get("model")), read_text(payload.get("id"))
+        if model or id_:
+            yield Served(model, id_)
+        choices = payload.get("choices")
+        usage = payload.get("usage") or as_object(payload.get("x_groq")).get("usage")
+        for position, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if isinstance(choice, dict):
+                index = choice.get("index")
+                index = position if isinstance(index, bool) or not isinstance(index, int) else index
+                if index:
+                    yield OtherChoice(index)
+                else:
+                    yield from self._choice_events(choice)
+                    usage = usage or choice.get("usage")  # Moonshot
+        if isinstance(usage, dict) and usage:
+            yield Used(_parse_usage(usage))
+
+    def _choice_events(self, choice: Mapping[str, Any]) -> Iterator[ReplyEvent]:
+        delta, message = choice.get("delta"), choice.get("message")
+        events = list(self._message_events(delta)) if isinstance(delta, dict) else []
+        # A whole message beside the last delta repeats the text (Perplexity).
+        if not events and isinstance(message, dict) and not self._began:
+            events = list(self._message_events(message))
+        if delta is None and message is None and isinstance(choice.get("text"), str):
+            events = list(self._text_events(choice["text"]))
+        self._began = self._began or bool(events)
+        yield from events
+        tokens = tuple(
+            TokenProbability(
+                read_text(token.get("token")) or "",
+                _parse_logprob(token.get("logprob")),
+                tuple(_alternatives(token.get("top_logprobs"))),
+            )
+            for token in as_objects(as_object(choice.get("logprobs")).get("content"))
+        )
+        if tokens:
+            yield Logprobs(tokens)
+        reason = one_line(replace_surrogates(str(choice.get("finish_reason") or "")), 40)
+        if reason.lower() not in NOT_SAID:
+            yield from self.close()
+            yield Finished(reason)
+
+    def _message_events(self, message: Mapping[str, Any]) -> Iterator[ReplyEvent]:
+        thoughts = (message.get(name) for name in REASONING_FIELDS)
+        thought = next((found for found in thoughts if isinstance(found, str) and found), None)
+        if thought is not None:
+            yield from self._reasoning_events(thought)
+        else:
+            for detail in as_objects(message.get("reasoning_details")):
+                yield from self._reasoning_events(detail.get("text") or detail.get("summary"))
+        content = message.get("content")
+        if isinstance(content, str):
+            yield from self._text_events(content)
+        elif isinstance(content, list):
+            for part in content:
+                yield from self._part_events(part)
+        elif isinstance(content, dict):
+            whole = "text" not in content
+            yield from (
+                self._text_events(dump_json(content)) if whole else self._part_events(content)
+            )
+        if not content:
+            yield from self._text_events(message.get("refusal"))
+        images = message.get("images")
+        yield from (Image() for _ in (images if isinstance(images, list) else ()))
+        for call in as_objects(message.get("tool_calls")):
+            index = call.get("index")
+            if isinstance(function := call.get("function"), dict):
+                yield self._call_delta(index, read_text(call.get("id")) or "", function)
+        if isinstance(function := message.get("function_call"), dict):  # before tool_calls
+            yield self._call_delta(0, "", function)
+
+    def _call_delta(self, index: object, id_: str, function: Mapping[str, Any]) -> ToolCallDelta:
+        number = index if isinstance(index, int) and not isinstance(index, bool) else -1
+        arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, str):
+            arguments = dump_json(arguments)
+        text = self._join(number, arguments or "")
+        return ToolCallDelta(number, id_, read_text(function.get("name")) or "", text)
+
+    def _part_events(self, part: object) -> Iterator[ReplyEvent]:
+        """Read a part of content that is a list: Mistral sends its reasoning so."""
+        if isinstance(part, str):
+            yield from self._text_events(part)
+        if not isinstance(part, dict):
+            return
+        kind = part.get("type")
+        if isinstance(kind, str) and kind in IMAGE_PARTS:
+            yield Image()
+        is_reasoning = isinstance(kind, str) and kind in REASONING_PARTS
+        read = self._reasoning_events if is_reasoning else self._text_events
+        yield from read(part.get("text"))
+        yield from self._text_events(part.get("refusal"))
+        for name in ("thinking", "summary"):
+            if isinstance(part.get(name), str):
+                yield from self._reasoning_events(part[name])
+            for thought in as_objects(part.get(name)):
+                yield from self._reasoning_events(thought.get("text"))
+
+    def _text_events(self, text: object) -> Iterator[ReplyEvent]:
+        if isinstance(text, str) and text and (joined := self._join("text", text)):
+            yield Text(joined)
+
+    def _reasoning_events(self, text: object) -> Iterator[ReplyEvent]:
+        if isinstance(text, str) and text and (joined := self._join("reasoning", text)):
+            yield Reasoning(joined)
+
+
+def _alternatives(value: object) -> Iterator[tuple[str, float | None]]:
+    for number, other in enumerate(as_objects(value)):
+        if number == MOST_ALTERNATIVES:
+            return
+        yield read_text(other.get("token")) or "", _parse_logprob(other.get("logprob"))
+
+
+def _parse_logprob(value: object) -> float | None:
+    number = as_number(value)
+    return None if number is None or number <= UNKNOWN_LOGPROB else number
+
+
+def _parse_usage(usage: Mapping[str, Any]) -> Usage:
+    prompt = as_object(usage.get("prompt_tokens_details"))
+    completion = usage.get("completion_tokens_details")
+    details = completion if isinstance(completion, dict) else usage
+    sent = read_count(usage.get("prompt_tokens"))
+    written = read_count(usage.get("completion_tokens"))
+    if not sent:  # no prompt has 0 tokens: the server has not counted
+        sent, written = None, written or None
+    return Usage(
+        sent,
+        written,
+        read_count(usage.get("total_tokens")) or None,
+        read_count(prompt.get("cached_tokens")),
+        read_count(details.get("reasoning_tokens")),
+        _parse_cost(usage),
+    )
+
+
+def _parse_cost(usage: Mapping[str, Any]) -> Any:
+    """Return what the server charges: DeepInfra's field, else OpenRouter's or Perplexity's."""
+    cost = parse_amount(usage.get("estimated_cost"))
+    other = usage.get("cost")
+    return parse_amount(as_object(other).get("total_cost", other)) if cost is None else cost

@@ -1,0 +1,46 @@
+"""JSON as servers send it: texts with half surrogate pairs, deep nesting, negative counts."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from di_magics.core.read_json import LARGEST_COUNT
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_count(value: object) -> int | None:
+    """Return a number of tokens, at least 0; None for what is not an int or is implausible."""
+    if isinstance(value, bool) or not isinstance(value, int) or value > LARGEST_COUNT:
+        return None
+    return max(value, 0)
+
+
+def read_text(value: object) -> str | None:
+    """Return a text that is not empty, without half surrogate pairs, else None."""
+    return replace_surrogates(value) if isinstance(value, str) and value else None
+
+
+def load_json(data: str | bytes) -> Any:
+    """Return what a text of JSON is. Raises ValueError, also where it is nested too deeply."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def dump_json(value: object) -> str:
+    """Return a value as JSON, an empty text where it is nested too deeply."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return ""
+
+
+def replace_surrogates(text: str) -> str:
+    """Return a text whose halves of a surrogate pair are joined, and U+FFFD where one is alone."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,0 +1,429 @@
+"""What a server's refusal means, and what to do next.
+
+Servers refuse the same thing with different statuses: too long a prompt is a 400, a 413 or a 500,
+an empty account a 400, a 402 or a 429. So the text decides first and the status last. REFUSALS is
+the one table of what is known; its first row that matches wins. A row that was seen on a server
+names where; tests/core/request/test_refusals.py has a real body for each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
+from di_magics.core.read_json import as_object
+from di_magics.core.request.readers import load_json, read_count, replace_surrogates
+from di_magics.core.text import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which model of which endpoint was asked; `deepinfra` says whose key and account it is."""
+
+    model: str = ""
+    endpoint: str = "The server"
+    deepinfra: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a refusal means: the error class and the next step.
+
+    `pattern` is searched in the server's text and error codes, in lower case; `statuses` are the
+    HTTP statuses it holds for, all where empty. 0 is an error inside a stream without a status.
+    """
+
+    pattern: str
+    error: type[EndpointError]
+    step: str
+    source: str
+    statuses: frozenset[int] = frozenset()
+
+
+SHORTEN = "The conversation is too long for the model: %chat undo, %chat new, or a shorter prompt."
+_ADD_FUNDS = "Add funds {billing}."
+_SET_KEY = "Set the key {key}."
+_WAIT = "Try again in a moment; what was there is kept."
+_NO_TOOLS = "This model or server cannot call tools: leave out --tools, or choose another with -m."
+_NO_JSON = "This model or server cannot promise JSON: leave out --format json and --schema."
+_NO_IMAGES = "This model cannot look at images: name one that can with -m."
+_LOWER_MAX = "Lower max_tokens: %chat set max_tokens=N."
+_NAME_MODEL = "Check the model's name ({model}) with %chat models."
+_ADDRESS = (
+    "Check the endpoint's address with %chat endpoint, and the model's name with %chat models."
+)
+_GITHUB = "https://github.com/"
+_PI = "https://github.com/badlogic/pi-mono packages/ai/src/utils/overflow.ts, 2026"
+
+REFUSALS = (
+    # A quota per minute or day, in the words of an empty account.
+    Refusal(
+        r"resource_exhausted|please retry in [\d.]+ ?m?s",
+        Busy,
+        "Wait a minute, or raise the account's quota.",
+        _GITHUB + "google-gemini/gemini-cli/issues/8437 2025-09 (Gemini)",
+        frozenset({0, 429}),
+    ),
+    Refusal(
+        r"fewer max_tokens",
+        Refused,
+        "Lower max_tokens, or add funds {billing}.",
+        _GITHUB + "Gitlawb/openclaude/issues/1125 2026-05 (OpenRouter)",
+    ),
+    Refusal(
+        r"insufficient_quota|exceeded your current quota",
+        Refused,
+        _ADD_FUNDS,
+        _GITHUB + "ChatGPTNextWeb/NextChat/issues/3123 2023-11 (OpenAI)",
+    ),
+    Refusal(
+        r"insufficient.balance|credit balance is too low|insufficient.credits",
+        Refused,
+        _ADD_FUNDS,
+        _GITHUB + "anthropics/claude-code/issues/66314 2026-06 (Anthropic), "
+        "Aider-AI/aider/issues/4851 2026-02 (DeepSeek)",
+    ),
+    Refusal(
+        r"inference prohibited|enter a payment method",
+        Refused,
+        _ADD_FUNDS,
+        "DeepInfra, body of 2024; https://docs.deepinfra.com",
+    ),
+    Refusal(
+        r"tool calling is not supported|function calling is not supported",
+        BadRequest,
+        _NO_TOOLS,
+        _GITHUB + "truefoundry/models/pull/944 2026-05 (DeepInfra, a 405)",
+    ),
+    Refusal(
+        r"does not support tools|enable-auto-tool-choice",
+        BadRequest,
+        _NO_TOOLS,
+        _GITHUB + "ollama/ollama/issues/5793 2024-07 (Ollama); vLLM",
+    ),
+    Refusal(
+        r"support tool use|support the provided 'tool_choice'",
+        BadRequest,
+        _NO_TOOLS,
+        _GITHUB + "bobrware/bobrchat/issues/60 2026-02 (OpenRouter, a 404)",
+    ),
+    Refusal(
+        r"(response_format|json_object|json_schema|json mode).{0,80}not supported",
+        BadRequest,
+        _NO_JSON,
+        _GITHUB + "web-infra-dev/midscene/issues/259 2025-01 (OpenAI); DeepInfra as a 405",
+    ),
+    Refusal(
+        r"image input is not supported|is not a multimodal model|at most 0 image",
+        BadRequest,
+        _NO_IMAGES,
+        "llama.cpp tools/server, vLLM vllm/entrypoints, 2025",
+    ),
+    Refusal(
+        r"max_(completion_)?tokens'?.{0,40} is too large",
+        BadRequest,
+        _LOWER_MAX,
+        _GITHUB + "HasanAldhahi/cross-precision-llm-deployment-biomni 2025 (vLLM)",
+    ),
+    Refusal(
+        r"max_(completion_)?tokens`? must be less than|maximum tokens you requested exceeds",
+        BadRequest,
+        _LOWER_MAX,
+        _GITHUB + "anomalyco/opencode/issues/1000 2025-07 (Groq), "
+        "aws-samples/bedrock-access-gateway/issues/41 2024-08 (Bedrock)",
+    ),
+    Refusal(
+        r"maximum input length|maximum allowed length",
+        TooLong,
+        SHORTEN,
+        _GITHUB + "langchain-ai/langchain/pull/25671 2024-08 (DeepInfra, a 500), "
+        "sgl-project/sglang/issues/4048 2025-06 (SGLang)",
+    ),
+    Refusal(
+        r"context_length_exceeded|exceeds the context window|maximum context length",
+        TooLong,
+        SHORTEN,
+        _GITHUB + "anomalyco/opencode/issues/6071 2025-12 (OpenAI), "
+        "refly-ai/refly/issues/1177 2025-07 (OpenRouter); Mistral, Fireworks",
+    ),
+    Refusal(
+        r"(context|prompt) (size|length|window|limit)|context_window|decoder prompt \(length",
+        TooLong,
+        SHORTEN,
+        "https://github.com/ggml-org/llama.cpp tools/server 2025, " + _GITHUB + "QwenLM/Qwen3/"
+        "issues/1321 2025-04 (SGLang), cline/cline/issues/3120 2025-04 (xAI)",
+    ),
+    Refusal(
+        r"(prompt|input) (is )?too long|input length.{0,40}exceeds?",
+        TooLong,
+        SHORTEN,
+        _GITHUB + "earendil-works/pi/issues/102 2025-12 (Anthropic), "
+        "aws-samples/bedrock-chat/issues/95 2023-12 (Bedrock)",
+    ),
+    Refusal(
+        r"maximum number of tokens allowed",
+        TooLong,
+        SHORTEN,
+        _GITHUB + "google-gemini/gemini-cli/issues/6678 2025-08 (Gemini)",
+    ),
+    Refusal(
+        r"reduce the length of|reduce your message size",
+        TooLong,
+        SHORTEN,
+        _GITHUB + "OpenHands/OpenHands/issues/1902 2024-05 (Groq), "
+        "HunorLaczko/ha-groq-cloud-api/issues/27 2026-05 (Groq, a 413)",
+    ),
+    Refusal(
+        r"too many tokens|model token limit|max length exceeded|exceeds max length",
+        TooLong,
+        SHORTEN,
+        _GITHUB + "cohere-ai/sandbox-topically/issues/4 2022-11 (Cohere), MoonshotAI/"
+        "MoonshotAI-Cookbook/issues/18 2024-04 (Moonshot); " + _PI,
+    ),
+    Refusal(
+        r"`inputs` (tokens|must have)|token count of \d+ exceeds the limit",
+        TooLong,
+        SHORTEN,
+        _GITHUB + "stanford-crfm/helm/issues/2080 2023-12 (Together), "
+        "jjleng/copilot-more/issues/35 2025-03 (Copilot)",
+    ),
+    Refusal(
+        r"content_filter|content management policy|responsibleaipolicyviolation",
+        BadRequest,
+        "The server's content filter stopped it: say it in other words.",
+        _GITHUB + "vibrantlabsai/ragas/issues/649 2024-02 (Azure)",
+    ),
+    Refusal(
+        r"api[ _]key[ _](not valid|invalid)|(incorrect|invalid)[ _]api[ _](key|token)",
+        Refused,
+        _SET_KEY,
+        _GITHUB + "cequence-io/openai-scala-client/issues/109 2026-03 (Gemini, a 400), "
+        "continuedev/continue/issues/10778 2026-02 (xAI, a 400)",
+    ),
+    Refusal(
+        r"not authenticated|login fail|authentication (fails|error)|no auth credentials",
+        Refused,
+        _SET_KEY,
+        _GITHUB + "xtekky/gpt4free/issues/3446 2026-05 (DeepInfra), "
+        "nearai/ironclaw/issues/1742 2026-03 (MiniMax)",
+    ),
+    Refusal(
+        r"not a valid model id|model_not_found|model not (found|exist)|invalid model",
+        BadRequest,
+        _NAME_MODEL,
+        _GITHUB
+        + "RightNow-AI/openfang/issues/697 2026-03 (OpenRouter, a 400); DeepInfra, DeepSeek",
+    ),
+    Refusal(
+        r"model .{0,200}(does not exist|not found)",
+        BadRequest,
+        _NAME_MODEL,
+        _GITHUB + "continuedev/continue/issues/10832 2026-02 (Groq); Ollama, vLLM",
+    ),
+    Refusal(
+        r"rate.?limit|overloaded|model busy|too many requests",
+        Busy,
+        _WAIT,
+        "https://docs.deepinfra.com/chat/overview 2026-07 (DeepInfra)",
+        frozenset({0, 403}),
+    ),
+    # What the status says, where the text says nothing that is known: RFC 9110.
+    Refusal(r"model", BadRequest, _NAME_MODEL, "RFC 9110", frozenset({404})),
+    Refusal("", BadRequest, _ADDRESS, "RFC 9110", frozenset({404, 405})),
+    Refusal("", TooLong, SHORTEN, "RFC 9110", frozenset({413})),
+    Refusal("", Refused, _ADD_FUNDS, "RFC 9110", frozenset({402})),
+    Refusal("", Refused, _SET_KEY, "RFC 9110", frozenset({401, 403})),
+    Refusal("", Busy, _WAIT, "RFC 9110", frozenset({408, 409, 429, *range(500, 600)})),
+    Refusal("", BadRequest, "{moved}", "RFC 9110", frozenset(range(300, 400))),
+    Refusal("", StreamBroken, "Run the cell again.", "ours", frozenset({0})),
+    Refusal("", BadRequest, "%chat show --request prints what was sent.", "RFC 9110"),
+)
+
+
+# The server's text --------------------------------------------------------------------------------
+
+_TEXT_FIELDS = ("error", "detail", "message", "errors", "msg", "base_resp", "status_msg")
+_CODE_FIELDS = ("code", "type", "status", "reason", "provider_error_code")
+_DEEPEST = 8
+_LONGEST_NESTED = 20_000
+
+
+def error_text(payload: object, depth: int = _DEEPEST) -> str | None:
+    """Return the server's own text in an error body, whichever of its shapes it has."""
+    if depth == 0:
+        return None
+    match payload:
+        case str() if payload.strip():
+            return _nested_text(payload, depth) or one_line(replace_surrogates(payload))
+        case {"msg": str() as message, "loc": [*loc]}:  # FastAPI names the field it refuses
+            place = ".".join(str(part) for part in loc if part != "body")
+            return one_line(replace_surrogates(f"{place}: {message}" if place else message))
+        case {**fields}:
+            texts = (error_text(fields.get(name), depth - 1) for name in _TEXT_FIELDS)
+            text = next(filter(None, texts), None)
+            upstream = as_object(fields.get("metadata"))  # OpenRouter relays another's refusal
+            raw = error_text(upstream.get("raw"), depth - 1)
+            name = error_text(upstream.get("provider_name"), 1)
+            if text and raw and raw not in text:
+                text = one_line(f"{text}{f' ({name})' if name else ''}: {raw}")
+            return text
+        case [*items]:
+            texts = (error_text(item, depth - 1) for item in items[:3])
+            return one_line("; ".join(filter(None, texts))) or None
+        case _:
+            return None
+
+
+def _nested_text(text: str, depth: int) -> str | None:
+    """Return the text of an error that is JSON within a text."""
+    if len(text) > _LONGEST_NESTED or text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return error_text(load_json(text), depth - 1)
+    except ValueError:
+        return None
+
+
+def _codes(payload: object) -> Iterator[str]:
+    """Yield the error codes of a body that are words."""
+    outer = as_object(payload[0] if isinstance(payload, list) and payload else payload)
+    inner = as_object(outer.get("error"))
+    details = inner.get("details")
+    for fields in (
+        outer,
+        inner,
+        as_object(inner.get("metadata")),
+        as_object(inner.get("innererror")),
+        *(map(as_object, details[:3]) if isinstance(details, list) else ()),
+    ):
+        yield from (value for name in _CODE_FIELDS if isinstance(value := fields.get(name), str))
+
+
+def find_error(payload: object) -> Mapping[str, Any] | None:
+    """Return the part of a payload that reports an error, None if there is none.
+
+    Servers say so in a field, in the first choice, or with an error code in place of choices.
+    """
+    if not isinstance(payload, dict):
+        return None
+    choices = payload.get("choices")
+    first = as_object(choices[0]) if isinstance(choices, list) and choices else {}
+    if payload.get("error"):
+        return payload
+    if first.get("error"):
+        return {"error": first["error"]}
+    if as_object(payload.get("base_resp")).get("status_code"):  # MiniMax
+        return payload
+    code = payload.get("code")
+    failed = (
+        payload.get("detail")
+        or payload.get("object") == "error"
+        or payload.get("errors")
+        or payload.get("success") is False
+        or (code and str(code) != "200" and ("msg" in payload or "message" in payload))
+    )
+    return payload if failed and not choices else None
+
+
+def mentions_param(text: str, param: str) -> bool:
+    """Return whether a server's text is about this parameter, and not only contains its name."""
+    pattern = rf"['\"`]{param}['\"`]|\b{param}:|\bparameter {param}\b"
+    return bool(re.search(pattern, text)) or ("_" in param and param in text)
+
+
+# The errors ---------------------------------------------------------------------------------------
+
+
+def http_error(
+    status: int,
+    answer: bytes,
+    target: Target | None = None,
+    *,
+    retry_after: float | None = None,
+    request_id: str | None = None,
+    location: str | None = None,
+) -> EndpointError:
+    """Return the error for a response that is not 200: the server's text and the next step.
+
+    `location` is where a redirect points to.
+    """
+    try:
+        payload: object = load_json(answer)
+    except ValueError:
+        text = answer.decode("utf-8", "replace").strip()
+        payload = None if text.startswith("<") else text
+    error = _error(status, payload, target or Target(), location)
+    error.request_id, error.retry_after = request_id, retry_after
+    return error
+
+
+def stream_error(payload: Mapping[str, Any], target: Target | None = None) -> EndpointError:
+    """Return the error that a payload inside a stream reports."""
+    inner = payload.get("error")
+    code = (inner if isinstance(inner, dict) else payload).get("code")
+    number = int(code) if isinstance(code, str) and re.fullmatch("[45][0-9]{2}", code) else code
+    status = number if isinstance(number, int) and 400 <= number < 600 else 0
+    return _error(status, payload, target or Target())
+
+
+def find_refusal(status: int, payload: object) -> Refusal:
+    """Return the row of REFUSALS that an error body with this status is about."""
+    text = (error_text(payload) or "").rstrip(".")
+    signs = " ".join([text, *_codes(payload)]).lower()[:2000]
+    return next(
+        row
+        for row in REFUSALS
+        if (not row.statuses or status in row.statuses) and re.search(row.pattern, signs)
+    )
+
+
+def _error(
+    status: int, payload: object, target: Target, location: str | None = None
+) -> EndpointError:
+    text = (error_text(payload) or "").rstrip(".")
+    refusal = find_refusal(status, payload)
+    if status:
+        answered = f"{target.endpoint} answered {status}{f': {text}' if text else ''}."
+    else:
+        answered = f"{target.endpoint} reported an error: {text or 'no reason given'}."
+    account, variables = "to your account there", "DI_MAGICS_API_KEY, for DI_MAGICS_BASE_URL"
+    moved = one_line(location or "", 200).removesuffix("/chat/completions")
+    step = refusal.step.format(
+        model=target.model,
+        billing="at https://deepinfra.com/dash/billing" if target.deepinfra else account,
+        key="with %chat key, or in the environment as DEEPINFRA_TOKEN"
+        if target.deepinfra
+        else f"in the environment as {variables}",
+        moved=f"It has moved to {moved}. If you trust that address: %chat endpoint URL." if moved else _ADDRESS,
+    )
+    error = refusal.error(f"{answered} {step}", status=status or None)
+    if isinstance(error, TooLong):
+        error.server_text = answered
+        error.asked, error.limit = _parse_lengths(text, payload)
+    return error
+
+
+_COUNT = r"(\d{1,9}(?:,\d{3})*)"
+_LIMITS = (
+    re.compile(rf"{_COUNT}(?: tokens)? max", re.IGNORECASE),
+    re.compile(
+        r"(?:maximum|limit|context (?:size|length|window)|cannot exceed|n_ctx|must be <=|less than)"
+        rf"[^\d]{{0,40}}?{_COUNT}",
+        re.IGNORECASE,
+    ),
+)
+_ALONE = re.compile(rf"(?<![\w.-]){_COUNT}(?![\w-])")
+
+
+def _parse_lengths(text: str, payload: object) -> tuple[int | None, int | None]:
+    """Return how long the input was and may be: llama.cpp's fields, else numbers of the text."""
+    fields = as_object(as_object(payload).get("error"))
+    asked, limit = read_count(fields.get("n_prompt_tokens")), read_count(fields.get("n_ctx"))
+    if not asked or not limit:
+        match = next(filter(None, (pattern.search(text) for pattern in _LIMITS)), None)
+        limit = int(match[1].replace(",", "")) if match else None
+        asked = max((int(count.replace(",", "")) for count in _ALONE.findall(text)), default=0)
+    return (asked, limit) if limit and asked and asked > limit else (None, None)

@@ -1,0 +1,172 @@
+"""The body of a response with status 200: bytes in, events out.
+
+What it is decides its first bytes, not its label: servers send JSON as text/event-stream and as
+text/plain, and events as text/html. A response in which nothing can be read is an error that
+quotes it, never a finished reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
+from di_magics.core.reply.reply import Finished, ReplyEvent
+from di_magics.core.request.events import PayloadParser
+from di_magics.core.request.readers import load_json
+from di_magics.core.request.refusals import Target, stream_error
+from di_magics.core.request.sse import Event, SSEDecoder
+from di_magics.core.text import one_line
+
+DONE = "[DONE]"
+LONGEST_WHOLE = 16 << 20
+"""Bytes of a reply that comes as one JSON object."""
+LONGEST_QUOTE = 160
+
+_BLANK = b" \t\r\n"
+_BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
+
+Kind = Literal["sse", "json", "html", "other"]
+
+
+@dataclass
+class Batch:
+    """What some bytes of a response say: events, and after them the end or an error.
+
+    `complete` is whether a payload came to its end, so that nothing long is still to come.
+    """
+
+    events: list[ReplyEvent] = field(default_factory=list)
+    error: EndpointError | None = None
+    done: bool = False
+    complete: bool = False
+
+
+def sniff(start: bytes) -> Kind | None:
+    """Return what a body is by its first bytes, None where they are too few to tell."""
+    start = start.lstrip(_BLANK).removeprefix(_BOM).lstrip(_BLANK)
+    if not start or _BOM.startswith(start):
+        return None
+    if start[:1] in (b"{", b"["):
+        return "json"
+    if start[:1] == b"<":
+        return "html"
+    if start.startswith(_FIELDS):
+        return "sse"
+    return None if any(name.startswith(start) for name in _FIELDS) else "other"
+
+
+class ResponseReader:
+    """Turns the body of one response into batches of events; feed it what comes, then close it.
+
+    `clean` removes the key from a text; errors quote the server only after it, as a cut may go
+    through a key.
+    """
+
+    def __init__(
+        self, target: Target | None = None, clean: Callable[[str], str] = lambda text: text
+    ) -> None:
+        self._target = target or Target()
+        self._clean = clean
+        self._payloads = PayloadParser(self._target)
+        self._decoder = SSEDecoder()
+        self._kind: Kind | None = None
+        self._start = bytearray()
+        self._last = ""
+
+    def feed(self, chunk: bytes) -> Batch:
+        """Return what this chunk completes."""
+        if self._kind is None:
+            self._start += chunk
+            self._kind = sniff(bytes(self._start))
+            if self._kind is None:
+                del self._start[: len(self._start) - len(self._start.lstrip(_BLANK))]
+                return Batch()
+            chunk = bytes(self._start)
+        elif len(self._start) < LONGEST_QUOTE or self._kind == "json":
+            self._start += chunk
+        if self._kind == "html":
+            return Batch(error=self._nothing())
+        if self._kind == "json":
+            too_long = len(self._start) > LONGEST_WHOLE
+            error = self._nothing("more than 16 MB of JSON") if too_long else None
+            return Batch(error=error, complete=True)  # it has a limit of its own
+        return self._read(self._decoder.feed(chunk))
+
+    def close(self) -> Batch:
+        """Return what the end of the response leaves."""
+        if self._kind == "json":
+            self._last = self._start.decode("utf-8-sig", "replace")
+            batch = Batch(*self._parse(self._last))
+            batch.done = True
+        else:
+            batch = self._read([event for event in self._decoder.close() if _is_whole(event)])
+        batch.events += self._payloads.close()
+        return self._judge(batch)
+
+    def _read(self, found: list[Event]) -> Batch:
+        batch = Batch(complete=bool(found))
+        for event in found:
+            if event.data.startswith(DONE):
+                batch.done = True
+                batch.events += self._payloads.close()
+                return self._judge(batch)
+            if event.type == "error":
+                error = _json_or_text(self._clean(event.data))
+                batch.error = stream_error({"error": error}, self._target)
+            elif event.data:
+                self._last = event.data
+                events, batch.error = self._parse(event.data)
+                batch.events += events
+            if batch.error:
+                batch.events += self._payloads.close()
+                return batch
+        return batch
+
+    def _parse(self, data: str) -> tuple[list[ReplyEvent], EndpointError | None]:
+        events, error = self._payloads.parse(data)
+        if error:  # made anew: half a key that its message was cut in is not recognised
+            _, error = PayloadParser(self._target).parse(self._clean(data))
+        return events, error
+
+    def _judge(self, batch: Batch) -> Batch:
+        """Return the last batch, with the end of the reply or why there is no reply."""
+        if batch.error is None and not self._payloads.said_something:
+            batch.error = self._nothing()
+        elif batch.error is None and batch.done:
+            batch.events.append(Finished())
+        return batch
+
+    def _nothing(self, what: str = "") -> EndpointError:
+        """Return the error for a response in which no reply can be read."""
+        name = self._target.endpoint
+        if self._kind == "html":
+            return BadRequest(
+                f"{name} answered with a web page instead of a reply. Check the endpoint's address "
+                "with %chat: it must speak the OpenAI API."
+            )
+        quote = self._clean(self._last or self._start.decode("utf-8", "replace"))
+        what = what or (f"{one_line(quote, LONGEST_QUOTE)!r}" if quote.strip() else "nothing")
+        return StreamBroken(
+            f"{name} sent no reply, but {what}. Run the cell again, or check the endpoint's "
+            "address with %chat endpoint."
+        )
+
+
+def _is_whole(event: Event) -> bool:
+    """Return whether an event that no blank line ended has come to its end all the same."""
+    try:
+        load_json(event.data)
+    except ValueError:
+        return event.type == "error" or event.data.startswith(DONE)
+    return True
+
+
+def _json_or_text(data: str) -> object:
+    try:
+        payload = load_json(data)
+    except ValueError:
+        return data
+    return payload.get("error", payload) if isinstance(payload, dict) else payload

@@ -1,0 +1,118 @@
+"""The body of a request: what is set is sent, and how large it is for a model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from di_magics.core.conversation.attachment import IMAGE_TOKENS
+from di_magics.core.money.prices import BYTES_PER_TOKEN
+from di_magics.core.request import body
+
+ASKED = [{"role": "user", "content": "Hi"}]
+
+
+def test_what_is_not_set_is_not_sent() -> None:
+    """The least request has a model, messages and how to stream them."""
+    assert body.build_body("m", ASKED, {}) == {
+        "model": "m",
+        "messages": ASKED,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_what_is_set_is_sent_exactly() -> None:
+    """0 is a value, texts are a list, and a reply in one piece has no stream options."""
+    sent = body.build_body(
+        "m", ASKED, {"temperature": 0, "stop": ("\n",), "seed": 2**63 - 1}, stream=False
+    )
+    assert sent == {
+        "model": "m",
+        "messages": ASKED,
+        "temperature": 0,
+        "stop": ["\n"],
+        "seed": 2**63 - 1,
+        "stream": False,
+    }
+    assert str(2**63 - 1) in json.dumps(sent)
+
+
+@pytest.mark.parametrize(
+    ("local", "name"), [(False, "repetition_penalty"), (True, "repeat_penalty")]
+)
+def test_llama_cpp_has_names_of_its_own(local: bool, name: str) -> None:
+    """A parameter is sent under the name that the server knows, and found again under it."""
+    sent = body.build_body("m", ASKED, {"repetition_penalty": 1.1, "top_k": 5}, local=local)
+    assert body.sent_params(sent) == {name: 1.1, "top_k": 5}
+
+
+def test_the_size_of_a_body_is_that_of_its_texts() -> None:
+    """In bytes, whatever the characters are, with the marks around each."""
+    messages = [{"role": "user", "content": "aä"}, {"role": "assistant", "content": "\ud800"}]
+    assert body.prompt_bytes(body.build_body("m", messages, {})) == 4 + 2 * body.BYTES_PER_MESSAGE
+
+
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 5000}}
+CALLED = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize("chosen", ["auto", "none", "required"])
+def test_a_general_tool_choice_is_sent_as_it_is(chosen: str) -> None:
+    """With tools or without."""
+    for fields in ({"tools": [TOOL]}, {}, None):
+        sent = body.build_body("m", ASKED, {"tool_choice": chosen}, fields=fields)
+        assert sent["tool_choice"] == chosen
+        assert body.sent_params(sent) == {"tool_choice": chosen}
+
+
+def test_a_tool_is_chosen_by_its_name() -> None:
+    """The API wants an object for it; a receipt shows the name."""
+    sent = body.build_body("m", ASKED, {"tool_choice": "add"}, fields={"tools": [TOOL]})
+    assert sent["tool_choice"] == {"type": "function", "function": {"name": "add"}}
+    assert body.sent_params(sent) == {"tool_choice": "add"}
+    assert body.build_body("m", ASKED, {"tool_choice": "add"})["tool_choice"] == "add"
+    assert "tool_choice" not in body.build_body("m", ASKED, {}, fields={"tools": [TOOL]})
+
+
+def test_fields_are_sent_as_they_are() -> None:
+    """Beside the parameters, and are none of them."""
+    fields = {"tools": [TOOL], "response_format": {"type": "json_object"}, "logprobs": True}
+    sent = body.build_body("m", ASKED, {"top_k": 5}, fields=fields)
+    assert {name: sent[name] for name in fields} == fields
+    assert (sent["model"], sent["stream"]) == ("m", True)
+    assert body.sent_params(sent) == {"top_k": 5}
+
+
+def test_an_image_weighs_the_most_that_it_may_be() -> None:
+    """However long its data are; the text beside it counts in bytes."""
+    message = {"role": "user", "content": [IMAGE, {"type": "text", "text": "aä"}]}
+    assert body.text_bytes([message, message]) == 2 * (IMAGE_TOKENS * BYTES_PER_TOKEN + 3)
+
+
+def test_calls_and_their_results_weigh_what_is_read_of_them() -> None:
+    """A message of calls alone has no content."""
+    calls = [
+        {"role": "assistant", "content": None, "tool_calls": [CALLED]},
+        {"role": "tool", "tool_call_id": "1", "content": "three"},
+    ]
+    assert body.text_bytes(calls) == len(json.dumps([CALLED])) + 5
+    assert body.text_bytes([]) == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [TOOL]},
+        {"response_format": {"type": "json_object"}},
+        {"tools": [TOOL], "response_format": {"type": "json_object"}},
+    ],
+)
+def test_tools_and_the_form_count_in_the_size(fields: dict[str, Any]) -> None:
+    """A model reads them; other fields it does not."""
+    plain = body.prompt_bytes(body.build_body("m", ASKED, {}))
+    more = body.prompt_bytes(body.build_body("m", ASKED, {}, fields={**fields, "logprobs": True}))
+    assert more - plain == sum(len(json.dumps(each)) for each in fields.values())

@@ -1,0 +1,209 @@
+"""The body of a response: judged by what it is, and read to an end that was said."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
+from di_magics.core.reply.reply import Reply
+from di_magics.core.request.refusals import Target
+from di_magics.core.request.response import LONGEST_QUOTE, ResponseReader, sniff
+
+
+def event(payload: object) -> str:
+    """Return one event of a stream."""
+    return f"data: {json.dumps(payload)}\n\n"
+
+
+def delta(finish: str | None = None, **fields: Any) -> str:
+    """Return an event with this delta."""
+    return event({"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]})
+
+
+WHOLE = {"message": {"content": "Größe 😀"}, "finish_reason": "stop"}
+DONE = "data: [DONE]\n\n"
+
+
+def read(body: str | bytes, *cuts: int) -> tuple[Reply, EndpointError | None]:
+    """Return the reply of a body that comes in pieces, and its error."""
+    data = body.encode() if isinstance(body, str) else body
+    reader, reply = ResponseReader(Target(endpoint="here")), Reply()
+    edges = [0, *cuts, len(data)]
+    for start, end in pairwise(edges):
+        batch = reader.feed(data[start:end])
+        reply = reply.grow(batch.events)
+        if batch.error or batch.done:
+            return reply, batch.error
+    batch = reader.close()
+    return reply.grow(batch.events), batch.error
+
+
+def outcome(found: tuple[Reply, EndpointError | None]) -> tuple[Reply, type | None, str]:
+    """Return what can be compared of a reading."""
+    return found[0], type(found[1]) if found[1] else None, str(found[1])
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"", None),
+        (b" \r\n\t", None),
+        (b"\xef\xbb", None),
+        (b"\xef\xbb\xbf", None),
+        (b"\xef\xbb\xbf{", "json"),
+        (b"\n\n{", "json"),
+        (b"[", "json"),
+        (b"<!DOCTYPE", "html"),
+        (b" <", "html"),
+        (b"d", None),
+        (b"data", None),
+        (b"data:", "sse"),
+        (b"\n\ndata: x", "sse"),
+        (b": ping", "sse"),
+        (b"event", None),
+        (b"event:", "sse"),
+        (b"id:", "sse"),
+        (b"retry:", "sse"),
+        (b"error:", "sse"),
+        (b"Internal", "other"),
+        (b"dat!", "other"),
+        (b"\xff", "other"),
+    ],
+)
+def test_a_body_is_known_by_its_first_bytes(start: bytes, kind: str | None) -> None:
+    """Blanks and a byte order mark before them do not count; too few are no answer yet."""
+    assert sniff(start) == kind
+
+
+BODIES = {
+    "JSON": json.dumps({"choices": [WHOLE]}, ensure_ascii=False),
+    "JSON after blank lines": "\n \n" + json.dumps({"choices": [WHOLE]}),
+    "JSON over many lines": json.dumps({"choices": [WHOLE]}, indent=2),
+    "JSON after a byte order mark": "\ufeff" + json.dumps({"choices": [WHOLE]}),
+    "events": delta(content="Größe ") + delta("stop", content="😀") + DONE,
+    "events after blank lines": "\n\n" + delta("stop", content="Größe 😀"),
+    "events after a comment": ": ping\n\n" + delta(content="Größe 😀") + DONE,
+    "events after a strange line": "hello\n\n" + delta("stop", content="Größe 😀") + DONE,
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_body_is_read_as_what_it_is(body: str) -> None:
+    """Whole, cut in two at every byte, and byte by byte."""
+    data = body.encode()
+    expected = read(data)
+    assert (expected[0].text, expected[0].ended, expected[1]) == ("Größe 😀", True, None)
+    for cut in range(1, len(data)):
+        text = read(data, cut)
+        assert (text[0].text, text[0].ended, text[1]) == ("Größe 😀", True, None)
+    assert read(data, *range(1, len(data)))[0].text == "Größe 😀"
+
+
+NOTHING = {
+    "a code and a message": '{"code": 500, "msg": "the model is asleep"}',
+    "a base_resp": '{"base_resp": {"status_code": 1008, "status_msg": "the model is asleep"}}',
+    "a list of errors": '{"success": false, "errors": [{"message": "the model is asleep"}]}',
+    "no choices": '{"id": "1", "note": "the model is asleep"}',
+    "empty choices": '{"choices": [], "note": "the model is asleep"}',
+    "an empty choice": '{"choices": [{"index": 0}], "note": "the model is asleep"}',
+    "an empty message": '{"choices": [{"message": {"content": ""}}], "x": "the model is asleep"}',
+    "only another choice": '{"choices": [{"index": 1, "text": "the model is asleep"}]}',
+    "an array": '["the model is asleep"]',
+    "half an object": '{"note": "the model is asleep"',
+    "plain text": "the model is asleep",
+    "an event with a code": event({"code": 500, "msg": "the model is asleep"}) + DONE,
+    "an event without choices": event({"note": "the model is asleep"}) + DONE,
+    "an event that is text": "data: the model is asleep\n\n",
+    "an event without DONE": event({"choices": [], "note": "the model is asleep"}),
+    "an error event": "event: error\ndata: the model is asleep\n\n",
+    "an error line": "error: the model is asleep\n\n",
+}
+
+
+@pytest.mark.parametrize("body", NOTHING.values(), ids=NOTHING)
+def test_a_response_that_gave_nothing_is_an_error_that_quotes_it(body: str) -> None:
+    """It is never a finished reply, wherever it is cut."""
+    expected = outcome(read(body))
+    reply, kind, said = expected
+    assert kind is not None
+    assert issubclass(kind, EndpointError)
+    assert "the model is asleep" in said
+    assert said.isprintable()
+    assert not reply.ended
+    assert reply.text == ""
+    for cut in range(1, len(body)):
+        assert outcome(read(body, cut)) == expected
+
+
+@pytest.mark.parametrize("body", ["", "\n\n", ": ping\n\n: ping\n\n", DONE, "data:\n\n"])
+def test_an_empty_response_is_an_error(body: str) -> None:
+    """There is nothing to quote."""
+    reply, error = read(body)
+    assert isinstance(error, StreamBroken)
+    assert "here sent no reply" in str(error)
+    assert not reply.ended
+
+
+def test_an_empty_reply_is_a_reply_where_its_end_is_said() -> None:
+    """A model may answer with nothing at all."""
+    for body in (
+        delta("stop") + DONE,
+        '{"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}',
+    ):
+        reply, error = read(body)
+        assert (reply.text, reply.ended, error) == ("", True, None)
+
+
+@pytest.mark.parametrize("reason", ["null", "", None])
+def test_a_reason_that_is_not_said_does_not_end_a_stream(reason: str | None) -> None:
+    """Only DONE or a reason does."""
+    assert not read(delta(reason, content="a"))[0].ended
+    assert read(delta(reason, content="a") + DONE)[0].ended
+
+
+def test_a_web_page_is_named_as_one() -> None:
+    """The address is wrong, most likely."""
+    _, error = read("<html>" + "x" * 1000)
+    assert isinstance(error, BadRequest)
+    assert "web page" in str(error)
+
+
+def test_the_quote_is_one_short_line() -> None:
+    """Whatever a server sends."""
+    for body in ("x\n\x1b[31m" * 5000, json.dumps({"note": "y" * 100_000})):
+        _, error = read(body)
+        assert str(error).isprintable()
+        assert len(str(error)) < LONGEST_QUOTE + 150
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        event({"error": {"code": 500, "message": "fell over"}}),
+        event({"error": {"code": "429", "message": "fell over"}}),
+        event({"error": {"code": "overloaded", "message": "fell over"}}),
+        event({"choices": [], "error": "fell over"}),
+        "event: error\ndata: fell over\n\n",
+        'error: {"code": 400, "message": "fell over: context size"}\n\n',
+        "data: fell over\n\n",
+    ],
+)
+def test_text_before_an_error_is_kept(tail: str) -> None:
+    """Whatever the error is, wherever the stream is cut."""
+    body = delta(content="par") + tail
+    for cut in range(1, len(body)):
+        reply, error = read(body, cut)
+        assert reply.text == "par"
+        assert "fell over" in str(error)
+        assert not reply.ended
+
+
+def test_half_an_emoji_at_the_end_is_shown_as_a_replacement() -> None:
+    """Also where the stream breaks off, or an error follows."""
+    half = 'data: {"choices": [{"delta": {"content": "a\\ud83d"}}]}\n\n'
+    for body in (half, half + DONE, half + event({"error": "gone"})):
+        assert read(body)[0].text == "a\ufffd"
