@@ -134,7 +134,7 @@ def test_a_displayed_image_that_is_only_an_address_is_refused() -> None:
 
 def test_a_displayed_sound_is_refused() -> None:
     """What IPython.display.Audio holds is no image."""
-    assert "sound is no image" in refused(
+    assert "sound holds no image" in refused(
         lambda: attach_value(Audio(data=b"RIFF....", rate=8), "sound")
     )
 
@@ -165,7 +165,7 @@ def test_a_large_image_is_sent_once_it_is_made_smaller() -> None:
     """The limit is for what is sent, not for what there was."""
     found = attach_value(picture() + b"\0" * LARGEST, "it", resize=10)
     assert opened(found).size == (10, 5)
-    assert "10 × 5, 1 kB, made smaller from 20.0 MB" in found.note
+    assert "10 × 5, 1 kB, resized from 20.0 MB" in found.note
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -219,11 +219,11 @@ def test_resize_turns_an_image_as_its_camera_was_held() -> None:
 )
 def test_resize_of_a_broken_image_is_one_line(data: bytes) -> None:
     """A broken image and one that would fill the memory are refused, not decoded."""
-    assert "it cannot be made smaller" in refused(lambda: attach_value(data, "it", resize=10))
+    assert "it cannot be resized" in refused(lambda: attach_value(data, "it", resize=10))
 
 
 def test_resize_of_a_broken_image_names_no_object_of_python() -> None:
-    """The reason is in words that mean something to the reader."""
+    """The reason is in words that mean something to the user."""
     assert "BytesIO" not in refused(lambda: attach_value(picture()[:40], "it", resize=10))
 
 
@@ -249,7 +249,7 @@ def test_a_text_file_goes_as_text(tmp_path: Path, start: bytes) -> None:
 def test_a_file_is_found_by_its_full_path_and_from_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An absolute path and one from the reader's home folder are taken as they are."""
+    """An absolute path and one from the user's home folder are taken as they are."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.txt").write_text("a")
     elsewhere = tmp_path / "elsewhere"
@@ -279,7 +279,7 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path, named: str) -> None:
     """
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    assert refused(lambda: attach(named, {}, tmp_path)) == (f"{named} is no file that can be read.")
+    assert refused(lambda: attach(named, {}, tmp_path)) == (f"{named} is not a regular file.")
 
 
 def test_too_large_a_file_is_refused_unread(tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_names_that_do_not_fit_are_cut(table: Any) -> None:
     """Where the names of the columns are too much, there are no rows, and the note says so."""
     found = attach_value(table, "table")
     assert MOST - 2 <= len(found.content.encode()) <= MOST
-    assert "only the first 0 rows, of which the names do not fit" in found.note
+    assert "only the first 0 rows, column names cut" in found.note
 
 
 def test_a_table_whose_first_row_does_not_fit_goes_by_its_names() -> None:
@@ -487,7 +487,7 @@ def test_a_text_that_is_no_text_is_one_line() -> None:
     ids=["itself", "markdown", "str"],
 )
 def test_a_derived_text_is_taken_as_plain_text(value: object) -> None:
-    """The methods of the reader's own class of texts have no say in it."""
+    """The methods of the user's own class of texts have no say in it."""
     found = attach_value(value, "it")
     assert found.content == "the text"
     assert type(found.content) is str
@@ -592,7 +592,7 @@ FRAME = "df (DataFrame, 2 rows × 2 columns, as CSV):\n\n```\n,a,b\n0,1,x\n1,2,x
 
 @pytest.fixture
 def df(shell: InteractiveShell) -> None:
-    """A table of the reader's."""
+    """A table of the user's."""
     shell.user_ns["df"] = pd.DataFrame({"a": [1, 2], "b": "x"})
 
 

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -150,7 +149,7 @@ def test_whatever_a_function_raises_goes_back(error: BaseException) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("add", '{"a": 1', "no JSON (it breaks off in line 1)"),
+        ("add", '{"a": 1', "not JSON (it breaks off in line 1)"),
         ("add", '{"a": "1"}', "valid integer"),
         ("add", '{"a": 1, "c": 2}', "Extra inputs"),
         ("add", "{}", "Field required"),
@@ -175,7 +174,7 @@ def test_a_call_that_does_not_fit_runs_nothing(name: str, arguments: str, said: 
 
 
 def test_a_function_that_is_not_safe_runs_only_when_allowed() -> None:
-    """The reader sees the whole call, and a no goes back to the model."""
+    """The user sees the whole call, and a no goes back to the model."""
     asked: list[str] = []
 
     def delete(file: str) -> str:
@@ -192,7 +191,7 @@ def test_a_function_that_is_not_safe_runs_only_when_allowed() -> None:
     assert asked == ['delete({"file": "a.txt"})', 'delete({"file": "b"})']
     assert [result.content for result in results] == [
         "deleted a.txt",
-        "The reader did not allow this call; it was not run.",
+        "The user did not allow this call; it was not run.",
         "3",
     ]
 
@@ -217,7 +216,7 @@ def test_a_question_shows_no_more_than_a_line() -> None:
     found = box(say, allow=lambda call: bool(asked.append(call)))
     answers(found, ("say", '{"text": "\\u001b[2Jno"}'), ("say", f'{{"text": "{"x" * 5000}"}}'))
     assert "\x1b" not in asked[0]
-    assert asked[1].endswith("and 3,012 characters more, which stand in the output above")
+    assert asked[1].endswith("and 3,012 more characters, shown in the output above")
 
 
 @pytest.mark.parametrize(
@@ -434,7 +433,7 @@ def test_a_key_of_the_environment_does_not_come_back(monkeypatch: pytest.MonkeyP
     assert "no entry with [secret]" in results[1].content
 
 
-def test_what_a_function_gave_up_is_no_stop_of_the_readers() -> None:
+def test_what_a_function_gave_up_is_no_stop_of_the_user() -> None:
     """A cancelled future is that function's failure, and the others run."""
 
     @safe
@@ -486,11 +485,11 @@ class Callable_:
 @pytest.mark.parametrize(
     ("functions", "said"),
     [
-        ([Callable_()], "no function with a name"),
-        ([lambda: 1], "no function with a name"),
-        ([3], "no function with a name"),
+        ([Callable_()], "not a function with a name"),
+        ([lambda: 1], "not a function with a name"),
+        ([3], "not a function with a name"),
         ([add, add], "two tools called add"),
-        ([functools.partial(add, 1)], "no function with a name"),
+        ([functools.partial(add, 1)], "not a function with a name"),
     ],
 )
 def test_what_cannot_be_called_by_name_is_no_tool(functions: list[Any], said: str) -> None:
@@ -499,34 +498,8 @@ def test_what_cannot_be_called_by_name_is_no_tool(functions: list[Any], said: st
         make_toolbox(functions, never)
 
 
-def test_a_function_is_offered_under_the_readers_name() -> None:
+def test_a_function_is_offered_under_the_users_name() -> None:
     """In a notebook it is called what its variable is called."""
     specs: Mapping[str, Mapping[str, Any]] = Toolbox({"plus": add}, never).specs
     assert list(specs) == ["plus"]
     assert specs["plus"]["name"] == "plus"
-
-
-def test_a_loop_that_cannot_run_within_itself_is_said_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Without a library that serves, and on a loop that cannot, there is one clear line."""
-
-    async def refused(said: str) -> None:
-        with pytest.raises(ToolError, match=said):
-            tools._check_loop()
-
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "nest_asyncio2", None)
-        patch.setattr(sys, "version_info", (3, 14))
-        asyncio.run(refused("nest-asyncio2"))
-    monkeypatch.setattr(asyncio, "get_running_loop", object)
-    asyncio.run(refused("entered twice"))
-
-
-def test_the_older_library_serves_where_the_newer_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """nest_asyncio is there with the package."""
-    monkeypatch.setitem(sys.modules, "nest_asyncio2", None)
-    monkeypatch.setattr(sys, "version_info", (3, 13))
-    assert tools._nest_asyncio().__name__ == "nest_asyncio"
