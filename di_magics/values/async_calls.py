@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable
+import threading
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from di_magics.core.errors import ToolError
@@ -55,22 +57,33 @@ def run_on_loop(work: Awaitable[Any], interrupts: Interrupts) -> Any:
     An interrupt cancels it, and a second one raises KeyboardInterrupt in it. Raises CancelledError
     where it was cancelled.
     """
-    try:
-        loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
-    except RuntimeError:
-        from IPython.core.async_helpers import get_asyncio_loop
+    with _thread_loop() as loop:
+        task = loop.create_task(_as_coroutine(work))
+        waker = _Waker(loop)
+        try:
+            with interrupts.call_first(lambda: loop.call_soon_threadsafe(task.cancel)):
+                return loop.run_until_complete(task)
+        finally:
+            waker.end()
+            task.cancel()  # after a second interrupt the loop ends it later
 
-        loop = get_asyncio_loop()  # type: ignore[no-untyped-call]
+
+@contextmanager
+def _thread_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Yield this thread's loop: the running one, IPython's own, or a new one in other threads."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        if threading.current_thread() is threading.main_thread():
+            from IPython.core.async_helpers import get_asyncio_loop
+
+            yield get_asyncio_loop()  # type: ignore[no-untyped-call]
+        else:  # several threads cannot run one loop
+            with asyncio.Runner() as runner:
+                yield runner.get_loop()
     else:
         _nest_asyncio().apply(loop)
-    task = loop.create_task(_as_coroutine(work))
-    waker = _Waker(loop)
-    try:
-        with interrupts.call_first(lambda: loop.call_soon_threadsafe(task.cancel)):
-            return loop.run_until_complete(task)
-    finally:
-        waker.end()
-        task.cancel()  # after a second interrupt the loop ends it later
+        yield loop
 
 
 class _Waker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ TOO_MANY = ToolResult(f"Not run: at most {MOST_CALLS} calls of one reply are run
 STOPPED = ToolResult("Stopped by the user; it may have run in part.", failed=True)
 NOT_RUN = ToolResult("Stopped by the user before it was run.", failed=True)
 NOT_ALLOWED = ToolResult("The user did not allow this call; it was not run.", failed=True)
+# How models spell a name that they were given: with the name of a namespace, or a number.
+_SPELLING = re.compile(r"\s*(?:(?:functions?|tools?|default_api)[.:/])?(\w+?)(?:\(\))?(?::\d+)?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ class Toolbox:
                 if isinstance(checked, _Call) and self._asks_for(checked.tool):
                     settle(at, ASKING)
                     with interrupts.raise_in_user_code():
-                        checked = checked if self._allow(_question(call)) else NOT_ALLOWED
+                        question = _question(checked.tool.name, call.arguments)
+                        checked = checked if self._allow(question) else NOT_ALLOWED
                 if isinstance(checked, ToolResult):
                     settle(at, checked)
                 else:
@@ -152,7 +156,7 @@ class Toolbox:
 
     def _check_call(self, call: ToolCall) -> _Call | ToolResult:
         """Return the call if its arguments fit, else the result that says why not."""
-        tool = self._tools.get(call.name)
+        tool = self._find(call.name)
         if tool is None:
             names = ", ".join(self._tools)
             return ToolResult(
@@ -164,6 +168,11 @@ class Toolbox:
         except ToolError as mismatch:
             return ToolResult(str(mismatch), failed=True)
 
+    def _find(self, name: str) -> Tool | None:
+        """Return the tool of a name; `functions.add`, `add()` and ` add` are spellings of add."""
+        match = _SPELLING.fullmatch(name)
+        return self._tools.get(name) or (self._tools.get(match[1]) if match else None)
+
     def _asks_for(self, tool: Tool) -> bool:
         return self._confirm or not tool.is_safe
 
@@ -171,12 +180,11 @@ class Toolbox:
 LONGEST_QUESTION = 2000
 
 
-def _question(call: ToolCall) -> str:
+def _question(name: str, arguments: str) -> str:
     """Return a call as the user is asked about it."""
-    arguments = one_line(call.arguments, LONGEST_QUESTION)
-    more = len(call.arguments) - LONGEST_QUESTION
+    more = len(arguments) - LONGEST_QUESTION
     rest = f" and {more:,} more characters, shown in the output above" if more > 0 else ""
-    return f"{one_line(call.name, 80)}({arguments}){rest}"
+    return f"{one_line(name, 80)}({one_line(arguments, LONGEST_QUESTION)}){rest}"
 
 
 def make_toolbox(

@@ -80,11 +80,15 @@ def json_type(hint: Any) -> JsonType:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A member of a JSON object: its type, whether it may be missing, and its description."""
+    """A member of a JSON object: its type, whether it may be missing, and its description.
+
+    With `null_is_missing` a null where the type has no null counts as a missing field.
+    """
 
     hint: Any
     optional: bool
     description: str = ""
+    null_is_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +96,94 @@ class JsonFields:
     """A JSON object with fields of any name, and with no other fields."""
 
     schema: Mapping[str, Any]
+    _fields: Mapping[str, Field]
     _model: type[pydantic.BaseModel]
 
     def read(self, text: str) -> dict[str, Any]:
-        """Return the fields that a JSON text has. Raises JsonTypeError, or what a class raises."""
-        try:
-            parsed = self._model.model_validate_json(text, strict=True)
-        except pydantic.ValidationError as error:
-            raise _first_mistake(error) from None
+        """Return the fields that a JSON text has.
+
+        A spelling with one possible meaning is accepted: null for no fields, 3.0 for an int, JSON
+        within a string for an object or a list. Raises JsonTypeError, or what a class raises.
+        """
+        mistake: pydantic.ValidationError | None = None
+        for _ in range(MOST_RESPELLINGS):
+            try:
+                return self._read(text)
+            except pydantic.ValidationError as error:
+                mistake = error
+                respelled = self._respell(text, error)
+                if respelled is None:
+                    break
+                text = respelled
+        assert mistake is not None
+        raise _first_mistake(mistake) from None
+
+    def _read(self, text: str) -> dict[str, Any]:
+        parsed = self._model.model_validate_json(text, strict=True)
         return {
             field.alias or name: getattr(parsed, name)
             for name, field in self._model.model_fields.items()
             if name in parsed.model_fields_set
         }
+
+    def _respell(self, text: str, error: pydantic.ValidationError) -> str | None:
+        """Return the JSON with what has one possible meaning spelled as the types demand it."""
+        try:
+            document = json.loads(text)
+            if not isinstance(document, dict):
+                inner = {} if document is None else _json_within(document, dict)
+                return None if inner is None else json.dumps(inner, allow_nan=False)
+            mistakes = error.errors(include_url=False, include_context=False, include_input=False)
+            changes = [
+                self._respell_value(document, each["loc"], each["type"]) for each in mistakes
+            ]
+            return json.dumps(document, allow_nan=False) if any(changes) else None
+        except (ValueError, RecursionError):
+            return None
+
+    def _respell_value(self, document: Any, path: tuple[int | str, ...], kind: str) -> bool:
+        """Change the value at a path; return whether it was changed."""
+        parent: Any = None
+        key: Any = None
+        value = document
+        for step in path:  # a step that leads nowhere names a member of a union
+            held = isinstance(value, dict) and step in value
+            if held or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+                parent, key, value = value, step, value[step]
+        field = self._fields.get(key) if parent is document else None
+        if value is None and field and field.null_is_missing:
+            del document[key]
+        elif kind == "int_type" and isinstance(value, float) and value.is_integer():
+            parent[key] = int(value)
+        elif (inner := _json_within(value, CONTAINERS.get(kind))) is not None:
+            parent[key] = inner
+        else:
+            return False
+        return True
+
+
+MOST_RESPELLINGS = 4
+CONTAINERS: dict[str, type] = {
+    "list_type": list,
+    "tuple_type": list,
+    "set_type": list,
+    "frozen_set_type": list,
+    "dict_type": dict,
+    "model_type": dict,
+    "dataclass_type": dict,
+}
+"""The JSON type that pydantic misses, by the name of the mistake."""
+
+
+def _json_within(value: Any, kind: type | None) -> Any:
+    """Return the list or the object whose JSON a string is, None where it is not one."""
+    if kind is None or not isinstance(value, str):
+        return None
+    try:
+        inner = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return inner if isinstance(inner, kind) else None
 
 
 def json_fields(name: str, fields: Mapping[str, Field]) -> JsonFields:
@@ -123,7 +202,17 @@ def json_fields(name: str, fields: Mapping[str, Field]) -> JsonFields:
     schema.pop("title", None)
     for alias in fields:
         schema["properties"][alias].pop("default", None)
-    return JsonFields(schema, model)
+    return JsonFields(schema, fields, model)
+
+
+def annotated_description(hint: Any) -> str:
+    """Return the text in Annotated[…, "text"], or in a Field or a Doc that stands there."""
+    if get_origin(hint) is Annotated:
+        for item in hint.__metadata__:
+            for text in (item, getattr(item, "documentation", 0), getattr(item, "description", 0)):
+                if isinstance(text, str):
+                    return text
+    return ""
 
 
 def plain_json(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,10 +241,14 @@ def _first_mistake(error: pydantic.ValidationError) -> JsonTypeError:
 
 
 def _supported_type(hint: Any, within: tuple[Any, ...] = ()) -> Any:
-    """Return a type as pydantic supports it: before Python 3.12 without the standard TypedDict."""
-    if sys.version_info >= (3, 12) or hint in within:
+    """Return a type as pydantic supports it.
+
+    A bare text in Annotated becomes a description, and before Python 3.12 the standard TypedDict
+    is replaced.
+    """
+    if hint in within:
         return hint
-    if is_typeddict(hint):
+    if sys.version_info < (3, 12) and is_typeddict(hint):
         inner = get_type_hints(hint, include_extras=True)
         fields = {
             name: _typed_dict_field(field, name in hint.__optional_keys__, (*within, hint))
@@ -166,7 +259,9 @@ def _supported_type(hint: Any, within: tuple[Any, ...] = ()) -> Any:
     if origin is None or origin is Literal:
         return hint
     if origin is Annotated:
-        return Annotated[(_supported_type(arguments[0], within), *hint.__metadata__)]
+        text = annotated_description(hint)
+        described = [pydantic.Field(description=text)] if text else []
+        return Annotated[(_supported_type(arguments[0], within), *hint.__metadata__, *described)]
     new = tuple(_supported_type(argument, within) for argument in arguments)
     if new == arguments:
         return hint

@@ -154,7 +154,7 @@ def test_whatever_a_function_raises_goes_back(error: BaseException) -> None:
         ("add", '{"a": 1, "c": 2}', "Extra inputs"),
         ("add", "{}", "Field required"),
         ("add", "[1]", "object"),
-        ("add", "null", "object"),
+        ("add", "null", "Field required"),
         ("subtract", "{}", "There is no tool subtract; there are: add."),
         ("", "{}", "There is no tool"),
     ],
@@ -171,6 +171,40 @@ def test_a_call_that_does_not_fit_runs_nothing(name: str, arguments: str, said: 
     assert said in result.content
     assert "\n" not in result.content
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["add ", " add\n", "add()", "add:12", "functions.add", "function.add", "functions:add"],
+        *["tools.add", "default_api.add", "functions.add:0"],
+    ],
+)
+def test_other_spellings_of_a_name_call_the_function(name: str) -> None:
+    """Models put a namespace, a number, parentheses or spaces around the name they were given."""
+    asked: list[str] = []
+    toolbox = box(add, allow=lambda call: not asked.append(call), confirm=True)
+    (result,) = answers(toolbox, (name, '{"a": 40}'))
+    assert (result.content, result.failed) == ("42", False)
+    assert asked == ['add({"a": 40})']
+
+
+@pytest.mark.parametrize("name", ["Add", "math.add", "add.functions", "functions.", "add 2", "ad"])
+def test_a_name_that_only_resembles_a_tool_runs_nothing(name: str) -> None:
+    """What could be another function is not guessed."""
+    (result,) = answers(box(add), (name, '{"a": 40}'))
+    assert result.failed
+    assert "Nothing was run" in result.content
+
+
+def test_a_tool_may_be_called_functions() -> None:
+    """Its own name comes first."""
+
+    @safe
+    def functions() -> str:
+        return "mine"
+
+    assert answers(box(functions, add), ("functions", ""))[0].content == "mine"
 
 
 def test_a_function_that_is_not_safe_runs_only_when_allowed() -> None:
