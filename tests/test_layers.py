@@ -39,7 +39,7 @@ DOORS = {
     "typing_extensions": "values/typed_json.py",
     "xllamacpp": "endpoints/local_server.py",
 }
-EVERYWHERE = {"di_magics", "IPython", "traitlets"}
+EVERYWHERE = {"di_magics", "IPython", "traitlets"} | {"annotationlib"}  # of Python 3.14
 # Which folders the files of a folder may import, besides their own. A file that stands alone in
 # the package counts as a folder of its own.
 FOLDERS = {

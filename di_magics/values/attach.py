@@ -14,20 +14,21 @@ from typing import Any
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
-from di_magics.core.money.prices import BYTES_PER_TOKEN, estimate_tokens
-from di_magics.core.request.template import value_text
 from di_magics.core.secrets import looks_secret
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import describe_error, one_line
+from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens, token_prefix
 from di_magics.values.environment_secrets import contains_secret
 from di_magics.values.files import os_error_reason, read_bounded, resolve_path
+from di_magics.values.value_text import is_table, table_csv, value_text
 
 LARGEST = 20_000_000
 """DeepInfra accepts images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
 LARGEST_FILE = 200_000_000
-LONGEST_CHARACTER = 4
 TOKENS = 4000
 """A text is cut after about this many tokens, unless the user sets another limit."""
+LOOKAHEAD = 4000
+"""So many characters after a cut are looked at, for a secret that the cut would halve."""
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
@@ -80,14 +81,15 @@ def attach_value(
     image = _call_safely(lambda value: _image_data(value, name), value, name)
     if image is not None:
         return _image(image, name, resize)
-    if _is_table(value):
+    if is_table(value):
         attached: Attachment = _call_safely(lambda table: _table(table, name, tokens), value, name)
     elif issubclass(type(value), str):
         attached = _text(str.__str__(value), name, "text", tokens)
     else:
         markdown = _call_safely(_markdown, value, name)
-        text = value_text(value, name) if markdown is None else markdown
-        attached = _text(text, name, type(value).__name__, tokens)
+        limit = PER_TOKEN * tokens + LOOKAHEAD
+        text, whole = (markdown, True) if markdown else value_text(value, name, limit)
+        attached = _text(text, name, type(value).__name__, tokens, whole=whole)
     if looks_secret(name, attached.content):
         raise ParamError(f"{one_line(name, 80)} looks like a key or a password: not attached.")
     return _check_no_secret(attached)
@@ -103,23 +105,29 @@ def _check_no_secret(attached: Attachment) -> Attachment:
     return attached
 
 
-def truncate_text(text: str, tokens: int) -> tuple[str, str]:
-    """Return the start of a text that is about `tokens` tokens long, and a note if it was cut."""
-    data = text.encode("utf-8", "replace")
-    limit = max(tokens * BYTES_PER_TOKEN, LONGEST_CHARACTER)
-    if len(data) <= limit:
+def truncate_text(
+    text: str, tokens: int, *, whole: bool = True, length: int | None = None
+) -> tuple[str, str]:
+    """Return the start of a text of about `tokens` tokens, and a note if something was cut.
+
+    Without `whole` the text is itself the start of one, of which `length` is known or not.
+    """
+    cut = token_prefix(text, tokens)
+    if len(cut) == len(text) and whole:
         return text, ""
-    cut = data[:limit].decode("utf-8", "ignore")
     end = cut.rfind("\n")
-    cut = cut[:end] if end > len(cut) // 2 else cut
-    whole = f"{len(text):,} characters, about {estimate_tokens(len(data)):,} tokens"
-    return cut, f"only the first {len(cut):,} of {whole}"
+    cut = cut[:end] if len(cut) < len(text) and end > len(cut) // 2 else cut
+    if not whole:
+        of = f" of {length:,}" if length else ""
+        return cut, f"only the first {len(cut):,}{of} characters"
+    size = f"{len(text):,} characters, about {estimate_text_tokens(text):,} tokens"
+    return cut, f"only the first {len(cut):,} of {size}"
 
 
-def _text(text: str, name: str, kind: str, tokens: int) -> Attachment:
+def _text(text: str, name: str, kind: str, tokens: int, *, whole: bool = True) -> Attachment:
     if not text.strip():
         raise ParamError(f"{one_line(name, 80)} is empty: there is nothing to attach.")
-    cut, note = truncate_text(text, tokens)
+    cut, note = truncate_text(text, tokens, whole=whole)
     size = f"{len(text):,} characters"
     return Attachment("text", name, ", ".join(filter(None, [kind, note or size])), cut)
 
@@ -144,27 +152,21 @@ def _markdown(value: Any) -> str | None:
 # Tables -------------------------------------------------------------------------------------
 
 
-def _is_table(value: Any) -> bool:
-    """Return whether this is a DataFrame or a Series of pandas, or a DataFrame of polars."""
-    library = type(value).__module__.partition(".")[0]
-    return library in ("pandas", "polars") and type(value).__name__ in ("DataFrame", "Series")
-
-
 def _table(value: Any, name: str, tokens: int) -> Attachment:
     """Return the first rows of a table, as many as fit, as CSV."""
     rows = len(value)
     columns = f" × {_count(value.shape[1], 'column')}" if len(value.shape) > 1 else ""
     kind = f"{type(value).__name__}, {_count(rows, 'row')}{columns}, as CSV"
-    limit = tokens * BYTES_PER_TOKEN
 
     def fits(count: int) -> bool:
-        return len(_csv(value, count).encode("utf-8", "replace")) <= limit
+        text = table_csv(value, count)
+        return len(text) <= tokens * PER_TOKEN and estimate_text_tokens(text) <= tokens
 
     shown = 1
     while shown < rows and fits(2 * shown):  # step by step: a row may be huge
         shown *= 2
     shown = bisect_left(range(min(2 * shown, rows) + 1), True, key=lambda n: not fits(n)) - 1
-    text = _csv(value, max(shown, 0))
+    text = table_csv(value, max(shown, 0))
     left_out = "" if shown >= rows else f"only the first {_count(max(shown, 0), 'row')}"
     cut, names_cut = truncate_text(text, tokens)
     note = ", ".join(filter(None, [kind, left_out, names_cut and "column names cut"]))
@@ -173,11 +175,6 @@ def _table(value: Any, name: str, tokens: int) -> Attachment:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def _csv(value: Any, rows: int) -> str:
-    head = value.head(rows)
-    return str(head.write_csv() if hasattr(head, "write_csv") else head.to_csv())
 
 
 # Images -------------------------------------------------------------------------------------

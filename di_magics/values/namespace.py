@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from di_magics.core.errors import ParamError, ToolError
-from di_magics.core.request.template import fill_placeholders
+from di_magics.core.request.template import LONGEST, fill_placeholders
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import one_line
 from di_magics.values.environment_secrets import environment_secrets
@@ -34,9 +34,18 @@ class Namespace:
 
     def fill(self, prompt: str) -> str:
         """Return a prompt with each `{{name}}` filled in. Raises ParamError."""
-        return fill_placeholders(
-            prompt, self._names.__getitem__, self._names, environment_secrets()
-        )
+        return fill_placeholders(prompt, self._text, self._names, environment_secrets())
+
+    def _text(self, name: str) -> str:
+        from di_magics.values.value_text import value_text
+
+        text, whole = value_text(self._names[name], name, LONGEST)
+        if not whole:
+            raise ParamError(
+                f"The text of {name} is longer than {LONGEST:,} characters. -a {name} attaches "
+                "what fits of it."
+            )
+        return text
 
     def attach(
         self, names: Iterable[str], tokens: int | None, resize: int | None

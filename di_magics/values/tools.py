@@ -11,19 +11,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from di_magics.core.errors import DiMagicsError, ToolError
+from di_magics.core.errors import DiMagicsError, ParamError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
 from di_magics.core.text import describe_error, one_line
+from di_magics.core.tokens import PER_TOKEN
 from di_magics.runtime.loop import Interrupts
 from di_magics.values.async_calls import check_loop, run_on_loop
 from di_magics.values.attach import attach_value, truncate_text
 from di_magics.values.environment_secrets import contains_secret, hide_secrets
+from di_magics.values.json_text import NoJsonError, to_json
 from di_magics.values.tool_schema import ToolArguments, tool_arguments
-from di_magics.values.typed_json import to_json
 
 RESULT_TOKENS = 4000
 """A result is cut after about this many tokens."""
+LONGEST_SECRET = 4000
+RESULT_WINDOW = 2 * PER_TOKEN * RESULT_TOKENS + LONGEST_SECRET
+"""No more characters of a result are looked at."""
 MOST_CALLS = 64
 """A model that has lost its way asks for hundreds of calls in one reply."""
 TOO_MANY = ToolResult(f"Not run: at most {MOST_CALLS} calls of one reply are run.", failed=True)
@@ -268,26 +272,49 @@ def _run_together(
 
 def _result(value: Any, start: float) -> ToolResult:
     """Return a returned value as a text for the model: itself, else JSON, else its own text."""
-    seconds = time.perf_counter() - start
-    text = value if isinstance(value, str) else to_json(value)
-    if text is None:
-        try:
-            attached = attach_value(value, type(value).__name__, tokens=RESULT_TOKENS)
-        except DiMagicsError as error:
-            return ToolResult(f"It ran, but its result has no text: {error}", True, seconds)
-        if attached.kind == "image":
-            return ToolResult(
-                f"It returned an image ({attached.note}), which is not sent.", seconds=seconds
-            )
-        return ToolResult(f"({attached.note})\n{attached.content}", False, seconds)
-    cut, note = truncate_text(hide_secrets(str.__str__(text)), RESULT_TOKENS)
-    return ToolResult(f"({note})\n{cut}" if note else cut, False, seconds)
+    try:
+        text, failed = _result_text(value), False
+    except DiMagicsError as error:
+        text, failed = f"It ran, but its result has no text: {error}", True
+    return ToolResult(text, failed, time.perf_counter() - start)
+
+
+def _result_text(value: Any) -> str:
+    if isinstance(value, str):
+        return _bounded(str.__str__(value))
+    try:
+        return _bounded(*to_json(value, RESULT_WINDOW, _inner_text))
+    except NoJsonError:
+        return _object_text(value)
+
+
+def _object_text(value: Any) -> str:
+    """Return the text of an object without a form in JSON."""
+    attached = attach_value(value, type(value).__name__, tokens=RESULT_TOKENS)
+    if attached.kind == "image":
+        return f"It returned an image ({attached.note}), which is not sent."
+    return f"({attached.note})\n{attached.content}"
+
+
+def _inner_text(value: Any) -> str:
+    """Return the text of such an object within a list or an object."""
+    try:
+        return _object_text(value)
+    except ParamError:
+        return f"({one_line(type(value).__name__, 60)} without a text)"
+
+
+def _bounded(text: str, whole: bool = True) -> str:
+    """Return a text without secrets, cut after RESULT_TOKENS; `whole` is whether it was all."""
+    length = len(text) if whole else None
+    whole = whole and len(text) <= RESULT_WINDOW
+    start = hide_secrets(text[:RESULT_WINDOW])
+    if not whole:
+        start = start[:-LONGEST_SECRET]  # a secret that the window halved was not hidden
+    cut, note = truncate_text(start, RESULT_TOKENS, whole=whole, length=length)
+    return f"({note})\n{cut}" if note else cut
 
 
 def _failure(error: BaseException, start: float) -> ToolResult:
     """Return an exception as the model and the user see it."""
-    return ToolResult(
-        truncate_text(hide_secrets(describe_error(error)), RESULT_TOKENS)[0],
-        True,
-        time.perf_counter() - start,
-    )
+    return ToolResult(_bounded(describe_error(error)), True, time.perf_counter() - start)

@@ -221,8 +221,11 @@ def plain_json(schema: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def to_json(value: object) -> str | None:
-    """Return a value as JSON (a dataclass, a model or a date, too), None where it has no form."""
+def leaf_json(value: object) -> str | None:
+    """Return a value as pydantic writes it (a model, a date, a path, …), None where it cannot.
+
+    It is not bounded: lists and objects are for `json_text`.
+    """
     try:
         return pydantic.TypeAdapter(Any).dump_json(value, warnings=False).decode()
     except Exception:  # whatever an object's own methods do

@@ -48,8 +48,8 @@ def test_a_variable_is_filled_in(
 
 
 def test_other_braces_stay(run: Run, server: Loopback, shell: InteractiveShell) -> None:
-    """Single braces, spaces, calls, items and what stands in a value are left as they are."""
-    text = "{city} {{ city }} {{city.upper()}} {{city[0]}} $city {{}}"
+    """Single braces, spaces, unknown names and braces in a value are left as they are."""
+    text = "{city} {{ city }} {{town.upper()}} {{town[0]}} $city {{}}"
     shell.user_ns |= {"city": "Ulm", "nested": "{{city}}"}
     run(f"%%chat\n{text} {{{{nested}}}}")
     assert prompts(server) == [text + " {{city}}"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
+import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +101,79 @@ def test_a_long_result_is_cut_and_says_so() -> None:
     (result,) = answers(box(much), ("much", "{}"))
     assert result.content.startswith("(only the first 12,000 of 500,000 characters")
     assert len(result.content) < 12_200
+
+
+def test_an_array_comes_back_whole() -> None:
+    """NumPy's own text of it has an ellipsis."""
+    numpy = pytest.importorskip("numpy")
+
+    @safe
+    def numbers(count: int) -> Any:
+        return {"values": numpy.arange(count)}
+
+    short, long = answers(
+        box(numbers), ("numbers", '{"count": 900}'), ("numbers", '{"count": 10000000}')
+    )
+    assert json.loads(short.content) == {"values": list(range(900))}
+    assert long.content.startswith("(only the first ")
+    assert "..." not in long.content
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["generator", "iterator", "async generator", "nested"])
+def test_a_result_without_an_end_is_refused(kind: str) -> None:
+    """An iterator is not read; the model learns what the function is to return."""
+
+    def count() -> Iterator[int]:
+        yield from itertools.count()
+
+    async def tick() -> AsyncIterator[int]:
+        yield 1
+
+    values = {"generator": count(), "iterator": itertools.count(), "async generator": tick()}
+
+    @safe
+    def endless() -> object:
+        return values.get(kind, {"rows": [itertools.count()]})
+
+    (result,) = answers(box(endless), ("endless", ""))
+    assert result.failed
+    assert "It ran" in result.content
+    assert "Make a list or a text" in result.content
+
+
+class Slow(Sequence[int]):
+    """A list without an end that takes its time."""
+
+    def __init__(self, started: threading.Event) -> None:
+        self.started = started
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: Any) -> int:
+        self.started.set()
+        time.sleep(0.01)
+        return 1
+
+
+def test_a_stop_ends_the_writing_of_a_result() -> None:
+    """Also what the result itself does is the user's code, and ends with ■."""
+    started = threading.Event()
+
+    @safe
+    def slow() -> Slow:
+        return Slow(started)
+
+    def end() -> None:
+        started.wait(30)
+        interrupt()
+
+    with Interrupts() as interrupts:
+        threading.Thread(target=end, daemon=True).start()
+        results = box(slow).run_calls([ToolCall("1", "slow", "")], interrupts, lambda results: None)
+        assert interrupts.interrupted
+    assert results == [tools.STOPPED]
 
 
 def test_a_table_comes_back_as_csv() -> None:

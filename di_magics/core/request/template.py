@@ -13,7 +13,7 @@ from di_magics.core.text import one_line
 LONGEST = 200_000
 """A longer value is refused; `-a` attaches as much of it as fits."""
 
-_NAME = re.compile(r"\{\{([^\W\d]\w*)\}\}")
+_NAME = re.compile(r"\{\{([^\W\d]\w*)(?:\}\}|[.\[(][^{}\n]{0,200}\}\})")
 
 
 def fill_placeholders(
@@ -24,7 +24,8 @@ def fill_placeholders(
 ) -> str:
     """Return the text with each `{{name}}` replaced by the text of that value, in one pass.
 
-    Other braces, `{{ name }}` with spaces, and braces in a value stay as they are. `secrets` are
+    Other braces, `{{ name }}` with spaces, and braces in a value stay as they are; `{{name.part}}`,
+    `{{name[0]}}` and `{{name()}}` are refused where the name is known. `secrets` are
     texts that must not be sent. Raises ParamError for a name that is not in `known`, for a value
     without a text or with a text that is too long, and for one that looks like a secret.
     """
@@ -33,8 +34,14 @@ def fill_placeholders(
 
     def fill(match: re.Match[str]) -> str:
         name = match[1]
-        if not name.isidentifier():
+        is_expression = match.end(1) + 2 != match.end()
+        if not name.isidentifier() or (is_expression and name not in known):
             return match[0]
+        if is_expression:
+            raise ParamError(
+                f"{one_line(match[0], 80)} is not the name of a variable. Put the value into a "
+                "variable first: x = … and {{x}}."
+            )
         if name not in known:
             raise ParamError(
                 f"There is no variable {one_line(name, 60)} to fill in.{suggest(name, known)} "

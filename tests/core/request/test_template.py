@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import pytest
+from growth import growth
 
 from di_magics.core.errors import ParamError
 from di_magics.core.request.template import (
@@ -97,7 +98,7 @@ def fill(text: str, values: Mapping[str, object], secrets: Iterable[str] = ()) -
         ("{{{{a}}}}", "{{1}}"),
         ("{a} {{a} {a}}", "{a} {{a} {a}}"),
         ("{{ a }} {{a }} {{ a}} {{\na}}", "{{ a }} {{a }} {{ a}} {{\na}}"),
-        ("{{a.real}} {{a[0]}} {{a()}}", "{{a.real}} {{a[0]}} {{a()}}"),
+        ("{{x.real}} {{x[0]}} {{x()}}", "{{x.real}} {{x[0]}} {{x()}}"),
         ("{{a!r}} {{a:>9}}", "{{a!r}} {{a:>9}}"),
         ("{{1a}} {{}} {{a-b}} {{*a}}", "{{1a}} {{}} {{a-b}} {{*a}}"),
         ("{% raw %} {# a #} ${{a}}", "{% raw %} {# a #} $1"),
@@ -105,7 +106,7 @@ def fill(text: str, values: Mapping[str, object], secrets: Iterable[str] = ()) -
     ],
 )
 def test_only_a_name_between_two_braces_is_filled_in(text: str, said: str) -> None:
-    """Attributes, indexes, calls, spaces and all other braces stay as they are."""
+    """Spaces, unknown names with a part and all other braces stay as they are."""
     assert fill(text, {"a": 1, "b": "two", "größe": "ü", "_x1": None}) == said
 
 
@@ -252,3 +253,16 @@ def test_a_known_secret_is_refused_wherever_it_stands(around: str) -> None:
 def test_what_is_no_name_stays() -> None:
     """A superscript is a word character and part of no identifier."""
     assert fill_placeholders("{{x²}}", {}.__getitem__, {}) == "{{x²}}"
+
+
+@pytest.mark.parametrize("part", [".shape", ".a.b", "[0]", "['x']", "()", ".upper()", "[1:2]"])
+def test_a_part_of_a_variable_is_refused(part: str) -> None:
+    """Only a name is filled in; the error says so instead of sending the braces."""
+    with pytest.raises(ParamError, match=r"not the name of a variable\. Put .* first: x = … and"):
+        fill(f"Explain {{{{a{part}}}}}.", {"a": 1})
+
+
+@pytest.mark.parametrize("text", ["{{a.", "{{a(", "{{a", "{{a.a}", "{{a\n"])
+def test_placeholders_are_found_in_linear_time(text: str) -> None:
+    """Twice the text takes about twice the time."""
+    assert growth(lambda n: fill(text * n, {"x": 1}), 20_000) <= 3
