@@ -159,7 +159,7 @@ def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Any:
 
 
 def _shape(schema: Any) -> Any:
-    from di_magics.values.schema import reply_schema
+    from di_magics.values.reply_schema import reply_schema
 
     return reply_schema(schema, getattr(schema, "__name__", "schema"))
 

@@ -23,23 +23,23 @@ DOORS = {
     "IPython.core.magic": "magics/chat.py",
     "PIL": "values/attach.py",
     "anywidget": "display/widgets.py",
-    "docstring_parser": "values/schema.py",
+    "docstring_parser": "values/tool_schema.py",
     "httpx": "endpoints/client.py",
-    "jsonschema": "values/schema.py",
+    "jsonschema": "values/reply_schema.py",
     "markdown_it": "display/markdown.py",
     "matplotlib": "display/plot.py",
-    "nest_asyncio": "values/tools.py",
-    "nest_asyncio2": "values/tools.py",
+    "nest_asyncio": "values/async_calls.py",
+    "nest_asyncio2": "values/async_calls.py",
     "pandas": "display/sweep.py",
     "platformdirs": "runtime/state_dir.py",
-    "pydantic": "values/schema.py",
+    "pydantic": "values/typed_json.py",
     "pygments": "display/markdown.py",
-    "referencing": "values/schema.py",
+    "referencing": "values/reply_schema.py",
     "sqlite3": "storage/database.py",
-    "typing_extensions": "values/schema.py",
+    "typing_extensions": "values/typed_json.py",
     "xllamacpp": "endpoints/local_server.py",
 }
-EVERYWHERE = {"di_magics", "IPython", "traitlets"}
+EVERYWHERE = {"di_magics", "IPython", "traitlets"} | {"annotationlib"}  # of Python 3.14
 # Which folders the files of a folder may import, besides their own. A file that stands alone in
 # the package counts as a folder of its own.
 FOLDERS = {

@@ -46,7 +46,7 @@ def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     if failed is None:
         raise ChatError("No cell has failed since %load_ext di_magics. Run the cell again first.")
     from di_magics.core.conversation.attachment import fence_block
-    from di_magics.core.request.template import redact
+    from di_magics.core.secrets import redact
     from di_magics.values.environment_secrets import hide_secrets
 
     texts = (remark, failed.cell.rstrip(), _trace(shell, failed.error))

@@ -1,6 +1,6 @@
-"""Files and variables of the reader's as attachments; the only importer of Pillow.
+"""The user's files and variables as attachments; the only importer of Pillow.
 
-A file is named by the reader, never by a model, and what does not fit is left out and said.
+A file is named by the user, never by a model. The note of an attachment says what was cut.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import di_magics.values.environment_secrets as keys
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
-from di_magics.core.money.prices import BYTES_PER_TOKEN, estimate_tokens
-from di_magics.core.request.template import looks_secret, value_text
+from di_magics.core.secrets import looks_secret
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import describe_error, one_line
+from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens, token_prefix
+from di_magics.values.environment_secrets import contains_secret
 from di_magics.values.files import os_error_reason, read_bounded, resolve_path
+from di_magics.values.value_text import is_table, table_csv, value_text
 
 LARGEST = 20_000_000
-"""DeepInfra takes images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
+"""DeepInfra accepts images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
 LARGEST_FILE = 200_000_000
-LONGEST_CHARACTER = 4
 TOKENS = 4000
-"""A text is cut off after about so many tokens, unless told otherwise."""
+"""A text is cut after about this many tokens, unless the user sets another limit."""
+LOOKAHEAD = 4000
+"""So many characters after a cut are looked at, for a secret that the cut would halve."""
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
 def attach(
-    named: str,
+    name: str,
     names: Mapping[str, Any],
     folder: Path,
     *,
@@ -40,18 +42,18 @@ def attach(
 ) -> Attachment:
     """Return the variable or the file of that name; the variable where there are both.
 
-    A text is cut off after so many `tokens`; `resize` is how many pixels the longer side of an
-    image may have. Raises ParamError.
+    A text is cut after about `tokens` tokens; `resize` is the longest side of an image, in pixels.
+    Raises ParamError.
     """
-    if named.isidentifier() and named in names:
-        return attach_value(names[named], named, tokens=tokens, resize=resize)
-    path, shown = resolve_path(named, folder), one_line(named, 120)
+    if name.isidentifier() and name in names:
+        return attach_value(names[name], name, tokens=tokens, resize=resize)
+    path, shown = resolve_path(name, folder), one_line(name, 120)
     try:
-        data = read_bounded(path, LARGEST_FILE, named)
+        data = read_bounded(path, LARGEST_FILE, name)
     except ParamError:
         raise
     except (OSError, ValueError) as error:
-        hint = suggest(named, names) if named.isidentifier() else ""
+        hint = suggest(name, names) if name.isidentifier() else ""
         raise ParamError(
             f"There is no variable and no file {shown} to attach ({os_error_reason(error)}).{hint}"
         ) from None
@@ -76,55 +78,62 @@ def attach_value(
 
     Raises ParamError where it has no such form, or looks like a key.
     """
-    image = _call_safely(lambda found: _image_data(found, name), value, name)
+    image = _call_safely(lambda value: _image_data(value, name), value, name)
     if image is not None:
         return _image(image, name, resize)
-    if _is_table(value):
-        found: Attachment = _call_safely(lambda table: _table(table, name, tokens), value, name)
+    if is_table(value):
+        attached: Attachment = _call_safely(lambda table: _table(table, name, tokens), value, name)
     elif issubclass(type(value), str):
-        found = _text(str.__str__(value), name, "text", tokens)
+        attached = _text(str.__str__(value), name, "text", tokens)
     else:
         markdown = _call_safely(_markdown, value, name)
-        text = value_text(value, name) if markdown is None else markdown
-        found = _text(text, name, type(value).__name__, tokens)
-    if looks_secret(name, found.content):
+        limit = PER_TOKEN * tokens + LOOKAHEAD
+        text, whole = (markdown, True) if markdown else value_text(value, name, limit)
+        attached = _text(text, name, type(value).__name__, tokens, whole=whole)
+    if looks_secret(name, attached.content):
         raise ParamError(f"{one_line(name, 80)} looks like a key or a password: not attached.")
-    return _check_no_secret(found)
+    return _check_no_secret(attached)
 
 
-def _check_no_secret(found: Attachment) -> Attachment:
-    """Return a text. Raises ParamError where it holds a key of the environment."""
-    if keys.contains_secret(found.content):
+def _check_no_secret(attached: Attachment) -> Attachment:
+    """Return the attachment. Raises ParamError where it holds a secret of the environment."""
+    if contains_secret(attached.content):
         raise ParamError(
-            f"{one_line(found.name, 80)} holds a key or a password of your environment: not "
+            f"{one_line(attached.name, 80)} holds a key or a password of your environment: not "
             "attached."
         )
-    return found
+    return attached
 
 
-def truncate_text(text: str, tokens: int) -> tuple[str, str]:
-    """Return as much of a text as so many tokens hold, and what was left out, if anything was."""
-    data = text.encode("utf-8", "replace")
-    most = max(tokens * BYTES_PER_TOKEN, LONGEST_CHARACTER)
-    if len(data) <= most:
+def truncate_text(
+    text: str, tokens: int, *, whole: bool = True, length: int | None = None
+) -> tuple[str, str]:
+    """Return the start of a text of about `tokens` tokens, and a note if something was cut.
+
+    Without `whole` the text is itself the start of one, of which `length` is known or not.
+    """
+    cut = token_prefix(text, tokens)
+    if len(cut) == len(text) and whole:
         return text, ""
-    cut = data[:most].decode("utf-8", "ignore")
     end = cut.rfind("\n")
-    cut = cut[:end] if end > len(cut) // 2 else cut
-    whole = f"{len(text):,} characters, about {estimate_tokens(len(data)):,} tokens"
-    return cut, f"only the first {len(cut):,} of {whole}"
+    cut = cut[:end] if len(cut) < len(text) and end > len(cut) // 2 else cut
+    if not whole:
+        of = f" of {length:,}" if length else ""
+        return cut, f"only the first {len(cut):,}{of} characters"
+    size = f"{len(text):,} characters, about {estimate_text_tokens(text):,} tokens"
+    return cut, f"only the first {len(cut):,} of {size}"
 
 
-def _text(text: str, name: str, kind: str, tokens: int) -> Attachment:
+def _text(text: str, name: str, kind: str, tokens: int, *, whole: bool = True) -> Attachment:
     if not text.strip():
         raise ParamError(f"{one_line(name, 80)} is empty: there is nothing to attach.")
-    cut, left = truncate_text(text, tokens)
+    cut, note = truncate_text(text, tokens, whole=whole)
     size = f"{len(text):,} characters"
-    return Attachment("text", name, ", ".join(filter(None, [kind, left or size])), cut)
+    return Attachment("text", name, ", ".join(filter(None, [kind, note or size])), cut)
 
 
 def _call_safely(read: Callable[[Any], Any], value: Any, name: str) -> Any:
-    """Read a value by its own methods, which may do anything."""
+    """Return what `read` returns; the methods of a value may raise anything."""
     try:
         return read(value)
     except (KeyboardInterrupt, ParamError):
@@ -135,48 +144,37 @@ def _call_safely(read: Callable[[Any], Any], value: Any, name: str) -> Any:
 
 
 def _markdown(value: Any) -> str | None:
-    found = getattr(type(value), "_repr_markdown_", None)
-    said = found(value) if found else None
-    return str.__str__(said) if issubclass(type(said), str) else None
+    method = getattr(type(value), "_repr_markdown_", None)
+    text = method(value) if method else None
+    return str.__str__(text) if issubclass(type(text), str) else None
 
 
 # Tables -------------------------------------------------------------------------------------
 
 
-def _is_table(value: Any) -> bool:
-    """Return whether this is a DataFrame or a Series of pandas, or a DataFrame of polars."""
-    library = type(value).__module__.partition(".")[0]
-    return library in ("pandas", "polars") and type(value).__name__ in ("DataFrame", "Series")
-
-
 def _table(value: Any, name: str, tokens: int) -> Attachment:
-    """Return as many rows as fit, as CSV."""
+    """Return the first rows of a table, as many as fit, as CSV."""
     rows = len(value)
-    columns = f" × {_counted(value.shape[1], 'column')}" if len(value.shape) > 1 else ""
-    kind = f"{type(value).__name__}, {_counted(rows, 'row')}{columns}, as CSV"
-    most = tokens * BYTES_PER_TOKEN
+    columns = f" × {_count(value.shape[1], 'column')}" if len(value.shape) > 1 else ""
+    kind = f"{type(value).__name__}, {_count(rows, 'row')}{columns}, as CSV"
 
     def fits(count: int) -> bool:
-        return len(_csv(value, count).encode("utf-8", "replace")) <= most
+        text = table_csv(value, count)
+        return len(text) <= tokens * PER_TOKEN and estimate_text_tokens(text) <= tokens
 
     shown = 1
-    while shown < rows and fits(2 * shown):  # by and by: a row may be huge
+    while shown < rows and fits(2 * shown):  # step by step: a row may be huge
         shown *= 2
     shown = bisect_left(range(min(2 * shown, rows) + 1), True, key=lambda n: not fits(n)) - 1
-    text = _csv(value, max(shown, 0))
-    left = "" if shown >= rows else f"only the first {_counted(max(shown, 0), 'row')}"
-    cut, shorter = truncate_text(text, tokens)
-    note = ", ".join(filter(None, [kind, left, shorter and "of which the names do not fit"]))
+    text = table_csv(value, max(shown, 0))
+    left_out = "" if shown >= rows else f"only the first {_count(max(shown, 0), 'row')}"
+    cut, names_cut = truncate_text(text, tokens)
+    note = ", ".join(filter(None, [kind, left_out, names_cut and "column names cut"]))
     return Attachment("text", name, note, cut.rstrip("\n"))
 
 
-def _counted(number: int, noun: str) -> str:
+def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def _csv(value: Any, rows: int) -> str:
-    head = value.head(rows)
-    return str(head.write_csv() if hasattr(head, "write_csv") else head.to_csv())
 
 
 # Images -------------------------------------------------------------------------------------
@@ -187,7 +185,7 @@ def _image_data(value: Any, name: str) -> bytes | None:
     if isinstance(value, bytes | bytearray | memoryview):
         data = bytes(value)
         if not _format(data):
-            raise ParamError(f"{name} is no image (PNG, JPEG, WebP).")
+            raise ParamError(f"{name} is not an image (PNG, JPEG, WebP).")
         return data
     library = type(value).__module__.partition(".")[0]
     out = io.BytesIO()
@@ -199,13 +197,13 @@ def _image_data(value: Any, name: str) -> bytes | None:
         return out.getvalue()
     if library == "IPython" and type(value).__name__ in ("Image", "Audio", "Video"):
         if not isinstance(value.data, bytes) or not _format(value.data):
-            raise ParamError(f"{name} is no image (PNG, JPEG, WebP) that is here. Attach a file.")
+            raise ParamError(f"{name} holds no image (PNG, JPEG, WebP). Attach a file.")
         return value.data
     return None
 
 
 def _format(data: bytes) -> str | None:
-    """Return which of the formats this is, by its first bytes."""
+    """Return the format of an image, by its first bytes."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if data.startswith(b"\xff\xd8\xff"):
@@ -217,24 +215,24 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     kind = _format(data)
     shown = one_line(name, 80)
     if kind is None:
-        raise ParamError(f"{shown} is no image that can be sent (PNG, JPEG, WebP).")
+        raise ParamError(f"{shown} is not an image that can be sent (PNG, JPEG, WebP).")
     before = len(data)
     size = ""
     if resize:
         data, size = _resize(data, kind, shown, resize)
     if len(data) > LARGEST:
         raise ParamError(
-            f"{shown} is too large to be sent: {_size(len(data))}, and 20 MB are taken. --resize "
-            "1024 makes the longer side 1,024 pixels."
+            f"{shown} is too large to be sent: {_size(len(data))} of at most 20 MB. --resize 1024 "
+            "makes the longer side 1,024 pixels."
         )
-    shrunk = f", made smaller from {_size(before)}" if len(data) < before else ""
+    shrunk = f", resized from {_size(before)}" if len(data) < before else ""
     note = f"{kind} image{size}, {_size(len(data))}{shrunk}"
     url = f"data:{FORMATS[kind]};base64,{base64.b64encode(data).decode()}"
     return Attachment("image", name, note, url)
 
 
 def _resize(data: bytes, kind: str, shown: str, pixels: int) -> tuple[bytes, str]:
-    """Return an image with a longer side of at most so many pixels, and its size in words."""
+    """Return an image whose longer side has at most this many pixels, and a note of its size."""
     try:
         from PIL import Image, ImageOps
     except ImportError:
@@ -242,11 +240,11 @@ def _resize(data: bytes, kind: str, shown: str, pixels: int) -> tuple[bytes, str
             "--resize needs Pillow: pip install pillow. Without it images are sent as they are."
         ) from None
     try:
-        with Image.open(io.BytesIO(data)) as found:
-            size = found.size
+        with Image.open(io.BytesIO(data)) as opened:
+            size = opened.size
             if max(size) > pixels:
-                image = ImageOps.exif_transpose(found)
-                if image.mode not in ("L", "RGB", "RGBA"):  # few others can be made smaller well
+                image = ImageOps.exif_transpose(opened)
+                if image.mode not in ("L", "RGB", "RGBA"):  # Pillow resizes few other modes well
                     image = image.convert("RGBA" if kind != "JPEG" else "RGB")
                 image.thumbnail((pixels, pixels))
                 out = io.BytesIO()
@@ -254,7 +252,7 @@ def _resize(data: bytes, kind: str, shown: str, pixels: int) -> tuple[bytes, str
                 data, size = out.getvalue(), image.size
     except Exception as error:  # whatever a broken image makes Pillow raise
         reason = "it is broken" if isinstance(error, OSError) else one_line(error, 120)
-        raise ParamError(f"{shown} cannot be made smaller ({reason}).") from None
+        raise ParamError(f"{shown} cannot be resized ({reason}).") from None
     return data, f", {size[0]:,} × {size[1]:,}"
 
 

@@ -1,4 +1,4 @@
-"""Files that a reader names: read whole, if they are files and not too large."""
+"""Files that a user names: read whole, if they are regular files and not too large."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from di_magics.core.text import one_line
 
 
 def resolve_path(named: str, folder: Path) -> Path:
-    """Return the path that a reader means, seen from this folder; `~` is the reader's own."""
+    """Return the path that a user means, relative to this folder; `~` is the user's home."""
     path = Path(named)
     try:
         path = path.expanduser()
@@ -19,18 +19,18 @@ def resolve_path(named: str, folder: Path) -> Path:
     return path if path.is_absolute() else folder / path
 
 
-def read_bounded(path: Path, most: int, named: str) -> bytes:
-    """Return what is in a file of at most so many bytes, which a reader has `named`.
+def read_bounded(path: Path, limit: int, name: str) -> bytes:
+    """Return the contents of a regular file of at most `limit` bytes; messages call it `name`.
 
-    Raises OSError where it cannot be read, and ParamError for what is no file, or too large a one.
+    Raises OSError where it cannot be read, and ParamError where it is not such a file.
     """
-    shown = one_line(named, 160)
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):  # a pipe would wait for ever
-        raise ParamError(f"{shown} is no file that can be read.")
-    if found.st_size > most:
-        size = f"{found.st_size / 1e6:,.0f} MB"
-        raise ParamError(f"{shown} is too large ({size}; at most {most / 1e6:,.0f} MB are read).")
+    shown = one_line(name, 160)
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without an end
+        raise ParamError(f"{shown} is not a regular file.")
+    if status.st_size > limit:
+        size = f"{status.st_size / 1e6:,.0f} MB"
+        raise ParamError(f"{shown} is too large ({size}; at most {limit / 1e6:,.0f} MB are read).")
     return path.read_bytes()
 
 

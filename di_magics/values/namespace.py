@@ -1,4 +1,4 @@
-"""The reader's variables that a cell names: filled in, attached, as tools or as a schema."""
+"""The user's variables that a cell names: filled in, attached, as tools or as a schema."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import di_magics.values.environment_secrets as keys
 from di_magics.core.errors import ParamError, ToolError
-from di_magics.core.request.template import fill_placeholders
+from di_magics.core.request.template import LONGEST, fill_placeholders
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import one_line
+from di_magics.values.environment_secrets import environment_secrets
 from di_magics.values.files import resolve_path
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ MOST_FILES = 1000
 
 
 class Namespace:
-    """The variables of a shell; `can_ask` is whether there is somebody to answer a question."""
+    """The variables of a shell; `can_ask` is whether a user is there to answer a question."""
 
     def __init__(self, names: Mapping[str, Any], folder: Path, *, can_ask: bool) -> None:
         self._names = names
@@ -33,63 +33,72 @@ class Namespace:
         self._can_ask = can_ask
 
     def fill(self, prompt: str) -> str:
-        """Return a prompt with its `{{name}}` filled in. Raises ParamError."""
-        return fill_placeholders(
-            prompt, self._names.__getitem__, self._names, keys.environment_secrets()
-        )
+        """Return a prompt with each `{{name}}` filled in. Raises ParamError."""
+        return fill_placeholders(prompt, self._text, self._names, environment_secrets())
+
+    def _text(self, name: str) -> str:
+        from di_magics.values.value_text import value_text
+
+        text, whole = value_text(self._names[name], name, LONGEST)
+        if not whole:
+            raise ParamError(
+                f"The text of {name} is longer than {LONGEST:,} characters. -a {name} attaches "
+                "what fits of it."
+            )
+        return text
 
     def attach(
-        self, named: Iterable[str], tokens: int | None, resize: int | None
+        self, names: Iterable[str], tokens: int | None, resize: int | None
     ) -> tuple[Attachment, ...]:
         """Return files and variables as attachments. Raises ParamError."""
-        named = list(named)
-        if not named:
+        names = list(names)
+        if not names:
             return ()
         from di_magics.values.attach import TOKENS, attach
 
         return tuple(
-            attach(each, self._names, self._folder, tokens=tokens or TOKENS, resize=resize)
-            for each in named
+            attach(name, self._names, self._folder, tokens=tokens or TOKENS, resize=resize)
+            for name in names
         )
 
-    def schema(self, named: str) -> ReplySchema:
+    def schema(self, name: str) -> ReplySchema:
         """Return the class or the JSON Schema of that name, or in that file. Raises ParamError."""
-        from di_magics.values.schema import reply_schema, schema_from_file
+        from di_magics.values.reply_schema import reply_schema, schema_from_file
 
-        if named in self._names:
-            return reply_schema(self._names[named], named)
-        if named.isidentifier():
+        if name in self._names:
+            return reply_schema(self._names[name], name)
+        if name.isidentifier():
             raise ParamError(
-                f"There is no class and no dict called {one_line(named, 60)}."
-                f"{suggest(named, self._names)} --schema also takes a .json file."
+                f"There is no class and no dict called {one_line(name, 60)}."
+                f"{suggest(name, self._names)} --schema also accepts a .json file."
             )
-        return schema_from_file(resolve_path(named, self._folder))
+        return schema_from_file(resolve_path(name, self._folder))
 
-    def tools(self, named: Iterable[str], *, confirm: bool) -> Toolbox:
+    def tools(self, names: Iterable[str], *, confirm: bool) -> Toolbox:
         """Return the functions of these names as tools. Raises ToolError."""
         from di_magics.values.tools import Toolbox, ask_user
 
         functions = {}
-        for name in named:
-            found = self._names.get(name)
-            if not callable(found):
+        for name in names:
+            function = self._names.get(name)
+            if not callable(function):
                 known = functions_in(self._names)
                 raise ToolError(
                     f"There is no function called {one_line(name, 60)}.{suggest(name, known)} "
-                    "--tools takes the names of functions in this notebook, with commas between."
+                    "--tools must name functions of this notebook, separated by commas."
                 )
-            functions[name] = found
-        box = Toolbox(functions, ask_user, confirm=confirm)
-        if box.asks and not self._can_ask:
+            functions[name] = function
+        toolbox = Toolbox(functions, ask_user, confirm=confirm)
+        if toolbox.asks and not self._can_ask:
             raise ToolError(
                 "There is nobody here to ask whether a tool may run. Mark functions that may run "
-                "unasked: @di.safe above their def, after import di_magics as di."
+                "without a question: @di.safe above their def, after import di_magics as di."
             )
-        return box
+        return toolbox
 
 
 def functions_in(names: Mapping[str, Any]) -> list[str]:
-    """Return the names of the reader's own functions."""
+    """Return the names of the user's own functions."""
     return [
         name
         for name, value in names.items()
@@ -98,7 +107,7 @@ def functions_in(names: Mapping[str, Any]) -> list[str]:
 
 
 def schemas_in(names: Mapping[str, Any]) -> list[str]:
-    """Return the names of what may be a schema: classes and dicts."""
+    """Return the names of possible schemas: classes and dicts."""
     return [
         name
         for name, value in names.items()
@@ -106,14 +115,14 @@ def schemas_in(names: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def files_in(folder: Path, begun: str) -> list[str]:
-    """Return the files and folders of a folder whose names, as typed, begin like this."""
-    within, _, _ = begun.rpartition("/")
+def files_in(folder: Path, typed: str) -> list[str]:
+    """Return the names of the files and folders beside a path that is being typed."""
+    within, _, _ = typed.rpartition("/")
     try:
-        found = sorted(resolve_path(within, folder).iterdir())[:MOST_FILES]
+        paths = sorted(resolve_path(within, folder).iterdir())[:MOST_FILES]
     except OSError:
         return []
     prefix = f"{within}/" if within else ""
     return [
-        prefix + path.name + "/" * path.is_dir() for path in found if not path.name.startswith(".")
+        prefix + path.name + "/" * path.is_dir() for path in paths if not path.name.startswith(".")
     ]

@@ -1,36 +1,41 @@
-"""Python functions of the reader's that a model may call: offered, checked, asked about and run.
-
-The only importer of nest_asyncio.
-"""
+"""The user's Python functions that a model may call: offered, checked, asked about and run."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import json
-import sys
+import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import di_magics.values.environment_secrets as keys
-from di_magics.core.errors import DiMagicsError, ToolError
+from di_magics.core.errors import DiMagicsError, ParamError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
 from di_magics.core.text import describe_error, make_visible, one_line
-from di_magics.runtime.interrupts import SLICE_SECONDS, Interrupts
+from di_magics.core.tokens import PER_TOKEN
+from di_magics.runtime.interrupts import Interrupts
+from di_magics.values.async_calls import check_loop, run_on_loop
 from di_magics.values.attach import attach_value, truncate_text
-from di_magics.values.schema import ToolArguments, as_json, tool_arguments
+from di_magics.values.environment_secrets import contains_secret, hide_secrets
+from di_magics.values.json_text import NoJsonError, to_json
+from di_magics.values.tool_schema import ToolArguments, tool_arguments
 
 RESULT_TOKENS = 4000
-"""What a function returns is cut off after about so many tokens."""
+"""A result is cut after about this many tokens."""
+LONGEST_SECRET = 4000
+RESULT_WINDOW = 2 * PER_TOKEN * RESULT_TOKENS + LONGEST_SECRET
+"""No more characters of a result are looked at."""
 MOST_CALLS = 64
-"""A model that has lost its way asks for hundreds of calls at a time."""
-TOO_MANY = ToolResult(f"Not run: of one reply at most {MOST_CALLS} calls are run.", failed=True)
-STOPPED = ToolResult("Stopped by the reader; it may have run in part.", failed=True)
-NOT_RUN = ToolResult("Stopped by the reader before it was run.", failed=True)
-NOT_ALLOWED = ToolResult("The reader did not allow this call; it was not run.", failed=True)
+"""A model that has lost its way asks for hundreds of calls in one reply."""
+TOO_MANY = ToolResult(f"Not run: at most {MOST_CALLS} calls of one reply are run.", failed=True)
+STOPPED = ToolResult("Stopped by the user; it may have run in part.", failed=True)
+NOT_RUN = ToolResult("Stopped by the user before it was run.", failed=True)
+NOT_ALLOWED = ToolResult("The user did not allow this call; it was not run.", failed=True)
+# How models spell a name that they were given: with the name of a namespace, or a number.
+_SPELLING = re.compile(r"\s*(?:(?:functions?|tools?|default_api)[.:/])?(\w+?)(?:\(\))?(?::\d+)?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +48,12 @@ class Tool:
 
     @property
     def is_safe(self) -> bool:
-        """Whether it may run unasked."""
+        """Whether it may run without a question."""
         return is_safe(self.function)
 
     @property
     def is_async(self) -> bool:
-        """Whether calling it gives something to await."""
+        """Whether a call of it returns an awaitable."""
         call = getattr(self.function, "__call__", None)  # noqa: B004 # an object with an async one
         return inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(call)
 
@@ -67,7 +72,7 @@ class _Call:
 class Toolbox:
     """The functions that a model may call in a turn.
 
-    `allow` asks the reader whether a call may run, for functions that are not marked as safe, and
+    `allow` asks the user whether a call may run: for functions that are not marked as safe, and
     with `confirm` for all. Raises ToolError for a function that cannot be offered or run here.
     """
 
@@ -84,68 +89,69 @@ class Toolbox:
         }
         self._allow = allow
         self._confirm = confirm
-        if keys.contains_secret(json.dumps([*self.specs.values()], ensure_ascii=False)):
+        if contains_secret(json.dumps([*self.specs.values()], ensure_ascii=False)):
             raise ToolError(
                 "A description or a default of these tools holds a key or a password of your "
                 "environment. Look it up within the function instead."
             )
         if any(tool.is_async for tool in self._tools.values()):
-            _check_loop()
+            check_loop()
 
     @property
     def specs(self) -> dict[str, Mapping[str, Any]]:
-        """How they are offered, by name."""
+        """How the functions are offered, by name."""
         return {name: tool.arguments.spec for name, tool in self._tools.items()}
 
     @property
     def asks(self) -> bool:
-        """Whether the reader will be asked before some function runs."""
+        """Whether the user will be asked before some function runs."""
         return any(map(self._asks_for, self._tools.values()))
 
     def run_calls(
         self,
         calls: Sequence[ToolCall],
         interrupts: Interrupts,
-        came: Callable[[list[ToolResult]], None],
+        on_results: Callable[[list[ToolResult]], None],
     ) -> list[ToolResult]:
-        """Return what came of these calls, one result for each, whatever happens.
+        """Return the results of these calls, one for each, whatever happens.
 
-        The reader is asked first; then the async ones run together, then the others one after
-        another, in this thread. `came` gets the results so far, those that still run among them.
+        The user is asked first; then the async ones run together, then the others one after
+        another, in this thread. `on_results` gets the results so far, with WAITING and RUNNING.
         """
         results = [WAITING] * min(len(calls), MOST_CALLS)
         results += [TOO_MANY] * (len(calls) - len(results))
 
         def settle(at: int, result: ToolResult) -> None:
             results[at] = result
-            came(list(results))
+            on_results(list(results))
 
-        came(list(results))
+        on_results(list(results))
         ready: dict[int, _Call] = {}
         try:
             for at, call in enumerate(calls[:MOST_CALLS]):
-                found = self._check_call(call)
-                if isinstance(found, _Call) and self._asks_for(found.tool):
+                checked = self._check_call(call)
+                if isinstance(checked, _Call) and self._asks_for(checked.tool):
                     settle(at, ASKING)
                     with interrupts.raise_in_user_code():
-                        found = found if self._allow(_shown(call)) else NOT_ALLOWED
-                if isinstance(found, ToolResult):
-                    settle(at, found)
+                        question = _question(checked.tool.name, call.arguments)
+                        checked = checked if self._allow(question) else NOT_ALLOWED
+                if isinstance(checked, ToolResult):
+                    settle(at, checked)
                 else:
                     settle(at, WAITING)
-                    ready[at] = found
-            together = {at: each for at, each in ready.items() if each.tool.is_async}
+                    ready[at] = checked
+            together = {at: accepted for at, accepted in ready.items() if accepted.tool.is_async}
             if together:
                 for at in together:
                     settle(at, RUNNING)
                 _run_together(together, interrupts, settle)
-            for at, each in ready.items():
+            for at, accepted in ready.items():
                 if interrupts.stopping:
                     break
                 if at not in together:
                     settle(at, RUNNING)
-                    settle(at, _run(each, interrupts))
-        except KeyboardInterrupt:  # what had begun has its result; the rest was not run
+                    settle(at, _run(accepted, interrupts))
+        except KeyboardInterrupt:  # the calls that had begun have their results
             interrupts.note_interrupt()
         for at, result in enumerate(results):
             if result.seconds is None:
@@ -153,8 +159,8 @@ class Toolbox:
         return results
 
     def _check_call(self, call: ToolCall) -> _Call | ToolResult:
-        """Return the call if it fits, else what the model is told."""
-        tool = self._tools.get(call.name)
+        """Return the call if its arguments fit, else the result that says why not."""
+        tool = self._find(call.name)
         if tool is None:
             names = ", ".join(self._tools)
             return ToolResult(
@@ -163,22 +169,26 @@ class Toolbox:
             )
         try:
             return _Call(tool, tool.arguments.parse(call.arguments))
-        except ToolError as unfit:
-            return ToolResult(str(unfit), failed=True)
+        except ToolError as mismatch:
+            return ToolResult(str(mismatch), failed=True)
+
+    def _find(self, name: str) -> Tool | None:
+        """Return the tool of a name; `functions.add`, `add()` and ` add` are spellings of add."""
+        match = _SPELLING.fullmatch(name)
+        return self._tools.get(name) or (self._tools.get(match[1]) if match else None)
 
     def _asks_for(self, tool: Tool) -> bool:
         return self._confirm or not tool.is_safe
 
 
-LONGEST_SHOWN = 2000
+LONGEST_QUESTION = 2000
 
 
-def _shown(call: ToolCall) -> str:
-    """Return a call as the reader is asked about it."""
-    said = make_visible(call.arguments[:LONGEST_SHOWN])
-    more = len(call.arguments) - LONGEST_SHOWN
-    rest = f" and {more:,} characters more, which stand in the output above" if more > 0 else ""
-    return f"{make_visible(call.name, 80)}({said}){rest}"
+def _question(name: str, arguments: str) -> str:
+    """Return a call as the user is asked about it."""
+    more = len(arguments) - LONGEST_QUESTION
+    rest = f" and {more:,} more characters, shown in the output above" if more > 0 else ""
+    return f"{make_visible(name, 80)}({make_visible(arguments[:LONGEST_QUESTION])}){rest}"
 
 
 def make_toolbox(
@@ -192,173 +202,119 @@ def make_toolbox(
     for function in functions:
         name = getattr(function, "__name__", "")
         if not callable(function) or not name.isidentifier():
-            raise ToolError(f"{one_line(repr(function), 80)} is no function with a name.")
+            raise ToolError(f"{one_line(repr(function), 80)} is not a function with a name.")
         if name in named:
-            raise ToolError(f"There are two tools called {name}: give one of them another name.")
+            raise ToolError(f"There are two tools called {name}. Give one of them another name.")
         named[name] = function
     return Toolbox(named, allow, confirm=confirm)
 
 
 def ask_user(call: str) -> bool:
-    """Return whether the reader lets a call run; nobody there to ask is a no."""
+    """Return whether the user allows a call; no where there is nobody to ask."""
     try:
-        said = input(f"May the model run {call}? [y/N] ")
+        answer = input(f"May the model run {call}? [y/N] ")
     except (EOFError, NotImplementedError):
         return False
-    return said.strip().lower() in ("y", "yes")
+    return answer.strip().lower() in ("y", "yes")
 
 
 # Running ------------------------------------------------------------------------------------
 
 
 def _run(call: _Call, interrupts: Interrupts) -> ToolResult:
-    """Return what a function returned or raised. An interrupt ends it and is noted."""
-    begun = time.perf_counter()
+    """Return the result of a call. An interrupt ends the call and is noted."""
+    start = time.perf_counter()
     try:
         with interrupts.raise_in_user_code():
             value = call()
             if inspect.isawaitable(value):
-                value = _on_loop(_as_coroutine(value), interrupts)
-            return _result(value, begun)
+                value = run_on_loop(value, interrupts)
+            return _result(value, start)
     except KeyboardInterrupt:
         interrupts.note_interrupt()
         return STOPPED
     except BaseException as error:
-        return _failure(error, begun)
+        return _failure(error, start)
 
 
 def _run_together(
     calls: Mapping[int, _Call], interrupts: Interrupts, settle: Callable[[int, ToolResult], None]
 ) -> None:
     """Run async functions at the same time, on the loop that belongs to this thread."""
-
-    broken: list[int] = []
+    interrupted: list[int] = []
 
     async def one(at: int, call: _Call) -> None:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
-            result = _result(await call(), begun)
-        except KeyboardInterrupt:  # let out of here it would end the kernel
-            broken.append(at)
+            result = _result(await call(), start)
+        except KeyboardInterrupt:  # raised in a task it would end the kernel
+            interrupted.append(at)
             result = STOPPED
         except asyncio.CancelledError as error:
             if interrupts.stopping:
                 settle(at, STOPPED)
                 raise
-            result = _failure(error, begun)
+            result = _failure(error, start)
         except (Exception, SystemExit) as error:
-            result = _failure(error, begun)
+            result = _failure(error, start)
         settle(at, result)
 
-    async def every() -> None:
+    async def run_all() -> None:
         await asyncio.gather(*(one(at, call) for at, call in calls.items()))
 
     try:
-        _on_loop(every(), interrupts)
+        run_on_loop(run_all(), interrupts)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-    if broken:
+    if interrupted:
         raise KeyboardInterrupt
 
 
-async def _as_coroutine(found: Awaitable[Any]) -> Any:
-    return await found
-
-
-def _result(value: Any, begun: float) -> ToolResult:
-    """Return what goes back to the model: a text as it is, else JSON, else an object's own text."""
-    seconds = time.perf_counter() - begun
-    text = value if isinstance(value, str) else as_json(value)
-    if text is None:
-        try:
-            found = attach_value(value, type(value).__name__, tokens=RESULT_TOKENS)
-        except DiMagicsError as error:
-            return ToolResult(f"It ran, but its result has no text: {error}", True, seconds)
-        if found.kind == "image":
-            return ToolResult(
-                f"It returned an image ({found.note}), which is not sent.", seconds=seconds
-            )
-        return ToolResult(f"({found.note})\n{found.content}", False, seconds)
-    cut, left = truncate_text(keys.hide_secrets(str.__str__(text)), RESULT_TOKENS)
-    return ToolResult(f"({left})\n{cut}" if left else cut, False, seconds)
-
-
-def _failure(error: BaseException, begun: float) -> ToolResult:
-    """Return an exception as the model and the reader see it."""
-    return ToolResult(
-        truncate_text(keys.hide_secrets(describe_error(error)), RESULT_TOKENS)[0],
-        True,
-        time.perf_counter() - begun,
-    )
-
-
-# The loop of the reader's async functions ---------------------------------------------------
-
-
-def _check_loop() -> None:
-    """Raise ToolError where async functions cannot run on the kernel's loop."""
+def _result(value: Any, start: float) -> ToolResult:
+    """Return a returned value as a text for the model: itself, else JSON, else its own text."""
     try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    _nest_asyncio()
-    if not isinstance(loop, asyncio.BaseEventLoop):
-        kind = type(loop).__module__.partition(".")[0]
-        raise ToolError(
-            f"Async tools cannot run here: the kernel's event loop is one of {kind}, which cannot "
-            "be entered twice. Use functions that are not async."
-        )
+        text, failed = _result_text(value), False
+    except DiMagicsError as error:
+        text, failed = f"It ran, but its result has no text: {error}", True
+    return ToolResult(text, failed, time.perf_counter() - start)
 
 
-def _nest_asyncio() -> Any:
-    """Return the library that lets a loop run within itself."""
+def _result_text(value: Any) -> str:
+    if isinstance(value, str):
+        return _bounded(str.__str__(value))
     try:
-        import nest_asyncio2 as nesting
-    except ImportError:
-        if sys.version_info >= (3, 14):  # it breaks asyncio.current_task there
-            raise ToolError(
-                "Async tools need nest_asyncio2 on this Python: pip install nest-asyncio2. "
-                "Functions that are not async work without it."
-            ) from None
-        import nest_asyncio as nesting
-    return nesting
+        return _bounded(*to_json(value, RESULT_WINDOW, _inner_text))
+    except NoJsonError:
+        return _object_text(value)
 
 
-def _on_loop(work: Any, interrupts: Interrupts) -> Any:
-    """Return what a coroutine returns, run on the loop that belongs to this thread.
+def _object_text(value: Any) -> str:
+    """Return the text of an object without a form in JSON."""
+    attached = attach_value(value, type(value).__name__, tokens=RESULT_TOKENS)
+    if attached.kind == "image":
+        return f"It returned an image ({attached.note}), which is not sent."
+    return f"({attached.note})\n{attached.content}"
 
-    In a kernel that loop runs already, and waits for this very cell; objects that are bound to it
-    can only be used there, so it runs within itself. An interrupt cancels the coroutine, a second
-    one breaks into it. Raises CancelledError then.
-    """
+
+def _inner_text(value: Any) -> str:
+    """Return the text of such an object within a list or an object."""
     try:
-        loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
-    except RuntimeError:
-        from IPython.core.async_helpers import get_asyncio_loop
-
-        loop = get_asyncio_loop()  # type: ignore[no-untyped-call]
-    else:
-        _nest_asyncio().apply(loop)
-    task = loop.create_task(work)
-    beat = _Beat(loop)
-    try:
-        with interrupts.call_first(lambda: loop.call_soon_threadsafe(task.cancel)):
-            return loop.run_until_complete(task)
-    finally:
-        beat.end()
-        task.cancel()  # where it was broken into, the loop ends it later
+        return _object_text(value)
+    except ParamError:
+        return f"({one_line(type(value).__name__, 60)} without a text)"
 
 
-class _Beat:
-    """Wakes a loop now and then: a signal that comes just before it waits would wait as well."""
+def _bounded(text: str, whole: bool = True) -> str:
+    """Return a text without secrets, cut after RESULT_TOKENS; `whole` is whether it was all."""
+    length = len(text) if whole else None
+    whole = whole and len(text) <= RESULT_WINDOW
+    start = hide_secrets(text[:RESULT_WINDOW])
+    if not whole:
+        start = start[:-LONGEST_SECRET]  # a secret that the window halved was not hidden
+    cut, note = truncate_text(start, RESULT_TOKENS, whole=whole, length=length)
+    return f"({note})\n{cut}" if note else cut
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._again()
 
-    def _again(self) -> None:
-        self._next = self._loop.call_later(SLICE_SECONDS, self._again)
-
-    def end(self) -> None:
-        """Leave the loop alone."""
-        self._next.cancel()
+def _failure(error: BaseException, start: float) -> ToolResult:
+    """Return an exception as the model and the user see it."""
+    return ToolResult(_bounded(describe_error(error)), True, time.perf_counter() - start)

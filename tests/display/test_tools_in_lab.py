@@ -96,7 +96,7 @@ def test_stop_ends_a_call(notebook: Open, server: Loopback, tool: str) -> None:
     page.shown(2).get_by_text("running").wait_for()
     page.shown(2).get_by_role("button", name="Stop").click()
     (output,) = page.wait(2, timeout=20)
-    assert "Stopped by the reader" in output["data"]["text/plain"]
+    assert "Stopped by the user" in output["data"]["text/plain"]
     assert "stopped by you" in output["data"]["text/plain"]
     page.start(3)
     page.shown(3).get_by_text("half a reply").wait_for()
@@ -133,7 +133,7 @@ def test_stop_answers_the_question(notebook: Open, server: Loopback) -> None:
     page.cell(2).locator("input.jp-Stdin-input").wait_for()
     page.shown(2).get_by_role("button", name="Stop").click()
     outputs = page.wait(2, timeout=20)
-    assert "Stopped by the reader before it was run." in outputs[0]["data"]["text/plain"]
+    assert "Stopped by the user before it was run." in outputs[0]["data"]["text/plain"]
     assert page.run(3)[0]["data"]["text/plain"] == "2"
 
 

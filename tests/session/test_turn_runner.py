@@ -200,7 +200,7 @@ def test_a_tool_is_not_run_unasked(
     server.reply(asks(call("delete", file="a.txt")), Reply("I may not."))
     assert tools("%%chat --tools delete\ngo").error is None
     assert asked == ['May the model run delete({"file": "a.txt"})? [y/N] ']
-    assert ("tool", "The reader did not allow this call; it was not run.") in sent(server)
+    assert ("tool", "The user did not allow this call; it was not run.") in sent(server)
 
 
 def test_calls_without_tools_are_shown_and_not_sent_back(run: Run, server: Loopback) -> None:

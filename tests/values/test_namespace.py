@@ -1,4 +1,4 @@
-"""The reader's variables in `%%chat` cells: filled in, as a schema, as tools."""
+"""The user's variables in `%%chat` cells: filled in, as a schema, as tools."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_a_variable_is_filled_in(
 
 
 def test_other_braces_stay(run: Run, server: Loopback, shell: InteractiveShell) -> None:
-    """Single braces, spaces, calls, items and what stands in a value are left as they are."""
-    text = "{city} {{ city }} {{city.upper()}} {{city[0]}} $city {{}}"
+    """Single braces, spaces, unknown names and braces in a value are left as they are."""
+    text = "{city} {{ city }} {{town.upper()}} {{town[0]}} $city {{}}"
     shell.user_ns |= {"city": "Ulm", "nested": "{{city}}"}
     run(f"%%chat\n{text} {{{{nested}}}}")
     assert prompts(server) == [text + " {{city}}"]
@@ -257,10 +257,10 @@ def test_a_json_schema_comes_from_a_dict_or_a_file(
         ("Person.json", "There is no class and no file"),
         ("list[Person]", "There is no class and no file"),
         ("~no-such-reader/x.json", "There is no class and no file"),
-        ("number", "number is no class and no JSON Schema"),
-        ("wrong", "wrong is no JSON Schema: at $.type"),
-        ("unsendable", "unsendable is no JSON Schema"),
-        ("unhashable", "unhashable is no JSON Schema"),
+        ("number", "number is not a class and not a JSON Schema"),
+        ("wrong", "wrong is not a JSON Schema: at $.type"),
+        ("unsendable", "unsendable is not a JSON Schema"),
+        ("unhashable", "unhashable is not a JSON Schema"),
     ],
 )
 def test_what_is_no_schema_sends_nothing(
@@ -335,7 +335,7 @@ def test_what_is_no_tool_sends_nothing(run: Run, server: Loopback, named: str, w
 
 
 def test_functions_are_offered_by_the_names_they_have_here(run: Run, server: Loopback) -> None:
-    """A tool is called as the reader calls it, with spaces between the names or without."""
+    """A tool is called as the user calls it, with spaces between the names or without."""
     run("import di_magics as di\n@di.safe\ndef add(a: int):\n    'Add.'\n    return a\nmore = add")
     run('%%chat --tools "add, more"\nGo')
     tools = server.chats[0].json["tools"]

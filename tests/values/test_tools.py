@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
+import json
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,79 @@ def test_a_long_result_is_cut_and_says_so() -> None:
     assert len(result.content) < 12_200
 
 
+def test_an_array_comes_back_whole() -> None:
+    """NumPy's own text of it has an ellipsis."""
+    numpy = pytest.importorskip("numpy")
+
+    @safe
+    def numbers(count: int) -> Any:
+        return {"values": numpy.arange(count)}
+
+    short, long = answers(
+        box(numbers), ("numbers", '{"count": 900}'), ("numbers", '{"count": 10000000}')
+    )
+    assert json.loads(short.content) == {"values": list(range(900))}
+    assert long.content.startswith("(only the first ")
+    assert "..." not in long.content
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["generator", "iterator", "async generator", "nested"])
+def test_a_result_without_an_end_is_refused(kind: str) -> None:
+    """An iterator is not read; the model learns what the function is to return."""
+
+    def count() -> Iterator[int]:
+        yield from itertools.count()
+
+    async def tick() -> AsyncIterator[int]:
+        yield 1
+
+    values = {"generator": count(), "iterator": itertools.count(), "async generator": tick()}
+
+    @safe
+    def endless() -> object:
+        return values.get(kind, {"rows": [itertools.count()]})
+
+    (result,) = answers(box(endless), ("endless", ""))
+    assert result.failed
+    assert "It ran" in result.content
+    assert "Make a list or a text" in result.content
+
+
+class Slow(Sequence[int]):
+    """A list without an end that takes its time."""
+
+    def __init__(self, started: threading.Event) -> None:
+        self.started = started
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: Any) -> int:
+        self.started.set()
+        time.sleep(0.01)
+        return 1
+
+
+def test_a_stop_ends_the_writing_of_a_result() -> None:
+    """Also what the result itself does is the user's code, and ends with ■."""
+    started = threading.Event()
+
+    @safe
+    def slow() -> Slow:
+        return Slow(started)
+
+    def end() -> None:
+        started.wait(30)
+        interrupt()
+
+    with Interrupts() as interrupts:
+        threading.Thread(target=end, daemon=True).start()
+        results = box(slow).run_calls([ToolCall("1", "slow", "")], interrupts, lambda results: None)
+        assert interrupts.interrupted
+    assert results == [tools.STOPPED]
+
+
 def test_a_table_comes_back_as_csv() -> None:
     """A DataFrame is bounded, like one that is attached."""
     pandas = pytest.importorskip("pandas")
@@ -150,12 +224,12 @@ def test_whatever_a_function_raises_goes_back(error: BaseException) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("add", '{"a": 1', "no JSON (it breaks off in line 1)"),
+        ("add", '{"a": 1', "not JSON (it breaks off in line 1)"),
         ("add", '{"a": "1"}', "valid integer"),
         ("add", '{"a": 1, "c": 2}', "Extra inputs"),
         ("add", "{}", "Field required"),
         ("add", "[1]", "object"),
-        ("add", "null", "object"),
+        ("add", "null", "Field required"),
         ("subtract", "{}", "There is no tool subtract; there are: add."),
         ("", "{}", "There is no tool"),
     ],
@@ -174,8 +248,42 @@ def test_a_call_that_does_not_fit_runs_nothing(name: str, arguments: str, said: 
     assert ran == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["add ", " add\n", "add()", "add:12", "functions.add", "function.add", "functions:add"],
+        *["tools.add", "default_api.add", "functions.add:0"],
+    ],
+)
+def test_other_spellings_of_a_name_call_the_function(name: str) -> None:
+    """Models put a namespace, a number, parentheses or spaces around the name they were given."""
+    asked: list[str] = []
+    toolbox = box(add, allow=lambda call: not asked.append(call), confirm=True)
+    (result,) = answers(toolbox, (name, '{"a": 40}'))
+    assert (result.content, result.failed) == ("42", False)
+    assert asked == ['add({"a": 40})']
+
+
+@pytest.mark.parametrize("name", ["Add", "math.add", "add.functions", "functions.", "add 2", "ad"])
+def test_a_name_that_only_resembles_a_tool_runs_nothing(name: str) -> None:
+    """What could be another function is not guessed."""
+    (result,) = answers(box(add), (name, '{"a": 40}'))
+    assert result.failed
+    assert "Nothing was run" in result.content
+
+
+def test_a_tool_may_be_called_functions() -> None:
+    """Its own name comes first."""
+
+    @safe
+    def functions() -> str:
+        return "mine"
+
+    assert answers(box(functions, add), ("functions", ""))[0].content == "mine"
+
+
 def test_a_function_that_is_not_safe_runs_only_when_allowed() -> None:
-    """The reader sees the whole call, and a no goes back to the model."""
+    """The user sees the whole call, and a no goes back to the model."""
     asked: list[str] = []
 
     def delete(file: str) -> str:
@@ -192,7 +300,7 @@ def test_a_function_that_is_not_safe_runs_only_when_allowed() -> None:
     assert asked == ['delete({"file": "a.txt"})', 'delete({"file": "b"})']
     assert [result.content for result in results] == [
         "deleted a.txt",
-        "The reader did not allow this call; it was not run.",
+        "The user did not allow this call; it was not run.",
         "3",
     ]
 
@@ -217,7 +325,7 @@ def test_a_question_shows_no_more_than_a_line() -> None:
     found = box(say, allow=lambda call: bool(asked.append(call)))
     answers(found, ("say", '{"text": "\\u001b[2Jno"}'), ("say", f'{{"text": "{"x" * 5000}"}}'))
     assert "\x1b" not in asked[0]
-    assert asked[1].endswith("and 3,012 characters more, which stand in the output above")
+    assert asked[1].endswith("and 3,012 more characters, shown in the output above")
 
 
 @pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u3164", "\u2028", "\U000e0041", "\ufe0f"])
@@ -447,7 +555,7 @@ def test_a_key_of_the_environment_does_not_come_back(monkeypatch: pytest.MonkeyP
     assert "no entry with [secret]" in results[1].content
 
 
-def test_what_a_function_gave_up_is_no_stop_of_the_readers() -> None:
+def test_what_a_function_gave_up_is_no_stop_of_the_user() -> None:
     """A cancelled future is that function's failure, and the others run."""
 
     @safe
@@ -499,11 +607,11 @@ class Callable_:
 @pytest.mark.parametrize(
     ("functions", "said"),
     [
-        ([Callable_()], "no function with a name"),
-        ([lambda: 1], "no function with a name"),
-        ([3], "no function with a name"),
+        ([Callable_()], "not a function with a name"),
+        ([lambda: 1], "not a function with a name"),
+        ([3], "not a function with a name"),
         ([add, add], "two tools called add"),
-        ([functools.partial(add, 1)], "no function with a name"),
+        ([functools.partial(add, 1)], "not a function with a name"),
     ],
 )
 def test_what_cannot_be_called_by_name_is_no_tool(functions: list[Any], said: str) -> None:
@@ -512,34 +620,8 @@ def test_what_cannot_be_called_by_name_is_no_tool(functions: list[Any], said: st
         make_toolbox(functions, never)
 
 
-def test_a_function_is_offered_under_the_readers_name() -> None:
+def test_a_function_is_offered_under_the_users_name() -> None:
     """In a notebook it is called what its variable is called."""
     specs: Mapping[str, Mapping[str, Any]] = Toolbox({"plus": add}, never).specs
     assert list(specs) == ["plus"]
     assert specs["plus"]["name"] == "plus"
-
-
-def test_a_loop_that_cannot_run_within_itself_is_said_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Without a library that serves, and on a loop that cannot, there is one clear line."""
-
-    async def refused(said: str) -> None:
-        with pytest.raises(ToolError, match=said):
-            tools._check_loop()
-
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "nest_asyncio2", None)
-        patch.setattr(sys, "version_info", (3, 14))
-        asyncio.run(refused("nest-asyncio2"))
-    monkeypatch.setattr(asyncio, "get_running_loop", object)
-    asyncio.run(refused("entered twice"))
-
-
-def test_the_older_library_serves_where_the_newer_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """nest_asyncio is there with the package."""
-    monkeypatch.setitem(sys.modules, "nest_asyncio2", None)
-    monkeypatch.setattr(sys, "version_info", (3, 13))
-    assert tools._nest_asyncio().__name__ == "nest_asyncio"

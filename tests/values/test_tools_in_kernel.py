@@ -149,8 +149,8 @@ def test_an_interrupt_ends_a_call_and_leaves_a_valid_history(
     assert "stopped by you" in result.text
     assert tools.run("%%chat\nand now?", "cell-2").status == "ok"
     assert results(server) == [
-        "Stopped by the reader; it may have run in part.",
-        "Stopped by the reader before it was run.",
+        "Stopped by the user; it may have run in part.",
+        "Stopped by the user before it was run.",
     ]
     assert "cleaned up" in result.text or tool == "sleep"
 
@@ -227,7 +227,7 @@ def test_an_interrupt_ends_the_question(tools: Kernel, server: Loopback) -> None
     assert result.error is not None
     assert result.error["ename"] == "Interrupted"
     tools.run("%%chat\nnext", "cell-2")
-    assert results(server) == ["Stopped by the reader before it was run."]
+    assert results(server) == ["Stopped by the user before it was run."]
 
 
 def test_without_anybody_to_ask_nothing_is_sent(

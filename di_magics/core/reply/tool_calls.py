@@ -1,4 +1,4 @@
-"""Tool calls as a reader sees them: a line for each, and what was passed and came back."""
+"""Tool calls as a user sees them: a line for each, with its arguments and its result."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ ASKING = ToolResult("asking you", seconds=None)
 RUNNING = ToolResult("running", seconds=None)
 
 
-def calls_with_results(told: Round) -> Iterator[tuple[ToolCall, ToolResult]]:
-    """Yield the calls of a round with what came of them, as far as it has."""
-    waiting = (WAITING,) * (len(told.calls) - len(told.results))
-    yield from zip(told.calls, (*told.results, *waiting), strict=True)
+def calls_with_results(step: Round) -> Iterator[tuple[ToolCall, ToolResult]]:
+    """Yield each call of a round with its result, or WAITING where it has none yet."""
+    waiting = (WAITING,) * (len(step.calls) - len(step.results))
+    yield from zip(step.calls, (*step.results, *waiting), strict=True)
 
 
 def call_headline(call: ToolCall, result: ToolResult) -> str:
     """Return a call on one line: name, arguments, result and time."""
-    called = f"{one_line(call.name, 60)}({one_line(_format_arguments(call.arguments), 100)})"
+    source = f"{one_line(call.name, 60)}({one_line(_format_arguments(call.arguments), 100)})"
     if result.seconds is None:
-        return f"{called} · {result.content}"
+        return f"{source} · {result.content}"
     sign, time = ("✗", "") if result.failed else ("→", f" · {result.seconds:.2f} s")
-    return f"{called} {sign} {one_line(result.content, 80) or '(nothing)'}{time}"
+    return f"{source} {sign} {one_line(result.content, 80) or '(nothing)'}{time}"
 
 
 def result_text(result: ToolResult) -> str:
-    """Return what came of a call, as far as it has ended."""
+    """Return the text of a result, nothing while the call runs."""
     return "" if result.seconds is None else result.content
 
 
 def _format_arguments(arguments: str) -> str:
-    """Return arguments as a call in Python has them; what is no JSON object as it came."""
+    """Return a JSON object as the arguments of a call in Python, any other text unchanged."""
     if len(arguments) > LONGEST:
         return arguments[:LONGEST]
     try:
-        found = json.loads(arguments or "{}")
-        if isinstance(found, dict):
-            return ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in found.items())
+        parsed = json.loads(arguments or "{}")
+        if isinstance(parsed, dict):
+            return ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in parsed.items())
     except (ValueError, RecursionError):
         pass
     return arguments
 
 
-def round_text(told: Round) -> str:
-    """Return a round as plain text: what was said, and a line for each call."""
-    lines = [f"⚙ {call_headline(call, result)}" for call, result in calls_with_results(told)]
-    if told.objection:
-        lines.append(f"(asked again: {one_line(told.objection, 200)})")
-    return "\n".join(filter(None, [told.text.strip(), *lines]))
+def round_text(step: Round) -> str:
+    """Return a round as plain text: the model's text, and a line for each call."""
+    lines = [f"⚙ {call_headline(call, result)}" for call, result in calls_with_results(step)]
+    if step.objection:
+        lines.append(f"(asked again: {one_line(step.objection, 200)})")
+    return "\n".join(filter(None, [step.text.strip(), *lines]))
 
 
 def safe(function: F) -> F:
-    """Return the function, marked as one that a model may have run without asking the reader."""
+    """Return the function, marked as one that may run without asking the user."""
     setattr(function, SAFE, True)
     return function
 

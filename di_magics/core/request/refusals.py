@@ -397,7 +397,9 @@ def _error(
         key="with %chat key, or in the environment as DEEPINFRA_TOKEN"
         if target.deepinfra
         else f"in the environment as {variables}",
-        moved=f"It has moved to {moved}. If you trust that address: %chat endpoint URL." if moved else _ADDRESS,
+        moved=f"It has moved to {moved}. If you trust that address: %chat endpoint URL."
+        if moved
+        else _ADDRESS,
     )
     error = refusal.error(f"{answered} {step}", status=status or None)
     if isinstance(error, TooLong):

@@ -660,7 +660,7 @@ def test_each_row_of_the_table_is_reached_by_a_real_body() -> None:
 @pytest.mark.parametrize(
     ("location", "said"),
     [
-        ("https://new.example/v1/chat/completions", "It has moved to https://new.example/v1: set"),
+        ("https://new.example/v1/chat/completions", "It has moved to https://new.example/v1. "),
         ("/v2/chat/completions", "/v2"),
         (None, "%chat endpoint"),
     ],

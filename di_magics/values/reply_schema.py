@@ -1,0 +1,154 @@
+"""The form that a reply must have: a class of the user's or a JSON Schema, and replies read by it.
+
+The only importer of jsonschema and referencing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_origin
+
+from di_magics.core.errors import ParamError
+from di_magics.core.reply.json_reply import (
+    extract_json,
+    parse_json,
+    parse_strict_json,
+    schema_mismatch,
+)
+from di_magics.core.text import describe_error, one_line
+from di_magics.values.files import os_error_reason, read_bounded
+from di_magics.values.typed_json import (
+    JsonType,
+    JsonTypeError,
+    NoSchemaError,
+    json_type,
+    plain_json,
+    short_error,
+)
+
+LARGEST_FILE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSchema:
+    """JSON that becomes an object of a class: a pydantic model, a dataclass, a TypedDict, …"""
+
+    name: str
+    type: JsonType
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON Schema of the class."""
+        return self.type.schema
+
+    def read(self, text: str) -> Any:
+        """Return the object in a reply. Raises ReplyError where the reply does not fit."""
+        parse_json(text)  # its messages about text that is not JSON are better than pydantic's
+        try:
+            return self.type.read(extract_json(text))
+        except JsonTypeError as error:
+            raise schema_mismatch(self.name, error.path, error.reason) from None
+        except Exception as error:  # a class of the user's may check what it likes
+            raise schema_mismatch(self.name, "$", f"it raised {describe_error(error)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """JSON by a JSON Schema (https://json-schema.org), which becomes plain lists and dicts."""
+
+    name: str
+    schema: Mapping[str, Any]
+
+    def read(self, text: str) -> Any:
+        """Return the object in a reply. Raises ReplyError where the reply does not fit."""
+        import jsonschema
+        import referencing.exceptions
+
+        parsed = parse_json(text)
+        # With a registry of its own nothing that a schema refers to is fetched.
+        validator = _validator_class(self.schema)(self.schema, registry=referencing.Registry())
+        try:
+            error = jsonschema.exceptions.best_match(validator.iter_errors(parsed))
+        except referencing.exceptions.Unresolvable as missing:
+            raise ParamError(
+                f"The schema {self.name} refers to {one_line(missing.ref, 120)}, which is not in "
+                "it. Put what it needs into its $defs."
+            ) from None
+        except Exception as fault:  # a schema that refers to itself, a number beyond all floats
+            raise schema_mismatch(
+                self.name, "$", f"it cannot be checked ({describe_error(fault)})"
+            ) from None
+        if error:
+            raise schema_mismatch(self.name, error.json_path, error.message)
+        return parsed
+
+
+def reply_schema(form: Any, name: str) -> ClassSchema | JsonSchema:
+    """Return the schema of a class or of a JSON Schema. Raises ParamError for anything else."""
+    safe = _server_name(name)
+    if isinstance(form, Mapping):
+        return _json_schema(form, safe)
+    if not isinstance(form, type) and get_origin(form) is None:
+        raise ParamError(
+            f"{safe} is not a class and not a JSON Schema. Name a pydantic model, a dataclass, a "
+            "TypedDict, or a dict or a .json file with a JSON Schema."
+        )
+    try:
+        return ClassSchema(safe, json_type(form))
+    except NoSchemaError:
+        raise ParamError(
+            f"{safe} has no JSON Schema: it is, or holds, an ordinary class. Write @dataclass "
+            "above it, and a type for each field."
+        ) from None
+    except Exception as error:  # whatever a class makes pydantic raise
+        raise ParamError(f"{safe} has no JSON Schema: {short_error(error)}") from None
+
+
+def schema_from_file(file: Path) -> JsonSchema:
+    """Return the JSON Schema in a .json file. Raises ParamError where there is none."""
+    shown = one_line(file, 160)
+    try:
+        text = read_bounded(file, LARGEST_FILE, file.name).decode("utf-8-sig")
+    except ParamError:
+        raise
+    except UnicodeDecodeError:
+        raise ParamError(f"{shown} is not JSON (in UTF-8).") from None
+    except (OSError, ValueError) as error:
+        raise ParamError(
+            f"There is no class and no file {shown} ({os_error_reason(error)}). --schema must name "
+            "a class, a dict, or a .json file."
+        ) from None
+    try:
+        parsed = parse_strict_json(text)
+    except ValueError as error:
+        raise ParamError(f"{shown} is not JSON: {error}.") from None
+    if not isinstance(parsed, dict):
+        raise ParamError(f"{shown} is not a JSON Schema: it must be an object.")
+    return _json_schema(parsed, _server_name(file.stem))
+
+
+def _server_name(name: str) -> str:
+    """Return a name of the letters and the length that servers allow."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "reply"
+
+
+def _json_schema(schema: Mapping[str, Any], name: str) -> JsonSchema:
+    import jsonschema
+
+    try:
+        _validator_class(schema).check_schema(schema)
+        return JsonSchema(name, plain_json(schema))
+    except jsonschema.SchemaError as error:
+        why = f"at {one_line(error.json_path, 80)}, {one_line(error.message, 200)}"
+    except Exception as error:  # whatever is not JSON at all
+        why = short_error(error)
+    raise ParamError(f"{name} is not a JSON Schema: {why}.")
+
+
+def _validator_class(schema: Mapping[str, Any]) -> Any:
+    import jsonschema  # takes longer than all the rest, and only a JSON Schema needs it
+
+    return jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)

@@ -1,0 +1,178 @@
+"""A function's parameters as a JSON Schema, and the arguments that a model passes.
+
+The only importer of docstring_parser.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, get_type_hints
+
+import docstring_parser
+
+from di_magics.core.errors import ToolError
+from di_magics.core.reply.json_reply import parse_strict_json
+from di_magics.core.secrets import looks_secret
+from di_magics.core.text import one_line
+from di_magics.values.typed_json import (
+    Field,
+    JsonFields,
+    JsonTypeError,
+    annotated_description,
+    json_fields,
+    short_error,
+)
+
+NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+
+
+@dataclass(frozen=True, slots=True)
+class ToolArguments:
+    """The parameters of a function; `spec` is how it is offered to a model as a tool."""
+
+    spec: Mapping[str, Any]
+    signature: inspect.Signature
+    _fields: JsonFields
+
+    def parse(self, text: str) -> inspect.BoundArguments:
+        """Return the arguments in a JSON text. Raises ToolError where they do not fit."""
+        text = text if text.strip() else "{}"
+        try:
+            parse_strict_json(text)
+        except ValueError as error:
+            raise self._mismatch(f"they are not JSON ({error})") from None
+        try:
+            values = self._fields.read(text)
+        except JsonTypeError as error:
+            raise self._mismatch(str(error)) from None
+        except Exception as error:  # what a type of the user's raises
+            raise self._mismatch(short_error(error)) from None
+        return inspect.BoundArguments(self.signature, OrderedDict(values))
+
+    def _mismatch(self, why: str) -> ToolError:
+        return ToolError(
+            f"The arguments do not fit, and nothing was run: {why}. Call {self.spec['name']} again "
+            "with arguments that fit its schema."
+        )
+
+
+def tool_arguments(function: Callable[..., Any], name: str) -> ToolArguments:
+    """Return the parameters of a function, by its signature, type hints and docstring.
+
+    Raises ToolError where they have no JSON Schema.
+    """
+    if not name.isascii():
+        raise ToolError(f"{one_line(name, 60)} cannot be a tool: servers allow only ASCII names.")
+    try:
+        signature = _signature(function)
+    except Exception as error:
+        raise ToolError(
+            f"{name} cannot be a tool: its signature cannot be read ({short_error(error)})."
+        ) from None
+    source = _source_function(function)
+    bound = function.keywords if isinstance(function, functools.partial) else {}
+    parameters = [each for each in signature.parameters.values() if each.name not in bound]
+    if parameters and parameters[0].name == "self" and (owner := _class_name(source)):
+        raise ToolError(
+            f"{name} cannot be a tool: it is a method of {owner} without its object. Offer the "
+            f"method of an object: {name} = {owner}(…).{name}"
+        )
+    description, descriptions = _docstring_parts(function)
+    fields: dict[str, Field] = {}
+    for parameter in parameters:
+        if parameter.kind not in NAMED:
+            raise ToolError(
+                f"{name} cannot be a tool: a model passes everything by name, and cannot pass "
+                f"{one_line(parameter.replace(annotation=parameter.empty), 60)}."
+            )
+        hint = _hint(source, parameter.annotation)
+        fields[parameter.name] = Field(
+            hint,
+            optional=parameter.default is not parameter.empty,
+            description=annotated_description(hint) or descriptions.get(parameter.name) or "",
+            null_is_missing=parameter.default is None,
+        )
+    try:
+        object_ = json_fields(name, fields)
+    except Exception as error:
+        raise ToolError(
+            f"{name} cannot be a tool: its parameters have no JSON Schema ({short_error(error)}). "
+            "Use plain types, and look things up by name."
+        ) from None
+    for parameter in parameters:
+        if _is_plain_default(parameter.name, parameter.default):
+            object_.schema["properties"][parameter.name]["default"] = parameter.default
+    spec: dict[str, Any] = {"name": name, "parameters": object_.schema}
+    if description:
+        spec["description"] = description
+    return ToolArguments(spec, signature, object_)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Return a signature whose annotations may be names of what does not exist."""
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+def _source_function(function: Any) -> Any:
+    """Return the function that was written: without partial, method, wrapper or object around."""
+    while isinstance(function, functools.partial | types.MethodType):
+        function = function.func if isinstance(function, functools.partial) else function.__func__
+    if not inspect.isroutine(function) and not isinstance(function, type):
+        function = type(function).__call__
+    return inspect.unwrap(function)
+
+
+def _class_name(function: Any) -> str:
+    """Return the name of the class that a function was written in, nothing for a plain function."""
+    name = getattr(function, "__qualname__", "").rpartition("<locals>.")[2]
+    return str(name.rpartition(".")[0])
+
+
+def _hint(function: Any, annotation: Any) -> Any:
+    """Return the type of a parameter, Any where there is none or it cannot be evaluated."""
+    if annotation is inspect.Parameter.empty:
+        return Any
+    scope = getattr(function, "__globals__", {})
+    local = {each.__name__: each for each in getattr(function, "__type_params__", ())}
+
+    def holder() -> None:
+        """Hold the annotation, so that the names in it can be looked up."""
+
+    try:
+        if isinstance(annotation, str):
+            annotation = eval(annotation, scope, local)
+        holder.__annotations__ = {"hint": annotation}
+        return get_type_hints(holder, scope, local, include_extras=True)["hint"]
+    except Exception:  # the user's own annotation may be anything
+        return Any
+
+
+def _is_plain_default(name: str, default: Any) -> bool:
+    """Return whether a default may be sent: a plain value, and not a key."""
+    plain = type(default) in (str, int, bool) or (type(default) is float and isfinite(default))
+    return plain and not looks_secret(name, str(default))
+
+
+def _docstring_parts(function: Callable[..., Any]) -> tuple[str, Mapping[str, str | None]]:
+    """Return the description of a function in its docstring, and those of its parameters."""
+    while isinstance(function, functools.partial):  # its own docstring is that of functools.partial
+        function = function.func
+    text = inspect.getdoc(function) or ""
+    try:
+        doc = docstring_parser.parse(text)
+    except Exception:  # a docstring may look like anything
+        return text, {}
+    parts = (doc.short_description, doc.long_description)
+    descriptions = {param.arg_name: param.description for param in doc.params}
+    return "\n\n".join(part for part in parts if part), descriptions

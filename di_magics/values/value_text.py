@@ -1,0 +1,151 @@
+"""The text of a variable: all of it, where its own `str` would leave something out."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from typing import Any
+
+from di_magics.core.errors import ParamError
+from di_magics.core.request.template import value_text as str_of
+from di_magics.core.text import describe_error, one_line
+from di_magics.values.json_text import is_array, refuse_iterator, to_json
+
+# What Python says of an object that has no text of its own.
+_OBJECT = re.compile(r"<[^<>\n]{1,200} at 0x[0-9A-Fa-f]{4,16}>")
+CONTAINERS = (list, tuple, dict, set, frozenset)
+
+
+def value_text(value: Any, name: str, limit: int) -> tuple[str, bool]:
+    """Return the text of a value, and whether that is all of it.
+
+    Only what is longer than `limit` characters is cut, and not exactly there. Raises ParamError for
+    a value whose text says nothing.
+    """
+    refuse_textless(value, name)
+    try:
+        if issubclass(type(value), str):
+            return str.__str__(value), True
+        if is_table(value):
+            return table_text(value, limit)
+        if is_array(value) or _is_pandas_array(value):
+            return _array_text(value, limit)
+        if isinstance(value, CONTAINERS) and _is_longer(value, limit):
+            return to_json(value, limit, lambda inner: str_of(inner, name))[0], False
+    except (KeyboardInterrupt, ParamError):
+        raise
+    except BaseException as error:
+        raised = one_line(describe_error(error), 120)
+        raise ParamError(f"{one_line(name, 80)} has no text: {raised}.") from None
+    text = str_of(value, name)
+    if _OBJECT.search(text) and not _OBJECT.sub("", text[:2000]).strip("[](){}, \n"):
+        raise ParamError(
+            f"{one_line(name, 80)} is a {_kind(value)} without a text of its own. Send what it "
+            "holds, in a variable."
+        )
+    return text, True
+
+
+def refuse_textless(value: Any, name: str) -> None:
+    """Raise ParamError for a value whose text would say nothing to a model."""
+    shown = one_line(name, 80)
+    library = type(value).__module__.partition(".")[0]
+    if value is None:
+        raise ParamError(f"{shown} is None: there is nothing in it to send.")
+    if isinstance(value, types.ModuleType):
+        raise ParamError(f"{shown} is a module. Name a variable that holds a value.")
+    if isinstance(value, (*_CLASSES, *_FUNCTIONS)):
+        kind = "class" if isinstance(value, _CLASSES) else "function"
+        raise ParamError(
+            f"{shown} is a {kind}. Name a variable that holds a value, such as x = {shown}(…)."
+        )
+    if library == "matplotlib":
+        raise ParamError(
+            f"{shown} is a part of a plot ({_kind(value)}). Attach the figure as an image: "
+            f"-a NAME of the figure, or fig = {shown}.figure first."
+        )
+    try:
+        refuse_iterator(value)
+    except ParamError as error:
+        raise ParamError(f"{shown} cannot be sent: {error}") from None
+
+
+_CLASSES = (type, types.GenericAlias)
+_FUNCTIONS = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.MethodWrapperType,
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+)
+
+
+def _kind(value: object) -> str:
+    return one_line(type(value).__name__, 60)
+
+
+def _is_longer(value: Any, limit: int) -> bool:
+    """Return whether the text of nested containers is longer than this, as far as that is sure."""
+    waiting, seen = [value], 0
+    while waiting and seen <= limit:
+        inner = waiting.pop()
+        seen += 1
+        if isinstance(inner, str | bytes):
+            seen += len(inner)
+        elif isinstance(inner, CONTAINERS):
+            if len(inner) + seen > limit:
+                return True
+            waiting += [*inner.keys(), *inner.values()] if isinstance(inner, dict) else inner
+    return seen > limit
+
+
+# Arrays -------------------------------------------------------------------------------------
+
+
+def _is_pandas_array(value: object) -> bool:
+    """Return whether this is an index or an array of pandas, which shortens its text."""
+    kind = type(value)
+    return kind.__module__.partition(".")[0] == "pandas" and hasattr(kind, "__array__")
+
+
+def _array_text(value: Any, limit: int) -> tuple[str, bool]:
+    """Return an array as NumPy writes it, without an ellipsis; of a large one the first part."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:  # an array of another library, which writes itself
+        return str_of(value, "array"), True
+    whole, size = True, 1
+    for length in value.shape:
+        size *= length
+    if size > limit and value.shape:
+        row = max(size // max(value.shape[0], 1), 1)
+        value, whole = value[: max(limit // row, 1)], False
+    array = numpy.asarray(value)
+    if array.size > limit:
+        array = array.reshape(-1)[:limit]
+    return str(numpy.array2string(array, threshold=sys.maxsize)), whole
+
+
+# Tables -------------------------------------------------------------------------------------
+
+
+def is_table(value: Any) -> bool:
+    """Return whether this is a DataFrame or a Series of pandas or polars."""
+    library = type(value).__module__.partition(".")[0]
+    return library in ("pandas", "polars") and type(value).__name__ in ("DataFrame", "Series")
+
+
+def table_csv(value: Any, rows: int) -> str:
+    """Return the first rows of a table as CSV."""
+    head = value.head(rows)
+    if hasattr(head, "to_csv"):
+        return str(head.to_csv())
+    return str((head if hasattr(head, "write_csv") else head.to_frame()).write_csv())
+
+
+def table_text(value: Any, limit: int) -> tuple[str, bool]:
+    """Return a table as CSV; of one that must be longer than the limit the first rows."""
+    columns = value.shape[1] if len(value.shape) > 1 else 1
+    rows = limit // (2 * max(columns, 1))  # a cell has a character and a comma at least
+    return table_csv(value, rows).rstrip("\n"), len(value) <= rows
