@@ -146,7 +146,7 @@ def test_too_long_says_which_turns_to_leave_out(run: Run, server: Loopback) -> N
     error = run("%%chat\nd").error
     assert isinstance(error, di.TooLong)
     assert "It is too long by 300 tokens: 1,300, and 1,000 fit." in str(error)
-    assert "leave out turns 1 to 2: --last 1" in str(error)
+    assert "Leave out turns 1 to 2 (about 602 tokens): --last 1" in str(error)
     run("%%chat --last 1\nd")
     assert prompts(server)[-1] == ["c", "r" * 900, "d"]
 
@@ -384,7 +384,7 @@ def test_cost_adds_up(run: Run, server: Loopback) -> None:
         ("%chat set temperature 0.5", di.ParamError, "temperature=…"),
         ("%%chat -o 1x\nx", di.ParamError, "variable"),
         ("%%chat --last x\nx", di.ParamError, "number of turns"),
-        ("%chat variant 1", di.ChatError, "running a cell again"),
+        ("%chat variant 1", di.ChatError, "Run a cell again"),
         ("%chat load nowhere.ipynb", di.ChatError, "No such file"),
         ("%chat load /", di.ChatError, "cannot be read"),
         ("%chat save chat.md", di.ChatError, "no turns"),

@@ -39,7 +39,7 @@ def test_the_file_is_private(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
-    """The same works in memory."""
+    """The same work runs in memory."""
     store = Database(None)
     store.write(write).result()
     assert store.read(lambda db: db.execute("SELECT id FROM notebooks").fetchall()).result()
@@ -78,8 +78,8 @@ def test_a_file_from_a_newer_version_is_left_alone(
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == {path: before}
 
 
-def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
-    """What is no database is named, with the ways out."""
+def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
+    """The error names the file, and the ways out."""
     (tmp_path / storing.FILE).write_bytes(b"no database " * 100)
     store = Database(tmp_path)
     with pytest.raises(StoreError, match="DI_MAGICS_HOME"):

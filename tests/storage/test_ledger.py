@@ -51,7 +51,7 @@ def begin(store: Database, name: str, limit: str | None = None, **changes: objec
 
 
 def test_an_entry_comes_back(store: Database) -> None:
-    """With the reader's own date, and as in flight until it is sealed."""
+    """With the local date, and as in flight until it is sealed."""
     begin(store, "t", begun=9e9)
     (found,) = Ledger(store).entries("n").result()
     assert replace(found, day="") == replace(ENTRY, begun=9e9)
@@ -70,7 +70,7 @@ def test_a_sealed_entry_has_what_was_paid(store: Database) -> None:
 
 
 def test_an_abandoned_entry_is_cut(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its reserve is free again; what had come is still counted."""
+    """Its reserve no longer counts; the cost of the partial reply does."""
     begin(store, "t", begun=9e9)
     monkeypatch.setattr(keeping, "ABANDONED_SECONDS", -9e9)
     (found,) = Ledger(store).entries("n").result()
@@ -108,7 +108,7 @@ def test_other_notebooks_do_not_count(store: Database) -> None:
 
 
 def test_a_budget_is_kept(store: Database) -> None:
-    """Exactly, until it is taken away."""
+    """Exactly, until it is removed."""
     ledger = Ledger(store)
     assert ledger.budget("n").result() is None
     ledger.set_budget("n", Decimal("0.10")).result()

@@ -1,4 +1,4 @@
-"""Turns on disk: there before they are sent, an outcome once, nothing that is forgotten."""
+"""Turns on disk: written before they are sent, sealed once, and gone when they are forgotten."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_turn_that_is_not_kept_leaves_only_its_cost(turns: Turns, store: Datab
 
 
 def test_two_kernels_keep_what_the_other_shows(turns: Turns) -> None:
-    """The cells and conversations that only one of them knows stay."""
+    """Cells and conversations that only one of them has stay."""
     one = kept(turns, turn("a"))
     begin(turns, turn("b"))
     other = Conversation().with_turn(replace(turn("b"), conversation="other"))
@@ -135,8 +135,8 @@ def test_what_is_forgotten_is_gone_from_the_file(turns: Turns, store: Database) 
     assert b"its-reply" not in data
 
 
-def test_what_hung_on_a_forgotten_turn_stays(turns: Turns) -> None:
-    """It is a root then."""
+def test_a_turn_that_followed_a_forgotten_one_stays(turns: Turns) -> None:
+    """It is a root from then on."""
     kept(turns, turn("a"), turn("b", "a"))
     turns.forget(["a"], None).result()
     assert [each.id for each in turns.load("n").result().path()] == ["b"]
@@ -172,8 +172,8 @@ def test_a_copy_has_ids_of_its_own_and_costs_nothing(turns: Turns, store: Databa
     assert [each.id for each in turns.load("n").result().path()] == ["a", "b"]
 
 
-def test_a_row_that_is_no_json_is_one_line(turns: Turns, store: Database) -> None:
-    """Whoever edited the file by hand is told which it is."""
+def test_a_row_that_is_not_json_is_an_error(turns: Turns, store: Database) -> None:
+    """It names the file that was edited by hand."""
     kept(turns, turn("a"))
     store.write(lambda db: db.execute("UPDATE turns SET identity = 'no'")).result()
     with pytest.raises(StoreError, match=r"conversations\.sqlite3"):
@@ -184,7 +184,7 @@ IMAGE = Attachment("image", "plot.png", "PNG image, 1 kB", "data:image/png;base6
 TEXT = Attachment("text", "notes", "text, 6 characters", "SECRET")
 
 
-def test_what_was_attached_comes_back(turns: Turns, store: Database, tmp_path: Path) -> None:
+def test_attachments_come_back(turns: Turns, store: Database, tmp_path: Path) -> None:
     """The contents survive the process, and the ones of a copy are its own."""
     chat = kept(turns, replace(turn("a"), attachments=(IMAGE, TEXT)), turn("b", "a"))
     turns.copy("n", "m" * 32, None).result()
@@ -196,7 +196,7 @@ def test_what_was_attached_comes_back(turns: Turns, store: Database, tmp_path: P
     again.close()
 
 
-def test_an_adopted_turn_keeps_what_was_attached(turns: Turns) -> None:
+def test_an_adopted_turn_keeps_its_attachments(turns: Turns) -> None:
     """A run of a grid that becomes the reply goes on to send its attachments."""
     begin(turns, turn("a"))
     turns.adopt("n", [replace(turn("b"), attachments=(TEXT,))]).result()
@@ -204,7 +204,7 @@ def test_an_adopted_turn_keeps_what_was_attached(turns: Turns) -> None:
 
 
 @pytest.mark.parametrize("everything", [True, False])
-def test_what_was_attached_is_forgotten(
+def test_attachments_are_forgotten_with_their_turn(
     turns: Turns, store: Database, tmp_path: Path, everything: bool
 ) -> None:
     """No byte of it stays in the file."""
