@@ -33,7 +33,7 @@ DOORS = {
     "pandas": "display/sweep.py",
     "platformdirs": "runtime/state_dir.py",
     "pydantic": "values/schema.py",
-    "pygments": "display/markdown.py",
+    "pygments": "display/highlight.py",
     "referencing": "values/schema.py",
     "sqlite3": "storage/database.py",
     "typing_extensions": "values/schema.py",

@@ -30,11 +30,13 @@ def final(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]
     before = [calls_as_text(told) for told in reply.rounds]
     form = turn.format
     shown = in_fence(reply.shown, form) if form in ("text", "json") else reply.shown
-    texts = [render.markdown(text) for text in (*before, shown)]
+    texts = [render.to_markdown(text) for text in (*before, shown)]
     bundle = {
         "text/html": _html(reply, line, form),
-        "text/markdown": "\n\n".join(filter(None, [*texts, f"*{render.markdown(line)}*"])),
-        "text/plain": render.plain("\n\n".join(filter(None, [*before, reply.shown, line]))),
+        "text/markdown": "\n\n".join(filter(None, [*texts, f"*{render.escape_markdown(line)}*"])),
+        "text/plain": render.strip_controls(
+            "\n\n".join(filter(None, [*before, reply.shown, line]))
+        ),
     }
     return bundle, {KEY: as_record(turn)}
 
@@ -45,16 +47,20 @@ def tree(chat: Conversation) -> dict[str, str]:
     for row in rows_of(chat):
         number = f"{row.number}" if row.number else ""
         strokes = f'<span style="font-family: monospace; white-space: pre">{row.strokes}</span>'
-        prompt = f"<b>{render.escape(row.prompt)}</b>" if row.used else render.escape(row.prompt)
-        heads = "".join(f" <b>◂ {render.escape(name)}</b>" for name in row.heads)
+        prompt = (
+            f"<b>{render.escape_html(row.prompt)}</b>"
+            if row.used
+            else render.escape_html(row.prompt)
+        )
+        heads = "".join(f" <b>◂ {render.escape_html(name)}</b>" for name in row.heads)
         faint = "" if row.used else "; opacity: 0.6"
-        cells = (number, strokes + prompt, render.escape(row.reply) + heads)
+        cells = (number, strokes + prompt, render.escape_html(row.reply) + heads)
         style = f"text-align: left; vertical-align: top{faint}"
         rows.append("<tr>" + "".join(f'<td style="{style}">{each}</td>' for each in cells))
     head = "".join(f'<th style="text-align: left">{each}</th>' for each in ("", "asked", "reply"))
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     html = f'<div class="{render.MATH_OFF}">{table}</div>'
-    return {"text/html": html, "text/plain": render.plain(as_text(chat))}
+    return {"text/html": html, "text/plain": render.strip_controls(as_text(chat))}
 
 
 def tabular(rows: Sequence[Sequence[str]], *, head: bool) -> dict[str, str]:
@@ -63,7 +69,8 @@ def tabular(rows: Sequence[Sequence[str]], *, head: bool) -> dict[str, str]:
     for number, row in enumerate(rows):
         tag = "th" if head and not number else "td"
         cells = "".join(
-            f'<{tag} style="text-align: left; vertical-align: top">{render.escape(cell)}</{tag}>'
+            f'<{tag} style="text-align: left; vertical-align: top">'
+            f"{render.escape_html(cell)}</{tag}>"
             for cell in row
         )
         lines.append(f"<tr>{cells}</tr>")
@@ -93,23 +100,23 @@ def grid(sweep: SweepResult) -> dict[str, str]:
         error = one_line(sweep.errors.get(run.index, ""))
         below = " · ".join(filter(None, [receipt(turn), error]))
         cells.append(
-            f'<td style="{CELL}"><b>{render.escape(run.label)}</b>{_html(turn.reply, below)}</td>'
+            f'<td style="{CELL}"><b>{render.escape_html(run.label)}</b>'
+            f"{_html(turn.reply, below)}</td>"
         )
-        texts = [run.label, turn.reply.shown, below]
-        name, said, line_below = map(render.markdown, texts)
-        markdown.append(f"**{name}**\n\n{said}\n\n*{line_below}*")
-        plain.append("\n".join(texts))
+        name, line_below = render.escape_markdown(run.label), render.escape_markdown(below)
+        markdown.append(f"**{name}**\n\n{render.to_markdown(turn.reply.shown)}\n\n*{line_below}*")
+        plain.append("\n".join([run.label, turn.reply.shown, below]))
     rows = (cells[at : at + PER_ROW] for at in range(0, len(cells), PER_ROW))
     table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     whole = " ".join(filter(None, [sweep.summary + ".", note]))
     html = (
         f'<div class="{render.MATH_OFF}"><table><tbody>{table}</tbody></table>'
-        f'<div style="opacity: 0.7; font-size: 85%">{render.escape(whole)}</div></div>'
+        f'<div style="opacity: 0.7; font-size: 85%">{render.escape_html(whole)}</div></div>'
     )
     return {
         "text/html": html,
-        "text/markdown": "\n\n".join([*markdown, render.markdown(whole)]),
-        "text/plain": render.plain("\n\n".join([*plain, whole])),
+        "text/markdown": "\n\n".join([*markdown, render.escape_markdown(whole)]),
+        "text/plain": render.strip_controls("\n\n".join([*plain, whole])),
     }
 
 
@@ -121,7 +128,7 @@ def grid_metadata(sweep: SweepResult) -> dict[str, Any]:
 
 def line(words: str) -> dict[str, str]:
     """Return the MIME bundle of a line of text."""
-    return {"text/plain": render.plain(words)}
+    return {"text/plain": render.strip_controls(words)}
 
 
 _STYLES = {
@@ -136,17 +143,17 @@ def compared(parts: Sequence[Part], names: tuple[str, str]) -> dict[str, str]:
     """Return the MIME bundle of a comparison: what only the first has, and only the second."""
     tags = {"same": "span", "gone": "del", "new": "ins"}
     marked = "".join(
-        f'<{tags[part.kind]} style="{_STYLES[part.kind]}">{render.escape(part.text)}'
+        f'<{tags[part.kind]} style="{_STYLES[part.kind]}">{render.escape_html(part.text)}'
         f"</{tags[part.kind]}>"
         for part in parts
     )
     legend = f"only in {names[0]}: struck out; only in {names[1]}: underlined"
     html = (
         f'<div class="{render.MATH_OFF}"><pre style="white-space: pre-wrap">{marked}</pre>'
-        f'<div style="opacity: 0.7; font-size: 85%">{render.escape(legend)}</div></div>'
+        f'<div style="opacity: 0.7; font-size: 85%">{render.escape_html(legend)}</div></div>'
     )
     plain = "".join(part.text.join(_SIGNS[part.kind]) for part in parts)
-    return {"text/html": html, "text/plain": render.plain(f"{plain}\n\n{legend}")}
+    return {"text/html": html, "text/plain": render.strip_controls(f"{plain}\n\n{legend}")}
 
 
 def repeated(texts: Sequence[str], verdict: str) -> dict[str, str]:
@@ -155,7 +162,8 @@ def repeated(texts: Sequence[str], verdict: str) -> dict[str, str]:
     rows, plain = [], [verdict]
     for text, count in counted(texts):
         begin, rest = (text, "") if at is None else (text[:at], text[at:])
-        marked = f'{render.escape(begin)}<b style="background: #ffb30050">{render.escape(rest)}</b>'
+        marked = render.escape_html(begin)
+        marked += f'<b style="background: #ffb30050">{render.escape_html(rest)}</b>'
         cell = f'<pre style="white-space: pre-wrap; text-align: left">{marked}</pre>'
         rows.append(
             f'<tr><td style="vertical-align: top">{count}×</td>'
@@ -163,10 +171,10 @@ def repeated(texts: Sequence[str], verdict: str) -> dict[str, str]:
         )
         plain.append(f"{count}× {begin}{'>>> ' if rest else ''}{rest}")
     html = (
-        f'<div class="{render.MATH_OFF}"><div>{render.escape(verdict)}</div>'
+        f'<div class="{render.MATH_OFF}"><div>{render.escape_html(verdict)}</div>'
         f"<table><tbody>{''.join(rows)}</tbody></table></div>"
     )
-    return {"text/html": html, "text/plain": render.plain("\n\n".join(plain))}
+    return {"text/html": html, "text/plain": render.strip_controls("\n\n".join(plain))}
 
 
 BAR = 16
@@ -200,7 +208,7 @@ def account(
     def line(tag: str, row: Sequence[str]) -> str:
         cells = zip(sides, row, strict=True)
         return "".join(
-            f'<{tag} style="text-align: {side}">{render.escape(cell)}</{tag}>'
+            f'<{tag} style="text-align: {side}">{render.escape_html(cell)}</{tag}>'
             for side, cell in cells
         )
 
@@ -227,11 +235,11 @@ def _html(reply: Reply, line: str, form: str = "") -> str:
     if reply.shown.strip():
         parts.append(_said(reply.shown, form))
     for call in reply.tool_calls:
-        asked = render.escape(f"{call.name}({call.arguments})")
+        asked = render.escape_html(f"{call.name}({call.arguments})")
         parts.append(f"<div>asks for <code>{asked}</code>, which was not run</div>")
     parts.append(
         f'<div class="{render.MATH_OFF}" '
-        f'style="opacity: 0.7; font-size: 85%; margin-top: 4px">{render.escape(line)}</div>'
+        f'style="opacity: 0.7; font-size: 85%; margin-top: 4px">{render.escape_html(line)}</div>'
     )
     return "".join(parts)
 
@@ -239,10 +247,10 @@ def _html(reply: Reply, line: str, form: str = "") -> str:
 def _said(text: str, form: str) -> str:
     """Return a reply's text in the form that was asked for."""
     if form == "json":
-        return render.html(in_fence(pretty(text), "json"))
+        return render.to_html(in_fence(pretty(text), "json"))
     if form == "text":
-        return f'<pre class="{render.MATH_OFF}" style="{PRE}">{render.escape(text)}</pre>'
-    return render.html(text)
+        return f'<pre class="{render.MATH_OFF}" style="{PRE}">{render.escape_html(text)}</pre>'
+    return render.to_html(text)
 
 
 PRE = "white-space: pre-wrap"
@@ -255,8 +263,8 @@ def _thought(reasoning: str) -> str:
 
 def _details(summary: str, *texts: str) -> str:
     """Return texts that a reader unfolds."""
-    shown = "".join(f'<pre style="{FOLDED}">{render.escape(text)}</pre>' for text in texts)
-    head = render.escape(summary)
+    shown = "".join(f'<pre style="{FOLDED}">{render.escape_html(text)}</pre>' for text in texts)
+    head = render.escape_html(summary)
     return f'<details class="{render.MATH_OFF}"><summary>{head}</summary>{shown}</details>'
 
 
@@ -264,7 +272,7 @@ def _round(told: Round) -> str:
     """Return what a model said before its reply proper, and what it was told."""
     parts = [_thought(told.reasoning)]
     if told.text.strip():
-        parts.append(render.html(told.text))
+        parts.append(render.to_html(told.text))
     parts += [
         _details(f"⚙ {headline(call, result)}", call.arguments, came_back(result))
         for call, result in pairs(told)
