@@ -10,7 +10,9 @@ from typing import Any
 
 from di_magics.display.markdown_rules import Clock, TooSlowError
 
-LONGEST = 50_000  # characters of code
+# What Pygments' patterns read in one step stays short in such code, so the clock can stop them.
+LONGEST = 20_000  # characters of code
+_LONG = re.compile(r"[^\n]{301}|\s{101}")
 
 
 def colour_code(code: str, language: str, clock: Clock) -> str:
@@ -19,7 +21,7 @@ def colour_code(code: str, language: str, clock: Clock) -> str:
     from pygments.lexers import get_lexer_by_name
     from pygments.util import ClassNotFound
 
-    if len(code) > LONGEST:
+    if len(code) > LONGEST or _LONG.search(code):
         return stdlib_html.escape(code)
     coloured = StringIO()
     try:

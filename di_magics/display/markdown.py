@@ -43,6 +43,8 @@ SECONDS = 2.0  # of this thread's time, each for parsing and for checking
 COLOUR_SECONDS = 0.5  # for all code of a reply
 LONGEST = 400_000  # characters of a reply
 LONGEST_INLINE = 10_000  # characters of a paragraph, a heading or a cell of a table
+MOST_BRACKETS = 500  # in it
+MOST_GROWTH = 4  # how many times as long as the reply its Markdown may be
 
 _CONTROL = re.compile("\r\n?|[\u2028\u2029]|[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")
 _ADDRESS = re.compile(
@@ -103,7 +105,7 @@ def to_markdown(source: str) -> str:
     source = strip_controls(source)
     try:
         written = write_markdown(_parser().parse(source, _new_env(source)))
-        if _is_harmless(written):
+        if len(written) <= MOST_GROWTH * len(source) + 1000 and _is_harmless(written):
             return written
     except rules.TooSlowError:
         pass
@@ -197,7 +199,7 @@ def _read_inline(state: StateCore) -> None:
     for token in state.tokens:
         if token.type != "inline":
             continue
-        if len(token.content) > LONGEST_INLINE:
+        if len(token.content) > LONGEST_INLINE or token.content.count("[") > MOST_BRACKETS:
             token.children = list(_lines(token.content))
             continue
         token.children = []

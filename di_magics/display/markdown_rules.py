@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEEPEST = 40  # a list in a list is two deeper
 MOST_FORMULAS = 500  # in a reply; each is typeset
-LONGEST_ENVIRONMENT = 5000
+LONGEST_ENVIRONMENT = 5000  # and formula, in characters
 
 _SMALL = re.compile(r"<(sub|sup)>([^<>\n]{1,200})</\1>|<br ?/?>")
 _ENVIRONMENT = re.compile(r"\\begin\{([A-Za-z]{1,20}\*?)\}")
@@ -122,8 +122,10 @@ def read_formula_block(state: StateBlock, start_line: int, end_line: int, silent
         or state.env["formulas"] <= 0
     ):
         return False
+    closing = "$$" if state.src[start] == "$" else "\\]"
+    end = state.src.find(closing, start + 2, start + LONGEST_ENVIRONMENT)
     line = start_line
-    while line < end_line and state.bMarks[line] + state.tShift[line] < state.eMarks[line]:
+    while line < end_line and state.bMarks[line] <= end and not state.isEmpty(line):
         line += 1
     text = state.getLines(start_line, line, state.blkIndent, False).strip()
     formula = formula_at(text, 0)

@@ -38,7 +38,7 @@ _LIVE_IN_CODE = re.compile(r"\]\s*[(:\[]|!\[|@@")
 _LIVE_IN_FORMULA = re.compile(r"[`$]|\]\s*[(:\[]|!\[|@@|://|xmpp:|\n\s*\n|&#?\w+;")
 _TEXT = re.compile(
     r"[`*~\[\]<$|]|&(?=[#A-Za-z])|\\(?![A-Za-z0-9])|\\(?=begin|end|ref|eqref)"
-    r"|(?<![^\W_])_|_(?![^\W_])|!(?=\[|$)|@(?=@)|(?<=@)@|(?<=ftp):|(?<=xmpp):"
+    r"|(?<![^\W_])_|_(?![^\W_])|!(?=\[|$)|(?<=\S)@|(?<=ftp):|(?<=xmpp):"
 )
 _ENTITIES = re.compile(r"[\\`*_\[\]<>&$|~!:#{}\"'\n\t]|(?<=www)\.")
 
@@ -62,7 +62,7 @@ def fence_code(code: str, info: str) -> str:
 
 def escape_line(text: str) -> str:
     """Return text as one line of Markdown that shows it."""
-    return _escape(text, begins=True, cell=False).strip()
+    return _escape(text, begins=True, entities="").strip()
 
 
 class _Block(NamedTuple):
@@ -176,16 +176,18 @@ def _write_inline(children: Sequence[Token], *, one_line: bool, cell: bool = Fal
     open_marks: list[int] = []
     marks: list[tuple[int, int, str]] = []
     address, bare, begins = "", False, True
+    entities = "|" if cell else ""
     for at, token in enumerate(children):
         match token.type:
             case "text":
-                piece = token.content if bare else _escape(token.content, begins=begins, cell=cell)
+                escaped = _escape(token.content, begins=begins, entities=entities)
+                piece = token.content if bare else escaped
             case "softbreak":
                 piece = " " if one_line else "\n"
             case "hardbreak":
                 piece = "<br>" if one_line else "\\\n"
             case "code_inline":
-                piece = _write_code(token.content)
+                piece = _write_code(token.content, entities)
             case "math":
                 glue = "<span></span>" if pieces and pieces[-1].endswith("$") else ""
                 piece = glue + _write_formula(token, one_line=True, cell=cell)
@@ -193,9 +195,11 @@ def _write_inline(children: Sequence[Token], *, one_line: bool, cell: bool = Fal
                 bare = _is_bare(children, at, pieces)
                 address = _write_target(str(token.attrs["href"]))
                 piece = "" if bare else "["
+                entities += "[]"
             case "link_close":
                 piece = "" if bare else f"]({address})"
                 bare = False
+                entities = entities.removesuffix("[]")
             case "strong_open" | "em_open" | "s_open":
                 open_marks.append(len(pieces))
                 piece = f"<{token.tag}>"
@@ -252,19 +256,23 @@ def _write_target(address: str) -> str:
     return re.sub(r"&(?=[#A-Za-z])", "&amp;", quote(address, safe=":/?#@%.,;=+&~_-"))
 
 
-def _escape(text: str, *, begins: bool, cell: bool) -> str:
-    """Return text in which no character means anything to Markdown."""
+def _escape(text: str, *, begins: bool, entities: str) -> str:
+    """Return text in which no character means anything to Markdown.
+
+    A table's cell has pipes as entities, and a link's text brackets, because there are programs
+    that take off the backslash of an escape and read the rest again.
+    """
     text = re.sub(r"[ \t\n]+", " ", text)
     if begins:
         text = text.lstrip(" ")
-    escaped = _TEXT.sub(lambda match: _escape_character(match[0], cell=cell), text)
+    escaped = _TEXT.sub(lambda match: _escape_character(match[0], entities), text)
     if begins:
         escaped = re.sub(r"^(\d+)([.)](?= |$))|^([-+#=]|:(?= ))", r"\1\\\2\3", escaped)
         escaped = re.sub(r"^>", "&gt;", escaped)
     return escaped
 
 
-def _escape_character(character: str, *, cell: bool) -> str:
+def _escape_character(character: str, entities: str) -> str:
     match character:
         case "<":
             return "&lt;"
@@ -272,12 +280,14 @@ def _escape_character(character: str, *, cell: bool) -> str:
             return "&amp;"
         case "\\" | "$":
             return f"<span>&#{ord(character)};</span>"
-        case ":":
-            return "<span>:</span>"
-        case "`" | "!" | "@":
+        case ":" | "@" if "[" not in entities:
+            return f"<span>{character}</span>"
+        case "`" | "!":
             return f"&#{ord(character)};"
-        case "|" if cell:
-            return "&#124;"
+        case _ if character in entities:
+            return f"&#{ord(character)};"
+        case ":" | "@":
+            return character
         case _:
             return "\\" + character
 
@@ -288,8 +298,9 @@ def _encode(code: str) -> str:
     return encoded.replace("@", "<span>@</span>")  # or an entity would still be an address
 
 
-def _write_code(code: str) -> str:
-    if _PLAIN_CODE.fullmatch(code) and not _LIVE_IN_CODE.search(code):
+def _write_code(code: str, entities: str) -> str:
+    bracket = "[" in entities and re.search(r"[\[\]]", code)
+    if not bracket and _PLAIN_CODE.fullmatch(code) and not _LIVE_IN_CODE.search(code):
         return f"`{code}`"
     return f"<code>{_encode(code)}</code>"
 

@@ -18,7 +18,8 @@ from hostile import FRAGMENTS, attacks, documents, structured
 from di_magics.display import markdown as render
 
 CHUNKS = 20
-PER_CHUNK = 1000 if os.environ.get("DI_MAGICS_ATTACK") == "full" else 100
+FULL = os.environ.get("DI_MAGICS_ATTACK") == "full"
+PER_CHUNK = 1000 if FULL else 100
 
 OURS = {
     *("a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr"),
@@ -66,8 +67,8 @@ def assert_dead(sources: list[str]) -> None:
 
 
 def test_known_attacks_are_dead() -> None:
-    """Every fragment alone, and every attack that was ever found."""
-    assert_dead([*FRAGMENTS, *attacks()])
+    """Every fragment alone, and a payload after every two openings."""
+    assert_dead([*FRAGMENTS, *attacks()[:: 1 if FULL else 10]])
 
 
 @pytest.mark.timeout(1200)

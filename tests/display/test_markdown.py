@@ -13,10 +13,10 @@ from di_magics.display import markdown as render
 
 ELEMENTS = {
     *("a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr"),
-    *("li", "ol", "p", "pre", "s", "span", "strong", "ul"),
+    *("li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "ul"),
     *("table", "tbody", "td", "th", "thead", "tr"),
 }
-ATTRIBUTES = {"class", "href", "rel", "target", "start", "style"}
+ATTRIBUTES = {"class", "dir", "href", "rel", "target", "start", "style"}
 STYLES = {
     render.CODE_BOX,
     render.CODE,
@@ -163,7 +163,7 @@ def test_the_saved_markdown_holds_no_html_but_ours() -> None:
     [
         ("a **b**\n\n- c", "a **b**\n\n- c"),
         ("[x](https://a.b/c)", "[x](https://a.b/c)"),
-        ("![x](https://a.b/c)", "[\\[image: x\\]](https://a.b/c)"),
+        ("![x](https://a.b/c)", "[&#91;image: x&#93;](https://a.b/c)"),
         ("[x](javascript:1)", "\\[x\\](javascript:1)"),
         ("<b>", "&lt;b>"),
         ("\\(a\\) and \\[b\\]", "$a$ and $$b$$"),
