@@ -47,10 +47,6 @@ MOST_BRACKETS = 500  # in it
 MOST_GROWTH = 4  # how many times as long as the reply its Markdown may be
 
 _CONTROL = re.compile("\r\n?|[\u2028\u2029]|[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")
-_ADDRESS = re.compile(
-    r"(?<![\w@./-])(?:(?P<scheme>https?://|www\.)[^\s<>\"`\\]+"
-    r"|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}(?![\w@/-]))"
-)
 _TASK = re.compile(r"\[([ xX])\] ")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _EAST_ASIAN = re.compile(
@@ -58,6 +54,7 @@ _EAST_ASIAN = re.compile(
     "\uff00-\uffef\U00020000-\U0003ffff]"
 )
 _DIRECTED = re.compile("(?:paragraph|heading|list_item|bullet_list|ordered_list|blockquote|t[hd])_")
+_LANGUAGE = re.compile(r"[\w+#.-]{0,40}")
 _OWN_TAG = re.compile(rf"</?(?:{'|'.join(OWN_TAGS)})>|<br>")
 
 
@@ -218,7 +215,11 @@ def _lines(text: str) -> Iterator[Token]:
 
 
 def _tame(state: StateCore) -> None:
-    """Make links open elsewhere and say nothing of here, images links, and tasks signs."""
+    """Make links open elsewhere and say nothing of here, images links, and tasks signs.
+
+    What Markdown hides is shown: a title, the address of a link without a text, words after the
+    language of code.
+    """
     kinds = ["", ""]
     for token in state.tokens:
         if token.children:
@@ -227,6 +228,8 @@ def _tame(state: StateCore) -> None:
             if task and kinds[-2:] == ["list_item_open", "paragraph_open"]:
                 first.content = ("☐ " if task[1] == " " else "☑ ") + first.content[task.end() :]
             token.children = list(_tamed(state.md, token.children))
+        elif token.type == "fence" and not _LANGUAGE.fullmatch(token.info.strip()):
+            token.content = f"{token.info.strip()}\n{token.content}"
         elif state.env["right_to_left"] and token.nesting == 1 and _DIRECTED.match(token.type):
             token.attrSet("dir", "auto")
         kinds.append(token.type)
@@ -234,27 +237,32 @@ def _tame(state: StateCore) -> None:
 
 def _tamed(parser: MarkdownIt, tokens: Sequence[Token]) -> Iterator[Token]:
     title = ""
-    depth = 0
+    within: list[Token] = []  # a link, and what it shows
     for token in tokens:
         if token.type == "image":
             inner = token.children or ()
             alt = "".join(" " if child.type == "softbreak" else child.content for child in inner)
             source = str(token.attrs.get("src", ""))
             shown = f"[image: {alt or source}]"
-            yield from _link(source, shown) if not depth else [Token("text", "", 0, content=shown)]
-            continue
-        if token.type == "text" and not depth:
+            if not within:
+                yield from _link(source, shown)
+                continue
+            token = Token("text", "", 0, content=shown)
+        if token.type == "text" and not within:
             yield from _linkify(parser, token)
             continue
         if token.type == "link_open":
-            depth += 1
             title = str(token.attrs.pop("title", ""))
             token.attrs.update(ELSEWHERE)
-        yield token
         if token.type == "link_close":
-            depth -= 1
-            if title:
-                yield Token("text", "", 0, content=f" ({title})")
+            if not any(shown.content.strip() for shown in within):
+                yield Token("text", "", 0, content=str(within[0].attrs["href"]))
+            within = []
+        elif within or token.type == "link_open":
+            within.append(token)
+        yield token
+        if token.type == "link_close" and title:
+            yield Token("text", "", 0, content=f" ({title})")
 
 
 def _link(address: str, shown: str) -> Iterable[Token]:
@@ -267,19 +275,13 @@ def _linkify(parser: MarkdownIt, token: Token) -> Iterator[Token]:
     """Make a text's addresses into links."""
     text = token.content
     done = 0
-    for match in _ADDRESS.finditer(text):
-        shown = match[0].rstrip("?!.,:;*_~'\"()[]{}|" if match["scheme"] else ".-")
-        scheme = {"www.": "http://", None: "mailto:"}.get(match["scheme"], "")
-        rest = match[0][len(shown) :]
-        if rest.startswith(")") and shown.count("(") > shown.count(")"):
-            shown += ")"
-        if len(shown) > len(match["scheme"] or ""):
-            yield Token("text", "", 0, content=text[done : match.start()])
-            yield from _link(parser.normalizeLink(scheme + shown), shown)
-            done = match.start() + len(shown)
-    if done:
-        token.content = text[done:]
-    yield token
+    for start, end, address in rules.find_addresses(text):
+        yield Token("text", "", 0, content=text[done:start])
+        yield from _link(parser.normalizeLink(address), text[start:end])
+        done = end
+    token.content = text[done:]
+    if token.content:
+        yield token
 
 
 def _render_cell(

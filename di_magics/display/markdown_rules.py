@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from di_magics.core.shown.formula import Formula, formula_at
@@ -15,11 +16,17 @@ if TYPE_CHECKING:
     from markdown_it.parser_block import RuleFuncBlockType
     from markdown_it.rules_block import StateBlock
     from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
 
 DEEPEST = 40  # a list in a list is two deeper
 MOST_FORMULAS = 500  # in a reply; each is typeset
 LONGEST_ENVIRONMENT = 5000  # and formula, in characters
 
+_ADDRESS = re.compile(
+    r"(?<![\w@./-])(?:(?P<scheme>https?://|www\.)[^\s<>\"`\\]+"
+    r"|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}(?![\w@/-]))"
+)
+_CELL_PIECE = re.compile(r"\\.|`+|\||[^\\`|]+|\\")
 _SMALL = re.compile(r"<(sub|sup)>([^<>\n]{1,200})</\1>|<br ?/?>")
 _ENVIRONMENT = re.compile(r"\\begin\{([A-Za-z]{1,20}\*?)\}")
 
@@ -40,6 +47,18 @@ class Clock:
         self._checks += 1
         if not self._checks & 63 and time.thread_time() > self._end:
             raise TooSlowError
+
+
+def find_addresses(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield where the addresses in a text begin and end, and what each links to."""
+    for match in _ADDRESS.finditer(text):
+        scheme = match["scheme"] or ""
+        shown = match[0].rstrip("?!.,:;*_~'\"()[]{}|" if scheme else ".-")
+        if match[0][len(shown) :].startswith(")") and shown.count("(") > shown.count(")"):
+            shown += ")"
+        if len(shown) > len(scheme):
+            prefix = {"www.": "http://", "": "mailto:"}.get(scheme, "")
+            yield match.start(), match.start() + len(shown), prefix + shown
 
 
 def check_time_inline(state: StateInline, silent: bool) -> bool:
@@ -67,6 +86,7 @@ def bound_table(table: RuleFuncBlockType) -> RuleFuncBlockType:
     """Return the rule for tables that leaves one alone that has more cells than characters.
 
     Rows are filled up to the width of the head, so that a small text could become a large table.
+    What a row has beyond this width would be left out; it is put into the last cell.
     """
 
     def read_table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
@@ -79,9 +99,55 @@ def bound_table(table: RuleFuncBlockType) -> RuleFuncBlockType:
         while line < end_line and not state.isEmpty(line):
             line += 1
         state.env["cells"] -= columns * (line - start_line)
-        return state.env["cells"] >= 0 and table(state, start_line, end_line, False)
+        first = len(state.tokens)
+        if state.env["cells"] < 0 or not table(state, start_line, end_line, False):
+            return False
+        _keep_all_cells(state, first)
+        return True
 
     return read_table
+
+
+def _keep_all_cells(state: StateBlock, first: int) -> None:
+    row: list[Token] = []
+    for token in state.tokens[first:]:
+        if token.type == "tr_open":
+            row = []
+        elif token.type == "inline":
+            row.append(token)
+        elif token.type == "tr_close" and row and row[0].map:
+            line = row[0].map[0]
+            start = state.bMarks[line] + state.tShift[line]
+            cells = split_cells(state.src[start : state.eMarks[line]], len(row))
+            for inline, cell in zip(row, cells, strict=False):
+                inline.content = cell
+
+
+def split_cells(line: str, columns: int) -> list[str]:
+    """Return the cells of a table's row that has too many, otherwise none.
+
+    The row is split once more with pipes within code left alone. If there are too many even then,
+    the last cell has the rest of the row.
+    """
+    line = line.strip().removeprefix("|")
+    if not line.endswith("\\|"):
+        line = line.removesuffix("|")
+    pieces = _CELL_PIECE.findall(line)
+    if pieces.count("|") < columns:
+        return []
+    last = {piece: at for at, piece in enumerate(pieces) if piece[0] == "`"}
+    cells = [""]
+    closing = ""
+    for at, piece in enumerate(pieces):
+        if closing:
+            closing = "" if piece == closing else closing
+        elif last.get(piece, -1) > at:
+            closing = piece
+        elif piece == "|" and len(cells) < columns:
+            cells.append("")
+            continue
+        cells[-1] += "|" if piece == "\\|" else piece
+    return [cell.strip() for cell in cells] + [""] * (columns - len(cells))
 
 
 def keep_definition(reference: RuleFuncBlockType) -> RuleFuncBlockType:

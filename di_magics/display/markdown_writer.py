@@ -37,7 +37,7 @@ _PLAIN_CODE = re.compile(r"(?! )[^`<&$\\|\n]+(?<! )")
 _LIVE_IN_CODE = re.compile(r"\]\s*[(:\[]|!\[|@@")
 _LIVE_IN_FORMULA = re.compile(r"[`$]|\]\s*[(:\[]|!\[|@@|://|xmpp:|\n\s*\n|&#?\w+;")
 _TEXT = re.compile(
-    r"[`*~\[\]<$|]|&(?=[#A-Za-z])|\\(?![A-Za-z0-9])|\\(?=begin|end|ref|eqref)"
+    r"[`*~\[\]<$|]|&(?=#|[A-Za-z][A-Za-z0-9])|\\(?![A-Za-z0-9])|\\(?=begin|end|ref|eqref)"
     r"|(?<![^\W_])_|_(?![^\W_])|!(?=\[|$)|(?<=\S)@|(?<=ftp):|(?<=xmpp):"
 )
 _ENTITIES = re.compile(r"[\\`*_\[\]<>&$|~!:#{}\"'\n\t]|(?<=www)\.")
