@@ -183,7 +183,7 @@ def _write_inline(children: Sequence[Token], *, one_line: bool, cell: bool = Fal
                 escaped = _escape(token.content, begins=begins, entities=entities)
                 piece = token.content if bare else escaped
             case "softbreak":
-                piece = " " if one_line else "\n"
+                piece = " " if one_line else "" if begins else "\n"
             case "hardbreak":
                 piece = "<br>" if one_line else "\\\n"
             case "code_inline":
@@ -215,7 +215,7 @@ def _write_inline(children: Sequence[Token], *, one_line: bool, cell: bool = Fal
     for opened, closed, mark in marks:
         if _reads_as_mark(pieces, opened, closed):
             pieces[opened] = pieces[closed] = mark
-    return "".join(pieces).strip()
+    return re.sub(r"(?:\\\n)+$", "", "".join(pieces)).strip()
 
 
 def _reads_as_mark(pieces: Sequence[str], opened: int, closed: int) -> bool:
