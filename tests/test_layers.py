@@ -33,7 +33,7 @@ DOORS = {
     "pandas": "display/sweep.py",
     "platformdirs": "runtime/state_dir.py",
     "pydantic": "values/typed_json.py",
-    "pygments": "display/markdown.py",
+    "pygments": "display/highlight.py",
     "referencing": "values/reply_schema.py",
     "sqlite3": "storage/database.py",
     "typing_extensions": "values/typed_json.py",

@@ -12,7 +12,7 @@ A zero-width joiner between two emoji and a variation selector behind one stay a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
 _EMOJI += "\U0001f000-\U0001faff"
@@ -95,3 +95,17 @@ def describe_error(error: BaseException) -> str:
         return f"{name}: {error}".removesuffix(": ")
     except BaseException:
         return name
+
+
+def align_columns(rows: Sequence[Sequence[str]], align: Sequence[str] = ()) -> str:
+    """Return rows as columns of plain text; `align` has `left` or `right` for each column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = align or ["left"] * len(widths)
+    lines = (
+        "  ".join(
+            cell.rjust(width) if side == "right" else cell.ljust(width)
+            for cell, width, side in zip(row, widths, sides, strict=True)
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)

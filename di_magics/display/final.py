@@ -2,273 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import di_magics.display.markdown as render
-from di_magics.core.amount import in_money_context
 from di_magics.core.conversation.attachment import fence_block
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.record import METADATA_KEY, notebook_record
-from di_magics.core.money.cost import Entry, Tally, cost_sections, tally
 from di_magics.core.reply.json_reply import format_json
 from di_magics.core.reply.reply import Reply, Round
-from di_magics.core.reply.tool_calls import call_headline, calls_with_results, result_text
-from di_magics.core.reply.tool_calls import round_text as calls_as_text
+from di_magics.core.reply.tool_calls import (
+    call_headline,
+    calls_with_results,
+    result_text,
+    round_text,
+)
 from di_magics.core.shown.receipt import format_receipt
-from di_magics.core.shown.tree import tree_rows as rows_of
-from di_magics.core.shown.tree import tree_text
-from di_magics.core.sweep.difference import Part, count_texts, first_difference
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.text import one_line
 
+Bundle = dict[str, str]
+"""An output by MIME type."""
 
-def final_output(turn: Turn, notes: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
-    """Return the MIME bundle of a turn's reply with its receipt, and the output's metadata."""
-    line = format_receipt(turn, notes)
-    reply = turn.reply
-    before = [calls_as_text(told) for told in reply.rounds]
-    form = turn.format
-    shown = fence_block(reply.clean_text, form) if form in ("text", "json") else reply.clean_text
-    texts = [render.markdown(text) for text in (*before, shown)]
+NOTE = "opacity: 0.7; font-size: 85%"
+PRE = "white-space: pre-wrap"
+FOLDED = f"{PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
+
+
+def final_output(turn: Turn, notes: list[str]) -> tuple[Bundle, dict[str, Any]]:
+    """Return a turn's reply with its receipt, and the metadata of the output."""
+    receipt = format_receipt(turn, notes)
+    reply, text = turn.reply, turn.reply.clean_text
+    rounds = [round_text(finished) for finished in reply.rounds]
+    shown = fence_block(text, turn.format) if turn.format in ("text", "json") else text
+    markdown = [render.to_markdown(part) for part in (*rounds, shown)]
     bundle = {
-        "text/html": _html(reply, line, form),
-        "text/markdown": "\n\n".join(filter(None, [*texts, f"*{render.markdown(line)}*"])),
-        "text/plain": render.plain("\n\n".join(filter(None, [*before, reply.clean_text, line]))),
+        "text/html": _reply_html(reply, receipt, turn.format),
+        "text/markdown": _join(*markdown, f"*{render.escape_markdown(receipt)}*"),
+        "text/plain": render.strip_controls(_join(*rounds, text, receipt)),
     }
     return bundle, {METADATA_KEY: notebook_record(turn)}
 
 
-def tree_output(chat: Conversation) -> dict[str, str]:
-    """Return the MIME bundle of a conversation's tree; what the next request sends is bold."""
-    rows = []
-    for row in rows_of(chat):
-        number = f"{row.number}" if row.number else ""
-        strokes = f'<span style="font-family: monospace; white-space: pre">{row.strokes}</span>'
-        prompt = f"<b>{render.escape(row.prompt)}</b>" if row.is_sent else render.escape(row.prompt)
-        heads = "".join(f" <b>◂ {render.escape(name)}</b>" for name in row.heads)
-        faint = "" if row.is_sent else "; opacity: 0.6"
-        cells = (number, strokes + prompt, render.escape(row.reply) + heads)
-        style = f"text-align: left; vertical-align: top{faint}"
-        rows.append("<tr>" + "".join(f'<td style="{style}">{each}</td>' for each in cells))
-    head = "".join(f'<th style="text-align: left">{each}</th>' for each in ("", "asked", "reply"))
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    html = f'<div class="{render.MATH_OFF}">{table}</div>'
-    return {"text/html": html, "text/plain": render.plain(tree_text(chat))}
+def line_output(text: str) -> Bundle:
+    """Return a line of text."""
+    return {"text/plain": render.strip_controls(text)}
 
 
-def table_output(rows: Sequence[Sequence[str]], *, head: bool) -> dict[str, str]:
-    """Return rows of text as an HTML table, by MIME type."""
-    lines = []
-    for number, row in enumerate(rows):
-        tag = "th" if head and not number else "td"
-        cells = "".join(
-            f'<{tag} style="text-align: left; vertical-align: top">{render.escape(cell)}</{tag}>'
-            for cell in row
-        )
-        lines.append(f"<tr>{cells}</tr>")
-    table = f"<table><tbody>{''.join(lines)}</tbody></table>"
-    return {"text/html": f'<div class="{render.MATH_OFF}">{table}</div>'}
-
+# A sweep's replies side by side ---------------------------------------------------------------
 
 PER_ROW = 3
 CELL = "vertical-align: top; text-align: left; width: 33%; border: 1px solid #8886"
-MOST_SHOWN = 12
+MAX_SHOWN = 12
 SAMPLE = 6
 
 
-def grid_output(sweep: SweepResult) -> dict[str, str]:
-    """Return the MIME bundle of a grid's replies with their receipts, or of a sample of many."""
-    every = [(run, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
-    shown, note = every, ""
-    if len(every) > MOST_SHOWN:
-        step = len(every) / SAMPLE
-        shown = [every[int(i * step)] for i in range(SAMPLE)]
-        note = (
-            f"{len(every) - SAMPLE} of {len(every)} replies are left out here: _sweep.records has "
+def grid_output(sweep: SweepResult) -> Bundle:
+    """Return a sweep's replies with their receipts, or a sample where there are many."""
+    runs = [(run, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
+    shown, summary = runs, f"{sweep.summary}."
+    if len(runs) > MAX_SHOWN:
+        shown = [runs[int(at * len(runs) / SAMPLE)] for at in range(SAMPLE)]
+        summary += (
+            f" {len(runs) - SAMPLE} of {len(runs)} replies are left out here: _sweep.records has "
             "them, and %chat plot draws them."
         )
     cells, markdown, plain = [], [], []
     for run, turn in shown:
         error = one_line(sweep.errors.get(run.index, ""))
-        below = " · ".join(filter(None, [format_receipt(turn), error]))
-        cells.append(
-            f'<td style="{CELL}"><b>{render.escape(run.label)}</b>{_html(turn.reply, below)}</td>'
-        )
-        texts = [run.label, turn.reply.clean_text, below]
-        name, said, line_below = map(render.markdown, texts)
-        markdown.append(f"**{name}**\n\n{said}\n\n*{line_below}*")
-        plain.append("\n".join(texts))
+        receipt = " · ".join(filter(None, [format_receipt(turn), error]))
+        label, text = render.escape_html(run.label), turn.reply.clean_text
+        reply_html = _reply_html(turn.reply, receipt)
+        cells.append(f'<td style="{CELL}"><b>{label}</b>{reply_html}</td>')
+        label, below = render.escape_markdown(run.label), render.escape_markdown(receipt)
+        markdown += [f"**{label}**", render.to_markdown(text), f"*{below}*"]
+        plain.append("\n".join([run.label, text, receipt]))
     rows = (cells[at : at + PER_ROW] for at in range(0, len(cells), PER_ROW))
     table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    whole = " ".join(filter(None, [sweep.summary + ".", note]))
-    html = (
-        f'<div class="{render.MATH_OFF}"><table><tbody>{table}</tbody></table>'
-        f'<div style="opacity: 0.7; font-size: 85%">{render.escape(whole)}</div></div>'
-    )
     return {
-        "text/html": html,
-        "text/markdown": "\n\n".join([*markdown, render.markdown(whole)]),
-        "text/plain": render.plain("\n\n".join([*plain, whole])),
+        "text/html": f'<div class="{render.MATH_OFF}"><table><tbody>{table}</tbody></table>'
+        f'<div style="{NOTE}">{render.escape_html(summary)}</div></div>',
+        "text/markdown": _join(*markdown, render.escape_markdown(summary)),
+        "text/plain": render.strip_controls(_join(*plain, summary)),
     }
 
 
 def grid_metadata(sweep: SweepResult) -> dict[str, Any]:
-    """Return the metadata of a grid's output: which notebook it is of, and that it is no turn."""
+    """Return the metadata of a sweep's output: which notebook it belongs to; it is not a turn."""
     notebook = next((turn.notebook for turn in sweep.turns if turn), "")
     return {METADATA_KEY: {"notebook": notebook, "grid": len(sweep)}}
 
 
-def line_output(words: str) -> dict[str, str]:
-    """Return the MIME bundle of a line of text."""
-    return {"text/plain": render.plain(words)}
+# A reply as HTML ------------------------------------------------------------------------------
 
 
-_STYLES = {
-    "same": "",
-    "gone": "background: #e5393540; text-decoration: line-through",
-    "new": "background: #43a04740",
-}
-_SIGNS = {"same": ("", ""), "gone": ("[-", "-]"), "new": ("{+", "+}")}
-
-
-def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> dict[str, str]:
-    """Return the MIME bundle of a comparison: what only the first has, and only the second."""
-    tags = {"same": "span", "gone": "del", "new": "ins"}
-    marked = "".join(
-        f'<{tags[part.kind]} style="{_STYLES[part.kind]}">{render.escape(part.text)}'
-        f"</{tags[part.kind]}>"
-        for part in parts
-    )
-    legend = f"only in {names[0]}: struck out; only in {names[1]}: underlined"
-    html = (
-        f'<div class="{render.MATH_OFF}"><pre style="white-space: pre-wrap">{marked}</pre>'
-        f'<div style="opacity: 0.7; font-size: 85%">{render.escape(legend)}</div></div>'
-    )
-    plain = "".join(part.text.join(_SIGNS[part.kind]) for part in parts)
-    return {"text/html": html, "text/plain": render.plain(f"{plain}\n\n{legend}")}
-
-
-def repeats_output(texts: Sequence[str], verdict: str) -> dict[str, str]:
-    """Return the MIME bundle of what the same request gave each time, and where it parts."""
-    at = first_difference(texts)
-    rows, plain = [], [verdict]
-    for text, count in count_texts(texts):
-        begin, rest = (text, "") if at is None else (text[:at], text[at:])
-        marked = f'{render.escape(begin)}<b style="background: #ffb30050">{render.escape(rest)}</b>'
-        cell = f'<pre style="white-space: pre-wrap; text-align: left">{marked}</pre>'
-        rows.append(
-            f'<tr><td style="vertical-align: top">{count}×</td>'
-            f'<td style="text-align: left">{cell}</td></tr>'
-        )
-        plain.append(f"{count}× {begin}{'>>> ' if rest else ''}{rest}")
-    html = (
-        f'<div class="{render.MATH_OFF}"><div>{render.escape(verdict)}</div>'
-        f"<table><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-    return {"text/html": html, "text/plain": render.plain("\n\n".join(plain))}
-
-
-BAR = 16
-
-
-@in_money_context
-def cost_output(
-    entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool
-) -> dict[str, str]:
-    """Return the MIME bundle of what these entries have cost, with a bar for each share of it."""
-    found = cost_sections(entries, names, everywhere=everywhere)
-    paid = any(entry.cost for entry in entries)
-    share = "share of the cost" if paid else "share of the tokens out"
-    head = ("", "replies", "tokens in", "cached", "out", "reasoning", "cost", share)
-    rows: list[tuple[str, ...]] = []
-    for title, groups in {**found, "in all": {"": tally(entries)}}.items():
-        weights = [total.cost if paid else total.completion_tokens for total in groups.values()]
-        for (name, total), weight in zip(groups.items(), weights, strict=True):
-            label = f"{title} {one_line(name, 80)}".strip()
-            full = round(BAR * weight / sum(weights)) if any(weights) else 0
-            bar = "" if len(groups) < 2 else "█" * full + "░" * (BAR - full)
-            rows.append((label, *_counts(total), total.text, bar))
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    aligned = [str.ljust, *[str.rjust] * (len(head) - 3), str.ljust, str.ljust]
-    lines = []
-    for row in (head, *rows):
-        cells = zip(aligned, row, widths, strict=True)
-        lines.append("  ".join(align(cell, width) for align, cell, width in cells).rstrip())
-    sides = ["left", *["right"] * (len(head) - 3), "left", "left"]
-
-    def line(tag: str, row: Sequence[str]) -> str:
-        cells = zip(sides, row, strict=True)
-        return "".join(
-            f'<{tag} style="text-align: {side}">{render.escape(cell)}</{tag}>'
-            for side, cell in cells
-        )
-
-    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
-    table = f"<table><thead><tr>{line('th', head)}</tr></thead><tbody>{body}</tbody></table>"
-    html = f'<div class="{render.MATH_OFF}">{table}</div>'
-    return {"text/html": html, "text/plain": "\n".join(lines)}
-
-
-def _counts(total: Tally) -> list[str]:
-    counts = (
-        total.replies,
-        total.prompt_tokens,
-        total.cached_tokens,
-        total.completion_tokens,
-        total.reasoning_tokens,
-    )
-    return [f"{count:,}" for count in counts]
-
-
-def _html(reply: Reply, line: str, form: str = "") -> str:
-    parts = [_round_html(told) for told in reply.rounds]
+def _reply_html(reply: Reply, receipt: str, form: str = "") -> str:
+    parts = [_round_html(finished) for finished in reply.rounds]
     parts.append(_reasoning_html(reply.reasoning))
     if reply.clean_text.strip():
-        parts.append(_reply_html(reply.clean_text, form))
+        parts.append(_text_html(reply.clean_text, form))
     for call in reply.tool_calls:
-        asked = render.escape(f"{call.name}({call.arguments})")
-        parts.append(f"<div>asks for <code>{asked}</code>, which was not run</div>")
-    parts.append(
-        f'<div class="{render.MATH_OFF}" '
-        f'style="opacity: 0.7; font-size: 85%; margin-top: 4px">{render.escape(line)}</div>'
-    )
+        code = render.escape_html(f"{call.name}({call.arguments})")
+        parts.append(f"<div>asks for <code>{code}</code>, which was not run</div>")
+    style = f"{NOTE}; margin-top: 4px"
+    below = render.escape_html(receipt)
+    parts.append(f'<div class="{render.MATH_OFF}" style="{style}">{below}</div>')
     return "".join(parts)
 
 
-def _reply_html(text: str, form: str) -> str:
+def _text_html(text: str, form: str) -> str:
     """Return a reply's text in the form that was asked for."""
     if form == "json":
-        return render.html(fence_block(format_json(text), "json"))
+        return render.to_html(fence_block(format_json(text), "json"))
     if form == "text":
-        return f'<pre class="{render.MATH_OFF}" style="{PRE}">{render.escape(text)}</pre>'
-    return render.html(text)
+        return f'<pre class="{render.MATH_OFF}" style="{PRE}">{render.escape_html(text)}</pre>'
+    return render.to_html(text)
 
 
-PRE = "white-space: pre-wrap"
-FOLDED = f"{PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
+def _round_html(finished: Round) -> str:
+    """Return a round of tool calls or a repair, which came before the reply itself."""
+    parts = [_reasoning_html(finished.reasoning)]
+    if finished.text.strip():
+        parts.append(render.to_html(finished.text))
+    parts += [
+        _fold_html(f"⚙ {call_headline(call, result)}", call.arguments, result_text(result))
+        for call, result in calls_with_results(finished)
+    ]
+    if finished.objection:
+        parts.append(_fold_html("asked again", finished.objection))
+    return "".join(parts)
 
 
 def _reasoning_html(reasoning: str) -> str:
-    return _details_html("Reasoning", reasoning) if reasoning else ""
+    return _fold_html("Reasoning", reasoning) if reasoning else ""
 
 
-def _details_html(summary: str, *texts: str) -> str:
-    """Return texts that a reader unfolds."""
-    shown = "".join(f'<pre style="{FOLDED}">{render.escape(text)}</pre>' for text in texts)
-    head = render.escape(summary)
-    return f'<details class="{render.MATH_OFF}"><summary>{head}</summary>{shown}</details>'
+def _fold_html(summary: str, *texts: str) -> str:
+    """Return texts that the user unfolds."""
+    body = "".join(f'<pre style="{FOLDED}">{render.escape_html(text)}</pre>' for text in texts)
+    head = render.escape_html(summary)
+    return f'<details class="{render.MATH_OFF}"><summary>{head}</summary>{body}</details>'
 
 
-def _round_html(told: Round) -> str:
-    """Return what a model said before its reply proper, and what it was told."""
-    parts = [_reasoning_html(told.reasoning)]
-    if told.text.strip():
-        parts.append(render.html(told.text))
-    parts += [
-        _details_html(f"⚙ {call_headline(call, result)}", call.arguments, result_text(result))
-        for call, result in calls_with_results(told)
-    ]
-    if told.objection:
-        parts.append(_details_html("asked again", told.objection))
-    return "".join(parts)
+def _join(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)

@@ -1,86 +1,314 @@
-"""A model's Markdown as output that is safe to save; the only file with markdown-it and Pygments.
+"""A model's Markdown as output that is safe to save; the only file with markdown-it.
 
-Model text is hostile: none of it becomes an element, a link that runs, or anything that loads.
+Model text is hostile: none of it becomes an element, a link that runs, or anything that loads. One
+parser feeds two writers, so that HTML and Markdown agree: markdown-it's own for HTML, and
+`markdown_writer`. What was written as Markdown is parsed again with HTML allowed, and if anything
+in it is live, all of it is shown as one block of code.
+
+No text takes long. The inline Markdown of one block, a table, the nesting and coloured code are
+bounded, because parsers are quadratic in some text or other; what is beyond a bound is shown as its
+source. Between the steps of the parser a clock is looked at, and when the time is over the whole
+text is shown as it is. Nothing is ever left out.
 """
 
 from __future__ import annotations
 
 import html as stdlib_html
 import re
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from functools import cache
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
-from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block import reference, table
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline.state_inline import Scanned
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
-from di_magics.core.shown.formula import formula_at
+from di_magics.display import markdown_rules as rules
+from di_magics.display.highlight import colour_code
+from di_magics.display.markdown_writer import OWN_TAGS, escape_line, fence_code, write_markdown
 
 MATH_OFF = "mathjax_ignore tex2jax_ignore"
 MATH_ON = "mathjax_process tex2jax_process"
 ELSEWHERE = {"rel": "noopener noreferrer nofollow", "target": "_blank"}
 CODE_BOX = "margin: 8px 0; border: 1px solid #8886; border-radius: 3px"
 CODE = "padding: 8px 12px"
+LEFT = "text-align:left"
 LINKS = ("http://", "https://", "mailto:")
-# Beyond these Markdown may take seconds to read; the text is then shown as it is.
-LONGEST = 400_000
-DEEPEST = 2000
+SECONDS = 2.0  # of this thread's time, each for parsing and for checking
+COLOUR_SECONDS = 0.5  # for all code of a reply
+LONGEST = 400_000  # characters of a reply
+LONGEST_INLINE = 10_000  # characters of a paragraph, a heading or a cell of a table
+MOST_BRACKETS = 500  # in it
+MOST_GROWTH = 4  # how many times as long as the reply its Markdown may be
 
-_CONTROL = re.compile(r"\r\n?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile("\r\n?|[\u2028\u2029]|[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")
+_TASK = re.compile(r"\[([ xX])\] ")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
+_EAST_ASIAN = re.compile(
+    "[\u1100-\u11ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f"
+    "\uff00-\uffef\U00020000-\U0003ffff]"
+)
+_DIRECTED = re.compile("(?:paragraph|heading|list_item|bullet_list|ordered_list|blockquote|t[hd])_")
+_LANGUAGE = re.compile(r"[\w+#.-]{0,40}")
+_OWN_TAG = re.compile(rf"</?(?:{'|'.join(OWN_TAGS)})>|<br>")
 
 
-def plain(source: str) -> str:
+def strip_controls(source: str) -> str:
     """Return the text without control characters: no terminal escapes, only line ends and tabs."""
-    return _CONTROL.sub(lambda found: "\n" if found[0].startswith("\r") else "", source)
+    return _CONTROL.sub(_replace_control, source)
 
 
-def escape(text: str) -> str:
+def _replace_control(match: re.Match[str]) -> str:
+    first = match[0][0]
+    return "\n" if first in "\r\u2028\u2029" else "\ufffd" if first >= "\ud800" else ""
+
+
+def escape_html(text: str) -> str:
     """Return text as HTML that shows it."""
-    return stdlib_html.escape(plain(text))
+    return stdlib_html.escape(strip_controls(text))
 
 
-def html(source: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return text as one line of Markdown that shows it."""
+    return escape_line(strip_controls(text))
+
+
+def to_html(source: str) -> str:
     """Return Markdown as an HTML element that is safe by construction.
 
     HTML in it is shown as its source, links are http, https or mailto, an image is a link, and
     formulas are marked for the front end's typesetter, which leaves all else alone.
     """
-    source = plain(source)
-    if _pathological(source):
-        return f'<pre class="{MATH_OFF}" style="white-space: pre-wrap">{escape(source)}</pre>'
-    return f'<div class="{MATH_OFF}">{_parser().render(source)}</div>'
+    source = strip_controls(source)
+    try:
+        env = _new_env(source)
+        html = _parser().render(source, env)
+    except rules.TooSlowError:
+        return f'<pre class="{MATH_OFF}" style="white-space: pre-wrap">{escape_html(source)}</pre>'
+    return f'<div class="{MATH_OFF}">{html}</div>'
 
 
-def _pathological(source: str) -> bool:
-    longest_nest = max((len(run) for run in re.findall(r"[\[\]!*_>`~]{50,}", source)), default=0)
-    return len(source) > LONGEST or longest_nest > DEEPEST
+def to_markdown(source: str) -> str:
+    """Return Markdown that shows the same and is harmless where its HTML would run.
+
+    HTML is escaped, images are links, links that are not http, https or mailto are text, and
+    formulas are in dollars.
+    """
+    source = strip_controls(source)
+    try:
+        written = write_markdown(_parser().parse(source, _new_env(source)))
+        if len(written) <= MOST_GROWTH * len(source) + 1000 and _is_harmless(written):
+            return written
+    except rules.TooSlowError:
+        pass
+    return fence_code(source, "text")
 
 
-@cache
-def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "linkify": True})
-    parser.enable(["table", "strikethrough", "linkify"])
-    parser.validateLink = _is_safe_link  # type: ignore[method-assign]
-    parser.inline.ruler.before("escape", "math", _math_inline)
-    parser.block.ruler.before(
-        "fence",
-        "math_block",
-        _math_block,
-        {"alt": ["paragraph", "reference", "blockquote", "list"]},
-    )
-    parser.core.ruler.push("links_and_images", _tame)
-    parser.add_render_rule("math", _render_math)
-    parser.add_render_rule("fence", _render_fence)
-    return parser
+def _new_env(source: str) -> dict[str, Any]:
+    if len(source) > LONGEST:
+        raise rules.TooSlowError
+    return {
+        "clock": rules.Clock(SECONDS),
+        "colour_clock": rules.Clock(COLOUR_SECONDS),
+        "cells": len(source),
+        "formulas": rules.MOST_FORMULAS,
+        "right_to_left": bool(_RIGHT_TO_LEFT.search(source)),
+    }
+
+
+def _is_harmless(written: str) -> bool:
+    """Return whether a parser that lets HTML through finds nothing live in this."""
+    env = {"clock": rules.Clock(SECONDS), "cells": len(written)}
+    for token in _checker().parse(written, env):
+        if token.type == "html_block" and "<" in _OWN_TAG.sub("", token.content):
+            return False
+        for child in token.children or ():
+            if (
+                child.type == "image"
+                or (child.type == "html_inline" and not _OWN_TAG.fullmatch(child.content))
+                or (child.type == "link_open" and not _is_safe_link(str(child.attrs["href"])))
+            ):
+                return False
+    return True
 
 
 def _is_safe_link(url: str) -> bool:
     return url.strip().lower().startswith(LINKS)
+
+
+@cache
+def _checker() -> MarkdownIt:
+    parser = _bounded_parser(html=True)
+    parser.validateLink = lambda url: True  # type: ignore[method-assign]
+    return parser
+
+
+@cache
+def _parser() -> MarkdownIt:
+    parser = _bounded_parser(html=False)
+    parser.validateLink = _is_safe_link  # type: ignore[method-assign]
+    parser.core.ruler.at("inline", _read_inline)
+    parser.core.ruler.push("tame", _tame)
+    parser.inline.ruler.before("escape", "formula", rules.read_formula)
+    parser.inline.ruler.before("escape", "environment", rules.read_environment)
+    parser.inline.ruler.before("autolink", "small_html", rules.read_small_html)
+    interrupts: Any = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    parser.block.ruler.before("fence", "formula_block", rules.read_formula_block, interrupts)
+    parser.block.ruler.at("reference", rules.keep_definition(reference))
+    parser.add_render_rule("math", _render_formula)
+    parser.add_render_rule("fence", _render_fence)
+    for cell in ("th_open", "td_open"):
+        parser.add_render_rule(cell, _render_cell)
+    return parser
+
+
+def _bounded_parser(*, html: bool) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": html, "maxNesting": rules.DEEPEST + 20})
+    parser.enable(["table", "strikethrough"])
+    everywhere: Any = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    parser.block.ruler.at("table", rules.bound_table(table), {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.before("table", "bound_nesting", rules.bound_nesting, everywhere)
+    parser.inline.ruler.after("text", "check_time", rules.check_time_inline)
+    return parser
+
+
+class _Inline(StateInline):
+    """Inline Markdown in which emphasis also begins and ends next to East Asian text.
+
+    CommonMark has no emphasis in `**「a」**b`, because it takes spaces for granted.
+    """
+
+    def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:
+        scanned = super().scanDelims(start, canSplitWord)
+        end = start + scanned.length
+        before, after = self.src[max(start - 1, 0) : start], self.src[end : end + 1]
+        if canSplitWord and (_EAST_ASIAN.match(before) or _EAST_ASIAN.match(after)):
+            return Scanned(bool(after.strip()), bool(before.strip()), scanned.length)
+        return scanned
+
+
+def _read_inline(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type != "inline":
+            continue
+        if len(token.content) > LONGEST_INLINE or token.content.count("[") > MOST_BRACKETS:
+            token.children = list(_lines(token.content))
+            continue
+        token.children = []
+        inline = _Inline(token.content, state.md, state.env, token.children)
+        state.md.inline.tokenize(inline)
+        for rule in state.md.inline.ruler2.getRules(""):
+            rule(inline)
+        token.children = inline.tokens
+
+
+def _lines(text: str) -> Iterator[Token]:
+    for number, line in enumerate(text.split("\n")):
+        if number:
+            yield Token("softbreak", "br", 0)
+        yield Token("text", "", 0, content=line)
+
+
+def _tame(state: StateCore) -> None:
+    """Make links open elsewhere and say nothing of here, images links, and tasks signs.
+
+    What Markdown hides is shown: a title, the address of a link without a text, words after the
+    language of code.
+    """
+    kinds = ["", ""]
+    for token in state.tokens:
+        if token.children:
+            first = token.children[0]
+            task = _TASK.match(first.content)
+            if task and kinds[-2:] == ["list_item_open", "paragraph_open"]:
+                first.content = ("☐ " if task[1] == " " else "☑ ") + first.content[task.end() :]
+            token.children = list(_tamed(state.md, token.children))
+        elif token.type == "fence" and not _LANGUAGE.fullmatch(token.info.strip()):
+            token.content = f"{token.info.strip()}\n{token.content}"
+        elif state.env["right_to_left"] and token.nesting == 1 and _DIRECTED.match(token.type):
+            token.attrSet("dir", "auto")
+        kinds.append(token.type)
+
+
+def _tamed(parser: MarkdownIt, tokens: Sequence[Token]) -> Iterator[Token]:
+    title = ""
+    within: list[Token] = []  # a link, and what it shows
+    for token in tokens:
+        if token.type == "image":
+            inner = token.children or ()
+            alt = "".join(" " if child.type == "softbreak" else child.content for child in inner)
+            source = str(token.attrs.get("src", ""))
+            shown = f"[image: {alt or source}]"
+            if not within:
+                yield from _link(source, shown)
+                continue
+            token = Token("text", "", 0, content=shown)
+        if token.type == "text" and not within:
+            yield from _linkify(parser, token)
+            continue
+        if token.type == "link_open":
+            title = str(token.attrs.pop("title", ""))
+            token.attrs.update(ELSEWHERE)
+        if token.type == "link_close":
+            if not any(shown.content.strip() for shown in within):
+                yield Token("text", "", 0, content=str(within[0].attrs["href"]))
+            within = []
+        elif within or token.type == "link_open":
+            within.append(token)
+        yield token
+        if token.type == "link_close" and title:
+            yield Token("text", "", 0, content=f" ({title})")
+
+
+def _link(address: str, shown: str) -> Iterable[Token]:
+    yield Token("link_open", "a", 1, attrs={"href": address, **ELSEWHERE})
+    yield Token("text", "", 0, content=shown)
+    yield Token("link_close", "a", -1)
+
+
+def _linkify(parser: MarkdownIt, token: Token) -> Iterator[Token]:
+    """Make a text's addresses into links."""
+    text = token.content
+    done = 0
+    for start, end, address in rules.find_addresses(text):
+        yield Token("text", "", 0, content=text[done:start])
+        yield from _link(parser.normalizeLink(address), text[start:end])
+        done = end
+    token.content = text[done:]
+    if token.content:
+        yield token
+
+
+def _render_cell(
+    renderer: RendererHTML,
+    tokens: Sequence[Token],
+    at: int,
+    options: OptionsDict,
+    env: MutableMapping[str, Any],
+) -> str:
+    # JupyterLab aligns what has no alignment to the right.
+    tokens[at].attrs.setdefault("style", LEFT)
+    return renderer.renderToken(tokens, at, options, env)
+
+
+def _render_formula(
+    renderer: RendererHTML,
+    tokens: Sequence[Token],
+    at: int,
+    options: OptionsDict,
+    env: MutableMapping[str, Any],
+) -> str:
+    token = tokens[at]
+    latex = escape_html(token.content)
+    if not token.meta["display"]:
+        return f'<span class="{MATH_ON}">\\({latex}\\)</span>'
+    shown = f'<span class="{MATH_ON}">\\[{latex}\\]</span>'
+    return f"<p>{shown}</p>\n" if token.block else shown
 
 
 def _render_fence(
@@ -92,223 +320,7 @@ def _render_fence(
 ) -> str:
     token = tokens[at]
     words = token.info.split()
-    code = _highlighted(token.content, words[0] if words else "")
+    code = colour_code(token.content, words[0] if words else "", env["colour_clock"])
     # JupyterLab colours what is in this class.
     pre = f'<pre style="{CODE}"><code>{code}</code></pre>'
     return f'<div class="highlight" style="{CODE_BOX}">{pre}</div>\n'
-
-
-def _highlighted(code: str, language: str) -> str:
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
-
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False)
-    except ClassNotFound:
-        return escape(code)
-    coloured = str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
-    # White space and plain names have no colour of their own, and are half of the bytes.
-    return re.sub(r'<span class="[wn]">([^<]*)</span>', r"\1", coloured)
-
-
-def _math_inline(state: StateInline, silent: bool) -> bool:
-    if state.src[state.pos] not in "$\\":
-        return False
-    formula = formula_at(state.src, state.pos)
-    if formula is None:
-        return False
-    if not silent:
-        token = state.push("math", "", 0)
-        token.content = formula.latex
-        token.meta = {"display": formula.display}
-    state.pos = formula.end
-    return True
-
-
-def _math_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """Read a formula that begins a line, before its lines could be read as lists or headings."""
-    start = state.bMarks[start_line] + state.tShift[start_line]
-    if state.is_code_block(start_line) or state.src[start : start + 2] not in ("$$", "\\["):
-        return False
-    line = start_line
-    while line < end_line and state.bMarks[line] + state.tShift[line] < state.eMarks[line]:
-        line += 1
-    text = state.getLines(start_line, line, state.blkIndent, False).strip()
-    formula = formula_at(text, 0)
-    if formula is None or not formula.display or text[formula.end :].partition("\n")[0].strip():
-        return False
-    if silent:
-        return True
-    state.line = start_line + text[: formula.end].count("\n") + 1
-    token = state.push("math", "", 0)
-    token.content = formula.latex
-    token.meta = {"display": True}
-    token.map = [start_line, state.line]
-    token.block = True
-    return True
-
-
-def _render_math(
-    renderer: RendererHTML,
-    tokens: Sequence[Token],
-    at: int,
-    options: OptionsDict,
-    env: MutableMapping[str, Any],
-) -> str:
-    token = tokens[at]
-    latex = escape(token.content)
-    if not token.meta["display"]:
-        return f'<span class="{MATH_ON}">\\({latex}\\)</span>'
-    shown = f'<span class="{MATH_ON}">\\[{latex}\\]</span>'
-    return f"<p>{shown}</p>\n" if token.block else shown
-
-
-def _tame(state: StateCore) -> None:
-    """Make links open elsewhere and say nothing of here, and images into links."""
-    for token in state.tokens:
-        if token.children:
-            token.children = list(_tamed(token.children))
-
-
-def _tamed(tokens: Sequence[Token]) -> Iterator[Token]:
-    depth = 0
-    for token in tokens:
-        if token.type == "image":
-            alt = "".join(child.content for child in token.children or ())
-            source = str(token.attrs.get("src", ""))
-            text = Token("text", "", 0, content=f"[image: {alt or source}]")
-            if depth:
-                yield text
-            else:
-                opening = Token("link_open", "a", 1, attrs={"href": source, **ELSEWHERE})
-                yield from (opening, text, Token("link_close", "a", -1))
-            continue
-        if token.type == "link_open":
-            depth += 1
-            token.attrs.update(ELSEWHERE)
-        elif token.type == "link_close":
-            depth -= 1
-        yield token
-
-
-# Markdown for the saved `text/markdown`, which JupyterLab may render alone and trusted, HTML and
-# all. What leaves here holds no `<` but in fences at the top level, which every reader of Markdown
-# takes for code, and in `<code>`, `<pre>` and `<span>` of our own without attributes of theirs.
-
-_SAFE_TARGET = re.compile(r"(?:https?://|mailto:)[^\s()<>\"'`\\$]*\)")
-_SAFE_REFERENCE = re.compile(r"[ \t]*(?:https?://|mailto:)[^\s()<>\"'`\\$]*[ \t]*(?:\n|$)")
-_PIECE = re.compile(
-    r"(?P<code>(?<!`)(?P<ticks>`+)(?!`)"
-    r"(?P<inside>(?:[^`\n]|\n(?![ \t]*\n)|(?!(?P=ticks)(?!`))`+)*?)"
-    r"(?<!`)(?P=ticks)(?!`))"
-    r"|(?P<escaped>\\[!-/:-@\[-`{-~])"
-    r"|(?P<image>!+\[)"
-    r"|(?P<target>\]\()"
-    r"|(?P<reference>\]:)"
-    r"|(?P<begin>\\(?=begin|end))"
-    r"|(?P<special>[<$&])"
-)
-
-
-def markdown(source: str) -> str:
-    """Return Markdown that shows the same and is harmless where its HTML would run.
-
-    HTML is escaped, images are links, links that are not http, https or mailto are text, and
-    formulas are in dollars.
-    """
-    source = plain(source)
-    if _pathological(source):
-        return _fenced(source, "text")
-    lines = source.split("\n")
-    parts: list[str] = []
-    done = 0
-    for token in _parser().parse(source):
-        if token.type not in ("fence", "code_block") or not token.map:
-            continue
-        start, end = token.map
-        if start < done:
-            continue
-        parts.append(_inert("\n".join(lines[done:start])))
-        if token.level == 0:
-            parts.append(_fenced(token.content, token.info))
-        else:
-            before = re.match(r"[\s>]*(?:[-+*]|\d{1,9}[.)])?[\s>]*", lines[start])
-            code = _entities(token.content.rstrip("\n"))
-            parts.append(f"{before[0] if before else ''}<pre><code>{code}</code></pre>")
-        done = end
-    parts.append(_inert("\n".join(lines[done:])))
-    return "\n".join(parts).strip("\n")
-
-
-def _fenced(code: str, info: str) -> str:
-    """Return code in a fence of its own that nothing in it can close, blank lines around it."""
-    longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
-    fence = "`" * max(3, longest + 1)
-    words = re.findall(r"^[\w+#.-]{1,40}", info.strip())
-    # JupyterLab draws what is called mermaid.
-    language = "" if not words or words[0].lower() == "mermaid" else words[0]
-    body = code if code.endswith("\n") or not code else code + "\n"
-    return f"\n{fence}{language}\n{body}{fence}\n"
-
-
-def _entities(code: str) -> str:
-    """Return code as HTML on one line in which no character means anything to Markdown."""
-    return re.sub(r"[^\w ]", lambda found: f"&#{ord(found[0])};", code, flags=re.ASCII)
-
-
-def _inert(text: str) -> str:
-    parts: list[str] = []
-    at = 0
-    while found := _PIECE.search(text, at):
-        parts.append(text[at : found.start()])
-        at = found.end()
-        formula = formula_at(text, found.start()) if found[0][0] in "$\\" else None
-        if formula:
-            parts.append(_dollars(formula.latex, formula.display))
-            at = formula.end
-        else:
-            parts.append(_inert_piece(text, found))
-    parts.append(text[at:])
-    return "".join(parts)
-
-
-def _inert_piece(text: str, found: re.Match[str]) -> str:
-    piece = found[0]
-    match found.lastgroup:
-        case "code":
-            inside = found["inside"].replace("\n", " ")
-            if len(inside) > 2 and inside[0] == inside[-1] == " " and inside.strip():
-                inside = inside[1:-1]
-            return f"<code>{_entities(inside)}</code>"
-        case "escaped":
-            return _literal(piece[1]) if piece[1] in "\\$<&" else piece
-        case "image":
-            return "[image: "
-        case "target":
-            return piece if _SAFE_TARGET.match(text, found.end()) else "]\\("
-        case "reference":
-            return piece if _SAFE_REFERENCE.match(text, found.end()) else "]\\:"
-        case _:
-            return _literal(piece)
-
-
-def _literal(character: str) -> str:
-    """Return a character that means nothing here.
-
-    The front end looks for formulas twice, in the Markdown and in the page; an element of its own
-    keeps a dollar or a backslash from beginning one.
-    """
-    if character in "$\\":
-        return f'<span class="{MATH_OFF}">&#{ord(character)};</span>'
-    return escape(character)
-
-
-def _dollars(latex: str, display: bool) -> str:
-    r"""Return a formula as `$…$`; `<` would begin an element where the rest is read as HTML."""
-    latex = latex.replace("<", r"\lt ").replace(">", r"\gt ")
-    # Should a reader of Markdown not see the formula, what is in it must be as harmless.
-    if re.search(r"[`$]|\]\s*[(:\[]|!\[|@@|\n\s*\n", latex):
-        return f"<code>{_entities(latex)}</code>"
-    return f"$${latex}$$" if display else f"${latex.strip()}$"

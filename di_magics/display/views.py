@@ -96,7 +96,7 @@ class TerminalView(SilentView):
 def _plain(text: str) -> str:
     import di_magics.display.markdown as render
 
-    return render.plain(text)
+    return render.strip_controls(text)
 
 
 class DisplayView(SilentView):

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from di_magics.core.text import make_visible, one_line, remove_hidden, respell_number
+from di_magics.core.text import align_columns, make_visible, one_line, remove_hidden, respell_number
 
 HIDDEN = {
     "control": "\x08",
@@ -144,3 +144,10 @@ def test_a_number_with_a_comma_is_respelled(text: object, whole: bool, meant: st
     """A decimal comma as a point; separators between thousands are left out."""
     hint = respell_number(text, whole=whole)
     assert hint == (f" Write {meant}." if meant else "")
+
+
+def test_columns_are_as_wide_as_their_longest_cell() -> None:
+    """To the left unless told otherwise, and without spaces at the ends of lines."""
+    rows = [("a", "bb", ""), ("ccc", "d", "e")]
+    assert align_columns(rows) == "a    bb\nccc  d   e"
+    assert align_columns(rows, ["right", "right", "left"]) == "  a  bb\nccc   d  e"

@@ -295,7 +295,7 @@ def test_hundreds_of_hostile_texts_are_harmless_alone_and_trusted(notebook: Open
             }
             return bad;
         }""".replace("DANGEROUS", DANGEROUS),
-        [render.markdown(source) for source in sources],
+        [render.to_markdown(source) for source in sources],
     )
     assert [(sources[i], found, ran) for i, found, ran in bad] == []
     assert page.foreign == []

@@ -14,7 +14,7 @@ from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.cost import tally
 from di_magics.core.settings.flags import flag_help, flags_help
 from di_magics.core.settings.params import PARAMS, format_param, suggest
-from di_magics.core.text import one_line
+from di_magics.core.text import align_columns, one_line
 from di_magics.magics.commands import asking, conversing, keeping, money, setting, sweeping
 from di_magics.magics.commands.command import (
     Command,
@@ -23,7 +23,6 @@ from di_magics.magics.commands.command import (
     count_noun,
     say,
     show_table,
-    table,
 )
 
 
@@ -55,7 +54,7 @@ def show_status(context: Context, rest: str) -> None:
     rows += [("policy", one_line(source, 160)) for source in policy.sources]
     if policy.log:
         rows.append(("kept in", f"{one_line(policy.log, 160)}, for your teacher"))
-    say(table([*rows, ("more", "%chat help, %chat params, %%chat -h")]))
+    say(align_columns([*rows, ("more", "%chat help, %chat params, %%chat -h")]))
 
 
 @command("help [COMMAND|PARAMETER|flags|params]", "this list, or more on one of them")

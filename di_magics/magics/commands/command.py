@@ -55,13 +55,6 @@ def command(usage: str, summary: str) -> Callable[[Callable[[Context, str], Any]
     return lambda function: Command(usage, summary, function, getdoc(function) or "")
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as columns of plain text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def count_noun(number: int, noun: str) -> str:
     """Return `1 turn`, `2 turns`."""
     return f"{number} {noun}{'s' * (number != 1)}"
@@ -81,9 +74,9 @@ def show(bundle: Mapping[str, Any]) -> None:
 
 def show_table(rows: Sequence[Sequence[str]], *, head: bool = False) -> None:
     """Display rows as a table; the first may be its head."""
-    from di_magics.display.final import table_output
+    from di_magics.display.tables import table_output
 
-    show({**table_output(rows, head=head), "text/plain": table(rows)})
+    show(table_output(rows, head=head))
 
 
 def say_history(conversation: Conversation) -> None:

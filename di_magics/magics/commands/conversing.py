@@ -32,7 +32,7 @@ def show_history(context: Context, rest: str) -> None:
     """
     conversation = context.session.conversation
     if rest == "--tree":
-        from di_magics.display.final import tree_output
+        from di_magics.display.tables import tree_output
 
         has_turns = bool(conversation.turns)
         show(tree_output(conversation)) if has_turns else say("There are no turns yet.")

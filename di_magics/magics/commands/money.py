@@ -33,7 +33,7 @@ def show_cost(context: Context, rest: str) -> None:
     elif not tally(entries).replies:
         say("Nothing has been asked yet, so nothing has been paid.")
     else:
-        from di_magics.display.final import cost_output
+        from di_magics.display.tables import cost_output
 
         show(cost_output(entries, context.session.notebook.names(), everywhere=everywhere))
 

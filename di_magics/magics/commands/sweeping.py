@@ -28,7 +28,7 @@ BEST_EFFORT = "A seed is best effort: a server may batch and round as it likes."
 )
 def repeat(context: Context, rest: str) -> None:
     """The replies do not enter the conversation; %chat adopt K takes one."""
-    from di_magics.display.final import repeats_output
+    from di_magics.display.tables import repeats_output
 
     words = split_line(rest) or incomplete("repeat 5")
     yes = "--yes" in words
@@ -46,7 +46,7 @@ def repeat(context: Context, rest: str) -> None:
 
 @command("diff [A B | run A B]", "two turns, two runs of the last sweep, or the last two variants")
 def show_difference(context: Context, rest: str) -> None:
-    from di_magics.display.final import comparison_output
+    from di_magics.display.tables import comparison_output
 
     words = split_line(rest)
     conversation = context.session.conversation

@@ -1,0 +1,251 @@
+"""What this package adds to markdown-it's rules, in terms of the states that it gives to a rule.
+
+Every rule returns whether it applies at the position, and moves the state past what it read.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from di_magics.core.shown.formula import Formula, formula_at
+
+if TYPE_CHECKING:
+    from markdown_it.parser_block import RuleFuncBlockType
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
+
+DEEPEST = 40  # a list in a list is two deeper
+MOST_FORMULAS = 500  # in a reply; each is typeset
+LONGEST_ENVIRONMENT = 5000  # and formula, in characters
+
+_ADDRESS = re.compile(
+    r"(?<![\w@./-])(?:(?P<scheme>https?://|www\.)[^\s<>\"`\\]+"
+    r"|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}(?![\w@/-]))"
+)
+_CELL_PIECE = re.compile(r"\\.|`+|\||[^\\`|]+|\\")
+_SMALL = re.compile(r"<(sub|sup)>([^<>\n]{1,200})</\1>|<br ?/?>")
+_ENVIRONMENT = re.compile(r"\\begin\{([A-Za-z]{1,20}\*?)\}")
+
+
+class TooSlowError(Exception):
+    """Reading a text takes longer than it may."""
+
+
+class Clock:
+    """Raises TooSlowError when the time is over; looks at the time at every 64th check."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.thread_time() + seconds
+        self._checks = 0
+
+    def check(self) -> None:
+        """Raise TooSlowError if the time is over."""
+        self._checks += 1
+        if not self._checks & 63 and time.thread_time() > self._end:
+            raise TooSlowError
+
+
+def find_addresses(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield where the addresses in a text begin and end, and what each links to."""
+    for match in _ADDRESS.finditer(text):
+        scheme = match["scheme"] or ""
+        shown = match[0].rstrip("?!.,:;*_~'\"()[]{}|" if scheme else ".-")
+        if match[0][len(shown) :].startswith(")") and shown.count("(") > shown.count(")"):
+            shown += ")"
+        if len(shown) > len(scheme):
+            prefix = {"www.": "http://", "": "mailto:"}.get(scheme, "")
+            yield match.start(), match.start() + len(shown), prefix + shown
+
+
+def check_time_inline(state: StateInline, silent: bool) -> bool:
+    """Raise TooSlowError if the time is over."""
+    state.env["clock"].check()
+    return False
+
+
+def bound_nesting(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """Show what is nested too deep as its source, and raise TooSlowError if the time is over."""
+    state.env["clock"].check()
+    if silent or state.level < DEEPEST:
+        return False
+    line = start_line + 1
+    while line < end_line and not 0 <= state.sCount[line] < state.blkIndent:
+        line += 1
+    state.line = line
+    token = state.push("code_block", "code", 0)
+    token.content = state.getLines(start_line, line, state.blkIndent, False) + "\n"
+    token.map = [start_line, line]
+    return True
+
+
+def bound_table(table: RuleFuncBlockType) -> RuleFuncBlockType:
+    """Return the rule for tables that leaves one alone that has more cells than characters.
+
+    Rows are filled up to the width of the head, so that a small text could become a large table.
+    What a row has beyond this width would be left out; it is put into the last cell.
+    """
+
+    def read_table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+        if state.env["cells"] < 0 or not table(state, start_line, end_line, True):
+            return False
+        if silent:
+            return True
+        columns = state.src.count("|", state.bMarks[start_line], state.eMarks[start_line]) + 1
+        line = start_line
+        while line < end_line and not state.isEmpty(line):
+            line += 1
+        state.env["cells"] -= columns * (line - start_line)
+        first = len(state.tokens)
+        if state.env["cells"] < 0 or not table(state, start_line, end_line, False):
+            return False
+        _keep_all_cells(state, first)
+        return True
+
+    return read_table
+
+
+def _keep_all_cells(state: StateBlock, first: int) -> None:
+    row: list[Token] = []
+    for token in state.tokens[first:]:
+        if token.type == "tr_open":
+            row = []
+        elif token.type == "inline":
+            row.append(token)
+        elif token.type == "tr_close" and row and row[0].map:
+            line = row[0].map[0]
+            start = state.bMarks[line] + state.tShift[line]
+            cells = split_cells(state.src[start : state.eMarks[line]], len(row))
+            for inline, cell in zip(row, cells, strict=False):
+                inline.content = cell
+
+
+def split_cells(line: str, columns: int) -> list[str]:
+    """Return the cells of a table's row that has too many, otherwise none.
+
+    The row is split once more with pipes within code left alone. If there are too many even then,
+    the last cell has the rest of the row.
+    """
+    line = line.strip().removeprefix("|")
+    if not line.endswith("\\|"):
+        line = line.removesuffix("|")
+    pieces = _CELL_PIECE.findall(line)
+    if pieces.count("|") < columns:
+        return []
+    last = {piece: at for at, piece in enumerate(pieces) if piece[0] == "`"}
+    cells = [""]
+    closing = ""
+    for at, piece in enumerate(pieces):
+        if closing:
+            closing = "" if piece == closing else closing
+        elif last.get(piece, -1) > at:
+            closing = piece
+        elif piece == "|" and len(cells) < columns:
+            cells.append("")
+            continue
+        cells[-1] += "|" if piece == "\\|" else piece
+    return [cell.strip() for cell in cells] + [""] * (columns - len(cells))
+
+
+def keep_definition(reference: RuleFuncBlockType) -> RuleFuncBlockType:
+    """Return the rule for definitions of links that also shows them, used or not."""
+
+    def read_definition(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+        if not reference(state, start_line, end_line, silent):
+            return False
+        state.push("paragraph_open", "p", 1)
+        inline = state.push("inline", "", 0)
+        inline.content = state.getLines(start_line, state.line, state.blkIndent, False).strip()
+        inline.children = []
+        state.push("paragraph_close", "p", -1)
+        return True
+
+    return read_definition
+
+
+def read_formula(state: StateInline, silent: bool) -> bool:
+    """Read a formula."""
+    if state.src[state.pos] not in "$\\" or state.env["formulas"] <= 0:
+        return False
+    formula = formula_at(state.src, state.pos)
+    if formula is None or formula.end > state.posMax:
+        return False
+    if not silent:
+        _push_formula(state, formula)
+    state.pos = formula.end
+    return True
+
+
+def read_formula_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """Read a formula that begins a line, before its lines could be read as lists or headings."""
+    start = state.bMarks[start_line] + state.tShift[start_line]
+    if (
+        state.is_code_block(start_line)
+        or state.src[start : start + 2] not in ("$$", "\\[")
+        or state.env["formulas"] <= 0
+    ):
+        return False
+    closing = "$$" if state.src[start] == "$" else "\\]"
+    end = state.src.find(closing, start + 2, start + LONGEST_ENVIRONMENT)
+    line = start_line
+    while line < end_line and state.bMarks[line] <= end and not state.isEmpty(line):
+        line += 1
+    text = state.getLines(start_line, line, state.blkIndent, False).strip()
+    formula = formula_at(text, 0)
+    if formula is None or not formula.display or text[formula.end :].partition("\n")[0].strip():
+        return False
+    if silent:
+        return True
+    token_map = [start_line, start_line + text[: formula.end].count("\n") + 1]
+    state.line = token_map[1]
+    _push_formula(state, formula)
+    state.tokens[-1].block = True
+    state.tokens[-1].map = token_map
+    return True
+
+
+def _push_formula(state: StateInline | StateBlock, formula: Formula) -> None:
+    state.env["formulas"] -= 1
+    token = state.push("math", "", 0)
+    token.content = formula.latex
+    token.meta = {"display": formula.display}
+
+
+def read_environment(state: StateInline, silent: bool) -> bool:
+    r"""Read `\begin{…}…\end{…}` that is no formula as it stands: its `\\` is no escape."""
+    begin = _ENVIRONMENT.match(state.src, state.pos, state.posMax)
+    if not begin:
+        return False
+    closing = f"\\end{{{begin[1]}}}"
+    last = min(state.posMax, state.pos + LONGEST_ENVIRONMENT)
+    end = state.src.find(closing, begin.end(), last)
+    if end < 0:
+        return False
+    end += len(closing)
+    if not silent:
+        for number, line in enumerate(state.src[state.pos : end].split("\n")):
+            if number:
+                state.push("softbreak", "br", 0)
+            state.push("text", "", 0).content = line
+    state.pos = end
+    return True
+
+
+def read_small_html(state: StateInline, silent: bool) -> bool:
+    """Read HTML that Markdown has no other way for: `<br>`, and a text in `<sub>` or `<sup>`."""
+    small = _SMALL.match(state.src, state.pos, state.posMax)
+    if not small:
+        return False
+    if not silent:
+        tag = small[1]
+        if tag:
+            state.push(f"{tag}_open", tag, 1)
+            state.push("text", "", 0).content = small[2]
+            state.push(f"{tag}_close", tag, -1)
+        else:
+            state.push("hardbreak", "br", 0)
+    state.pos = small.end()
+    return True

@@ -1,0 +1,138 @@
+"""Answers of commands as tables: HTML for a notebook and the same as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import di_magics.display.markdown as render
+from di_magics.core.amount import in_money_context
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.money.cost import Entry, Tally, cost_sections, tally
+from di_magics.core.shown.tree import tree_rows, tree_text
+from di_magics.core.sweep.difference import Part, count_texts, first_difference
+from di_magics.core.text import align_columns, one_line
+
+Bundle = dict[str, str]
+"""An output by MIME type."""
+NOTE = "opacity: 0.7; font-size: 85%"
+PRE = "white-space: pre-wrap; text-align: left"
+
+
+def _html_table(
+    rows: Sequence[Sequence[str]],
+    head: Sequence[str] = (),
+    align: Sequence[str] = (),
+    styles: Sequence[str] = (),
+) -> str:
+    """Return a table of cells that are HTML already.
+
+    `align` has a side for each column (left unless given), `styles` more style for each row.
+    """
+    sides = align or ["left"] * max(map(len, [*rows, head]), default=0)
+
+    def row_html(tag: str, cells: Sequence[str], style: str = "") -> str:
+        columns = zip(cells, sides, strict=True)
+        css = "text-align: {}; vertical-align: top" + style
+        return "".join(
+            f'<{tag} style="{css.format(side)}">{cell}</{tag}>' for cell, side in columns
+        )
+
+    top = f"<thead><tr>{row_html('th', head)}</tr></thead>" if head else ""
+    body = "".join(
+        f"<tr>{row_html('td', cells, styles[at] if styles else '')}</tr>"
+        for at, cells in enumerate(rows)
+    )
+    return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
+def _bundle(html: str, plain: str) -> Bundle:
+    html = f'<div class="{render.MATH_OFF}">{html}</div>'
+    return {"text/html": html, "text/plain": render.strip_controls(plain)}
+
+
+def table_output(rows: Sequence[Sequence[str]], *, head: bool = False) -> Bundle:
+    """Return rows of text as a table; the first may be its head."""
+    cells = [[render.escape_html(cell) for cell in row] for row in rows]
+    table = _html_table(cells[1:], cells[0]) if head else _html_table(cells)
+    return _bundle(table, align_columns(rows))
+
+
+def tree_output(conversation: Conversation) -> Bundle:
+    """Return a conversation's tree; what the next request sends is bold."""
+    rows, styles = [], []
+    for row in tree_rows(conversation):
+        strokes = f'<span style="font-family: monospace; white-space: pre">{row.strokes}</span>'
+        prompt, reply = render.escape_html(row.prompt), render.escape_html(row.reply)
+        prompt = f"<b>{prompt}</b>" if row.is_sent else prompt
+        heads = "".join(f" <b>◂ {render.escape_html(name)}</b>" for name in row.heads)
+        rows.append((f"{row.number or ''}", strokes + prompt, reply + heads))
+        styles.append("" if row.is_sent else "; opacity: 0.6")
+    table = _html_table(rows, ("", "asked", "reply"), styles=styles)
+    return _bundle(table, tree_text(conversation))
+
+
+_TAGS = {"same": "span", "gone": "del", "new": "ins"}
+_STYLES = {
+    "same": "",
+    "gone": "background: #e5393540; text-decoration: line-through",
+    "new": "background: #43a04740",
+}
+_SIGNS = {"same": ("", ""), "gone": ("[-", "-]"), "new": ("{+", "+}")}
+
+
+def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> Bundle:
+    """Return a comparison of two texts: what only the first has, and only the second."""
+    marked = "".join(
+        f'<{_TAGS[part.kind]} style="{_STYLES[part.kind]}">{render.escape_html(part.text)}'
+        f"</{_TAGS[part.kind]}>"
+        for part in parts
+    )
+    legend = f"only in {names[0]}: struck out; only in {names[1]}: underlined"
+    note = f'<div style="{NOTE}">{render.escape_html(legend)}</div>'
+    plain = "".join(part.text.join(_SIGNS[part.kind]) for part in parts)
+    return _bundle(f'<pre style="{PRE}">{marked}</pre>{note}', f"{plain}\n\n{legend}")
+
+
+def repeats_output(texts: Sequence[str], verdict: str) -> Bundle:
+    """Return what the same request gave each time, marked from where the texts differ."""
+    at = first_difference(texts)
+    rows, plain = [], [verdict]
+    for text, count in count_texts(texts):
+        begin, rest = (text, "") if at is None else (text[:at], text[at:])
+        marked = render.escape_html(begin)
+        marked += f'<b style="background: #ffb30050">{render.escape_html(rest)}</b>'
+        rows.append((f"{count}×", f'<pre style="{PRE}">{marked}</pre>'))
+        plain.append(f"{count}× {begin}{'>>> ' if rest else ''}{rest}")
+    html = f"<div>{render.escape_html(verdict)}</div>{_html_table(rows)}"
+    return _bundle(html, "\n\n".join(plain))
+
+
+BAR = 16
+_COUNTS = ("replies", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
+
+
+@in_money_context
+def cost_output(entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool) -> Bundle:
+    """Return what these entries have cost, with a bar for the share of each group."""
+    sections = {
+        **cost_sections(entries, names, everywhere=everywhere),
+        "in all": {"": tally(entries)},
+    }
+    paid = any(entry.cost for entry in entries)
+    share = "share of the cost" if paid else "share of the tokens out"
+    head = ("", "replies", "tokens in", "cached", "out", "reasoning", "cost", share)
+    rows: list[tuple[str, ...]] = []
+    for title, groups in sections.items():
+        weights = [total.cost if paid else total.completion_tokens for total in groups.values()]
+        for (name, total), weight in zip(groups.items(), weights, strict=True):
+            filled = round(BAR * weight / sum(weights)) if any(weights) else 0
+            bar = "" if len(groups) < 2 else "█" * filled + "░" * (BAR - filled)
+            label = f"{title} {one_line(name, 80)}".strip()
+            rows.append((label, *_format_counts(total), total.text, bar))
+    align = ["left", *["right"] * len(_COUNTS), "left", "left"]
+    cells = [[render.escape_html(cell) for cell in row] for row in (head, *rows)]
+    return _bundle(_html_table(cells[1:], cells[0], align), align_columns([head, *rows], align))
+
+
+def _format_counts(total: Tally) -> list[str]:
+    return [f"{getattr(total, name):,}" for name in _COUNTS]

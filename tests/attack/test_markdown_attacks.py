@@ -1,0 +1,101 @@
+"""Whatever a model writes, what is saved is dead: in our HTML, and in our Markdown read elsewhere.
+
+`DI_MAGICS_ATTACK=full` tries 20,000 generated texts, otherwise it is a tenth of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+from attack.readers import read_all
+from hostile import FRAGMENTS, attacks, documents, structured
+
+from di_magics.display import markdown as render
+
+CHUNKS = 20
+FULL = os.environ.get("DI_MAGICS_ATTACK") == "full"
+PER_CHUNK = 1000 if FULL else 100
+
+OURS = {
+    *("a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr"),
+    *("li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "ul"),
+    *("table", "tbody", "td", "th", "thead", "tr"),
+}
+THEIRS = OURS | {"del"}
+ATTRIBUTES = {"class", "href", "rel", "target", "start", "style", "dir"}
+ADDRESS = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
+STYLE = re.compile(r"[\w\s:;#.-]*")
+
+
+def find_live(html: str, elements: set[str], *, ours: bool) -> Iterator[str]:
+    """Yield what a browser finds in this HTML that is not on the list of what is harmless."""
+    root: Element = html5lib.parse(html, treebuilder="etree", namespaceHTMLElements=False)
+    for element in root.iter():
+        name = str(element.tag)
+        if name not in elements and name not in ("html", "head", "body"):
+            yield f"<{name}>"
+        for attribute, value in element.attrib.items():
+            if attribute == "href":
+                heading = not ours and value.startswith("#")
+                if not ADDRESS.match(value) and not heading:
+                    yield f"href={value}"
+            elif attribute == "style":
+                if not STYLE.fullmatch(value):
+                    yield f"style={value}"
+            elif attribute not in ATTRIBUTES and (ours or attribute not in ("align", "id")):
+                yield f"{attribute}={value}"
+
+
+def assert_dead(sources: list[str]) -> None:
+    """Assert that our HTML of these texts is dead, and any program's HTML of our Markdown."""
+    live: list[tuple[str, str, list[str]]] = []
+    for source in sources:
+        if bad := list(find_live(render.to_html(source), OURS, ours=True)):
+            live.append((source, "to_html", bad))
+    saved = [render.to_markdown(source) for source in sources]
+    for reader, pages in read_all(saved).items():
+        for source, page in zip(sources, pages, strict=True):
+            if bad := list(find_live(page, THEIRS, ours=False)):
+                live.append((source, reader, bad))
+    print(f"{len(sources)} tried, {len(sources) - len({source for source, *_ in live})} held")
+    assert live == []
+
+
+def test_known_attacks_are_dead() -> None:
+    """Every fragment alone, and a payload after every two openings."""
+    assert_dead([*FRAGMENTS, *attacks()[:: 1 if FULL else 10]])
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_generated_attacks_are_dead(chunk: int) -> None:
+    """Fragments of Markdown and of HTML put together at random and in nested structures."""
+    half = PER_CHUNK // 2
+    assert_dead([*documents(half, seed=1000 + chunk), *structured(half, seed=2000 + chunk)])
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_every_program_shows_every_word(chunk: int) -> None:
+    """The words of a text are in our HTML and in what the programs make of our Markdown."""
+    sources = structured(PER_CHUNK // 4, seed=3000 + chunk, words=True)
+    saved = [render.to_markdown(source) for source in sources]
+    pages = {"to_html": list(map(render.to_html, sources)), **read_all(saved)}
+    lost = [
+        (source, reader, missing)
+        for reader, read in pages.items()
+        for source, page in zip(sources, read, strict=True)
+        if (missing := missing_words(source, page))
+    ]
+    assert lost == []
+
+
+def missing_words(source: str, page: str) -> list[str]:
+    """Return the marked words of a text that a page does not show, in the text's order."""
+    root = html5lib.parse(page, treebuilder="etree", namespaceHTMLElements=False)
+    shown = set(re.findall(r"w\d+w", "".join(root.itertext())))
+    return [word for word in re.findall(r"w\d+w", source) if word not in shown]
