@@ -84,7 +84,7 @@ def install_js() -> bool:
     wanted = hashlib.sha256((JS / "package-lock.json").read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return True
-    print("Installing biome and TypeScript into tests/js/node_modules …", flush=True)
+    print("Installing biome, TypeScript and marked into tests/js/node_modules …", flush=True)
     npm = (PYTHON, "-c", NPM)
     if not succeeds(*npm, "ci", "--silent", "--no-audit", "--no-fund", "--prefix", JS):
         return False

@@ -14,7 +14,7 @@ from cmarkgfm.cmark import Options
 from markdown_it import MarkdownIt
 from nbconvert.filters.markdown import markdown2html
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1] / "js"
 
 
 @cache

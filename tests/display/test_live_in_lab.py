@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hostile import FRAGMENTS, documents
+from hostile import FRAGMENTS, documents, structured
 from loopback import CountingServer, Drop, Fault, Hold, Loopback, Pace, Reply
 
 from di_magics.display import markdown as render
@@ -365,6 +365,63 @@ def test_a_reply_made_to_be_slow_leaves_the_page_alone(
     assert page.js("() => window.longest") < 5000
     hold.release()
     page.wait(1)
+
+
+LOOKS = (
+    "costs $5 and $10, \\\\(a\\\\) C:\\\\(b) \\$x\\$ \\\\ref{a} &#36;y&#36;",
+    "\\begin{align}\na &= b \\\\\nc\n\\end{align}",
+    "\\(a\\)\\(b\\) $c$ $$d<e$$\n\n\\[f\n= g\\]\n\n- h\n  $$\n  i\n  $$",
+    "| a | b |\n|---|--:|\n| `c|d` | $|x|$ |\n| e<br>f | g \\| h |\n| 1 | 2 | 3 |",
+    "1. a\n\n   ```python\n   x = {'$': \"<b>\"}\n   ```\n2. `$a` `<b>` `\\` `a[0](b)`\n"
+    "   - [ ] c\n   - [x] d",
+    "**a** *b* ***c*** ~~d~~ e**f**g **「h」**i **`j`** x<sub>2</sub> <sup>*</sup> a_b_c __init__",
+    "> a\n> > b\n\n[x](https://a.b/(c) 't') ![y](https://a.b/d) "
+    "https://a.b/e_f_g. a@b.c [z][1]\n\n[1]: https://a.b",
+    "- - - - - - - - - - - - a\n\nafter @@0@@ & &lt; &amp;lt; AT&T \\* \\_ # 1. a",
+    "1986\\. A\n\\# b\n\\- c\n\n1\\. d\n\n---\n\nSetext\n===\n\n"
+    "    code <b> $x$\n\n~~~ a b\n$y$\n~~~",
+)
+
+
+def test_the_saved_markdown_alone_looks_like_the_html(notebook: Open) -> None:
+    """JupyterLab shows the same text, formulas, tables, lists, links and emphasis for both."""
+    page = notebook(["1"])
+    sources = [*LOOKS, *structured(100, seed=5, words=True)]
+    pairs = [[render.to_html(text), render.to_markdown(text)] for text in sources]
+    looks = page.js(
+        """async pairs => {
+            const look = async (type, source) => {
+                const renderer = panel.content.rendermime.createRenderer(type);
+                document.body.append(renderer.node);
+                const model = panel.content.rendermime.createModel({
+                    data: { [type]: source }, trusted: true,
+                });
+                await renderer.renderModel(model);
+                await panel.content.rendermime.latexTypesetter?.typeset(renderer.node);
+                const { node } = renderer;
+                node.querySelectorAll('.jp-InternalAnchorLink').forEach(link => link.remove());
+                const tags = 'mjx-container, td, th, li, h1, blockquote, a, strong, em, sub, sup';
+                const counts = {};
+                for (const { localName } of node.querySelectorAll(tags)) {
+                    counts[localName] = (counts[localName] ?? 0) + 1;
+                }
+                node.querySelectorAll('mjx-container').forEach(math => math.remove());
+                const text = node.textContent.replace(/\\s+/g, '');
+                node.remove();
+                return [text, counts];
+            };
+            const looks = [];
+            for (const [html, markdown] of pairs) {
+                looks.push([await look('text/html', html), await look('text/markdown', markdown)]);
+            }
+            return looks;
+        }""",
+        pairs,
+    )
+    differ = [
+        (text, *pair) for text, pair in zip(sources, looks, strict=True) if pair[0] != pair[1]
+    ]
+    assert differ == []
 
 
 def show_alone(markdown: str) -> str:
