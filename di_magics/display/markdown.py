@@ -43,7 +43,7 @@ SECONDS = 2.0  # of this thread's time, each for parsing and for checking
 COLOUR_SECONDS = 0.5  # for all code of a reply
 LONGEST = 400_000  # characters of a reply
 LONGEST_INLINE = 10_000  # characters of a paragraph, a heading or a cell of a table
-MOST_BRACKETS = 500  # in it
+MOST_BRACKETS = 200  # in it
 MOST_GROWTH = 4  # how many times as long as the reply its Markdown may be
 
 _CONTROL = re.compile("\r\n?|[\u2028\u2029]|[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")
