@@ -19,6 +19,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote
 
 from di_magics.core.secrets import looks_secret
@@ -76,6 +77,7 @@ def _secrets() -> Iterator[tuple[str, str]]:
                 yield name, part
 
 
+@lru_cache(1000)
 def _is_secret(name: str, value: str) -> bool:
     return not NOT_SECRET.fullmatch(name) and looks_secret(name, value)
 
@@ -91,7 +93,8 @@ def _is_distinctive(value: str) -> bool:
     return len(value) >= 12 or (len(value) >= 6 and mixed)
 
 
-def _spellings(secret: str) -> set[str]:
+@lru_cache(1000)
+def _spellings(secret: str) -> frozenset[str]:
     """Return a secret as it is and as programs write it."""
     data = secret.encode("utf-8", "surrogateescape")
     escaped = {secret, repr(secret)[1:-1], ascii(secret)[1:-1], repr(data)[2:-1]}
@@ -105,7 +108,7 @@ def _spellings(secret: str) -> set[str]:
     for percent in (quote(data), quote(data, safe=""), quote(data, safe="!*'()"), quote_plus(data)):
         escaped |= {percent, re.sub("%..", lambda match: match[0].lower(), percent)}
     escaped |= {data.hex(), data.hex().upper(), *_base64(data)}
-    return {text for text in escaped if len(text) >= SHORTEST}
+    return frozenset(text for text in escaped if len(text) >= SHORTEST)
 
 
 def _base64(data: bytes) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from di_magics.core.secrets import (
     is_secret_file,
     looks_secret,
 )
-from di_magics.core.text import one_line
+from di_magics.core.text import describe_error, one_line
 from di_magics.values.environment_secrets import held_secret
 from di_magics.values.value_text import is_table
 
@@ -77,9 +78,15 @@ def refuse_environment_secret(text: str, name: str) -> None:
 
 def refuse_secret_member(value: Any, name: str) -> None:
     """Raise ParamError for a table with a column of passwords, or a dict with one."""
-    for member, values in _members(value):
-        if is_secret_column(member, values):
-            raise _member_error(one_line(name, 80), member)
+    try:
+        secret = next((n for n, values in _members(value) if is_secret_column(n, values)), None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what the value's own methods raise
+        raised = one_line(describe_error(error), 120)
+        raise ParamError(f"{one_line(name, 80)} cannot be read: {raised}.") from None
+    if secret is not None:
+        raise _member_error(one_line(name, 80), secret)
 
 
 def _member_error(name: str, member: str) -> ParamError:
@@ -110,11 +117,11 @@ def _members(value: Any) -> Iterator[tuple[str, list[str]]]:
         seen += 1
         if dataclasses.is_dataclass(inner) or hasattr(type(inner), "__pydantic_serializer__"):
             inner = getattr(inner, "__dict__", {})
-        if isinstance(inner, Mapping):
-            for key, member in list(inner.items())[:MOST_MEMBERS]:
+        if isinstance(inner, dict):
+            for key, member in islice(inner.items(), MOST_MEMBERS):
                 if isinstance(key, str) and isinstance(member, str):
                     yield key, [member]
-                elif isinstance(member, Mapping | list | tuple):
+                else:
                     waiting.append(member)
         elif isinstance(inner, list | tuple):
             waiting += inner[: MOST_MEMBERS - seen]
