@@ -57,11 +57,11 @@ class Subtext(str):
 class Says:
     """A value whose text is what it was told to say."""
 
-    def __init__(self, said: str) -> None:
-        self.said = said
+    def __init__(self, filled: str) -> None:
+        self.filled = filled
 
     def __str__(self) -> str:
-        return self.said
+        return self.filled
 
 
 class Raises:
@@ -87,7 +87,7 @@ def fill(text: str, values: Mapping[str, object]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "filled"),
     [
         ("", ""),
         ("no braces", "no braces"),
@@ -105,9 +105,9 @@ def fill(text: str, values: Mapping[str, object]) -> str:
         ("\\{{a}} %s %(a)s $a", "\\1 %s %(a)s $a"),
     ],
 )
-def test_only_a_name_between_two_braces_is_filled_in(text: str, said: str) -> None:
+def test_only_a_name_between_two_braces_is_filled_in(text: str, filled: str) -> None:
     """Spaces, unknown names with a part and all other braces stay as they are."""
-    assert fill(text, {"a": 1, "b": "two", "größe": "ü", "_x1": None}) == said
+    assert fill(text, {"a": 1, "b": "two", "größe": "ü", "_x1": None}) == filled
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_the_stop_square_still_stops() -> None:
 
 def test_a_text_of_a_class_of_its_own_is_taken_plain() -> None:
     """None of its methods is called on what goes out."""
-    said = value_text(Says(Subtext("Hi")), "a")
-    assert type(said) is str
-    assert said == "Hi"
+    filled = value_text(Says(Subtext("Hi")), "a")
+    assert type(filled) is str
+    assert filled == "Hi"
     assert fill("{{a}}", {"a": Says(Subtext("Hi"))}) == "Hi"
     with pytest.raises(ParamError, match="key or a password"):
         fill("{{a}}", {"a": Says(Subtext(KEYS[0]))})
