@@ -54,7 +54,7 @@ def test_a_long_value_is_looked_through_in_no_time(piece: str) -> None:
     ],
 )
 def test_a_password_without_a_user_and_a_pgp_key_are_secrets(text: str) -> None:
-    """Both forms are common in settings of a reader's."""
+    """Both forms are common in a user's settings."""
     assert looks_secret("settings", text)
 
 

@@ -137,7 +137,7 @@ def test_a_displayed_image_that_is_only_an_address_is_refused() -> None:
 
 
 def test_a_displayed_sound_is_refused() -> None:
-    """What IPython.display.Audio holds is no image."""
+    """What IPython.display.Audio holds is not an image."""
     assert "sound holds no image" in refused(
         lambda: attach_value(Audio(data=b"RIFF....", rate=8), "sound")
     )
@@ -263,7 +263,7 @@ def test_a_file_is_found_by_its_full_path_and_from_home(
 
 @pytest.mark.parametrize("data", ["ünïcode".encode("latin-1"), "wide".encode("utf-16"), b"a\0b"])
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes) -> None:
-    """Another encoding, or a NUL, is no text that can be sent, and the line says what to do."""
+    """Another encoding, or a NUL, is not a text that can be sent, and the line says what to do."""
     (tmp_path / "data").write_bytes(data)
     assert "neither text (UTF-8) nor an image" in refused(lambda: attach("data", {}, tmp_path))
 

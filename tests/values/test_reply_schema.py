@@ -328,7 +328,7 @@ def test_a_file_without_an_end_is_not_read(tmp_path: Path) -> None:
         except BaseException as error:
             errors.append(error)
 
-    # In a thread, so that a reader who waits can be let go.
+    # In a thread, so that one that waits can be let go.
     thread = threading.Thread(target=reading, daemon=True)
     thread.start()
     thread.join(1)

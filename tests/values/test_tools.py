@@ -63,7 +63,7 @@ class Point:
 
 
 class Shown:
-    """An object whose text is its own, and which is no JSON."""
+    """An object whose text is its own, and which is not JSON."""
 
     __slots__ = ()
 

@@ -168,7 +168,7 @@ def test_the_name_of_a_hostile_error_stays_in_its_line() -> None:
 
 
 def test_the_stop_square_still_stops() -> None:
-    """An interrupt within `__str__` is no error of the value's."""
+    """An interrupt within `__str__` is not an error of the value."""
     with pytest.raises(KeyboardInterrupt):
         fill("{{a}}", {"a": Raises(KeyboardInterrupt())})
 
