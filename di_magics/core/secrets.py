@@ -1,42 +1,170 @@
-"""What looks like a key or a password: by its form, or by the name it has."""
+"""What looks like a key or a password: by its form, by its name, or by the name of its file.
+
+Three degrees, as a wrong alarm costs more in some places than in others:
+
+* `find_key` knows the forms of well-known keys alone: prompts are refused by it.
+* `find_credential` knows passwords in URLs and connection strings, too: files are refused by it.
+* `looks_secret` also goes by a variable's name, and by `sk-` and the like before anything long.
+
+Each pattern starts at a fixed text or at the beginning of a word, and each of its repetitions is
+bounded or ends the match, so that the time is linear in the text.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-# A key has a form: a known prefix, or the armour of a file. Sources: the providers' own docs.
-_KEY = re.compile(
-    r"(?<!\w)(?:"
-    r"(?:sk|pk|rk)[-_](?:(?=[\w-]{0,200}\d)[\w-]{16,}|[\w-]{32,})"
-    r"|gh[oprsu]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-    r"|hf_[A-Za-z0-9]{20,}|gsk_[A-Za-z0-9]{20,}|xox[abeoprs]-[\w-]{10,}"
-    r"|A(?:KIA|SIA)[A-Z0-9]{16}\b|AIza[\w-]{30,}"
-    r"|(?:jwt:)?eyJ[\w-]{8,500}\.eyJ[\w-]{8,}(?:\.[\w-]+)?"
-    r"|\w{1,20}://[^\s/:@?#\[\]]{0,100}:[^\s/@?#\[\]]{1,200}@"
-    r")"
-    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+# Whose keys, what they begin with, and their form. Sources: the providers' documentation and the
+# table of GitHub's secret scanning (https://docs.github.com/code-security/secret-scanning).
+_FORMS = (
+    ("Anthropic", "sk-ant-", r"sk-ant-[\w-]{20,200}"),
+    ("OpenAI", "sk-", r"sk-(?:proj|svcacct|admin)-[\w-]{20,200}"),
+    ("OpenRouter", "sk-or-", r"sk-or-v\d-[0-9a-f]{32,64}"),
+    ("OpenAI or DeepSeek", "sk-", r"sk-(?=[A-Za-z]{0,64}\d)[A-Za-z0-9]{32,200}"),
+    ("GitHub", "gh…_", r"gh[oprsu]_[A-Za-z0-9]{20,255}"),
+    ("GitHub", "github_pat_", r"github_pat_\w{20,255}"),
+    ("GitLab", "gl…-", r"gl(?:pat|dt|rt|ptt|cbt|oas|soat|ft|imt|agent)-[\w.-]{16,200}"),
+    ("Slack", "xox…-", r"xox[abceoprs]-[\w-]{10,250}"),
+    ("Slack", "xapp-", r"xapp-\d-[\w-]{10,250}"),
+    ("Slack", "hooks.slack.com", r"hooks\.slack\.com/services/T\w{6,20}/B\w{6,20}/\w{16,40}"),
+    ("AWS", "AKIA", r"A(?:KIA|SIA)[A-Z0-9]{16}\b"),
+    ("Google", "AIza", r"AIza[\w-]{30,100}"),
+    ("Google", "GOCSPX-", r"GOCSPX-[\w-]{20,60}"),
+    ("Google", "ya29.", r"ya29\.[\w-]{20,500}"),
+    ("Stripe", "sk_live_", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,250}"),
+    ("Stripe", "whsec_", r"whsec_[A-Za-z0-9+/]{24,100}"),
+    ("Hugging Face", "hf_", r"hf_[A-Za-z0-9]{20,100}"),
+    ("Groq", "gsk_", r"gsk_[A-Za-z0-9]{20,100}"),
+    ("xAI", "xai-", r"xai-[A-Za-z0-9]{40,120}"),
+    ("Perplexity", "pplx-", r"pplx-[A-Za-z0-9]{32,64}"),
+    ("Replicate", "r8_", r"r8_[A-Za-z0-9]{30,50}"),
+    ("Databricks", "dapi", r"dapi[0-9a-f]{32}\b"),
+    ("npm", "npm_", r"npm_[A-Za-z0-9]{30,50}"),
+    ("PyPI", "pypi-", r"pypi-AgE[\w-]{40,400}"),
+    ("RubyGems", "rubygems_", r"rubygems_[0-9a-f]{48}"),
+    ("Docker", "dckr_pat_", r"dckr_pat_[\w-]{20,60}"),
+    ("Telegram", "…:AA", r"\d{8,10}:AA[\w-]{32,36}"),
+    ("Discord", "a bot's token", r"[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,45}"),
+    ("Twilio", "SK", r"SK[0-9a-f]{32}\b"),
+    ("SendGrid", "SG.", r"SG\.[\w-]{16,32}\.[\w-]{32,64}"),
+    ("Mailgun", "key-", r"key-[0-9a-f]{32}\b"),
+    ("Mailchimp", "…-us", r"[0-9a-f]{32}-us\d{1,2}\b"),
+    ("DigitalOcean", "do…_v1_", r"do[opr]_v1_[0-9a-f]{64}"),
+    ("HashiCorp Vault", "hvs.", r"hv[bs]\.[\w-]{24,300}"),
+    ("Shopify", "shp…_", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
+    ("Square", "sq0…-", r"sq0(?:atp|csp)-[\w-]{22,60}"),
+    ("Notion", "ntn_", r"ntn_[A-Za-z0-9]{40,60}"),
+    ("Linear", "lin_api_", r"lin_api_[A-Za-z0-9]{32,64}"),
+    ("Grafana", "gl…_", r"gl(?:sa|c)_[A-Za-z0-9+/=_]{32,300}"),
+    ("New Relic", "NRAK-", r"NRAK-[A-Z0-9]{27}\b"),
+    ("Atlassian", "ATATT3", r"ATATT3[\w=-]{60,300}"),
+    ("age", "AGE-SECRET-KEY-", r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
+    ("Azure", "AccountKey=", r"AccountKey=[A-Za-z0-9+/]{60,100}={0,2}"),
+    ("", "a JSON Web Token", r"eyJ[\w-]{8,500}\.eyJ[\w-]{8,4000}(?:\.[\w-]{0,1000})?"),
+)
+_PEM = (
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?!-----)[\s\S]){0,20000}(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
 )
+# user:password@ in a URL, but for words that stand in a manual; Password=… in a connection string.
+_URL = (
+    r"(?<!\w)\w{1,20}://[^\s/:@?#\[\]]{0,100}:"
+    r"(?!(?:pass|password|passwd|pwd|pw|secret|x{1,20}|\*{1,20}|\.{3})@|[<${%])"
+    r"[^\s/@?#\[\]]{1,200}@"
+)
+_CONNECTION = (
+    r"(?i:\b(?:server|host|data source)[ \t]{0,5}=[^;\n]{1,200};[^\n]{0,300}?"
+    r"\b(?:password|pwd)[ \t]{0,5}=[^;\s]{1,200})"
+)
+_GENERIC = r"(?<!\w)(?:sk|pk|rk)[-_](?:(?=[\w-]{0,200}\d)[\w-]{16,}|[\w-]{32,})"
+
+_KEY = re.compile(
+    r"(?<!\w)(?:" + "|".join(f"(?P<f{n}>{form})" for n, (*_, form) in enumerate(_FORMS)) + ")"
+    rf"|(?P<pem>{_PEM})"
+)
+_CREDENTIAL = re.compile(f"{_KEY.pattern}|{_URL}|{_CONNECTION}")
+_ANY = re.compile(f"{_CREDENTIAL.pattern}|{_GENERIC}")
+
 # Names of secrets, and names of secrets where the value looks random.
-_SECRET = {"password", "passwd", "pwd", "passphrase", "secret", "secrets", "credential"}
-_SECRET |= {"credentials", "apikey", "passcode"}
+_SECRET = {"password", "passwd", "pwd", "passphrase", "secret", "credential", "passcode"}
+_SECRET |= {name + "s" for name in _SECRET} | {"apikey", "apikeys", "passwort", "kennwort"}
 _PERHAPS = {"key", "token", "auth", "bearer", "pat", "pin"}
+# In a table a key or a token alone is mostly another thing: a sort key, a word of a text.
+_QUALIFIERS = {"api", "access", "auth", "bearer", "client", "private", "refresh", "session"}
 _RANDOM = re.compile(r"(?=\D*\d)(?=[^A-Za-z]*[A-Za-z])[\w+/=-]{16,500}")
 _WORDY = re.compile(r"[a-z]+(?:[_/-][a-z]+)*(?:[_/-]?\d{1,4})?")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
+_FILES = re.compile(
+    r"\.env(?:\..+)?|.+\.env|id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|.*\.(?:key|ppk|p12|pfx|jks|kdbx)"
+    r"|[._]netrc|\.pgpass|\.pypirc|\.npmrc|\.htpasswd|\.git-credentials|\.my\.cnf|\.dockercfg"
+    r"|\.?(?:secrets?|passwords?|passwd|shadow|credentials?)(?:\.\w+)?|kubeconfig(?:\.\w+)?"
+)
+_SAMPLES = re.compile(r".*[._-](?:example|sample|template|dist)")
+_ASSIGNMENT = re.compile(
+    r"(?m)(?:^|[{,])[ \t]{0,40}(?:export )?[\"']?([\w.-]{1,60})[\"']?[ \t]{0,5}[:=][ \t]{0,5}"
+    r"[\"']?([^\s\"'$<{%\[][^\s\"']{3,200})"
+)
+
+
+def find_key(text: str) -> str | None:
+    """Return what a well-known key in a text begins with, None where there is no such key."""
+    match = _KEY.search(text)
+    if match is None:
+        return None
+    if match.lastgroup == "pem":
+        return "BEGIN PRIVATE KEY"
+    owner, prefix, _ = _FORMS[int(str(match.lastgroup)[1:])]
+    return f"{owner}, {prefix}…" if owner else prefix
+
+
+def find_credential(text: str) -> bool:
+    """Return whether a text holds a well-known key, or a password in a URL."""
+    return bool(_CREDENTIAL.search(text))
+
 
 def looks_secret(name: str, text: str) -> bool:
     """Return whether a variable looks like a key or a password, by its name or by its text."""
-    words = {word.lower() for word in _WORDS.findall(name)}
-    if words & _SECRET and text.strip():
-        return True
+    words = _words(name)
     bare = text.strip()
-    if words & _PERHAPS and _RANDOM.fullmatch(bare) and not _WORDY.fullmatch(bare):
+    if words & _SECRET and bare:
         return True
-    return bool(_KEY.search(text))
+    return bool((words & _PERHAPS and _looks_random(bare)) or _ANY.search(text))
+
+
+def is_secret_column(name: str, values: Iterable[str]) -> bool:
+    """Return whether a column or a member of this name holds passwords or keys."""
+    words = _words(name)
+    if words & _SECRET:
+        return any(value.strip() for value in values)
+    if words & _PERHAPS and words & _QUALIFIERS:
+        return any(_looks_random(value.strip()) for value in values)
+    return False
+
+
+def find_assignment(text: str) -> str | None:
+    """Return the first name that a text of settings (JSON, YAML, INI) gives a secret to."""
+    for match in _ASSIGNMENT.finditer(text):
+        if is_secret_column(match[1], [match[2]]):
+            return match[1]
+    return None
+
+
+def is_secret_file(name: str) -> bool:
+    """Return whether a file of this name usually holds keys or passwords."""
+    name = name.lower()
+    return bool(_FILES.fullmatch(name)) and not _SAMPLES.fullmatch(name)
 
 
 def redact(text: str) -> str:
     """Return the text with each key, known by its form, replaced by `[secret]`."""
-    return _KEY.sub("[secret]", text)
+    return _ANY.sub("[secret]", text)
+
+
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(name)}
+
+
+def _looks_random(text: str) -> bool:
+    return bool(_RANDOM.fullmatch(text) and not _WORDY.fullmatch(text))

@@ -14,12 +14,15 @@ from typing import Any
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
-from di_magics.core.secrets import looks_secret
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import describe_error, one_line
 from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens, token_prefix
-from di_magics.values.environment_secrets import contains_secret
 from di_magics.values.files import os_error_reason, read_bounded, resolve_path
+from di_magics.values.secret_values import (
+    refuse_secret_file,
+    refuse_secret_text,
+    refuse_secret_value,
+)
 from di_magics.values.value_text import is_table, table_csv, value_text
 
 LARGEST = 20_000_000
@@ -48,6 +51,7 @@ def attach(
     if name.isidentifier() and name in names:
         return attach_value(names[name], name, tokens=tokens, resize=resize)
     path, shown = resolve_path(name, folder), one_line(name, 120)
+    refuse_secret_file(path, name)
     try:
         data = read_bounded(path, LARGEST_FILE, name)
     except ParamError:
@@ -68,7 +72,9 @@ def attach(
             f"{shown} is neither text (UTF-8) nor an image (PNG, JPEG, WebP). Read it in Python, "
             "and attach the variable."
         )
-    return _check_no_secret(_text(text, path.name, "", tokens))
+    attached = _text(text, path.name, "", tokens)
+    refuse_secret_text(text[: len(attached.content) + LOOKAHEAD], path)
+    return attached
 
 
 def attach_value(
@@ -81,27 +87,19 @@ def attach_value(
     image = _call_safely(lambda value: _image_data(value, name), value, name)
     if image is not None:
         return _image(image, name, resize)
+    text = None
     if is_table(value):
         attached: Attachment = _call_safely(lambda table: _table(table, name, tokens), value, name)
     elif issubclass(type(value), str):
-        attached = _text(str.__str__(value), name, "text", tokens)
+        text = str.__str__(value)
+        attached = _text(text, name, "text", tokens)
     else:
         markdown = _call_safely(_markdown, value, name)
         limit = PER_TOKEN * tokens + LOOKAHEAD
         text, whole = (markdown, True) if markdown else value_text(value, name, limit)
         attached = _text(text, name, type(value).__name__, tokens, whole=whole)
-    if looks_secret(name, attached.content):
-        raise ParamError(f"{one_line(name, 80)} looks like a key or a password: not attached.")
-    return _check_no_secret(attached)
-
-
-def _check_no_secret(attached: Attachment) -> Attachment:
-    """Return the attachment. Raises ParamError where it holds a secret of the environment."""
-    if contains_secret(attached.content):
-        raise ParamError(
-            f"{one_line(attached.name, 80)} holds a key or a password of your environment: not "
-            "attached."
-        )
+    text = attached.content if text is None else text
+    refuse_secret_value(text[: len(attached.content) + LOOKAHEAD], value, name)
     return attached
 
 

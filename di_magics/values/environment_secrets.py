@@ -1,30 +1,121 @@
-"""Keys and passwords in the environment, which must not be sent."""
+"""Keys and passwords in the environment, which must not be sent.
+
+A secret is the value of a variable whose name says so (DB_PASSWORD), or whose value has the form of
+a key or of a URL with a password. Two promises:
+
+* `hide_secrets` replaces every secret of four characters or more in what a tool returns, as it is
+  and in other spellings: Python's repr, JSON (also within JSON), percent-encoded, HTML, base64,
+  hexadecimal. A shorter one, or a word such as `true`, stands in every text, so it is not hidden;
+  `unhidden_names` names those. What a function encrypts or takes apart is not hidden either.
+* `held_secret` finds the secrets that no ordinary text holds by chance, to refuse what holds one:
+  those of twelve characters, or of six that are not of one kind. `hunter2` is, `postgres` is not.
+"""
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from urllib.parse import quote, quote_plus, unquote
 
 from di_magics.core.secrets import looks_secret
 
-SHORTEST = 12
+SHORTEST = 4
+SHORTEST_LINE = 16
+SWITCHES = {"true", "false", "none", "null", "auto", "default", "disabled", "enabled"}
+SWITCHES |= {"0", "1", "on", "off", "yes", "no"}
+# Names with a word of a secret, whose values are folders or files.
+NOT_SECRET = re.compile(r"PWD|OLDPWD|.*_(?:FILE|PATH|DIR|SOCK)", re.IGNORECASE)
+URL_PASSWORD = re.compile(r"://[^\s/:@]{0,100}:([^\s/@]{1,200})@")
+
+
+def hide_secrets(text: str) -> str:
+    """Return a text with `[secret]` in place of the environment's secrets, however spelled."""
+    spellings = {each for _, value in _secrets() for each in _spellings(value)}
+    for spelling in sorted(spellings, key=len, reverse=True):
+        text = text.replace(spelling, "[secret]")
+    return text
+
+
+def held_secret(text: str) -> str | None:
+    """Return the name of a variable of the environment whose secret a text holds, None for none."""
+    bare = text.strip()
+    for name, value in _secrets():
+        if bare == value or (_is_distinctive(value) and any(s in text for s in _spellings(value))):
+            return name
+    return None
 
 
 def contains_secret(text: str) -> bool:
     """Return whether a text holds a secret of the environment."""
-    return any(secret in text for secret in environment_secrets())
+    return held_secret(text) is not None
 
 
-def hide_secrets(text: str) -> str:
-    """Return a text with `[secret]` in place of the environment's secrets."""
-    for secret in environment_secrets():
-        text = text.replace(secret, "[secret]")
-    return text
-
-
-def environment_secrets() -> list[str]:
-    """Return the values of variables that look like a key or a password."""
+def unhidden_names() -> list[str]:
+    """Return the names of the secrets that are too short to be hidden."""
     return [
-        value
+        name
         for name, value in os.environ.items()
-        if len(value) >= SHORTEST and looks_secret(name, value)
+        if 0 < len(value) < SHORTEST and not _is_switch(value) and _is_secret(name, value)
     ]
+
+
+def _secrets() -> Iterator[tuple[str, str]]:
+    """Yield the name and the value of each secret, and the parts of one that appear alone."""
+    for name, value in os.environ.items():
+        if not _is_secret(name, value):
+            continue
+        parts = [value, *(line for line in value.splitlines() if len(line) >= SHORTEST_LINE)]
+        for match in URL_PASSWORD.finditer(value):
+            parts += [match[1], unquote(match[1])]
+        for part in parts:
+            if len(part) >= SHORTEST and not _is_switch(part):
+                yield name, part
+
+
+@lru_cache(1000)
+def _is_secret(name: str, value: str) -> bool:
+    return not NOT_SECRET.fullmatch(name) and looks_secret(name, value)
+
+
+def _is_switch(value: str) -> bool:
+    return value.lower() in SWITCHES
+
+
+def _is_distinctive(value: str) -> bool:
+    """Return whether a secret cannot be a part of an ordinary text."""
+    kinds = (str.isalpha, str.isdigit, lambda character: not character.isalnum())
+    mixed = sum(any(map(kind, value)) for kind in kinds) > 1
+    return len(value) >= 12 or (len(value) >= 6 and mixed)
+
+
+@lru_cache(1000)
+def _spellings(secret: str) -> frozenset[str]:
+    """Return a secret as it is and as programs write it."""
+    data = secret.encode("utf-8", "surrogateescape")
+    escaped = {secret, repr(secret)[1:-1], ascii(secret)[1:-1], repr(data)[2:-1]}
+    escaped |= {text.replace("'", "\\'").replace('"', '\\"') for text in escaped}
+    for _ in range(2):  # JSON, and JSON within JSON
+        escaped |= {json.dumps(text)[1:-1] for text in escaped} | {
+            json.dumps(text, ensure_ascii=False)[1:-1] for text in escaped
+        }
+    escaped |= {html.escape(secret), html.escape(secret, quote=False)}
+    escaped |= {html.escape(secret).replace("&#x27;", "&#39;")}
+    for percent in (quote(data), quote(data, safe=""), quote(data, safe="!*'()"), quote_plus(data)):
+        escaped |= {percent, re.sub("%..", lambda match: match[0].lower(), percent)}
+    escaped |= {data.hex(), data.hex().upper(), *_base64(data)}
+    return frozenset(text for text in escaped if len(text) >= SHORTEST)
+
+
+def _base64(data: bytes) -> Iterator[str]:
+    """Yield the base64 of a secret, alone and at each place within other data."""
+    for offset in range(3):
+        text = base64.b64encode(bytes(offset) + data).decode().rstrip("=")
+        start, end = -(-8 * offset // 6), 8 * (offset + len(data)) // 6
+        for part in {text[start:end], text if offset == 0 else text[start:end]}:
+            yield part
+            yield part.replace("+", "-").replace("/", "_")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from di_magics.core.errors import ParamError
@@ -19,19 +21,38 @@ def resolve_path(named: str, folder: Path) -> Path:
     return path if path.is_absolute() else folder / path
 
 
-def read_bounded(path: Path, limit: int, name: str) -> bytes:
+def read_bounded(path: Path, limit: int, name: str, suffixes: Collection[str] = ()) -> bytes:
     """Return the contents of a regular file of at most `limit` bytes; messages call it `name`.
 
-    Raises OSError where it cannot be read, and ParamError where it is not such a file.
+    With `suffixes` (such as ".json") a file of another kind is refused unread. Raises OSError or
+    ValueError where the path cannot be read, and ParamError where it is not such a file.
     """
     shown = one_line(name, 160)
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without an end
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ParamError(f"{shown} must end in {' or '.join(suffixes)}.")
+    _check_status(path.stat(), limit, shown)  # opening a device may do something
+    with open(os.open(path, FLAGS), "rb") as file:
+        _check_status(os.fstat(file.fileno()), limit, shown)  # another file may be there by now
+        data = file.read(limit + 1)
+    if len(data) > limit:  # it grows, or is one of /proc, whose size is said to be 0
+        raise ParamError(f"{shown} is too large (at most {_size(limit)} are read).")
+    return data
+
+
+# A pipe is not waited for.
+FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _check_status(status: os.stat_result, limit: int, shown: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise ParamError(f"{shown} is not a regular file.")
     if status.st_size > limit:
-        size = f"{status.st_size / 1e6:,.0f} MB"
-        raise ParamError(f"{shown} is too large ({size}; at most {limit / 1e6:,.0f} MB are read).")
-    return path.read_bytes()
+        size = _size(status.st_size)
+        raise ParamError(f"{shown} is too large ({size}; at most {_size(limit)} are read).")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
 
 
 def os_error_reason(error: OSError | ValueError) -> str:

@@ -17,7 +17,6 @@ from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.text import one_line
-from di_magics.values.typed_json import leaf_json
 
 DEEPEST = 100
 SECONDS = 10.0
@@ -125,7 +124,7 @@ class _Writer:
         fields = dict(_dataclass_items(value)) if dataclasses.is_dataclass(value) else vars(value)
         inner = _Writer(LARGEST_MODEL, lambda value: "")
         try:
-            inner.write(fields, depth + 1)
+            inner.write([fields, getattr(value, "__pydantic_extra__", None)], depth + 1)
         except _Full:
             raise ParamError("it holds a model that is too large. Return a part of it.") from None
         self._write_leaf(value, depth)
@@ -133,10 +132,16 @@ class _Writer:
     def _write_leaf(self, value: Any, depth: int) -> None:
         """Write what is neither a list nor an object: a date, a path, bytes that are text, …"""
         short = not isinstance(value, bytes | bytearray) or len(value) <= self._left
-        text = leaf_json(value) if short else None
+        text = _leaf(value) if short else None
         if text is None and depth == 0:
             raise NoJsonError
         self._put(_quote(self._other(value)) if text is None else text)
+
+
+def _leaf(value: object) -> str | None:
+    from di_magics.values.typed_json import leaf_json  # pydantic takes 0.1 s to load
+
+    return leaf_json(value)
 
 
 def _is_collection(value: object) -> bool:
@@ -163,7 +168,7 @@ def _key(key: object) -> str:
     """Return the name of a member, as pydantic writes it."""
     if isinstance(key, str):
         return str.__str__(key)
-    text = leaf_json(key) or '""'
+    text = _leaf(key) or '""'
     return str(json.loads(text)) if text.startswith('"') else str(key) if key is None else text
 
 

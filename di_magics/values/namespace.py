@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import types
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.request.template import LONGEST, fill_placeholders
+from di_magics.core.secrets import find_key
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import one_line
-from di_magics.values.environment_secrets import environment_secrets
+from di_magics.values.environment_secrets import held_secret, unhidden_names
 from di_magics.values.files import resolve_path
 
 if TYPE_CHECKING:
@@ -34,9 +36,19 @@ class Namespace:
 
     def fill(self, prompt: str) -> str:
         """Return a prompt with each `{{name}}` filled in. Raises ParamError."""
-        return fill_placeholders(prompt, self._text, self._names, environment_secrets())
+        if prefix := find_key(prompt):
+            raise ParamError(
+                f"The prompt holds what looks like a key ({prefix}): nothing was sent. Remove it."
+            )
+        if variable := held_secret(prompt):
+            raise ParamError(
+                f"The prompt holds the value of {variable}, a variable of the environment: nothing "
+                "was sent. Remove it."
+            )
+        return fill_placeholders(prompt, self._text, self._names)
 
     def _text(self, name: str) -> str:
+        from di_magics.values.secret_values import refuse_environment_secret, refuse_secret_member
         from di_magics.values.value_text import value_text
 
         text, whole = value_text(self._names[name], name, LONGEST)
@@ -45,6 +57,8 @@ class Namespace:
                 f"The text of {name} is longer than {LONGEST:,} characters. -a {name} attaches "
                 "what fits of it."
             )
+        refuse_secret_member(self._names[name], name)
+        refuse_environment_secret(text, name)
         return text
 
     def attach(
@@ -93,6 +107,12 @@ class Namespace:
             raise ToolError(
                 "There is nobody here to ask whether a tool may run. Mark functions that may run "
                 "without a question: @di.safe above their def, after import di_magics as di."
+            )
+        if names := unhidden_names():
+            warnings.warn(
+                f"{', '.join(names)} in the environment is too short to be hidden in results of "
+                "tools. Use a password of at least 4 characters.",
+                stacklevel=2,
             )
         return toolbox
 

@@ -21,6 +21,7 @@ from di_magics.core.errors import ToolError
 from di_magics.core.reply.json_reply import parse_strict_json
 from di_magics.core.secrets import looks_secret
 from di_magics.core.text import one_line
+from di_magics.values.environment_secrets import held_secret
 from di_magics.values.typed_json import (
     Field,
     JsonFields,
@@ -161,7 +162,8 @@ def _hint(function: Any, annotation: Any) -> Any:
 def _is_plain_default(name: str, default: Any) -> bool:
     """Return whether a default may be sent: a plain value, and not a key."""
     plain = type(default) in (str, int, bool) or (type(default) is float and isfinite(default))
-    return plain and not looks_secret(name, str(default))
+    text = str(default) if plain else ""
+    return plain and not looks_secret(name, text) and held_secret(text) is None
 
 
 def _docstring_parts(function: Callable[..., Any]) -> tuple[str, Mapping[str, str | None]]:

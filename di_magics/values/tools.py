@@ -14,6 +14,7 @@ from typing import Any
 from di_magics.core.errors import DiMagicsError, ParamError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
+from di_magics.core.secrets import redact
 from di_magics.core.text import describe_error, make_visible, one_line
 from di_magics.core.tokens import PER_TOKEN
 from di_magics.runtime.interrupts import Interrupts
@@ -308,7 +309,7 @@ def _bounded(text: str, whole: bool = True) -> str:
     """Return a text without secrets, cut after RESULT_TOKENS; `whole` is whether it was all."""
     length = len(text) if whole else None
     whole = whole and len(text) <= RESULT_WINDOW
-    start = hide_secrets(text[:RESULT_WINDOW])
+    start = redact(hide_secrets(text[:RESULT_WINDOW]))
     if not whole:
         start = start[:-LONGEST_SECRET]  # a secret that the window halved was not hidden
     cut, note = truncate_text(start, RESULT_TOKENS, whole=whole, length=length)

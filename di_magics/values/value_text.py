@@ -121,9 +121,11 @@ def _array_text(value: Any, limit: int) -> tuple[str, bool]:
     if size > limit and value.shape:
         row = max(size // max(value.shape[0], 1), 1)
         value, whole = value[: max(limit // row, 1)], False
-    array = numpy.asarray(value)
+    array = numpy.asanyarray(value)
     if array.size > limit:
         array = array.reshape(-1)[:limit]
+    if numpy.ma.isMaskedArray(array):  # its text has an ellipsis in any case
+        return str(array.tolist()), whole
     return str(numpy.array2string(array, threshold=sys.maxsize)), whole
 
 

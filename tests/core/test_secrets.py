@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+import string
 
-from di_magics.core.secrets import looks_secret, redact
+import pytest
+from growth import growth
+
+from di_magics.core.secrets import (
+    find_assignment,
+    find_credential,
+    find_key,
+    is_secret_column,
+    is_secret_file,
+    looks_secret,
+    redact,
+)
 
 LONGEST = 200_000
 KEYS = [
@@ -43,7 +54,7 @@ def test_a_long_value_is_looked_through_in_no_time(piece: str) -> None:
     ],
 )
 def test_a_password_without_a_user_and_a_pgp_key_are_secrets(text: str) -> None:
-    """Both forms are common in settings of a reader's."""
+    """Both forms are common in a user's settings."""
     assert looks_secret("settings", text)
 
 
@@ -100,3 +111,256 @@ def test_nothing_is_left_of_a_key_in_armour() -> None:
         "MIIEow\n-----END RSA PRIVATE KEY-----"
     )
     assert redact(f"a\n{armour}\nb") == "a\n[secret]\nb"
+
+
+def body(length: int, alphabet: str = string.ascii_letters + string.digits) -> str:
+    """Return characters as in a key; whole keys stand nowhere in this file."""
+    return "".join(alphabet[(7 * n + n // 3) % len(alphabet)] for n in range(length))
+
+
+HEX = "0123456789abcdef"
+UPPER = string.ascii_uppercase + "234567"
+FORMS = {
+    "anthropic": "sk-ant-" + "api03-" + body(93) + "AA",
+    "openai": "sk-" + body(20) + "T3BlbkFJ" + body(20),
+    "openai project": "sk-" + "proj-" + body(74) + "T3BlbkFJ" + body(74),
+    "openai service": "sk-" + "svcacct-" + body(74),
+    "openrouter": "sk-or-" + "v1-" + body(64, HEX),
+    "deepseek": "sk-" + body(32, HEX),
+    "github": "ghp" + "_" + body(36),
+    "github oauth": "gho" + "_" + body(36),
+    "github app": "ghs" + "_" + body(36),
+    "github fine": "github" + "_pat_" + body(22) + "_" + body(59),
+    "gitlab": "glpat" + "-" + body(20),
+    "gitlab runner": "glrt" + "-" + body(20),
+    "slack bot": "xoxb" + "-" + body(12, string.digits) + "-" + body(24),
+    "slack app": "xapp" + "-1-A0" + body(9, UPPER) + "-" + body(64, HEX),
+    "slack hook": "https://hooks.slack.com/"
+    + "services/T"
+    + body(8, UPPER)
+    + "/B"
+    + body(8, UPPER)
+    + "/"
+    + body(24),
+    "aws": "AKIA" + body(16, UPPER),
+    "aws session": "ASIA" + body(16, UPPER),
+    "google": "AIza" + body(35),
+    "google oauth": "GOCSPX" + "-" + body(28),
+    "google token": "ya29" + "." + body(60),
+    "stripe": "sk" + "_live_" + body(24),
+    "stripe restricted": "rk" + "_test_" + body(24),
+    "stripe webhook": "whsec" + "_" + body(32),
+    "hugging face": "hf" + "_" + body(34, string.ascii_letters),
+    "groq": "gsk" + "_" + body(52),
+    "xai": "xai" + "-" + body(80),
+    "perplexity": "pplx" + "-" + body(48),
+    "replicate": "r8" + "_" + body(37),
+    "databricks": "dapi" + body(32, HEX),
+    "npm": "npm" + "_" + body(36),
+    "pypi": "pypi" + "-AgEIcHlwaS5vcmc" + body(120),
+    "rubygems": "rubygems" + "_" + body(48, HEX),
+    "docker": "dckr" + "_pat_" + body(27),
+    "telegram": body(10, string.digits) + ":AA" + body(33),
+    "discord": "M" + body(25) + "." + body(6) + "." + body(38),
+    "twilio": "SK" + body(32, HEX),
+    "sendgrid": "SG" + "." + body(22) + "." + body(43),
+    "mailgun": "key" + "-" + body(32, HEX),
+    "mailchimp": body(32, HEX) + "-us12",
+    "digitalocean": "dop" + "_v1_" + body(64, HEX),
+    "vault": "hvs" + "." + body(90),
+    "shopify": "shpat" + "_" + body(32, HEX),
+    "square": "sq0atp" + "-" + body(22),
+    "notion": "ntn" + "_" + body(46),
+    "linear": "lin" + "_api_" + body(40),
+    "grafana": "glsa" + "_" + body(32) + "_" + body(8, HEX),
+    "new relic": "NRAK" + "-" + body(27, UPPER),
+    "atlassian": "ATATT3" + body(180),
+    "age": "AGE-SECRET-KEY-" + "1" + body(58, UPPER),
+    "azure": "AccountName=a;" + "AccountKey=" + body(86) + "==",
+    "jwt": "eyJ" + body(33) + ".eyJ" + body(80) + "." + body(43),
+    "pem": "-----BEGIN " + "PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----",
+    "openssh": "-----BEGIN OPENSSH " + "PRIVATE KEY-----\nb3Bl",
+    "pgp": "-----BEGIN PGP " + "PRIVATE KEY BLOCK-----\n\nlQOY",
+}
+AROUND = ["{}", "key={}", "'{}'", "Use {} now.", "a\n{}\nb", '{{"k": "{}"}}', "({})", "Bearer {}"]
+
+
+@pytest.mark.parametrize("key", FORMS.values(), ids=FORMS.keys())
+@pytest.mark.parametrize("around", AROUND)
+def test_a_well_known_key_is_found(key: str, around: str) -> None:
+    """In a prompt, in a file and in a variable, and nothing of it is left when it is hidden."""
+    text = around.replace("{}", key)
+    prefix = find_key(text)
+    assert prefix
+    assert len(prefix) < 40
+    assert find_credential(text)
+    assert looks_secret("notes", text)
+    assert key[-8:] not in redact(text).replace("[secret]", "\0")
+
+
+CONNECTIONS = [
+    "postgresql+psycopg2://ann:s3cret@db.example.org/school",
+    "redis://:s3cret-password@cache.example.org:6379/0",
+    "mongodb+srv://ann:p%40ss@cluster0.example.net/?retryWrites=true",
+    "amqp://guest:guest@rabbit:5672",
+    "Server=tcp:db.example.net,1433;Database=x;User ID=ann;Password=s3cret;Encrypt=True",
+    "host=db;port=5432;dbname=x;pwd=abc",
+]
+
+
+@pytest.mark.parametrize("text", CONNECTIONS)
+def test_a_password_in_a_connection_string_is_found(text: str) -> None:
+    """In files and variables; a prompt may ask about such a string."""
+    assert find_credential(f"url: {text}")
+    assert looks_secret("url", text)
+    assert find_key(text) is None
+
+
+ORDINARY = [
+    "postgres://user:password@localhost/db",
+    "redis://:<password>@host, mysql://root:${DB_PASSWORD}@db and ftp://ann:***@x",
+    "What is the difference between sk-learn, skl2onnx and sk-image?",
+    '<div id="sk-container-id-1" class="sk-top-container sk-toggleable__label-arrow">',
+    "My OpenAI key begins with sk- and GitHub's with ghp_ or github_pat_; AWS has AKIA, ASIA.",
+    "hf_hub_download and hf_token; npm_config_registry; key-value-store; pypi-publish",
+    "commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+    "9f86d081-884c-7d65-9a2f-eaa0c55ad015",
+    "import numpy as np\nmask = MNO.values.items()",
+    "Mississippi.Missouri.Minnesota and Organisationsentwicklung.abcdef.g",
+    "SKU 12345678, SKILLS, SK-Telecom; SG.example.org; 1234567890:AB",
+    "-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----",
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQC7 ann@host",
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
+    "ACGT" * 500,
+    "0123456789" * 200,
+    "token_type_ids, api_key=None, password: str, os.environ['API_KEY']",
+    "https://example.org/a?b=c#d http://localhost:8888/lab/tree/a@b.ipynb",
+]
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_an_ordinary_text_holds_no_key(text: str) -> None:
+    """Words that only begin like a key's, and hashes and addresses, are sent."""
+    assert find_key(text) is None
+    assert not find_credential(text)
+
+
+PIECES = [
+    *[
+        "a",
+        "-",
+        "sk-",
+        "eyJ-",
+        "eyJaaaaaaaa.",
+        "x://",
+        "x://:",
+        "-----BEGIN ",
+        "key ",
+        "a.",
+        "M" * 24,
+    ],
+    *["-----BEGIN PRIVATE KEY-----", "server=a;", "server=", "host=a;b", "0", "1:AA", "f", "A" * 9],
+    *[
+        "SG.",
+        "AccountKey=",
+        "glpat-",
+        ",",
+        "{a:",
+        "\na=",
+        "\n   ",
+        '"a":',
+        "https://a:",
+        "gh",
+        "sq0",
+    ],
+]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize(
+    "find",
+    [find_key, find_credential, lambda text: looks_secret("x", text), redact, find_assignment],
+    ids=["key", "credential", "secret", "redact", "assignment"],
+)
+def test_the_time_of_a_search_is_linear(find: object, piece: str) -> None:
+    """Twice the text takes about twice the time, whatever it is made of."""
+    assert callable(find)
+    text = piece * (8_000 // len(piece))
+    assert growth(lambda n: find(text * n), 1) <= 3
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        *[(name, True) for name in (".env", ".env.local", "prod.env", "id_rsa", "id_ed25519_sk")],
+        *[
+            (name, True)
+            for name in ("server.key", "a.p12", ".netrc", "_netrc", ".pgpass", ".npmrc")
+        ],
+        *[
+            (name, True)
+            for name in ("credentials", "credentials.json", "secrets.toml", "Passwords.txt")
+        ],
+        *[(name, True) for name in ("ID_RSA", ".git-credentials", "kubeconfig", "vault.kdbx")],
+        *[
+            (name, False)
+            for name in (".env.example", ".env.sample", "env.py", "id_rsa.pub", "a.pem")
+        ],
+        *[
+            (name, False)
+            for name in ("environment.yml", "keys.py", "password_policy.md", "key.txt")
+        ],
+        *[(name, False) for name in ("secretary.txt", "turkey", "notes.txt", "x" * 5000)],
+    ],
+)
+def test_a_file_of_secrets_is_known_by_its_name(name: str, secret: bool) -> None:
+    """Whatever its case; examples of such files and public keys are not."""
+    assert is_secret_file(name) is secret
+
+
+RANDOM = "0a1B2c3D4e5F6g7H8"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "secret"),
+    [
+        ("password", ["x"], True),
+        ("User Password", ["", "x"], True),
+        ("passwords", ["x"], True),
+        ("password", ["", " "], False),
+        ("api_key", [RANDOM], True),
+        ("accessToken", ["", RANDOM], True),
+        ("api_key", ["none"], False),
+        ("key", [RANDOM], False),
+        ("token", [RANDOM], False),
+        ("sort_key", [RANDOM], False),
+        ("passengers", ["x"], False),
+        ("name", [RANDOM], False),
+    ],
+)
+def test_a_column_of_secrets_is_known_by_its_name(
+    name: str, values: list[str], secret: bool
+) -> None:
+    """A key or a token alone is mostly another thing in a table."""
+    assert is_secret_column(name, values) is secret
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"user": "ann", "password": "hunter2"}', "password"),
+        ("{'password': 'hunter2'}", "password"),
+        ("a: 1\ndb_password: hunter2\n", "db_password"),
+        ("[db]\npassword = hunter2", "password"),
+        ("export DB_PASSWORD=hunter2", "DB_PASSWORD"),
+        (f"  api-key: {RANDOM}", "api-key"),
+        ('{"password": {"type": "string"}}', None),
+        ('{"password": ""}', None),
+        ("password: ${DB_PASSWORD}\nsecret: <yours>\npwd: {{ pwd }}", None),
+        ("key: value\ntoken: abc", None),
+        ("The password: it is hidden.", None),
+    ],
+)
+def test_a_setting_that_is_a_secret_is_found(text: str, name: str | None) -> None:
+    """In JSON, YAML and INI; places for a secret are not secrets."""
+    assert find_assignment(text) == name

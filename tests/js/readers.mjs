@@ -4,18 +4,25 @@ import { readFileSync } from "node:fs";
 import { marked } from "marked";
 
 const FORMULA =
-  /(\$\$?)(?!\$)(?:(?!\n\s*\n)[^])+?\1|\\begin\{(\w+\*?)\}(?:(?!\n\s*\n)[^])*?\\end\{\2\}|@@\d+@@/g;
+  /(\$\$?)(?!\$)(?:(?!\n\s*\n)[\s\S])+?\1|\\begin\{(\w+\*?)\}(?:(?!\n\s*\n)[\s\S])*?\\end\{\2\}|@@\d+@@/g;
+/** @type {Record<string, string>} */
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
 
+/** @param {string} text */
 function withFormulas(text) {
+  /** @type {string[]} */
   const formulas = [];
-  const rest = text.replace(FORMULA, (formula) => {
-    formulas.push(formula.replace(/[&<>]/g, (character) => ESCAPES[character]));
+  const rest = text.replace(FORMULA, (/** @type {string} */ formula) => {
+    formulas.push(formula.replace(/[&<>]/g, (character) => ESCAPES[character] ?? character));
     return `@@${formulas.length - 1}@@`;
   });
-  return marked.parse(rest).replace(/@@(\d+)@@/g, (mark, number) => formulas[number] ?? mark);
+  return parse(rest).replace(/@@(\d+)@@/g, (mark, number) => formulas[Number(number)] ?? mark);
 }
 
+/** @param {string} text */
+const parse = (text) => /** @type {string} */ (marked.parse(text));
+
+/** @type {string[]} */
 const texts = JSON.parse(readFileSync(0, "utf8"));
-const html = texts.map((text) => [marked.parse(text), withFormulas(text)]);
+const html = texts.map((text) => [parse(text), withFormulas(text)]);
 process.stdout.write(JSON.stringify(html));

@@ -61,24 +61,24 @@ def claiming(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + body
 
 
-def sent(found: Attachment) -> bytes:
+def sent(attached: Attachment) -> bytes:
     """Return the bytes in an image's data URL."""
-    return base64.b64decode(found.content.partition(",")[2])
+    return base64.b64decode(attached.content.partition(",")[2])
 
 
-def opened(found: Attachment) -> Image.Image:
+def opened(attached: Attachment) -> Image.Image:
     """Return the image as whoever receives it sees it."""
-    return Image.open(io.BytesIO(sent(found)))
+    return Image.open(io.BytesIO(sent(attached)))
 
 
 def refused(call: Callable[[], object]) -> str:
     """Return the one line with which something is refused."""
     with pytest.raises(di.ParamError) as caught:
         call()
-    said = str(caught.value)
-    assert len(said.splitlines()) == 1
-    assert said.isprintable()
-    return said
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert message.isprintable()
+    return message
 
 
 # Images -------------------------------------------------------------------------------------
@@ -89,10 +89,14 @@ def test_an_image_file_goes_as_it_is(tmp_path: Path, kind: str) -> None:
     """A file's bytes are not touched, whatever its name ends in, and the note says its format."""
     data = picture(kind)
     (tmp_path / "a picture.dat").write_bytes(data)
-    found = attach("a picture.dat", {}, tmp_path)
-    assert (found.kind, found.name, found.note) == ("image", "a picture.dat", f"{kind} image, 1 kB")
-    assert found.content.startswith(f"data:image/{kind.lower()};base64,")
-    assert sent(found) == data
+    attached = attach("a picture.dat", {}, tmp_path)
+    assert (attached.kind, attached.name, attached.note) == (
+        "image",
+        "a picture.dat",
+        f"{kind} image, 1 kB",
+    )
+    assert attached.content.startswith(f"data:image/{kind.lower()};base64,")
+    assert sent(attached) == data
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -100,24 +104,24 @@ def test_an_image_file_goes_as_it_is(tmp_path: Path, kind: str) -> None:
 def test_bytes_of_an_image_go_as_they_are(kind: str, holder: Callable[[bytes], Any]) -> None:
     """A variable with an image's bytes is that image."""
     data = picture(kind)
-    found = attach_value(holder(data), "data")
-    assert (found.kind, sent(found)) == ("image", data)
+    attached = attach_value(holder(data), "data")
+    assert (attached.kind, sent(attached)) == ("image", data)
 
 
 def test_a_pillow_image_goes_as_png() -> None:
     """An image of Pillow is sent without a loss."""
-    found = attach_value(Image.new("RGBA", (7, 5), (1, 2, 3, 4)), "it")
-    assert found.note.startswith("PNG image")
-    assert (opened(found).size, opened(found).getpixel((0, 0))) == ((7, 5), (1, 2, 3, 4))
+    attached = attach_value(Image.new("RGBA", (7, 5), (1, 2, 3, 4)), "it")
+    assert attached.note.startswith("PNG image")
+    assert (opened(attached).size, opened(attached).getpixel((0, 0))) == ((7, 5), (1, 2, 3, 4))
 
 
 def test_a_figure_goes_as_png() -> None:
     """A figure of matplotlib is drawn."""
     figure = Figure(figsize=(2, 1))
     figure.subplots().plot([1, 2])
-    found = attach_value(figure, "figure")
-    assert found.note.startswith("PNG image")
-    assert opened(found).size[0] > 100
+    attached = attach_value(figure, "figure")
+    assert attached.note.startswith("PNG image")
+    assert opened(attached).size[0] > 100
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -133,7 +137,7 @@ def test_a_displayed_image_that_is_only_an_address_is_refused() -> None:
 
 
 def test_a_displayed_sound_is_refused() -> None:
-    """What IPython.display.Audio holds is no image."""
+    """What IPython.display.Audio holds is not an image."""
     assert "sound holds no image" in refused(
         lambda: attach_value(Audio(data=b"RIFF....", rate=8), "sound")
     )
@@ -156,16 +160,16 @@ def test_too_large_an_image_is_refused_with_what_to_do() -> None:
     data = picture()
     data += b"\0" * (LARGEST - len(data))
     assert attach_value(data, "it").note == "PNG image, 20.0 MB"
-    said = refused(lambda: attach_value(data + b"\0", "it"))
-    assert "20 MB" in said
-    assert "--resize 1024" in said
+    message = refused(lambda: attach_value(data + b"\0", "it"))
+    assert "20 MB" in message
+    assert "--resize 1024" in message
 
 
 def test_a_large_image_is_sent_once_it_is_made_smaller() -> None:
     """The limit is for what is sent, not for what there was."""
-    found = attach_value(picture() + b"\0" * LARGEST, "it", resize=10)
-    assert opened(found).size == (10, 5)
-    assert "10 × 5, 1 kB, resized from 20.0 MB" in found.note
+    attached = attach_value(picture() + b"\0" * LARGEST, "it", resize=10)
+    assert opened(attached).size == (10, 5)
+    assert "10 × 5, 1 kB, resized from 20.0 MB" in attached.note
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -177,9 +181,9 @@ def test_resize_is_for_the_longer_side(
     kind: str, size: tuple[int, int], pixels: int, after: tuple[int, int]
 ) -> None:
     """The longer side gets that short, the other with it, and the format stays."""
-    found = attach_value(picture(kind, size), "it", resize=pixels)
-    assert (opened(found).size, opened(found).format) == (after, kind)
-    assert f"{kind} image, {after[0]} × {after[1]}" in found.note
+    attached = attach_value(picture(kind, size), "it", resize=pixels)
+    assert (opened(attached).size, opened(attached).format) == (after, kind)
+    assert f"{kind} image, {after[0]} × {after[1]}" in attached.note
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
@@ -191,9 +195,9 @@ def test_resize_takes_images_of_all_colours(mode: str) -> None:
 def test_resize_leaves_a_small_image_alone() -> None:
     """An image that is short enough goes as it is, and its size is said."""
     data = picture("WEBP", (40, 20))
-    found = attach_value(data, "it", resize=40)
-    assert sent(found) == data
-    assert found.note == "WEBP image, 40 × 20, 1 kB"
+    attached = attach_value(data, "it", resize=40)
+    assert sent(attached) == data
+    assert attached.note == "WEBP image, 40 × 20, 1 kB"
 
 
 def test_resize_turns_an_image_as_its_camera_was_held() -> None:
@@ -242,8 +246,8 @@ def test_resize_without_pillow_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
 def test_a_text_file_goes_as_text(tmp_path: Path, start: bytes) -> None:
     """A text of UTF-8 goes along, without the mark that some editors begin it with."""
     (tmp_path / "notes.txt").write_bytes(start + "für dich\n".encode())
-    found = attach("notes.txt", {}, tmp_path)
-    assert found == Attachment("text", "notes.txt", "9 characters", "für dich\n")
+    attached = attach("notes.txt", {}, tmp_path)
+    assert attached == Attachment("text", "notes.txt", "9 characters", "für dich\n")
 
 
 def test_a_file_is_found_by_its_full_path_and_from_home(
@@ -259,7 +263,7 @@ def test_a_file_is_found_by_its_full_path_and_from_home(
 
 @pytest.mark.parametrize("data", ["ünïcode".encode("latin-1"), "wide".encode("utf-16"), b"a\0b"])
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes) -> None:
-    """Another encoding, or a NUL, is no text that can be sent, and the line says what to do."""
+    """Another encoding, or a NUL, is not a text that can be sent, and the line says what to do."""
     (tmp_path / "data").write_bytes(data)
     assert "neither text (UTF-8) nor an image" in refused(lambda: attach("data", {}, tmp_path))
 
@@ -302,8 +306,8 @@ def test_a_missing_file_is_one_line(tmp_path: Path, named: str) -> None:
 
 def test_a_mistyped_name_gets_the_nearest(tmp_path: Path) -> None:
     """The variables with names like it are offered."""
-    said = refused(lambda: attach("tabel", {"table": 1, "other": 2}, tmp_path))
-    assert "Did you mean table?" in said
+    message = refused(lambda: attach("tabel", {"table": 1, "other": 2}, tmp_path))
+    assert "Did you mean table?" in message
 
 
 def test_a_variable_wins_over_a_file_and_a_path_takes_the_file(tmp_path: Path) -> None:
@@ -330,8 +334,8 @@ def test_a_variable_wins_over_a_file_and_a_path_takes_the_file(tmp_path: Path) -
 )
 def test_a_table_goes_as_csv(table: Any, note: str, content: str) -> None:
     """A DataFrame and a Series go along with their shape, empty ones too."""
-    found = attach_value(table, "table")
-    assert found == Attachment("text", "table", f"{type(table).__name__}, {note}", content)
+    attached = attach_value(table, "table")
+    assert attached == Attachment("text", "table", f"{type(table).__name__}, {note}", content)
 
 
 @pytest.mark.parametrize(
@@ -346,14 +350,14 @@ def test_a_table_goes_as_csv(table: Any, note: str, content: str) -> None:
 @pytest.mark.parametrize("tokens", [TOKENS, 500])
 def test_a_long_table_is_cut_after_a_row(table: Any, tokens: int) -> None:
     """Whole rows go along, as many as fit, and the note says how many of how many."""
-    found = attach_value(table, "table", tokens=tokens)
+    attached = attach_value(table, "table", tokens=tokens)
     most = tokens * PER_TOKEN
-    shown = found.content.count("\n")
+    shown = attached.content.count("\n")
     assert shown > 0
-    assert most / 3 < len(found.content.encode()) <= most
-    assert found.content == table.head(shown).to_csv().rstrip("\n")
-    assert f"{len(table):,} rows" in found.note
-    assert f"only the first {shown:,} row" in found.note
+    assert most / 3 < len(attached.content.encode()) <= most
+    assert attached.content == table.head(shown).to_csv().rstrip("\n")
+    assert f"{len(table):,} rows" in attached.note
+    assert f"only the first {shown:,} row" in attached.note
 
 
 def test_one_huge_row_does_not_cost_the_rows_before_it() -> None:
@@ -372,16 +376,16 @@ def test_one_huge_row_does_not_cost_the_rows_before_it() -> None:
 )
 def test_names_that_do_not_fit_are_cut(table: Any) -> None:
     """Where the names of the columns are too much, there are no rows, and the note says so."""
-    found = attach_value(table, "table")
-    assert TOKENS - 2 <= estimate_text_tokens(found.content) <= TOKENS
-    assert "only the first 0 rows, column names cut" in found.note
+    attached = attach_value(table, "table")
+    assert TOKENS - 2 <= estimate_text_tokens(attached.content) <= TOKENS
+    assert "only the first 0 rows, column names cut" in attached.note
 
 
 def test_a_table_whose_first_row_does_not_fit_goes_by_its_names() -> None:
     """A row is never cut in the middle."""
-    found = attach_value(pd.DataFrame({"a": ["x" * MOST]}), "table")
-    assert found.content == ",a"
-    assert "only the first 0 rows" in found.note
+    attached = attach_value(pd.DataFrame({"a": ["x" * MOST]}), "table")
+    assert attached.content == ",a"
+    assert "only the first 0 rows" in attached.note
 
 
 def test_a_table_that_fails_is_one_line() -> None:
@@ -408,9 +412,9 @@ def test_an_object_goes_as_its_markdown() -> None:
 @pytest.mark.parametrize("value", [5, [1, 2], {"a": 1}, 1.5])
 def test_any_other_value_goes_as_its_text(value: object) -> None:
     """What has no other form goes as str() has it, and the note says of which type it is."""
-    found = attach_value(value, "it")
-    assert found.content == str(value)
-    assert found.note == f"{type(value).__name__}, {len(str(value))} characters"
+    attached = attach_value(value, "it")
+    assert attached.content == str(value)
+    assert attached.note == f"{type(value).__name__}, {len(str(value))} characters"
 
 
 class Loud(Exception):
@@ -454,8 +458,8 @@ def having(**members: Any) -> Any:
 def test_a_method_that_raises_is_one_line(error: BaseException, method: str) -> None:
     """Whatever a value's own methods raise, nothing but the reason comes out of it."""
     member = raising(error)
-    found = having(**{method: property(member) if method == "__class__" else member})
-    assert refused(lambda: attach_value(found, "it")).startswith("it ")
+    attached = having(**{method: property(member) if method == "__class__" else member})
+    assert refused(lambda: attach_value(attached, "it")).startswith("it ")
 
 
 @pytest.mark.parametrize("method", ["_repr_markdown_", "__str__"])
@@ -465,11 +469,11 @@ def test_an_interrupt_is_not_held_up(method: str) -> None:
         attach_value(having(**{method: raising(KeyboardInterrupt())}), "it")
 
 
-@pytest.mark.parametrize("said", [None, 5, b"bytes", ["a"]])
-def test_markdown_that_is_no_text_is_passed_over(said: object) -> None:
+@pytest.mark.parametrize("message", [None, 5, b"bytes", ["a"]])
+def test_markdown_that_is_no_text_is_passed_over(message: object) -> None:
     """An object whose _repr_markdown_ gives something else goes as its text."""
-    found = having(_repr_markdown_=lambda self: said, __str__=lambda self: "its text")
-    assert attach_value(found, "it").content == "its text"
+    attached = having(_repr_markdown_=lambda self: message, __str__=lambda self: "its text")
+    assert attach_value(attached, "it").content == "its text"
 
 
 def test_a_text_that_is_no_text_is_one_line() -> None:
@@ -488,9 +492,9 @@ def test_a_text_that_is_no_text_is_one_line() -> None:
 )
 def test_a_derived_text_is_taken_as_plain_text(value: object) -> None:
     """The methods of the user's own class of texts have no say in it."""
-    found = attach_value(value, "it")
-    assert found.content == "the text"
-    assert type(found.content) is str
+    attached = attach_value(value, "it")
+    assert attached.content == "the text"
+    assert type(attached.content) is str
 
 
 def test_what_only_says_that_it_is_a_text_is_one_line() -> None:
@@ -522,9 +526,9 @@ def test_an_empty_variable_is_refused(value: object) -> None:
 )
 def test_what_looks_like_a_key_is_refused(name: str, value: object) -> None:
     """A variable with a key in it, in whatever it is held, is not sent and not shown."""
-    said = refused(lambda: attach_value(value, name))
-    assert "looks like a key or a password" in said
-    assert KEY not in said
+    message = refused(lambda: attach_value(value, name))
+    assert "looks like a key or a password" in message
+    assert KEY not in message
 
 
 @pytest.mark.timeout(30)
@@ -539,18 +543,18 @@ def test_one_long_word_takes_no_time() -> None:
 def test_a_long_text_is_cut_at_a_line_end() -> None:
     """The last line that does not fit is left out, and the note says how much there is."""
     text = "a line of text\n" * 2000
-    found = attach_value(text, "it")
-    assert found.content == "\n".join(["a line of text"] * (MOST // 15))
-    assert len(found.content.encode()) <= MOST
-    assert found.note == (
-        f"text, only the first {len(found.content):,} of 30,000 characters, about 10,000 tokens"
+    attached = attach_value(text, "it")
+    assert attached.content == "\n".join(["a line of text"] * (MOST // 15))
+    assert len(attached.content.encode()) <= MOST
+    assert attached.note == (
+        f"text, only the first {len(attached.content):,} of 30,000 characters, about 10,000 tokens"
     )
 
 
 def test_a_long_line_is_cut_in_the_middle() -> None:
     """Where the only line end is far up, half of the text is not given up for it."""
-    found = attach_value("title\n" + "x" * 50_000, "it")
-    assert found.content == "title\n" + "x" * (MOST - 6)
+    attached = attach_value("title\n" + "x" * 50_000, "it")
+    assert attached.content == "title\n" + "x" * (MOST - 6)
 
 
 def test_a_text_that_fits_is_whole() -> None:
@@ -651,9 +655,9 @@ def test_flags_bound_what_is_attached(run: Run, server: Loopback, shell: Interac
     """--attach-tokens cuts texts, --resize makes images smaller."""
     shell.user_ns |= {"text": "x" * 1000, "image": picture("PNG", (400, 200))}
     run("%%chat -a text -a image --attach-tokens 10 --resize 50\nWell?")
-    image, said = messages(server)[0]
-    assert "x" * 30 in said["text"]
-    assert "x" * 31 not in said["text"]
+    image, message = messages(server)[0]
+    assert "x" * 30 in message["text"]
+    assert "x" * 31 not in message["text"]
     data = base64.b64decode(image["image_url"]["url"].partition(",")[2])
     assert Image.open(io.BytesIO(data)).size == (50, 25)
 

@@ -28,10 +28,10 @@ def refused(ran: Ran, server: Loopback, kind: type[DiMagicsError]) -> str:
     """Return the one line of a cell that was refused before anything was sent."""
     assert type(ran.error) is kind, ran.text
     assert server.requests == []
-    said = str(ran.error)
-    assert len(said.splitlines()) == 1
+    message = str(ran.error)
+    assert len(message.splitlines()) == 1
     assert "Traceback" not in ran.text
-    return said
+    return message
 
 
 # {{name}} -----------------------------------------------------------------------------------
@@ -81,9 +81,9 @@ def test_an_unknown_name_is_refused_with_the_nearest(
 ) -> None:
     """Nothing is sent, nothing is remembered, and the line says how braces are kept."""
     shell.user_ns["city"] = "Ulm"
-    said = refused(run("%%chat\nWhat of {{citty}}?"), server, di.ParamError)
-    assert "Did you mean city?" in said
-    assert "{{ citty }}" in said
+    message = refused(run("%%chat\nWhat of {{citty}}?"), server, di.ParamError)
+    assert "Did you mean city?" in message
+    assert "{{ citty }}" in message
     assert "no turns" in run("%chat history").text
 
 

@@ -27,10 +27,10 @@ def one_line(call: Callable[[], object], kind: type[DiMagicsError]) -> str:
     """Return the one printable line of an error."""
     with pytest.raises(kind) as caught:
         call()
-    said = str(caught.value)
-    assert said.isprintable()
-    assert len(said) < 600
-    return said
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 600
+    return message
 
 
 # The form of a reply ------------------------------------------------------------------------
@@ -256,9 +256,9 @@ def test_nothing_that_a_schema_refers_to_is_fetched(server: Loopback, ref: str, 
     found = {"$ref": ref.format(url=server.url)} | ({"$schema": draft} if draft else {})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        said = one_line(lambda: reply_schema(found, "It").read("1"), di.ParamError)
-    assert "refers to" in said
-    assert "$defs" in said
+        message = one_line(lambda: reply_schema(found, "It").read("1"), di.ParamError)
+    assert "refers to" in message
+    assert "$defs" in message
     assert server.requests == []
 
 
@@ -310,8 +310,8 @@ def test_a_file_that_is_no_schema_is_one_line(tmp_path: Path, data: bytes, why: 
 def test_a_missing_file_says_what_schema_takes(tmp_path: Path, named: str) -> None:
     """Where there is no such file, the line says what --schema takes."""
     (tmp_path / "folder").mkdir()
-    said = one_line(lambda: schema_from_file(tmp_path / named), di.ParamError)
-    assert "--schema must name" in said
+    message = one_line(lambda: schema_from_file(tmp_path / named), di.ParamError)
+    assert "--schema must name" in message
 
 
 def test_a_file_without_an_end_is_not_read(tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_a_file_without_an_end_is_not_read(tmp_path: Path) -> None:
         except BaseException as error:
             errors.append(error)
 
-    # In a thread, so that a reader who waits can be let go.
+    # In a thread, so that one that waits can be let go.
     thread = threading.Thread(target=reading, daemon=True)
     thread.start()
     thread.join(1)

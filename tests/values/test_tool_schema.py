@@ -26,16 +26,16 @@ def one_line(call: Callable[[], object], kind: type[DiMagicsError]) -> str:
     """Return the one printable line of an error."""
     with pytest.raises(kind) as caught:
         call()
-    said = str(caught.value)
-    assert said.isprintable()
-    assert len(said) < 600
-    return said
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 600
+    return message
 
 
 def properties(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the parameters of a function as they are offered."""
-    found: dict[str, Any] = tool_arguments(function, "f").spec["parameters"]["properties"]
-    return found
+    offered: dict[str, Any] = tool_arguments(function, "f").spec["parameters"]["properties"]
+    return offered
 
 
 def called(function: Callable[..., Any], text: str) -> Any:
@@ -118,9 +118,9 @@ def rest(a: int) -> None:
 @pytest.mark.parametrize("function", [google, numpy, rest])
 def test_docstrings_of_all_styles_are_read(function: Callable[..., Any]) -> None:
     """The words on a parameter are its description, those on the function the tool's."""
-    found = properties(function)["a"]
-    assert found["type"] == "integer"
-    assert " ".join(found["description"].split()) == "how often, at most ten times"
+    offered = properties(function)["a"]
+    assert offered["type"] == "integer"
+    assert " ".join(offered["description"].split()) == "how often, at most ten times"
     assert tool_arguments(function, "f").spec["description"] == "Do it."
 
 
@@ -216,9 +216,11 @@ def test_a_default_is_not_passed() -> None:
     def function(a: int = 1, *, b: list[int] | None = None, **more: int) -> None:
         pass
 
-    found = tool_arguments(functools.partial(lambda a=1, *, b=(): (a, b)), "f").parse('{"b": [2]}')
-    assert dict(found.arguments) == {"b": [2]}
-    assert (found.args, found.kwargs) == ((), {"b": [2]})
+    offered = tool_arguments(functools.partial(lambda a=1, *, b=(): (a, b)), "f").parse(
+        '{"b": [2]}'
+    )
+    assert dict(offered.arguments) == {"b": [2]}
+    assert (offered.args, offered.kwargs) == ((), {"b": [2]})
     assert dict(tool_arguments(lambda a=1: a, "f").parse("{}").arguments) == {}
     assert "more" in one_line(lambda: tool_arguments(function, "f"), di.ToolError)
 
@@ -363,9 +365,9 @@ def no_pattern(a: Annotated[str, pydantic.Field(pattern="(")]) -> None:
 )
 def test_what_cannot_be_offered_is_one_line(function: Callable[..., Any], word: str) -> None:
     """A function whose parameters cannot be said in JSON is refused, with the reason."""
-    said = one_line(lambda: tool_arguments(function, "tool"), di.ToolError)
-    assert "tool cannot be a tool" in said
-    assert word in said
+    message = one_line(lambda: tool_arguments(function, "tool"), di.ToolError)
+    assert "tool cannot be a tool" in message
+    assert word in message
 
 
 @pytest.mark.parametrize("default", [object(), {1}, float("nan"), date(2026, 1, 2), Colour.RED])
@@ -506,6 +508,19 @@ def test_a_default_that_looks_like_a_key_is_not_told() -> None:
         assert KEY not in json.dumps(tool_arguments(function, "f").spec)
 
 
+@pytest.mark.parametrize("password", ["test", "hunter2", "q7Zt9Lm2Xw4Vb8Nc"])
+def test_a_default_that_is_a_password_of_the_environment_is_not_told(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the parameter is called, and however short the password is."""
+    monkeypatch.setenv("DB_PASSWORD", password)
+
+    def fetch(url: str, using: str = password) -> str:
+        return url
+
+    assert "default" not in properties(fetch)["using"]
+
+
 # What a model passes ------------------------------------------------------------------------
 
 
@@ -565,10 +580,10 @@ def test_arguments_that_do_not_fit_are_one_line(
     three: ToolArguments, text: str, where: str
 ) -> None:
     """Whatever a model passes, what is wrong is said in one line that asks for another call."""
-    said = one_line(lambda: three.parse(text), di.ToolError)
-    assert "nothing was run" in said
-    assert "Call takes again" in said
-    assert where in said
+    message = one_line(lambda: three.parse(text), di.ToolError)
+    assert "nothing was run" in message
+    assert "Call takes again" in message
+    assert where in message
 
 
 @pytest.mark.parametrize(

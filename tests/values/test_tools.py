@@ -63,7 +63,7 @@ class Point:
 
 
 class Shown:
-    """An object whose text is its own, and which is no JSON."""
+    """An object whose text is its own, and which is not JSON."""
 
     __slots__ = ()
 
@@ -342,11 +342,12 @@ def test_a_question_shows_what_is_hidden_in_the_arguments(hidden: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "may"), [("y", True), ("YES ", True), ("n", False), ("", False), ("yesterday", False)]
+    ("answer", "may"),
+    [("y", True), ("YES ", True), ("n", False), ("", False), ("yesterday", False)],
 )
-def test_only_a_yes_is_a_yes(said: str, may: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_yes_is_a_yes(answer: str, may: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Enter alone is a no."""
-    monkeypatch.setattr("builtins.input", lambda question: said)
+    monkeypatch.setattr("builtins.input", lambda question: answer)
     assert tools.ask_user("f()") is may
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ SHORTENED: dict[str, Callable[[int], object]] = {
     "cube": lambda n: np.arange(n).reshape(-1, 5, 2),
     "objects": lambda n: np.array([str(i) for i in range(n)], dtype=object),
     "masked": lambda n: np.ma.masked_less(np.arange(n), 0),
+    "half masked": lambda n: np.ma.masked_less(np.arange(n), 100),
     "frame": lambda n: pd.DataFrame({"a": range(n), "b": "x"}),
     "wide": lambda n: pd.DataFrame([list(range(n))]),
     "series": lambda n: pd.Series(range(n)),
@@ -109,6 +112,25 @@ def test_a_figure_in_braces_is_refused_with_what_to_do() -> None:
     """An image is attached, not filled in."""
     with pytest.raises(ParamError, match="-a"):
         fill(Figure())
+
+
+def test_what_is_masked_stays_masked() -> None:
+    """A value that was masked is None."""
+    assert fill(np.ma.masked_equal(np.array([1, 999, 3]), 999)) == "[1, None, 3]"
+
+
+def test_pydantic_is_loaded_by_what_needs_it(tmp_path: Path) -> None:
+    """A text in a prompt does not cost the 0.1 s that it takes to load."""
+    program = (
+        "import sys; from pathlib import Path; from di_magics.values.namespace import Namespace\n"
+        "names = {'city': 'Ulm', 'numbers': [1, 2]}\n"
+        "print(Namespace(names, Path(), can_ask=False).fill('{{city}} {{numbers}}'))\n"
+        "print('pydantic' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["Ulm [1, 2]", "False"]
 
 
 def test_a_table_is_filled_in_as_csv() -> None:

@@ -20,17 +20,15 @@ def fill_placeholders(
     text: str,
     value: Callable[[str], object],
     known: Iterable[str],
-    secrets: Iterable[str] = (),
 ) -> str:
     """Return the text with each `{{name}}` replaced by the text of that value, in one pass.
 
-    Other braces, `{{ name }}` with spaces, and braces in a value stay as they are; `{{name.part}}`,
-    `{{name[0]}}` and `{{name()}}` are refused where the name is known. `secrets` are
-    texts that must not be sent. Raises ParamError for a name that is not in `known`, for a value
-    without a text or with a text that is too long, and for one that looks like a secret.
+    Other braces, `{{ name }}` with spaces, and braces in a value stay as they are. Raises
+    ParamError for a name that is not in `known`, for a part of a known one (`{{name.part}}`,
+    `{{name[0]}}`, `{{name()}}`), for a value without a text or with too long a one, and for what
+    looks like a secret.
     """
     known = set(known)
-    secrets = [secret for secret in secrets if secret]
 
     def fill(match: re.Match[str]) -> str:
         name = match[1]
@@ -53,7 +51,7 @@ def fill_placeholders(
                 f"The text of {name} is {len(text):,} characters long. -a {name} attaches what "
                 "fits of it."
             )
-        if looks_secret(name, text) or any(secret in text for secret in secrets):
+        if looks_secret(name, text):
             raise ParamError(
                 f"{name} looks like a key or a password: nothing was sent. Put what the model may "
                 "read into a variable of another name."
