@@ -96,8 +96,8 @@ class PayloadParser:
                 events.append(Text("\ufffd"))
             elif channel == "reasoning":
                 events.append(Reasoning("\ufffd"))
-            elif isinstance(channel, int):
-                events.append(ToolCallDelta(channel, "", "", "\ufffd"))
+            else:
+                events.append(ToolCallDelta(int(channel), "", "", "\ufffd"))
         return events
 
     def _join(self, channel: str | int, text: str) -> str:
