@@ -80,8 +80,8 @@ class PayloadParser:
             )
         failed = find_error(payload)
         events = list(self._payload_events(payload))
-        if failed:  # its reason to end is the error
-            events = [event for event in events if not isinstance(event, Finished)]
+        if failed:  # its text and usage count; a name alone must not keep it from a retry
+            events = [event for event in events if not isinstance(event, Finished | Served)]
         self.gave_something = self.gave_something or any(
             not isinstance(event, Served | Used | OtherChoice) for event in events
         )
