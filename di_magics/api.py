@@ -128,8 +128,8 @@ def ask(
     marked `@safe`, and with `confirm` for all. `schema` is a class or a JSON Schema that the reply
     is to be an object of, `reply.json()`; with `repair` the model is told once where it is not.
     Raises ParamError for a parameter out of its range, ToolError, ReplyError where the reply is not
-    of the schema, and EndpointError where there is no whole reply (StreamBroken has the partial one
-    in `.reply`).
+    of the schema, and EndpointError where there is no whole reply (`.reply` is what there is of
+    it).
     """
     functions = [tools] if callable(tools) else list(tools)
     along = attach if isinstance(attach, list | tuple) else [attach]

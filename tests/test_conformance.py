@@ -176,7 +176,63 @@ def given(pattern: str) -> list[Path]:
     return sorted(path for folder in FOLDERS for path in folder.rglob(pattern))
 
 
-CASES = {
+def case(*events: str, **expected: object) -> tuple[bytes, dict[str, Any]]:
+    """Return a case: a stream, and what the reply must be."""
+    return "".join(events).encode(), {"status": "done", **expected}
+
+
+PAR, STOP = chunk({"content": "par"}), chunk({}, "stop")
+OWN_CASES = {
+    "an error with a number": case(
+        PAR, 'data: {"error": {"code": 500, "message": "x"}}\n\n', text="par", status="cut"
+    ),
+    "an error in a field": case(
+        PAR, 'error: {"code": 400, "message": "x"}\n\n', text="par", status="cut"
+    ),
+    "an error in a choice": case(
+        PAR, 'data: {"choices": [{"error": {"code": 429}}]}\n\n', text="par", status="cut"
+    ),
+    "two choices": case(
+        PAR, 'data: {"choices": [{"index": 1, "delta": {"content": "no"}}]}\n\n', STOP, text="par"
+    ),
+    "a refusal": case(chunk({"content": None, "refusal": "I'm sorry"}), STOP, text="I'm sorry"),
+    "content that is an object": case(chunk({"content": {"a": 1}}), STOP, text='{"a": 1}'),
+    "reasoning in a summary": case(
+        chunk({"reasoning_details": [{"summary": "Hmm"}]}), PAR, STOP, text="par", reasoning="Hmm"
+    ),
+    "a function call of old": case(
+        chunk({"function_call": {"name": "f", "arguments": ""}}),
+        chunk({"function_call": {"arguments": "{}"}}),
+        chunk({}, "function_call"),
+        tools=[["f", "{}"]],
+    ),
+    "a message beside a delta": case(
+        PAR,
+        'data: {"choices": [{"delta": {}, "message": {"content": "par"}}]}\n\n',
+        STOP,
+        text="par",
+    ),
+    "usage of Groq": case(
+        PAR, chunk({}, "stop", x_groq={"usage": USED}), text="par", usage=[9, 4, 13]
+    ),
+    "a cost under another name": case(
+        PAR, STOP, chunk(usage={"prompt_tokens": 7, "cost": 0.00014}), cost="0.00014"
+    ),
+    "no end": case(PAR, text="par", status="cut", finish_reason=None),
+    "half an emoji": case(
+        'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n\n',
+        'data: {"choices": [{"delta": {"content": "\\ude00"}}]}\n\n',
+        STOP,
+        text="😀",
+    ),
+    "JSON in place of events": case(
+        '{"choices": [{"message": {"content": "par"}, "finish_reason": "stop"}]}',
+        text="par",
+        finish_reason="stop",
+    ),
+    "no choices": case('{"code": 1, "msg": "no"}', text="", status="failed"),
+}
+GIVEN_CASES = {
     path.stem: (path.read_bytes(), json.loads(path.with_suffix(".json").read_text("utf-8")))
     for path in given("*.sse")
     if path.with_suffix(".json").exists()
@@ -187,12 +243,18 @@ STREAMS = {
         for end in ("\n", "\r\n")
         for name, (text, _) in WRITTEN.items()
     },
-    **{path.stem: path.read_bytes() for path in given("*.sse") if path.stem not in CASES},
+    **{path.stem: path.read_bytes() for path in given("*.sse") if path.stem not in GIVEN_CASES},
 }
-WHOLE = {path.name: path.read_bytes() for path in given("*.nonstream.json")}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+WHOLE = {
+    "one of ours": json.dumps(
+        {"choices": [{"message": {"content": "a", "tool_calls": [CALL]}, "finish_reason": "stop"}]}
+    ).encode(),
+    **{path.name: path.read_bytes() for path in given("*.nonstream.json")},
+}
 
 
-RECORDED = CASES.keys() | WHOLE.keys() | {path.stem for path in given("*.sse")}
+RECORDED = {path.stem for path in given("*.sse")} | {path.name for path in given("*.json")}
 
 
 @pytest.fixture(autouse=True)
@@ -240,10 +302,11 @@ def test_every_chunk_size_gives_the_same_reply(stream: bytes) -> None:
         assert outcome(fold(stream, size)) == expected, size
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_case_is_read_as_it_must_be(case: tuple[bytes, dict[str, Any]]) -> None:
+@pytest.mark.parametrize(
+    ("stream", "expected"), (CASES := OWN_CASES | GIVEN_CASES).values(), ids=CASES
+)
+def test_a_case_is_read_as_it_must_be(stream: bytes, expected: dict[str, Any]) -> None:
     """Whole, byte by byte, cut in two at each byte, and at random."""
-    stream, expected = case
     draw = random.Random(0)
     splits = [[len(stream)], [1], *([cut, len(stream)] for cut in range(1, len(stream)))]
     splits += [[draw.randint(1, 40) for _ in range(99)] for _ in range(20)]

@@ -189,6 +189,8 @@ def test_a_proxy_is_not_for_this_machine(server: Loopback, monkeypatch: pytest.M
         Raw([Drop()]),
         Raw([b": ping\n\n", Drop()]),
         Raw([event({"error": {"code": 503, "message": "busy"}})]),
+        Raw([event({"id": "1", "model": "m", "error": {"code": 429, "message": "busy"}})]),
+        Raw([event({"error": {"code": "engine_overloaded", "message": "Model busy"}})]),
     ],
     ids=named,
 )

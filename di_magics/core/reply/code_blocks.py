@@ -15,7 +15,7 @@ _FENCE = re.compile(r"([ \t]*(?:(?:[-+*]|\d+[.)])[ \t]+)?)(`{3,}|~{3,})[ \t]*(.*
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of code and the language it is said to be in, in lower case; empty for none."""
+    """A block of code and the language that its fence names, in lower case; empty for none."""
 
     language: str
     code: str
@@ -23,7 +23,7 @@ class Block:
 
 def code_blocks(text: str) -> list[Block]:
     """Return the fenced blocks of a text; one that is not closed goes to the end."""
-    found: list[Block] = []
+    blocks: list[Block] = []
     fence, indent, language = "", 0, ""
     lines: list[str] = []
     for line in text.replace("\r\n", "\n").split("\n"):
@@ -31,7 +31,7 @@ def code_blocks(text: str) -> list[Block]:
             bare, blank = line.strip(), len(line) - len(line.lstrip(" \t"))
             closes = bare and not bare.strip(fence[0]) and len(bare) >= len(fence)
             if closes and blank <= indent + 3:
-                found.append(Block(language, "\n".join(lines)))
+                blocks.append(Block(language, "\n".join(lines)))
                 fence = ""
             else:
                 lines.append(line[min(indent, blank) :])
@@ -40,8 +40,8 @@ def code_blocks(text: str) -> list[Block]:
             words = opened[3].split()
             language = words[0].strip("{}.").lower() if words else ""
     if fence:
-        found.append(Block(language, "\n".join(lines)))
-    return found
+        blocks.append(Block(language, "\n".join(lines)))
+    return blocks
 
 
 def select_code(text: str, named: str = "") -> str:

@@ -1,6 +1,6 @@
 """A reply and the events it grows from: one pure fold, the same for every server.
 
-Identity (which turn, which cell) is not here: two equal replies are equal.
+It has no identity (which turn, which cell): two equal replies are equal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ END_TOKENS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the server counted them; None where it did not say. `cost` is in USD."""
+    """Tokens as the server counted them, None where it did not. `cost` is in USD."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -39,16 +39,16 @@ class Usage:
 UNCOUNTED = Usage()
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
 
-# A reply that comes in one piece is written in no time: no speed can be told from it.
+# A reply that comes in one piece takes no time: it has no measurable speed.
 MEASURABLE_SECONDS = 0.05
 
-# Reasons to end by which a server says that the reply is not whole.
+# Reasons to end that mean the reply is not whole.
 FAILURES = frozenset({"error", "network_error", "abort"})
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call the model asks for; `arguments` is its text, which need not be valid JSON."""
+    """A call that the model asks for; `arguments` is text that may be invalid JSON."""
 
     id: str
     name: str
@@ -57,9 +57,9 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of a tool call: the text that goes back to the model, and how long it took.
+    """The result of a tool call: the text that is sent back to the model, and how long it took.
 
-    `failed` is whether the function raised, or was not run at all; `seconds` is None while it runs.
+    `failed` is whether the function raised or was not run; `seconds` is None while it runs.
     """
 
     content: str
@@ -69,10 +69,10 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a model said before its reply proper, and what it was told.
+    """One tool-call or repair step: the assistant's message and the answers sent back.
 
     `results` are those of its calls, in their order; `objection` is what was wrong with a reply
-    that had to have a form.
+    that must fit a schema.
     """
 
     text: str = ""
@@ -83,7 +83,7 @@ class Round:
 
     @property
     def answered(self) -> bool:
-        """Whether there is something in it to send: calls, or a text that was objected to."""
+        """Whether it has something to send: calls, or a text with an objection to it."""
         return bool(self.calls or (self.text.strip() and self.objection))
 
 
@@ -133,14 +133,14 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Logprobs:
-    """The probabilities of the tokens that have just come."""
+    """The probabilities of the tokens of this chunk."""
 
     tokens: tuple[TokenProbability, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What the reply has used so far; a later one replaces an earlier one."""
+    """The usage of the reply so far; a later one replaces an earlier one."""
 
     usage: Usage
 
@@ -178,15 +178,15 @@ MOST_ARGUMENTS = 1_000_000
 class Reply:
     """A model's reply, whole or partial, and what was sent for it.
 
-    `status` is `done`, `stopped` (by the reader), `cut` (the stream ended without saying so) or
-    `failed`; while it streams, `open`. `cost` is in USD, None when unknown; `estimate` says how it
-    was reckoned where the API did not tell it. `request` is the body that was sent. `elapsed` and
-    `first_token` are seconds since sending. `ended` is whether the server has said that the reply
-    is whole; `tail` is the last piece of text as it came, `indexes` are the server's numbers of the
-    tool calls. `tool_calls` are those that nobody has answered; the others are in `rounds`, with
-    what came of them. `made` is the object that the reply was read as, where it had to have a form,
-    and `misfit` is why it could not be. `images` is how many images came, which are not kept;
-    `choices` is how many choices the server sent, of which the first is the reply.
+    `status` is `done`, `stopped` (by the user), `cut` (it broke off, or ended without saying so),
+    `failed` (nothing came) or, while it streams, `open`. `cost` is in USD, None when unknown;
+    `estimate` says how it was computed where the API did not say. `request` is the body that was
+    sent. `elapsed` and `first_token` are seconds since sending. `ended` is whether the server has
+    said that the reply is whole; `last_chunk` is the last piece of text, `call_indexes` are the
+    server's numbers of the tool calls. `tool_calls` have no answer yet; the others are in `rounds`
+    with their results. `parsed` is the object that the reply was read as, where it must fit a
+    schema, and `validation_error` is why it does not. `images` counts the images that came, which
+    are not kept, and `choices` the choices that the server sent: the first is the reply.
     """
 
     text: str = ""
@@ -220,7 +220,7 @@ class Reply:
 
     @property
     def cost_is_estimate(self) -> bool:
-        """Whether the cost was reckoned from tokens and a price."""
+        """Whether the cost was computed from tokens and a price."""
         return bool(self.estimate)
 
     @property
@@ -230,7 +230,7 @@ class Reply:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """How fast the tokens after the first came, None where that cannot be told."""
+        """The speed of the tokens after the first, None where it is not measurable."""
         tokens = self.usage.completion_tokens or 0
         if self.first_token is None or self.elapsed is None or tokens < 2 or self.rounds:
             return None
@@ -247,8 +247,8 @@ class Reply:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to send back: no text and no tool call that was answered."""
-        return not self.clean_text.strip() and not any(told.answered for told in self.rounds)
+        """Whether it has nothing to send back: no text, and no tool call with an answer."""
+        return not self.clean_text.strip() and not any(step.answered for step in self.rounds)
 
     @property
     def code(self) -> str:
@@ -256,10 +256,9 @@ class Reply:
         return select_code(self.clean_text)
 
     def json(self) -> Any:
-        """Return the object that the reply is, of the reader's own class where one was named.
+        """Return the object that the reply is, of the user's own class where one was named.
 
-        A reply in a single code block is read as well. Raises ReplyError, which says where it is
-        no JSON.
+        The JSON may stand in a code block, or between words. Raises ReplyError, with the place.
         """
         if self.parsed is not None:
             return self.parsed
@@ -398,8 +397,8 @@ class _GrowingCall:
 def _begins_call(part: ToolCallDelta, call: _GrowingCall, *, known: bool) -> bool:
     """Return whether a fragment begins another call than this one.
 
-    Indexes may start anywhere, be missing or be all the same, later fragments may repeat the name
-    and leave the id out; so with a `known` index only another name or id tells two calls apart.
+    Indexes may start anywhere, be missing or be all the same, and later fragments may repeat the
+    name and leave the id out; so with a `known` index only another name or id means another call.
     """
     if known:
         other_id = part.id and call.id and part.id != call.id
@@ -411,13 +410,13 @@ def _begins_call(part: ToolCallDelta, call: _GrowingCall, *, known: bool) -> boo
 
 def with_call_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     """Return these calls, each with an id of its own: some servers send none, or one for all."""
-    given = {call.id for call in calls}
-    made = (f"call_{n}" for n in count() if f"call_{n}" not in given)
-    found: dict[str, ToolCall] = {}
+    sent = {call.id for call in calls}
+    unused = (f"call_{n}" for n in count() if f"call_{n}" not in sent)
+    by_id: dict[str, ToolCall] = {}
     for call in calls:
-        id_ = call.id if call.id and call.id not in found else next(made)
-        found[id_] = replace(call, id=id_)
-    return tuple(found.values())
+        id_ = call.id if call.id and call.id not in by_id else next(unused)
+        by_id[id_] = replace(call, id=id_)
+    return tuple(by_id.values())
 
 
 @in_money_context

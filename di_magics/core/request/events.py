@@ -49,7 +49,7 @@ REASONING_PARTS = frozenset({"reasoning", "reasoning_text", "thinking"})
 
 
 class PayloadParser:
-    """Turns the payloads of one response into events; `said_something` is whether one of them did.
+    """Turns the payloads of one response into events; `gave_something` is whether one of them did.
 
     It holds back half a surrogate pair (an emoji cut by the server) until the other half comes.
     """
@@ -58,7 +58,7 @@ class PayloadParser:
         self._target = target or Target()
         self._halves: dict[str | int, str] = {}
         self._began = False
-        self.said_something = False
+        self.gave_something = False
 
     def parse(self, data: str) -> tuple[list[ReplyEvent], EndpointError | None]:
         """Return the events of one payload, and the error that the server reports in it."""
@@ -78,9 +78,9 @@ class PayloadParser:
             )
         failed = find_error(payload)
         events = list(self._payload_events(payload))
-        if failed:  # its reason to end is the error
-            events = [event for event in events if not isinstance(event, Finished)]
-        self.said_something = self.said_something or any(
+        if failed:  # its text and usage count; a name alone must not keep it from a retry
+            events = [event for event in events if not isinstance(event, Finished | Served)]
+        self.gave_something = self.gave_something or any(
             not isinstance(event, Served | Used | OtherChoice) for event in events
         )
         return events, stream_error(failed, self._target) if failed else None
@@ -94,8 +94,8 @@ class PayloadParser:
                 events.append(Text("\ufffd"))
             elif channel == "reasoning":
                 events.append(Reasoning("\ufffd"))
-            elif isinstance(channel, int):
-                events.append(ToolCallDelta(channel, "", "", "\ufffd"))
+            else:
+                events.append(ToolCallDelta(int(channel), "", "", "\ufffd"))
         return events
 
     def _join(self, channel: str | int, text: str) -> str:
@@ -154,7 +154,7 @@ class PayloadParser:
 
     def _message_events(self, message: Mapping[str, Any]) -> Iterator[ReplyEvent]:
         thoughts = (message.get(name) for name in REASONING_FIELDS)
-        thought = next((found for found in thoughts if isinstance(found, str) and found), None)
+        thought = next((text for text in thoughts if isinstance(text, str) and text), None)
         if thought is not None:
             yield from self._reasoning_events(thought)
         else:

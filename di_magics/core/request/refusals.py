@@ -56,6 +56,8 @@ _ADDRESS = (
     "Check the endpoint's address with %chat endpoint, and the model's name with %chat models."
 )
 _GITHUB = "https://github.com/"
+_ABOUT_REQUEST = frozenset({0, 400, 401, 403, 404, 422})
+"""With another status a server may say the same of its own parts."""
 _PI = "https://github.com/badlogic/pi-mono packages/ai/src/utils/overflow.ts, 2026"
 
 REFUSALS = (
@@ -123,6 +125,13 @@ REFUSALS = (
         "llama.cpp tools/server, vLLM vllm/entrypoints, 2025",
     ),
     Refusal(
+        r"support image input|unknown variant `?image_url",
+        BadRequest,
+        _NO_IMAGES,
+        _GITHUB + "NousResearch/hermes-agent/pull/23411 2026-05 (OpenRouter, a 404), "
+        "rikkahub/rikkahub/issues/1433 2026-07 (DeepSeek)",
+    ),
+    Refusal(
         r"max_(completion_)?tokens'?.{0,40} is too large",
         BadRequest,
         _LOWER_MAX,
@@ -170,11 +179,12 @@ REFUSALS = (
         _GITHUB + "google-gemini/gemini-cli/issues/6678 2025-08 (Gemini)",
     ),
     Refusal(
-        r"reduce the length of|reduce your message size",
+        r"reduce the length of|request too large for",
         TooLong,
         SHORTEN,
         _GITHUB + "OpenHands/OpenHands/issues/1902 2024-05 (Groq), "
-        "HunorLaczko/ha-groq-cloud-api/issues/27 2026-05 (Groq, a 413)",
+        "HunorLaczko/ha-groq-cloud-api/issues/27 2026-05 (Groq, a 413), "
+        "continuedev/continue/issues/10602 2026-02 (OpenAI, a 429)",
     ),
     Refusal(
         r"too many tokens|model token limit|max length exceeded|exceeds max length",
@@ -202,6 +212,7 @@ REFUSALS = (
         _SET_KEY,
         _GITHUB + "cequence-io/openai-scala-client/issues/109 2026-03 (Gemini, a 400), "
         "continuedev/continue/issues/10778 2026-02 (xAI, a 400)",
+        _ABOUT_REQUEST,
     ),
     Refusal(
         r"not authenticated|login fail|authentication (fails|error)|no auth credentials",
@@ -209,19 +220,21 @@ REFUSALS = (
         _SET_KEY,
         _GITHUB + "xtekky/gpt4free/issues/3446 2026-05 (DeepInfra), "
         "nearai/ironclaw/issues/1742 2026-03 (MiniMax)",
+        _ABOUT_REQUEST,
     ),
     Refusal(
         r"not a valid model id|model_not_found|model not (found|exist)|invalid model",
         BadRequest,
         _NAME_MODEL,
-        _GITHUB
-        + "RightNow-AI/openfang/issues/697 2026-03 (OpenRouter, a 400); DeepInfra, DeepSeek",
+        _GITHUB + "RightNow-AI/openfang/issues/697 2026-03 (OpenRouter, a 400); DeepInfra",
+        _ABOUT_REQUEST,
     ),
     Refusal(
         r"model .{0,200}(does not exist|not found)",
         BadRequest,
         _NAME_MODEL,
         _GITHUB + "continuedev/continue/issues/10832 2026-02 (Groq); Ollama, vLLM",
+        _ABOUT_REQUEST,
     ),
     Refusal(
         r"rate.?limit|overloaded|model busy|too many requests",
@@ -302,6 +315,9 @@ def _codes(payload: object) -> Iterator[str]:
         yield from (value for name in _CODE_FIELDS if isinstance(value := fields.get(name), str))
 
 
+_SUCCESS = frozenset({"none", "", "0", "200", "ok", "success"})
+
+
 def find_error(payload: object) -> Mapping[str, Any] | None:
     """Return the part of a payload that reports an error, None if there is none.
 
@@ -323,7 +339,7 @@ def find_error(payload: object) -> Mapping[str, Any] | None:
         or payload.get("object") == "error"
         or payload.get("errors")
         or payload.get("success") is False
-        or (code and str(code) != "200" and ("msg" in payload or "message" in payload))
+        or (str(code).lower() not in _SUCCESS and ("msg" in payload or "message" in payload))
     )
     return payload if failed and not choices else None
 
@@ -408,7 +424,8 @@ def _error(
     return error
 
 
-_COUNT = r"(\d{1,9}(?:,\d{3})*)"
+# A number that stands alone: not a part of a model's name or an id.
+_COUNT = r"(?<![\w.-])(\d{1,9}(?:,\d{3})*)(?![\w-])"
 _LIMITS = (
     re.compile(rf"{_COUNT}(?: tokens)? max", re.IGNORECASE),
     re.compile(
@@ -417,7 +434,6 @@ _LIMITS = (
         re.IGNORECASE,
     ),
 )
-_ALONE = re.compile(rf"(?<![\w.-]){_COUNT}(?![\w-])")
 
 
 def _parse_lengths(text: str, payload: object) -> tuple[int | None, int | None]:
@@ -427,5 +443,5 @@ def _parse_lengths(text: str, payload: object) -> tuple[int | None, int | None]:
     if not asked or not limit:
         match = next(filter(None, (pattern.search(text) for pattern in _LIMITS)), None)
         limit = int(match[1].replace(",", "")) if match else None
-        asked = max((int(count.replace(",", "")) for count in _ALONE.findall(text)), default=0)
+        asked = max((int(count.replace(",", "")) for count in re.findall(_COUNT, text)), default=0)
     return (asked, limit) if limit and asked and asked > limit else (None, None)

@@ -21,7 +21,7 @@ from di_magics.core.text import one_line
 
 DONE = "[DONE]"
 LONGEST_WHOLE = 16 << 20
-"""Bytes of a reply that comes as one JSON object."""
+"""Bytes of one JSON object: a whole reply, or an event of a stream."""
 LONGEST_QUOTE = 160
 
 _BLANK = b" \t\r\n"
@@ -93,7 +93,10 @@ class ResponseReader:
             too_long = len(self._start) > LONGEST_WHOLE
             error = self._nothing("more than 16 MB of JSON") if too_long else None
             return Batch(error=error, complete=True)  # it has a limit of its own
-        return self._read(self._decoder.feed(chunk))
+        batch = self._read(self._decoder.feed(chunk))
+        if self._decoder.pending > LONGEST_WHOLE:
+            batch.error = self._nothing("an event of more than 16 MB")
+        return batch
 
     def close(self) -> Batch:
         """Return what the end of the response leaves."""
@@ -106,9 +109,9 @@ class ResponseReader:
         batch.events += self._payloads.close()
         return self._judge(batch)
 
-    def _read(self, found: list[Event]) -> Batch:
-        batch = Batch(complete=bool(found))
-        for event in found:
+    def _read(self, received: list[Event]) -> Batch:
+        batch = Batch(complete=bool(received))
+        for event in received:
             if event.data.startswith(DONE):
                 batch.done = True
                 batch.events += self._payloads.close()
@@ -133,7 +136,7 @@ class ResponseReader:
 
     def _judge(self, batch: Batch) -> Batch:
         """Return the last batch, with the end of the reply or why there is no reply."""
-        if batch.error is None and not self._payloads.said_something:
+        if batch.error is None and not self._payloads.gave_something:
             batch.error = self._nothing()
         elif batch.error is None and batch.done:
             batch.events.append(Finished())

@@ -1,6 +1,6 @@
-"""When to try again, and after how long: one pure function.
+"""When to retry, and after how long: one pure function.
 
-Only before the first event of a reply: a second try would say everything twice, and cost twice.
+Only before the first event of a reply: later, a retry would show everything twice and cost twice.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ LONGEST_RETRY_AFTER = 120.0
 
 
 def retry_delay(attempt: int, error: EndpointError, jitter: float) -> float | None:
-    """Return the seconds to wait before the next try, or None when there is to be none.
+    """Return the seconds to wait before the next try, or None where there must be none.
 
-    `attempt` counts the tries so far, from 1; `jitter` is a random number in [0, 1), taken off
-    the pause by up to a quarter so that a class does not come back all at once. A server's
-    Retry-After is kept to; one above two minutes ends the tries.
+    `attempt` counts the tries so far, from 1; `jitter` is a random number in [0, 1) that shortens
+    the pause by up to a quarter, so that a class does not come back all at once. A server's
+    Retry-After is followed exactly; one above two minutes ends the tries.
     """
     if attempt >= TRIES or not isinstance(error, Unreachable | Busy):
         return None

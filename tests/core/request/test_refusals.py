@@ -163,6 +163,14 @@ def words_and_fields(message: str, **fields: int) -> bytes:
         ),
         (
             words_and_fields(
+                "Request too large for gpt-4.1-2025-04-14 (for limit gpt-4.1) on tokens per min "
+                "(TPM): Limit 30000, Requested 37313."
+            ),
+            37313,
+            30000,
+        ),
+        (
+            words_and_fields(
                 "Request too large for model `llama-3.3-70b-versatile` in organization "
                 "`org_01jp8byq99999999` on tokens per minute (TPM): Limit 6000, Requested 14810, "
                 "please reduce your message size"
@@ -586,6 +594,29 @@ REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
         MODEL,
     ),
     (429, body("Model busy, retry later", code="engine_overloaded"), Busy, "Try again"),
+    (404, body("No endpoints found that support image input", code="404"), BadRequest, "images"),
+    (
+        400,
+        body(
+            "Failed to deserialize the JSON body into the target type: messages[1]: unknown "
+            "variant `image_url`, expected `text` at line 1 column 679289"
+        ),
+        BadRequest,
+        "images",
+    ),
+    (
+        429,
+        body(
+            "Request too large for gpt-4.1-2025-04-14 (for limit gpt-4.1) in organization org-x on "
+            "tokens per min (TPM): Limit 30000, Requested 37313. The input or output tokens must "
+            "be reduced in order to run successfully.",
+            type="tokens",
+            code="rate_limit_exceeded",
+        ),
+        TooLong,
+        SHORTER,
+    ),
+    (503, b"The model x was not found on this node", Busy, "Try again"),
     (
         429,
         body(

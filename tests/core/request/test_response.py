@@ -11,7 +11,7 @@ import pytest
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.refusals import Target
-from di_magics.core.request.response import LONGEST_QUOTE, ResponseReader, sniff
+from di_magics.core.request.response import LONGEST_QUOTE, LONGEST_WHOLE, ResponseReader, sniff
 
 
 def event(payload: object) -> str:
@@ -207,3 +207,16 @@ def test_half_an_emoji_at_the_end_is_shown_as_a_replacement() -> None:
     half = 'data: {"choices": [{"delta": {"content": "a\\ud83d"}}]}\n\n'
     for body in (half, half + DONE, half + event({"error": "gone"})):
         assert read(body)[0].text == "a\ufffd"
+
+
+@pytest.mark.parametrize("start", [b"{", b"data: {", b"data: x\n", b": ping\n\ndata:"])
+def test_an_endless_response_is_not_read_to_its_end(start: bytes) -> None:
+    """A server at fault may send without end; the reader stops it."""
+    reader, block = ResponseReader(), (start if start.endswith(b"\n") else b" ") * (1 << 17)
+    batch = reader.feed(start)
+    sent = 0
+    while batch.error is None:
+        batch = reader.feed(block)
+        sent += len(block)
+        assert sent <= LONGEST_WHOLE + 2 * len(block)
+    assert "16 MB" in str(batch.error)

@@ -122,3 +122,15 @@ def test_bytes_that_are_no_utf_8_are_replaced() -> None:
         Event("message", "a\ufffdb"),
         Event("message", "c"),
     ]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", [b"x", b"\r", b"data:x\n", b":"])
+def test_an_endless_event_is_read_in_linear_time(piece: bytes) -> None:
+    """Byte by byte, without a blank line; what is held is counted."""
+    decoder = SSEDecoder()
+    for _ in range(300_000):
+        decoder.feed(piece)
+    assert decoder.pending <= 300_000 * len(piece)
+    assert decoder.feed(b"\n\ndata: y\n\n")[-1].data == "y"
+    assert decoder.pending == 0
