@@ -271,7 +271,7 @@ class _Size:
 
     def add(self, size: int, batch: Batch) -> None:
         """Count a read of the network, and the text in it."""
-        text = sum(map(_text_size, batch.events))
+        text = _text_size(batch.events)
         self._event = 0 if batch.complete else self._event + size
         self._silent = 0 if text else self._silent + size
         self._text += text
@@ -292,10 +292,15 @@ class _Size:
         )
 
 
-def _text_size(event: ReplyEvent) -> int:
-    if isinstance(event, Text | Reasoning):
-        return len(event.text)
-    return len(event.arguments) + len(event.name) if isinstance(event, ToolCallDelta) else 0
+def _text_size(events: list[ReplyEvent]) -> int:
+    size = 0
+    for event in events:
+        match event:
+            case Text(text) | Reasoning(text):
+                size += len(text)
+            case ToolCallDelta(_, _, name, arguments):
+                size += len(name) + len(arguments)
+    return size
 
 
 def _check_encoding(response: httpx.Response, endpoint: Endpoint) -> None:
