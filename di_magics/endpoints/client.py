@@ -1,6 +1,8 @@
 """An OpenAI-compatible endpoint over HTTP; the only file that imports httpx.
 
-One kept-alive client; raw bytes go to our own SSE decoder; a key goes where it belongs or nowhere.
+Everything that a server sends comes in here, and leaves it bounded in length and without the key:
+answers by `_read_text`, headers by `_header`, streams by `_Read`, `ReplyRedactor` and `_Size`, and
+errors by `_translate_error`. A compressed answer is refused, so what is read is what was sent.
 """
 
 from __future__ import annotations
