@@ -1,4 +1,4 @@
-"""Which models there are and what they cost: an endpoint's own list, kept, else a dated table."""
+"""Which models an endpoint has and what they cost: its own list, cached, else a dated table."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TABLE = Path(__file__).with_name("prices.json")
 
 
 class Catalog:
-    """The models of the endpoints, as far as they are known without asking.
+    """The models of all endpoints, as far as they are known without a request.
 
-    Lists are kept in the folder, if there is one. Only DeepInfra's models are in the table that
-    comes with the package.
+    Lists are cached in `folder`, if there is one. The table that comes with the package has only
+    DeepInfra's models.
     """
 
     def __init__(self, client: Client, folder: Path | None) -> None:
@@ -38,40 +38,40 @@ class Catalog:
         return parse_price_table(json.loads(TABLE.read_text("utf-8")))
 
     def find(self, url: str, model: str) -> Model | None:
-        """Return what is known of a model at an endpoint's address, empty for llama.cpp here."""
+        """Return what is known of a model at `url`, which is empty for our llama.cpp server."""
         if not url:
             return Model(model, CONTEXT, None)
         return self._list(url).get(model) or (self._table.get(model) if is_deepinfra(url) else None)
 
     def price(self, url: str, model: str) -> Price | None:
-        """Return what a model costs at an endpoint's address, None where nobody said."""
-        found = self.find(url, model)
-        return found.price if found else None
+        """Return what a model costs at `url`, None if that is not known."""
+        known = self.find(url, model)
+        return known.price if known else None
 
     def models(self, url: str) -> list[Model]:
-        """Return the models at an endpoint's address that are known of, by id."""
-        found = self._list(url) or (self._table if is_deepinfra(url) else {})
-        return [found[name] for name in sorted(found, key=str.lower)]
+        """Return the known models of the endpoint at `url`, sorted by id."""
+        known = self._list(url) or (self._table if is_deepinfra(url) else {})
+        return [known[name] for name in sorted(known, key=str.lower)]
 
     def fresh(self, url: str) -> bool:
-        """Return whether the endpoint was asked today."""
+        """Return whether the list was asked for today."""
         self._list(url)
         return self._dates.get(url) == _today()
 
     def give_up(self, url: str) -> None:
-        """Note that the endpoint has no list, so that it is not asked for it each time."""
+        """Note that the endpoint has no list, so that it is asked again only tomorrow."""
         self._dates[url] = _today()
 
     async def refresh(self, endpoint: Endpoint) -> None:
-        """Ask the endpoint for its list and keep it. Raises EndpointError."""
+        """Fetch the endpoint's list and cache it. Raises EndpointError or ParamError."""
         payload = await self._client.models(endpoint)
         self._take(endpoint.url, payload, endpoint.name, _today())
         path = self._path(endpoint.url)
         if path:
             kept = {"name": endpoint.name, "date": _today(), "list": payload}
-            with suppress(OSError):  # it can be asked again
+            with suppress(OSError):  # the list can be fetched again
                 path.parent.mkdir(mode=0o700, exist_ok=True)
-                # Another kernel reads the old one or the new one, never half of it.
+                # Another kernel reads the old file or the new one, never half of it.
                 with NamedTemporaryFile("w", dir=path.parent, delete=False) as new:
                     json.dump(kept, new)
                 os.replace(new.name, path)
@@ -84,12 +84,12 @@ class Catalog:
                 kept = json.loads(path.read_text("utf-8")) if path else {}
                 self._take(url, kept["list"], str(kept["name"]), str(kept["date"]))
             except (OSError, ValueError, TypeError, KeyError, RecursionError):
-                pass  # never asked, or nothing that can be read: it can be asked again
+                pass  # never fetched, or unreadable: it can be fetched again
         return self._lists[url]
 
     def _take(self, url: str, payload: Any, name: str, date: str) -> None:
-        found = parse_models(payload, source=f"{name}'s own list", date=date)
-        self._lists[url] = {model.id: model for model in found}
+        models = parse_models(payload, source=f"{name}'s own list", date=date)
+        self._lists[url] = {model.id: model for model in models}
         self._dates[url] = date
 
     def _path(self, url: str) -> Path | None:

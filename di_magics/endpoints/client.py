@@ -1,6 +1,9 @@
 """An OpenAI-compatible endpoint over HTTP; the only file that imports httpx.
 
-One kept-alive client; raw bytes go to our own SSE decoder; a key goes where it belongs or nowhere.
+Everything that a server sends comes in here, and leaves it bounded in length and without the key:
+answers by `_read_text`, headers by `_header`, streams by `ResponseReader`, `ReplyRedactor` and
+`StreamSize`, and errors by `_translate_error`. A compressed answer is refused, so that what is read
+has the size of what was sent.
 """
 
 from __future__ import annotations
@@ -24,12 +27,12 @@ from di_magics.core.errors import (
     StreamBroken,
     Unreachable,
 )
-from di_magics.core.reply.reply import Reasoning, ReplyEvent, Text, ToolCallDelta
+from di_magics.core.reply.reply import ReplyEvent
 from di_magics.core.request import retry
 from di_magics.core.request.body import encode_body
 from di_magics.core.request.redact import ReplyRedactor
 from di_magics.core.request.refusals import Target, http_error
-from di_magics.core.request.response import Batch, ResponseReader
+from di_magics.core.request.response import ResponseReader
 from di_magics.core.text import one_line
 from di_magics.endpoints.endpoint import CHAT_PATH, Endpoint, is_deepinfra
 from di_magics.endpoints.environment import (
@@ -38,6 +41,7 @@ from di_magics.endpoints.environment import (
     find_proxy,
     load_certificates,
 )
+from di_magics.endpoints.stream_size import LONGEST_REPLY, StreamSize
 
 if TYPE_CHECKING:
     import ssl
@@ -48,11 +52,7 @@ CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
 LIST_SECONDS = 20.0
 DRAIN_SECONDS = 0.2
-# What is read at most: of an error, of one event, of a reply's text, of a stream in all.
 LONGEST_ERROR = 1 << 20
-LONGEST_EVENT = 1 << 20
-LONGEST_REPLY = 16 << 20
-LONGEST_STREAM = 256 << 20
 
 PER_POOL = 16
 """A pool looks at each of its connections for each of them, whenever a request begins or ends
@@ -231,7 +231,7 @@ class Client:
                 if response.status_code != 200:
                     raise await _read_error(response, endpoint, target)
                 _check_encoding(response, endpoint)
-                reader, size = ResponseReader(target, endpoint.redactor.clean), _Size(endpoint)
+                reader, size = ResponseReader(target, endpoint.redactor.clean), StreamSize(endpoint)
                 async with _chunks(response) as chunks:
                     async for chunk in chunks:
                         batch = reader.feed(chunk)
@@ -260,42 +260,6 @@ class Client:
                 f"{one_line(endpoint.url, 120)!r} is not the address of an endpoint "
                 f"({one_line(error, 80)}). %chat endpoint sets it."
             ) from error
-
-
-class _Size:
-    """What a stream has sent so far. Raises StreamBroken where it is more than a reply can be."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._name = endpoint.name
-        self._event = self._silent = self._text = self._all = 0
-
-    def add(self, size: int, batch: Batch) -> None:
-        """Count a read of the network, and the text in it."""
-        text = sum(map(_text_size, batch.events))
-        self._event = 0 if batch.complete else self._event + size
-        self._silent = 0 if text else self._silent + size
-        self._text += text
-        self._all += size
-        if self._event > LONGEST_EVENT:
-            problem = "sent an event of more than 1 MB"
-        elif self._silent > LONGEST_REPLY:
-            problem = "sent 16 MB without a word of the reply"
-        elif self._text > LONGEST_REPLY:
-            problem = "sent a reply of more than 16 MB"
-        elif self._all > LONGEST_STREAM:
-            problem = "sent a stream of more than 256 MB"
-        else:
-            return
-        raise StreamBroken(
-            f"{self._name} {problem}, so no more of it is read. The partial reply is kept; "
-            "--max-tokens limits the next one."
-        )
-
-
-def _text_size(event: ReplyEvent) -> int:
-    if isinstance(event, Text | Reasoning):
-        return len(event.text)
-    return len(event.arguments) + len(event.name) if isinstance(event, ToolCallDelta) else 0
 
 
 def _check_encoding(response: httpx.Response, endpoint: Endpoint) -> None:

@@ -1,6 +1,7 @@
-"""Which endpoint answers: names, keys, and the built-in model's server.
+"""Which endpoint a request goes to: names, keys, and the servers of local models.
 
-A key goes to the place it was given for: DeepInfra's to DeepInfra, another to its own address.
+A key is sent only where it belongs: DeepInfra's to DeepInfra, DI_MAGICS_API_KEY to the address in
+DI_MAGICS_BASE_URL.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _is_local(named: str) -> bool:
 
 
 class Routing:
-    """Finds the endpoint that a name means, and keeps the local servers it has started."""
+    """Turns an endpoint's name or address into a route, and runs the servers of local models."""
 
     def __init__(self, state_dir: Path | None) -> None:
         self.key: str | None = None
@@ -48,9 +49,9 @@ class Routing:
         self._servers: dict[str, local.LocalServer] = {}
 
     def deepinfra_key(self) -> str | None:
-        """Return DeepInfra's key: the one typed in, else the environment's."""
-        found = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
-        return self.key or next(filter(None, found), None)
+        """Return DeepInfra's key: the one typed in (%chat key), else the environment's."""
+        keys = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
+        return self.key or next(filter(None, keys), None)
 
     def check(self, named: str) -> None:
         """Raise ParamError for what is not an endpoint; a key or a model may still be missing."""
@@ -67,13 +68,12 @@ class Routing:
         policy: Policy = NO_POLICY,
         key: str | None = None,
     ) -> Route:
-        """Return the route for an endpoint's name or address, or for none and the model.
+        """Return the route for an endpoint's name or address and a model, both optional.
 
-        With nothing named: the environment's endpoint, DeepInfra with its key, else the built-in
-        model. A named model never falls back to the built-in one. A `key` is the policy's: for
-        the endpoint it names or else for DeepInfra, and for nobody else. Raises ParamError for
-        what is no endpoint, Refused where a key is missing, PolicyError for another endpoint than
-        the policy's.
+        Without an endpoint: the environment's, else DeepInfra if there is a key, else the built-in
+        model; a named model never falls back to the built-in one. `key` is the policy's, for the
+        policy's endpoint, else for DeepInfra. Raises ParamError for an invalid endpoint, Refused
+        if a key is missing, PolicyError for an endpoint that the policy forbids.
         """
         usual = os.environ.get("DI_MAGICS_MODEL") or None
         named = self._named(named, model or usual, policy, key)
@@ -96,9 +96,9 @@ class Routing:
         policy: Policy = NO_POLICY,
         key: str | None = None,
     ) -> Endpoint | None:
-        """Return the endpoint to ask for its models, None for llama.cpp on this machine.
+        """Return the endpoint to fetch the list of models from, None for a local model.
 
-        DeepInfra tells its models without a key, too.
+        DeepInfra's list needs no key.
         """
         try:
             named = self._named(named, model, policy, key)
@@ -118,8 +118,8 @@ class Routing:
             if asked not in (None, policy.endpoint):
                 shown = one_line(asked.rpartition("@")[2], 120)
                 raise PolicyError(
-                    f"The endpoint {shown} is not allowed here: {policy.source_names} wants "
-                    f"{one_line(policy.endpoint, 120)}. %chat unset endpoint."
+                    f"The endpoint {shown} is not allowed: {policy.source_names} requires "
+                    f"{one_line(policy.endpoint, 120)}. Use that: %chat unset endpoint."
                 )
             return named or policy.endpoint
         usual = trim_url(os.environ.get("DI_MAGICS_ENDPOINT", ""))
@@ -168,8 +168,8 @@ class Routing:
     def _local(self, named: str, model: str | None) -> Route:
         if not local.is_available():
             raise ParamError(
-                "A model on this machine needs llama.cpp: install di_magics with its extra [local] "
-                "(see the README) and restart the kernel."
+                "A local model needs llama.cpp. Install di_magics with its extra [local] (see the "
+                "README) and restart the kernel."
             )
         path = named.removeprefix(LOCAL).removeprefix(":").strip()
         file = Path(path).expanduser().absolute() if path else None
@@ -181,15 +181,15 @@ class Routing:
         name = local.model_name(file)
         if model and model != name:
             raise ParamError(
-                f"The model on this machine is {one_line(name, 80)}, not {one_line(model, 80)}. "
-                "%chat unset model takes it; %chat endpoint local:FILE.gguf names another."
+                f"The local model is {one_line(name, 80)}, not {one_line(model, 80)}. Use it with "
+                "%chat unset model, or another one with %chat endpoint local:FILE.gguf."
             )
         return Route(LOCAL, name, local=True, file=str(file or ""))
 
     async def open(self, route: Route, progress: Callable[[str], None]) -> Endpoint:
-        """Return the endpoint, ready to be asked; a local server is started where none runs.
+        """Return the endpoint of a route; a local model's server is started if it does not run.
 
-        `progress` gets a line for each thing that takes time. Raises EndpointError.
+        `progress` gets a line for each step that takes time. Raises EndpointError.
         """
         if isinstance(route.endpoint, Endpoint):
             if route.endpoint.note:

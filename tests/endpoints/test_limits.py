@@ -19,6 +19,7 @@ from loopback import Fault, Hold, Loopback, Raw, Reply, Stall, event
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken, Unreachable
 from di_magics.core.request import retry
 from di_magics.endpoints import client as client_module
+from di_magics.endpoints import stream_size
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint
 
@@ -107,8 +108,8 @@ def test_a_stream_without_end_is_cut(server: Loopback, steps: list[bytes], probl
 
 def test_a_stream_may_be_long(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only its parts are bounded: many events, many pings, then an end."""
-    monkeypatch.setattr(client_module, "LONGEST_EVENT", 1000)
-    monkeypatch.setattr(client_module, "LONGEST_REPLY", 5000)
+    monkeypatch.setattr(stream_size, "LONGEST_EVENT", 1000)
+    monkeypatch.setattr(stream_size, "LONGEST_REPLY", 5000)
     server.reply(Reply(chunks=[part for _ in range(100) for part in (b": ping\n\n", "word ")]))
     asked = once(server)
     assert (asked.error, asked.reply.text) == (None, "word " * 100)
@@ -123,6 +124,27 @@ def test_a_reply_in_one_piece_that_is_too_long_is_refused(server: Loopback) -> N
     server.models = ["x" * 17 * MEGABYTE]
     with pytest.raises(EndpointError, match="16 MB"):
         run(lambda client: client.models(Endpoint(server.url)))
+
+
+@pytest.mark.parametrize("depth", [100, 300, 900, 100_000])
+@pytest.mark.parametrize("opening", ["[", '{"error":', '{"detail":['])
+@pytest.mark.parametrize("place", ["body", "event", "error event", "last event"])
+def test_deeply_nested_json_is_one_line(
+    server: Loopback, depth: int, opening: str, place: str
+) -> None:
+    """In an error's body, within a stream and at its end."""
+    closing = "".join({"[": "]", "{": "}"}.get(sign, "") for sign in reversed(opening))
+    nested = (opening * depth + "1" + closing * depth).encode()
+    server.default = {
+        "body": Fault(400, nested),
+        "event": Raw([b"data: " + nested + b"\n\n"]),
+        "error event": Raw([b"event: error\ndata: " + nested + b"\n\n"]),
+        "last event": Raw([HELLO, b"data: " + nested], chunked=False),
+    }[place]
+    error = once(server).error
+    assert place == "last event" or isinstance(error, EndpointError)
+    assert "\n" not in str(error)
+    assert len(str(error)) < 600
 
 
 def test_headers_without_end_are_refused(server: Loopback) -> None:

@@ -11,6 +11,8 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
+from jupyter_client.manager import KernelManager
+from loopback import Answer, Loopback, Reply, Request, Stall
 
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Loop
@@ -165,3 +167,32 @@ def test_a_job_submitted_while_the_loop_closes_has_an_end() -> None:
         for job in jobs:
             job.wait(interrupts)
     assert jobs
+
+
+class StallingList(Loopback):
+    """The list of models never comes."""
+
+    def answer(self, request: Request) -> Answer:
+        """Answer as usual, but not for the list."""
+        return Stall() if request.method == "GET" else super().answer(request)
+
+
+@pytest.mark.kernel
+def test_a_kernel_ends_without_a_word(tmp_path: Path) -> None:
+    """It is shut down while a request is under way in the background."""
+    log = tmp_path / "log"
+    manager = KernelManager(kernel_name="python3")
+    with StallingList() as server, log.open("wb") as output:
+        server.default = Reply(usage=None)
+        env = {**os.environ, "DI_MAGICS_BASE_URL": server.url, "DI_MAGICS_MODEL": "m"}
+        manager.start_kernel(cwd=str(tmp_path), env=env, stdout=output, stderr=output)
+        client = manager.blocking_client()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        for cell in ("%load_ext di_magics", "%%chat\nhi"):
+            client.execute_interactive(cell, timeout=60, output_hook=lambda message: None)
+        server.wait_for(2)
+        client.stop_channels()
+        manager.shutdown_kernel()
+    text = log.read_text()
+    assert not [word for word in ("Traceback", "Error", "di_magics", "asyncgen") if word in text]

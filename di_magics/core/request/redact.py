@@ -54,10 +54,11 @@ class Redactor:
         self.in_replies = len(key) >= SHORTEST_IN_REPLY
         self._spellings = [key, *_base64_spellings(key)] if self.in_replies else [key]
         self._key = key
-        # No spelling of the key is in a text without one of these.
-        self._firsts = re.compile(
-            f"[{re.escape(''.join({each[0] for each in self._spellings if each}))}\\\\%]"
+        # Only a text that this matches can hold a spelling of the key, or begin one at its end.
+        begun = "|".join(
+            rf"{re.escape(each[0])}(?:{re.escape(each[1])}|\Z)" for each in self._spellings if each
         )
+        self._hint = re.compile(rf"{begun}|[\\%]")
 
     def clean(self, text: str) -> str:
         """Return the text without the key."""
@@ -79,7 +80,7 @@ class Redactor:
 
     def may_hold_key(self, text: str) -> bool:
         """Return whether the key is in the text, or begins at its end."""
-        return bool(self._firsts.search(text)) and (
+        return bool(self._hint.search(text)) and (
             self.open_end(text) < len(text) or bool(self.spans(text))
         )
 
@@ -186,7 +187,7 @@ class ReplyRedactor:
 
     def feed(self, events: list[ReplyEvent]) -> list[ReplyEvent]:
         """Return the events that can be passed on; the rest is kept for the next call."""
-        if not self._redactor.in_replies or not (self._held or any(map(self._is_suspect, events))):
+        if not self._redactor.in_replies or not (self._held or self._are_suspect(events)):
             return events
         held = self._held + events
         self._clean(held)
@@ -201,14 +202,20 @@ class ReplyRedactor:
         self._held = held[end:]
         return held[:end]
 
-    def _is_suspect(self, event: ReplyEvent) -> bool:
-        """Return whether an event needs a closer look; most do not, and this is in a hurry."""
-        kind = type(event)
-        if kind is Text or kind is Reasoning:
-            return self._redactor.may_hold_key(event.text)  # type: ignore[union-attr]
-        if kind is Served and event == self._served:
-            return False
-        return kind is not Used
+    def _are_suspect(self, events: list[ReplyEvent]) -> bool:
+        """Return whether any of them needs a closer look; most do not, and there are many."""
+        may_hold_key = self._redactor.may_hold_key
+        for event in events:
+            kind = type(event)
+            if kind is Text or kind is Reasoning:
+                if may_hold_key(event.text):  # type: ignore[union-attr]
+                    return True
+            elif kind is Served:
+                if event != self._served:
+                    return True
+            elif kind is not Used:
+                return True
+        return False
 
     def close(self) -> list[ReplyEvent]:
         """Return what was held back."""

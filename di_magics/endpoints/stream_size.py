@@ -1,0 +1,54 @@
+"""How much of a stream is read, so that one without end comes to an end."""
+
+from __future__ import annotations
+
+from di_magics.core.errors import StreamBroken
+from di_magics.core.reply.reply import Reasoning, ReplyEvent, Text, ToolCallDelta
+from di_magics.core.request.response import Batch
+from di_magics.endpoints.endpoint import Endpoint
+
+# What is read at most: of one event, of a reply's text, of a stream in all.
+LONGEST_EVENT = 1 << 20
+LONGEST_REPLY = 16 << 20
+LONGEST_STREAM = 256 << 20
+
+
+class StreamSize:
+    """Counts what a stream sends; raises StreamBroken where it is more than a reply can be."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._name = endpoint.name
+        self._event = self._silent = self._text = self._all = 0
+
+    def add(self, size: int, batch: Batch) -> None:
+        """Count a read of the network, and the text in it."""
+        text = _text_size(batch.events)
+        self._event = 0 if batch.complete else self._event + size
+        self._silent = 0 if text else self._silent + size
+        self._text += text
+        self._all += size
+        if self._event > LONGEST_EVENT:
+            problem = "sent an event of more than 1 MB"
+        elif self._silent > LONGEST_REPLY:
+            problem = "sent 16 MB without a word of the reply"
+        elif self._text > LONGEST_REPLY:
+            problem = "sent a reply of more than 16 MB"
+        elif self._all > LONGEST_STREAM:
+            problem = "sent a stream of more than 256 MB"
+        else:
+            return
+        raise StreamBroken(
+            f"{self._name} {problem}, so no more of it is read. The partial reply is kept; "
+            "--max-tokens limits the next one."
+        )
+
+
+def _text_size(events: list[ReplyEvent]) -> int:
+    size = 0
+    for event in events:
+        match event:
+            case Text(text) | Reasoning(text):
+                size += len(text)
+            case ToolCallDelta(_, _, name, arguments):
+                size += len(name) + len(arguments)
+    return size
