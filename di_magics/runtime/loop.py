@@ -20,6 +20,7 @@ FRAME_SECONDS = 0.05
 """A view is updated at most 20 times a second: more only costs the browser."""
 
 CLOSE_SECONDS = 5.0
+JOB = "di_magics-job"
 
 
 class Job(Generic[T]):
@@ -34,7 +35,7 @@ class Job(Generic[T]):
         loop.call_soon_threadsafe(self._start)
 
     def _start(self) -> None:
-        self._task = self._loop.create_task(self._work)
+        self._task = self._loop.create_task(self._work, name=JOB)
         self._task.add_done_callback(self._settle)
 
     def _settle(self, task: asyncio.Task[T]) -> None:
@@ -126,16 +127,22 @@ def _call_on_worker(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -
 
 
 async def _end_tasks() -> None:
-    """Cancel all tasks and end all generators, which hold connections.
+    """Cancel the jobs, and end all generators, which hold connections.
 
-    A generator that a task is just running cannot be ended, so the tasks come first; and
-    generators that are collected meanwhile are ended by tasks of their own.
+    Only the jobs: they end the tasks that they have started, and cancelled from outside before it
+    ran, such a task leaves a coroutine that was never awaited. A generator that a task is just
+    running cannot be ended, so the tasks come first; generators that are collected meanwhile are
+    ended by tasks of their own.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda loop, context: None)  # nobody waits for the results any more
     deadline = loop.time() + CLOSE_SECONDS
+    cancelled: set[asyncio.Task[Any]] = set()
     while (tasks := asyncio.all_tasks() - {asyncio.current_task()}) and loop.time() < deadline:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+        for job in {task for task in tasks if task.get_name() == JOB} - cancelled:
+            job.cancel()
+            cancelled.add(job)
+        await asyncio.wait(tasks, timeout=deadline - loop.time())
+    for task in tasks:
+        task.cancel()
     await loop.shutdown_asyncgens()
