@@ -109,6 +109,22 @@ def test_an_interrupted_script_ends_without_a_word(delay: float, loaded: str) ->
     assert (done.returncode, done.stdout, done.stderr) == (0, "Interrupted\n", "")
 
 
+def test_a_loop_that_closes_while_a_request_begins_ends_without_a_word() -> None:
+    """At 400 moments of the first 4 ms: before the connection, while it is made, after it."""
+    done = run_script(
+        "import time\n"
+        "from di_magics.endpoints.client import Client\n"
+        "from di_magics.runtime.loop import Loop\n"
+        "for number in range(400):\n"
+        "    loop, client = Loop(), Client()\n"
+        "    loop.submit(client.models(endpoint))\n"
+        "    until = time.perf_counter() + number % 100 * 0.00004\n"
+        "    while time.perf_counter() < until: pass\n"
+        "    loop.close()\n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("loaded", ["", "load()\n"])
 def test_asking_after_a_fork_works(loaded: str) -> None:
     """The child has no part of its parent's loop, connections and threads; nor the other way."""
