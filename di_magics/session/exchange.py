@@ -125,6 +125,7 @@ class Exchange:
                 status = "done"
             else:
                 error = refused
+                fold.add(think_tags.close())
                 status = "cut" if fold.began else "failed"
         except Exception as bug:  # our own: the turn is sealed all the same, then it is raised
             error, status = bug, "failed"

@@ -47,6 +47,16 @@ def test_a_turn_that_broke_off_is_cut(run: Run, server: Loopback, tail: bytes) -
     assert server.chats[-1].json["messages"][1]["content"] == "par"
 
 
+@pytest.mark.parametrize("text", ["<", "<think>", "a"])
+def test_a_text_that_was_held_back_is_a_reply(run: Run, server: Loopback, text: str) -> None:
+    """Also where it might have become a tag."""
+    begun = event({"choices": [{"delta": {"content": text, "reasoning_content": "hm"}}]})
+    server.reply(Raw([begun, event({"error": {"code": 500}})]))
+    error = run(ASK).error
+    assert isinstance(error, di.EndpointError)
+    assert error.reply.status == "cut"
+
+
 def test_a_request_without_a_reply_has_failed(run: Run, server: Loopback) -> None:
     """Nothing came, so there is nothing to keep."""
     server.reply(Fault(400, {"error": "no"}))

@@ -91,11 +91,11 @@ class ResponseReader:
             return Batch(error=self._nothing())
         if self._kind == "json":
             too_long = len(self._start) > LONGEST_WHOLE
-            error = self._nothing("more than 16 MB of JSON") if too_long else None
+            error = self._broken("more than 16 MB of JSON") if too_long else None
             return Batch(error=error, complete=True)  # it has a limit of its own
         batch = self._read(self._decoder.feed(chunk))
         if self._decoder.pending > LONGEST_WHOLE:
-            batch.error = self._nothing("an event of more than 16 MB")
+            batch.error = self._broken("an event of more than 16 MB")
         return batch
 
     def close(self) -> Batch:
@@ -142,18 +142,21 @@ class ResponseReader:
             batch.events.append(Finished())
         return batch
 
-    def _nothing(self, what: str = "") -> EndpointError:
+    def _nothing(self) -> EndpointError:
         """Return the error for a response in which no reply can be read."""
-        name = self._target.endpoint
         if self._kind == "html":
             return BadRequest(
-                f"{name} answered with a web page instead of a reply. Check the endpoint's address "
-                "with %chat: it must speak the OpenAI API."
+                f"{self._target.endpoint} answered with a web page instead of a reply. Check the "
+                "endpoint's address with %chat: it must speak the OpenAI API."
             )
         quote = self._clean(self._last or self._start.decode("utf-8", "replace"))
-        what = what or (f"{one_line(quote, LONGEST_QUOTE)!r}" if quote.strip() else "nothing")
+        return self._broken(
+            f"no reply, but {one_line(quote, LONGEST_QUOTE)!r}" if quote.strip() else "no reply"
+        )
+
+    def _broken(self, what: str) -> StreamBroken:
         return StreamBroken(
-            f"{name} sent no reply, but {what}. Run the cell again, or check the endpoint's "
+            f"{self._target.endpoint} sent {what}. Run the cell again, or check the endpoint's "
             "address with %chat endpoint."
         )
 
