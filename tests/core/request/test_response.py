@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from itertools import pairwise
 from typing import Any
 
@@ -220,3 +221,83 @@ def test_an_endless_response_is_not_read_to_its_end(start: bytes) -> None:
         sent += len(block)
         assert sent <= LONGEST_WHOLE + 2 * len(block)
     assert "16 MB" in str(batch.error)
+
+
+KEYS = [
+    "choices",
+    "delta",
+    "message",
+    "content",
+    "text",
+    "reasoning",
+    "reasoning_details",
+    "summary",
+    "thinking",
+    "refusal",
+    "images",
+    "tool_calls",
+    "function",
+    "function_call",
+    "name",
+    "arguments",
+    "id",
+    "index",
+    "model",
+    "usage",
+    "cost",
+    "prompt_tokens",
+    "logprobs",
+    "token",
+    "logprob",
+    "top_logprobs",
+    "finish_reason",
+    "error",
+    "errors",
+    "detail",
+    "msg",
+    "loc",
+    "code",
+    "type",
+    "status",
+    "metadata",
+    "raw",
+    "base_resp",
+    "status_code",
+    "status_msg",
+    "success",
+    "x_groq",
+    "object",
+]
+LEAVES = [None, True, 0, -1, 2**70, 1.5, float("nan"), "", "a", "stop", "null", "\ud83d"]
+LEAVES += ["\ude00", "</think>", "{", "text", "image_url", "thinking", "500", 429, "\n\x1b[31m"]
+
+
+def invent(draw: random.Random, depth: int) -> Any:
+    """Return any JSON value with the names that servers use."""
+    kind = draw.random()
+    if depth == 0 or kind < 0.35:
+        return draw.choice(LEAVES)
+    if kind < 0.5:
+        return [invent(draw, depth - 1) for _ in range(draw.randint(0, 3))]
+    return {draw.choice(KEYS): invent(draw, depth - 1) for _ in range(draw.randint(0, 5))}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_response_is_a_reply_or_an_error_of_one_line(seed: int) -> None:
+    """Whatever the types of its fields are, the same however it is cut, and text of UTF-8."""
+    draw = random.Random(seed)
+    for _ in range(40):
+        choice = {"index": draw.choice([0, None, 1]), "delta": invent(draw, 4)}
+        choice |= {"message": invent(draw, 3), "finish_reason": invent(draw, 1)}
+        payloads = [invent(draw, 5), {"choices": [choice]}, {"choices": [invent(draw, 5)]}]
+        events = "".join(event(draw.choice(payloads)) for _ in range(draw.randint(1, 3)))
+        whole = json.dumps(draw.choice(payloads))
+        for body in (events, events + DONE, whole):
+            reply, error = read(body)
+            assert str(error).isprintable()
+            texts = (reply.text, reply.reasoning, reply.model, reply.finish_reason)
+            "".join(filter(None, texts)).encode()
+            assert not reply.ended or error is None or reply.text or reply.finish_reason
+            byte_by_byte = read(body, *range(1, len(body)))
+            assert byte_by_byte[0].text == reply.text
+            assert str(byte_by_byte[1]) == str(error)
