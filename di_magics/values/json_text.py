@@ -33,13 +33,19 @@ class NoJsonError(Exception):
     """A value has no form in JSON."""
 
 
-def to_json(value: object, limit: int, other: Callable[[Any], str]) -> tuple[str, bool]:
+def to_json(
+    value: object,
+    limit: int,
+    other: Callable[[Any], str],
+    stopping: Callable[[], bool] = lambda: False,
+) -> tuple[str, bool]:
     """Return a value as JSON of about `limit` characters, and whether all of it was written.
 
     `other` returns the text of an object within that has no form in JSON. Raises NoJsonError where
-    the value itself has none, and ParamError for an iterator and for what is nested too deeply.
+    the value itself has none, ParamError for an iterator and for what is nested too deeply, and
+    KeyboardInterrupt once `stopping` returns True.
     """
-    writer = _Writer(limit, other)
+    writer = _Writer(limit, other, stopping)
     try:
         writer.write(value, 0)
     except _Full:
@@ -65,10 +71,13 @@ def is_array(value: object) -> bool:
 class _Writer:
     """The parts that were written, up to a limit."""
 
-    def __init__(self, limit: int, other: Callable[[Any], str]) -> None:
+    def __init__(
+        self, limit: int, other: Callable[[Any], str], stopping: Callable[[], bool]
+    ) -> None:
         self.parts: list[str] = []
         self._left = limit
         self._other = other
+        self._stopping = stopping
         self._deadline = time.monotonic() + SECONDS
 
     def write(self, value: Any, depth: int) -> None:
@@ -99,6 +108,8 @@ class _Writer:
     def _put(self, text: str) -> None:
         self.parts.append(text)
         self._left -= len(text)
+        if self._stopping():
+            raise KeyboardInterrupt
         if self._left < 0 or time.monotonic() > self._deadline:
             raise _Full
 
@@ -122,7 +133,7 @@ class _Writer:
     def _write_model(self, value: Any, depth: int) -> None:
         """Write a model as pydantic does, once it is sure that this has an end."""
         fields = dict(_dataclass_items(value)) if dataclasses.is_dataclass(value) else vars(value)
-        inner = _Writer(LARGEST_MODEL, lambda value: "")
+        inner = _Writer(LARGEST_MODEL, lambda value: "", self._stopping)
         try:
             inner.write([fields, getattr(value, "__pydantic_extra__", None)], depth + 1)
         except _Full:

@@ -230,7 +230,7 @@ def _run(call: _Call, interrupts: Interrupts) -> ToolResult:
             value = call()
             if inspect.isawaitable(value):
                 value = run_on_loop(value, interrupts)
-            return _result(value, start)
+            return _result(value, start, interrupts)
     except KeyboardInterrupt:
         interrupts.note_interrupt()
         return STOPPED
@@ -247,7 +247,7 @@ def _run_together(
     async def one(at: int, call: _Call) -> None:
         start = time.perf_counter()
         try:
-            result = _result(await call(), start)
+            result = _result(await call(), start, interrupts)
         except KeyboardInterrupt:  # raised in a task it would end the kernel
             interrupted.append(at)
             result = STOPPED
@@ -271,20 +271,21 @@ def _run_together(
         raise KeyboardInterrupt
 
 
-def _result(value: Any, start: float) -> ToolResult:
+def _result(value: Any, start: float, interrupts: Interrupts) -> ToolResult:
     """Return a returned value as a text for the model: itself, else JSON, else its own text."""
     try:
-        text, failed = _result_text(value), False
+        text, failed = _result_text(value, interrupts), False
     except DiMagicsError as error:
         text, failed = f"It ran, but its result has no text: {error}", True
     return ToolResult(text, failed, time.perf_counter() - start)
 
 
-def _result_text(value: Any) -> str:
+def _result_text(value: Any, interrupts: Interrupts) -> str:
     if isinstance(value, str):
         return _bounded(str.__str__(value))
     try:
-        return _bounded(*to_json(value, RESULT_WINDOW, _inner_text))
+        # On the loop a first ■ is noted and raises nothing, so it is looked for.
+        return _bounded(*to_json(value, RESULT_WINDOW, _inner_text, lambda: interrupts.stopping))
     except NoJsonError:
         return _object_text(value)
 

@@ -157,12 +157,17 @@ class Slow(Sequence[int]):
         return 1
 
 
-def test_a_stop_ends_the_writing_of_a_result() -> None:
-    """Also what the result itself does is the user's code, and ends with ■."""
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_stop_ends_the_writing_of_a_result(kind: str) -> None:
+    """What the result itself does is the user's code as well, and one ■ ends it."""
     started = threading.Event()
 
     @safe
-    def slow() -> Slow:
+    def plain() -> Slow:
+        return Slow(started)
+
+    @safe
+    async def slow() -> Slow:
         return Slow(started)
 
     def end() -> None:
@@ -171,8 +176,11 @@ def test_a_stop_ends_the_writing_of_a_result() -> None:
 
     with Interrupts() as interrupts:
         threading.Thread(target=end, daemon=True).start()
-        results = box(slow).run_calls([ToolCall("1", "slow", "")], interrupts, lambda results: None)
+        call = ToolCall("1", "plain" if kind == "plain" else "slow", "")
+        begun = time.monotonic()
+        results = box(plain, slow).run_calls([call], interrupts, lambda results: None)
         assert interrupts.interrupted
+    assert time.monotonic() - begun < 5
     assert results == [tools.STOPPED]
 
 
