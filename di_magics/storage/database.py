@@ -26,7 +26,8 @@ Work = Callable[[Connection], T]
 
 FILE = "conversations.sqlite3"
 SCHEMA = Path(__file__).with_name("schema.sql")
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 2.0
+"""A cell must not wait longer for a file that another program has locked; outcomes are retried."""
 MAPPED_BYTES = 1 << 28
 """SQLite reads this much of the file without copying each page."""
 

@@ -32,6 +32,7 @@ from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.core.read_json import as_object, as_objects, as_text
 from di_magics.core.reply.reply import Reply
+from di_magics.runtime.files import read_bounded
 from di_magics.storage.database import Database
 from di_magics.storage.ledger import Ledger
 from di_magics.storage.turns import Turns
@@ -152,7 +153,7 @@ class Notebook:
 
     def close(self) -> None:
         """Finish writing."""
-        self._turns.retry()
+        self._turns.close()
         self._store.close()
 
 
@@ -171,11 +172,9 @@ def _read_ids(file: str | None) -> tuple[list[str], list[str]]:
     ids: list[str] = []
     cells: list[str] = []
     try:
-        path = Path(file) if file else None
-        if path is None or path.stat().st_size > LARGEST_FILE:
-            return ids, cells
-        notebook = as_object(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
+        data = read_bounded(Path(file), LARGEST_FILE, file) if file else b""
+        notebook = as_object(json.loads(data))
+    except (OSError, ValueError, RecursionError):  # a ParamError is a ValueError
         return ids, cells  # no file yet, or not a notebook
     for cell in as_objects(notebook.get("cells")):
         cells.append(as_text(cell.get("id")))

@@ -17,9 +17,11 @@ from di_magics.core.conversation.record import identity_record, outcome_record
 from di_magics.core.errors import PolicyError
 from di_magics.core.settings.policy import NO_POLICY, Policy, merge_policies, parse_policy
 from di_magics.core.text import one_line
+from di_magics.runtime.files import read_bounded
 
 BESIDE = "di_magics.toml"
-LARGEST = 1 << 20
+LARGEST = 1_000_000
+LARGEST_KEY = 10_000
 
 
 class PolicyFiles:
@@ -55,8 +57,9 @@ class PolicyFiles:
             where = f"environment variable {one_line(policy.key_variable, 60)}"
         elif policy.key_file:
             try:
-                key = Path(policy.key_file).expanduser().read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError):
+                path = Path(policy.key_file).expanduser()
+                key = read_bounded(path, LARGEST_KEY, policy.key_file).decode("utf-8").strip()
+            except (OSError, ValueError):
                 key = ""
             where = f"file {one_line(policy.key_file, 120)}"
         else:
@@ -113,11 +116,7 @@ def _stamp(path: Path | None) -> tuple[int, int] | None:
 
 def _read(path: Path, *, narrowing: bool) -> Policy:
     try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST + 1).decode("utf-8")
-        if len(text) > LARGEST:
-            raise ValueError("it is larger than 1 MB")
-        rules = tomllib.loads(text)
+        rules = tomllib.loads(read_bounded(path, LARGEST, path.name).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or one_line(error, 120)
         raise PolicyError(

@@ -7,6 +7,7 @@ beside them. Every method returns a future; the work runs on the database's thre
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Collection, Iterable
 from concurrent.futures import Future
@@ -43,12 +44,18 @@ class KnownNotebook:
     path: str | None
 
 
+RETRY_SECONDS = 1.0
+
+
 class Turns:
     """The conversations of all notebooks."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
+        self._lock = threading.Lock()
         self._unwritten: list[Work[None]] = []
+        self._timer: threading.Timer | None = None
+        self._closed = False
 
     def find_notebook(
         self, ids: Iterable[str], path: str | None, cells: Iterable[str], kernel: str
@@ -110,17 +117,37 @@ class Turns:
         return self._store.write(write)
 
     def retry(self) -> None:
-        """Write the outcomes that could not be written before, such as when the disk was full."""
-        unwritten, self._unwritten = self._unwritten, []
+        """Write the outcomes that could not be written before, such as when the disk was full.
+
+        It is called each second as long as there are any, and before anything new is written.
+        """
+        with self._lock:
+            unwritten, self._unwritten = self._unwritten, []
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
         for write in unwritten:
             self._write_until_done(write)
 
+    def close(self) -> None:
+        """Try the outcomes that are not written yet for the last time."""
+        with self._lock:
+            self._closed = True
+        self.retry()
+
     def _write_until_done(self, write: Work[None]) -> Future[None]:
         future = self._store.write(write)
-        future.add_done_callback(
-            lambda done: self._unwritten.append(write) if done.exception() else None
-        )
+        future.add_done_callback(lambda done: self._keep(write) if done.exception() else None)
         return future
+
+    def _keep(self, write: Work[None]) -> None:
+        with self._lock:
+            self._unwritten.append(write)
+            if self._timer is None and not self._closed:
+                self._timer = threading.Timer(RETRY_SECONDS, self.retry)
+                self._timer.name = "di_magics-retry"
+                self._timer.daemon = True
+                self._timer.start()
 
     def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
         """Write the partial reply, and what it costs so far."""

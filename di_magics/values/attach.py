@@ -17,7 +17,7 @@ from di_magics.core.errors import ParamError
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import describe_error, one_line
 from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens, token_prefix
-from di_magics.values.files import os_error_reason, read_bounded, resolve_path
+from di_magics.runtime.files import os_error_reason, read_bounded, resolve_path
 from di_magics.values.secret_values import (
     refuse_secret_file,
     refuse_secret_text,

@@ -13,8 +13,8 @@ from di_magics.core.request.template import LONGEST, fill_placeholders
 from di_magics.core.secrets import find_key
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import one_line
+from di_magics.runtime.files import resolve_path
 from di_magics.values.environment_secrets import held_secret, unhidden_names
-from di_magics.values.files import resolve_path
 
 if TYPE_CHECKING:
     from di_magics.core.conversation.attachment import Attachment

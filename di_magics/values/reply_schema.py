@@ -19,7 +19,7 @@ from di_magics.core.reply.json_reply import (
     schema_mismatch,
 )
 from di_magics.core.text import describe_error, one_line
-from di_magics.values.files import os_error_reason, read_bounded
+from di_magics.runtime.files import os_error_reason, read_bounded
 from di_magics.values.typed_json import (
     JsonType,
     JsonTypeError,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -16,6 +18,7 @@ from di_magics.core.errors import StoreError
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage
+from di_magics.storage import database as storing
 from di_magics.storage import ledger as keeping
 from di_magics.storage.database import Database
 from di_magics.storage.ledger import Ledger
@@ -212,3 +215,24 @@ def test_attachments_are_forgotten_with_their_turn(
     turns.forget(None if everything else ["a"], None if everything else ("n", "main")).result()
     store.close()
     assert all(b"SECRET" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_an_outcome_is_written_once_a_lock_is_gone(
+    turns: Turns, store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else has to happen first, and nobody waits for the lock for long."""
+    monkeypatch.setattr(storing, "BUSY_SECONDS", 0.01)
+    begin(turns, turn("a"))
+    other = sqlite3.connect(tmp_path / storing.FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    refused = turns.seal("a", DONE)
+    with pytest.raises(StoreError, match="locked"):
+        refused.result(10)
+    other.execute("COMMIT")
+    deadline = time.monotonic() + 30
+    sealed = 0
+    while not sealed and time.monotonic() < deadline:
+        (sealed,) = other.execute("SELECT sealed FROM turns").fetchone()
+    other.close()
+    assert sealed
+    turns.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from di_magics.core.conversation import transcript
 from di_magics.core.conversation.record import rebuild_conversation
-from di_magics.core.errors import ChatError
+from di_magics.core.errors import ChatError, ParamError
 from di_magics.magics.commands.command import (
     Context,
     command,
@@ -16,6 +17,8 @@ from di_magics.magics.commands.command import (
     say_history,
 )
 from di_magics.magics.commands.conversing import check_name
+from di_magics.runtime.files import os_error_reason, read_bounded
+from di_magics.storage.notebook import LARGEST_FILE
 
 
 @command("save FILE [--overwrite]", "write this conversation to a .md, .json or .ipynb file")
@@ -34,7 +37,9 @@ def save(context: Context, rest: str) -> None:
     if context.session.notebook.is_at(path):
         raise ChatError(f"{path} is this notebook: it holds the conversation already.")
     try:
-        path.write_text(text, encoding="utf-8")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
     say(f"{count_noun(len(turns), 'turn')} saved in {path}")
@@ -47,9 +52,12 @@ def load(context: Context, rest: str) -> None:
     """
     path = Path(rest or incomplete("load other.ipynb")).expanduser()
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ChatError(f"{path} cannot be read: {error.strerror}.") from None
+        data = read_bounded(path, LARGEST_FILE, rest, transcript.SUFFIXES)
+    except ParamError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ChatError(f"{path} cannot be read: {os_error_reason(error)}.") from None
+    text = data.decode("utf-8", "replace")
     loaded, problems = rebuild_conversation(transcript.read_transcript(text, path.suffix))
     if not loaded.turns:
         raise ChatError(f"{path} has no turn of a conversation.")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from di_magics.core.errors import ParamError
-from di_magics.values import files
-from di_magics.values.files import read_bounded
+from di_magics.runtime import files
+from di_magics.runtime.files import read_bounded
 
 
 def refused(path: Path, limit: int = 100) -> str:
