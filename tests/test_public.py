@@ -18,6 +18,8 @@ import pytest
 import di_magics as di
 from di_magics.core import errors
 from di_magics.core.settings import params
+from di_magics.core.settings.flags import FLAGS, KEYS
+from di_magics.magics.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -91,10 +93,10 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_the_version_is_written_once() -> None:
-    """What is installed, pyproject.toml and the newest heading of the changes agree."""
+    """What is installed, pyproject.toml and the newest heading of CHANGELOG.md agree."""
     assert di.__version__ == PROJECT["project"]["version"]
-    changes = README.partition("\n## Changes\n")[2]
-    assert re.findall(r"^### (\S+)", changes, re.MULTILINE)[0] == di.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.findall(r"^## (\S+)", changes, re.MULTILINE)[0] == di.__version__
 
 
 def test_the_readme_has_the_table_of_parameters() -> None:
@@ -104,6 +106,43 @@ def test_the_readme_has_the_table_of_parameters() -> None:
     table, found, _ = README.partition(start)[2].partition(end)
     assert found
     assert table == params.params_table()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_readme_names_every_command(name: str) -> None:
+    """Somewhere in its text, as it is typed."""
+    assert re.search(rf"`(?:%chat )?{name}\b", README)
+
+
+@pytest.mark.parametrize("key", FLAGS)
+def test_the_readme_names_every_flag(key: str) -> None:
+    """By one of its names."""
+    assert any(f"`{name}" in README or f", `{name}`" in README for name in FLAGS[key].names)
+
+
+def test_the_documents_name_no_other_command_and_no_other_flag() -> None:
+    """What was renamed or taken away is not left in a text."""
+    texts = [README, (ROOT / "SECURITY.md").read_text("utf-8")]
+    spans = [span for text in texts for span in re.findall(r"`[^`\n]+`", text)]
+    commands = {name for span in spans for name in re.findall(r"%chat (\w+)", span)}
+    assert commands <= set(COMMANDS)
+    usages = " ".join(command.usage for command in COMMANDS.values())
+    typed = [span for span in spans if not span.startswith("`python")]
+    flags = {name for span in typed for name in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)}
+    others = {"--allow-root", *re.findall(r"--[a-z]+", usages)}
+    assert flags <= {*KEYS, *others}
+
+
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "di_magics/README.md"]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_of_the_documents_lead_somewhere(name: str) -> None:
+    """Those to files of the repository, from the folder of the document."""
+    document = ROOT / name
+    links = re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8"))
+    files = [link for link in links if "://" not in link]
+    assert [link for link in files if not (document.parent / link).is_file()] == []
 
 
 @pytest.fixture(scope="module")
@@ -134,14 +173,14 @@ def package_files(root: Path) -> set[str]:
     """Return the files of the package, scripts, data and marker included."""
     paths = (path for path in (root / "di_magics").rglob("*") if path.is_file())
     names = {path.relative_to(root).as_posix() for path in paths}
-    data = ("py.typed", "endpoints/prices.json", "storage/schema.sql")
+    data = ("py.typed", "README.md", "endpoints/prices.json", "storage/schema.sql")
     assert names >= {f"di_magics/{name}" for name in data}
     assert any(re.fullmatch(r"di_magics/display/static/\w+\.js", name) for name in names)
     return names
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
-    """Modules, widget scripts and py.typed."""
+    """Modules, widget scripts, the map and py.typed."""
     [wheel] = built.glob("out/*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -151,7 +190,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
 
 
 def test_the_sdist_holds_what_it_takes_to_test(built: Path) -> None:
-    """The package, its tests, its notebooks, the licence and the README."""
+    """The package, its tests, its notebooks, the licence and the documents."""
     [sdist] = built.glob("out/*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -162,6 +201,6 @@ def test_the_sdist_holds_what_it_takes_to_test(built: Path) -> None:
         if path.suffix in (".py", ".mjs", ".ts", ".json")
     }
     notebooks = {f"notebooks/{path.name}" for path in (copy / "notebooks").glob("*.ipynb")}
-    others = {"LICENSE", "README.md", "pyproject.toml"}
+    others = {"LICENSE", "pyproject.toml", *DOCUMENTS}
     assert names >= package_files(copy) | tests | notebooks | others
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
