@@ -81,7 +81,7 @@ class CallLine(TokenTransformBase):
     priority = 1
 
     def __init__(self, start: tuple[int, int], at: tuple[int, int]) -> None:
-        super().__init__(start)
+        super().__init__(start)  # type: ignore[no-untyped-call]
         self._at = at[0] - 1, at[1]
 
     @classmethod

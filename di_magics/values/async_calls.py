@@ -77,7 +77,7 @@ def _thread_loop() -> Iterator[asyncio.AbstractEventLoop]:
         if threading.current_thread() is threading.main_thread():
             from IPython.core.async_helpers import get_asyncio_loop
 
-            yield get_asyncio_loop()  # type: ignore[no-untyped-call]
+            yield get_asyncio_loop()
         else:  # several threads cannot run one loop
             with asyncio.Runner() as runner:
                 yield runner.get_loop()

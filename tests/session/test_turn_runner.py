@@ -195,8 +195,13 @@ def test_a_tool_is_not_run_unasked(
     tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without @di.safe the reader is asked, and a no is told to the model."""
-    asked = []
-    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "n")
+    asked: list[str] = []
+
+    def refuse(question: str) -> str:
+        asked.append(question)
+        return "n"
+
+    monkeypatch.setattr("builtins.input", refuse)
     server.reply(asks(call("delete", file="a.txt")), Reply("I may not."))
     assert tools("%%chat --tools delete\ngo").error is None
     assert asked == ['May the model run delete({"file": "a.txt"})? [y/N] ']
