@@ -117,7 +117,7 @@ def test_a_long_result_is_cut_and_says_so() -> None:
 
 def test_an_array_comes_back_whole() -> None:
     """NumPy's own text of it has an ellipsis."""
-    numpy = pytest.importorskip("numpy")
+    import numpy
 
     @safe
     def numbers(count: int) -> Any:
@@ -198,7 +198,7 @@ def test_a_stop_ends_the_writing_of_a_result(kind: str) -> None:
 
 def test_a_table_comes_back_as_csv() -> None:
     """A DataFrame is bounded, like one that is attached."""
-    pandas = pytest.importorskip("pandas")
+    import pandas
 
     @safe
     def table() -> Any:
