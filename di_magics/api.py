@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from di_magics.core.amount import parse_usd
 from di_magics.core.conversation.attachment import Attachment
@@ -23,6 +23,10 @@ from di_magics.magics.chat import ChatMagics, current
 from di_magics.magics.compose import new_session
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
+
+if TYPE_CHECKING:
+    from di_magics.values.reply_schema import ClassSchema, JsonSchema
+    from di_magics.values.tools import Toolbox
 
 
 def _magics() -> ChatMagics | None:
@@ -63,7 +67,7 @@ def sweep(
     measures: Mapping[str, Callable[[Reply], Any]] | None = None,
     fresh: bool = False,
     yes: bool = False,
-    budget: Any = None,
+    budget: object = None,
     model: str | None = None,
     system: str | None = None,
     endpoint: str | Endpoint | None = None,
@@ -152,19 +156,19 @@ def ask(
         return session.ask(asked, SilentView()).unwrap().reply
 
 
-def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Any:
+def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Toolbox:
     from di_magics.values.tools import ask_user, make_toolbox
 
     return make_toolbox(functions, ask_user, confirm=confirm)
 
 
-def _shape(schema: Any) -> Any:
+def _shape(schema: object) -> ClassSchema | JsonSchema:
     from di_magics.values.reply_schema import reply_schema
 
     return reply_schema(schema, getattr(schema, "__name__", "schema"))
 
 
-def _attached(value: Any, number: int) -> Attachment:
+def _attached(value: object, number: int) -> Attachment:
     from di_magics.values.attach import attach, attach_value
 
     if isinstance(value, Path):

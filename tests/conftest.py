@@ -98,6 +98,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     InteractiveShell.clear_instance()
     # At the end of the run it would collect garbage once for each shell, which takes minutes.
     atexit.unregister(shell.atexit_operations)
+    assert shell.history_manager
     shell.history_manager.end_session()
 
 

@@ -174,7 +174,10 @@ class Lab:
         notebook = nbformat.read(self.root / name, as_version=4)
         notary = NotebookNotary(data_dir=str(self.state / "data"))
         try:
-            (notary.sign if trusted else notary.unsign)(notebook)
+            if trusted:
+                notary.sign(notebook)
+            else:
+                notary.unsign(notebook)
         finally:
             notary.store.close()
 

@@ -383,7 +383,9 @@ def simple(stream: bytes) -> Simple:
         for choice in payload.get("choices") or ():
             delta = choice.get("delta", {})
             parts = delta.get("content") or ""
-            for part in [{"text": parts}] if isinstance(parts, str) else parts:
+            if isinstance(parts, str):
+                parts = [{"text": parts}]
+            for part in parts:
                 found.text += part.get("text", "")
                 found.reasoning += "".join(each["text"] for each in part.get("thinking", ()))
             thought = delta.get("reasoning_content") or delta.get("reasoning")
@@ -462,7 +464,8 @@ def texts_of(body: Any) -> list[str]:
 @pytest.mark.parametrize("entry", bodies(), ids=lambda entry: str(entry["status"]))
 def test_an_error_body_says_what_the_server_said(entry: dict[str, Any]) -> None:
     """The server's text is in the message, and the class follows the text, else the status."""
-    body, status = entry.get("body", entry.get("sse_event")), entry["status"]
+    body: Any = entry.get("body", entry.get("sse_event"))
+    status = entry["status"]
     if body is None and "message" in entry:
         body = {"error": entry["message"]}
     texts = texts_of(body)

@@ -6,9 +6,11 @@ import html as stdlib_html
 import re
 from collections.abc import Iterable, Iterator
 from io import StringIO
-from typing import Any
+from typing import TypeVar
 
 from di_magics.display.markdown_rules import Clock, TooSlowError
+
+T = TypeVar("T")
 
 # What Pygments' patterns read in one step stays short in such code, so the clock can stop them.
 LONGEST = 20_000  # characters of code
@@ -33,7 +35,7 @@ def colour_code(code: str, language: str, clock: Clock) -> str:
     return re.sub(r'<span class="[wn]">([^<]*)</span>', r"\1", coloured.getvalue())
 
 
-def _timed(pairs: Iterable[tuple[Any, str]], clock: Clock) -> Iterator[tuple[Any, str]]:
+def _timed(pairs: Iterable[tuple[T, str]], clock: Clock) -> Iterator[tuple[T, str]]:
     for pair in pairs:
         clock.check()
         yield pair

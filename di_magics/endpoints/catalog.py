@@ -10,7 +10,6 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 
 from di_magics.core.money.prices import Model, Price, parse_models, parse_price_table
 from di_magics.endpoints.client import Client
@@ -87,7 +86,7 @@ class Catalog:
                 pass  # never fetched, or unreadable: it can be fetched again
         return self._lists[url]
 
-    def _take(self, url: str, payload: Any, name: str, date: str) -> None:
+    def _take(self, url: str, payload: object, name: str, date: str) -> None:
         models = parse_models(payload, source=f"{name}'s own list", date=date)
         self._lists[url] = {model.id: model for model in models}
         self._dates[url] = date

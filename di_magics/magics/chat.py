@@ -138,8 +138,7 @@ class ChatMagics(Magics, SettingsTraits):
         from di_magics.magics.commands.command import Context
 
         context = Context(self.session, self.asking, lambda: self.panel)
-        reply: Reply | None = run_command(context, line)
-        return reply
+        return run_command(context, line)
 
     # What completion offers: only what is known without asking anybody ---------------------------
 

@@ -75,7 +75,7 @@ class Panel:
             self._answered = dict([*heard.items()][-VIEWS:]), errors
         self._draw_soon("settings")
 
-    def _do(self, what: str, name: str, value: Any) -> None:
+    def _do(self, what: str, name: str, value: object) -> None:
         session = self._session
         match what:
             case "set" if name == "budget":

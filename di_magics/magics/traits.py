@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import traitlets
@@ -28,7 +28,7 @@ class SettingsTraits(Configurable):
         vars()[_name] = traitlets.Any(None, allow_none=True, help=_help).tag(config=True)
 
     @traitlets.validate(*HELP)
-    def _fit(self, proposal: Any) -> Any:
+    def _fit(self, proposal: Mapping[str, Any]) -> object:
         """Refuse what does not fit with the message of `%chat set`; the old value stays."""
         value, name = proposal["value"], proposal["trait"].name
         try:

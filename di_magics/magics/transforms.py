@@ -81,11 +81,11 @@ class CallLine(TokenTransformBase):
     priority = 1
 
     def __init__(self, start: tuple[int, int], at: tuple[int, int]) -> None:
-        super().__init__(start)
+        super().__init__(start)  # type: ignore[no-untyped-call]
         self._at = at[0] - 1, at[1]
 
     @classmethod
-    def find(cls, tokens_by_line: Any) -> CallLine | None:
+    def find(cls, tokens_by_line: Sequence[Sequence[tokenize.TokenInfo]]) -> CallLine | None:
         """Return the first such line, found by IPython's own tokens of the cell."""
         for line in tokens_by_line:
             tokens = [t for t in line if t.type not in (tokenize.INDENT, tokenize.DEDENT)]
@@ -118,7 +118,7 @@ class MisplacedCell(TokenTransformBase):
     priority = 1
 
     @classmethod
-    def find(cls, tokens_by_line: Any) -> MisplacedCell | None:
+    def find(cls, tokens_by_line: Sequence[Sequence[tokenize.TokenInfo]]) -> MisplacedCell | None:
         """Return the first such line, found by IPython's own tokens of the cell."""
         for line in tokens_by_line:
             token = line[0] if line else None

@@ -44,7 +44,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.interrupted = self.stop_requested = False
-        self._before: Any = None
+        self._before: Callable[[int, FrameType | None], Any] | int | None = None
         self._raising = False
         self._first: Callable[[], object] | None = None
         self._signal_is_ours = False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from di_magics.core.errors import EndpointError
 from di_magics.core.money.prices import Model
 from di_magics.endpoints.catalog import Catalog
+from di_magics.endpoints.endpoint import Endpoint
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Job, Loop
 
@@ -25,7 +25,7 @@ class ModelList:
         self,
         catalog: Catalog,
         loop: Loop,
-        where: Callable[[], Any],
+        where: Callable[[], Endpoint | None],
         allows: Callable[[str], bool],
         changed: Callable[[], None],
     ) -> None:
@@ -57,7 +57,7 @@ class ModelList:
                 raise error
         return self.cached()
 
-    def refresh(self, endpoint: Any = None, *, again: bool = False) -> Asking | None:
+    def refresh(self, endpoint: Endpoint | None = None, *, again: bool = False) -> Asking | None:
         """Ask an endpoint, the one in force unless named, in the background.
 
         Once a day and not twice at a time, unless `again`.
@@ -70,7 +70,7 @@ class ModelList:
                 self._asking[endpoint.url] = self._loop.submit(self._listed(endpoint))
             return self._asking[endpoint.url]
 
-    async def _listed(self, endpoint: Any) -> EndpointError | None:
+    async def _listed(self, endpoint: Endpoint) -> EndpointError | None:
         try:
             await self._catalog.refresh(endpoint)
         except EndpointError as error:

@@ -164,7 +164,7 @@ def _with_state(turns: Mapping[str, Turn], state: Mapping[str, Any]) -> Conversa
 def replace_ids(text: str, ids: Mapping[str, str]) -> str:
     """Return JSON in which each text that is an old id is the new one."""
 
-    def walk(value: Any) -> Any:
+    def walk(value: object) -> object:
         if isinstance(value, dict):
             return {key: walk(item) for key, item in value.items()}
         if isinstance(value, list):

@@ -12,13 +12,15 @@ import sys
 import threading
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from di_magics.core.errors import ToolError
 from di_magics.runtime.interrupts import SLICE_SECONDS, Interrupts
 
+T = TypeVar("T")
 
-async def _as_coroutine(work: Awaitable[Any]) -> Any:
+
+async def _as_coroutine(work: Awaitable[T]) -> T:
     return await work
 
 
@@ -51,7 +53,7 @@ def _nest_asyncio() -> Any:
     return nesting
 
 
-def run_on_loop(work: Awaitable[Any], interrupts: Interrupts) -> Any:
+def run_on_loop(work: Awaitable[T], interrupts: Interrupts) -> T:
     """Return the result of an awaitable, run on the loop that belongs to this thread.
 
     An interrupt cancels it, and a second one raises KeyboardInterrupt in it. Raises CancelledError
@@ -77,7 +79,7 @@ def _thread_loop() -> Iterator[asyncio.AbstractEventLoop]:
         if threading.current_thread() is threading.main_thread():
             from IPython.core.async_helpers import get_asyncio_loop
 
-            yield get_asyncio_loop()  # type: ignore[no-untyped-call]
+            yield get_asyncio_loop()
         else:  # several threads cannot run one loop
             with asyncio.Runner() as runner:
                 yield runner.get_loop()

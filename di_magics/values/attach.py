@@ -10,7 +10,7 @@ import io
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
@@ -34,10 +34,13 @@ LOOKAHEAD = 4000
 """So many characters after a cut are looked at, for a secret that the cut would halve."""
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 
 def attach(
     name: str,
-    names: Mapping[str, Any],
+    names: Mapping[str, object],
     folder: Path,
     *,
     tokens: int = TOKENS,
@@ -78,7 +81,7 @@ def attach(
 
 
 def attach_value(
-    value: Any, name: str, *, tokens: int = TOKENS, resize: int | None = None
+    value: object, name: str, *, tokens: int = TOKENS, resize: int | None = None
 ) -> Attachment:
     """Return a value as an attachment: an image, a table, or its Markdown or its text.
 
@@ -130,7 +133,7 @@ def _text(text: str, name: str, kind: str, tokens: int, *, whole: bool = True) -
     return Attachment("text", name, ", ".join(filter(None, [kind, note or size])), cut)
 
 
-def _call_safely(read: Callable[[Any], Any], value: Any, name: str) -> Any:
+def _call_safely(read: Callable[[T], R], value: T, name: str) -> R:
     """Return what `read` returns; the methods of a value may raise anything."""
     try:
         return read(value)
@@ -141,7 +144,7 @@ def _call_safely(read: Callable[[Any], Any], value: Any, name: str) -> Any:
         raise ParamError(f"{one_line(name, 80)} cannot be attached: {raised}.") from None
 
 
-def _markdown(value: Any) -> str | None:
+def _markdown(value: object) -> str | None:
     method = getattr(type(value), "_repr_markdown_", None)
     text = method(value) if method else None
     return str.__str__(text) if issubclass(type(text), str) else None

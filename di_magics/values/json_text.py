@@ -11,7 +11,16 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence, Set, ValuesView
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set,
+    ValuesView,
+)
 from enum import Enum
 from typing import Any
 
@@ -36,7 +45,7 @@ class NoJsonError(Exception):
 def to_json(
     value: object,
     limit: int,
-    other: Callable[[Any], str],
+    other: Callable[[object], str],
     stopping: Callable[[], bool] = lambda: False,
 ) -> tuple[str, bool]:
     """Return a value as JSON of about `limit` characters, and whether all of it was written.
@@ -72,7 +81,7 @@ class _Writer:
     """The parts that were written, up to a limit."""
 
     def __init__(
-        self, limit: int, other: Callable[[Any], str], stopping: Callable[[], bool]
+        self, limit: int, other: Callable[[object], str], stopping: Callable[[], bool]
     ) -> None:
         self.parts: list[str] = []
         self._left = limit
@@ -113,7 +122,7 @@ class _Writer:
         if self._left < 0 or time.monotonic() > self._deadline:
             raise _Full
 
-    def _write_list(self, values: Any, depth: int) -> None:
+    def _write_list(self, values: Iterable[object], depth: int) -> None:
         self._put("[")
         for number, value in enumerate(values):
             if number:
@@ -121,7 +130,7 @@ class _Writer:
             self.write(value, depth + 1)
         self._put("]")
 
-    def _write_object(self, items: Any, depth: int) -> None:
+    def _write_object(self, items: Iterable[tuple[object, object]], depth: int) -> None:
         self._put("{")
         for number, (key, value) in enumerate(items):
             if number:
@@ -140,7 +149,7 @@ class _Writer:
             raise ParamError("it holds a model that is too large. Return a part of it.") from None
         self._write_leaf(value, depth)
 
-    def _write_leaf(self, value: Any, depth: int) -> None:
+    def _write_leaf(self, value: object, depth: int) -> None:
         """Write what is neither a list nor an object: a date, a path, bytes that are text, …"""
         short = not isinstance(value, bytes | bytearray) or len(value) <= self._left
         text = _leaf(value) if short else None

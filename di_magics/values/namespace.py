@@ -117,7 +117,7 @@ class Namespace:
         return toolbox
 
 
-def functions_in(names: Mapping[str, Any]) -> list[str]:
+def functions_in(names: Mapping[str, object]) -> list[str]:
     """Return the names of the user's own functions."""
     return [
         name
@@ -126,7 +126,7 @@ def functions_in(names: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def schemas_in(names: Mapping[str, Any]) -> list[str]:
+def schemas_in(names: Mapping[str, object]) -> list[str]:
     """Return the names of possible schemas: classes and dicts."""
     return [
         name

@@ -59,7 +59,7 @@ def refuse_secret_text(text: str, path: Path) -> None:
     refuse_environment_secret(text, name)
 
 
-def refuse_secret_value(text: str, value: Any, name: str) -> None:
+def refuse_secret_value(text: str, value: object, name: str) -> None:
     """Raise ParamError for a variable that looks like a secret, or whose text holds one."""
     if looks_secret(name, text):
         raise ParamError(f"{one_line(name, 80)} looks like a key or a password: not attached.")
@@ -76,7 +76,7 @@ def refuse_environment_secret(text: str, name: str) -> None:
         )
 
 
-def refuse_secret_member(value: Any, name: str) -> None:
+def refuse_secret_member(value: object, name: str) -> None:
     """Raise ParamError for a table with a column of passwords, or a dict with one."""
     try:
         secret = next((n for n, values in _members(value) if is_secret_column(n, values)), None)

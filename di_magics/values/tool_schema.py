@@ -134,7 +134,7 @@ def _source_function(function: Any) -> Any:
     return inspect.unwrap(function)
 
 
-def _class_name(function: Any) -> str:
+def _class_name(function: Callable[..., Any]) -> str:
     """Return the name of the class that a function was written in, nothing for a plain function."""
     name = getattr(function, "__qualname__", "").rpartition("<locals>.")[2]
     return str(name.rpartition(".")[0])
@@ -159,7 +159,7 @@ def _hint(function: Any, annotation: Any) -> Any:
         return Any
 
 
-def _is_plain_default(name: str, default: Any) -> bool:
+def _is_plain_default(name: str, default: object) -> bool:
     """Return whether a default may be sent: a plain value, and not a key."""
     plain = type(default) in (str, int, bool) or (type(default) is float and isfinite(default))
     text = str(default) if plain else ""

@@ -271,7 +271,7 @@ def _run_together(
         raise KeyboardInterrupt
 
 
-def _result(value: Any, start: float, interrupts: Interrupts) -> ToolResult:
+def _result(value: object, start: float, interrupts: Interrupts) -> ToolResult:
     """Return a returned value as a text for the model: itself, else JSON, else its own text."""
     try:
         text, failed = _result_text(value, interrupts), False
@@ -290,7 +290,7 @@ def _result_text(value: Any, interrupts: Interrupts) -> str:
         return _object_text(value)
 
 
-def _object_text(value: Any) -> str:
+def _object_text(value: object) -> str:
     """Return the text of an object without a form in JSON."""
     attached = attach_value(value, type(value).__name__, tokens=RESULT_TOKENS)
     if attached.kind == "image":
@@ -298,7 +298,7 @@ def _object_text(value: Any) -> str:
     return f"({attached.note})\n{attached.content}"
 
 
-def _inner_text(value: Any) -> str:
+def _inner_text(value: object) -> str:
     """Return the text of such an object within a list or an object."""
     try:
         return _object_text(value)

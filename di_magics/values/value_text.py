@@ -17,7 +17,7 @@ _OBJECT = re.compile(r"<[^<>\n]{1,200} at 0x[0-9A-Fa-f]{4,16}>")
 CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
-def value_text(value: Any, name: str, limit: int) -> tuple[str, bool]:
+def value_text(value: object, name: str, limit: int) -> tuple[str, bool]:
     """Return the text of a value, and whether that is all of it.
 
     Only what is longer than `limit` characters is cut, and not exactly there. Raises ParamError for
@@ -47,7 +47,7 @@ def value_text(value: Any, name: str, limit: int) -> tuple[str, bool]:
     return text, True
 
 
-def refuse_textless(value: Any, name: str) -> None:
+def refuse_textless(value: object, name: str) -> None:
     """Raise ParamError for a value whose text would say nothing to a model."""
     shown = one_line(name, 80)
     library = type(value).__module__.partition(".")[0]
@@ -86,7 +86,7 @@ def _kind(value: object) -> str:
     return one_line(type(value).__name__, 60)
 
 
-def _is_longer(value: Any, limit: int) -> bool:
+def _is_longer(value: object, limit: int) -> bool:
     """Return whether the text of nested containers is longer than this, as far as that is sure."""
     waiting, seen = [value], 0
     while waiting and seen <= limit:
@@ -132,7 +132,7 @@ def _array_text(value: Any, limit: int) -> tuple[str, bool]:
 # Tables -------------------------------------------------------------------------------------
 
 
-def is_table(value: Any) -> bool:
+def is_table(value: object) -> bool:
     """Return whether this is a DataFrame or a Series of pandas or polars."""
     library = type(value).__module__.partition(".")[0]
     return library in ("pandas", "polars") and type(value).__name__ in ("DataFrame", "Series")

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-import cmarkgfm
 import mistune
-from cmarkgfm.cmark import Options
+from cmarkgfm.cmark import Options, markdown_to_html_with_extensions
 from markdown_it import MarkdownIt
 from nbconvert.filters.markdown import markdown2html
 
@@ -34,11 +33,12 @@ def _mistune() -> mistune.Markdown:
 
 
 def _cmark_gfm(text: str) -> str:
-    return cmarkgfm.cmark.markdown_to_html_with_extensions(
+    html: str = markdown_to_html_with_extensions(
         text,
         options=Options.CMARK_OPT_UNSAFE,
         extensions=["table", "strikethrough", "autolink", "tasklist"],
     )
+    return html
 
 
 READERS: dict[str, Callable[[str], str]] = {

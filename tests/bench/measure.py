@@ -16,11 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from kernel import Kernel
+from kernel import Kernel, Result
 from lab import Lab, Notebook, launch
 from loopback import Hold, Loopback, Pace, Reply, pieces
 from playwright.sync_api import sync_playwright
@@ -83,6 +84,11 @@ def sent(folder: Path) -> None:
     )
 
 
+def shows(result: Result, text: str) -> bool:
+    """Return whether the text of a cell has come."""
+    return text in str(result.messages)
+
+
 def stop(folder: Path) -> None:
     """Print how long after the interrupt the connection closes and the cell ends, ten times."""
     closed, ended = [], []
@@ -102,7 +108,7 @@ def stop(folder: Path) -> None:
             hold = Hold()
             server.reply(Reply(chunks=["The first half", hold]))
             result = kernel.start("%%chat --once\nhi", f"cell-{number}")
-            kernel.wait(result, lambda result=result: "first half" in str(result.messages))
+            kernel.wait(result, partial(shows, result, "first half"))
             pressed = time.monotonic()
             kernel.interrupt()
             kernel.wait(result)
@@ -206,7 +212,7 @@ def browser(folder: Path) -> None:
 
         def busy() -> float:
             found = metrics.send("Performance.getMetrics")["metrics"]
-            return next(m["value"] for m in found if m["name"] == "TaskDuration")
+            return float(next(m["value"] for m in found if m["name"] == "TaskDuration"))
 
         notebook.js(WATCH)
         before, start = busy(), time.monotonic()

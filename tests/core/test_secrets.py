@@ -39,11 +39,11 @@ KEYS = [
 ]
 
 
-@pytest.mark.timeout(10)
 @pytest.mark.parametrize("piece", ["a", "eyJ-", "x://", "sk-", "-----BEGIN ", "key "])
-def test_a_long_value_is_looked_through_in_no_time(piece: str) -> None:
-    """A gene of 200,000 letters is one word, and still takes one pass."""
-    looks_secret("dna", piece * (LONGEST // len(piece)))
+def test_a_long_value_is_searched_in_linear_time(piece: str) -> None:
+    """A gene of 200,000 letters is one word, and is read in one pass."""
+    size = LONGEST // len(piece) // 2
+    assert growth(lambda n: looks_secret("dna", piece * n), size) <= 3
 
 
 @pytest.mark.parametrize(

@@ -547,7 +547,7 @@ def test_the_tree_is_a_table(notebook: Open, server: Loopback) -> None:
 def test_a_page_reloaded_in_mid_stream_loses_nothing(notebook: Open, server: Loopback) -> None:
     """The reply goes on without a page; the next question follows it, and it can be shown."""
     hold = Hold()
-    chunks = ["The first", Pace(1), " half", hold, " and the second."]
+    chunks: list[str | Hold | Pace] = ["The first", Pace(1), " half", hold, " and the second."]
     server.reply(Reply(chunks=chunks), Reply("b"))
     page = ready(notebook, server, "%%chat\nA", "%%chat\nB", "%chat show 1")
     page.save()
@@ -568,7 +568,7 @@ def test_a_reloaded_page_shows_the_reply_when_it_has_ended(
 ) -> None:
     """Saved in mid stream and loaded anew, the cell has the whole text, and no Stop button."""
     hold = Hold()
-    chunks = ["The first", Pace(1), " half", hold, " and the second."]
+    chunks: list[str | Hold | Pace] = ["The first", Pace(1), " half", hold, " and the second."]
     server.reply(Reply(chunks=chunks))
     page = ready(notebook, server, "%%chat\nA")
     page.start(1)

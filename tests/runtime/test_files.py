@@ -102,4 +102,5 @@ def test_a_path_that_cannot_be_read_is_an_error_of_its_own(tmp_path: Path, name:
     with pytest.raises((OSError, ValueError)) as caught:
         read_bounded(tmp_path / name, 100, name)
     assert not isinstance(caught.value, ParamError)
+    assert isinstance(caught.value, OSError | ValueError)
     assert files.os_error_reason(caught.value)

@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def test_stopped_before_sending_costs_nothing(
         session.ask(Ask("hi"), Faulty()).unwrap()
     assert server.requests == []
     (entry,) = session.notebook.entries()
-    assert (entry.status, entry.cost) == ("stopped", 0)
+    assert (entry.status, entry.cost) == ("stopped", Decimal(0))
 
 
 def test_an_outcome_that_could_not_be_written_is_written_later(

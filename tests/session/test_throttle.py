@@ -8,8 +8,8 @@ import time
 from functools import partial
 
 from di_magics.core.reply.reply import Reply
-from di_magics.session import throttle as frames
-from di_magics.session.throttle import FRAME_SECONDS, Throttle
+from di_magics.runtime.loop import FRAME_SECONDS
+from di_magics.session.throttle import REPEAT_SECONDS, Throttle
 
 
 class Watch:
@@ -38,8 +38,8 @@ async def drawn(watch: Watch, seconds: float) -> None:
 def test_no_two_frames_are_closer_than_a_frame() -> None:
     """Twenty a second is the most, also after the frame that is said again; the last is shown."""
     watch = Watch()
-    asyncio.run(drawn(watch, 2 * frames.REPEAT_SECONDS))
+    asyncio.run(drawn(watch, 2 * REPEAT_SECONDS))
     times = [at for at, _ in watch.shown[:-1]]  # closing shows the last one at once
     again = sum(b - a < FRAME_SECONDS * 0.9 for a, b in itertools.pairwise(times))
     assert again <= 1
-    assert watch.shown[-1][1] == str(int(2 * frames.REPEAT_SECONDS * 200) - 1)
+    assert watch.shown[-1][1] == str(int(2 * REPEAT_SECONDS * 200) - 1)

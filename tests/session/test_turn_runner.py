@@ -195,8 +195,13 @@ def test_a_tool_is_not_run_unasked(
     tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without @di.safe the reader is asked, and a no is told to the model."""
-    asked = []
-    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "n")
+    asked: list[str] = []
+
+    def refuse(question: str) -> str:
+        asked.append(question)
+        return "n"
+
+    monkeypatch.setattr("builtins.input", refuse)
     server.reply(asks(call("delete", file="a.txt")), Reply("I may not."))
     assert tools("%%chat --tools delete\ngo").error is None
     assert asked == ['May the model run delete({"file": "a.txt"})? [y/N] ']
@@ -211,6 +216,7 @@ def test_calls_without_tools_are_shown_and_not_sent_back(run: Run, server: Loopb
     assert sent(server) == [("user", "again")]
 
 
+@pytest.mark.local
 def test_the_built_in_model_is_offered_no_tools(tools: Run, server: Loopback) -> None:
     """Its template would leave them out silently; the line says what takes them."""
     error = tools("%%chat --endpoint local --tools add\ngo").error
@@ -218,6 +224,7 @@ def test_the_built_in_model_is_offered_no_tools(tools: Run, server: Loopback) ->
     assert "local:FILE.gguf" in str(error)
 
 
+@pytest.mark.local
 def test_the_built_in_model_looks_at_no_images(run: Run, server: Loopback) -> None:
     """That is said before anything is sent, and no turn fails."""
     run("image = b'\\x89PNG\\r\\n\\x1a\\n'")

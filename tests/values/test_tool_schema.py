@@ -467,7 +467,7 @@ def test_a_text_in_annotated_is_kept_within_a_type() -> None:
         """Do it."""
 
     part = Annotated[int, "how many"]
-    function.__annotations__ = {"a": list[part], "b": part | None, "c": Trip}  # type: ignore[valid-type]
+    function.__annotations__ = {"a": list[part], "b": part | None, "c": Trip}
     schema = tool_arguments(function, "f").spec["parameters"]
     assert schema["properties"]["a"]["items"]["description"] == "how many"
     assert schema["properties"]["b"]["anyOf"][0]["description"] == "how many"

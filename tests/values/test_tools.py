@@ -36,6 +36,18 @@ def box(
     return make_toolbox(functions, allow, confirm=confirm)
 
 
+class User:
+    """A user who allows every call or none; `asked` has the questions."""
+
+    def __init__(self, *, allows: bool) -> None:
+        self.allows = allows
+        self.asked: list[str] = []
+
+    def __call__(self, question: str) -> bool:
+        self.asked.append(question)
+        return self.allows
+
+
 def answers(found: Toolbox, *calls: tuple[str, str]) -> list[ToolResult]:
     """Return what comes of these calls."""
     asked = [ToolCall(f"{n}", name, arguments) for n, (name, arguments) in enumerate(calls)]
@@ -105,7 +117,7 @@ def test_a_long_result_is_cut_and_says_so() -> None:
 
 def test_an_array_comes_back_whole() -> None:
     """NumPy's own text of it has an ellipsis."""
-    numpy = pytest.importorskip("numpy")
+    import numpy
 
     @safe
     def numbers(count: int) -> Any:
@@ -151,7 +163,7 @@ class Slow(Sequence[int]):
     def __len__(self) -> int:
         return 1
 
-    def __getitem__(self, index: Any) -> int:
+    def __getitem__(self, index: Any) -> Any:
         self.started.set()
         time.sleep(0.01)
         return 1
@@ -186,7 +198,7 @@ def test_a_stop_ends_the_writing_of_a_result(kind: str) -> None:
 
 def test_a_table_comes_back_as_csv() -> None:
     """A DataFrame is bounded, like one that is attached."""
-    pandas = pytest.importorskip("pandas")
+    import pandas
 
     @safe
     def table() -> Any:
@@ -265,11 +277,10 @@ def test_a_call_that_does_not_fit_runs_nothing(name: str, arguments: str, said: 
 )
 def test_other_spellings_of_a_name_call_the_function(name: str) -> None:
     """Models put a namespace, a number, parentheses or spaces around the name they were given."""
-    asked: list[str] = []
-    toolbox = box(add, allow=lambda call: not asked.append(call), confirm=True)
-    (result,) = answers(toolbox, (name, '{"a": 40}'))
+    user = User(allows=True)
+    (result,) = answers(box(add, allow=user, confirm=True), (name, '{"a": 40}'))
     assert (result.content, result.failed) == ("42", False)
-    assert asked == ['add({"a": 40})']
+    assert user.asked == ['add({"a": 40})']
 
 
 @pytest.mark.parametrize("name", ["Add", "math.add", "add.functions", "functions.", "add 2", "ad"])
@@ -315,38 +326,40 @@ def test_a_function_that_is_not_safe_runs_only_when_allowed() -> None:
 
 def test_confirm_asks_for_safe_functions_too() -> None:
     """With it every call is asked about."""
-    asked: list[str] = []
-    found = box(add, allow=lambda call: bool(asked.append(call)), confirm=True)
+    user = User(allows=False)
+    found = box(add, allow=user, confirm=True)
     assert answers(found, ("add", '{"a": 1}'))[0].failed
-    assert len(asked) == 1
+    assert len(user.asked) == 1
     assert found.asks
     assert not box(add).asks
 
 
 def test_a_question_shows_no_more_than_a_line() -> None:
     """Arguments cannot repaint the question; of very long ones it says how much is missing."""
-    asked: list[str] = []
+    user = User(allows=False)
 
     def say(text: str) -> None:
         """Say something."""
 
-    found = box(say, allow=lambda call: bool(asked.append(call)))
-    answers(found, ("say", '{"text": "\\u001b[2Jno"}'), ("say", f'{{"text": "{"x" * 5000}"}}'))
-    assert "\x1b" not in asked[0]
-    assert asked[1].endswith("and 3,012 more characters, shown in the output above")
+    answers(
+        box(say, allow=user),
+        ("say", '{"text": "\\u001b[2Jno"}'),
+        ("say", f'{{"text": "{"x" * 5000}"}}'),
+    )
+    assert "\x1b" not in user.asked[0]
+    assert user.asked[1].endswith("and 3,012 more characters, shown in the output above")
 
 
 @pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u3164", "\u2028", "\U000e0041", "\ufe0f"])
 def test_a_question_shows_what_is_hidden_in_the_arguments(hidden: str) -> None:
     """Whoever allows one call does not allow another one that looks the same."""
-    asked: list[str] = []
+    user = User(allows=False)
 
     def say(text: str) -> None:
         """Say something."""
 
-    found = box(say, allow=lambda call: bool(asked.append(call)))
-    answers(found, ("say", '{"text": "ab"}'), ("say", f'{{"text": "a{hidden}b"}}'))
-    assert f"a⟨U+{ord(hidden):04X}⟩b" in asked[1]
+    answers(box(say, allow=user), ("say", '{"text": "ab"}'), ("say", f'{{"text": "a{hidden}b"}}'))
+    assert f"a⟨U+{ord(hidden):04X}⟩b" in user.asked[1]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ asyncio.get_running_loop().call_later(0.5, lock.release)
 
 
 @pytest.fixture
-def tools(kernel: Kernel, server: Loopback) -> Iterator[Kernel]:
+def tools(kernel: Kernel, server: Loopback) -> Kernel:
     """A kernel with the extension and some functions, talking to the loopback server."""
     setup = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
     for cell in (setup, TOOLS):

@@ -118,7 +118,7 @@ def write_rounds(rounds: Iterable[Round]) -> list[dict[str, Any]]:
     ]
 
 
-def _write_result(result: ToolResult) -> list[Any] | None:
+def _write_result(result: ToolResult) -> list[object] | None:
     running = result.seconds is None
     return None if running else [result.content, result.failed, result.seconds]
 
@@ -185,7 +185,7 @@ def parse_params(found: object) -> dict[str, Value]:
     return params
 
 
-def _parse_param(name: str, value: Any) -> Value | None:
+def _parse_param(name: str, value: object) -> Value | None:
     try:
         return _validate(name, value)
     except (DiMagicsError, TypeError):  # TypeError: a value that has no hash
@@ -194,5 +194,5 @@ def _parse_param(name: str, value: Any) -> Value | None:
 
 # Turns of a conversation mostly have the same ones.
 @lru_cache(maxsize=256, typed=True)
-def _validate(name: str, value: Any) -> Value | None:
+def _validate(name: str, value: object) -> Value | None:
     return validate(name, value) if name in PARAMS else None

@@ -42,7 +42,7 @@ def as_json(body: Request, url: str = "", key_variable: str | None = None) -> st
     return _dump_json(_shorten_data(body), indent=2)
 
 
-def _dump_json(data: Any, indent: int | None = None) -> str:
+def _dump_json(data: object, indent: int | None = None) -> str:
     """Return JSON in which other scripts can be read, and hidden characters are escapes."""
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     return replace_hidden(text, lambda character: json.dumps(character)[1:-1])

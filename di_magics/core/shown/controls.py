@@ -99,7 +99,7 @@ def _leading_number(words: str, low: float) -> float:
         return low
 
 
-def _plain(value: Value | None) -> Any:
+def _plain(value: Value | None) -> object:
     """Return a value as JSON that a browser parses exactly: its numbers end at 2^53."""
     if isinstance(value, tuple):
         return list(value)

@@ -107,7 +107,7 @@ def group_statistics(records: Sequence[Mapping[str, Any]], x: str, y: str) -> li
                 f"There is no column {one_line(name, 40)!r}.{suggest(name, columns)} "
                 f"The columns are {', '.join([*columns, 'diversity'])}."
             )
-    groups: dict[Any, list[Mapping[str, Any]]] = {}
+    groups: dict[object, list[Mapping[str, Any]]] = {}
     for record in records:
         if record.get("status") == "failed":  # it would count as a reply of no words
             continue

@@ -7,11 +7,12 @@ here; the help, completion and the spelling hints find it in the table below.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import ModuleType
 
 from di_magics.core.amount import format_usd
 from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.cost import tally
+from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import flag_help, flags_help
 from di_magics.core.settings.params import PARAMS, format_param, suggest
 from di_magics.core.text import align_columns, one_line
@@ -98,14 +99,14 @@ def _table() -> Mapping[str, Command]:
     return {each.name: each for each in commands}
 
 
-def _commands_of(module: Any) -> list[Command]:
+def _commands_of(module: ModuleType) -> list[Command]:
     return [value for value in vars(module).values() if isinstance(value, Command)]
 
 
 COMMANDS = _table()
 
 
-def run_command(context: Context, line: str) -> Any:
+def run_command(context: Context, line: str) -> Reply | None:
     """Run a line of `%chat` and return its value: the reply, where it asks for one.
 
     Raises ParamError for an unknown command.

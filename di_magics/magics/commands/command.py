@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.errors import ParamError
+from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import KEYS, is_count
 from di_magics.core.text import one_line
 
@@ -33,7 +34,7 @@ class Command:
 
     usage: str
     summary: str
-    run: Callable[[Context, str], Any]
+    run: Callable[[Context, str], Reply | None]
     details: str
 
     @property
@@ -47,7 +48,9 @@ class Command:
         return f"%chat {self.usage}: {self.summary}" + f"\n\n{self.details}" * bool(self.details)
 
 
-def command(usage: str, summary: str) -> Callable[[Callable[[Context, str], Any]], Command]:
+def command(
+    usage: str, summary: str
+) -> Callable[[Callable[[Context, str], Reply | None]], Command]:
     """Make a command of a function of the context and the rest of the line.
 
     Its docstring is shown by `%chat help NAME`.

@@ -70,14 +70,14 @@ def test_what_does_not_fit_is_refused(
 def test_an_overspent_budget_refuses_what_has_no_price() -> None:
     """Even with `yes`, which is no leave to spend more."""
     error = refusal(Budget(notebook=Decimal(1), yes=True), None, "2")
-    assert (error.reserve, error.left) == (None, 0)
+    assert (error.reserve, error.left) == (None, Decimal(0))
 
 
 @pytest.mark.parametrize(("cell", "notebook"), [("1", None), (None, "1"), ("1", "2"), ("2", "1")])
 def test_without_a_price_a_budget_refuses(cell: str | None, notebook: str | None) -> None:
     """The message names the model, and the flag that sends it all the same."""
     error = refusal(Budget(usd(cell), usd(notebook)), None)
-    assert (error.reserve, error.limit) == (None, 1)
+    assert (error.reserve, error.limit) == (None, Decimal(1))
     assert "a-model" in str(error)
     assert "--yes" in str(error)
 

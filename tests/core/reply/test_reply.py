@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from growth import growth
 
 from di_magics.core.errors import ChatError, ReplyError
 from di_magics.core.reply.reply import (
@@ -355,48 +355,31 @@ def test_the_code_of_a_reply() -> None:
 # Growth ---------------------------------------------------------------------------------------
 
 
-def grow_seconds(kind: str, n: int) -> float:
-    """Return the CPU time of a reply of n events that come one at a time."""
-    makers: dict[str, Callable[[int], ReplyEvent]] = {
-        "text": lambda i: Text("word "),
-        "reasoning": lambda i: Reasoning("word "),
-        "logprobs": lambda i: Logprobs((TOKEN,)),
-        "calls": lambda i: ToolCallDelta(i, f"c{i}", "f", "{}"),
-        "unnumbered calls": lambda i: ToolCallDelta(-1, f"c{i}", "f", "{}"),
-        "arguments": lambda i: ToolCallDelta(0, "c", "f", "word "),
-        "choices": lambda i: OtherChoice(i),
-        "usage": lambda i: Used(Usage(i)),
-    }
-    events = [makers[kind](i) for i in range(n)]
-    start = time.process_time()
-    fold = ReplyFold()
-    for number, event in enumerate(events):
-        fold.add([event])
-        if number % (n // 20) == 0:  # as many as the user sees frames
-            fold.snapshot()
-    fold.snapshot()
-    return time.process_time() - start
+GROWING: dict[str, Callable[[int], ReplyEvent]] = {
+    "text": lambda i: Text("word "),
+    "reasoning": lambda i: Reasoning("word "),
+    "logprobs": lambda i: Logprobs((TOKEN,)),
+    "calls": lambda i: ToolCallDelta(i, f"c{i}", "f", "{}"),
+    "unnumbered calls": lambda i: ToolCallDelta(-1, f"c{i}", "f", "{}"),
+    "arguments": lambda i: ToolCallDelta(0, "c", "f", "word "),
+    "choices": lambda i: OtherChoice(i),
+    "usage": lambda i: Used(Usage(i)),
+}
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "text",
-        "reasoning",
-        "logprobs",
-        "calls",
-        "unnumbered calls",
-        "arguments",
-        "choices",
-        "usage",
-    ],
-)
+@pytest.mark.parametrize("kind", GROWING)
 def test_a_reply_grows_in_linear_time(kind: str) -> None:
-    """Twice as many events take about twice the time, and not four times."""
-    n = 20_000
-    once = min(grow_seconds(kind, n) for _ in range(5))
-    twice = min(grow_seconds(kind, 2 * n) for _ in range(5))
-    assert twice <= 3 * once
+    """With events that come one at a time, and as many snapshots as the user sees frames."""
+
+    def fold_all(events: list[ReplyEvent]) -> None:
+        fold = ReplyFold()
+        for number, event in enumerate(events):
+            fold.add([event])
+            if number % (len(events) // 20) == 0:
+                fold.snapshot()
+        fold.snapshot()
+
+    assert growth(fold_all, 20_000, lambda n: [GROWING[kind](i) for i in range(n)]) <= 3
 
 
 @pytest.mark.parametrize("index", ["one each", "none"])

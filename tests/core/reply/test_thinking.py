@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 
 import pytest
+from growth import growth
 
 from di_magics.core.reply.reply import (
     Finished,
@@ -198,10 +199,12 @@ def test_reasoning_that_is_known_is_not_separated_again() -> None:
     assert separate_lone_thinking(reply) is reply
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("text", [" ", "\n", "a\n", "<", "</think", "```\n"])
 @pytest.mark.parametrize("before", ["", "<think>", "<think>a</think>"])
 def test_an_endless_reply_is_read_in_linear_time(before: str, text: str) -> None:
     """A model may write the same for ever, a character at a time."""
-    reply = told([Text(before), *(Text(text) for _ in range(100_000))])
-    separate_lone_thinking(reply)
+
+    def read(pieces: list[Text]) -> None:
+        separate_lone_thinking(told(pieces))
+
+    assert growth(read, 10_000, lambda n: [Text(before), *[Text(text)] * n]) <= 3

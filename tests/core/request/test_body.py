@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from di_magics.core.conversation.attachment import IMAGE_TOKENS
+from di_magics.core.conversation.messages import Message
 from di_magics.core.money.prices import BYTES_PER_TOKEN
 from di_magics.core.request import body
 
@@ -95,7 +96,7 @@ def test_an_image_weighs_the_most_that_it_may_be() -> None:
 
 def test_calls_and_their_results_weigh_what_is_read_of_them() -> None:
     """A message of calls alone has no content."""
-    calls = [
+    calls: list[Message] = [
         {"role": "assistant", "content": None, "tool_calls": [CALLED]},
         {"role": "tool", "tool_call_id": "1", "content": "three"},
     ]

@@ -56,7 +56,7 @@ class Offered:
         """How they are offered."""
         return {name: {"name": name, "parameters": {"type": "object"}} for name in self.named}
 
-    def answers(
+    def run_calls(
         self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[ToolResult]], None]
     ) -> list[ToolResult]:
         """Return a result for each call."""

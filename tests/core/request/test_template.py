@@ -242,7 +242,7 @@ def test_ordinary_values_are_filled_in(name: str, text: str) -> None:
 
 def test_what_is_no_name_stays() -> None:
     """A superscript is a word character and part of no identifier."""
-    assert fill_placeholders("{{x²}}", {}.__getitem__, {}) == "{{x²}}"
+    assert fill("{{x²}}", {}) == "{{x²}}"
 
 
 @pytest.mark.parametrize("part", [".shape", ".a.b", "[0]", "['x']", "()", ".upper()", "[1:2]"])

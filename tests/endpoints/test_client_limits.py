@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 from asking import BODY, ask, once, run
-from loopback import Fault, Hold, Loopback, Raw, Reply, Stall, event
+from loopback import Answer, Fault, Hold, Loopback, Raw, Reply, Stall, event
 
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken, Unreachable
 from di_magics.core.request import retry
@@ -135,12 +135,13 @@ def test_deeply_nested_json_is_one_line(
     """In an error's body, within a stream and at its end."""
     closing = "".join({"[": "]", "{": "}"}.get(sign, "") for sign in reversed(opening))
     nested = (opening * depth + "1" + closing * depth).encode()
-    server.default = {
+    answers: dict[str, Answer] = {
         "body": Fault(400, nested),
         "event": Raw([b"data: " + nested + b"\n\n"]),
         "error event": Raw([b"event: error\ndata: " + nested + b"\n\n"]),
         "last event": Raw([HELLO, b"data: " + nested], chunked=False),
-    }[place]
+    }
+    server.default = answers[place]
     error = once(server).error
     assert place == "last event" or isinstance(error, EndpointError)
     assert "\n" not in str(error)

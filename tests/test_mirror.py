@@ -1,0 +1,100 @@
+"""The tests mirror the package: `core/text.py` is tested by `tests/core/test_text.py`.
+
+More tests of a module may stand beside it, in files whose names go on after that of the module:
+`endpoints/test_client_limits.py`, `magics/test_chat_in_kernel.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import di_magics
+
+TESTS = Path(__file__).parent
+PACKAGE = Path(di_magics.__file__).parent
+MODULES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix()
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py"
+}
+FILES = {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+
+# Modules without a test file of their name, and the file that tests them instead.
+TESTED_BY = {
+    "__main__": "endpoints/test_local_server.py",
+    "api": "magics/commands/test_money.py",
+    "core/conversation/cells": "core/conversation/test_conversation.py",
+    "core/conversation/record_values": "core/conversation/test_record.py",
+    "core/request/route": "core/request/test_plan.py",
+    "core/shown/tree": "core/conversation/test_conversation.py",
+    "core/sweep/result": "session/test_sweep_runner.py",
+    "display/choose": "magics/commands/test_money.py",
+    "display/final": "magics/test_chat.py",
+    "display/markdown_rules": "display/test_markdown.py",
+    "display/markdown_writer": "display/test_markdown.py",
+    "display/plot": "session/test_sweep_runner.py",
+    "display/sweep": "session/test_sweep_runner.py",
+    "display/tables": "magics/commands/test_money.py",
+    "display/views": "magics/commands/test_money.py",
+    "endpoints/catalog": "magics/commands/test_money.py",
+    "endpoints/endpoint": "endpoints/test_environment.py",
+    "endpoints/local_model": "endpoints/test_local_server.py",
+    "endpoints/routing": "endpoints/test_environment.py",
+    "endpoints/stream_size": "endpoints/test_client_limits.py",
+    "magics/asking": "magics/test_chat.py",
+    "magics/cell": "magics/test_chat.py",
+    "magics/commands/asking": "magics/commands/test_money.py",
+    "magics/commands/command": "magics/test_chat.py",
+    "magics/commands/conversing": "magics/test_chat.py",
+    "magics/commands/setting": "magics/commands/test_money.py",
+    "magics/commands/sweeping": "session/test_sweep_runner.py",
+    "magics/compose": "magics/test_chat.py",
+    "magics/traits": "magics/commands/test_money.py",
+    "runtime/interrupts": "runtime/test_loop.py",
+    "session/model_list": "magics/commands/test_money.py",
+    "session/view": "session/test_session.py",
+    "storage/policy_file": "magics/commands/test_money.py",
+    "storage/rows": "storage/test_turns.py",
+    "values/typed_json": "values/test_tool_schema.py",
+}
+# Tests of the whole package, and of what tests/ itself has.
+OTHER_FILES = {
+    "attack/test_markdown_attacks.py",
+    "test_conformance.py",
+    "test_growth.py",
+    "test_layers.py",
+    "test_loopback.py",
+    "test_map.py",
+    "test_mirror.py",
+    "test_notebooks.py",
+    "test_public.py",
+}
+
+
+def name_of_tests(module: str) -> str:
+    """Return how the names of a module's test files begin: `core/test_text` for `core/text`."""
+    folder, slash, name = module.rpartition("/")
+    return f"{folder}{slash}test_{name}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES | TESTED_BY.keys()))
+def test_each_module_has_a_test_file(module: str) -> None:
+    """It has the module's name; else the table says which one it is, and only then."""
+    assert module in MODULES, "The table has a module that does not exist."
+    own = f"{name_of_tests(module)}.py"
+    if own in FILES:
+        assert module not in TESTED_BY, f"{own} exists: remove the line from the table."
+    else:
+        others = {file for file in FILES if file.startswith(f"{name_of_tests(module)}_")}
+        assert others or TESTED_BY.get(module) in FILES, f"Write {own}, or a line in the table."
+
+
+@pytest.mark.parametrize("file", sorted(FILES | OTHER_FILES))
+def test_each_test_file_belongs_to_a_module(file: str) -> None:
+    """So a module that is renamed takes its tests along."""
+    assert file in FILES, "The list has a file that does not exist."
+    stems = {name_of_tests(module) for module in MODULES}
+    mirrors = any(file == f"{stem}.py" or file.startswith(f"{stem}_") for stem in stems)
+    assert mirrors != (file in OTHER_FILES), f"{file} has the name of no module."
