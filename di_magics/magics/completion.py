@@ -113,7 +113,7 @@ def _flag_words(words: list[str], token: str, choices: Choices) -> Iterable[str]
     if flag.listed:
         before += begun[: begun.rfind(",") + 1]
         begun = token[len(before) :]
-    return (before + word for word in _offer(flag.words, flag.sources, begun, choices))
+    return (before + word for word in _offer(flag.completions, flag.sources, begun, choices))
 
 
 def _spell(name: str) -> str:

@@ -145,7 +145,7 @@ def test_too_long_says_which_turns_to_leave_out(run: Run, server: Loopback) -> N
         run(f"%%chat\n{prompt}")
     error = run("%%chat\nd").error
     assert isinstance(error, di.TooLong)
-    assert "It is too long by 300 tokens: 1,300, and 1,000 fit." in str(error)
+    assert "It is too long by 300 tokens: 1,300 of at most 1,000." in str(error)
     assert "Leave out turns 1 to 2 (about 602 tokens): --last 1" in str(error)
     run("%%chat --last 1\nd")
     assert prompts(server)[-1] == ["c", "r" * 900, "d"]
