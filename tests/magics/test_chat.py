@@ -187,9 +187,7 @@ def test_a_loaded_conversation_says_where_it_is(run: Run, server: Loopback, tmp_
     run("%%chat\na")
     run("%chat retry")
     run(f"%chat save {tmp_path / 'chat.md'}")
-    assert (
-        "Conversation chat; %chat use main goes back." in run(f"%chat load {tmp_path}/chat.md").text
-    )
+    assert "%chat use main goes back." in run(f"%chat load {tmp_path}/chat.md").text
     run(f"%chat load {tmp_path / 'chat.md'}")
     assert "chat-2" in run("%chat list").text
     run("%chat use main")
