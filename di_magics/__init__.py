@@ -1,6 +1,6 @@
 """Talk to a language model from a notebook: `%load_ext di_magics`, then `%%chat` cells.
 
-Loading adds nothing heavy; the public names are imported when they are first used.
+Loading is fast: the public names are imported at their first use.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Take everything back that loading and asking have added: magics, thread, child process."""
+    """Remove everything that loading and asking have added: magics, thread, child process."""
     from di_magics.magics.chat import unregister
 
     unregister(shell)

@@ -12,7 +12,7 @@ from di_magics.runtime.state_dir import state_dir
 
 
 class _Progress:
-    """Shows passing lines: each over the last on a terminal, else only when it says more."""
+    """Prints progress lines: on a terminal over the last one, elsewhere without percentages."""
 
     def __init__(self) -> None:
         self._last = ""
@@ -26,7 +26,7 @@ class _Progress:
 
 
 def main() -> int:
-    """Run a command and return its exit code: 0, 1 where it failed, 2 for a wrong call."""
+    """Run a command and return its exit code: 0, 1 if it failed, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m di_magics", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("fetch", help=f"fetch the built-in model, {MODEL.name}, once")
@@ -34,7 +34,8 @@ def main() -> int:
     try:
         print(fetch_model(state_dir(), _Progress()))  # noqa: T201
         if not is_available():
-            print("Asking it needs llama.cpp: install the extra [local].", file=sys.stderr)  # noqa: T201
+            hint = "The model needs llama.cpp to run. Install di_magics with its extra [local]."
+            print(hint, file=sys.stderr)  # noqa: T201
     except DiMagicsError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

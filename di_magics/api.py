@@ -36,7 +36,7 @@ def _magics() -> ChatMagics | None:
 
 @contextmanager
 def _session() -> Iterator[Session]:
-    """Yield the session of the loaded extension, else one that ends with the call."""
+    """Yield the session of the loaded extension, or one that ends with the call."""
     if magics := _magics():
         yield magics.session
         return
@@ -50,11 +50,11 @@ def _session() -> Iterator[Session]:
 def panel() -> Any:
     """Return the panel of the loaded extension, an ipywidgets widget to display.
 
-    Raises ParamError where the extension is not loaded.
+    Raises ParamError if the extension is not loaded.
     """
     magics = _magics()
     if not magics:
-        raise ParamError("The panel belongs to the extension: %load_ext di_magics first.")
+        raise ParamError("The panel needs the extension. Run %load_ext di_magics first.")
     return magics.panel.widget
 
 
@@ -73,13 +73,13 @@ def sweep(
     endpoint: str | Endpoint | None = None,
     **params: Any,
 ) -> Sweep:
-    """Return the replies of a grid: `n` for each combination of the values in `vary`.
+    """Return a sweep: `n` replies for every combination of the values in `vary`.
 
     `vary` has names of sampling parameters, `model` or `system`; `measures` are functions of a
-    reply, by name. `concurrency` requests are under way at a time: 8 unless told, at most 200, and
-    one on this machine. Nothing is remembered, and nothing but the progress is displayed. A run
-    that is there whole from before is not sent again, unless `fresh`. Raises as `ask` does, and
-    BudgetError for more than 20 calls or $0.05 without `yes` or a `budget` in USD.
+    reply, by name. `concurrency` is the number of concurrent requests: 8 by default, at most 200,
+    and one for a local model. Only the progress is displayed, and the conversation does not change.
+    A run with a complete saved reply is not sent again, unless `fresh`. Raises the errors of `ask`,
+    and BudgetError for more than 20 calls or $0.05 without `yes` or a `budget` in USD.
     """
     limit = None if budget is None else parse_usd(budget, "budget")
     asked = Ask(
@@ -106,7 +106,7 @@ def sweep(
 
 
 def diff(one: str | Reply, other: str | Reply) -> list[Part]:
-    """Return the parts of two texts or replies: in both, only in the one, only in the other."""
+    """Return the parts of two texts or replies: in both, only in the first, only in the second."""
     return compare_texts(str(one), str(other))
 
 
@@ -124,19 +124,19 @@ def ask(
     repair: bool = False,
     **params: Any,
 ) -> Reply:
-    """Return the model's reply; displays and remembers nothing, and counts in `%chat cost`.
+    """Return the model's reply; displays nothing, and does not change the conversation.
 
-    `params` are sampling parameters (`temperature=0.2`, `seed=1`, …); what is left out follows the
-    current settings (`%chat set`). `attach` is an image, a table, a text or the path (`Path`) of a
-    file, or a list of them. The model may call `tools`, after a question for those that are not
-    marked `@safe`, and with `confirm` for all. `schema` is a class or a JSON Schema that the reply
-    is to be an object of, `reply.json()`; with `repair` the model is told once where it is not.
-    Raises ParamError for a parameter out of its range, ToolError, ReplyError where the reply is not
-    of the schema, and EndpointError where there is no whole reply (`.reply` is what there is of
-    it).
+    Its cost is in `%chat cost`. `params` are sampling parameters (`temperature=0.2`, `seed=1`, …);
+    the defaults are the current settings (`%chat set`). `attach` is an image, a table, a text or
+    the path (`Path`) of a file, or a list of them. The model may call `tools`; the user is asked
+    before a call of one that is not marked `@safe`, and with `confirm` before every call. `schema`
+    is the class or the JSON Schema of `reply.json()`; with `repair` the model is asked once more if
+    the reply does not fit it. Raises ParamError for an invalid parameter, ToolError, ReplyError if
+    the reply does not fit the schema, and EndpointError if there is no complete reply (`.reply` is
+    the partial one).
     """
     functions = [tools] if callable(tools) else list(tools)
-    along = attach if isinstance(attach, list | tuple) else [attach]
+    values = attach if isinstance(attach, list | tuple) else [attach]
     shape = None if schema is None else _shape(schema)
     asked = Ask(
         prompt,
@@ -145,7 +145,7 @@ def ask(
         endpoint=endpoint,
         params=params,
         once=True,
-        attachments=tuple(_attached(each, number) for number, each in enumerate(along, 1)),
+        attachments=tuple(_attached(value, number) for number, value in enumerate(values, 1)),
         tools=_toolbox(functions, confirm=confirm) if functions else None,
         rounds=rounds,
         schema=shape,

@@ -1,6 +1,6 @@
-"""Amounts of USD, formatted and parsed. An unknown one is None, and is shown as a dash.
+"""Amounts of USD, formatted and parsed. An unknown amount is None and is displayed as a dash.
 
-Servers, files and users may write anything: what is not plausible is not an amount.
+Servers, files and users may write anything: an implausible value is not an amount.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ def parse_amount(value: object) -> Decimal | None:
 
 @in_money_context
 def sum_amounts(amounts: Iterable[object]) -> Decimal:
-    """Return the sum of the amounts; what is not an amount does not count."""
-    return sum((number for each in amounts if (number := parse_amount(each))), Decimal(0))
+    """Return the sum of the amounts; values that are not amounts are skipped."""
+    return sum((number for value in amounts if (number := parse_amount(value))), Decimal(0))
 
 
 def least_amount(*amounts: Decimal | None) -> Decimal | None:
-    """Return the smallest of those that are known, None where none is."""
+    """Return the smallest known amount, or None if no amount is known."""
     return min((amount for amount in amounts if amount is not None), default=None)
 
 
 def parse_usd(value: object, name: str) -> Decimal:
-    """Return an amount of USD. Raises ParamError, which names the setting, for anything else."""
+    """Return an amount of USD. Raises ParamError, which names the setting, for any other value."""
     text = value.strip().removeprefix("$") if isinstance(value, str) else value
     number = parse_amount(text)
     if number is None:

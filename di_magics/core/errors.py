@@ -6,8 +6,8 @@ DiMagicsError
   BudgetError              the worst case does not fit           -> raise the budget
   PolicyError              a teacher's file forbids it           -> ask the teacher
   ToolError                a tool cannot be offered or run       -> fix the function
-  ReplyError (ValueError)  not the JSON asked for; .reply        -> ask again, or --repair
-  StoreError               what is kept on disk cannot be used   -> see the line
+  ReplyError (ValueError)  not the requested JSON; .reply        -> ask again, or --repair
+  StoreError               the files on disk cannot be used      -> see its message
   EndpointError            .status .request_id .reply
     Unreachable            no connection, or no answer in time   -> check the address (retried)
     Refused                401 402 403                           -> fix the key or the account
@@ -49,9 +49,9 @@ class ChatError(DiMagicsError):
 class BudgetError(DiMagicsError):
     """A request may cost more than its budget allows.
 
-    In USD, None where it is not known: `reserve` is what the request may cost at most, `limit` the
-    budget, `left` what is left of it, and `needed` the budget in which the request would fit.
-    `option` is what sets that budget.
+    All amounts are in USD, None if unknown: `reserve` is the most that the request may cost,
+    `limit` the budget, `left` what is left of it, and `needed` the smallest budget that allows the
+    request. `option` is the flag or the command that sets this budget.
     """
 
     reserve: Decimal | None = None
@@ -70,17 +70,17 @@ class ToolError(DiMagicsError):
 
 
 class ReplyError(DiMagicsError, ValueError):
-    """The reply is not the JSON that was asked for; `.reply` is what there is of it."""
+    """The reply is not the requested JSON; `.reply` is the reply as it is."""
 
     reply: Any = None
 
 
 class StoreError(DiMagicsError):
-    """What is kept on disk cannot be used."""
+    """The files on disk cannot be used."""
 
 
 class EndpointError(DiMagicsError):
-    """A request did not lead to a whole reply; `.reply` is what there is of it, or None."""
+    """A request has no complete reply; `.reply` is the partial reply, or None."""
 
     reply: Any = None
 
@@ -107,7 +107,7 @@ class Refused(EndpointError):
 
 
 class BadRequest(EndpointError):
-    """The server does not take this request."""
+    """The server does not accept this request."""
 
 
 class TooLong(BadRequest):

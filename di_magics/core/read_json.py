@@ -1,6 +1,6 @@
-"""Values out of foreign JSON: one of another type, or beyond reason, counts as missing.
+"""Values of foreign JSON: one of the wrong type, or an implausible one, counts as missing.
 
-No function here raises, whatever `json.loads` can return.
+No function here raises for anything that `json.loads` can return.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ LARGEST_COUNT = 10**9
 LARGEST_NUMBER = 1e300
 
 
-def as_text(found: object) -> str:
+def as_text(value: object) -> str:
     """Return a text, "" for anything else."""
-    return found if isinstance(found, str) else ""
+    return value if isinstance(value, str) else ""
 
 
-def as_name(found: object) -> str | None:
+def as_name(value: object) -> str | None:
     """Return a text that is not empty, None for anything else."""
-    return found if isinstance(found, str) and found else None
+    return value if isinstance(value, str) and value else None
 
 
-def as_count(found: object) -> int | None:
+def as_count(value: object) -> int | None:
     """Return a whole number from 0 to a billion, None for anything else."""
-    return found if type(found) is int and 0 <= found <= LARGEST_COUNT else None
+    return value if type(value) is int and 0 <= value <= LARGEST_COUNT else None
 
 
-def as_number(found: object) -> float | None:
+def as_number(value: object) -> float | None:
     """Return a finite number, None for anything else."""
-    if type(found) is float or type(found) is int:
-        return float(found) if abs(found) < LARGEST_NUMBER else None
+    if type(value) is float or type(value) is int:
+        return float(value) if abs(value) < LARGEST_NUMBER else None
     return None
 
 
-def as_list(found: object) -> list[Any]:
+def as_list(value: object) -> list[Any]:
     """Return a list, [] for anything else."""
-    return found if isinstance(found, list) else []
+    return value if isinstance(value, list) else []
 
 
-def as_object(found: object) -> dict[str, Any]:
+def as_object(value: object) -> dict[str, Any]:
     """Return an object, {} for anything else."""
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def as_objects(found: object) -> list[dict[str, Any]]:
+def as_objects(value: object) -> list[dict[str, Any]]:
     """Return the objects of a list, [] for anything else."""
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

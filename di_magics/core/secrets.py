@@ -1,10 +1,10 @@
 """What looks like a key or a password: by its form, by its name, or by the name of its file.
 
-Three degrees, as a wrong alarm costs more in some places than in others:
+There are three levels, because a false alarm is worse in some places than in others:
 
-* `find_key` knows the forms of well-known keys alone: prompts are refused by it.
-* `find_credential` knows passwords in URLs and connection strings, too: files are refused by it.
-* `looks_secret` also goes by a variable's name, and by `sk-` and the like before anything long.
+* `find_key` knows only the forms of well-known keys; it checks prompts.
+* `find_credential` also knows passwords in URLs and connection strings; it checks files.
+* `looks_secret` also checks the name of a variable, and prefixes such as `sk-` before a long text.
 
 Each pattern starts at a fixed text or at the beginning of a word, and each of its repetitions is
 bounded or ends the match, so that the time is linear in the text.
@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# Whose keys, what they begin with, and their form. Sources: the providers' documentation and the
-# table of GitHub's secret scanning (https://docs.github.com/code-security/secret-scanning).
+# The owner, the prefix and the form of well-known keys. Sources: the providers' documentation and
+# the table of GitHub's secret scanning (https://docs.github.com/code-security/secret-scanning).
 _FORMS = (
     ("Anthropic", "sk-ant-", r"sk-ant-[\w-]{20,200}"),
     ("OpenAI", "sk-", r"sk-(?:proj|svcacct|admin)-[\w-]{20,200}"),
@@ -67,7 +67,7 @@ _PEM = (
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?!-----)[\s\S]){0,20000}(?:-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?"
 )
-# user:password@ in a URL, but for words that stand in a manual; Password=… in a connection string.
+# user:password@ in a URL, except placeholders as in a manual; Password=… in a connection string.
 _URL = (
     r"(?<!\w)\w{1,20}://[^\s/:@?#\[\]]{0,100}:"
     r"(?!(?:pass|password|passwd|pwd|pw|secret|x{1,20}|\*{1,20}|\.{3})@|[<${%])"
@@ -90,7 +90,7 @@ _ANY = re.compile(f"{_CREDENTIAL.pattern}|{_GENERIC}")
 _SECRET = {"password", "passwd", "pwd", "passphrase", "secret", "credential", "passcode"}
 _SECRET |= {name + "s" for name in _SECRET} | {"apikey", "apikeys", "passwort", "kennwort"}
 _PERHAPS = {"key", "token", "auth", "bearer", "pat", "pin"}
-# In a table a key or a token alone is mostly another thing: a sort key, a word of a text.
+# In a table a column `key` or `token` is usually not a secret: a sort key, a word of a text.
 _QUALIFIERS = {"api", "access", "auth", "bearer", "client", "private", "refresh", "session"}
 _RANDOM = re.compile(r"(?=\D*\d)(?=[^A-Za-z]*[A-Za-z])[\w+/=-]{16,500}")
 _WORDY = re.compile(r"[a-z]+(?:[_/-][a-z]+)*(?:[_/-]?\d{1,4})?")
@@ -109,7 +109,7 @@ _ASSIGNMENT = re.compile(
 
 
 def find_key(text: str) -> str | None:
-    """Return what a well-known key in a text begins with, None where there is no such key."""
+    """Return the prefix of the first well-known key in a text, or None."""
     match = _KEY.search(text)
     if match is None:
         return None
@@ -126,19 +126,19 @@ def find_credential(text: str) -> bool:
 
 def looks_secret(name: str, text: str) -> bool:
     """Return whether a variable looks like a key or a password, by its name or by its text."""
-    words = _words(name)
+    parts = _words(name)
     bare = text.strip()
-    if words & _SECRET and bare:
+    if parts & _SECRET and bare:
         return True
-    return bool((words & _PERHAPS and _looks_random(bare)) or _ANY.search(text))
+    return bool((parts & _PERHAPS and _looks_random(bare)) or _ANY.search(text))
 
 
 def is_secret_column(name: str, values: Iterable[str]) -> bool:
     """Return whether a column or a member of this name holds passwords or keys."""
-    words = _words(name)
-    if words & _SECRET:
+    parts = _words(name)
+    if parts & _SECRET:
         return any(value.strip() for value in values)
-    if words & _PERHAPS and words & _QUALIFIERS:
+    if parts & _PERHAPS and parts & _QUALIFIERS:
         return any(_looks_random(value.strip()) for value in values)
     return False
 

@@ -1,10 +1,10 @@
-"""Foreign text made harmless to look at: nothing in it is hidden, reordered or erased.
+"""Foreign text made safe to display: nothing in it is hidden, reordered or erased.
 
-A model's, a server's or a file's words may hold characters that nobody sees: controls that repaint
-a terminal, marks that reverse what follows, fillers that are letters to Python, tags that are
-instructions to a model. This file says once which they are (`_HIDDEN`) and has three ways with
-them: `one_line` for a message, `make_visible` where two texts that differ must not look alike, as
-in "May the model run …?", and `remove_hidden` for code that goes into a cell.
+The text of a model, a server or a file may contain characters that nobody sees: controls that
+repaint a terminal, marks that reverse the text after them, fillers that are letters to Python, tags
+that are instructions to a model. `_HIDDEN` is the one list of them. Three functions handle them:
+`one_line` for a message, `make_visible` where two different texts must not look alike, as in "May
+the model run …?", and `remove_hidden` for code that goes into a cell.
 
 A zero-width joiner between two emoji and a variation selector behind one stay as they are.
 """
@@ -27,7 +27,7 @@ _INVISIBLE = (
     "\ufdd0-\ufdef\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
     "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff"
 )
-# Compiled when it is first used, as loading the extension costs nothing.
+# Compiled at its first use, because loading the extension must be fast.
 _HIDDEN = (
     f"[{_INVISIBLE}{_LINE_BREAKS}{_SPACES}]"
     f"|(?<![{_EMOJI}\ufe0f])\u200d|\u200d(?![{_EMOJI}])"
@@ -51,8 +51,7 @@ def _mark(character: str) -> str:
 def make_visible(text: object, limit: int | None = None) -> str:
     """Return foreign text on one line of at most `limit` characters, hidden ones as `⟨U+200B⟩`.
 
-    Texts that differ in what is hidden in them, in their kinds of spaces or in their line breaks
-    differ in what is returned.
+    Texts that differ only in hidden characters, kinds of spaces or line breaks stay different.
     """
     line = str(text) if limit is None else str(text)[: limit + 1]
     line = line.replace("⟨U+", "⟨U+27E8⟩U+")
@@ -89,7 +88,7 @@ def respell_number(text: object, *, whole: bool = False) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an exception's type and text; its own `str` may raise whatever it likes."""
+    """Return an exception's type and text; its own `str` may raise anything."""
     name = type(error).__name__
     try:
         return f"{name}: {error}".removesuffix(": ")

@@ -1,4 +1,4 @@
-"""About how many tokens a text is, by the kinds of its characters.
+"""Estimates how many tokens a text has, by the kinds of its characters.
 
 A token is about four letters of English, but a single digit on most small models, and a part of a
 letter in some scripts. The weights below were measured with five tokenizers (o200k, cl100k,
@@ -30,12 +30,12 @@ _WEIGHTS = bytes(map(_weight, range(256)))
 
 
 def estimate_text_tokens(text: str) -> int:
-    """Return about how many tokens a text is, rather too many than too few."""
+    """Return about how many tokens a text has, rather too many than too few."""
     return -(-sum(_to_bytes(text).translate(_WEIGHTS)) // PER_TOKEN)
 
 
 def token_prefix(text: str, tokens: int) -> str:
-    """Return the longest start of a text of about `tokens` tokens, and at least a character."""
+    """Return the longest start of a text that has about `tokens` tokens; at least one character."""
     limit = tokens * PER_TOKEN
     start = _to_bytes(text[: limit + 1])  # each character weighs 1 at least
     weights = accumulate(start.translate(_WEIGHTS))

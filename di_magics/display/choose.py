@@ -1,4 +1,4 @@
-"""Which view a reply gets: the one rule for every front end."""
+"""Chooses the view of a reply: the one rule for all front ends."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def choose_grid(
 def choose_view(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:
     """Return the view for where this cell runs: a terminal, a notebook, or nothing to stream to.
 
-    With `plain` what streams is no Markdown. A cell id is what tells a notebook's front end from
-    nbclient and other runners.
+    With `plain` the streamed text is not Markdown. Only a notebook's front end has a cell id;
+    nbclient and other runners have none.
     """
     if getattr(shell, "kernel", None) is None:
         return TerminalView()
@@ -31,6 +31,6 @@ def choose_view(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:
         return FinalView()
     try:
         from di_magics.display.live import WidgetView
-    except ImportError:  # anywidget is broken or was taken out
+    except ImportError:  # anywidget is broken or not installed
         return DisplayView()
     return WidgetView(plain=plain)

@@ -1,4 +1,4 @@
-"""The output that is saved: a reply and its receipt, legible and harmless in any notebook."""
+"""The saved output: a reply and its receipt, readable and harmless in any notebook."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def final_output(turn: Turn, notes: list[str]) -> tuple[Bundle, dict[str, Any]]:
     receipt = format_receipt(turn, notes)
     reply, text = turn.reply, turn.reply.clean_text
     rounds = [round_text(finished) for finished in reply.rounds]
-    shown = fence_block(text, turn.format) if turn.format in ("text", "json") else text
-    markdown = [render.to_markdown(part) for part in (*rounds, shown)]
+    source = fence_block(text, turn.format) if turn.format in ("text", "json") else text
+    markdown = [render.to_markdown(part) for part in (*rounds, source)]
     bundle = {
         "text/html": _reply_html(reply, receipt, turn.format),
         "text/markdown": _join(*markdown, f"*{render.escape_markdown(receipt)}*"),
@@ -57,17 +57,17 @@ SAMPLE = 6
 
 
 def grid_output(sweep: SweepResult) -> Bundle:
-    """Return a sweep's replies with their receipts, or a sample where there are many."""
+    """Return a sweep's replies with their receipts, or a sample if there are many."""
     runs = [(run, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
-    shown, summary = runs, f"{sweep.summary}."
+    sample, summary = runs, f"{sweep.summary}."
     if len(runs) > MAX_SHOWN:
-        shown = [runs[int(at * len(runs) / SAMPLE)] for at in range(SAMPLE)]
+        sample = [runs[int(at * len(runs) / SAMPLE)] for at in range(SAMPLE)]
         summary += (
-            f" {len(runs) - SAMPLE} of {len(runs)} replies are left out here: _sweep.records has "
-            "them, and %chat plot draws them."
+            f" {len(runs) - SAMPLE} of {len(runs)} replies are not displayed: they are in "
+            "_sweep.records, and %chat plot draws them."
         )
     cells, markdown, plain = [], [], []
-    for run, turn in shown:
+    for run, turn in sample:
         error = one_line(sweep.errors.get(run.index, ""))
         receipt = " · ".join(filter(None, [format_receipt(turn), error]))
         label, text = render.escape_html(run.label), turn.reply.clean_text
@@ -87,7 +87,7 @@ def grid_output(sweep: SweepResult) -> Bundle:
 
 
 def grid_metadata(sweep: SweepResult) -> dict[str, Any]:
-    """Return the metadata of a sweep's output: which notebook it belongs to; it is not a turn."""
+    """Return the metadata of a sweep's output: its notebook, and that it is not a turn."""
     notebook = next((turn.notebook for turn in sweep.turns if turn), "")
     return {METADATA_KEY: {"notebook": notebook, "grid": len(sweep)}}
 
@@ -110,7 +110,7 @@ def _reply_html(reply: Reply, receipt: str, form: str = "") -> str:
 
 
 def _text_html(text: str, form: str) -> str:
-    """Return a reply's text in the form that was asked for."""
+    """Return a reply's text in the requested form."""
     if form == "json":
         return render.to_html(fence_block(format_json(text), "json"))
     if form == "text":
@@ -119,7 +119,7 @@ def _text_html(text: str, form: str) -> str:
 
 
 def _round_html(finished: Round) -> str:
-    """Return a round of tool calls or a repair, which came before the reply itself."""
+    """Return a round of tool calls or a repair, which is before the reply itself."""
     parts = [_reasoning_html(finished.reasoning)]
     if finished.text.strip():
         parts.append(render.to_html(finished.text))
@@ -137,7 +137,7 @@ def _reasoning_html(reasoning: str) -> str:
 
 
 def _fold_html(summary: str, *texts: str) -> str:
-    """Return texts that the user unfolds."""
+    """Return texts that the user can unfold."""
     body = "".join(f'<pre style="{FOLDED}">{render.escape_html(text)}</pre>' for text in texts)
     head = render.escape_html(summary)
     return f'<details class="{render.MATH_OFF}"><summary>{head}</summary>{body}</details>'

@@ -12,7 +12,7 @@ from di_magics.display.markdown_rules import Clock, TooSlowError
 
 T = TypeVar("T")
 
-# What Pygments' patterns read in one step stays short in such code, so the clock can stop them.
+# In such code every step of Pygments is short, so the clock can stop it.
 LONGEST = 20_000  # characters of code
 _LONG = re.compile(r"[^\n]{301}|\s{101}")
 

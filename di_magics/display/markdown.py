@@ -3,12 +3,12 @@
 Model text is hostile: none of it becomes an element, a link that runs, or anything that loads. One
 parser feeds two writers, so that HTML and Markdown agree: markdown-it's own for HTML, and
 `markdown_writer`. What was written as Markdown is parsed again with HTML allowed, and if anything
-in it is live, all of it is shown as one block of code.
+in it is live, all of it is displayed as one block of code.
 
-No text takes long. The inline Markdown of one block, a table, the nesting and coloured code are
-bounded, because parsers are quadratic in some text or other; what is beyond a bound is shown as its
-source. Between the steps of the parser a clock is looked at, and when the time is over the whole
-text is shown as it is. Nothing is ever left out.
+The time is limited. The inline Markdown of one block, a table, the nesting and coloured code are
+bounded, because parsers are quadratic in some texts; a text beyond a bound is displayed as its
+source. A clock is checked between the steps of the parser, and when the time is over the complete
+text is displayed as it is. Nothing is ever left out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CODE_BOX = "margin: 8px 0; border: 1px solid #8886; border-radius: 3px"
 CODE = "padding: 8px 12px"
 LEFT = "text-align:left"
 LINKS = ("http://", "https://", "mailto:")
-SECONDS = 2.0  # of this thread's time, each for parsing and for checking
+SECONDS = 2.0  # of this thread's time: for parsing, and again for checking
 COLOUR_SECONDS = 0.5  # for all code of a reply
 LONGEST = 400_000  # characters of a reply
 LONGEST_INLINE = 10_000  # characters of a paragraph, a heading or a cell of a table
@@ -69,20 +69,20 @@ def _replace_control(match: re.Match[str]) -> str:
 
 
 def escape_html(text: str) -> str:
-    """Return text as HTML that shows it."""
+    """Return text as HTML that displays it."""
     return stdlib_html.escape(strip_controls(text))
 
 
 def escape_markdown(text: str) -> str:
-    """Return text as one line of Markdown that shows it."""
+    """Return text as one line of Markdown that displays it."""
     return escape_line(strip_controls(text))
 
 
 def to_html(source: str) -> str:
     """Return Markdown as an HTML element that is safe by construction.
 
-    HTML in it is shown as its source, links are http, https or mailto, an image is a link, and
-    formulas are marked for the front end's typesetter, which leaves all else alone.
+    HTML in it is displayed as its source, links are http, https or mailto, an image is a link, and
+    formulas are marked for the front end's typesetter, which ignores everything else.
     """
     source = strip_controls(source)
     try:
@@ -94,7 +94,7 @@ def to_html(source: str) -> str:
 
 
 def to_markdown(source: str) -> str:
-    """Return Markdown that shows the same and is harmless where its HTML would run.
+    """Return Markdown that displays the same and is harmless where HTML is rendered.
 
     HTML is escaped, images are links, links that are not http, https or mailto are text, and
     formulas are in dollars.
@@ -122,7 +122,7 @@ def _new_env(source: str) -> dict[str, Any]:
 
 
 def _is_harmless(written: str) -> bool:
-    """Return whether a parser that lets HTML through finds nothing live in this."""
+    """Return whether a parser that allows HTML finds nothing live in this."""
     env = {"clock": rules.Clock(SECONDS), "cells": len(written)}
     for token in _checker().parse(written, env):
         if token.type == "html_block" and "<" in _OWN_TAG.sub("", token.content):
@@ -180,7 +180,7 @@ def _bounded_parser(*, html: bool) -> MarkdownIt:
 class _Inline(StateInline):
     """Inline Markdown in which emphasis also begins and ends next to East Asian text.
 
-    CommonMark has no emphasis in `**「a」**b`, because it takes spaces for granted.
+    CommonMark has no emphasis in `**「a」**b`, because it expects spaces.
     """
 
     def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:
@@ -215,10 +215,10 @@ def _lines(text: str) -> Iterator[Token]:
 
 
 def _tame(state: StateCore) -> None:
-    """Make links open elsewhere and say nothing of here, images links, and tasks signs.
+    """Make links open in a new page without a referrer, images links, and tasks signs.
 
-    What Markdown hides is shown: a title, the address of a link without a text, words after the
-    language of code.
+    Hidden parts of Markdown become visible: a title, the address of a link without a text, the
+    text after the language of code.
     """
     kinds = ["", ""]
     for token in state.tokens:
@@ -237,17 +237,17 @@ def _tame(state: StateCore) -> None:
 
 def _tamed(parser: MarkdownIt, tokens: Sequence[Token]) -> Iterator[Token]:
     title = ""
-    within: list[Token] = []  # a link, and what it shows
+    within: list[Token] = []  # a link and its contents
     for token in tokens:
         if token.type == "image":
             inner = token.children or ()
             alt = "".join(" " if child.type == "softbreak" else child.content for child in inner)
             source = str(token.attrs.get("src", ""))
-            shown = f"[image: {alt or source}]"
+            text = f"[image: {alt or source}]"
             if not within:
-                yield from _link(source, shown)
+                yield from _link(source, text)
                 continue
-            token = Token("text", "", 0, content=shown)
+            token = Token("text", "", 0, content=text)
         if token.type == "text" and not within:
             yield from _linkify(parser, token)
             continue
@@ -255,7 +255,7 @@ def _tamed(parser: MarkdownIt, tokens: Sequence[Token]) -> Iterator[Token]:
             title = str(token.attrs.pop("title", ""))
             token.attrs.update(ELSEWHERE)
         if token.type == "link_close":
-            if not any(shown.content.strip() for shown in within):
+            if not any(inner.content.strip() for inner in within):
                 yield Token("text", "", 0, content=str(within[0].attrs["href"]))
             within = []
         elif within or token.type == "link_open":
@@ -265,9 +265,9 @@ def _tamed(parser: MarkdownIt, tokens: Sequence[Token]) -> Iterator[Token]:
             yield Token("text", "", 0, content=f" ({title})")
 
 
-def _link(address: str, shown: str) -> Iterable[Token]:
+def _link(address: str, text: str) -> Iterable[Token]:
     yield Token("link_open", "a", 1, attrs={"href": address, **ELSEWHERE})
-    yield Token("text", "", 0, content=shown)
+    yield Token("text", "", 0, content=text)
     yield Token("link_close", "a", -1)
 
 
@@ -291,7 +291,7 @@ def _render_cell(
     options: OptionsDict,
     env: MutableMapping[str, Any],
 ) -> str:
-    # JupyterLab aligns what has no alignment to the right.
+    # JupyterLab aligns a cell without an alignment to the right.
     tokens[at].attrs.setdefault("style", LEFT)
     return renderer.renderToken(tokens, at, options, env)
 
@@ -307,8 +307,8 @@ def _render_formula(
     latex = escape_html(token.content)
     if not token.meta["display"]:
         return f'<span class="{MATH_ON}">\\({latex}\\)</span>'
-    shown = f'<span class="{MATH_ON}">\\[{latex}\\]</span>'
-    return f"<p>{shown}</p>\n" if token.block else shown
+    html = f'<span class="{MATH_ON}">\\[{latex}\\]</span>'
+    return f"<p>{html}</p>\n" if token.block else html
 
 
 def _render_fence(
@@ -319,8 +319,8 @@ def _render_fence(
     env: MutableMapping[str, Any],
 ) -> str:
     token = tokens[at]
-    words = token.info.split()
-    code = colour_code(token.content, words[0] if words else "", env["colour_clock"])
-    # JupyterLab colours what is in this class.
+    info = token.info.split()
+    code = colour_code(token.content, info[0] if info else "", env["colour_clock"])
+    # JupyterLab colours elements of this class.
     pre = f'<pre style="{CODE}"><code>{code}</code></pre>'
     return f'<div class="highlight" style="{CODE_BOX}">{pre}</div>\n'

@@ -1,6 +1,6 @@
-"""What this package adds to markdown-it's rules, in terms of the states that it gives to a rule.
+"""Additional rules for markdown-it, written for the states that it passes to a rule.
 
-Every rule returns whether it applies at the position, and moves the state past what it read.
+Every rule returns whether it applies at the position, and moves the state past the text it read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ENVIRONMENT = re.compile(r"\\begin\{([A-Za-z]{1,20}\*?)\}")
 
 
 class TooSlowError(Exception):
-    """Reading a text takes longer than it may."""
+    """A text needs more time than allowed."""
 
 
 class Clock:
@@ -50,15 +50,15 @@ class Clock:
 
 
 def find_addresses(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield where the addresses in a text begin and end, and what each links to."""
+    """Yield the start, the end and the link of every address in a text."""
     for match in _ADDRESS.finditer(text):
         scheme = match["scheme"] or ""
-        shown = match[0].rstrip("?!.,:;*_~'\"()[]{}|" if scheme else ".-")
-        if match[0][len(shown) :].startswith(")") and shown.count("(") > shown.count(")"):
-            shown += ")"
-        if len(shown) > len(scheme):
+        address = match[0].rstrip("?!.,:;*_~'\"()[]{}|" if scheme else ".-")
+        if match[0][len(address) :].startswith(")") and address.count("(") > address.count(")"):
+            address += ")"
+        if len(address) > len(scheme):
             prefix = {"www.": "http://", "": "mailto:"}.get(scheme, "")
-            yield match.start(), match.start() + len(shown), prefix + shown
+            yield match.start(), match.start() + len(address), prefix + address
 
 
 def check_time_inline(state: StateInline, silent: bool) -> bool:
@@ -68,7 +68,7 @@ def check_time_inline(state: StateInline, silent: bool) -> bool:
 
 
 def bound_nesting(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """Show what is nested too deep as its source, and raise TooSlowError if the time is over."""
+    """Display too deep nesting as its source, and raise TooSlowError if the time is over."""
     state.env["clock"].check()
     if silent or state.level < DEEPEST:
         return False
@@ -83,10 +83,10 @@ def bound_nesting(state: StateBlock, start_line: int, end_line: int, silent: boo
 
 
 def bound_table(table: RuleFuncBlockType) -> RuleFuncBlockType:
-    """Return the rule for tables that leaves one alone that has more cells than characters.
+    """Return the rule for tables, without those that have more cells than characters.
 
     Rows are filled up to the width of the head, so that a small text could become a large table.
-    What a row has beyond this width would be left out; it is put into the last cell.
+    Cells beyond this width are put into the last cell, because they would be left out.
     """
 
     def read_table(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
@@ -124,10 +124,10 @@ def _keep_all_cells(state: StateBlock, first: int) -> None:
 
 
 def split_cells(line: str, columns: int) -> list[str]:
-    """Return the cells of a table's row that has too many, otherwise none.
+    """Return the cells of a table's row that has too many, otherwise [].
 
-    The row is split once more with pipes within code left alone. If there are too many even then,
-    the last cell has the rest of the row.
+    The row is split again, but not at pipes within code. If there are still too many, the last cell
+    has the rest of the row.
     """
     line = line.strip().removeprefix("|")
     if not line.endswith("\\|"):
@@ -151,7 +151,7 @@ def split_cells(line: str, columns: int) -> list[str]:
 
 
 def keep_definition(reference: RuleFuncBlockType) -> RuleFuncBlockType:
-    """Return the rule for definitions of links that also shows them, used or not."""
+    """Return the rule for definitions of links that also displays them, used or not."""
 
     def read_definition(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
         if not reference(state, start_line, end_line, silent):
@@ -215,7 +215,7 @@ def _push_formula(state: StateInline | StateBlock, formula: Formula) -> None:
 
 
 def read_environment(state: StateInline, silent: bool) -> bool:
-    r"""Read `\begin{…}…\end{…}` that is no formula as it stands: its `\\` is no escape."""
+    r"""Read `\begin{…}…\end{…}` that is not a formula by itself: its `\\` is not an escape."""
     begin = _ENVIRONMENT.match(state.src, state.pos, state.posMax)
     if not begin:
         return False
@@ -235,7 +235,7 @@ def read_environment(state: StateInline, silent: bool) -> bool:
 
 
 def read_small_html(state: StateInline, silent: bool) -> bool:
-    """Read HTML that Markdown has no other way for: `<br>`, and a text in `<sub>` or `<sup>`."""
+    """Read HTML that Markdown cannot express: `<br>`, and a text in `<sub>` or `<sup>`."""
     small = _SMALL.match(state.src, state.pos, state.posMax)
     if not small:
         return False

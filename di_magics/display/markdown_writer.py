@@ -1,18 +1,18 @@
 r"""Parsed Markdown as Markdown again, so plain that all programs read it alike.
 
-The saved `text/markdown` is hostile text that JupyterLab may render alone and trusted, HTML and
-all. Programs differ in what they read as code, a table or a link, and any difference is a way for
-HTML to come alive. So nothing of the source is copied: what the parser understood is written anew.
+The saved `text/markdown` is hostile text that JupyterLab may render alone and trusted, with its
+HTML. Programs differ in what they read as code, a table or a link, and any difference can make HTML
+live. So nothing of the source is copied: the parser's result is written again.
 
 * In text, every character that could begin anything is escaped, `<` and `&` as entities.
 * HTML is only the tags in `OWN_TAGS`, without attributes.
 * Code spans hold nothing that another rule could see first; other code is `<code>` with entities.
-* Fences are at the top level only, each longer than any run of backticks in it. Code in lists and
+* Fences are at the top level only, and longer than any run of backticks in them. Code in lists and
   quotes is one line of `<pre><code>` with entities.
 * No image, no reference definition; links are http, https or mailto, percent-encoded.
 * A formula is in dollars, without anything that would be live where dollars mean nothing.
 
-JupyterLab takes formulas out of the source before it reads Markdown, and typesets what looks like
+JupyterLab removes formulas from the source before it reads Markdown, and typesets what looks like
 one in the page afterwards. So a dollar that is only a dollar is an entity in an element of its own,
 and so is a backslash that could begin a formula.
 """
@@ -44,17 +44,17 @@ _ENTITIES = re.compile(r"[\\`*_\[\]<>&$|~!:#{}\"'\n\t]|(?<=www)\.")
 
 
 def write_markdown(tokens: Sequence[Token]) -> str:
-    """Return parsed Markdown as Markdown that shows the same and holds nothing live."""
+    """Return parsed Markdown as Markdown that displays the same and has nothing live."""
     blocks = _read_blocks(iter(tokens), "", nested=False)
     return "\n\n".join(block.text for block in blocks)
 
 
 def fence_code(code: str, info: str) -> str:
-    """Return code in a fence that nothing in it can close, named after a plain word only."""
+    """Return code in a fence that nothing in it can close; `info` is used if it is a plain word."""
     longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
     fence = "`" * max(3, longest + 1)
     language = re.match(r"[\w+#.-]{1,40}", info.strip())
-    # JupyterLab draws what is called mermaid.
+    # JupyterLab draws code that is named mermaid.
     name = "" if not language or language[0].lower() == "mermaid" else language[0]
     body = code if code.endswith("\n") or not code else code + "\n"
     return f"{fence}{name}\n{body}{fence}"
@@ -92,8 +92,8 @@ def _read_block(
             kind = "tight" if token.hidden else kind
             text = _write_inline(_children(tokens), one_line=False)
         case "heading":
-            words = _write_inline(_children(tokens), one_line=True)
-            text = f"{'#' * int(token.tag[1])} {words}"
+            heading = _write_inline(_children(tokens), one_line=True)
+            text = f"{'#' * int(token.tag[1])} {heading}"
         case "bullet_list" | "ordered_list":
             return _read_list(token, tokens, before)
         case "blockquote":
@@ -123,7 +123,7 @@ def _write_nested_code(code: str) -> str:
 
 def _read_list(opening: Token, tokens: Iterator[Token], before: _Block | None) -> _Block:
     ordered = opening.type == "ordered_list_open"
-    # A list right after another would be one with it, were its marker the same.
+    # A list directly after another would join it if it had the same marker.
     marks = ".)" if ordered else "-+"
     mark = marks[1] if before and before.kind == f"list{marks[0]}" else marks[0]
     number = int(opening.attrs.get("start", 1)) if ordered else 0
@@ -143,7 +143,7 @@ def _read_list(opening: Token, tokens: Iterator[Token], before: _Block | None) -
 
 
 def _join(blocks: Sequence[_Block]) -> str:
-    """Return the blocks of an item; where the list is tight, a list or code follows at once."""
+    """Return the blocks of an item; a tight list has no blank line before a list or code."""
     text = ""
     for before, block in zip((None, *blocks), blocks, strict=False):
         at_once = (
@@ -219,7 +219,7 @@ def _write_inline(children: Sequence[Token], *, one_line: bool, cell: bool = Fal
 
 
 def _reads_as_mark(pieces: Sequence[str], opened: int, closed: int) -> bool:
-    """Return whether stars around these pieces are read alike everywhere."""
+    """Return whether all programs read stars around these pieces in the same way."""
     inner = "".join(pieces[opened + 1 : closed])
     outer = (_last(pieces, opened), _first(pieces, closed))
     for inside, outside in zip((inner[:1], inner[-1:]), outer, strict=True):
@@ -239,7 +239,7 @@ def _first(pieces: Sequence[str], after: int) -> str:
 
 
 def _is_bare(children: Sequence[Token], at: int, pieces: Sequence[str]) -> bool:
-    """Return whether this link is an address that every program takes for one as it stands."""
+    """Return whether this link is an address that every program reads as a link by itself."""
     if not all(token.type == "text" for token in children[at + 1 : at + 2]):
         return False
     text, after = children[at + 1].content, children[at + 3 : at + 4]
@@ -257,7 +257,7 @@ def _write_target(address: str) -> str:
 
 
 def _escape(text: str, *, begins: bool, entities: str) -> str:
-    """Return text in which no character means anything to Markdown.
+    """Return text in which no character has a meaning in Markdown.
 
     A table's cell has pipes as entities, and a link's text brackets, because there are programs
     that take off the backslash of an escape and read the rest again.

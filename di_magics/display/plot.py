@@ -1,6 +1,6 @@
-"""Plots of a grid; the only file that imports matplotlib.
+"""Plots of a sweep; the only file that imports matplotlib.
 
-No pyplot: it keeps global state, and is not made for the threads of a notebook.
+pyplot is not used: it has global state, and is not made for the threads of a notebook.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ def figure(
 ) -> Any:
     """Return a matplotlib Figure of a measure against a column, its spread shaded.
 
-    Without names: what was varied first, and how diverse the replies are where each was asked for
-    more than once, else their words. Raises ParamError where matplotlib is missing, or a column.
+    By default `x` is the first varied parameter, and `y` the diversity of repeated replies, or
+    their number of words. Raises ParamError if matplotlib or a column is missing.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         raise ParamError(
-            "Plots need matplotlib: install di_magics with its extra [plot]. The numbers are in "
-            ".records, .to_csv() and .to_pandas()."
+            "Plots need matplotlib. Install di_magics with its extra [plot]; the numbers are also "
+            "in .records."
         ) from None
     x = x or next(iter(vary), "repeat")
     y = y or ("diversity" if repeats > 1 else "words")
-    found = group_statistics(records, x, y)
+    points = group_statistics(records, x, y)
     drawn = Figure(figsize=(6.4, 3.6), dpi=110, layout="constrained")
     FigureCanvasAgg(drawn)
     drawn.patch.set_alpha(0)
     axes = drawn.add_subplot()
     axes.patch.set_alpha(0)
-    _draw(axes, found)
+    _draw(axes, points)
     axes.set_xlabel(NAMES.get(x, x), color=INK)
     axes.set_ylabel(NAMES.get(y, y), color=INK)
     axes.tick_params(colors=INK)
@@ -64,38 +64,38 @@ def figure(
         spine.set_color(INK)
     axes.grid(color=INK, alpha=0.25)
     title = f"{len(records)} replies"
-    if any(each.deviation for each in found):
+    if any(point.deviation for point in points):
         title += ", mean ± standard deviation"
     axes.set_title(title, color=INK, fontsize=9)
     return drawn
 
 
-def _draw(axes: Any, found: Sequence[Statistics]) -> None:
-    numbers = all(isinstance(each.x, int | float) for each in found)
-    at = [each.x for each in found] if numbers else list(range(len(found)))
-    means = [each.mean for each in found]
-    lows = [each.mean - each.deviation for each in found]
-    highs = [each.mean + each.deviation for each in found]
-    if numbers and len(found) > 1:
+def _draw(axes: Any, points: Sequence[Statistics]) -> None:
+    numbers = all(isinstance(point.x, int | float) for point in points)
+    at = [point.x for point in points] if numbers else list(range(len(points)))
+    means = [point.mean for point in points]
+    lows = [point.mean - point.deviation for point in points]
+    highs = [point.mean + point.deviation for point in points]
+    if numbers and len(points) > 1:
         axes.plot(at, means, color=LINE, marker="o")
         axes.fill_between(at, lows, highs, color=LINE, alpha=0.2, linewidth=0)
         return
     bars = axes.bar(at, means, color=LINE, alpha=0.8, width=0.6)
     axes.errorbar(
-        at, means, yerr=[each.deviation for each in found], fmt="none", ecolor=INK, capsize=4
+        at, means, yerr=[point.deviation for point in points], fmt="none", ecolor=INK, capsize=4
     )
     axes.bar_label(bars, fmt="{:.3g}", color=INK, padding=3)
-    axes.set_xticks(at, [str(each.x) for each in found])
+    axes.set_xticks(at, [str(point.x) for point in points])
 
 
 def figure_images(drawn: Any) -> dict[str, Any]:
     """Return a figure as PNG and SVG, by MIME type."""
     import io
 
-    found: dict[str, Any] = {}
+    images: dict[str, Any] = {}
     for kind, mime in (("png", "image/png"), ("svg", "image/svg+xml")):
         buffer = io.BytesIO()
         drawn.savefig(buffer, format=kind)
         data = buffer.getvalue()
-        found[mime] = data if kind == "png" else data.decode()
-    return found
+        images[mime] = data if kind == "png" else data.decode()
+    return images

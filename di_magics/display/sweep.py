@@ -20,8 +20,8 @@ from di_magics.core.sweep.runs import run_record
 class Sweep(SweepResult):
     """The replies of a sweep, in the order of its runs; None where a run was not sent.
 
-    `turns` are what was asked, `measures` the user's own, by name, `errors` what went wrong, by
-    the index of the run.
+    `turns` are the turns of the runs, `measures` the user's own functions by name, and `errors` the
+    messages by index of the run.
     """
 
     measures: Mapping[str, Measure] = field(default_factory=dict)
@@ -36,13 +36,13 @@ class Sweep(SweepResult):
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """A plain dict for each reply: what was varied, the text, tokens, cost, times, measures."""
-        found = []
+        """A plain dict per reply: the varied values, the text, tokens, cost, times, measures."""
+        records = []
         for run, reply in zip(self.runs, self.replies, strict=True):
             if reply:
-                more = {"error": self.errors[run.index]} if run.index in self.errors else {}
-                found.append(run_record(run, reply, measure_reply(reply, self.measures) | more))
-        return found
+                error = {"error": self.errors[run.index]} if run.index in self.errors else {}
+                records.append(run_record(run, reply, measure_reply(reply, self.measures) | error))
+        return records
 
     def to_csv(self, path: str | Path | None = None) -> str | None:
         """Return the records as CSV, or write them to a file."""
@@ -53,18 +53,20 @@ class Sweep(SweepResult):
         return None
 
     def to_pandas(self) -> Any:
-        """Return the records as a pandas DataFrame. Raises ParamError where pandas is missing."""
+        """Return the records as a pandas DataFrame. Raises ParamError if pandas is missing."""
         try:
             import pandas
         except ImportError:
-            raise ParamError("pandas is not installed. .records and .to_csv() need none.") from None
+            raise ParamError(
+                "pandas is not installed. .records and .to_csv() work without it."
+            ) from None
         return pandas.DataFrame(self.records)
 
     def plot(self, y: str | None = None, x: str | None = None) -> Any:
         """Return a figure of a measure against what was varied, with its spread over the runs.
 
-        `y` is a column of the records or `diversity`; `x` a column. Raises ParamError where
-        matplotlib is missing or a column has no numbers.
+        `y` is a column of the records or `diversity`; `x` a column. Raises ParamError if matplotlib
+        is missing or a column has no numbers.
         """
         from di_magics.display.plot import figure
 

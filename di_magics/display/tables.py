@@ -26,7 +26,7 @@ def _html_table(
 ) -> str:
     """Return a table of cells that are HTML already.
 
-    `align` has a side for each column (left unless given), `styles` more style for each row.
+    `align` has the side of every column (left by default), `styles` additional CSS of every row.
     """
     sides = align or ["left"] * max(map(len, [*rows, head]), default=0)
 
@@ -58,7 +58,7 @@ def table_output(rows: Sequence[Sequence[str]], *, head: bool = False) -> Bundle
 
 
 def tree_output(conversation: Conversation) -> Bundle:
-    """Return a conversation's tree; what the next request sends is bold."""
+    """Return a conversation's tree; the turns of the next request are bold."""
     rows, styles = [], []
     for row in tree_rows(conversation):
         strokes = f'<span style="font-family: monospace; white-space: pre">{row.strokes}</span>'
@@ -81,7 +81,7 @@ _SIGNS = {"same": ("", ""), "gone": ("[-", "-]"), "new": ("{+", "+}")}
 
 
 def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> Bundle:
-    """Return a comparison of two texts: what only the first has, and only the second."""
+    """Return a comparison of two texts: the parts only in the first, and only in the second."""
     marked = "".join(
         f'<{_TAGS[part.kind]} style="{_STYLES[part.kind]}">{render.escape_html(part.text)}'
         f"</{_TAGS[part.kind]}>"
@@ -94,7 +94,7 @@ def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> Bundle:
 
 
 def repeats_output(texts: Sequence[str], verdict: str) -> Bundle:
-    """Return what the same request gave each time, marked from where the texts differ."""
+    """Return the replies to one repeated request, marked from the first difference."""
     at = first_difference(texts)
     rows, plain = [], [verdict]
     for text, count in count_texts(texts):
@@ -113,7 +113,7 @@ _COUNTS = ("replies", "prompt_tokens", "cached_tokens", "completion_tokens", "re
 
 @in_money_context
 def cost_output(entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool) -> Bundle:
-    """Return what these entries have cost, with a bar for the share of each group."""
+    """Return the costs of these entries, with a bar for the share of every group."""
     sections = {
         **cost_sections(entries, names, everywhere=everywhere),
         "in all": {"": tally(entries)},

@@ -1,4 +1,4 @@
-"""Where a reply is shown while it comes; every view ends in the one output that is saved."""
+"""Views of a growing reply; every view ends with the same final output, which is saved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from di_magics.core.sweep.runs import Run
 
 
 class SilentView:
-    """Shows nothing: the reply is in `_reply`."""
+    """Displays nothing: the reply is in `_reply`."""
 
     seen = True
 
@@ -35,7 +35,7 @@ class SilentView:
 
 
 class FinalView(SilentView):
-    """Shows only the final output: for nbclient and others with no front end to stream to."""
+    """Displays only the final output: for nbclient and others without a front end."""
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Display the final output."""
@@ -48,7 +48,7 @@ class FinalView(SilentView):
 
 
 class TerminalView(SilentView):
-    """Writes plain text as it comes: for IPython in a terminal."""
+    """Writes plain text while it streams: for IPython in a terminal."""
 
     def __init__(self) -> None:
         self._written = 0
@@ -56,21 +56,21 @@ class TerminalView(SilentView):
         self._rounds = 0
 
     def status(self, line: str) -> None:
-        """Write a passing line, which the next text replaces."""
+        """Write a status line, which the next text replaces."""
         sys.stdout.write(f"\r\x1b[K\x1b[2m{_plain(line)}\x1b[0m")
         sys.stdout.flush()
         self._line = True
 
     def show(self, reply: Reply) -> None:
-        """Write what is new of the text."""
+        """Write the new part of the text."""
         self._clear()
-        for told in reply.rounds[self._rounds :]:
-            if any(result.seconds is None for _, result in calls_with_results(told)):
-                self._write_text(told.text)
+        for step in reply.rounds[self._rounds :]:
+            if any(result.seconds is None for _, result in calls_with_results(step)):
+                self._write_text(step.text)
                 sys.stdout.flush()
-                return  # its calls run
-            self._write_text(told.text)
-            lines = round_text(replace(told, text=""))
+                return  # its calls still run
+            self._write_text(step.text)
+            lines = round_text(replace(step, text=""))
             sys.stdout.write(f"\n\x1b[2m{_plain(lines)}\x1b[0m\n")
             self._rounds, self._written = self._rounds + 1, 0
         self._write_text(reply.clean_text)
@@ -100,10 +100,10 @@ def _plain(text: str) -> str:
 
 
 class DisplayView(SilentView):
-    """Updates one output with all of the text: where widgets are out of reach.
+    """Updates one output with the complete text: for notebooks without widgets.
 
-    Every update sends everything again, so the clock slows down as the reply grows: what is sent
-    stays within a small multiple of the reply.
+    Every update sends all of it again, so updates become rarer as the reply grows: the total stays
+    within a small multiple of the reply.
     """
 
     def __init__(self) -> None:
@@ -121,8 +121,8 @@ class DisplayView(SilentView):
         now = time.monotonic()
         if self._handle is not None and now >= self._next:
             self._next = now + 0.1 + len(reply.text) / 20_000
-            shown = "\n\n".join([*map(round_text, reply.rounds), reply.clean_text])
-            self._handle.update({"text/plain": _plain(shown)}, raw=True)
+            text = "\n\n".join([*map(round_text, reply.rounds), reply.clean_text])
+            self._handle.update({"text/plain": _plain(text)}, raw=True)
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Replace it with the final output."""
@@ -133,7 +133,7 @@ class DisplayView(SilentView):
 
 
 class FinalGrid:
-    """Shows of a grid only the final output: for a terminal, nbclient and others."""
+    """Displays only the final output of a grid: for a terminal, nbclient and others."""
 
     def __init__(self, *, final: bool) -> None:
         self._final = final
@@ -142,7 +142,7 @@ class FinalGrid:
         """Do nothing."""
 
     def cell(self, run: Run) -> SilentView:
-        """Return a view that shows nothing."""
+        """Return a view that displays nothing."""
         return SilentView()
 
     def finished(self, run: Run, turn: Turn) -> None:

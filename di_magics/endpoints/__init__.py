@@ -1,1 +1,1 @@
-"""Where requests go: addresses, keys, the HTTP client, the model on this machine."""
+"""Endpoints: addresses, keys, the HTTP client, the local model."""

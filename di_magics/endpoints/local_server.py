@@ -1,6 +1,6 @@
 """llama.cpp's server in a child process: a model on this machine behind the same API.
 
-The child dies with the kernel, however that ends: it watches a pipe that only the kernel holds.
+The child ends with the kernel in any case: it watches a pipe that only the kernel holds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from di_magics.endpoints.local_model import MODEL, fetch_model
 
 START_SECONDS = 60.0
 SLOTS = 4
-# Shared by the slots; the built-in model was trained on as many.
+# Tokens, shared by the slots; the context window of the built-in model.
 CONTEXT = 8192
 GGUF_MAGIC = b"GGUF"
 
@@ -35,7 +35,7 @@ def is_available() -> bool:
 
 
 def model_name(file: Path | None) -> str:
-    """Return what a model file is called in requests and receipts; None is the built-in model."""
+    """Return the name of a model file in requests and receipts; None is the built-in model."""
     return file.stem if file else MODEL.name
 
 
@@ -43,7 +43,7 @@ class LocalServer:
     """A llama.cpp server for one model file; without a file, for the built-in model.
 
     The built-in model is kept in the state folder `state_dir`. `url` is the base address with
-    `/v1`, `key` the random key that the server asks for. Thread-safe.
+    `/v1`, `key` the random key that the server requires. Thread-safe.
     """
 
     def __init__(self, file: Path | None, state_dir: Path | None) -> None:
@@ -80,7 +80,7 @@ class LocalServer:
 
     def _launch(self, file: Path, cancelled: threading.Event) -> None:
         self.key = secrets.token_urlsafe(24)
-        # It has no name: it is gone with the kernel.
+        # A file without a name, deleted with the kernel.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 # closed in _forget
         process = subprocess.Popen(
             [sys.executable, "-m", "di_magics.endpoints.local_server"],
@@ -94,7 +94,7 @@ class LocalServer:
         self._process = process
         assert process.stdin
         assert process.stdout
-        # Not on the command line and not in the environment: others can read those.
+        # Not on the command line or in the environment, which others can read.
         settings = {"file": str(file), "name": model_name(self.file), "key": self.key}
         ready = _Line(process.stdout)
         try:
@@ -104,7 +104,7 @@ class LocalServer:
         except OSError:
             line = b""
         if not line:
-            reason = "was stopped" if cancelled.is_set() else f"did not start: {self._last_words()}"
+            reason = "was stopped" if cancelled.is_set() else f"did not start: {self._log_reason()}"
             self._forget()
             raise Unreachable(
                 f"The model server for {one_line(file.name, 80)} {reason}. Run the cell again, or "
@@ -112,13 +112,13 @@ class LocalServer:
             )
         self.url = json.loads(line)["url"] + "/v1"
 
-    def _last_words(self) -> str:
+    def _log_reason(self) -> str:
         if not self._log:
             return "no reason given"
         self._log.seek(0)
         lines = self._log.read(1 << 20).decode("utf-8", "replace").splitlines()
-        telling = [line for line in lines if "rror" in line or "fail" in line]
-        return one_line((telling or lines or ["no reason given"])[-1], 200).rstrip(".")
+        errors = [line for line in lines if "rror" in line or "fail" in line]
+        return one_line((errors or lines or ["no reason given"])[-1], 200).rstrip(".")
 
     def stop(self) -> None:
         """End the child; it can be started again."""
@@ -135,7 +135,7 @@ class LocalServer:
                 if pipe:
                     try:
                         pipe.close()
-                    except OSError:  # what was not written to it yet has no reader
+                    except OSError:  # the child has ended before it read everything
                         continue
         if self._log:
             self._log.close()
@@ -180,8 +180,8 @@ class _Line:
 
 def _check(file: Path) -> None:
     try:
-        with file.open("rb") as found:
-            magic = found.read(len(GGUF_MAGIC))
+        with file.open("rb") as stream:
+            magic = stream.read(len(GGUF_MAGIC))
     except OSError as error:
         raise ParamError(
             f"The model file {one_line(file, 120)} cannot be read ({error.strerror}). "
@@ -197,7 +197,7 @@ def _check(file: Path) -> None:
 def main() -> None:
     """Serve until the parent is gone; runs in the child process."""
     settings = json.loads(sys.stdin.buffer.readline())
-    # llama.cpp may print; only our one line goes to the parent.
+    # llama.cpp may print; only our one line is for the parent.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     import xllamacpp

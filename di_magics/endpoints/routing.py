@@ -1,6 +1,6 @@
-"""Which endpoint a request goes to: names, keys, and the servers of local models.
+"""Chooses the endpoint of a request: names, keys, and the servers of local models.
 
-A key is sent only where it belongs: DeepInfra's to DeepInfra, DI_MAGICS_API_KEY to the address in
+A key is sent only to its own server: DeepInfra's to DeepInfra, DI_MAGICS_API_KEY to the address in
 DI_MAGICS_BASE_URL.
 """
 
@@ -31,7 +31,7 @@ KEY_VARIABLES = ("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY", "DEEPINFRA_API_TOKEN")
 LOCAL = "local"
 
 NO_KEY = (
-    "No key for DeepInfra. Get one at https://deepinfra.com/dash/api_keys and give it with "
+    "No key for DeepInfra is set. Get one at https://deepinfra.com/dash/api_keys and set it with "
     "%chat key, or in the environment as DEEPINFRA_TOKEN"
 )
 
@@ -54,7 +54,7 @@ class Routing:
         return self.key or next(filter(None, keys), None)
 
     def check(self, named: str) -> None:
-        """Raise ParamError for what is not an endpoint; a key or a model may still be missing."""
+        """Raise ParamError for an invalid endpoint; a key or a model may still be missing."""
         named = trim_url(named)
         if _is_local(named):
             self._local(named, None)
@@ -70,9 +70,9 @@ class Routing:
     ) -> Route:
         """Return the route for an endpoint's name or address and a model, both optional.
 
-        Without an endpoint: the environment's, else DeepInfra if there is a key, else the built-in
-        model; a named model never falls back to the built-in one. `key` is the policy's, for the
-        policy's endpoint, else for DeepInfra. Raises ParamError for an invalid endpoint, Refused
+        The default endpoint is the environment's, DeepInfra if there is a key, or the built-in
+        model; a named model never falls back to the built-in one. `key` is the policy's key, for
+        the policy's endpoint or for DeepInfra. Raises ParamError for an invalid endpoint, Refused
         if a key is missing, PolicyError for an endpoint that the policy forbids.
         """
         usual = os.environ.get("DI_MAGICS_MODEL") or None
@@ -86,7 +86,9 @@ class Routing:
                 raise Refused(f"{NO_KEY}; or ask the built-in model: %chat endpoint local.")
             model = model or DEFAULT_MODEL
         if not model:
-            raise ParamError(f"Name a model for {endpoint.name}: -m MODEL, or %chat model MODEL.")
+            raise ParamError(
+                f"No model is set for {endpoint.name}. Set one: -m MODEL, or %chat model MODEL."
+            )
         return Route(endpoint.name, model, endpoint.url, endpoint.local, endpoint=endpoint)
 
     def listing(
@@ -116,10 +118,10 @@ class Routing:
         if policy.endpoint:
             asked = named.url if isinstance(named, Endpoint) else named
             if asked not in (None, policy.endpoint):
-                shown = one_line(asked.rpartition("@")[2], 120)
+                address = one_line(asked.rpartition("@")[2], 120)
                 raise PolicyError(
-                    f"The endpoint {shown} is not allowed: {policy.source_names} requires "
-                    f"{one_line(policy.endpoint, 120)}. Use that: %chat unset endpoint."
+                    f"The endpoint {address} is not allowed: {policy.source_names} requires "
+                    f"{one_line(policy.endpoint, 120)}. Use it with %chat unset endpoint."
                 )
             return named or policy.endpoint
         usual = trim_url(os.environ.get("DI_MAGICS_ENDPOINT", ""))
@@ -160,7 +162,7 @@ class Routing:
         return LOCAL
 
     def _own_key(self, url: str) -> str | None:
-        """Return DI_MAGICS_API_KEY for the address it was given with, and for no other."""
+        """Return DI_MAGICS_API_KEY for the address in DI_MAGICS_BASE_URL, None for another one."""
         base = trim_url(os.environ.get("DI_MAGICS_BASE_URL", ""))
         same = urlsplit(base)[:2] == urlsplit(url)[:2]
         return os.environ.get("DI_MAGICS_API_KEY") if base and same else None
@@ -175,8 +177,8 @@ class Routing:
         file = Path(path).expanduser().absolute() if path else None
         if file and not file.is_file():
             raise ParamError(
-                f"There is no file {one_line(file, 120)}. Write endpoint=local:FILE.gguf, or "
-                "local alone for the built-in model."
+                f"There is no file {one_line(file, 120)}. Use %chat endpoint local:FILE.gguf, or "
+                "%chat endpoint local for the built-in model."
             )
         name = local.model_name(file)
         if model and model != name:
@@ -187,9 +189,9 @@ class Routing:
         return Route(LOCAL, name, local=True, file=str(file or ""))
 
     async def open(self, route: Route, progress: Callable[[str], None]) -> Endpoint:
-        """Return the endpoint of a route; a local model's server is started if it does not run.
+        """Return the endpoint of a route; starts the server of a local model if it does not run.
 
-        `progress` gets a line for each step that takes time. Raises EndpointError.
+        `progress` is called with a line for every slow step. Raises EndpointError.
         """
         if isinstance(route.endpoint, Endpoint):
             if route.endpoint.note:

@@ -1,4 +1,4 @@
-"""How much of a stream is read, so that one without end comes to an end."""
+"""Limits how much of a stream is read, because one may have no end."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from di_magics.core.reply.reply import Reasoning, ReplyEvent, Text, ToolCallDelt
 from di_magics.core.request.response import Batch
 from di_magics.endpoints.endpoint import Endpoint
 
-# What is read at most: of one event, of a reply's text, of a stream in all.
+# The most bytes that are read: of one event, of a reply's text, of a stream.
 LONGEST_EVENT = 1 << 20
 LONGEST_REPLY = 16 << 20
 LONGEST_STREAM = 256 << 20
 
 
 class StreamSize:
-    """Counts what a stream sends; raises StreamBroken where it is more than a reply can be."""
+    """Counts the bytes of a stream; raises StreamBroken for more than a reply can have."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._name = endpoint.name
@@ -30,7 +30,7 @@ class StreamSize:
         if self._event > LONGEST_EVENT:
             problem = "sent an event of more than 1 MB"
         elif self._silent > LONGEST_REPLY:
-            problem = "sent 16 MB without a word of the reply"
+            problem = "sent 16 MB without any text of the reply"
         elif self._text > LONGEST_REPLY:
             problem = "sent a reply of more than 16 MB"
         elif self._all > LONGEST_STREAM:

@@ -1,1 +1,1 @@
-"""What a person types: `%%chat`, `%chat`, and what IPython is told of them."""
+"""The magics `%%chat` and `%chat`, and how they are registered with IPython."""

@@ -1,6 +1,6 @@
-"""Asking from a cell: `%%chat`, `%chat ask`, `retry`, `fix` and `repeat` all end here.
+"""Questions from a cell: `%%chat`, `%chat ask`, `retry`, `fix` and `repeat` all use this class.
 
-It knows what a session does not: the cell that runs, the user's variables, the shell's display.
+It has what a session does not have: the running cell, the user's variables, the shell's display.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Asking:
-    """Asks a session in the cell that runs now; `last_sweep` is the last sweep, if any."""
+    """Sends a cell's questions to the session; `last_sweep` is the last sweep, or None."""
 
     def __init__(
         self, session: Session, shell: Any, cell: RunningCell, errors: ErrorRecorder
@@ -49,12 +49,12 @@ class Asking:
         return Namespace(self._shell.user_ns, self._cell.folder(), can_ask=self._cell.can_ask)
 
     def make_ask(self, prompt: str, **flags: Any) -> Ask:
-        """Return an ask in the cell that runs now."""
+        """Return an ask in the running cell."""
         place = self._cell.cell()
         return Ask(prompt=prompt, cell=Cell(*place) if place else None, **flags)
 
     def ask(self, ask: Ask, *, quiet: bool = False, out: str | None = None) -> Reply:
-        """Return the reply; `_reply`, and the variable `out`, hold it whatever became of it."""
+        """Return the reply; `_reply` and the variable `out` hold it even if it failed."""
         cell = ask.cell.id if ask.cell else None
         plain = ask.format in ("text", "json")
         view = SilentView() if quiet else choose_view(self._shell, cell, plain=plain)
@@ -65,15 +65,15 @@ class Asking:
         return answer.unwrap().reply
 
     def ask_line(self, text: str) -> Reply:
-        """Ask in one line."""
+        """Return the reply to a question of one line."""
         return self.ask(self.make_ask(self.namespace.fill(text)))
 
     def ask_fix(self, remark: str) -> Reply:
-        """Ask what was wrong with the cell that failed last."""
+        """Return the reply to the question what was wrong with the last cell that failed."""
         return self.ask(self.make_ask(fix_prompt(self._shell, self._errors.last, remark)))
 
     def ask_again(self, turn: Turn) -> Reply:
-        """Ask a turn's prompt again in its place, with the same attachments, tools and format."""
+        """Return a new reply to a turn's prompt, with the same attachments, tools and format."""
         tools = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
         form = {name: value for name, value in turn.fields.items() if name == "response_format"}
         ask = self.make_ask(
@@ -97,9 +97,9 @@ class Asking:
         concurrency: int | None = None,
         measures: Mapping[str, Measure] | None = None,
     ) -> Sweep:
-        """Return a sweep, shown side by side while it runs; `_sweep` holds the last one.
+        """Return a sweep, displayed while it runs; it is also stored in `_sweep`.
 
-        Without `show_replies` only a line about it remains.
+        Without `show_replies` only a line about it stays in the output.
         """
         runner = SweepRunner(self._session, ask, vary, repeats)
         cell = ask.cell.id if ask.cell else None
@@ -113,15 +113,15 @@ class Asking:
         return self.require_sweep()
 
     def sweep_here(self, ask: Ask, vary: Vary, repeats: int, **options: Any) -> Sweep:
-        """Return the sweep of an ask from Python, as one of the cell that runs now."""
+        """Return the sweep of an ask from Python, as a sweep of the running cell."""
         here = replace(ask, cell=self.make_ask("").cell)
         return self.sweep(here, vary, repeats, show_replies=False, **options)
 
     def repeat(self, turn: Turn, count: int, *, yes: bool) -> Sweep:
-        """Send a turn's request `count` times, in its place.
+        """Return a sweep that repeats a turn's request `count` times.
 
-        It goes to the endpoint in force: a turn from a loaded file may name any address. Raises
-        ChatError where that is not the turn's.
+        It is sent to the current endpoint, because a turn of a loaded file may name any address.
+        Raises ChatError if that is not the turn's endpoint.
         """
         endpoint = self._session.settings.endpoint
         if turn.local and not (endpoint or "").startswith("local"):
@@ -142,8 +142,8 @@ class Asking:
         route = self._session.route(ask)
         if route.url != turn.url and not turn.local:
             raise ChatError(
-                f"This turn was answered at {one_line(turn.url, 120)}, but the endpoint is "
-                f"{route.name} now. Switch to it first: %chat set endpoint=..."
+                f"This turn was answered at {one_line(turn.url, 120)}, but the endpoint is now "
+                f"{route.name}. Switch back first, with %chat endpoint."
             )
         return self.sweep(ask, {}, count, fresh=True, show_replies=False)
 
@@ -151,12 +151,12 @@ class Asking:
         """Return the last sweep. Raises ChatError where there is none."""
         if self.last_sweep is None:
             raise ChatError(
-                "There is no sweep yet. %%chat --vary temperature=0,0.7,1.4, or -n 5, makes one."
+                "There is no sweep yet. Run one: %%chat --vary temperature=0,0.7, or %%chat -n 5."
             )
         return self.last_sweep
 
     def fill_next_cell(self, reply: Reply, block: str = "") -> None:
-        """Put the code of a reply into the next cell. Raises ChatError where it has none."""
+        """Put the code of a reply into the next cell. Raises ChatError if it has none."""
         self._shell.set_next_input(remove_hidden(select_code(reply.clean_text, block)))
 
     def show_panel(self, panel: Callable[[], Panel]) -> None:
@@ -165,6 +165,6 @@ class Asking:
 
         if getattr(self._shell, "kernel", None) is None:
             raise ParamError(
-                "The panel needs a notebook. Here: %chat params, and %chat set NAME=VALUE."
+                "The panel needs a notebook. Use %chat params and %chat set NAME=VALUE here."
             )
         display(panel().widget)

@@ -1,4 +1,4 @@
-"""Where code runs: in which cell, of which notebook."""
+"""The running cell and its notebook."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from di_magics.core.conversation.cells import Where
 
 
 class RunningCell:
-    """Knows in which cell code runs, and how many asks of this execution came before."""
+    """Finds the running cell, and counts the asks of its execution."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
@@ -18,9 +18,9 @@ class RunningCell:
         self._asks = 0
 
     def cell(self) -> tuple[str, int] | None:
-        """Return the cell's id and the ordinal of the next ask; None outside a front end.
+        """Return the cell's id and the number of the next ask, from 0; None outside a front end.
 
-        Right only on the thread that runs the cell: elsewhere the kernel's parent is another
+        Correct only on the thread that runs the cell; elsewhere the kernel's parent is another
         message.
         """
         parent = self._parent()
@@ -34,7 +34,7 @@ class RunningCell:
         return cell_id, self._asks - 1
 
     def where(self) -> Where:
-        """Return which notebook this is, as far as it is known, and which of its cells runs."""
+        """Return the notebook, as far as it is known, and its running cell."""
         cell_id = self._parent().get("metadata", {}).get("cellId")
         named = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
         path = named if isinstance(named, str) and named.endswith(".ipynb") else None
@@ -50,13 +50,13 @@ class RunningCell:
 
     @property
     def can_ask(self) -> bool:
-        """Whether whoever runs the code can be asked a question; a terminal always can."""
+        """Whether the user can be asked a question; in a terminal always."""
         content = self._parent().get("content", {})
         return bool(content.get("allow_stdin", getattr(self._shell, "kernel", None) is None))
 
     @property
     def executing(self) -> bool:
-        """Whether a front end has sent the code to be run, and not only to be looked at."""
+        """Whether a front end has sent code to execute, and not another request."""
         return bool(self._parent().get("header", {}).get("msg_type") == "execute_request")
 
     def _parent(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The magics `%%chat` and `%chat`: they parse a line and call the session; nothing else.
 
-Whatever a first question needs is imported by the first question, so that loading costs nothing.
+Modules that only a question needs are imported by the first question, so that loading is fast.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ChatMagics(Magics, SettingsTraits):
 
     @cached_property
     def panel(self) -> Panel:
-        """The panel of the session, drawn once for all its views."""
+        """The panel of the session, one widget for all its views."""
         from di_magics.magics.panel import Panel
 
         return Panel(self.session)
@@ -97,7 +97,7 @@ class ChatMagics(Magics, SettingsTraits):
             if typed.format == "code":
                 try:
                     self.asking.fill_next_cell(reply, typed.block)
-                except ChatError as error:  # the reply itself is as it should be
+                except ChatError as error:  # the reply itself is fine
                     say(str(error))
 
     def _make_ask(self, typed: flags.Flags, cell: str) -> Ask:
@@ -129,9 +129,9 @@ class ChatMagics(Magics, SettingsTraits):
     @no_var_expand
     @line_magic("chat")  # type: ignore[arg-type]
     def chat_line(self, line: str) -> Reply | None:
-        """Do everything around `%%chat`: settings, history, cost, help.
+        """Everything around `%%chat`: settings, history, cost, help.
 
-        %chat alone shows what is in force, %chat help lists the commands, and
+        %chat alone shows the current state, %chat help lists the commands, and
         %chat ask TEXT asks in one line.
         """
         from di_magics.magics.commands import run_command
@@ -140,7 +140,7 @@ class ChatMagics(Magics, SettingsTraits):
         context = Context(self.session, self.asking, lambda: self.panel)
         return run_command(context, line)
 
-    # What completion offers: only what is known without asking anybody ---------------------------
+    # What completion offers: only what is known without a request ---------------------------------
 
     def _conversation_names(self) -> list[str]:
         try:
@@ -181,7 +181,7 @@ def _command_names() -> tuple[str, ...]:
 
 
 def current(shell: Any) -> ChatMagics | None:
-    """Return the magics registered in this shell; None in a fork, which has none of its threads."""
+    """Return the magics registered in this shell; None in a fork, which lacks their threads."""
     magics = shell.magics_manager.registry.get("ChatMagics") if shell else None
     mine = isinstance(magics, ChatMagics) and magics.process == os.getpid()
     return magics if mine else None

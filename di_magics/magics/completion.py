@@ -1,4 +1,4 @@
-"""Tab completion for `%%chat` cells and `%chat` lines; it reads only what is there already."""
+"""Tab completion for `%%chat` cells and `%chat` lines; it never sends a request."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plot": (("diversity", "completion_tokens", "cost", "elapsed", "--out"), ("measures",)),
     "diff": (("run",), ()),
 }
-"""What Tab offers behind a command of `%chat`: words, and fields of Choices."""
+"""What Tab offers after a command of `%chat`: texts, and fields of Choices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What there is to choose from; `schemas` are classes and dicts, `files` begin like a text."""
+    """The sources of completions; `schemas` are classes and dicts, `files` those of a prefix."""
 
     commands: Source
     conversations: Source
@@ -57,9 +57,9 @@ class Choices:
 
 
 def make_matcher(choices: Choices) -> Any:
-    """Return the matcher.
+    """Return the matcher for IPython.
 
-    Within a `%%chat` cell it also keeps IPython's own completions out: a prompt is not Python.
+    In a `%%chat` cell it also suppresses IPython's own completions: a prompt is not Python.
     """
 
     @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
@@ -68,16 +68,17 @@ def make_matcher(choices: Choices) -> Any:
         token = re.split(r"\s", line)[-1]
         first = find_chat_line(context.full_text.split("\n"))
         in_cell = first is not None and context.cursor_line >= first
-        words: Iterable[str] = ()
+        offers: Iterable[str] = ()
         if in_cell and context.cursor_line == first and token != line.strip():
-            words = _flag_words(line.split(), token, choices)
+            offers = _flag_offers(line.split(), token, choices)
         elif not in_cell and (match := LINE.fullmatch(line)):
-            words = _line_words(match["rest"].split(), token, choices)
-        matches = sorted({word for word in words if word.startswith(token)}, key=_flags_last)
+            offers = _line_offers(match["rest"].split(), token, choices)
+        matches = sorted({word for word in offers if word.startswith(token)}, key=_flags_last)
         if in_cell and not matches:  # without any match IPython would offer its own
             matches = [token]
-        found = [SimpleCompletion(word, type="magic") for word in matches]
-        return {"completions": found, "suppress": bool(found), "matched_fragment": token}
+        completions = [SimpleCompletion(word, type="magic") for word in matches]
+        suppress = bool(completions)
+        return {"completions": completions, "suppress": suppress, "matched_fragment": token}
 
     return complete
 
@@ -87,9 +88,9 @@ def _flags_last(word: str) -> tuple[bool, str]:
 
 
 def _offer(
-    words: Iterable[str], sources: Iterable[str], begun: str, choices: Choices
+    texts: Iterable[str], sources: Iterable[str], begun: str, choices: Choices
 ) -> Iterable[str]:
-    yield from words
+    yield from texts
     for source in sources:
         if source == "files":
             yield from choices.files(begun)
@@ -101,11 +102,11 @@ def _offer(
             yield from getattr(choices, source)()
 
 
-def _flag_words(words: list[str], token: str, choices: Choices) -> Iterable[str]:
-    """Yield what a flag may be set to, behind it or behind its `=`; else the flags."""
+def _flag_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str]:
+    """Yield the values for a flag, after it or after its `=`; otherwise the flags."""
     name, sign, begun = token.partition("=")
     if not sign:
-        name, begun = words[-2] if token else words[-1], token
+        name, begun = typed[-2] if token else typed[-1], token
     flag = FLAGS.get(KEYS.get(_spell(name), ""))
     if flag is None or not flag.metavar:
         return KEYS if token.startswith("-") or not token else ()
@@ -113,14 +114,14 @@ def _flag_words(words: list[str], token: str, choices: Choices) -> Iterable[str]
     if flag.listed:
         before += begun[: begun.rfind(",") + 1]
         begun = token[len(before) :]
-    return (before + word for word in _offer(flag.words, flag.sources, begun, choices))
+    return (before + word for word in _offer(flag.completions, flag.sources, begun, choices))
 
 
 def _spell(name: str) -> str:
     return name.replace("_", "-") if name.startswith("--") else name
 
 
-def _line_words(words: list[str], token: str, choices: Choices) -> Iterable[str]:
-    if not words or (len(words) == 1 and token):
+def _line_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str]:
+    if not typed or (len(typed) == 1 and token):
         return choices.commands()
-    return _offer(*ARGUMENTS.get(words[0], ((), ())), token, choices)
+    return _offer(*ARGUMENTS.get(typed[0], ((), ())), token, choices)

@@ -23,8 +23,8 @@ def new_session(
 ) -> Session:
     """Return a session with its own loop, connections and local servers.
 
-    `cell` tells which notebook it is for, and `policy` is the path of a teacher's file. Its turns
-    are on disk, or in memory where DI_MAGICS_HOME is `off`.
+    `cell` finds its notebook; `policy` is the path of a teacher's file. The turns are on disk, or
+    in memory if DI_MAGICS_HOME is `off`.
     """
     folder, client = state_dir(), Client()
     return Session(

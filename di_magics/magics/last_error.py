@@ -1,6 +1,6 @@
 """The last error of a shell, for `%chat fix`: the cell and its traceback, and no variables.
 
-What only `%chat fix` needs is imported by it, so that loading costs nothing.
+Modules that only `%chat fix` needs are imported there, so that loading is fast.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from di_magics.core.errors import ChatError, DiMagicsError
 
-QUESTION = "This cell failed. Say why in a sentence or two, and give the corrected cell."
+QUESTION = "This cell failed. Explain why in one or two sentences, and give the corrected cell."
 LONGEST_CELL = 12_000
 LONGEST_TRACE = 8_000
 
@@ -25,13 +25,13 @@ class LastError:
 
 
 class ErrorRecorder:
-    """Remembers the last cell that failed, but for our own errors and interrupts."""
+    """Stores the last cell that failed, except with our own errors or an interrupt."""
 
     def __init__(self) -> None:
         self.last: LastError | None = None
 
     def note(self, result: Any) -> None:
-        """Remember the error of a cell that has ended; IPython's `post_run_cell` hook."""
+        """Store the error of a cell that has ended; IPython's `post_run_cell` hook."""
         error = result.error_before_exec or result.error_in_exec
         if error is not None and not isinstance(error, DiMagicsError | KeyboardInterrupt):
             self.last = LastError(result.info.raw_cell, error)
@@ -40,11 +40,11 @@ class ErrorRecorder:
 def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     """Return the prompt that asks for an explanation of an error and for a cell that works.
 
-    Keys of the environment, and what looks like a key, are left out. Raises ChatError where no
+    Keys of the environment, and what looks like a key, are left out. Raises ChatError if no
     cell has failed.
     """
     if failed is None:
-        raise ChatError("No cell has failed since %load_ext di_magics. Run the cell again first.")
+        raise ChatError("No cell has failed since %load_ext di_magics. Run the failing cell first.")
     from di_magics.core.conversation.attachment import fence_block
     from di_magics.core.secrets import redact
     from di_magics.values.environment_secrets import hide_secrets

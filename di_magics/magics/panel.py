@@ -1,6 +1,6 @@
 """The panel: model, parameters and money of a session, in as many views as are open.
 
-Whatever a view changes goes to the session, and comes back to all of them as its state.
+A view sends its changes to the session; all views then get the new state.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PROMPT = "Your prompt"
 
 
 class Panel:
-    """Draws a session into a widget, and does what its views say."""
+    """Draws a session into a widget, and applies the changes of its views."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -50,13 +50,13 @@ class Panel:
         self._lock = threading.Lock()
         self._drawing = threading.Lock()
         self.widget = PanelWidget(self._on_message)
-        self._draw({"turns"}, self._answered)  # at once, in the cell: from it the notebook is known
+        self._draw({"turns"}, self._answered)  # in the cell, by which the notebook is found
         session.watch(self._draw_soon)
         with suppress(DiMagicsError):
             session.models.refresh()
 
     def close(self) -> None:
-        """Take the panel away."""
+        """Close the panel's views."""
         self.widget.close()
 
     def _on_message(self, message: Mapping[str, Any]) -> None:
@@ -67,7 +67,7 @@ class Panel:
             self._do(str(message.get("type")), name, message.get("value"))
         except DiMagicsError as error:
             errors = {name: one_line(error, 300)}
-        with self._lock:  # only now: what is drawn as heard shows what it has changed
+        with self._lock:  # only now: the answer must be drawn together with its change
             heard = {
                 **self._answered[0],
                 str(message.get("view")): number if type(number) is int else 0,
@@ -103,14 +103,14 @@ class Panel:
                 session.models.refresh()
 
     def _draw_soon(self, changed: Changed) -> None:
-        """Draw a moment later, once for all that has changed by then, off the reader's thread."""
+        """Draw shortly after, once for all changes until then, on another thread."""
         with self._lock:
             waiting, self._due = bool(self._due), self._due | {changed}
         if not waiting:
             self._session.loop.call_later(SOON_SECONDS, self._draw_due)
 
     def _draw_due(self) -> None:
-        with self._drawing:  # one after the other, so that the last one shows what is last
+        with self._drawing:  # one at a time, so that the newest state is drawn last
             with self._lock:
                 changed, self._due = self._due, set()
                 answered = self._answered
@@ -119,9 +119,9 @@ class Panel:
 
     @in_money_context
     def _draw(self, changed: set[Changed], answered: tuple[dict[str, int], dict[str, str]]) -> None:
-        """Show the session as it is now; money only when turns have changed.
+        """Draw the current state of the session; costs only if turns have changed.
 
-        `answered` is the last message of each view that has been heard, and what was wrong with it.
+        `answered` has the number of the last message by view, and the errors of the last one.
         """
         session = self._session
         try:
@@ -140,7 +140,7 @@ class Panel:
         if "turns" in changed:
             self._money = self._tallies()
         refused = session.refused.get((route.url, route.model), {}) if route else {}
-        said = setting_warnings(settings, known, local=local, refused=refused)
+        warnings = setting_warnings(settings, known, local=local, refused=refused)
         self.widget.state = {
             "heard": answered[0],
             "errors": answered[1],
@@ -152,7 +152,7 @@ class Panel:
             },
             "about": failed or _about(known, local=local),
             "failed": bool(failed),
-            "warnings": said,
+            "warnings": warnings,
             "controls": control_states(settings, policy, local=local),
             "presets": preset_states(settings, policy),
             "money": self._money,
@@ -162,10 +162,10 @@ class Panel:
 
     def _list(self) -> None:
         try:
-            found = self._session.models.cached()
+            known = self._session.models.cached()
         except DiMagicsError:
-            found = []
-        models = [[model.id, describe_model(model)] for model in found]
+            known = []
+        models = [[model.id, describe_model(model)] for model in known]
         if models != self.widget.models:
             self.widget.models = models
 
@@ -205,13 +205,13 @@ class Panel:
             return {"words": "no budget set", "share": 0, "value": ""}
         committed = self._session.notebook.committed
         held = max(committed - spent, Decimal(0))
-        flight = f", {format_usd(held)} held for replies in flight" if held else ""
+        flight = f", {format_usd(held)} reserved for replies in flight" if held else ""
         share = float(min(committed / limit, Decimal(1))) if limit else 1.0
-        words = f"{format_usd(spent)} of {format_usd(limit)} spent{flight}"
-        return {"words": words, "share": share, "value": f"{limit:f}"}
+        text = f"{format_usd(spent)} of {format_usd(limit)} spent{flight}"
+        return {"words": text, "share": share, "value": f"{limit:f}"}
 
     def _ahead(self, model: Model | None) -> dict[str, Any]:
-        """Return what the next message would be: how full the context, at what cost, as code."""
+        """Return the next message as the panel shows it: context window, cost, code to copy."""
         session = self._session
         try:
             planned = session.plan(Ask(PROMPT, once=True))
@@ -219,19 +219,19 @@ class Panel:
             return {"gauge": None, "next": "", "copies": {}, "left_out": []}
         chat = session.conversation
         tokens = context_tokens(replace(planned.turn, parent=chat.head), chat)
-        words = f"{tokens:,} tokens go along"
-        gauge: dict[str, Any] = {"words": words, "share": None}
+        gauge: dict[str, Any] = {"words": f"context: {tokens:,} tokens", "share": None}
         if model and model.context:
             share = min(1.0, tokens / model.context)
-            gauge = {"words": f"{words}, of {model.context:,}", "share": share}
+            text = f"context: {tokens:,} of {model.context:,} tokens"
+            gauge = {"words": text, "share": share}
         price = planned.price
         if planned.route.local:
             least = "The next message is free."
         elif price is None:
-            least = "What the next message costs is not known."
+            least = "The cost of the next message is not known."
         else:
-            each = price.input if price.cached is None else price.cached
-            least = f"The next message costs at least {format_usd(tokens * each)}."
+            rate = price.input if price.cached is None else price.cached
+            least = f"The next message costs at least {format_usd(tokens * rate)}."
         url, key_variable = session.routing.address(planned.turn.url)
         cell, left_out = export.as_magic(session.settings, PROMPT)
         copies = {
@@ -252,5 +252,5 @@ def _row(total: Tally) -> list[str]:
     cached = f" ({total.cached_tokens:,} cached)" if total.cached_tokens else ""
     thought = f" ({total.reasoning_tokens:,} reasoning)" if total.reasoning_tokens else ""
     replies = f"{total.replies:,} {'reply' if total.replies == 1 else 'replies'}"
-    words = f"{replies} · {total.prompt_tokens:,} tokens in{cached}"
-    return [total.text, f"{words} · {total.completion_tokens:,} out{thought}"]
+    sent = f"{replies} · {total.prompt_tokens:,} tokens in{cached}"
+    return [total.text, f"{sent} · {total.completion_tokens:,} out{thought}"]

@@ -1,4 +1,4 @@
-"""The settings as traits, so that `%config ChatMagics` and ipython_config.py know them."""
+"""The settings as traits, for `%config ChatMagics` and ipython_config.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from di_magics.core.settings.params import PARAMS
 from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
 
 HELP = {
-    "model": "The model that is asked.",
+    "model": "The model to ask.",
     "endpoint": "deepinfra, local, local:FILE.gguf, or a URL.",
     "system": "The system prompt.",
     CONTEXT: "How many turns are sent with a prompt; all of them unless set.",
@@ -22,14 +22,14 @@ HELP = {
 
 
 class SettingsTraits(Configurable):
-    """A trait for each setting; None is not set, so that the server's default holds."""
+    """One trait per setting; None means not set, so that the server's default holds."""
 
     for _name, _help in HELP.items():
         vars()[_name] = traitlets.Any(None, allow_none=True, help=_help).tag(config=True)
 
     @traitlets.validate(*HELP)
     def _fit(self, proposal: Mapping[str, Any]) -> object:
-        """Refuse what does not fit with the message of `%chat set`; the old value stays."""
+        """Refuse an invalid value with the message of `%chat set`; the old value stays."""
         value, name = proposal["value"], proposal["trait"].name
         try:
             if value is None:
@@ -47,7 +47,7 @@ class SettingsTraits(Configurable):
         return settings
 
     def copy_from(self, settings: Settings) -> None:
-        """Take the values of the settings; observers are called once all of them are set."""
+        """Set the traits to these settings; observers are called after all of them are set."""
         with self.hold_trait_notifications():
             for name, value in setting_values(settings).items():
                 if getattr(self, name) != value:

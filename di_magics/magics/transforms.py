@@ -1,14 +1,14 @@
-"""How a cell reaches the magics as it was typed.
+"""Brings a cell to the magics exactly as it was typed.
 
 IPython runs a cell through cleanup transforms, which work on its lines, and then through token
 transforms, which replace one piece of its special syntax after another by plain Python. Both would
 change a prompt: prompts such as `>>> ` are stripped from every line, lines of spaces are emptied,
-and a line that ends in `?` is a call for help. So the first cleanup transform here turns a whole
-`%%chat` cell into the call of its magic before any other one reads it, and the token transform does
+and a line that ends in `?` is a call for help. So the first cleanup transform here turns a
+`%%chat` cell into the call of its magic before any other transform, and the token transform does
 the same with a `%chat` line, in a block and behind `=` as well.
 
-`has_side_effects` keeps a cleanup transform out of IPython's question whether a cell typed in a
-terminal is whole. There IPython's own rule holds: a `%%chat` cell ends with an empty line.
+`has_side_effects` keeps a cleanup transform out of IPython's check whether a cell typed in a
+terminal is complete. IPython's own rule holds there: a `%%chat` cell ends with an empty line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OPENING, CLOSING = ("(", "[", "{"), (")", "]", "}")
 
 
 def find_chat_line(lines: Sequence[str]) -> int | None:
-    """Return the number of a cell's `%%chat` line, None where it has none.
+    """Return the index of a cell's `%%chat` line, None if it has none.
 
     Only empty lines and comments may stand above it.
     """
@@ -44,7 +44,7 @@ def find_chat_line(lines: Sequence[str]) -> int | None:
 
 
 def call_cell(lines: list[str]) -> list[str]:
-    """Return a `%%chat` cell, perhaps in one of %%time, as a call; other cells as they are."""
+    """Return a `%%chat` cell, also one within %%time, as a call; other cells unchanged."""
     number = find_chat_line(lines)
     if number is None:
         wrapper = WRAPPER.fullmatch(lines[0]) if lines else None
@@ -72,10 +72,10 @@ def end_help_cell(lines: list[str]) -> list[str]:
 
 
 class CallLine(TokenTransformBase):
-    """Turns a `%chat` line into the call of its magic, whatever it ends in.
+    """Turns a `%chat` line into the call of its magic, also one that ends with `?`.
 
-    A line that asks also ends in a semicolon: the reply is shown already, and is not to be shown
-    again as the value of the cell.
+    A line that asks gets a semicolon at its end, because the reply is displayed already and would
+    be displayed again as the value of the cell.
     """
 
     priority = 1
@@ -86,7 +86,7 @@ class CallLine(TokenTransformBase):
 
     @classmethod
     def find(cls, tokens_by_line: Sequence[Sequence[tokenize.TokenInfo]]) -> CallLine | None:
-        """Return the first such line, found by IPython's own tokens of the cell."""
+        """Return the first such line, by IPython's own tokens of the cell."""
         for line in tokens_by_line:
             tokens = [t for t in line if t.type not in (tokenize.INDENT, tokenize.DEDENT)]
             depth = 0
@@ -107,8 +107,8 @@ class CallLine(TokenTransformBase):
         end = find_end_of_continued_line(lines, row)
         rest = assemble_continued_line(lines, self._at, end).removeprefix("%chat").strip()
         before = lines[row][:column]
-        shown = before.strip() or not REPLIES.match(rest)
-        call = _call("line", "chat", rest).rstrip("\n") + ("\n" if shown else ";\n")
+        has_value = before.strip() or not REPLIES.match(rest)
+        call = _call("line", "chat", rest).rstrip("\n") + ("\n" if has_value else ";\n")
         return [*lines[:row], before + call, *lines[end + 1 :]]
 
 
@@ -119,7 +119,7 @@ class MisplacedCell(TokenTransformBase):
 
     @classmethod
     def find(cls, tokens_by_line: Sequence[Sequence[tokenize.TokenInfo]]) -> MisplacedCell | None:
-        """Return the first such line, found by IPython's own tokens of the cell."""
+        """Return the first such line, by IPython's own tokens of the cell."""
         for line in tokens_by_line:
             token = line[0] if line else None
             if token and token.start[1] == 0 and re.match(r"%%chat(?!\S)", token.line):
@@ -127,15 +127,13 @@ class MisplacedCell(TokenTransformBase):
         return None
 
     def transform(self, lines: list[str]) -> list[str]:
-        """Return a call that raises, in place of the whole cell."""
+        """Return a call that raises, in place of the cell."""
         return [f"__import__({__name__!r}, fromlist=['_']).refuse_misplaced_cell()\n"]
 
 
 def refuse_misplaced_cell() -> NoReturn:
     """Raise ParamError for a cell with code above its `%%chat` line."""
-    raise ParamError(
-        "Nothing was run: only comments may stand above %%chat. Move it to a cell of its own."
-    )
+    raise ParamError("Nothing was run: only comments may be above %%chat. Move it to its own cell.")
 
 
 def _call(kind: str, *arguments: str) -> str:
@@ -143,16 +141,16 @@ def _call(kind: str, *arguments: str) -> str:
 
 
 def add_transforms(shell: Any) -> None:
-    """Let the shell's cells pass through these transforms, before IPython's own."""
+    """Add these transforms to the shell, before IPython's own."""
     shell.input_transformers_cleanup.insert(0, call_cell)
     shell.input_transformers_cleanup.append(end_help_cell)
     shell.input_transformer_manager.token_transformers += [CallLine, MisplacedCell]
 
 
 def remove_transforms(shell: Any) -> None:
-    """Take the transforms out again, also those of a module that was reloaded since."""
+    """Remove the transforms, also those of a module that was reloaded since."""
     for transforms in (
         shell.input_transformers_cleanup,
         shell.input_transformer_manager.token_transformers,
     ):
-        transforms[:] = [each for each in transforms if getattr(each, "__module__", "") != __name__]
+        transforms[:] = [item for item in transforms if getattr(item, "__module__", "") != __name__]

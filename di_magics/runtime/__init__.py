@@ -1,1 +1,1 @@
-"""What everything runs on: the event loop, interrupts, the state folder."""
+"""The event loop, interrupts and the state folder."""

@@ -1,4 +1,4 @@
-"""Files that a user names: read whole, if they are regular files and not too large."""
+"""Reads files that a user names, if they are regular files and not too large."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ def resolve_path(named: str, folder: Path) -> Path:
 
 
 def read_bounded(path: Path, limit: int, name: str, suffixes: Collection[str] = ()) -> bytes:
-    """Return the contents of a regular file of at most `limit` bytes; messages call it `name`.
+    """Return the contents of a regular file of at most `limit` bytes, named `name` in messages.
 
     With `suffixes` (such as ".json") a file of another kind is refused unread. Raises OSError or
-    ValueError where the path cannot be read, and ParamError where it is not such a file.
+    ValueError if the path cannot be read, and ParamError if it is not such a file.
     """
-    shown = one_line(name, 160)
+    label = one_line(name, 160)
     if suffixes and path.suffix.lower() not in suffixes:
-        raise ParamError(f"{shown} must end in {' or '.join(suffixes)}.")
-    _check_status(path.stat(), limit, shown)  # opening a device may do something
+        raise ParamError(f"{label} must end in {' or '.join(suffixes)}.")
+    _check_status(path.stat(), limit, label)  # opening a device may have an effect
     with open(os.open(path, FLAGS), "rb") as file:
-        _check_status(os.fstat(file.fileno()), limit, shown)  # another file may be there by now
+        _check_status(
+            os.fstat(file.fileno()), limit, label
+        )  # the file may have been replaced meanwhile
         data = file.read(limit + 1)
-    if len(data) > limit:  # it grows, or is one of /proc, whose size is said to be 0
-        raise ParamError(f"{shown} is too large (at most {_size(limit)} are read).")
+    if len(data) > limit:  # it grows, or is in /proc, where sizes are 0
+        raise ParamError(f"{label} is too large (at most {_size(limit)} are read).")
     return data
 
 
@@ -43,12 +45,12 @@ def read_bounded(path: Path, limit: int, name: str, suffixes: Collection[str] = 
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def _check_status(status: os.stat_result, limit: int, shown: str) -> None:
+def _check_status(status: os.stat_result, limit: int, label: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise ParamError(f"{shown} is not a regular file.")
+        raise ParamError(f"{label} is not a regular file.")
     if status.st_size > limit:
         size = _size(status.st_size)
-        raise ParamError(f"{shown} is too large ({size}; at most {_size(limit)} are read).")
+        raise ParamError(f"{label} is too large ({size}; at most {_size(limit)} are read).")
 
 
 def _size(count: int) -> str:
@@ -56,5 +58,5 @@ def _size(count: int) -> str:
 
 
 def os_error_reason(error: OSError | ValueError) -> str:
-    """Return why a file cannot be read, in a few words."""
+    """Return why a file cannot be read, as a short text."""
     return getattr(error, "strerror", None) or "no such file"

@@ -5,21 +5,20 @@ the user's tool functions. Request, fold and seal run on the loop thread. Python
 to the main thread, and raises KeyboardInterrupt there, at any line.
 
 Noted, not raised. Raised between the end of a reply and its seal, the exception would lose the
-turn. So inside `with Interrupts()` our handler only sets `interrupted`; whoever waits looks at it
-20 times a second (Job.wait), cancels the request, and goes on waiting until the turn is sealed.
-Only then the session raises Interrupted. Pressing ■ again changes nothing: sealing is already
-under way, and short.
+turn. So inside `with Interrupts()` our handler only sets `interrupted`; the waiting thread checks
+it 20 times a second (Job.wait), cancels the request, and waits until the turn is sealed. Only then
+the session raises Interrupted. Pressing ■ again has no effect: sealing has begun, and is short.
 
-The user's own code has no such look-out: a tool function may sleep for a minute. Inside
-`raise_in_user_code` an interrupt raises KeyboardInterrupt as it does in any cell. An async
-function gets a first interrupt as a cancel (`call_first`), so that it can clean up, and the
-exception on the second.
+The user's own code does not check it: a tool function may sleep for a minute. Inside
+`raise_in_user_code` an interrupt raises KeyboardInterrupt as it does in any cell. The
+first interrupt of an async function cancels it (`call_first`), so that it can clean up; the second
+raises the exception.
 
 Stop. Its click arrives on another thread, and means "end this turn", not "end Run All": it sets
 `stop_requested`. Where the user's code runs, only a signal can end it, so Stop sends one to the
-main thread and marks it as ours (`_signal_is_ours`); it is then not counted as an interrupt. It is
-sent again until the handler has run: a signal that arrives just before a blocking system call does
-not end that call.
+main thread and marks it as ours (`_signal_is_ours`), so that it does not count as an interrupt. It
+is sent again until the handler has run: a signal that arrives just before a blocking system call
+does not end that call.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ SLICE_SECONDS = 0.05
 
 
 class Interrupts:
-    """Within it, an interrupt is noted instead of raised.
+    """Inside it, an interrupt is noted and not raised.
 
-    Only the main thread is ever interrupted; on another thread this does nothing.
+    Only the main thread can be interrupted; on another thread this has no effect.
     """
 
     def __init__(self) -> None:
@@ -94,7 +93,7 @@ class Interrupts:
 
     @property
     def stopping(self) -> bool:
-        """Whether the turn is to end: ■ or Stop was pressed."""
+        """Whether the turn must end: ■ or Stop was pressed."""
         return self.interrupted or self.stop_requested
 
     def note_interrupt(self) -> None:

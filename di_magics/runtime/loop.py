@@ -17,7 +17,7 @@ from di_magics.runtime.interrupts import SLICE_SECONDS, Interrupts
 T = TypeVar("T")
 
 FRAME_SECONDS = 0.05
-"""A view is updated at most 20 times a second: more only costs the browser."""
+"""A view is updated at most 20 times a second: more only loads the browser."""
 
 CLOSE_SECONDS = 5.0
 JOB = "di_magics-job"
@@ -47,14 +47,14 @@ class Job(Generic[T]):
             self._outcome.set_result(task.result())
 
     def cancel(self) -> None:
-        """Cancel the coroutine, once: a second cancel would break into its cleaning up."""
+        """Cancel the coroutine, once: a second cancel would interrupt its clean-up."""
         if not self._cancelled:
             self._cancelled = True
             with suppress(RuntimeError):  # the loop is closed: it has cancelled its tasks
                 self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
 
     def wait(self, interrupts: Interrupts) -> None:
-        """Wait for the end, in short slices; an interrupt cancels and the wait goes on."""
+        """Wait for the end in short slices; an interrupt cancels, and the wait continues."""
         while not concurrent.futures.wait([self._outcome], SLICE_SECONDS).done:
             if interrupts.interrupted:
                 self.cancel()
@@ -103,10 +103,10 @@ class Loop:
             yield self._loop
 
     def close(self) -> None:
-        """Cancel what runs on the loop, stop it and its thread; a later submit starts new ones."""
+        """Cancel the tasks, stop the loop and its thread; a later submit starts new ones."""
         if self._pid != os.getpid():
             return
-        with Interrupts():  # one in between would leave half of it
+        with Interrupts():  # an interrupt here would leave it half closed
             with self._lock:
                 loop, thread = self._loop, self._thread
                 self._loop = self._thread = None

@@ -1,4 +1,4 @@
-"""Where state is kept: one folder, private to its owner."""
+"""The folder of all state, private to its owner."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def state_dir() -> Path | None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
-            f"Cannot create the folder {one_line(folder, 160)} ({error.strerror}). Set "
-            "DI_MAGICS_HOME to another one, or to off to keep nothing."
+            f"The folder {one_line(folder, 160)} cannot be created ({error.strerror}). Set "
+            "DI_MAGICS_HOME to another one, or to off to store nothing."
         ) from None
     return folder

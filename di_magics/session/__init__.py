@@ -1,1 +1,1 @@
-"""One turn: planned, written down, sent, folded, sealed."""
+"""One turn: planned, written to disk, sent, folded and sealed."""

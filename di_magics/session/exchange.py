@@ -1,15 +1,15 @@
-"""The one place where a request happens: for a turn, a tool round, a run of a sweep and a repeat.
+"""The one place that sends requests: for a turn, a tool round, a run of a sweep and a repeat.
 
-Every request takes the same four steps:
+Every request has the same four steps:
 
     write_down   what it may cost (and the turn, if it is a new one) is on disk before it is sent
-    send         the request goes out; events are folded into a reply, which is shown at most 20
+    send         the request is sent; events are folded into a reply, which is displayed at most 20
                  times a second and written as a checkpoint every second
     seal         the outcome is written once, whatever happened; done when `send` returns
     log          the turn goes into the teacher's log, if a policy names one
 
-`send` runs on the loop; the main thread only waits. Who owns the request hands in a Recorder, which
-says where checkpoints and the outcome go: a turn, one request of a turn, or a run.
+`send` runs on the loop; the main thread only waits. The caller passes a Recorder, which writes
+checkpoints and the outcome to their place: a turn, one request of a turn, or a run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from di_magics.storage.policy_file import PolicyFiles
 
 
 class Recorder(Protocol):
-    """Writes the outcome of one request; what it returns is done when it is on disk."""
+    """Writes the outcome of one request; its futures are done when it is on disk."""
 
     def checkpoint(self, turn: str, reply: Reply) -> Future[None]: ...
     def seal(self, turn: str, reply: Reply) -> Future[None]: ...
@@ -46,7 +46,7 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The reply as far as it came, sealed, and the error that ended it, if any."""
+    """The sealed reply, complete or partial, and the error that ended it, or None."""
 
     reply: Reply
     error: Exception | None = None
@@ -68,8 +68,8 @@ class Exchange:
     ) -> Future[None]:
         """Write what a request may cost, and with `is_turn` the turn itself, before it is sent.
 
-        `remembered` is whether the turn belongs to a conversation. The future raises BudgetError
-        where the worst case does not fit the budget, and StoreError.
+        `remembered` is whether the turn belongs to a conversation. The future raises BudgetError if
+        the worst case does not fit the budget, or StoreError.
         """
         entry = ledger_entry(plan, time.time(), kept=remembered)
         return self._notebook.begin(plan.turn, entry, budget, kept=is_turn)
@@ -83,7 +83,7 @@ class Exchange:
     ) -> Outcome:
         """Return the outcome of a request that has been written down.
 
-        `on_busy` is called whenever the server is busy and will be asked again.
+        `on_busy` is called whenever the server is busy and the request will be retried.
         """
         turn = plan.turn
         start = time.monotonic()
@@ -115,7 +115,7 @@ class Exchange:
             status: Status = "done" if fold.ended else "cut"
             if status == "cut":
                 error = StreamBroken(
-                    f"The reply ended before {turn.endpoint} said that it is complete. "
+                    f"The reply from {turn.endpoint} ended too early. "
                     "The partial reply is kept; run the cell again for a new one."
                 )
         except asyncio.CancelledError:
@@ -127,7 +127,7 @@ class Exchange:
                 error = refused
                 fold.add(think_tags.close())
                 status = "cut" if fold.began else "failed"
-        except Exception as bug:  # our own: the turn is sealed all the same, then it is raised
+        except Exception as bug:  # our own: it is raised after the turn is sealed
             error, status = bug, "failed"
         fold.add(think_tags.close())
         throttle.update(latest)
@@ -139,7 +139,7 @@ class Exchange:
             error.reply = reply
         try:
             await asyncio.shield(asyncio.wrap_future(recorder.seal(turn.id, reply)))
-        except asyncio.CancelledError:  # it is sealed all the same
+        except asyncio.CancelledError:  # the seal continues
             pass
         except StoreError as lost:
             error = error or lost

@@ -1,4 +1,4 @@
-"""Lets so many requests through at a time, and fewer for a while after the server was busy."""
+"""Caps concurrent requests, and lowers the cap while the server is busy."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from types import TracebackType
 from typing import Self
 
 AT_ONCE_SECONDS = 1.0
-"""Refusals so close to one another are one sign that there were too many requests."""
+"""Refusals within this time count as one."""
 
 
 class Limiter:
-    """A limit on requests under way, first come first served; lives on one event loop.
+    """A cap on concurrent requests, first in, first out; used on one event loop.
 
-    Additive increase, multiplicative decrease (RFC 5681): half as many after a refusal, and up by
-    one for as many that went well as there are under way.
+    Additive increase, multiplicative decrease (RFC 5681): the cap is halved after a refusal, and
+    grows by one after as many successes as the cap.
     """
 
     def __init__(self, most: int) -> None:
@@ -28,7 +28,7 @@ class Limiter:
 
     @property
     def limit(self) -> int:
-        """How many may be under way now."""
+        """How many requests may run now."""
         return int(self._limit)
 
     def on_busy(self) -> None:
@@ -38,7 +38,7 @@ class Limiter:
             self._limit = max(1.0, self._limit / 2)
 
     def on_success(self) -> None:
-        """Note that a reply came whole."""
+        """Note that a reply was complete."""
         self._limit = min(float(self._most), self._limit + 1 / self._limit)
 
     async def __aenter__(self) -> Self:
@@ -48,7 +48,9 @@ class Limiter:
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # it was let through as it was cancelled
+                if (
+                    turn.done() and not turn.cancelled()
+                ):  # it was admitted and cancelled at the same time
                     self._under_way -= 1
                     self._let_through()
                 raise

@@ -1,4 +1,4 @@
-"""The models of the endpoint in force: known at once, asked for once a day, in the background."""
+"""The models of the current endpoint: cached, and fetched once a day in the background."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Asking = Job[EndpointError | None]
 
 
 class ModelList:
-    """Lists of models: `where` gives the endpoint in force, None for llama.cpp on this machine.
+    """Lists of models: `where` returns the current endpoint, None for a local model.
 
-    `allows` says which models may be asked, and `changed` is called when a list has come.
+    `allows` returns whether a model may be asked, and `changed` is called when a list is updated.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class ModelList:
         self._asking: dict[str, Asking] = {}
 
     def cached(self) -> list[Model]:
-        """Return the models that may be asked, as far as they are known; [] for llama.cpp."""
+        """Return the known models that may be asked; [] for a local model."""
         endpoint = self._where()
-        found = self._catalog.models(endpoint.url) if endpoint else []
-        return [model for model in found if self._allows(model.id)]
+        models = self._catalog.models(endpoint.url) if endpoint else []
+        return [model for model in models if self._allows(model.id)]
 
     def fetch(self) -> list[Model]:
-        """Return the models that may be asked; waits for the list where it is not of today.
+        """Return the models that may be asked; waits for a list that is not from today.
 
-        Raises EndpointError where it cannot be had and nothing is known.
+        Raises EndpointError if the list cannot be fetched and no model is known.
         """
         job = self.refresh(again=not self.cached())
         if job:
@@ -58,9 +58,9 @@ class ModelList:
         return self.cached()
 
     def refresh(self, endpoint: Endpoint | None = None, *, again: bool = False) -> Asking | None:
-        """Ask an endpoint, the one in force unless named, in the background.
+        """Fetch the list of an endpoint, by default the current one, in the background.
 
-        Once a day and not twice at a time, unless `again`.
+        It is fetched once a day, unless `again` is set.
         """
         endpoint = endpoint or self._where()
         if endpoint is None or (self._catalog.fresh(endpoint.url) and not again):

@@ -1,12 +1,12 @@
 """A notebook's session: its settings, its conversation, and the one way to ask.
 
-`ask` takes a turn through these steps:
+`ask` has these steps:
 
     plan         settings, flags and the policy become a turn and the body of its request
     write down   the turn is on disk and the head of its conversation before it is sent
     run          turn_runner sends its requests on the loop; this thread only waits
-    keep         the outcome, sealed by then, goes into the conversation
-    close        the view shows the final output
+    keep         the sealed outcome is added to the conversation
+    close        the view displays the final output
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Watcher = Callable[[Changed], None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A turn that is sealed and shown, and the error that ended it, if any."""
+    """A sealed and displayed turn, and the error that ended it, or None."""
 
     turn: Turn
     error: BaseException | None = None
@@ -89,7 +89,7 @@ class Session:
         self.loop = loop
         self.exchange = Exchange(routing, client, notebook, policies)
         self.refused: dict[tuple[str, str], dict[str, str]] = {}
-        """What models refused: by address and model, parameters with the server's words."""
+        """The parameters that models refused, with the server's message, by address and model."""
         self.models = ModelList(
             catalog,
             loop,
@@ -106,20 +106,20 @@ class Session:
         self._lock = threading.RLock()
         self._watchers: list[Watcher] = []
 
-    # What changes, and who is told -------------------------------------------------------------
+    # Changes and their watchers ------------------------------------------------------------------
 
     def watch(self, watcher: Watcher) -> None:
         """Call the watcher with what has changed, on whichever thread changed it."""
         self._watchers.append(watcher)
 
     def notify(self, changed: Changed) -> None:
-        """Tell the watchers what has changed."""
+        """Call the watchers with what has changed."""
         for watcher in self._watchers:
             watcher(changed)
 
     @property
     def settings(self) -> Settings:
-        """What is set for the next cells."""
+        """The settings for the next cells."""
         return self._settings
 
     @settings.setter
@@ -129,7 +129,7 @@ class Session:
             self.notify("settings")
 
     def update_settings(self, change: Callable[[Settings], Settings]) -> None:
-        """Replace the settings by what `change` makes of them, in one step."""
+        """Replace the settings by what `change` returns for them, in one step."""
         with self._lock:
             self.settings = change(self.settings)
 
@@ -137,9 +137,9 @@ class Session:
 
     @property
     def conversation(self) -> Conversation:
-        """The notebook's conversation, as it was left; setting it saves it.
+        """The notebook's conversation, resumed from disk; setting it saves it.
 
-        It is empty as long as it is not known which notebook this is.
+        It is empty until the notebook is known.
         """
         with self._lock:
             if self._conversation is None:
@@ -159,11 +159,13 @@ class Session:
 
     def _on_saved(self, saved: Future[None]) -> None:
         if error := saved.exception():
-            self._news.append(f"which turns are in use could not be saved: {one_line(error, 200)}")
+            self._news.append(
+                f"the state of the conversation could not be saved: {one_line(error, 200)}"
+            )
 
     @property
     def notebook(self) -> Notebook:
-        """The notebook's turns and costs on disk, once it is known which notebook this is."""
+        """The notebook's turns and costs on disk; found by its conversation first."""
         _ = self.conversation
         return self._notebook
 
@@ -182,7 +184,7 @@ class Session:
         return len(gone)
 
     def join(self, other: Conversation, name: str) -> None:
-        """Continue another conversation, under this name or one like it."""
+        """Continue another conversation, under this name or a similar one."""
         with self._lock:
             before = self.conversation
             ids = {turn: uuid.uuid4().hex for turn in other.turns}
@@ -192,7 +194,7 @@ class Session:
             self.conversation = joined
 
     def adopt(self, turn: Turn) -> None:
-        """Make a turn that has its reply already the head of its conversation."""
+        """Make a complete turn the head of its conversation."""
         with self._lock:
             self._notebook.adopt([turn]).result()
             kept = replace(turn, reply=replace(turn.reply, request=None))
@@ -202,7 +204,7 @@ class Session:
     def budget(self) -> Decimal | None:
         """What this notebook may spend in USD: its own budget, else the environment's.
 
-        A policy's holds where it is less. Raises ParamError where the environment's is not an
+        A policy's budget holds if it is lower. Raises ParamError if the environment's is not an
         amount.
         """
         own, common = self.notebook.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
@@ -232,7 +234,7 @@ class Session:
         return self.routing.listing(settings.endpoint, model, policy, self.policies.key())
 
     def look_up_price(self, ask: Ask, interrupts: Interrupts) -> None:
-        """Ask the endpoint for its prices, where a budget needs one that is not known."""
+        """Fetch the endpoint's prices, if a budget needs one that is not known."""
         route = self.route(ask)
         limited = ask.budget is not None or self.budget is not None
         if limited and not route.local and self.catalog.price(route.url, route.model) is None:
@@ -243,11 +245,11 @@ class Session:
     def plan(self, ask: Ask, messages: list[dict[str, Any]] | None = None) -> Plan:
         """Return the turn for an ask, placed and validated, and the request it will send.
 
-        `messages` are its messages where another plan has derived the same. Nothing is sent or
-        remembered. Raises ParamError, ChatError, PolicyError or Refused.
+        `messages` are its messages, if another plan has built them already. Nothing is sent or
+        stored. Raises ParamError, ChatError, PolicyError or Refused.
         """
         route = self.route(ask)
-        conversation = self.conversation  # once it is there, so is the notebook's id
+        conversation = self.conversation  # it sets the notebook's id
         return plan_turn(
             ask,
             uuid.uuid4().hex,
@@ -271,10 +273,10 @@ class Session:
     # Asking -------------------------------------------------------------------------------------
 
     def ask(self, ask: Ask, view: View) -> Answer:
-        """Return the answer once it is sealed and shown; blocks, and can be interrupted.
+        """Return the answer when it is sealed and displayed; blocks, and can be interrupted.
 
-        Raises what keeps the turn from being sent at all; what goes wrong later is the answer's
-        error, and the partial reply is in the conversation.
+        Raises errors that occur before the turn is sent; a later error is the answer's `error`, and
+        the partial reply is in the conversation.
         """
         with Interrupts() as interrupts:
             self.look_up_price(ask, interrupts)
@@ -285,13 +287,13 @@ class Session:
             turn = replace(plan.turn, reply=reply)
             with self._lock:
                 if not ask.once:
-                    # The request can be derived again; it would hold the whole path at every turn.
+                    # The request can be built again; kept, it would repeat the path at every turn.
                     kept = replace(turn, reply=replace(reply, request=None))
                     self.conversation = self.conversation.with_outcome(kept)
             if runner.view_error is None:
                 try:
                     view.close(turn, self._notes(turn, ask, plan.policy))
-                except Exception as failed:  # whatever a front end raises: the turn is not lost
+                except Exception as failed:  # a front end may raise anything: the turn is not lost
                     error = error or failed
             self._last_shown = None if ask.once else (turn, view)
             self.notify("turns")
@@ -306,7 +308,7 @@ class Session:
         return Answer(turn)
 
     def _begin(self, plan: Plan, ask: Ask, interrupts: Interrupts) -> Plan:
-        """Write the turn, and what it may cost, before it is sent; it is the head from now on."""
+        """Write the turn and its reserve before it is sent; it becomes the head."""
         self.policies.check_log(plan.policy)
         if interrupts.interrupted:
             raise Interrupted("Stopped before anything was sent.")
@@ -326,7 +328,7 @@ class Session:
         return plan
 
     def _explain(self, error: Exception, turn: Turn) -> Exception:
-        """Return the error with what is known of the turn: its reply, what to leave out."""
+        """Return the error with the turn's reply, and with advice if the prompt is too long."""
         if isinstance(error, EndpointError):
             error.reply = turn.reply
         if isinstance(error, BadRequest):
@@ -341,7 +343,7 @@ class Session:
         return error
 
     def _notes(self, turn: Turn, ask: Ask, policy: Policy) -> list[str]:
-        """Return what the receipt says besides the request."""
+        """Return the notes of the receipt."""
         news, self._news = self._news, []
         if ask.once:
             return ["not remembered", *policy_notes(turn, policy), *news]
@@ -349,15 +351,15 @@ class Session:
         return [*notes, *variant_notes(self.conversation, turn)]
 
     def _unseen_notes(self) -> list[str]:
-        """Return a note where the page was reloaded before the last reply had ended."""
+        """Return a note if the page was closed or reloaded before the last reply had ended."""
         turn, view = self._last_shown or (None, None)
         if turn is None or view is None or view.seen:
             return []
-        numbers = {each.id: number for number, each in enumerate(self.conversation.path(), 1)}
+        numbers = {item.id: number for number, item in enumerate(self.conversation.path(), 1)}
         if turn.id not in numbers:
             return []
         number = numbers[turn.id]
-        return [f"turn {number} ended while its page was away (%chat show {number})"]
+        return [f"turn {number} ended while its page was closed (%chat show {number})"]
 
     def close(self) -> None:
         """Close the connections, stop the local servers and the loop."""

@@ -1,4 +1,4 @@
-"""A sweep: its runs are planned, sent side by side and kept; a kept run is not sent again."""
+"""A sweep: its runs are planned, sent concurrently and kept; a kept run is not sent again."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ from di_magics.storage.notebook import Notebook
 
 CONCURRENCY = 8
 LOCAL_CONCURRENCY = 1
-"""On this machine requests that run together are computed together, in another order: no faster on
-two cores, and a temperature of 0 or a seed would not give the same reply each time."""
+"""A local server computes concurrent requests together, in another order: no faster on two cores,
+and
+a temperature of 0 or a seed would not give the same reply every time."""
 LOCAL_SLOTS = 4
 MAX_CONCURRENCY = 200
 """DeepInfra's limit of concurrent requests (https://deepinfra.com/docs/advanced/rate-limits)."""
@@ -52,11 +53,11 @@ class _RunRecorder:
     key: str
 
     def checkpoint(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]:
-        """Write what the run costs so far."""
+        """Write the cost of the run so far."""
         return self.notebook.checkpoint(turn, reply)
 
     def seal(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]:
-        """Write the reply and what it cost."""
+        """Write the reply and its cost."""
         return self.notebook.seal_run(self.key, turn, reply)
 
 
@@ -79,11 +80,11 @@ class SweepRunner:
     def run(
         self, view: GridView, *, concurrency: int | None = None, fresh: bool = False
     ) -> SweepResult:
-        """Return the result once every run has ended; blocks, and can be interrupted.
+        """Return the result when every run has ended; blocks, and can be interrupted.
 
         Runs that are complete on disk are not sent again, unless `fresh`. Raises BudgetError
-        before anything is sent where the user's consent is missing or the worst case does not fit,
-        Interrupted where the user interrupted the cell, and the first error where no run succeeded.
+        before anything is sent if the user's consent is missing or the worst case does not fit,
+        Interrupted if the user interrupted the cell, and the first error if no run succeeded.
         """
         session = self._session
         with Interrupts() as interrupts:
@@ -101,7 +102,7 @@ class SweepRunner:
             job = session.loop.submit(self._run_all(missing, view, limiter, budget))
             view.open(job.cancel, self._stop_run)
             job.wait(interrupts)
-            with suppress(concurrent.futures.CancelledError):  # partial replies are in their places
+            with suppress(concurrent.futures.CancelledError):  # partial replies are stored
                 job.result()
             turns = [
                 replace(plan.turn, reply=self._replies[index]) if index in self._replies else None
@@ -117,7 +118,9 @@ class SweepRunner:
         if self._errors and not any(reply and reply.complete for reply in result.replies):
             raise next(iter(self._errors.values()))
         if interrupts.interrupted:
-            raise Interrupted("Stopped; the replies so far are kept. Run the cell for the others.")
+            raise Interrupted(
+                "Stopped; the replies so far are kept. Run the cell again for the others."
+            )
         return result
 
     def _ask_for(self, run: Run) -> Ask:
@@ -152,7 +155,7 @@ class SweepRunner:
         return max(1, min(wanted or usual, most))
 
     def _check_budget(self, plans: list[Plan]) -> Budget:
-        """Return the limits for each of these runs. Raises BudgetError as `run` says."""
+        """Return the limits for every one of these runs. Raises BudgetError as `run` does."""
         ask, session = self._ask, self._session
         paid = [plan for plan in plans if not plan.route.local]
         budget = Budget(ask.budget, session.budget, ask.yes) if paid else Budget()

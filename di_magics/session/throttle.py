@@ -16,7 +16,7 @@ CHECKPOINT_SECONDS = 1.0
 
 
 class Throttle:
-    """Passes a growing reply on to its view and to the disk; used on the loop's thread only."""
+    """Passes a growing reply to its view and to the disk; used on the loop's thread only."""
 
     def __init__(self, view: SafeView, checkpoint: Callable[[Reply], Future[None]]) -> None:
         self._view = view
@@ -27,14 +27,14 @@ class Throttle:
         self._next_frame: asyncio.TimerHandle | None = None
         self._countdown: list[asyncio.TimerHandle] = []
         self._latest: Callable[[], Reply] = Reply
-        # What was sent before the front end was ready is lost: it is shown once more.
+        # Updates before the front end was ready are lost: the reply is displayed once more.
         self._repeat = self._loop.call_later(REPEAT_SECONDS, self._draw)
         self._next_checkpoint = self._loop.call_later(CHECKPOINT_SECONDS, self._write_checkpoint)
 
     def update(self, latest: Callable[[], Reply]) -> None:
-        """Show the reply that `latest` returns in the next frame; the first one at once.
+        """Display the reply that `latest` returns in the next frame; the first one at once.
 
-        It is called once a frame: a reply is not built for each read of the network.
+        `latest` is called once per frame, so that not every read of the network builds a reply.
         """
         self._latest = latest
         if self._next_frame is None:
@@ -53,7 +53,7 @@ class Throttle:
             self._countdown.append(self._loop.call_later(left, self._view.status, line))
 
     def close(self) -> None:
-        """Show what is still waiting to be shown, and nothing after it."""
+        """Display a waiting update, and stop."""
         for timer in (self._repeat, self._next_checkpoint, *self._countdown):
             timer.cancel()
         if self._next_frame is not None:
@@ -68,6 +68,6 @@ class Throttle:
 
     def _write_checkpoint(self) -> None:
         self._next_checkpoint = self._loop.call_later(CHECKPOINT_SECONDS, self._write_checkpoint)
-        if self._written is None or self._written.done():  # else they would queue up
+        if self._written is None or self._written.done():  # otherwise they would queue up
             # An unchanged reply is written too: it shows that this kernel still works on the turn.
             self._written = self._checkpoint(self._latest())

@@ -2,7 +2,7 @@
 
     request -> reply --- plain text ------------------------------> answered
                  |------ asks for tools ---> run them ------------> next request
-                 |------ not the JSON asked for, --repair --------> next request (once)
+                 |------ not the requested JSON, --repair --------> next request (once)
 
 Each request has its own entry in the ledger and its own check of the budget; the reply of the turn
 is the newest request's, with the rounds and the sums of those before. The turn is sealed once.
@@ -42,7 +42,7 @@ class _PartRecorder:
         return self.notebook.checkpoint(self.turn, add_request(self.before, reply))
 
     def seal(self, entry: str, reply: Reply) -> Future[None]:
-        """Write what the request has cost; the turn goes on."""
+        """Write the cost of the request; the turn continues."""
         return self.notebook.settle(entry, reply)
 
 
@@ -77,7 +77,7 @@ class _Continue:
 
 
 class TurnRunner:
-    """Runs one turn that is written down; `view_error` is why its view did not open, if so."""
+    """Runs one turn that is on disk; `view_error` is the error if its view did not open."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class TurnRunner:
             error = with_partial_reply(refused)
         except ReplyError as mismatch:
             error, reply = mismatch, replace(reply, validation_error=str(mismatch))
-        except Exception as failure:  # a refusal or a bug of ours: the turn is sealed all the same
+        except Exception as failure:  # a refusal or our own bug: the turn must be sealed
             error = failure
         if reply.status == "open":  # it ended between two requests
             reply = replace(reply, status="stopped" if self._interrupts.stopping else "failed")
@@ -142,8 +142,8 @@ class TurnRunner:
             self._job.cancel()
 
     def _request(self, plan: Plan, screen: Screen, recorder: Recorder) -> Outcome:
-        """Return the outcome of one request, sent unless the turn is stopped by now."""
-        if self._interrupts.stopping:  # it came while the request was written down
+        """Return the outcome of one request, which is not sent if the turn was stopped."""
+        if self._interrupts.stopping:  # pressed while the request was written to disk
             self._open_view()
             return seal_unsent(plan, recorder)
         self._job = job = self._loop.submit(self._exchange.send(plan, screen, recorder))
@@ -161,15 +161,17 @@ class TurnRunner:
             if not self._opened:
                 self._opened = True
                 self._view.open(self.stop)
-        except Exception as error:  # whatever a front end raises: the request is stopped, not lost
+        except (
+            Exception
+        ) as error:  # a front end may raise anything: the request is stopped, not lost
             self.view_error = error
         return self.view_error is None
 
     def _next_step(self, reply: Reply, ask: Ask, turn: Turn) -> _Answered | _Continue:
         """Return what follows a complete reply.
 
-        Raises ToolError after too many rounds of tool calls, and ReplyError where the reply is not
-        the JSON asked for and will not be repaired.
+        Raises ToolError after too many rounds of tool calls, and ReplyError if the reply is not the
+        requested JSON and will not be repaired.
         """
         if reply.tool_calls and ask.tools is not None:
             return _Continue(self._run_tools(turn.id, reply, ask, ask.tools))
@@ -186,11 +188,11 @@ class TurnRunner:
             raise _with_next_step(mismatch, reply, ask) from None
 
     def _run_tools(self, turn: str, reply: Reply, ask: Ask, tools: Tools) -> Round:
-        """Return the round in which the calls of a reply were run, one result for each."""
+        """Run the calls of a reply, and return the round with one result per call."""
         if sum(bool(earlier.calls) for earlier in reply.rounds) >= ask.rounds:
             raise ToolError(
-                f"The model asked for tools {ask.rounds} times without an answer; everything is "
-                f"kept. --rounds {2 * ask.rounds} allows more."
+                f"The model called tools in {ask.rounds} rounds without an answer; the results are "
+                f"kept. Allow more with --rounds {2 * ask.rounds}."
             )
         calls = with_call_ids(reply.tool_calls)
         current = Round(reply.clean_text, reply.reasoning, calls)
@@ -226,13 +228,13 @@ def _with_round(reply: Reply, finished: Round) -> Reply:
 
 
 def _with_next_step(error: ReplyError, reply: Reply, ask: Ask) -> ReplyError:
-    """Return the error with its next step and the reply it is about."""
+    """Return the error with its next step and its reply."""
     if reply.finish_reason == "length":
-        step = "It was cut off by max_tokens: set a higher max_tokens."
+        step = "It was cut off by max_tokens: set a higher value."
     elif not ask.repair:
-        step = "Its text is in _reply.text; --repair asks once more, with this error."
+        step = "Its text is in _reply.text; --repair asks the model once more, with this error."
     else:
-        step = "It was asked for twice; the text is in _reply.text."
+        step = "The model was asked twice; the text is in _reply.text."
     explained = ReplyError(f"{error} {step}")
     explained.reply = reply
     return explained

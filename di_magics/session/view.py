@@ -1,4 +1,4 @@
-"""What a session asks of whatever shows replies; the views themselves are in `display`."""
+"""The interface of views, which display replies; the views themselves are in `display`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from di_magics.core.sweep.runs import Run
 
 
 class Screen(Protocol):
-    """Shows a reply that grows, and a status line; called on the loop's thread."""
+    """Displays a growing reply and a status line; called on the loop's thread."""
 
     def status(self, line: str) -> None: ...
     def show(self, reply: Reply) -> None: ...
 
 
 class View(Screen, Protocol):
-    """Shows the reply of one turn; `open` and `close` are called on the main thread.
+    """Displays the reply of one turn; `open` and `close` are called on the main thread.
 
-    `seen` is whether the end of the reply reached a page, as far as can be known.
+    `seen` is whether the end of the reply reached a page, as far as is known.
     """
 
     @property
@@ -31,7 +31,7 @@ class View(Screen, Protocol):
 
 
 class GridView(Protocol):
-    """Shows the runs of a sweep; `open` and `close` are called on the main thread."""
+    """Displays the runs of a sweep; `open` and `close` are called on the main thread."""
 
     def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None: ...
     def cell(self, run: Run) -> Screen: ...
@@ -42,7 +42,7 @@ class GridView(Protocol):
 class SafeView:
     """An exception in the view cannot end the request: the first one is kept in `error`.
 
-    After it nothing more is shown.
+    After it nothing more is displayed.
     """
 
     def __init__(self, screen: Screen) -> None:
@@ -62,5 +62,5 @@ class SafeView:
             return
         try:
             show(self._screen)
-        except Exception as error:  # whatever a terminal or a front end raises
+        except Exception as error:  # a terminal or a front end may raise anything
             self._screen, self.error = None, error

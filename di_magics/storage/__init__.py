@@ -1,1 +1,1 @@
-"""What stays on disk: conversations, costs, a teacher's policy."""
+"""The files on disk: conversations, costs, a teacher's policy."""

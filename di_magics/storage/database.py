@@ -2,8 +2,8 @@
 
 `schema.sql` has the tables; turns.py, attachments.py and ledger.py read and write them. Numbered
 migrations begin with the first release. A file of an earlier development version is copied to
-`conversations.sqlite3.old` and emptied, in one transaction: renaming it would take it away from
-under another kernel, whose `-wal` file would then be mistaken for the new file's.
+`conversations.sqlite3.old` and emptied, in one transaction. It is not renamed, because another
+kernel may use it, whose `-wal` file would then be mistaken for the new file's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SCHEMA = Path(__file__).with_name("schema.sql")
 BUSY_SECONDS = 2.0
 """A cell must not wait longer for a file that another program has locked; outcomes are retried."""
 MAPPED_BYTES = 1 << 28
-"""SQLite reads this much of the file without copying each page."""
+"""SQLite reads this much of the file without copying its pages."""
 
 # (application_id, user_version) of a file.
 CURRENT = (0x64694D67, 1)
@@ -40,8 +40,8 @@ DEVELOPMENT = [(0, version) for version in range(1, 7)]
 class Database:
     """The file of mode 0600 in a folder, or a database in memory where there is no folder.
 
-    Work runs on the database's own thread, which an interrupt cannot reach; each method returns a
-    future. Raises StoreError where the file cannot be used.
+    Work runs on the database's own thread, which an interrupt cannot reach; every method returns a
+    future. Raises StoreError if the file cannot be used.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -60,7 +60,7 @@ class Database:
         return self._thread.submit(self._run, work, "BEGIN")
 
     def erase(self, work: Work[T]) -> Future[T]:
-        """Run work that deletes, and leave no byte of what it deleted in the file."""
+        """Run work that deletes, so that no byte of the deleted data stays in the file."""
 
         def vacuum(db: Connection) -> None:
             db.execute("VACUUM")
@@ -94,8 +94,8 @@ class Database:
 
     def _open(self) -> Connection:
         if self.path:
-            # SQLite would let others read a file that it creates. An existing one is not opened:
-            # closing it again would take this process's locks off it.
+            # SQLite would let others read a file that it creates. An existing file is not opened
+            # here: closing it would remove the locks of this process.
             with suppress(FileExistsError):
                 _create_private(self.path)
         name = self.path or ":memory:"
@@ -137,7 +137,7 @@ class Database:
         db.execute(f"PRAGMA user_version = {number}")
 
     def close(self) -> None:
-        """Finish the work in hand and close the file; a second call does nothing."""
+        """Finish the waiting work and close the file; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -181,9 +181,9 @@ def _copy_aside(path: Path) -> Path:
 def _describe(error: Exception, path: Path | None) -> str:
     reason, where = one_line(error, 120), one_line(path, 160)
     if "locked" in reason or "still reads" in reason:
-        step = "Another program is using that file: try again in a moment."
+        step = "Another program uses that file: try again in a moment."
     elif "full" in reason or "disk I/O" in reason:
-        step = "Make room on that disk, then run the cell again."
+        step = "Free some space on that disk, then run the cell again."
     else:
         step = (
             "Move that file away, or set DI_MAGICS_HOME to another folder, or to off to keep "
@@ -197,7 +197,7 @@ def _in_transaction(connection: Connection, work: Work[T], begin: str) -> T:
     try:
         done = work(connection)
     except BaseException:
-        if connection.in_transaction:  # a full disk has ended it already
+        if connection.in_transaction:  # with a full disk SQLite has ended it already
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
@@ -211,12 +211,12 @@ def insert(db: Connection, table: str, row: Mapping[str, object], conflict: str 
 
 
 def update_notebook(db: Connection, notebook: str, **columns: object) -> None:
-    """Set columns of a notebook, which is added where it is not known."""
+    """Set columns of a notebook, which is added if it is missing."""
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
     action = f"DO UPDATE SET {changes}" if columns else "DO NOTHING"
     insert(db, "notebooks", {"id": notebook, **columns}, f"ON CONFLICT (id) {action}")
 
 
 def to_utf8(text: str) -> str:
-    """Return text that can be stored: half a surrogate pair, which JSON may hold, becomes `?`."""
+    """Return text that can be stored: a lone half of a surrogate pair becomes `?`."""
     return text.encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
-"""What every request cost. It is kept apart from the texts, and stays when they are forgotten.
+"""The costs of all requests, stored apart from the texts and kept when those are deleted.
 
-An entry is written before its request is sent, touched with each checkpoint, and sealed once. What
-a notebook has committed is the sum of its sealed costs, and of the reserves of what is in flight.
+An entry is written before its request is sent, updated with every checkpoint, and sealed once. A
+notebook has committed the sum of its sealed costs and of the reserves of requests in flight.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from di_magics.core.reply.reply import Reply, Usage
 from di_magics.storage.database import Connection, Database, insert, to_utf8, update_notebook
 
 ABANDONED_SECONDS = 10.0
-"""A kernel touches what it waits for each second: it is gone when nothing was touched this long."""
+"""A waiting kernel updates its entry every second; after this long without one it has ended."""
 
 COLUMNS = (
     "turn, notebook, conversation, model, endpoint, begun, status, prompt_tokens, "
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def is_in_flight(sealed: int, touched: float) -> bool:
-    """Return whether some kernel still waits for the reply."""
+    """Return whether a kernel still waits for the reply."""
     return not sealed and time.time() - touched < ABANDONED_SECONDS
 
 
@@ -52,7 +52,7 @@ class Ledger:
         return self._store.read(read)
 
     def committed(self, notebook: str) -> Future[Decimal]:
-        """Return what a notebook has spent, and may yet spend on replies in flight, in USD."""
+        """Return what a notebook has spent, and may still spend on replies in flight, in USD."""
         return self._store.read(lambda db: _committed(db, notebook))
 
     def budget(self, notebook: str) -> Future[Decimal | None]:
@@ -74,7 +74,7 @@ class Ledger:
 
 
 def add_entry(db: Connection, entry: Entry, budget: Budget) -> None:
-    """Write that a request is about to be sent. Raises BudgetError where it does not fit."""
+    """Add the entry of a request before it is sent. Raises BudgetError if it does not fit."""
     spent = FREE if budget.notebook is None else _committed(db, entry.notebook)
     budget.check(entry.reserve, spent, entry.model)
     row = {
@@ -94,7 +94,7 @@ def add_entry(db: Connection, entry: Entry, budget: Budget) -> None:
 
 
 def update_entry(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool) -> None:
-    """Write what a request has cost so far, or in the end."""
+    """Write the cost of a request so far, or its final cost."""
     usage, model = reply.usage, None if reply.model is None else to_utf8(reply.model)
     row = [now, sealed, reply.status, model, usage.prompt_tokens, usage.completion_tokens]
     row += [usage.cached_tokens, usage.reasoning_tokens, _text(reply.cost), reply.estimate, turn]

@@ -1,11 +1,11 @@
-"""Which conversation a notebook has.
+"""Finds the conversation of a notebook.
 
-A file has no identity of its own: it is renamed, copied, deleted and made anew. So the metadata of
-each output carries the notebook's id, and the first cell that asks looks for it:
+A file has no identity: it can be renamed, copied, deleted and created again. So the metadata of
+every output has the notebook's id, and the first cell that asks looks for it:
 
     what is known                                         the conversation
     ----------------------------------------------------  ------------------------------------
-    no cell id (terminal, nbclient, papermill)            a new one, so that every run is alike
+    no cell id (terminal, nbclient, papermill)            a new one, so that all runs are equal
     an id in the saved outputs                            that notebook's
       ... and the file it was last in still has the id    a copy of it: this file is a copy
     the path, and a turn in one of the file's cells       that notebook's: outputs were cleared
@@ -41,7 +41,7 @@ LARGEST_FILE = 200_000_000
 
 
 class Notebook:
-    """The turns and costs of one notebook; `where` says which it is, and which cell runs now.
+    """The turns and costs of one notebook; `where` returns its place and its running cell.
 
     Raises StoreError.
     """
@@ -54,9 +54,9 @@ class Notebook:
         self.id = uuid.uuid4().hex
 
     def resume(self) -> tuple[Conversation, str] | None:
-        """Return the notebook's conversation, and a line about where it is from, or "".
+        """Return the notebook's conversation and a note about its origin, or "".
 
-        None while it is not known which notebook this is: no cell runs (a completion, a widget's
+        None while the notebook is not known, because no cell runs (a completion, a widget's
         message).
         """
         where = self._where()
@@ -70,7 +70,7 @@ class Notebook:
             return Conversation(), self._set_aside()
         if known.path and known.path != path and known.id in _read_ids(known.path)[0]:
             self._turns.copy(known.id, self.id, path).result()
-            line = f"this notebook is a copy of {Path(known.path).name} and goes its own way"
+            line = f"this notebook is a copy of {Path(known.path).name} with its own conversation"
         else:
             self.id = known.id
             self._turns.set_location(self.id, path, where.kernel).result()
@@ -80,7 +80,7 @@ class Notebook:
 
     def _set_aside(self) -> str:
         copy = self._store.set_aside().result()
-        return f"the conversations of an older version are now in {copy}" if copy else ""
+        return f"the conversations of an older version were moved to {copy}" if copy else ""
 
     def is_at(self, path: Path) -> bool:
         """Return whether this is the path of the notebook's own file."""
@@ -88,9 +88,9 @@ class Notebook:
         return own is not None and Path(own).resolve() == path.resolve()
 
     def begin(self, turn: Turn, entry: Entry, budget: Budget, *, kept: bool) -> Future[None]:
-        """Write a turn, or if not `kept` only what it may cost, before it is sent.
+        """Write a turn, or if not `kept` only its reserve, before it is sent.
 
-        The future raises BudgetError where that does not fit the budget.
+        The future raises BudgetError if the reserve does not fit the budget.
         """
         return self._turns.begin(turn, entry, budget, kept=kept)
 
@@ -103,11 +103,11 @@ class Notebook:
         return self._turns.seal(turn, reply)
 
     def settle(self, entry: str, reply: Reply) -> Future[None]:
-        """Write what one request of a turn has cost."""
+        """Write the cost of one request of a turn."""
         return self._turns.settle_request(entry, reply)
 
     def adopt(self, turns: Iterable[Turn]) -> Future[None]:
-        """Write turns that have their replies already."""
+        """Write complete turns."""
         return self._turns.adopt(self.id, turns)
 
     def seal_run(self, key: str, turn: str, reply: Reply) -> Future[None]:
@@ -115,7 +115,7 @@ class Notebook:
         return self._turns.seal_run(self.id, key, turn, reply)
 
     def runs(self, keys: Collection[str]) -> dict[str, Reply]:
-        """Return the complete replies to runs that are kept, by key."""
+        """Return the stored complete replies to runs, by key."""
         return self._turns.runs(self.id, keys).result()
 
     def keep(self, chat: Conversation) -> Future[None]:
@@ -123,9 +123,9 @@ class Notebook:
         return self._turns.save_state(self.id, chat)
 
     def forget(self, turns: list[str] | None, name: str | None) -> int:
-        """Delete these turns and the conversation of that name; return how many turns they were.
+        """Delete these turns and the conversation of that name; return how many were deleted.
 
-        With None, all turns of every notebook.
+        With None, delete all turns of every notebook.
         """
         return self._turns.forget(turns, (self.id, name) if name else None).result()
 
@@ -139,12 +139,12 @@ class Notebook:
 
     @property
     def committed(self) -> Decimal:
-        """What this notebook has spent, and may yet spend on replies in flight, in USD."""
+        """What this notebook has spent, and may still spend on replies in flight, in USD."""
         return self._ledger.committed(self.id).result()
 
     @property
     def budget(self) -> Decimal | None:
-        """This notebook's own budget in USD, None for none."""
+        """This notebook's own budget in USD, or None."""
         return self._ledger.budget(self.id).result()
 
     @budget.setter
@@ -164,7 +164,7 @@ def _describe(chat: Conversation) -> str:
     turns = f"{len(path)} turn{'s' * (len(path) != 1)}"
     cut = path[-1].reply.status in ("cut", "open")
     lost = f"; the last was cut off (%chat show {len(path)})" if cut else ""
-    return f"continues {turns} from before{lost}; %chat new starts afresh"
+    return f"continues {turns} from before{lost}; %chat new starts a new one"
 
 
 def _read_ids(file: str | None) -> tuple[list[str], list[str]]:

@@ -27,8 +27,8 @@ LARGEST_KEY = 10_000
 class PolicyFiles:
     """The policy in force; a file that has changed is read again.
 
-    `folder` returns the notebook's folder. `file` is what DI_MAGICS_POLICY was when the extension
-    was loaded, so that no cell can change it.
+    `folder` returns the notebook's folder. `file` is the value of DI_MAGICS_POLICY when the
+    extension was loaded, so that no cell can change it.
     """
 
     def __init__(self, folder: Callable[[], Path], file: str | None) -> None:
@@ -50,7 +50,7 @@ class PolicyFiles:
         return self._policy
 
     def key(self) -> str | None:
-        """Return the API key that the policy names, None for none. Raises PolicyError."""
+        """Return the API key that the policy names, or None. Raises PolicyError."""
         policy = self.current()
         if policy.key_variable:
             key = os.environ.get(policy.key_variable, "").strip()
@@ -66,13 +66,13 @@ class PolicyFiles:
             return None
         if not key:
             raise PolicyError(
-                f"{policy.source_names} takes the key from the {where}, which has none. "
+                f"{policy.source_names} reads the key from the {where}, but there is none. "
                 "Ask your teacher."
             )
         return key
 
     def check_log(self, policy: Policy) -> None:
-        """Raise PolicyError where turns are to be logged and the log cannot be written."""
+        """Raise PolicyError if the policy has a log that cannot be written."""
         if policy.log:
             with _open_log(policy):
                 pass
@@ -120,6 +120,7 @@ def _read(path: Path, *, narrowing: bool) -> Policy:
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or one_line(error, 120)
         raise PolicyError(
-            f"The policy {one_line(path, 160)} cannot be read ({reason}). Nothing was sent."
+            f"The policy {one_line(path, 160)} cannot be read ({reason}). Nothing was sent: ask "
+            "your teacher."
         ) from None
     return parse_policy(rules, str(path), narrowing=narrowing)

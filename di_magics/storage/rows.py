@@ -1,4 +1,4 @@
-"""Turns, their attachments and a notebook's state as rows of the database, and back.
+"""Converts turns, their attachments and a notebook's state to rows of the database, and back.
 
 The long texts of a turn (prompt, reply, contents of attachments) are columns of their own; the rest
 is JSON as core/conversation/record.py writes it.
@@ -27,7 +27,7 @@ from di_magics.storage.ledger import is_in_flight
 
 
 def identity_row(turn: Turn, notebook: str) -> dict[str, str | None]:
-    """Return the columns of what is known of a turn before it is sent."""
+    """Return the columns of a turn that are known before it is sent."""
     record = identity_record(turn)
     prompt = to_utf8(record.pop("prompt"))
     record.pop("notebook", None)  # it has a column
@@ -37,13 +37,13 @@ def identity_row(turn: Turn, notebook: str) -> dict[str, str | None]:
 
 
 def outcome_row(reply: Reply) -> dict[str, str]:
-    """Return the columns of what became of a turn."""
+    """Return the columns of a turn's reply."""
     record = outcome_record(reply)
     return dict(reply=to_utf8(record.pop("reply", "")), outcome=to_json(record))
 
 
 def reply_of(text: str, outcome: str) -> Reply:
-    """Return the reply in these columns."""
+    """Return the reply of these columns."""
     return parse_reply({**json.loads(outcome), "reply": text})
 
 
@@ -65,7 +65,7 @@ def read_conversation(db: Connection, notebook: str) -> Conversation:
 
 @contextmanager
 def _pause_gc() -> Iterator[None]:
-    """Keep the garbage collector from walking over the growing turns again and again."""
+    """Turn the garbage collector off, which would scan the growing turns again and again."""
     paused = gc.isenabled()
     gc.disable()
     try:
@@ -126,7 +126,7 @@ def copy_attachments(db: Connection, old: str, new: str) -> None:
 
 
 def read_state(db: Connection, notebook: str) -> dict[str, Any]:
-    """Return a notebook's heads and what its cells show, {} for a notebook that is not known."""
+    """Return a notebook's heads and what its cells show, {} for an unknown notebook."""
     row = db.execute("SELECT state FROM notebooks WHERE id = ?", [notebook]).fetchone()
     state: dict[str, Any] = json.loads(row[0]) if row else {}
     return state
@@ -146,7 +146,7 @@ def merge_state(before: Mapping[str, Any], chat: Conversation) -> dict[str, Any]
 
 
 def _with_state(turns: Mapping[str, Turn], state: Mapping[str, Any]) -> Conversation:
-    """Return the conversation, without what the state has of turns that are not there."""
+    """Return the conversation, without the parts of the state whose turns are missing."""
     heads = {
         name: head for name, head in state.get("heads", {}).items() if head is None or head in turns
     }
@@ -162,7 +162,7 @@ def _with_state(turns: Mapping[str, Turn], state: Mapping[str, Any]) -> Conversa
 
 
 def replace_ids(text: str, ids: Mapping[str, str]) -> str:
-    """Return JSON in which each text that is an old id is the new one."""
+    """Return JSON with the old ids replaced by the new ones."""
 
     def walk(value: object) -> object:
         if isinstance(value, dict):

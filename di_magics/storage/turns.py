@@ -1,7 +1,7 @@
-"""Turns on disk: written before they are sent, checkpointed each second, sealed once.
+"""Turns on disk: written before they are sent, checkpointed every second, sealed once.
 
-Turns are only added, until the user has them forgotten. Which of them are heads is a small state
-beside them. Every method returns a future; the work runs on the database's thread.
+Turns are only added, until the user deletes them. The heads are a small state beside them. Every
+method returns a future; the work runs on the database's thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from di_magics.storage.rows import (
 )
 
 MOST_CELLS = 900
-"""SQLite has a limit on the values in a query: 999 where it is an old one."""
+"""SQLite limits the values in a query: an old version to 999."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Turns:
         return self._store.read(find)
 
     def set_location(self, notebook: str, path: str | None, kernel: str) -> Future[None]:
-        """Write where a notebook is and in which kernel, and add it where it is not known."""
+        """Write the path and the kernel of a notebook, which is added if it is missing."""
 
         def write(db: Connection) -> None:
             update_notebook(db, notebook, path=path, kernel=kernel)
@@ -100,8 +100,8 @@ class Turns:
     def begin(self, turn: Turn, entry: Entry, budget: Budget, *, kept: bool) -> Future[None]:
         """Write a turn and its ledger entry before it is sent; if not `kept`, only the entry.
 
-        The future raises BudgetError, and nothing is written, where the worst case does not fit
-        the budget. No other kernel can come in between.
+        The future raises BudgetError, and nothing is written, if the worst case does not fit the
+        budget. It is one transaction: no other kernel can spend in between.
         """
         row = identity_row(turn, entry.notebook)
 
@@ -150,15 +150,15 @@ class Turns:
                 self._timer.start()
 
     def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
-        """Write the partial reply, and what it costs so far."""
+        """Write the partial reply and its cost so far."""
         return self._write_outcome(turn, reply, sealed=False)
 
     def seal(self, turn: str, reply: Reply) -> Future[None]:
-        """Write the outcome of a turn, kept or not; nothing changes it afterwards."""
+        """Write the outcome of a turn, stored or not; nothing changes it afterwards."""
         return self._write_outcome(turn, reply, sealed=True)
 
     def settle_request(self, entry: str, reply: Reply) -> Future[None]:
-        """Write what one request of a turn has cost; the turn goes on."""
+        """Write the cost of one request of a turn, which continues."""
         now = time.time()
         return self._write_until_done(lambda db: update_entry(db, entry, reply, now, sealed=True))
 
@@ -176,7 +176,7 @@ class Turns:
         return self._write_until_done(write) if sealed else self._store.write(write)
 
     def adopt(self, notebook: str, turns: Iterable[Turn]) -> Future[None]:
-        """Write turns that have their replies already, and cost nothing more."""
+        """Write complete turns, which cost nothing more."""
         sealed = {"begun": time.time(), "touched": time.time(), "sealed": 1}
         turns = list(turns)
 
@@ -190,7 +190,7 @@ class Turns:
         return self._store.write(write)
 
     def seal_run(self, notebook: str, key: str, turn: str, reply: Reply) -> Future[None]:
-        """Write the reply to a run of a sweep, and what it cost."""
+        """Write the reply to a run of a sweep, and its cost."""
         now = time.time()
 
         def write(db: Connection) -> None:
@@ -212,10 +212,10 @@ class Turns:
         return self._store.read(read)
 
     def save_state(self, notebook: str, chat: Conversation) -> Future[None]:
-        """Write which turns are heads and which each cell shows.
+        """Write which turns are heads, and which turn every cell shows.
 
-        What another kernel on the same notebook has written of other cells and conversations
-        stays.
+        Entries of other cells and conversations, written by another kernel on the same notebook,
+        stay.
         """
 
         def write(db: Connection) -> None:
@@ -225,11 +225,11 @@ class Turns:
         return self._store.write(write)
 
     def load(self, notebook: str) -> Future[Conversation]:
-        """Return a notebook's conversation; a turn that its kernel has abandoned is `cut`."""
+        """Return a notebook's conversation; a turn left unfinished by its kernel is `cut`."""
         return self._store.read(lambda db: read_conversation(db, notebook))
 
     def copy(self, notebook: str, new: str, path: str | None) -> Future[None]:
-        """Copy a notebook's turns to a new notebook, where they cost nothing a second time."""
+        """Copy a notebook's turns to a new notebook, without their costs."""
 
         def write(db: Connection) -> None:
             state = to_json(read_state(db, notebook))

@@ -1,8 +1,8 @@
 """The user's async functions, run on the loop that belongs to the thread that calls them.
 
-In a kernel that loop runs already and waits for this very cell. Objects of the user's that are
-bound to it (a session of aiohttp, a lock) can only be used there, so it runs within itself. That
-needs nest_asyncio, of which this file is the only importer.
+In a kernel that loop is already running and waits for this cell. The user's objects that are bound
+to it (a session of aiohttp, a lock) work only there, so the loop is nested: it runs within itself.
+That needs nest_asyncio, which only this file imports.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def check_loop() -> None:
     if not isinstance(loop, asyncio.BaseEventLoop):
         kind = type(loop).__module__.partition(".")[0]
         raise ToolError(
-            f"Async tools cannot run here: the kernel's event loop is one of {kind}, which cannot "
-            "run within itself. Use functions that are not async."
+            f"Async tools cannot run here: the kernel's event loop ({kind}) cannot be nested. "
+            "Use functions that are not async."
         )
 
 
@@ -89,7 +89,7 @@ def _thread_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 class _Waker:
-    """Wakes a loop at intervals: a signal just before it waits would wait as well."""
+    """Wakes a loop at intervals: a signal just before its wait would be handled only after it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -26,12 +26,12 @@ from di_magics.values.secret_values import (
 from di_magics.values.value_text import is_table, table_csv, value_text
 
 LARGEST = 20_000_000
-"""DeepInfra accepts images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
+"""Bytes: DeepInfra accepts images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
 LARGEST_FILE = 200_000_000
 TOKENS = 4000
 """A text is cut after about this many tokens, unless the user sets another limit."""
 LOOKAHEAD = 4000
-"""So many characters after a cut are looked at, for a secret that the cut would halve."""
+"""Characters after a cut that are checked too, for a secret that the cut would halve."""
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 T = TypeVar("T")
@@ -46,14 +46,14 @@ def attach(
     tokens: int = TOKENS,
     resize: int | None = None,
 ) -> Attachment:
-    """Return the variable or the file of that name; the variable where there are both.
+    """Return the variable or the file of that name; the variable if there are both.
 
     A text is cut after about `tokens` tokens; `resize` is the longest side of an image, in pixels.
     Raises ParamError.
     """
     if name.isidentifier() and name in names:
         return attach_value(names[name], name, tokens=tokens, resize=resize)
-    path, shown = resolve_path(name, folder), one_line(name, 120)
+    path, label = resolve_path(name, folder), one_line(name, 120)
     refuse_secret_file(path, name)
     try:
         data = read_bounded(path, LARGEST_FILE, name)
@@ -62,7 +62,7 @@ def attach(
     except (OSError, ValueError) as error:
         hint = suggest(name, names) if name.isidentifier() else ""
         raise ParamError(
-            f"There is no variable and no file {shown} to attach ({os_error_reason(error)}).{hint}"
+            f"There is no variable and no file {label} to attach ({os_error_reason(error)}).{hint}"
         ) from None
     if _format(data):
         return _image(data, path.name, resize)
@@ -72,7 +72,7 @@ def attach(
         text = "\0"
     if "\0" in text:
         raise ParamError(
-            f"{shown} is neither text (UTF-8) nor an image (PNG, JPEG, WebP). Read it in Python, "
+            f"{label} is neither text (UTF-8) nor an image (PNG, JPEG, WebP). Read it in Python, "
             "and attach the variable."
         )
     attached = _text(text, path.name, "", tokens)
@@ -85,7 +85,7 @@ def attach_value(
 ) -> Attachment:
     """Return a value as an attachment: an image, a table, or its Markdown or its text.
 
-    Raises ParamError where it has no such form, or looks like a key.
+    Raises ParamError if it has no such form, or looks like a key.
     """
     image = _call_safely(lambda value: _image_data(value, name), value, name)
     if image is not None:
@@ -111,7 +111,7 @@ def truncate_text(
 ) -> tuple[str, str]:
     """Return the start of a text of about `tokens` tokens, and a note if something was cut.
 
-    Without `whole` the text is itself the start of one, of which `length` is known or not.
+    If not `whole`, the text is the start of a longer one of `length` characters (None: unknown).
     """
     cut = token_prefix(text, tokens)
     if len(cut) == len(text) and whole:
@@ -134,7 +134,7 @@ def _text(text: str, name: str, kind: str, tokens: int, *, whole: bool = True) -
 
 
 def _call_safely(read: Callable[[T], R], value: T, name: str) -> R:
-    """Return what `read` returns; the methods of a value may raise anything."""
+    """Return what `read` returns. Raises ParamError for whatever the value's methods raise."""
     try:
         return read(value)
     except (KeyboardInterrupt, ParamError):
@@ -163,12 +163,12 @@ def _table(value: Any, name: str, tokens: int) -> Attachment:
         text = table_csv(value, count)
         return len(text) <= tokens * PER_TOKEN and estimate_text_tokens(text) <= tokens
 
-    shown = 1
-    while shown < rows and fits(2 * shown):  # step by step: a row may be huge
-        shown *= 2
-    shown = bisect_left(range(min(2 * shown, rows) + 1), True, key=lambda n: not fits(n)) - 1
-    text = table_csv(value, max(shown, 0))
-    left_out = "" if shown >= rows else f"only the first {_count(max(shown, 0), 'row')}"
+    kept = 1
+    while kept < rows and fits(2 * kept):  # step by step: a row may be huge
+        kept *= 2
+    kept = bisect_left(range(min(2 * kept, rows) + 1), True, key=lambda n: not fits(n)) - 1
+    text = table_csv(value, max(kept, 0))
+    left_out = "" if kept >= rows else f"only the first {_count(max(kept, 0), 'row')}"
     cut, names_cut = truncate_text(text, tokens)
     note = ", ".join(filter(None, [kind, left_out, names_cut and "column names cut"]))
     return Attachment("text", name, note, cut.rstrip("\n"))
@@ -198,7 +198,9 @@ def _image_data(value: Any, name: str) -> bytes | None:
         return out.getvalue()
     if library == "IPython" and type(value).__name__ in ("Image", "Audio", "Video"):
         if not isinstance(value.data, bytes) or not _format(value.data):
-            raise ParamError(f"{name} holds no image (PNG, JPEG, WebP). Attach a file.")
+            raise ParamError(
+                f"{name} does not hold an image (PNG, JPEG, WebP). Attach an image file."
+            )
         return value.data
     return None
 
@@ -214,17 +216,17 @@ def _format(data: bytes) -> str | None:
 
 def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     kind = _format(data)
-    shown = one_line(name, 80)
+    label = one_line(name, 80)
     if kind is None:
-        raise ParamError(f"{shown} is not an image that can be sent (PNG, JPEG, WebP).")
+        raise ParamError(f"{label} is not an image that can be sent (PNG, JPEG, WebP).")
     before = len(data)
     size = ""
     if resize:
-        data, size = _resize(data, kind, shown, resize)
+        data, size = _resize(data, kind, label, resize)
     if len(data) > LARGEST:
         raise ParamError(
-            f"{shown} is too large to be sent: {_size(len(data))} of at most 20 MB. --resize 1024 "
-            "makes the longer side 1,024 pixels."
+            f"{label} is too large to be sent: {_size(len(data))} of at most 20 MB. Shrink it with "
+            "--resize 1024, to 1,024 pixels on the longer side."
         )
     shrunk = f", resized from {_size(before)}" if len(data) < before else ""
     note = f"{kind} image{size}, {_size(len(data))}{shrunk}"
@@ -232,7 +234,7 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     return Attachment("image", name, note, url)
 
 
-def _resize(data: bytes, kind: str, shown: str, pixels: int) -> tuple[bytes, str]:
+def _resize(data: bytes, kind: str, label: str, pixels: int) -> tuple[bytes, str]:
     """Return an image whose longer side has at most this many pixels, and a note of its size."""
     try:
         from PIL import Image, ImageOps
@@ -251,9 +253,9 @@ def _resize(data: bytes, kind: str, shown: str, pixels: int) -> tuple[bytes, str
                 out = io.BytesIO()
                 image.save(out, format=kind)
                 data, size = out.getvalue(), image.size
-    except Exception as error:  # whatever a broken image makes Pillow raise
+    except Exception as error:  # Pillow may raise anything for a broken image
         reason = "it is broken" if isinstance(error, OSError) else one_line(error, 120)
-        raise ParamError(f"{shown} cannot be resized ({reason}).") from None
+        raise ParamError(f"{label} cannot be resized ({reason}). Leave out --resize.") from None
     return data, f", {size[0]:,} × {size[1]:,}"
 
 

@@ -3,12 +3,14 @@
 A secret is the value of a variable whose name says so (DB_PASSWORD), or whose value has the form of
 a key or of a URL with a password. Two promises:
 
-* `hide_secrets` replaces every secret of four characters or more in what a tool returns, as it is
+* `hide_secrets` replaces every secret of four characters or more in the result of a tool, as it is
   and in other spellings: Python's repr, JSON (also within JSON), percent-encoded, HTML, base64,
-  hexadecimal. A shorter one, or a word such as `true`, stands in every text, so it is not hidden;
-  `unhidden_names` names those. What a function encrypts or takes apart is not hidden either.
-* `held_secret` finds the secrets that no ordinary text holds by chance, to refuse what holds one:
-  those of twelve characters, or of six that are not of one kind. `hunter2` is, `postgres` is not.
+  hexadecimal. A shorter one, or a word such as `true`, may be in any text, so it is not hidden;
+  `unhidden_names` returns its variable. A secret that a function encrypts or splits is not hidden
+  either.
+* `held_secret` finds the secrets that no ordinary text contains by chance, so that a text with one
+  is refused: those of twelve characters, or of six of different kinds, such as `hunter2` but not
+  `postgres`.
 """
 
 from __future__ import annotations
@@ -34,15 +36,15 @@ URL_PASSWORD = re.compile(r"://[^\s/:@]{0,100}:([^\s/@]{1,200})@")
 
 
 def hide_secrets(text: str) -> str:
-    """Return a text with `[secret]` in place of the environment's secrets, however spelled."""
-    spellings = {each for _, value in _secrets() for each in _spellings(value)}
+    """Return a text with `[secret]` in place of the environment's secrets, in all spellings."""
+    spellings = {spelling for _, value in _secrets() for spelling in _spellings(value)}
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, "[secret]")
     return text
 
 
 def held_secret(text: str) -> str | None:
-    """Return the name of a variable of the environment whose secret a text holds, None for none."""
+    """Return the name of an environment variable whose secret is in a text, or None."""
     bare = text.strip()
     for name, value in _secrets():
         if bare == value or (_is_distinctive(value) and any(s in text for s in _spellings(value))):
@@ -51,7 +53,7 @@ def held_secret(text: str) -> str | None:
 
 
 def contains_secret(text: str) -> bool:
-    """Return whether a text holds a secret of the environment."""
+    """Return whether a secret of the environment is in a text."""
     return held_secret(text) is not None
 
 
@@ -65,7 +67,7 @@ def unhidden_names() -> list[str]:
 
 
 def _secrets() -> Iterator[tuple[str, str]]:
-    """Yield the name and the value of each secret, and the parts of one that appear alone."""
+    """Yield the name and the value of every secret, and parts that may appear alone."""
     for name, value in os.environ.items():
         if not _is_secret(name, value):
             continue
@@ -112,7 +114,7 @@ def _spellings(secret: str) -> frozenset[str]:
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """Yield the base64 of a secret, alone and at each place within other data."""
+    """Yield the base64 of a secret, alone and within other data."""
     for offset in range(3):
         text = base64.b64encode(bytes(offset) + data).decode().rstrip("=")
         start, end = -(-8 * offset // 6), 8 * (offset + len(data)) // 6

@@ -1,7 +1,7 @@
-"""A value as JSON that is bounded while it is written: in its length, its depth and its time.
+"""Writes a value as JSON, with limits on length, depth and time while it is written.
 
-An endless generator would fill the memory before anything could be cut, so nothing is written
-that is not kept, and an iterator, which may have no end, is refused.
+An endless value would fill the memory before the text could be cut, so writing stops at the limit,
+and an iterator, which may have no end, is refused.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from di_magics.core.text import one_line
 DEEPEST = 100
 SECONDS = 10.0
 LARGEST_MODEL = 1_000_000
-"""A pydantic model writes itself, so it must be of at most about so many characters."""
+"""Characters of a pydantic model, at most: it writes itself, without a limit."""
 ARRAY_LIBRARIES = {"numpy", "torch", "jaxlib", "jax", "tensorflow", "xarray"}
 
 
 class _Full(Exception):
-    """No more is to be written."""
+    """The limit is reached."""
 
 
 class NoJsonError(Exception):
@@ -48,10 +48,10 @@ def to_json(
     other: Callable[[object], str],
     stopping: Callable[[], bool] = lambda: False,
 ) -> tuple[str, bool]:
-    """Return a value as JSON of about `limit` characters, and whether all of it was written.
+    """Return a value as JSON of about `limit` characters, and whether that is all of it.
 
-    `other` returns the text of an object within that has no form in JSON. Raises NoJsonError where
-    the value itself has none, ParamError for an iterator and for what is nested too deeply, and
+    `other` returns the text of an inner object that has no form in JSON. Raises NoJsonError if the
+    value itself has none, ParamError for an iterator and for too deep nesting, and
     KeyboardInterrupt once `stopping` returns True.
     """
     writer = _Writer(limit, other, stopping)
@@ -67,7 +67,7 @@ def refuse_iterator(value: object) -> None:
     if isinstance(value, Iterator | AsyncIterator):
         kind = one_line(type(value).__name__, 60)
         raise ParamError(
-            f"it is an iterator ({kind}), which may have no end. Make a list or a text of it."
+            f"it is an iterator ({kind}), which may have no end. Convert it to a list or a text."
         )
 
 
@@ -92,7 +92,7 @@ class _Writer:
     def write(self, value: Any, depth: int) -> None:
         """Write a value."""
         if depth > DEEPEST:
-            raise ParamError("it is nested too deeply, or contains itself. Make a text of it.")
+            raise ParamError("it is nested too deeply, or contains itself. Convert it to a text.")
         refuse_iterator(value)
         if isinstance(value, Enum):
             self.write(value.value, depth + 1)
@@ -140,7 +140,7 @@ class _Writer:
         self._put("}")
 
     def _write_model(self, value: Any, depth: int) -> None:
-        """Write a model as pydantic does, once it is sure that this has an end."""
+        """Write a model as pydantic does, after a check of its size."""
         fields = dict(_dataclass_items(value)) if dataclasses.is_dataclass(value) else vars(value)
         inner = _Writer(LARGEST_MODEL, lambda value: "", self._stopping)
         try:
@@ -150,7 +150,7 @@ class _Writer:
         self._write_leaf(value, depth)
 
     def _write_leaf(self, value: object, depth: int) -> None:
-        """Write what is neither a list nor an object: a date, a path, bytes that are text, …"""
+        """Write a value that is not a list or an object: a date, a path, bytes that are text, …"""
         short = not isinstance(value, bytes | bytearray) or len(value) <= self._left
         text = _leaf(value) if short else None
         if text is None and depth == 0:
@@ -159,7 +159,7 @@ class _Writer:
 
 
 def _leaf(value: object) -> str | None:
-    from di_magics.values.typed_json import leaf_json  # pydantic takes 0.1 s to load
+    from di_magics.values.typed_json import leaf_json  # pydantic needs 0.1 s to load
 
     return leaf_json(value)
 
@@ -193,7 +193,7 @@ def _key(key: object) -> str:
 
 
 def _quote(text: str) -> str:
-    """Return a text as JSON; half a character of UTF-16 is escaped."""
+    """Return a text as JSON; a lone half of a surrogate pair is escaped."""
     try:
         text.encode()
     except UnicodeEncodeError:

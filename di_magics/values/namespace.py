@@ -1,4 +1,4 @@
-"""The user's variables that a cell names: filled in, attached, as tools or as a schema."""
+"""The user's variables that a cell names: in a prompt, attached, as tools or as a schema."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_FILES = 1000
 
 
 class Namespace:
-    """The variables of a shell; `can_ask` is whether a user is there to answer a question."""
+    """The variables of a shell; `can_ask` is whether a user can answer a question."""
 
     def __init__(self, names: Mapping[str, Any], folder: Path, *, can_ask: bool) -> None:
         self._names = names
@@ -35,7 +35,7 @@ class Namespace:
         self._can_ask = can_ask
 
     def fill(self, prompt: str) -> str:
-        """Return a prompt with each `{{name}}` filled in. Raises ParamError."""
+        """Return a prompt with every `{{name}}` filled in. Raises ParamError."""
         if prefix := find_key(prompt):
             raise ParamError(
                 f"The prompt holds what looks like a key ({prefix}): nothing was sent. Remove it."
@@ -51,11 +51,11 @@ class Namespace:
         from di_magics.values.secret_values import refuse_environment_secret, refuse_secret_member
         from di_magics.values.value_text import value_text
 
-        text, whole = value_text(self._names[name], name, LONGEST)
-        if not whole:
+        text, is_all = value_text(self._names[name], name, LONGEST)
+        if not is_all:
             raise ParamError(
-                f"The text of {name} is longer than {LONGEST:,} characters. -a {name} attaches "
-                "what fits of it."
+                f"The text of {name} is too long: more than {LONGEST:,} characters. Attach its "
+                f"beginning with -a {name}."
             )
         refuse_secret_member(self._names[name], name)
         refuse_environment_secret(text, name)
@@ -105,8 +105,8 @@ class Namespace:
         toolbox = Toolbox(functions, ask_user, confirm=confirm)
         if toolbox.asks and not self._can_ask:
             raise ToolError(
-                "There is nobody here to ask whether a tool may run. Mark functions that may run "
-                "without a question: @di.safe above their def, after import di_magics as di."
+                "A tool may run only with your consent, and nobody can be asked here. Mark a "
+                "function as safe: import di_magics as di, and @di.safe above its def."
             )
         if names := unhidden_names():
             warnings.warn(

@@ -1,4 +1,4 @@
-"""The form that a reply must have: a class of the user's or a JSON Schema, and replies read by it.
+"""The schema of a reply, a class of the user's or a JSON Schema; reads replies by it.
 
 The only importer of jsonschema and referencing.
 """
@@ -51,7 +51,7 @@ class ClassSchema:
             return self.type.read(extract_json(text))
         except JsonTypeError as error:
             raise schema_mismatch(self.name, error.path, error.reason) from None
-        except Exception as error:  # a class of the user's may check what it likes
+        except Exception as error:  # the user's class may raise anything
             raise schema_mismatch(self.name, "$", f"it raised {describe_error(error)}") from None
 
 
@@ -68,14 +68,14 @@ class JsonSchema:
         import referencing.exceptions
 
         parsed = parse_json(text)
-        # With a registry of its own nothing that a schema refers to is fetched.
+        # With its own registry, nothing that a schema refers to is fetched.
         validator = _validator_class(self.schema)(self.schema, registry=referencing.Registry())
         try:
             error = jsonschema.exceptions.best_match(validator.iter_errors(parsed))
         except referencing.exceptions.Unresolvable as missing:
             raise ParamError(
                 f"The schema {self.name} refers to {one_line(missing.ref, 120)}, which is not in "
-                "it. Put what it needs into its $defs."
+                "it. Put the missing part into its $defs."
             ) from None
         except Exception as fault:  # a schema that refers to itself, a number beyond all floats
             raise schema_mismatch(
@@ -103,30 +103,30 @@ def reply_schema(form: Any, name: str) -> ClassSchema | JsonSchema:
             f"{safe} has no JSON Schema: it is, or holds, an ordinary class. Write @dataclass "
             "above it, and a type for each field."
         ) from None
-    except Exception as error:  # whatever a class makes pydantic raise
+    except Exception as error:  # pydantic may raise anything for a class
         raise ParamError(f"{safe} has no JSON Schema: {short_error(error)}") from None
 
 
 def schema_from_file(file: Path) -> JsonSchema:
-    """Return the JSON Schema in a .json file. Raises ParamError where there is none."""
-    shown = one_line(file, 160)
+    """Return the JSON Schema in a .json file. Raises ParamError if there is none."""
+    label = one_line(file, 160)
     try:
         text = read_bounded(file, LARGEST_FILE, file.name).decode("utf-8-sig")
     except ParamError:
         raise
     except UnicodeDecodeError:
-        raise ParamError(f"{shown} is not JSON (in UTF-8).") from None
+        raise ParamError(f"{label} is not JSON (in UTF-8).") from None
     except (OSError, ValueError) as error:
         raise ParamError(
-            f"There is no class and no file {shown} ({os_error_reason(error)}). --schema must name "
+            f"There is no class and no file {label} ({os_error_reason(error)}). --schema must name "
             "a class, a dict, or a .json file."
         ) from None
     try:
         parsed = parse_strict_json(text)
     except ValueError as error:
-        raise ParamError(f"{shown} is not JSON: {error}.") from None
+        raise ParamError(f"{label} is not JSON: {error}.") from None
     if not isinstance(parsed, dict):
-        raise ParamError(f"{shown} is not a JSON Schema: it must be an object.")
+        raise ParamError(f"{label} is not a JSON Schema: it must be an object.")
     return _json_schema(parsed, _server_name(file.stem))
 
 
@@ -143,12 +143,12 @@ def _json_schema(schema: Mapping[str, Any], name: str) -> JsonSchema:
         return JsonSchema(name, plain_json(schema))
     except jsonschema.SchemaError as error:
         why = f"at {one_line(error.json_path, 80)}, {one_line(error.message, 200)}"
-    except Exception as error:  # whatever is not JSON at all
+    except Exception as error:  # it is not JSON at all
         why = short_error(error)
     raise ParamError(f"{name} is not a JSON Schema: {why}.")
 
 
 def _validator_class(schema: Mapping[str, Any]) -> Any:
-    import jsonschema  # takes longer than all the rest, and only a JSON Schema needs it
+    import jsonschema  # slow to import, and only a JSON Schema needs it
 
     return jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)

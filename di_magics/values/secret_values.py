@@ -22,7 +22,7 @@ from di_magics.values.value_text import is_table
 
 MOST_MEMBERS = 10_000
 ROWS = 50
-"""So many rows of a table are looked at."""
+"""Rows of a table that are checked."""
 SETTINGS = {".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties"}
 TABLES = {".csv": ",", ".tsv": "\t"}
 
@@ -35,8 +35,8 @@ def refuse_secret_file(path: Path, name: str) -> None:
         target = ""
     if is_secret_file(path.name) or is_secret_file(target):
         raise ParamError(
-            f"{one_line(name, 80)} usually holds keys or passwords: not attached. Copy what the "
-            "model may read into a file of another name."
+            f"{one_line(name, 80)} usually holds keys or passwords: it was not attached. Copy "
+            "what the model may read into a file of another name."
         )
 
 
@@ -46,7 +46,7 @@ def refuse_secret_text(text: str, path: Path) -> None:
     suffix = path.suffix.lower()
     if find_credential(text):
         raise ParamError(
-            f"{name} holds what looks like a key or a password: not attached. Remove that first."
+            f"{name} seems to hold a key or a password: it was not attached. Remove that first."
         )
     if suffix in SETTINGS and (member := find_assignment(text)):
         raise _member_error(name, member)
@@ -62,7 +62,9 @@ def refuse_secret_text(text: str, path: Path) -> None:
 def refuse_secret_value(text: str, value: object, name: str) -> None:
     """Raise ParamError for a variable that looks like a secret, or whose text holds one."""
     if looks_secret(name, text):
-        raise ParamError(f"{one_line(name, 80)} looks like a key or a password: not attached.")
+        raise ParamError(
+            f"{one_line(name, 80)} looks like a key or a password: it was not attached."
+        )
     refuse_secret_member(value, name)
     refuse_environment_secret(text, name)
 

@@ -43,7 +43,7 @@ class ToolArguments:
     _fields: JsonFields
 
     def parse(self, text: str) -> inspect.BoundArguments:
-        """Return the arguments in a JSON text. Raises ToolError where they do not fit."""
+        """Return the arguments in a JSON text. Raises ToolError if they do not fit."""
         text = text if text.strip() else "{}"
         try:
             parse_strict_json(text)
@@ -67,10 +67,12 @@ class ToolArguments:
 def tool_arguments(function: Callable[..., Any], name: str) -> ToolArguments:
     """Return the parameters of a function, by its signature, type hints and docstring.
 
-    Raises ToolError where they have no JSON Schema.
+    Raises ToolError if they have no JSON Schema.
     """
     if not name.isascii():
-        raise ToolError(f"{one_line(name, 60)} cannot be a tool: servers allow only ASCII names.")
+        raise ToolError(
+            f"{one_line(name, 60)} cannot be a tool: servers allow only ASCII names. Rename it."
+        )
     try:
         signature = _signature(function)
     except Exception as error:
@@ -79,7 +81,7 @@ def tool_arguments(function: Callable[..., Any], name: str) -> ToolArguments:
         ) from None
     source = _source_function(function)
     bound = function.keywords if isinstance(function, functools.partial) else {}
-    parameters = [each for each in signature.parameters.values() if each.name not in bound]
+    parameters = [item for item in signature.parameters.values() if item.name not in bound]
     if parameters and parameters[0].name == "self" and (owner := _class_name(source)):
         raise ToolError(
             f"{name} cannot be a tool: it is a method of {owner} without its object. Offer the "
@@ -90,8 +92,8 @@ def tool_arguments(function: Callable[..., Any], name: str) -> ToolArguments:
     for parameter in parameters:
         if parameter.kind not in NAMED:
             raise ToolError(
-                f"{name} cannot be a tool: a model passes everything by name, and cannot pass "
-                f"{one_line(parameter.replace(annotation=parameter.empty), 60)}."
+                f"{name} cannot be a tool: a model passes arguments by name, and cannot pass "
+                f"{one_line(parameter.replace(annotation=parameter.empty), 60)}. Name all of them."
             )
         hint = _hint(source, parameter.annotation)
         fields[parameter.name] = Field(
@@ -117,7 +119,7 @@ def tool_arguments(function: Callable[..., Any], name: str) -> ToolArguments:
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Return a signature whose annotations may be names of what does not exist."""
+    """Return a signature, whose annotations may be names that do not exist."""
     if sys.version_info >= (3, 14):
         from annotationlib import Format
 
@@ -126,7 +128,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _source_function(function: Any) -> Any:
-    """Return the function that was written: without partial, method, wrapper or object around."""
+    """Return the written function, without its partial, method, wrapper or object."""
     while isinstance(function, functools.partial | types.MethodType):
         function = function.func if isinstance(function, functools.partial) else function.__func__
     if not inspect.isroutine(function) and not isinstance(function, type):
@@ -135,17 +137,17 @@ def _source_function(function: Any) -> Any:
 
 
 def _class_name(function: Callable[..., Any]) -> str:
-    """Return the name of the class that a function was written in, nothing for a plain function."""
+    """Return the name of the class that a function was written in, "" for a plain function."""
     name = getattr(function, "__qualname__", "").rpartition("<locals>.")[2]
     return str(name.rpartition(".")[0])
 
 
 def _hint(function: Any, annotation: Any) -> Any:
-    """Return the type of a parameter, Any where there is none or it cannot be evaluated."""
+    """Return the type of a parameter, Any if there is none or it cannot be evaluated."""
     if annotation is inspect.Parameter.empty:
         return Any
     scope = getattr(function, "__globals__", {})
-    local = {each.__name__: each for each in getattr(function, "__type_params__", ())}
+    local = {item.__name__: item for item in getattr(function, "__type_params__", ())}
 
     def holder() -> None:
         """Hold the annotation, so that the names in it can be looked up."""

@@ -1,4 +1,4 @@
-"""The user's Python functions that a model may call: offered, checked, asked about and run."""
+"""The user's Python functions that a model may call: described, checked, confirmed and run."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ RESULT_TOKENS = 4000
 """A result is cut after about this many tokens."""
 LONGEST_SECRET = 4000
 RESULT_WINDOW = 2 * PER_TOKEN * RESULT_TOKENS + LONGEST_SECRET
-"""No more characters of a result are looked at."""
+"""Characters of a result that are read, at most."""
 MOST_CALLS = 64
-"""A model that has lost its way asks for hundreds of calls in one reply."""
+"""Calls of one reply that are run; a model that repeats itself may ask for hundreds."""
 TOO_MANY = ToolResult(f"Not run: at most {MOST_CALLS} calls of one reply are run.", failed=True)
 STOPPED = ToolResult("Stopped by the user; it may have run in part.", failed=True)
 NOT_RUN = ToolResult("Stopped by the user before it was run.", failed=True)
 NOT_ALLOWED = ToolResult("The user did not allow this call; it was not run.", failed=True)
-# How models spell a name that they were given: with the name of a namespace, or a number.
+# How models spell a name: with a namespace before it, or a number after it.
 _SPELLING = re.compile(r"\s*(?:(?:functions?|tools?|default_api)[.:/])?(\w+?)(?:\(\))?(?::\d+)?\s*")
 
 
@@ -93,7 +93,7 @@ class Toolbox:
         if contains_secret(json.dumps([*self.specs.values()], ensure_ascii=False)):
             raise ToolError(
                 "A description or a default of these tools holds a key or a password of your "
-                "environment. Look it up within the function instead."
+                "environment. Read it inside the function instead."
             )
         if any(tool.is_async for tool in self._tools.values()):
             check_loop()
@@ -114,10 +114,11 @@ class Toolbox:
         interrupts: Interrupts,
         on_results: Callable[[list[ToolResult]], None],
     ) -> list[ToolResult]:
-        """Return the results of these calls, one for each, whatever happens.
+        """Return the results of these calls, one per call, also after an error or an interrupt.
 
-        The user is asked first; then the async ones run together, then the others one after
-        another, in this thread. `on_results` gets the results so far, with WAITING and RUNNING.
+        First the user is asked; then the async calls run concurrently, then the others one after
+        another, in this thread. `on_results` is called with the results so far, also WAITING and
+        RUNNING ones.
         """
         results = [WAITING] * min(len(calls), MOST_CALLS)
         results += [TOO_MANY] * (len(calls) - len(results))
@@ -152,7 +153,7 @@ class Toolbox:
                 if at not in together:
                     settle(at, RUNNING)
                     settle(at, _run(accepted, interrupts))
-        except KeyboardInterrupt:  # the calls that had begun have their results
+        except KeyboardInterrupt:  # the started calls have their results
             interrupts.note_interrupt()
         for at, result in enumerate(results):
             if result.seconds is None:
@@ -160,13 +161,12 @@ class Toolbox:
         return results
 
     def _check_call(self, call: ToolCall) -> _Call | ToolResult:
-        """Return the call if its arguments fit, else the result that says why not."""
+        """Return the call if its arguments fit, otherwise a result that says why not."""
         tool = self._find(call.name)
         if tool is None:
-            names = ", ".join(self._tools)
+            name, names = one_line(call.name, 60), ", ".join(self._tools)
             return ToolResult(
-                f"There is no tool {one_line(call.name, 60)}; there are: {names}. Nothing was run.",
-                failed=True,
+                f"There is no tool {name}. The tools are {names}; nothing was run.", failed=True
             )
         try:
             return _Call(tool, tool.arguments.parse(call.arguments))
@@ -186,9 +186,9 @@ LONGEST_QUESTION = 2000
 
 
 def _question(name: str, arguments: str) -> str:
-    """Return a call as the user is asked about it."""
-    more = len(arguments) - LONGEST_QUESTION
-    rest = f" and {more:,} more characters, shown in the output above" if more > 0 else ""
+    """Return a call as text for the question to the user."""
+    excess = len(arguments) - LONGEST_QUESTION
+    rest = f" and {excess:,} more characters, in the output above" if excess > 0 else ""
     return f"{make_visible(name, 80)}({make_visible(arguments[:LONGEST_QUESTION])}){rest}"
 
 
@@ -203,7 +203,9 @@ def make_toolbox(
     for function in functions:
         name = getattr(function, "__name__", "")
         if not callable(function) or not name.isidentifier():
-            raise ToolError(f"{one_line(repr(function), 80)} is not a function with a name.")
+            raise ToolError(
+                f"{one_line(repr(function), 80)} is not a function with a name. Define it with def."
+            )
         if name in named:
             raise ToolError(f"There are two tools called {name}. Give one of them another name.")
         named[name] = function
@@ -211,7 +213,7 @@ def make_toolbox(
 
 
 def ask_user(call: str) -> bool:
-    """Return whether the user allows a call; no where there is nobody to ask."""
+    """Return whether the user allows a call; False if nobody can be asked."""
     try:
         answer = input(f"May the model run {call}? [y/N] ")
     except (EOFError, NotImplementedError):
@@ -272,7 +274,7 @@ def _run_together(
 
 
 def _result(value: object, start: float, interrupts: Interrupts) -> ToolResult:
-    """Return a returned value as a text for the model: itself, else JSON, else its own text."""
+    """Return a function's value as a text for the model: a text, JSON, or its own text."""
     try:
         text, failed = _result_text(value, interrupts), False
     except DiMagicsError as error:
@@ -299,7 +301,7 @@ def _object_text(value: object) -> str:
 
 
 def _inner_text(value: object) -> str:
-    """Return the text of such an object within a list or an object."""
+    """Return the text of an object within a list or an object."""
     try:
         return _object_text(value)
     except ParamError:
@@ -307,12 +309,12 @@ def _inner_text(value: object) -> str:
 
 
 def _bounded(text: str, whole: bool = True) -> str:
-    """Return a text without secrets, cut after RESULT_TOKENS; `whole` is whether it was all."""
+    """Return a text without secrets, cut after RESULT_TOKENS; `whole` is whether it is complete."""
     length = len(text) if whole else None
     whole = whole and len(text) <= RESULT_WINDOW
     start = redact(hide_secrets(text[:RESULT_WINDOW]))
     if not whole:
-        start = start[:-LONGEST_SECRET]  # a secret that the window halved was not hidden
+        start = start[:-LONGEST_SECRET]  # a secret cut by the window is not hidden
     cut, note = truncate_text(start, RESULT_TOKENS, whole=whole, length=length)
     return f"({note})\n{cut}" if note else cut
 

@@ -127,7 +127,7 @@ class JsonFields:
         }
 
     def _respell(self, text: str, error: pydantic.ValidationError) -> str | None:
-        """Return the JSON with what has one possible meaning spelled as the types demand it."""
+        """Return the JSON, with values of one possible meaning written as the types require."""
         try:
             document = json.loads(text)
             if not isinstance(document, dict):
@@ -135,7 +135,7 @@ class JsonFields:
                 return None if inner is None else json.dumps(inner, allow_nan=False)
             mistakes = error.errors(include_url=False, include_context=False, include_input=False)
             changes = [
-                self._respell_value(document, each["loc"], each["type"]) for each in mistakes
+                self._respell_value(document, item["loc"], item["type"]) for item in mistakes
             ]
             return json.dumps(document, allow_nan=False) if any(changes) else None
         except (ValueError, RecursionError):
@@ -228,7 +228,7 @@ def leaf_json(value: object) -> str | None:
     """
     try:
         return pydantic.TypeAdapter(Any).dump_json(value, warnings=False).decode()
-    except Exception:  # whatever an object's own methods do
+    except Exception:  # an object's own methods may raise anything
         return None
 
 

@@ -1,4 +1,4 @@
-"""The text of a variable: all of it, where its own `str` would leave something out."""
+"""The complete text of a variable, also if its own `str` shortens it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from di_magics.core.request.template import value_text as str_of
 from di_magics.core.text import describe_error, one_line
 from di_magics.values.json_text import is_array, refuse_iterator, to_json
 
-# What Python says of an object that has no text of its own.
+# The repr of an object without its own text.
 _OBJECT = re.compile(r"<[^<>\n]{1,200} at 0x[0-9A-Fa-f]{4,16}>")
 CONTAINERS = (list, tuple, dict, set, frozenset)
 
@@ -20,8 +20,8 @@ CONTAINERS = (list, tuple, dict, set, frozenset)
 def value_text(value: object, name: str, limit: int) -> tuple[str, bool]:
     """Return the text of a value, and whether that is all of it.
 
-    Only what is longer than `limit` characters is cut, and not exactly there. Raises ParamError for
-    a value whose text says nothing.
+    A text is cut only if it is longer than `limit` characters, at about that length. Raises
+    ParamError for a value without a meaningful text.
     """
     refuse_textless(value, name)
     try:
@@ -48,27 +48,27 @@ def value_text(value: object, name: str, limit: int) -> tuple[str, bool]:
 
 
 def refuse_textless(value: object, name: str) -> None:
-    """Raise ParamError for a value whose text would say nothing to a model."""
-    shown = one_line(name, 80)
+    """Raise ParamError for a value whose text has no meaning for a model."""
+    label = one_line(name, 80)
     library = type(value).__module__.partition(".")[0]
     if value is None:
-        raise ParamError(f"{shown} is None: there is nothing in it to send.")
+        raise ParamError(f"{label} is None: it has nothing to send.")
     if isinstance(value, types.ModuleType):
-        raise ParamError(f"{shown} is a module. Name a variable that holds a value.")
+        raise ParamError(f"{label} is a module. Name a variable that holds a value.")
     if isinstance(value, (*_CLASSES, *_FUNCTIONS)):
         kind = "class" if isinstance(value, _CLASSES) else "function"
         raise ParamError(
-            f"{shown} is a {kind}. Name a variable that holds a value, such as x = {shown}(…)."
+            f"{label} is a {kind}. Name a variable that holds a value, such as x = {label}(…)."
         )
     if library == "matplotlib":
         raise ParamError(
-            f"{shown} is a part of a plot ({_kind(value)}). Attach the figure as an image: "
-            f"-a NAME of the figure, or fig = {shown}.figure first."
+            f"{label} is a part of a plot ({_kind(value)}). Attach the figure as an image: "
+            f"-a NAME of the figure, or fig = {label}.figure first."
         )
     try:
         refuse_iterator(value)
     except ParamError as error:
-        raise ParamError(f"{shown} cannot be sent: {error}") from None
+        raise ParamError(f"{label} cannot be sent: {error}") from None
 
 
 _CLASSES = (type, types.GenericAlias)
@@ -87,7 +87,7 @@ def _kind(value: object) -> str:
 
 
 def _is_longer(value: object, limit: int) -> bool:
-    """Return whether the text of nested containers is longer than this, as far as that is sure."""
+    """Return whether the text of nested containers is certainly longer than the limit."""
     waiting, seen = [value], 0
     while waiting and seen <= limit:
         inner = waiting.pop()
@@ -113,7 +113,7 @@ def _is_pandas_array(value: object) -> bool:
 def _array_text(value: Any, limit: int) -> tuple[str, bool]:
     """Return an array as NumPy writes it, without an ellipsis; of a large one the first part."""
     numpy = sys.modules.get("numpy")
-    if numpy is None:  # an array of another library, which writes itself
+    if numpy is None:  # an array of another library, which has its own text
         return str_of(value, "array"), True
     whole, size = True, 1
     for length in value.shape:
@@ -147,7 +147,7 @@ def table_csv(value: Any, rows: int) -> str:
 
 
 def table_text(value: Any, limit: int) -> tuple[str, bool]:
-    """Return a table as CSV; of one that must be longer than the limit the first rows."""
+    """Return a table as CSV; only the first rows of one that is longer than the limit."""
     columns = value.shape[1] if len(value.shape) > 1 else 1
     rows = limit // (2 * max(columns, 1))  # a cell has a character and a comma at least
     return table_csv(value, rows).rstrip("\n"), len(value) <= rows

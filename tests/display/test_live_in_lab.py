@@ -558,7 +558,7 @@ def test_a_page_reloaded_in_mid_stream_loses_nothing(notebook: Open, server: Loo
     hold.release()
     (second,) = page.run(2)
     assert prompts(server)[1] == ["A", "The first half and the second.", "B"]
-    assert "turn 1 ended while its page was away (%chat show 1)" in second["data"]["text/plain"]
+    assert "turn 1 ended while its page was closed (%chat show 1)" in second["data"]["text/plain"]
     page.run(3)
     page.shown(3).get_by_text("The first half and the second.").wait_for()
 

@@ -410,7 +410,7 @@ def test_a_redirect_is_not_followed(server: Loopback, other: Loopback, status: i
     server.reply(Fault(status, headers={"location": other.url + "/chat/completions"}))
     asked = once(Endpoint(server.url, "secret"))
     assert isinstance(asked.error, BadRequest)
-    assert f"answered {status}. It has moved to {other.url}. " in str(asked.error)
+    assert f"answered {status}. It has moved to {other.url}:" in str(asked.error)
     assert other.requests == []
 
 

@@ -91,7 +91,7 @@ LONG = "x" * (MEGABYTE // 2)
         ([b": ping\n" * 8192] * 40, "an event of more than 1 MB"),
         ([chunk(content=LONG)] * 40, "a reply of more than 16 MB"),
         ([chunk(reasoning_content=LONG)] * 40, "a reply of more than 16 MB"),
-        ([event({"id": "x" * 65536, "choices": []})] * 300, "16 MB without a word"),
+        ([event({"id": "x" * 65536, "choices": []})] * 300, "16 MB without any text"),
     ],
     ids=["line", "lines", "comments", "text", "reasoning", "no-text"],
 )

@@ -145,7 +145,7 @@ def test_too_long_says_which_turns_to_leave_out(run: Run, server: Loopback) -> N
         run(f"%%chat\n{prompt}")
     error = run("%%chat\nd").error
     assert isinstance(error, di.TooLong)
-    assert "It is too long by 300 tokens: 1,300, and 1,000 fit." in str(error)
+    assert "It is too long by 300 tokens: 1,300 of at most 1,000." in str(error)
     assert "Leave out turns 1 to 2 (about 602 tokens): --last 1" in str(error)
     run("%%chat --last 1\nd")
     assert prompts(server)[-1] == ["c", "r" * 900, "d"]
@@ -187,9 +187,7 @@ def test_a_loaded_conversation_says_where_it_is(run: Run, server: Loopback, tmp_
     run("%%chat\na")
     run("%chat retry")
     run(f"%chat save {tmp_path / 'chat.md'}")
-    assert (
-        "Conversation chat; %chat use main goes back." in run(f"%chat load {tmp_path}/chat.md").text
-    )
+    assert "%chat use main goes back." in run(f"%chat load {tmp_path}/chat.md").text
     run(f"%chat load {tmp_path / 'chat.md'}")
     assert "chat-2" in run("%chat list").text
     run("%chat use main")

@@ -157,8 +157,8 @@ def test_tab_asks_nobody(shell: InteractiveShell, run: Run, server: Loopback) ->
     assert server.requests == []
 
 
-@pytest.mark.parametrize("key", [key for key, flag in FLAGS.items() if flag.words])
+@pytest.mark.parametrize("key", [key for key, flag in FLAGS.items() if flag.completions])
 def test_every_flag_with_words_offers_them(own: InteractiveShell, key: str) -> None:
     """Under each of its names."""
     for name in FLAGS[key].names:
-        assert offered(own, f"%%chat {name} ") >= set(FLAGS[key].words)
+        assert offered(own, f"%%chat {name} ") >= set(FLAGS[key].completions)

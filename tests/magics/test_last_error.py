@@ -14,7 +14,7 @@ import di_magics as di
 from di_magics.magics.last_error import LONGEST_CELL, LONGEST_TRACE
 
 KEY = "sk-" + "B" * 40
-FIRST = "This cell failed. Say why in a sentence or two, and give the corrected cell."
+FIRST = "This cell failed. Explain why in one or two sentences, and give the corrected cell."
 
 
 @pytest.fixture(autouse=True)

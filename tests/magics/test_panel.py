@@ -165,7 +165,7 @@ def test_money_is_tallied_live(panel: Panel, server: Loopback) -> None:
     costs = ["$0.0000015", "$0.0000030", "$0.0000030"]
     panel.until(lambda state: [row[1] for row in state["money"]["rows"]] == costs)
     assert len(panel.state["money"]["bars"]) == 2
-    assert panel.state["gauge"]["words"] == "15 tokens go along, of 8,192"
+    assert panel.state["gauge"]["words"] == "context: 15 of 8,192 tokens"
     assert panel.state["next"] == "The next message costs at least $0.0000075."
 
 
@@ -177,7 +177,7 @@ def test_a_budget_is_set_and_watched(panel: Panel, server: Loopback) -> None:
     hold = Hold()
     server.reply(Reply(chunks=["one", hold]))
     running = panel.kernel.start("%%chat --max-tokens 10000\nhi", "c1")
-    panel.until(lambda state: "held for replies" in state["money"]["budget"]["words"])
+    panel.until(lambda state: "reserved for replies" in state["money"]["budget"]["words"])
     hold.release()
     panel.kernel.wait(running)
     panel.until(lambda state: "$0.0000015 of $0.050 spent" in state["money"]["budget"]["words"])

@@ -72,7 +72,7 @@ def test_a_restart_continues_and_says_so(start: Start, server: Loopback, tmp_pat
     server.reply(*(Reply(text) for text in ("a1", "b1")))
     save(tmp_path / "chat.ipynb", {"c1": ask(start(), "A", "c1")})
     shown = ask(start(), "B", "c2")
-    assert "continues 1 turn from before; %chat new starts afresh" in shown.text
+    assert "continues 1 turn from before; %chat new" in shown.text
     assert prompts(server)[1] == ["A", "a1", "B"]
 
 

@@ -27,7 +27,7 @@ def test_a_loop_that_cannot_run_within_itself_is_refused_first(
         patch.setattr(sys, "version_info", (3, 14))
         asyncio.run(refused("nest-asyncio2"))
     monkeypatch.setattr(asyncio, "get_running_loop", object)
-    asyncio.run(refused("within itself"))
+    asyncio.run(refused("cannot be nested"))
 
 
 def test_nest_asyncio_is_the_fallback_of_nest_asyncio2(

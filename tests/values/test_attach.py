@@ -139,7 +139,7 @@ def test_a_displayed_image_that_is_only_an_address_is_refused() -> None:
 
 def test_a_displayed_sound_is_refused() -> None:
     """What IPython.display.Audio holds is not an image."""
-    assert "sound holds no image" in refused(
+    assert "sound does not hold an image" in refused(
         lambda: attach_value(Audio(data=b"RIFF....", rate=8), "sound")
     )
 

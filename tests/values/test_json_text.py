@@ -164,7 +164,7 @@ ITERATORS: list[Callable[[], object]] = [
 @pytest.mark.parametrize("make", ITERATORS)
 def test_an_iterator_is_refused_unread(make: Callable[[], object]) -> None:
     """It may have no end; the error says what to make of it."""
-    with pytest.raises(ParamError, match=r"may have no end\. Make a list or a text"):
+    with pytest.raises(ParamError, match="may have no end"):
         written(make())
 
 

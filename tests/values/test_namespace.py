@@ -101,7 +101,7 @@ class Loud:
         (KEY, "looks like a key"),
         ({"headers": {"authorization": f"Bearer {KEY}"}}, "looks like a key"),
         (Loud(), "its str() raised SystemExit"),
-        ("x" * 200_001, "-a found attaches"),
+        ("x" * 200_001, "-a found"),
     ],
     ids=["key", "key-within", "no-text", "too-long"],
 )

@@ -151,7 +151,7 @@ def test_a_result_without_an_end_is_refused(kind: str) -> None:
     (result,) = answers(box(endless), ("endless", ""))
     assert result.failed
     assert "It ran" in result.content
-    assert "Make a list or a text" in result.content
+    assert "may have no end" in result.content
 
 
 class Slow(Sequence[int]):
@@ -250,7 +250,7 @@ def test_whatever_a_function_raises_goes_back(error: BaseException) -> None:
         ("add", "{}", "Field required"),
         ("add", "[1]", "object"),
         ("add", "null", "Field required"),
-        ("subtract", "{}", "There is no tool subtract; there are: add."),
+        ("subtract", "{}", "There is no tool subtract. The tools are add;"),
         ("", "{}", "There is no tool"),
     ],
 )
@@ -288,7 +288,7 @@ def test_a_name_that_only_resembles_a_tool_runs_nothing(name: str) -> None:
     """What could be another function is not guessed."""
     (result,) = answers(box(add), (name, '{"a": 40}'))
     assert result.failed
-    assert "Nothing was run" in result.content
+    assert "nothing was run" in result.content
 
 
 def test_a_tool_may_be_called_functions() -> None:
@@ -347,7 +347,7 @@ def test_a_question_shows_no_more_than_a_line() -> None:
         ("say", f'{{"text": "{"x" * 5000}"}}'),
     )
     assert "\x1b" not in user.asked[0]
-    assert user.asked[1].endswith("and 3,012 more characters, shown in the output above")
+    assert user.asked[1].endswith("and 3,012 more characters, in the output above")
 
 
 @pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u3164", "\u2028", "\U000e0041", "\ufe0f"])

@@ -186,7 +186,7 @@ def test_a_kernel_that_dies_in_a_call_keeps_what_had_come(
     tools.restart()
     tools.run(f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics")
     assert tools.run("%%chat\nnext", "cell-2").status == "ok"
-    assert results(server) == ["A", "What came of this call is not known."]
+    assert results(server) == ["A", "The result of this call is not known."]
 
 
 def test_an_interrupt_between_calls_and_reply_keeps_the_results(

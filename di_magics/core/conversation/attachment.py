@@ -1,4 +1,4 @@
-"""What is sent along with a prompt: images, and texts in code fences."""
+"""Attachments of a prompt: images, and texts in code fences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Kind = Literal["text", "image"]
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A text, or an image as a data URL; `note` says what it is and what was left out of it.
+    """A text, or an image as a data URL; `note` says what it is and what was left out.
 
     `content` is empty where it is lost: files of conversations do not hold it.
     """

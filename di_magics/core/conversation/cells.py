@@ -17,8 +17,8 @@ class Cell(NamedTuple):
 class Where:
     """A notebook's path, the id of the cell that runs, and the kernel's id, as far as known.
 
-    A kernel that is restarted keeps its id. `settled` says that a cell would be known if there
-    were one, because code is being run or there is no front end at all.
+    A restarted kernel keeps its id. `settled` is whether a missing cell means that there is none:
+    code is being run, or there is no front end.
     """
 
     path: str | None = None

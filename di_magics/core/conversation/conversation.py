@@ -4,8 +4,8 @@ A turn never changes its place. A conversation is a name with a *head*, the turn
 turn follows; the path from the root to the head is what is sent. Undo, redo, rewind, variant and
 fork only move or add heads, so every turn stays reachable.
 
-A turn belongs to a *cell*: the cell's id, and which ask of that execution it was. Where a cell asks
-first, its turn follows the head. Where it asks again, the new turn is a *variant* of its last one.
+A turn belongs to a *cell*: the cell's id, and which ask of that execution it was. The first
+turn of a cell follows the head. When the cell runs again, its new turn is a *variant* of the last.
 The variant's parent is the turn that the old parent's cell shows now, because the user expects what
 is sent to be what stands above on the screen:
 
@@ -40,13 +40,13 @@ NOTHING = Reply()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What a turn's prompt is sent with, and where.
+    """What is sent with a turn's prompt, and where to.
 
-    `system` is the system prompt; `system_is_policy` says that it is a teacher's, which does not
-    leave this machine. `endpoint` is the endpoint's name and `url` its address, empty where
+    `system` is the system prompt; `system_is_policy` is whether it is a teacher's, which is not
+    exported. `endpoint` is the endpoint's name and `url` its address, empty where
     llama.cpp answers on this machine (`local`). `context` is how many turns before this one are
-    sent along, None for all. `fields` are the request's fields besides messages and parameters
-    (tools, response_format). `format` is how the reply is shown, empty for Markdown.
+    sent with it, None for all. `fields` are the request's fields besides messages and parameters
+    (tools, response_format). `format` is the format of the reply, empty for Markdown.
     """
 
     system: str | None = None
@@ -67,8 +67,8 @@ class Sent:
 class Turn(Sent):
     """A prompt and its reply.
 
-    `parent` is the turn that it follows. `replaces` is the first turn that it is another try at,
-    where no cell says so (a retry in a terminal).
+    `parent` is the turn that it follows. `replaces` is the first of its variants, if no cell
+    tells (a retry in a terminal).
     """
 
     id: str
@@ -107,16 +107,16 @@ class Conversation:
 
     def turn_shown_in(self, cell: Cell | None) -> Turn | None:
         """Return the turn that this cell shows now."""
-        shown = self.showing.get(cell) if cell else None
-        return self.turns[shown] if shown else None
+        turn = self.showing.get(cell) if cell else None
+        return self.turns[turn] if turn else None
 
     def place_turn(
         self, cell: Cell | None, name: str | None = None, *, append: bool = False
     ) -> tuple[str, str | None]:
         """Return the name of the conversation and the id of the parent for a turn in this cell.
 
-        A cell that has asked before makes a variant (see the head of this file), unless it is to
-        `append`, or names another conversation than before.
+        A cell that asked before makes a variant (see the head of this file), unless `append` is set
+        or the cell names another conversation than before.
         """
         old = None if append else self.turn_shown_in(cell)
         if old is None or name not in (None, old.conversation):
@@ -131,9 +131,9 @@ class Conversation:
         return old.conversation, now.id
 
     def with_turn(self, turn: Turn, *, aside: bool = False) -> Conversation:
-        """Return it with this turn added as the head of its conversation.
+        """Return a copy with this turn added as the head of its conversation.
 
-        That conversation is in use from now on, unless the turn was asked `aside`.
+        That conversation is then in use, unless `aside` is set.
         """
         showing = {**self.showing, turn.cell: turn.id} if turn.cell else self.showing
         return replace(
@@ -148,7 +148,7 @@ class Conversation:
         )
 
     def with_outcome(self, turn: Turn) -> Conversation:
-        """Return it with this turn's reply; no head moves."""
+        """Return a copy with this turn's reply; no head moves."""
         return replace(self, turns={**self.turns, turn.id: turn})
 
     def path(self, turn: str | None = None) -> tuple[Turn, ...]:
@@ -191,18 +191,18 @@ class Conversation:
         return len(known) - 1
 
     def start(self, name: str | None = None) -> Conversation:
-        """Return it with an empty conversation in use, named chat-2, chat-3, … by default."""
+        """Return a copy with an empty conversation in use, named chat-2, chat-3, … by default."""
         count = 2
         while name is None or name in self.heads:
             name, count = f"chat-{count}", count + 1
         return replace(self, heads={**self.heads, name: None}, name=name)
 
     def switch_to(self, name: str) -> Conversation:
-        """Return it with this conversation in use, started if there is none."""
+        """Return a copy with this conversation in use, started if there is none."""
         return replace(self, heads={name: None, **self.heads}, name=name)
 
     def undo(self, count: int = 1) -> Conversation:
-        """Return it with the head moved back by so many turns.
+        """Return a copy with the head moved back by so many turns.
 
         Raises ChatError where there are fewer.
         """
@@ -215,7 +215,7 @@ class Conversation:
         return self._move_head_back(path[-count].parent)
 
     def rewind(self, number: int) -> Conversation:
-        """Return it with the turn of that number as the head. Raises ChatError."""
+        """Return a copy with the turn of that number as the head. Raises ChatError."""
         return self._move_head_back(self.turn_at(number).id)
 
     def _move_head_back(self, head: str | None) -> Conversation:
@@ -224,7 +224,7 @@ class Conversation:
         return replace(self, heads={**self.heads, self.name: head}, redo_heads=ahead)
 
     def redo(self, count: int = 1) -> Conversation:
-        """Return it with the head moved forward again by so many turns.
+        """Return a copy with the head moved forward again by so many turns.
 
         Raises ChatError where it was not moved back that far.
         """
@@ -232,11 +232,11 @@ class Conversation:
         path = self.path(farthest) if farthest else ()
         at = next((i for i, turn in enumerate(path) if turn.id == self.head), -1)
         if not 1 <= count < len(path) - at:
-            raise ChatError("There is nothing to redo beyond this turn.")
+            raise ChatError("There is nothing to redo. %chat history --tree shows all turns.")
         return replace(self, heads={**self.heads, self.name: path[at + count].id})
 
     def fork(self, name: str) -> Conversation:
-        """Return it with a new conversation of that name in use, which has this one's turns.
+        """Return a copy with a new conversation of that name in use, which has this one's turns.
 
         Raises ChatError where the name is in use.
         """
@@ -245,7 +245,7 @@ class Conversation:
         return replace(self, heads={**self.heads, name: self.head}, name=name)
 
     def remove(self, gone: Collection[str], name: str) -> Conversation:
-        """Return it without these turns and without the conversation of that name."""
+        """Return a copy without these turns and without the conversation of that name."""
         turns = {
             turn.id: replace(turn, parent=None if turn.parent in gone else turn.parent)
             for turn in self.turns.values()
@@ -266,7 +266,7 @@ class Conversation:
         )
 
     def join(self, other: Conversation, name: str, ids: Mapping[str, str]) -> Conversation:
-        """Return it with the turns of another conversation, in use under a new name.
+        """Return a copy with the turns of another conversation, in use under a new name.
 
         `ids` are the new ids of its turns. A turn that is here already stays as it is; no cell
         shows the others.
@@ -297,10 +297,10 @@ class Conversation:
         )
 
     def with_variant(self, number: int) -> Conversation:
-        """Return it with the variant of that number in use, and the newest turns that follow it.
+        """Return a copy with that variant in use, and the newest turns that follow it.
 
-        It is a variant of the last turn on the path that has several. Raises ChatError where no
-        turn has, or none has that number.
+        It is a variant of the last turn on the path that has several. Raises ChatError if
+        there is no such turn or number.
         """
         turn = next((t for t in reversed(self.path()) if len(self.variants(t)) > 1), None)
         if turn is None:
@@ -314,13 +314,13 @@ class Conversation:
         for other in self.turns.values():  # parents come before their children
             if other.parent == leaf:
                 leaf = other.id
-        shown = {turn.cell: turn.id for turn in self.path(leaf) if turn.cell}
+        showing = {turn.cell: turn.id for turn in self.path(leaf) if turn.cell}
         name = self.turns[leaf].conversation
         return replace(
             self,
             heads={**self.heads, name: leaf},
             name=name,
-            showing={**self.showing, **shown},
+            showing={**self.showing, **showing},
             redo_heads={key: to for key, to in self.redo_heads.items() if key != name},
         )
 

@@ -1,4 +1,4 @@
-"""Turns as messages of the Chat Completions API. They are derived for each request, never stored.
+"""Turns as messages of the Chat Completions API. They are built for every request, never stored.
 
 A turn becomes its prompt, then its rounds (tool calls with their results, or a reply with an
 objection to it), then its reply. Two rules keep a conversation acceptable to strict servers: no

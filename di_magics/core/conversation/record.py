@@ -1,8 +1,8 @@
-"""Turns as plain data: what the saved notebook, a saved conversation and the store hold.
+"""Turns as plain data, for the saved notebook, a saved conversation and the database.
 
-TURN_ENTRIES and REPLY_ENTRIES are the format: a row for each entry of a record, from which it is
-written and read. An entry with nothing to say is left out. Reading is tolerant: an entry that is
-missing or of another type takes its default, and nothing in a record is ever run or looked up.
+TURN_ENTRIES and REPLY_ENTRIES are the format: they have a row per entry of a record, for writing
+and for reading. An empty entry is left out. Reading is tolerant: an entry that is missing or of
+another type has its default, and nothing in a record is ever run or looked up.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ TURN_ENTRIES = (
     RecordEntry(
         "conversation",
         "conversation",
-        lambda found: as_name(found) or MAIN,
+        lambda value: as_name(value) or MAIN,
         lambda name: None if name == MAIN else name,
     ),
     RecordEntry("notebook", "notebook", as_text),
@@ -67,16 +67,19 @@ TURN_ENTRIES = (
     RecordEntry("asked", "model", as_text),
     RecordEntry("endpoint", "endpoint", as_text),
     RecordEntry("url", "url", as_text),
-    RecordEntry("local", "local", lambda found: found is True, lambda local: local or None),
+    RecordEntry("local", "local", lambda value: value is True, lambda local: local or None),
     RecordEntry(
         "stream",
         "stream",
-        lambda found: found is not False,
+        lambda value: value is not False,
         lambda stream: None if stream else False,
     ),
     RecordEntry("last", "context", as_count),
     RecordEntry(
-        "taught", "system_is_policy", lambda found: found is True, lambda taught: taught or None
+        "taught",
+        "system_is_policy",
+        lambda value: value is True,
+        lambda is_policy: is_policy or None,
     ),
     RecordEntry("params", "params", parse_params, dict),
     RecordEntry("fields", "fields", parse_fields, dict),
@@ -117,25 +120,25 @@ def _write(entries: Sequence[RecordEntry], value: object) -> dict[str, Any]:
 
 def _parse(parsers: Mapping[str, Parser], record: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
-    for key, found in record.items():
-        if found is not None and key in parsers:
+    for key, value in record.items():
+        if value is not None and key in parsers:
             attribute, parse = parsers[key]
-            values[attribute] = parse(found)
+            values[attribute] = parse(value)
     return values
 
 
 def identity_record(turn: Turn) -> dict[str, Any]:
-    """Return what is known of a turn before it is sent, and never changes."""
+    """Return the entries of a turn that are known before it is sent and never change."""
     return _write(TURN_ENTRIES, turn)
 
 
 def outcome_record(reply: Reply) -> dict[str, Any]:
-    """Return what became of a turn."""
+    """Return the entries of a turn's reply."""
     return _write(REPLY_ENTRIES, reply)
 
 
 def export_record(turn: Turn) -> dict[str, Any]:
-    """Return a turn and its outcome as they leave this machine: without a policy's prompt."""
+    """Return a turn and its reply for export: without a policy's system prompt."""
     record = {**identity_record(turn), **outcome_record(turn.reply)}
     if turn.system_is_policy:
         record.pop("system", None)
@@ -158,9 +161,9 @@ def notebook_record(turn: Turn) -> dict[str, Any]:
 def parse_turn(record: Mapping[str, Any]) -> Turn:
     """Return the turn of a record. Raises ValueError for one without an id or a prompt."""
     if not as_name(record.get("turn")) or not isinstance(record.get("prompt"), str):
-        raise ValueError("a turn without an id or a prompt")
+        raise ValueError("it has no id or no prompt")
     if record.get("too_long"):
-        raise ValueError("a turn that was too long for the notebook")
+        raise ValueError("it was too long for the notebook")
     return Turn(**_parse(TURN_PARSERS, record), reply=parse_reply(record))
 
 
@@ -171,7 +174,7 @@ def parse_reply(record: Mapping[str, Any]) -> Reply:
 
 
 def rebuild_conversation(records: Iterable[object]) -> tuple[Conversation, list[str]]:
-    """Return the conversation of these records, in the order given, and what could not be read.
+    """Return the conversation of these records, in their order, and messages about unreadable ones.
 
     A turn whose parent is missing follows the turn before it.
     """
@@ -181,13 +184,13 @@ def rebuild_conversation(records: Iterable[object]) -> tuple[Conversation, list[
     for number, record in enumerate(records, 1):
         try:
             if not isinstance(record, Mapping):
-                raise ValueError("not a turn")
+                raise ValueError("it is not a turn")
             turn = parse_turn(record)
         except ValueError as error:
             problems.append(f"entry {number}: {one_line(error, 80)}")
             continue
         if turn.id in chat.turns:
-            problems.append(f"entry {number}: the turn is there already")
+            problems.append(f"entry {number}: it is a duplicate")
             continue
         if turn.parent is not None and turn.parent not in chat.turns:
             turn = replace(turn, parent=before)

@@ -1,4 +1,4 @@
-"""The values of a record that are more than a text or a number: how each is written and read."""
+"""Writes and reads the values of a record that are more than a text or a number."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STATUSES: Mapping[str, Status] = {status: status for status in get_args(Status)}
 
 
 def drop_empty(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is None or empty: it is read as its default. 0 and False stay."""
+    """Return the record without empty entries, whose default is the same; 0 and False stay."""
     return {
         key: value
         for key, value in record.items()
@@ -40,21 +40,21 @@ def drop_empty(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def parse_status(found: object) -> Status:
+def parse_status(value: object) -> Status:
     """Return a status, `cut` for anything else."""
-    return STATUSES.get(as_text(found), "cut")
+    return STATUSES.get(as_text(value), "cut")
 
 
-def parse_cell(found: object) -> Cell | None:
+def parse_cell(value: object) -> Cell | None:
     """Return the cell of [id, ordinal]."""
-    if isinstance(found, list) and len(found) == 2 and isinstance(found[0], str):
-        return Cell(found[0], as_count(found[1]) or 0)
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str):
+        return Cell(value[0], as_count(value[1]) or 0)
     return None
 
 
-def parse_seconds(found: object) -> float | None:
+def parse_seconds(value: object) -> float | None:
     """Return a duration in seconds."""
-    seconds = as_number(found)
+    seconds = as_number(value)
     return seconds if seconds is not None and 0 <= seconds < LARGEST_COUNT else None
 
 
@@ -63,47 +63,47 @@ def write_usage(usage: Usage) -> dict[str, Any]:
     return drop_empty({name: getattr(usage, name) for name in COUNTS})
 
 
-def parse_usage(found: object) -> Usage:
+def parse_usage(value: object) -> Usage:
     """Return the counts; the cost is an entry of the record."""
-    usage = as_object(found)
+    usage = as_object(value)
     counts: list[Any] = [as_count(usage.get(name)) for name in COUNTS]
     return Usage(*counts)
 
 
-def _triples(found: object) -> list[list[str]]:
+def _triples(value: object) -> list[list[str]]:
     """Return the lists of three texts in a list."""
     return [
         item
-        for item in as_list(found)
+        for item in as_list(value)
         if isinstance(item, list) and len(item) == 3 and all(isinstance(text, str) for text in item)
     ]
 
 
 def write_attachments(attachments: Iterable[Attachment]) -> list[list[str]]:
-    """Return [kind, name, note] of each; the contents are kept elsewhere."""
+    """Return a list [kind, name, note] per attachment; the contents are stored elsewhere."""
     return [[attachment.kind, attachment.name, attachment.note] for attachment in attachments]
 
 
-def parse_attachments(found: object) -> tuple[Attachment, ...]:
+def parse_attachments(value: object) -> tuple[Attachment, ...]:
     """Return the attachments, without their contents."""
     return tuple(
         Attachment("image" if kind == "image" else "text", name, note)
-        for kind, name, note in _triples(found)
+        for kind, name, note in _triples(value)
     )
 
 
 def write_calls(calls: Iterable[ToolCall]) -> list[list[str]]:
-    """Return [id, name, arguments] of each."""
+    """Return a list [id, name, arguments] per call."""
     return [[call.id, call.name, call.arguments] for call in calls]
 
 
-def parse_calls(found: object) -> tuple[ToolCall, ...]:
+def parse_calls(value: object) -> tuple[ToolCall, ...]:
     """Return the tool calls."""
-    return tuple(ToolCall(*call) for call in _triples(found))
+    return tuple(ToolCall(*call) for call in _triples(value))
 
 
 def write_rounds(rounds: Iterable[Round]) -> list[dict[str, Any]]:
-    """Return each round; a call that still runs has the result None."""
+    """Return the rounds as objects; a call that still runs has the result None."""
     return [
         drop_empty(
             {
@@ -123,38 +123,38 @@ def _write_result(result: ToolResult) -> list[object] | None:
     return None if running else [result.content, result.failed, result.seconds]
 
 
-def parse_rounds(found: object) -> tuple[Round, ...]:
-    """Return the rounds; each of their calls has a result, else no request could follow it."""
-    return tuple(map(_parse_round, as_objects(found)))
+def parse_rounds(value: object) -> tuple[Round, ...]:
+    """Return the rounds; every call has a result, because servers refuse a call without one."""
+    return tuple(map(_parse_round, as_objects(value)))
 
 
-def _parse_round(found: Mapping[str, Any]) -> Round:
-    results = as_list(found.get("results"))
+def _parse_round(value: Mapping[str, Any]) -> Round:
+    results = as_list(value.get("results"))
     pairs = [
         (call, _parse_result(results[index] if index < len(results) else None))
-        for index, item in enumerate(as_list(found.get("calls")))
+        for index, item in enumerate(as_list(value.get("calls")))
         for call in parse_calls([item])
     ]
     return Round(
-        text=as_text(found.get("text")),
-        reasoning=as_text(found.get("reasoning")),
+        text=as_text(value.get("text")),
+        reasoning=as_text(value.get("reasoning")),
         calls=tuple(call for call, _ in pairs),
         results=tuple(result for _, result in pairs),
-        objection=as_text(found.get("objection")),
+        objection=as_text(value.get("objection")),
     )
 
 
-def _parse_result(found: object) -> ToolResult:
-    match found:
+def _parse_result(value: object) -> ToolResult:
+    match value:
         case [str(content), failed, seconds]:
             return ToolResult(content, failed is True, parse_seconds(seconds) or 0.0)
         case _:
-            return ToolResult("What came of this call is not known.", failed=True)
+            return ToolResult("The result of this call is not known.", failed=True)
 
 
-def parse_fields(found: object) -> dict[str, Any]:
+def parse_fields(value: object) -> dict[str, Any]:
     """Return a request's other fields: only tools that have a name, and a response format."""
-    record = as_object(found)
+    record = as_object(value)
     fields: dict[str, Any] = {}
     tools = [tool for tool in as_list(record.get("tools")) if _is_tool(tool)]
     if tools:
@@ -167,21 +167,21 @@ def parse_fields(found: object) -> dict[str, Any]:
     return fields
 
 
-def _is_tool(found: object) -> bool:
-    match found:
+def _is_tool(value: object) -> bool:
+    match value:
         case {"type": "function", "function": {"name": str(name)}}:
             return name != ""
         case _:
             return False
 
 
-def parse_params(found: object) -> dict[str, Value]:
+def parse_params(value: object) -> dict[str, Value]:
     """Return the sampling parameters that are valid."""
     params = {}
-    for name, value in as_object(found).items():
-        value = _parse_param(name, tuple(value) if isinstance(value, list) else value)
-        if value is not None:
-            params[name] = value
+    for name, item in as_object(value).items():
+        param = _parse_param(name, tuple(item) if isinstance(item, list) else item)
+        if param is not None:
+            params[name] = param
     return params
 
 

@@ -1,6 +1,6 @@
 """A conversation as a file: JSON, Markdown or a notebook, written and read back.
 
-A file that others wrote, or that was edited by hand, is only data: at worst turns are missing.
+A foreign or an edited file is only data: at worst turns are missing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def write_transcript(turns: Sequence[Turn], suffix: str) -> str:
         case ".ipynb":
             return json.dumps(_as_notebook(turns), indent=1)
         case _:
-            raise ChatError(f"Save as {', '.join(SUFFIXES)}, not as {one_line(suffix, 20)!r}.")
+            raise _suffix_error(suffix)
 
 
 def read_transcript(text: str, suffix: str) -> list[object]:
@@ -47,8 +47,17 @@ def read_transcript(text: str, suffix: str) -> list[object]:
             case ".ipynb":
                 return list(_from_notebook(json.loads(text)))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise ChatError(f"This is not a {suffix} file of a conversation or a notebook.") from None
-    raise ChatError(f"Load a file that ends in {', '.join(SUFFIXES)}.")
+        raise ChatError(
+            f"This {suffix} file does not hold a conversation. Load a notebook, or a file that "
+            "%chat save has written."
+        ) from None
+    raise _suffix_error(suffix)
+
+
+def _suffix_error(suffix: str) -> ChatError:
+    return ChatError(
+        f"The file must end in {' or '.join(SUFFIXES)}, not in {one_line(suffix, 20)!r}."
+    )
 
 
 def _as_markdown(turn: Turn) -> str:
@@ -69,9 +78,9 @@ def _restore_marks(text: str) -> str:
 
 
 def _from_markdown(text: str) -> Iterator[object]:
-    found = list(_TURN.finditer(text))
-    ends = [mark.start() - len("\n\n") for mark in found[1:]] + [len(text) - len("\n")]
-    for mark, end in zip(found, ends, strict=False):
+    marks = list(_TURN.finditer(text))
+    ends = [mark.start() - len("\n\n") for mark in marks[1:]] + [len(text) - len("\n")]
+    for mark, end in zip(marks, ends, strict=False):
         prompt, _, rest = text[mark.end() : end].partition(_REPLY)
         reply = rest.partition("\n\n")[2]
         try:

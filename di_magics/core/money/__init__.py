@@ -1,1 +1,1 @@
-"""Prices, estimates and what was paid."""
+"""Prices, estimates, budgets and costs."""

@@ -19,7 +19,7 @@ from di_magics.core.money.cost import FREE
 from di_magics.core.text import one_line
 
 MARGIN = Decimal("1.1")
-"""A budget that is suggested is a little more than what is needed, because it is shown rounded."""
+"""A suggested budget is a little more than what is needed, because it is displayed rounded."""
 NOT_SENT = "nothing was sent"
 
 
@@ -28,7 +28,7 @@ class Budget:
     """The limits that hold for a request, in USD; None is no limit.
 
     `cell` is what this request may cost, `notebook` what its notebook may spend in all. With `yes`
-    a request of unknown price is sent all the same.
+    a request of unknown price is sent as well.
     """
 
     cell: Decimal | None = None
@@ -59,14 +59,14 @@ class Budget:
 
 
 def with_partial_reply(error: BudgetError) -> BudgetError:
-    """Return the error for a later request of a turn, of whose reply a part is there already."""
+    """Return the error for a later request of a turn, whose partial reply is kept."""
     return _over_budget(
         error.reserve,
         error.limit,
         error.left,
         error.needed,
         error.option,
-        "it was not sent, and the partial reply is kept",
+        "the next request was not sent, and the partial reply is kept",
     )
 
 
@@ -93,7 +93,7 @@ def _over_budget(
 def _unknown_price(model: str, limit: Decimal) -> BudgetError:
     error = BudgetError(
         f"The price of {one_line(model, 120)} is not known, so the budget of {format_usd(limit)} "
-        f"cannot be kept: {NOT_SENT}. Look for prices with %chat models, or send it with --yes."
+        f"cannot be checked: {NOT_SENT}. Fetch the prices with %chat models, or add --yes."
     )
     error.limit = limit
     return error

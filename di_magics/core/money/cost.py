@@ -1,7 +1,7 @@
-"""What replies cost, and the sums of it.
+"""The costs of replies, and their sums.
 
-Amounts are Decimal USD. An unknown cost is None and is shown as a dash, never as 0. The API's own
-number is the truth; a cost that is computed from tokens and a price says how in `estimate`.
+Amounts are Decimal USD. An unknown cost is None and is displayed as a dash, never as 0. The API's
+own number is used if there is one; `estimate` says how any other cost was computed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FREE = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the ledger: what one request has cost, in USD.
+    """An entry of the ledger: the cost of one request, in USD.
 
     `conversation` is empty for a request outside of one. `begun` is in POSIX seconds, `day` the
     local date of it (ISO). `estimate` says how the cost was computed, and is empty where the API
@@ -44,7 +44,7 @@ class Entry:
 class Tally:
     """The sums of entries: `cost` is what is known of it, `estimated` how much is an estimate.
 
-    `unpriced` is how many replies have no cost. A request that failed before a reply came does not
+    `unpriced` is how many replies have no cost. A request that failed without a reply does not
     count.
     """
 
@@ -97,7 +97,7 @@ def tally(entries: Iterable[Entry]) -> Tally:
 
 @in_money_context
 def group_entries(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, Tally]:
-    """Return the sums of the entries of each key, in the order of first appearance."""
+    """Return the sums of the entries by key, in the order of first appearance."""
     totals: dict[str, Tally] = {}
     for entry in entries:
         name = key(entry)

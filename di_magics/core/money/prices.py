@@ -34,7 +34,7 @@ BYTES_PER_TOKEN = 3
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a token costs in USD, by which source, read on which day (an ISO date).
+    """The price of a token in USD, its source, and the day it was read (an ISO date).
 
     `cached` is the price of a prompt token in the server's cache, None where it is not known.
     """
@@ -60,8 +60,8 @@ class Model:
 def parse_models(payload: object, *, source: str, date: str) -> list[Model]:
     """Return the chat models of a price list, whichever of DeepInfra's three shapes it has."""
     entries = payload.get("data") if isinstance(payload, dict) else payload
-    found = (_parse_model(entry, source, date) for entry in as_objects(entries))
-    return [model for model in found if model]
+    models = (_parse_model(entry, source, date) for entry in as_objects(entries))
+    return [model for model in models if model]
 
 
 def _parse_model(entry: Mapping[str, object], source: str, date: str) -> Model | None:
@@ -109,7 +109,7 @@ def parse_price_table(payload: object) -> dict[str, Model]:
 
     Its rows are [input, output, cached, context], in USD per million tokens.
     """
-    found: dict[str, Model] = {}
+    models: dict[str, Model] = {}
     match payload:
         case {"source": str() as source, "date": str() as date, "models": {**rows}}:
             for name, row in rows.items():
@@ -122,8 +122,8 @@ def parse_price_table(payload: object) -> dict[str, Model]:
                             source,
                             date,
                         )
-                        found[id_] = Model(id_, as_count(context) or None, price)
-    return found
+                        models[id_] = Model(id_, as_count(context) or None, price)
+    return models
 
 
 @in_money_context
@@ -147,15 +147,15 @@ def describe_model(model: Model) -> str:
     )
 
 
-def price_sources(found: Iterable[Model]) -> str:
+def price_sources(models: Iterable[Model]) -> str:
     """Return the sources of these prices with their dates, for display."""
-    known = {f"{model.price.source} of {model.price.date}" for model in found if model.price}
+    known = {f"{model.price.source} of {model.price.date}" for model in models if model.price}
     return " and ".join(sorted(known)) or "no price is known"
 
 
 @in_money_context
 def estimate_cost(usage: Usage, price: Price) -> Decimal | None:
-    """Return what these tokens cost at this price, None where the server sent no counts."""
+    """Return the cost of these tokens in USD, None if the server sent no counts."""
     sent, written = usage.prompt_tokens, usage.completion_tokens
     if sent is None or written is None:
         return None
@@ -173,7 +173,7 @@ def estimate_tokens(size: int) -> int:
 
 @in_money_context
 def worst_case_cost(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
-    """Return the most that a request can cost, about: nothing cached, the reply at its longest."""
+    """Return about the most that a request can cost in USD: nothing cached, the longest reply."""
     written = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
     return estimate_tokens(prompt_bytes) * price.input + written * price.output
 
@@ -183,17 +183,19 @@ def _make_price(
 ) -> Price | None:
     if sent is None or written is None:
         return None
-    if cached is not None and cached > sent:  # a discount that costs more has another unit
+    if (
+        cached is not None and cached > sent
+    ):  # a discounted price above the full price has another unit
         cached = None
     return Price(sent, written, cached, source, date)
 
 
-def _parse_rate(found: object, unit: Decimal) -> Decimal | None:
+def _parse_rate(rate: object, unit: Decimal) -> Decimal | None:
     """Read a price in USD per token, None unless it is plausible."""
-    if isinstance(found, bool) or not isinstance(found, int | float | str):
+    if isinstance(rate, bool) or not isinstance(rate, int | float | str):
         return None
     try:
-        number = Decimal(str(found))
+        number = Decimal(str(rate))
     except (ValueError, ArithmeticError):  # an int may have too many digits for str
         return None
     # Compared before it is multiplied, which overflows with the exponents a string can have.

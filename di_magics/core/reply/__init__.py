@@ -1,1 +1,1 @@
-"""A reply and what is read from its text."""
+"""A reply, and the code, JSON and reasoning in its text."""

@@ -22,7 +22,7 @@ class Block:
 
 
 def code_blocks(text: str) -> list[Block]:
-    """Return the fenced blocks of a text; one that is not closed goes to the end."""
+    """Return the fenced blocks of a text; a block that is not closed ends with the text."""
     blocks: list[Block] = []
     fence, indent, language = "", 0, ""
     lines: list[str] = []
@@ -37,8 +37,8 @@ def code_blocks(text: str) -> list[Block]:
                 lines.append(line[min(indent, blank) :])
         elif (opened := _FENCE.fullmatch(line)) and not (opened[2][0] == "`" and "`" in opened[3]):
             fence, indent, lines = opened[2], len(opened[1].expandtabs(4)), []
-            words = opened[3].split()
-            language = words[0].strip("{}.").lower() if words else ""
+            info = opened[3].split()
+            language = info[0].strip("{}.").lower() if info else ""
     if fence:
         blocks.append(Block(language, "\n".join(lines)))
     return blocks
@@ -47,8 +47,8 @@ def code_blocks(text: str) -> list[Block]:
 def select_code(text: str, named: str = "") -> str:
     """Return the code of a reply for a cell: all blocks, or the one that is `named`.
 
-    A name is a block's number, counted from 1, or a language. Unnamed, blocks in another language
-    than Python are left out where there is any in Python. Raises ChatError where there is none.
+    A name is a block's number, counted from 1, or a language. Without a name, only Python blocks
+    are returned if there are any. Raises ChatError if there is no such block.
     """
     every = code_blocks(text)
     if not every:

@@ -1,8 +1,7 @@
 """Replies that must be JSON: how they are asked for, and how they are read.
 
-Models put words around the JSON that was asked for, or a code block. Where exactly one object or
-array is in the reply it is what was meant; where there are two, or a broken one, nothing is
-guessed.
+Models often put the JSON into a code block or between sentences. If exactly one object or array is
+in the reply, it is used; if there are two, or a broken one, the reply is not JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from di_magics.core.text import one_line
 class ReplySchema(Protocol):
     """What a reply must be.
 
-    `read` returns the object that a text is, and raises ReplyError where it does not fit.
+    `read` returns the object in a text, and raises ReplyError if it does not fit.
     """
 
     @property
@@ -31,7 +30,7 @@ class ReplySchema(Protocol):
 
 
 def response_format(shape: ReplySchema | None) -> dict[str, Any]:
-    """Return the field of a request that asks for JSON, by this schema if there is one."""
+    """Return the value of a request's `response_format`: JSON, by this schema if there is one."""
     if shape is None:
         return {"type": "json_object"}
     return {
@@ -41,7 +40,7 @@ def response_format(shape: ReplySchema | None) -> dict[str, Any]:
 
 
 def strip_fence(text: str) -> str:
-    """Return the content of the code block that a text is, else the text itself."""
+    """Return the content of a text that is one code block; any other text is returned unchanged."""
     lines = text.strip().split("\n")
     marks = lines[0][: len(lines[0]) - len(lines[0].lstrip("`~"))]
     if len(marks) >= 3 and len(lines) > 2 and lines[-1].strip() == marks:
@@ -52,7 +51,7 @@ def strip_fence(text: str) -> str:
 def extract_json(text: str) -> str:
     """Return the JSON in a reply, else the reply itself without its code fence.
 
-    It is the whole reply, or the only object or array in its code blocks, or in all of it.
+    It is all of the reply, or the only object or array in its code blocks or in its text.
     """
     source = strip_fence(text)
     if _is_json(source):
@@ -67,16 +66,16 @@ _BRACKET = re.compile(r"[\[\]{}]")
 
 
 def _bracketed_json(text: str) -> Iterator[str]:
-    """Yield the objects and arrays in a text; more than one where it is not clear which is meant.
+    """Yield the objects and arrays in a text, at most two.
 
-    Brackets that are no JSON, as in a link, are skipped up to the one that closes them.
+    Brackets that are not JSON, as in a link, are skipped up to the closing one.
     """
-    decoder = json.JSONDecoder(parse_constant=_no_number)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
     at = broken = 0
     sources = []
     while opening := _BRACKET.search(text, at):
         start = opening.start()
-        if text[start] in "]}":  # the end of something that was broken before it
+        if text[start] in "]}":  # it closes a bracket that is missing
             return
         try:
             _, at = decoder.raw_decode(text, start)
@@ -121,7 +120,7 @@ def parse_json(text: str) -> Any:
 def parse_strict_json(source: str) -> Any:
     """Return the value of a text of JSON. Raises ValueError, which says where it is wrong."""
     try:
-        return json.loads(source, parse_constant=_no_number)
+        return json.loads(source, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         if not source[error.pos :].strip() or _is_cut_off(error):
             why = f"it breaks off in line {source.count(chr(10)) + 1}"
@@ -138,8 +137,8 @@ def _is_cut_off(error: json.JSONDecodeError) -> bool:
     return error.msg.startswith("Unterminated string")
 
 
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in it")
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def schema_mismatch(name: str, where: str, why: str) -> ReplyError:
@@ -148,12 +147,12 @@ def schema_mismatch(name: str, where: str, why: str) -> ReplyError:
 
 
 def repair_prompt(error: ReplyError) -> str:
-    """Return what a model is asked after a reply that does not fit."""
+    """Return the message that asks the model to correct a reply that does not fit."""
     return f"{error} Answer again, with the corrected JSON alone."
 
 
 def format_json(text: str) -> str:
-    """Return JSON with a line for each member; other text is returned unchanged."""
+    """Return JSON with one line per member; other text is returned unchanged."""
     try:
         return json.dumps(
             parse_strict_json(strip_fence(text)), indent=2, ensure_ascii=False, allow_nan=False

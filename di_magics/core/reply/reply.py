@@ -1,6 +1,6 @@
-"""A reply and the events it grows from: one pure fold, the same for every server.
+"""A reply, and the events that it is built from: one pure fold, the same for every server.
 
-It has no identity (which turn, which cell): two equal replies are equal.
+A reply has no identity (which turn, which cell): two replies with equal values are equal.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Usage:
 UNCOUNTED = Usage()
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
 
-# A reply that comes in one piece takes no time: it has no measurable speed.
+# Below this time the speed cannot be measured, as for a reply in one piece.
 MEASURABLE_SECONDS = 0.05
 
-# Reasons to end that mean the reply is not whole.
+# Finish reasons that mean that the reply is not complete.
 FAILURES = frozenset({"error", "network_error", "abort"})
 
 
@@ -83,7 +83,7 @@ class Round:
 
     @property
     def answered(self) -> bool:
-        """Whether it has something to send: calls, or a text with an objection to it."""
+        """Whether it can be sent: it has calls, or a text with an objection."""
         return bool(self.calls or (self.text.strip() and self.objection))
 
 
@@ -154,7 +154,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image has come. It is neither kept nor loaded."""
+    """The server sent an image. It is neither stored nor loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +169,24 @@ ReplyEvent = (
 )
 
 MOST_CALLS = 64
-"""A reply that asks for more has run away; the calls after that are not kept."""
+"""The calls of a reply that are kept; a reply with more calls repeats itself."""
 MOST_ARGUMENTS = 1_000_000
 """Characters of the arguments of one call; the rest is not kept."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reply:
-    """A model's reply, whole or partial, and what was sent for it.
+    """A model's reply, complete or partial, and the request.
 
-    `status` is `done`, `stopped` (by the user), `cut` (it broke off, or ended without saying so),
-    `failed` (nothing came) or, while it streams, `open`. `cost` is in USD, None when unknown;
-    `estimate` says how it was computed where the API did not say. `request` is the body that was
-    sent. `elapsed` and `first_token` are seconds since sending. `ended` is whether the server has
-    said that the reply is whole; `last_chunk` is the last piece of text, `call_indexes` are the
-    server's numbers of the tool calls. `tool_calls` have no answer yet; the others are in `rounds`
-    with their results. `parsed` is the object that the reply was read as, where it must fit a
-    schema, and `validation_error` is why it does not. `images` counts the images that came, which
-    are not kept, and `choices` the choices that the server sent: the first is the reply.
+    `status` is `done`, `stopped` (by the user), `cut` (the stream broke off, or ended without a
+    finish reason), `failed` (there is no reply) or, while it streams, `open`. `cost` is in USD,
+    None if unknown; `estimate` says how it was computed, and is empty if the API sent it. `request`
+    is the body that was sent. `elapsed` and `first_token` are seconds since sending. `ended` is
+    whether the server reported that the reply is complete; `last_chunk` is the last piece of text,
+    `call_indexes` are the server's numbers of the tool calls. `tool_calls` have no result yet; the
+    others are in `rounds` with their results. `parsed` is the object in a reply that must fit a
+    schema, and `validation_error` is why it does not fit. `images` counts the images in the reply,
+    which are not kept, and `choices` the choices that the server sent; the first is the reply.
     """
 
     text: str = ""
@@ -225,7 +225,7 @@ class Reply:
 
     @property
     def complete(self) -> bool:
-        """Whether the server said that the reply is whole."""
+        """Whether the server reported that the reply is complete."""
         return self.status == "done"
 
     @property
@@ -247,7 +247,7 @@ class Reply:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has nothing to send back: no text, and no tool call with an answer."""
+        """Whether it cannot be sent: it has no text and no tool call with a result."""
         return not self.clean_text.strip() and not any(step.answered for step in self.rounds)
 
     @property
@@ -256,9 +256,9 @@ class Reply:
         return select_code(self.clean_text)
 
     def json(self) -> Any:
-        """Return the object that the reply is, of the user's own class where one was named.
+        """Return the value of the JSON in the reply, an object of the named class if there is one.
 
-        The JSON may stand in a code block, or between words. Raises ReplyError, with the place.
+        The JSON may be in a code block or between sentences. Raises ReplyError, with the place.
         """
         if self.parsed is not None:
             return self.parsed
@@ -278,9 +278,9 @@ class Reply:
 
 
 class ReplyFold:
-    """A reply that grows: events in, a Reply whenever one is asked for.
+    """Builds a reply from events; `snapshot` returns it so far.
 
-    The time is linear in what comes, as long as snapshots are taken at a steady pace.
+    The time is linear in the events, if snapshots are made at a constant rate.
     """
 
     def __init__(self, reply: Reply = Reply()) -> None:
@@ -299,13 +299,13 @@ class ReplyFold:
 
     @property
     def began(self) -> bool:
-        """Whether any of the reply has come: text, reasoning or a tool call."""
+        """Whether the reply has any text, reasoning or tool call."""
         reply = self._reply
         return bool(self._text or self._reasoning or self._calls or reply.text or reply.reasoning)
 
     @property
     def ended(self) -> bool:
-        """Whether the server has said that the reply is whole."""
+        """Whether the server reported that the reply is complete."""
         return bool(self._changes.get("ended", self._reply.ended))
 
     def add(self, events: Iterable[ReplyEvent]) -> None:
@@ -374,7 +374,7 @@ class ReplyFold:
 
 
 class _GrowingCall:
-    """A tool call of which more may come."""
+    """A tool call that may not be complete yet."""
 
     def __init__(self, id: str = "", name: str = "", arguments: str = "") -> None:
         self.id, self.name = id, name
@@ -409,7 +409,7 @@ def _begins_call(part: ToolCallDelta, call: _GrowingCall, *, known: bool) -> boo
 
 
 def with_call_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-    """Return these calls, each with an id of its own: some servers send none, or one for all."""
+    """Return these calls with unique ids: some servers send no ids, or the same id for all."""
     sent = {call.id for call in calls}
     unused = (f"call_{n}" for n in count() if f"call_{n}" not in sent)
     by_id: dict[str, ToolCall] = {}
@@ -423,7 +423,7 @@ def with_call_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
 def add_request(before: Reply, reply: Reply) -> Reply:
     """Return a turn's reply so far: the newest request's, with the rounds and sums of those before.
 
-    A sum of which a part is not known is not known; a request that failed adds nothing.
+    A sum with an unknown part is unknown; a request that failed adds nothing.
     """
     if not before.rounds:
         return reply

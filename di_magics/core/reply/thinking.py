@@ -5,8 +5,8 @@ on the tags are text like any other.
 
 Some chat templates (DeepSeek R1, QwQ, Qwen3 Thinking) put `<think>` into the prompt, so that the
 reply begins with the reasoning and only `</think>` is seen, thousands of tokens later. Until then
-nothing tells such a reply from a plain one, and what has been shown is not taken back; so
-separate_lone_thinking separates it when the reply has ended.
+such a reply looks like a plain one, and displayed text is not taken back; so separate_lone_thinking
+separates it when the reply has ended.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from di_magics.core.reply.reply import Finished, Reasoning, Reply, ReplyEvent, T
 
 OPEN, CLOSE = "<think>", "</think>"
 MOST_BLANKS = 1000
-"""More white space than this before a tag is text: a model may write it for ever."""
+"""More white space than this before a tag is text: a model may write it without end."""
 
 
 class ThinkTagParser:
-    """Turns the texts of one reply that are reasoning into Reasoning events.
+    """Turns the reasoning in the texts of one reply into Reasoning events.
 
-    It holds back what may become a tag until that is clear; `close` returns the rest.
+    Text that may become a tag is held back until that is known; `close` returns the rest.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,9 @@ class ThinkTagParser:
                 return []
             if blanks > MOST_BLANKS or not begun.startswith(OPEN):
                 self._state = "text"
-                return _text_events(pending, piece)  # each as it came: the last may be an end token
+                return _text_events(
+                    pending, piece
+                )  # in the server's pieces: the last may be an end token
             self._state, text = "opened", begun[len(OPEN) :]
         if self._state == "opened":
             text = text.lstrip("\n")

@@ -1,4 +1,4 @@
-"""Tool calls as a user sees them: a line for each, with its arguments and its result."""
+"""Tool calls for display: one line per call, with its arguments and its result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNNING = ToolResult("running", seconds=None)
 
 
 def calls_with_results(step: Round) -> Iterator[tuple[ToolCall, ToolResult]]:
-    """Yield each call of a round with its result, or WAITING where it has none yet."""
+    """Yield every call of a round with its result, or WAITING if it has none yet."""
     waiting = (WAITING,) * (len(step.calls) - len(step.results))
     yield from zip(step.calls, (*step.results, *waiting), strict=True)
 
@@ -34,7 +34,7 @@ def call_headline(call: ToolCall, result: ToolResult) -> str:
 
 
 def result_text(result: ToolResult) -> str:
-    """Return the text of a result, nothing while the call runs."""
+    """Return the text of a result, "" while the call runs."""
     return "" if result.seconds is None else result.content
 
 
@@ -52,7 +52,7 @@ def _format_arguments(arguments: str) -> str:
 
 
 def round_text(step: Round) -> str:
-    """Return a round as plain text: the model's text, and a line for each call."""
+    """Return a round as plain text: the model's text, and one line per call."""
     lines = [f"⚙ {call_headline(call, result)}" for call, result in calls_with_results(step)]
     if step.objection:
         lines.append(f"(asked again: {one_line(step.objection, 200)})")
@@ -69,5 +69,5 @@ def is_safe(function: object) -> bool:
     """Return whether a function is marked as safe."""
     try:
         return getattr(function, SAFE, False) is True
-    except Exception:  # an object that stands for another may raise anything
+    except Exception:  # a proxy object may raise anything
         return False

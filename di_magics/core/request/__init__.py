@@ -1,1 +1,1 @@
-"""The request: planned, encoded, and the stream that answers it."""
+"""The request: how it is planned and encoded, and how the response is read."""

@@ -1,4 +1,4 @@
-"""The body of a request to the Chat Completions API, and how many bytes a model reads of it."""
+"""The body of a request to the Chat Completions API, and how many bytes of it a model reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from di_magics.core.money.prices import BYTES_PER_TOKEN
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Value
 
 BYTES_PER_MESSAGE = 24
-"""A chat template adds about eight tokens of about three bytes to each message."""
+"""A chat template adds about eight tokens of about three bytes to every message."""
 
 
 def build_body(
@@ -23,7 +23,7 @@ def build_body(
     local: bool = False,
     fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the body of the request: what is set is sent exactly, what is not set is not sent.
+    """Return the body of the request: exactly what is set; what is not set is not sent.
 
     `local` uses llama.cpp's names of the parameters; `fields` are sent unchanged.
     """

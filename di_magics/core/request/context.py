@@ -1,4 +1,4 @@
-"""How much of a model's context window a conversation fills, and what to leave out of it."""
+"""How much of a model's context window a conversation fills, and which turns to leave out."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ from di_magics.core.request.plan import context_turns
 MARGIN = 1.05
 """The server's count of tokens and ours differ by a little."""
 
-SHORTER = "Shorten the prompt, lower --max-tokens, or take a model with a longer context."
+SHORTER = (
+    "Shorten the prompt, lower --max-tokens, or choose a model with a larger context window (-m)."
+)
 
 
 def shortening_advice(error: TooLong, sent: Mapping[int, Turn], prompt: str) -> str:
-    """Return what the user can do: leave out the oldest turns, as few as make room, or shorten.
+    """Return the next step: leave out as few of the oldest turns as needed, or shorten.
 
-    `sent` are the turns that were sent along, by number. The server's count of tokens is shared
-    among them by the length of their texts.
+    `sent` are the turns that were sent with the prompt, by number. The server's count of tokens is
+    divided among them by the length of their texts.
     """
     sizes = [estimate_tokens(text_bytes(turn_messages(turn))) for turn in sent.values()]
     if not error.asked or not error.limit:
         half = -(-len(sent) // 2)
         return _leave_out(half, sent) if sent else SHORTER
     excess = error.asked - error.limit
-    problem = f"It is too long by {excess:,} tokens: {error.asked:,}, and {error.limit:,} fit."
+    problem = f"It is too long by {excess:,} tokens: {error.asked:,} of at most {error.limit:,}"
     counted = sum(sizes) + estimate_tokens(_size(prompt))
     scale = min(1.0, error.asked / counted) if counted else 1.0
     room = 0.0
     for count, size in enumerate(sizes, 1):
         room += size * scale
         if room >= excess * MARGIN:
-            return f"{problem} {_leave_out(count, sent, f' (about {room:,.0f} tokens)')}"
-    alone = " Even alone (--last 0) the prompt is too long." if sent else ""
-    return f"{problem}{alone} {SHORTER}"
+            return f"{problem}. {_leave_out(count, sent, f' (about {room:,.0f} tokens)')}"
+    alone = ", and the prompt alone (--last 0) is too long as well" if sent else ""
+    return f"{problem}{alone}. {SHORTER}"
 
 
 def context_tokens(turn: Turn, chat: Conversation) -> int:
-    """Return about how many tokens are sent along with a turn: the server's count, or ours."""
+    """Return about how many tokens are sent before a turn's prompt: the server's count, or ours."""
     sent = list(context_turns(turn, chat).values())
     if sent and turn.context is None:
         usage = sent[-1].reply.usage

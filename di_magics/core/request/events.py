@@ -1,7 +1,7 @@
 """The payloads of a response as events.
 
 Sources: https://deepinfra.com/docs/openai_api and recorded streams of a dozen servers. Their shapes
-differ; this file reads the union of what they send. What no server is known to send is left out.
+differ; this file reads the union of them, and nothing that no server is known to send.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from di_magics.core.request.readers import (
 from di_magics.core.request.refusals import Target, find_error, stream_error
 from di_magics.core.text import one_line
 
-NOT_SAID = frozenset({"", "null", "none"})
-"""Some servers write that there is no reason to end yet as a text."""
+NO_REASON = frozenset({"", "null", "none"})
+"""The finish reasons by which some servers say that the reply goes on."""
 
 UNKNOWN_LOGPROB = -9999.0
 """What OpenAI and vLLM send for a token that is too unlikely to have a number."""
@@ -49,16 +49,16 @@ REASONING_PARTS = frozenset({"reasoning", "reasoning_text", "thinking"})
 
 
 class PayloadParser:
-    """Turns the payloads of one response into events; `gave_something` is whether one of them did.
+    """Turns the payloads of one response into events; `has_content` is whether any has content.
 
-    It holds back half a surrogate pair (an emoji cut by the server) until the other half comes.
+    Half a surrogate pair (an emoji cut by the server) is held back until the other half arrives.
     """
 
     def __init__(self, target: Target | None = None) -> None:
         self._target = target or Target()
         self._halves: dict[str | int, str] = {}
         self._began = False
-        self.gave_something = False
+        self.has_content = False
 
     def parse(self, data: str) -> tuple[list[ReplyEvent], EndpointError | None]:
         """Return the events of one payload, and the error that the server reports in it."""
@@ -73,20 +73,20 @@ class PayloadParser:
             payload = payload[0]
         if not isinstance(payload, dict):
             return [], StreamBroken(
-                f"The server sent {one_line(data, 120)!r}, which is no part of a reply. "
-                "Check the endpoint's address: it must speak the OpenAI Chat Completions API."
+                f"The server sent {one_line(data, 120)!r}, which is not part of a reply. "
+                "Check the endpoint's address: it must have an OpenAI-compatible API."
             )
         failed = find_error(payload)
         events = list(self._payload_events(payload))
         if failed:  # its text and usage count; a name alone must not keep it from a retry
             events = [event for event in events if not isinstance(event, Finished | Served)]
-        self.gave_something = self.gave_something or any(
+        self.has_content = self.has_content or any(
             not isinstance(event, Served | Used | OtherChoice) for event in events
         )
         return events, stream_error(failed, self._target) if failed else None
 
     def close(self) -> list[ReplyEvent]:
-        """Return what was held back: the other half will not come."""
+        """Return what was held back: the other half is missing."""
         halves, self._halves = self._halves, {}
         events: list[ReplyEvent] = []
         for channel in halves:
@@ -130,7 +130,7 @@ class PayloadParser:
     def _choice_events(self, choice: Mapping[str, Any]) -> Iterator[ReplyEvent]:
         delta, message = choice.get("delta"), choice.get("message")
         events = list(self._message_events(delta)) if isinstance(delta, dict) else []
-        # A whole message beside the last delta repeats the text (Perplexity).
+        # A complete message beside the last delta repeats the text (Perplexity).
         if not events and isinstance(message, dict) and not self._began:
             events = list(self._message_events(message))
         if delta is None and message is None and isinstance(choice.get("text"), str):
@@ -148,7 +148,7 @@ class PayloadParser:
         if tokens:
             yield Logprobs(tokens)
         reason = one_line(replace_surrogates(str(choice.get("finish_reason") or "")), 40)
-        if reason.lower() not in NOT_SAID:
+        if reason.lower() not in NO_REASON:
             yield from self.close()
             yield Finished(reason)
 
@@ -167,9 +167,9 @@ class PayloadParser:
             for part in content:
                 yield from self._part_events(part)
         elif isinstance(content, dict):
-            whole = "text" not in content
+            is_json = "text" not in content
             yield from (
-                self._text_events(dump_json(content)) if whole else self._part_events(content)
+                self._text_events(dump_json(content)) if is_json else self._part_events(content)
             )
         if not content:
             yield from self._text_events(message.get("refusal"))
@@ -191,7 +191,7 @@ class PayloadParser:
         return ToolCallDelta(number, id_, read_text(function.get("name")) or "", text)
 
     def _part_events(self, part: object) -> Iterator[ReplyEvent]:
-        """Read a part of content that is a list: Mistral sends its reasoning so."""
+        """Yield the events of one part of a content list; Mistral sends its reasoning like this."""
         if isinstance(part, str):
             yield from self._text_events(part)
         if not isinstance(part, dict):

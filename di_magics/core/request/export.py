@@ -1,7 +1,7 @@
-"""What leaves the notebook: a request as JSON, curl or Python, without the key; records as CSV.
+"""Exports: a request as JSON, curl or Python, without the key; records as CSV.
 
-What a model, a server or a file wrote is printed here as well. Characters that a terminal would
-obey, or that nobody sees, are written as escapes, so that the same bytes are sent.
+A request contains foreign text. Control characters and invisible ones are written as escapes, so
+that they are harmless in a terminal and the same bytes are sent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WHOLE = """
 
 
 def as_json(body: Request, url: str = "", key_variable: str | None = None) -> str:
-    """Return the body that is sent; of the bytes of an image only the beginning."""
+    """Return the body as JSON; the bytes of an image are shortened."""
     return _dump_json(_shorten_data(body), indent=2)
 
 
@@ -59,8 +59,8 @@ def _shorten_data(data: Any, name: str = "") -> Any:
 
 
 def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
-    """Return a `%%chat` cell with what is set, and the flags whose texts a line cannot hold."""
-    words = ["%%chat"]
+    """Return a `%%chat` cell with these settings, and the flags that a line cannot express."""
+    parts = ["%%chat"]
     left_out: list[str] = []
     flags = {"-m": settings.model, "--endpoint": settings.endpoint, "-s": settings.system}
     flags["--last"] = None if settings.context is None else f"{settings.context}"
@@ -77,8 +77,8 @@ def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
         if quote is None:
             left_out.append(flag)
         else:
-            words.append(f"{flag} {quote}{text}{quote}")
-    return f"{' '.join(words)}\n{prompt}", left_out
+            parts.append(f"{flag} {quote}{text}{quote}")
+    return f"{' '.join(parts)}\n{prompt}", left_out
 
 
 def _escape_line_ends(text: str) -> str:
@@ -129,7 +129,7 @@ def as_python(body: Request, url: str, key_variable: str | None) -> str:
 
 
 def _address(url: str) -> str:
-    """Return where the body goes; hidden characters are encoded as a client encodes them."""
+    """Return the address of the request; hidden characters are encoded as a client encodes them."""
 
     def encode(character: str) -> str:
         return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
@@ -140,7 +140,7 @@ def _address(url: str) -> str:
 def as_csv(records: Sequence[Mapping[str, object]]) -> str:
     """Return records as CSV (RFC 4180), its columns in the order in which they first appear.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    A text that a spreadsheet would read as a formula gets an apostrophe in front.
     """
     columns = list(dict.fromkeys(name for record in records for name in record))
     rows: list[list[object]] = [[*columns]]

@@ -1,4 +1,4 @@
-"""What a cell asks becomes a turn and its request. Nothing is sent here and nothing is kept.
+"""Turns a question of a cell into a turn and its request. Nothing is sent or stored here.
 
 Flags take precedence over settings; a policy's locks and bounds are applied last.
 """
@@ -34,7 +34,10 @@ class Tools(Protocol):
     @property
     def specs(self) -> Mapping[str, Mapping[str, Any]]: ...
     def run_calls(
-        self, calls: Sequence[ToolCall], interrupts: Any, came: Callable[[list[ToolResult]], None]
+        self,
+        calls: Sequence[ToolCall],
+        interrupts: Any,
+        on_results: Callable[[list[ToolResult]], None],
     ) -> list[ToolResult]: ...
 
 
@@ -46,10 +49,10 @@ ROUNDS = 8
 class Ask:
     """What a cell asks: the prompt, where it belongs, and what its flags change.
 
-    None and "" stand for what is not given. `new` starts another conversation, `once` reads and
-    writes none, `append` adds a turn where a variant would be made. `replaces` is the turn that
-    this one is another try at. `budget` is what it may cost in USD; with `yes` a request of
-    unknown price is sent all the same. `rounds` is how often the model may call `tools`; with
+    None and "" mean not given. `new` starts another conversation, `once` neither sends nor stores
+    one, `append` adds a turn instead of a variant. `replaces` is the turn of which this one is a
+    variant. `budget` is what it may cost in USD; with `yes` a request of
+    unknown price is sent as well. `rounds` is how often the model may call `tools`; with
     `repair` a reply that does not fit the `schema` is asked for once more.
     """
 
@@ -159,16 +162,16 @@ def plan_turn(
 
 def _check_built_in(ask: Ask, model: str) -> None:
     """Raise ToolError or ParamError for what the built-in model cannot do."""
-    other = "Choose another: -m MODEL, or %chat endpoint local:FILE.gguf for a file of your own."
+    other = "Choose another model: -m MODEL, or %chat endpoint local:FILE.gguf for your own file."
     if ask.tools is not None:
-        raise ToolError(f"The built-in model ({model}) cannot be offered tools. {other}")
+        raise ToolError(f"The built-in model ({model}) cannot call tools. {other}")
     if any(attachment.kind == "image" for attachment in ask.attachments):
-        raise ParamError(f"The built-in model ({model}) cannot look at images. {other}")
+        raise ParamError(f"The built-in model ({model}) cannot read images. {other}")
 
 
 def _with_size(planned: Plan) -> Plan:
     size, most = prompt_bytes(planned.body), planned.turn.params.get("max_tokens")
-    longest = most if isinstance(most, int) and most else None  # servers take 0 for no limit
+    longest = most if isinstance(most, int) and most else None  # servers read 0 as no limit
     reserve = worst_case_cost(size, longest, planned.price) if planned.price else None
     return replace(planned, size=size, reserve=reserve)
 
@@ -209,7 +212,7 @@ def _context(ask: Ask, settings: Settings) -> int | None:
 def build_request(
     turn: Turn, chat: Conversation, messages: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Return the body of the request for a turn, derived from the turns that it follows."""
+    """Return the body of the request for a turn, built from the turns that it follows."""
     if messages is None:
         messages = request_messages(context_turns(turn, chat).values(), turn)
     body = build_body(
@@ -224,13 +227,13 @@ def build_request(
 
 
 def _relax_tool_choice(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body that demands no tool call: after the first one, the turn would never end."""
+    """Return the body without a forced tool call, which would repeat without end."""
     chosen = body.get("tool_choice")
     return body if chosen in (None, "none", "auto") else {**body, "tool_choice": "auto"}
 
 
 def context_turns(turn: Turn, chat: Conversation) -> dict[int, Turn]:
-    """Return the turns that are sent along with this one, by their numbers in the history."""
+    """Return the turns that are sent before this one, by their numbers in the history."""
     path = chat.path(turn.parent) if turn.parent else ()
     sent = [(n, earlier) for n, earlier in enumerate(path, 1) if not earlier.reply.is_empty]
     return dict(sent if turn.context is None else sent[max(0, len(sent) - turn.context) :])

@@ -24,7 +24,7 @@ def read_text(value: object) -> str | None:
 
 
 def load_json(data: str | bytes) -> Any:
-    """Return what a text of JSON is. Raises ValueError, also where it is nested too deeply."""
+    """Return the value of a JSON text. Raises ValueError, also if it is nested too deeply."""
     try:
         return json.loads(data)
     except RecursionError:
@@ -32,7 +32,7 @@ def load_json(data: str | bytes) -> Any:
 
 
 def dump_json(value: object) -> str:
-    """Return a value as JSON, an empty text where it is nested too deeply."""
+    """Return a value as JSON, "" if it is nested too deeply."""
     try:
         return json.dumps(value, ensure_ascii=False)
     except RecursionError:
@@ -40,7 +40,7 @@ def dump_json(value: object) -> str:
 
 
 def replace_surrogates(text: str) -> str:
-    """Return a text whose halves of a surrogate pair are joined, and U+FFFD where one is alone."""
+    """Return a text with surrogate pairs joined, and U+FFFD in place of a lone half."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

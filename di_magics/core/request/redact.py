@@ -1,18 +1,18 @@
 """The key of an endpoint is removed from everything that its server sends.
 
-A server may repeat the key it was given: in an error, a header, the reply. `Redactor.clean` takes
-it out of a whole text, in the spellings in which servers and proxies repeat things: as it is, with
-JSON's or Python's escapes, percent-encoded, in base64. It has to come before any cut: half a key
-is not recognised.
+A server may repeat the key it was given: in an error, a header, the reply. `Redactor.clean`
+removes it from a complete text, in the spellings of servers and proxies: as it is, with JSON's or
+Python's escapes, percent-encoded, in base64. It must run before any cut: half a key is not
+recognised.
 
 A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` holds events back
 while the text so far ends in what may be the beginning of the key: at most a few dozen
-characters, which are released as soon as they go on differently. Text, reasoning, the arguments of
-each tool call and the tokens with probabilities are looked at separately.
+characters, which are released as soon as they continue differently. Text, reasoning, the arguments
+of a tool call and the tokens with probabilities are checked separately.
 
-Short keys are no secrets (`none`, `EMPTY`, `ollama`) and may be words: one of fewer than 8
-characters stays in replies and is removed elsewhere only as a whole word; one of fewer than 4
-stays.
+Short keys are not secret (`none`, `EMPTY`, `ollama`) and may be words: a key of fewer than 8
+characters stays in replies and is removed elsewhere only as a separate word; a key of fewer than 4
+characters stays everywhere.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CUT_ESCAPE = re.compile(r"(?:\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%[0-9a-fA-F
 LONGEST_SIGN = 12
 """Characters for one of the key, escaped three times."""
 LONGEST_ESCAPED = 1 << 20
-"""In a longer text a key is not looked for behind escapes: a megabyte of them takes a second."""
+"""In a longer text a key is not searched behind escapes: a megabyte of them needs a second."""
 
 
 class Redactor:
@@ -56,7 +56,7 @@ class Redactor:
         self._key = key
         # Only a text that this matches can hold a spelling of the key, or begin one at its end.
         begun = "|".join(
-            rf"{re.escape(each[0])}(?:{re.escape(each[1])}|\Z)" for each in self._spellings if each
+            rf"{re.escape(text[0])}(?:{re.escape(text[1])}|\Z)" for text in self._spellings if text
         )
         self._hint = re.compile(rf"{begun}|[\\%]")
 
@@ -92,16 +92,16 @@ class Redactor:
             return min(cut + _open_end(spelling, text[cut:]) for spelling in self._spellings)
         for plain, starts in _readings(text[cut:]):
             half = _CUT_ESCAPE.search(plain, max(0, len(plain) - LONGEST_SIGN))
-            for whole in (plain, plain[: half.start()]) if half else (plain,):
+            for part in (plain, plain[: half.start()]) if half else (plain,):
                 for spelling in self._spellings:
-                    end = min(end, cut + starts[_open_end(spelling, whole)])
+                    end = min(end, cut + starts[_open_end(spelling, part)])
         return end
 
 
 def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
-    """Yield a text with 0 to 3 levels of backslashes and 0 to 2 of percents taken off.
+    """Yield a text with 0 to 3 levels of backslashes and 0 to 2 levels of percents decoded.
 
-    With each comes where its characters started in the text.
+    The second value has the positions of its characters in the original text.
     """
     starts = range(len(text) + 1)
     if len(text) > LONGEST_ESCAPED:
@@ -224,7 +224,7 @@ class ReplyRedactor:
 
     def _clean(self, held: list[ReplyEvent]) -> None:
         """Remove the key from these events; the probabilities of its tokens go, too."""
-        redactor, found = self._redactor, False
+        redactor, removed = self._redactor, False
         for parts in _streams(held).values():
             spans = redactor.spans("".join(part for _, part in parts))
             start = 0
@@ -232,7 +232,7 @@ class ReplyRedactor:
                 text = _without(part, start, spans)
                 start += len(part)
                 if text != part:
-                    found = True
+                    removed = True
                     held[index] = _with_text(held[index], text)
         for index, event in enumerate(held):
             match event:
@@ -248,12 +248,12 @@ class ReplyRedactor:
                     if reason.endswith("…"):  # it was cut when it was read, perhaps within a key
                         reason = reason[: redactor.open_end(reason[:-1])] + "…"
                     held[index] = replace(event, reason=reason)
-        if found:
+        if removed:
             held[:] = [event for event in held if not isinstance(event, Logprobs)]
 
 
 def _streams(events: Iterable[ReplyEvent]) -> dict[str, list[tuple[int, str]]]:
-    """Return the pieces of each text that grows, with the index of each piece's event."""
+    """Return the pieces of every growing text, with the indexes of their events."""
     streams: dict[str, list[tuple[int, str]]] = {}
     for index, event in enumerate(events):
         match event:
@@ -279,7 +279,7 @@ def _part_at(parts: list[tuple[int, str]], position: int) -> int:
 
 
 def _without(part: str, start: int, spans: list[tuple[int, int]]) -> str:
-    """Return a piece of a text that begins at `start`, without the spans; a mark is at each."""
+    """Return a piece of a text that begins at `start`, with a mark in place of every span."""
     kept, at = "", start
     end = start + len(part)
     for first, last in spans:

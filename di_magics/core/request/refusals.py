@@ -2,8 +2,8 @@
 
 Servers refuse the same thing with different statuses: too long a prompt is a 400, a 413 or a 500,
 an empty account a 400, a 402 or a 429. So the text decides first and the status last. REFUSALS is
-the one table of what is known; its first row that matches wins. A row that was seen on a server
-names where; tests/core/request/test_refusals.py has a real body for each.
+the one table; the first row that matches wins. A row names the server on which it was seen;
+tests/core/request/test_refusals.py has a real body for every row.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ class Refusal:
     statuses: frozenset[int] = frozenset()
 
 
-SHORTEN = "The conversation is too long for the model: %chat undo, %chat new, or a shorter prompt."
+SHORTEN = (
+    "The conversation is too long for the model: use %chat undo, %chat new, or a shorter prompt."
+)
 _ADD_FUNDS = "Add funds {billing}."
 _SET_KEY = "Set the key {key}."
-_WAIT = "Try again in a moment; what was there is kept."
+_WAIT = "Try again in a moment; a partial reply is kept."
 _NO_TOOLS = "This model or server cannot call tools: leave out --tools, or choose another with -m."
-_NO_JSON = "This model or server cannot promise JSON: leave out --format json and --schema."
-_NO_IMAGES = "This model cannot look at images: name one that can with -m."
+_NO_JSON = "This model or server cannot guarantee JSON: leave out --format json and --schema."
+_NO_IMAGES = "This model cannot read images: choose one that can with -m."
 _LOWER_MAX = "Lower max_tokens: %chat set max_tokens=N."
 _NAME_MODEL = "Check the model's name ({model}) with %chat models."
 _ADDRESS = (
@@ -61,7 +63,7 @@ _ABOUT_REQUEST = frozenset({0, 400, 401, 403, 404, 422})
 _PI = "https://github.com/badlogic/pi-mono packages/ai/src/utils/overflow.ts, 2026"
 
 REFUSALS = (
-    # A quota per minute or day, in the words of an empty account.
+    # A quota per minute or day, which some servers report like an empty account.
     Refusal(
         r"resource_exhausted|please retry in [\d.]+ ?m?s",
         Busy,
@@ -203,7 +205,7 @@ REFUSALS = (
     Refusal(
         r"content_filter|content management policy|responsibleaipolicyviolation",
         BadRequest,
-        "The server's content filter stopped it: say it in other words.",
+        "The server's content filter blocked it: rephrase the prompt.",
         _GITHUB + "vibrantlabsai/ragas/issues/649 2024-02 (Azure)",
     ),
     Refusal(
@@ -243,7 +245,7 @@ REFUSALS = (
         "https://docs.deepinfra.com/chat/overview 2026-07 (DeepInfra)",
         frozenset({0, 403}),
     ),
-    # What the status says, where the text says nothing that is known: RFC 9110.
+    # The status decides if no text above matches: RFC 9110.
     Refusal(r"model", BadRequest, _NAME_MODEL, "RFC 9110", frozenset({404})),
     Refusal("", BadRequest, _ADDRESS, "RFC 9110", frozenset({404, 405})),
     Refusal("", TooLong, SHORTEN, "RFC 9110", frozenset({413})),
@@ -301,7 +303,7 @@ def _nested_text(text: str, depth: int) -> str | None:
 
 
 def _codes(payload: object) -> Iterator[str]:
-    """Yield the error codes of a body that are words."""
+    """Yield the error codes of a body that are texts."""
     outer = as_object(payload[0] if isinstance(payload, list) and payload else payload)
     inner = as_object(outer.get("error"))
     details = inner.get("details")
@@ -405,7 +407,10 @@ def _error(
         answered = f"{target.endpoint} answered {status}{f': {text}' if text else ''}."
     else:
         answered = f"{target.endpoint} reported an error: {text or 'no reason given'}."
-    account, variables = "to your account there", "DI_MAGICS_API_KEY, for DI_MAGICS_BASE_URL"
+    account, variables = (
+        "to your account there",
+        "DI_MAGICS_API_KEY, with the address in DI_MAGICS_BASE_URL",
+    )
     moved = one_line(location or "", 200).removesuffix("/chat/completions")
     step = refusal.step.format(
         model=target.model,
@@ -413,7 +418,7 @@ def _error(
         key="with %chat key, or in the environment as DEEPINFRA_TOKEN"
         if target.deepinfra
         else f"in the environment as {variables}",
-        moved=f"It has moved to {moved}. If you trust that address: %chat endpoint URL."
+        moved=f"It has moved to {moved}: if you trust that address, set it with %chat endpoint URL."
         if moved
         else _ADDRESS,
     )

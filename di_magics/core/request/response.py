@@ -21,7 +21,7 @@ from di_magics.core.text import one_line
 
 DONE = "[DONE]"
 LONGEST_WHOLE = 16 << 20
-"""Bytes of one JSON object: a whole reply, or an event of a stream."""
+"""Bytes of one JSON object: a complete reply, or an event of a stream."""
 LONGEST_QUOTE = 160
 
 _BLANK = b" \t\r\n"
@@ -33,9 +33,9 @@ Kind = Literal["sse", "json", "html", "other"]
 
 @dataclass
 class Batch:
-    """What some bytes of a response say: events, and after them the end or an error.
+    """The result of some bytes of a response: events, and after them the end or an error.
 
-    `complete` is whether a payload came to its end, so that nothing long is still to come.
+    `complete` is whether a payload was completed by these bytes.
     """
 
     events: list[ReplyEvent] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Batch:
 
 
 def sniff(start: bytes) -> Kind | None:
-    """Return what a body is by its first bytes, None where they are too few to tell."""
+    """Return the kind of a body by its first bytes, None if there are too few of them."""
     start = start.lstrip(_BLANK).removeprefix(_BOM).lstrip(_BLANK)
     if not start or _BOM.startswith(start):
         return None
@@ -59,7 +59,7 @@ def sniff(start: bytes) -> Kind | None:
 
 
 class ResponseReader:
-    """Turns the body of one response into batches of events; feed it what comes, then close it.
+    """Turns the body of one response into batches of events; feed it every chunk, then close it.
 
     `clean` removes the key from a text; errors quote the server only after it, as a cut may go
     through a key.
@@ -130,13 +130,13 @@ class ResponseReader:
 
     def _parse(self, data: str) -> tuple[list[ReplyEvent], EndpointError | None]:
         events, error = self._payloads.parse(data)
-        if error:  # made anew: half a key that its message was cut in is not recognised
+        if error:  # parsed again after cleaning: the message may be cut within a key
             _, error = PayloadParser(self._target).parse(self._clean(data))
         return events, error
 
     def _judge(self, batch: Batch) -> Batch:
         """Return the last batch, with the end of the reply or why there is no reply."""
-        if batch.error is None and not self._payloads.gave_something:
+        if batch.error is None and not self._payloads.has_content:
             batch.error = self._nothing()
         elif batch.error is None and batch.done:
             batch.events.append(Finished())
@@ -146,8 +146,8 @@ class ResponseReader:
         """Return the error for a response in which no reply can be read."""
         if self._kind == "html":
             return BadRequest(
-                f"{self._target.endpoint} answered with a web page instead of a reply. Check the "
-                "endpoint's address with %chat: it must speak the OpenAI API."
+                f"{self._target.endpoint} answered with a web page instead of a reply. Check its "
+                "address with %chat endpoint: it must have an OpenAI-compatible API."
             )
         quote = self._clean(self._last or self._start.decode("utf-8", "replace"))
         return self._broken(
@@ -156,13 +156,13 @@ class ResponseReader:
 
     def _broken(self, what: str) -> StreamBroken:
         return StreamBroken(
-            f"{self._target.endpoint} sent {what}. Run the cell again, or check the endpoint's "
-            "address with %chat endpoint."
+            f"{self._target.endpoint} sent {what} instead of a reply. Run the cell again, or check "
+            "its address with %chat endpoint."
         )
 
 
 def _is_whole(event: Event) -> bool:
-    """Return whether an event that no blank line ended has come to its end all the same."""
+    """Return whether an event is complete although no blank line ends it."""
     try:
         load_json(event.data)
     except ValueError:

@@ -1,6 +1,6 @@
 """When to retry, and after how long: one pure function.
 
-Only before the first event of a reply: later, a retry would show everything twice and cost twice.
+Only before the first event of a reply: a later retry would display and cost everything twice.
 """
 
 from __future__ import annotations

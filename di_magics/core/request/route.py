@@ -1,4 +1,4 @@
-"""Where a request will go, as a value."""
+"""The destination of a request, as a value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 class Route:
     """An endpoint and a model of it.
 
-    A llama.cpp server of ours has no `endpoint` and an empty `url` until it runs; `file` is the
+    Our own llama.cpp server has no `endpoint` and an empty `url` until it runs; `file` is the
     path of its GGUF file, empty for the built-in model.
     """
 

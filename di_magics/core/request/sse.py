@@ -19,7 +19,7 @@ class Event(NamedTuple):
 
 
 class SSEDecoder:
-    """Turns the bytes of a stream into events: feed it each chunk, then close it."""
+    """Turns the bytes of a stream into events: feed it every chunk, then close it."""
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
@@ -32,7 +32,7 @@ class SSEDecoder:
         """Return the events that this chunk completes."""
         self._rest_size += len(chunk)
         self._rest.append(chunk)
-        # A long line may come byte by byte: it is joined once, at its end.
+        # A long line may arrive byte by byte: it is joined once, at its end.
         ends = b"\n" in chunk or b"\r" in chunk or self._after_cr
         if self._started and not ends:
             return []
@@ -64,8 +64,7 @@ class SSEDecoder:
     def close(self) -> list[Event]:
         """Return the last event, if the stream ended without its blank line.
 
-        The standard drops it; but some servers hang up right after it, and losing the end of a
-        reply would be worse.
+        The standard drops it, but some servers close the connection right after it.
         """
         events: list[Event] = []
         self._read(b"".join(self._rest).removesuffix(b"\r"), events)

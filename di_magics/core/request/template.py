@@ -1,4 +1,4 @@
-"""`{{name}}` in a prompt: filled in with a variable's text, once, and never with a secret."""
+"""`{{name}}` in a prompt: replaced by a variable's text, once, and never by a secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from di_magics.core.settings.params import suggest
 from di_magics.core.text import one_line
 
 LONGEST = 200_000
-"""A longer value is refused; `-a` attaches as much of it as fits."""
+"""Characters; a longer value is refused, and can be attached (`-a`)."""
 
 _NAME = re.compile(r"\{\{([^\W\d]\w*)(?:\}\}|[.\[(][^{}\n]{0,200}\}\})")
 
@@ -21,12 +21,12 @@ def fill_placeholders(
     value: Callable[[str], object],
     known: Iterable[str],
 ) -> str:
-    """Return the text with each `{{name}}` replaced by the text of that value, in one pass.
+    """Return the text with every `{{name}}` replaced by the text of that value, in one pass.
 
     Other braces, `{{ name }}` with spaces, and braces in a value stay as they are. Raises
-    ParamError for a name that is not in `known`, for a part of a known one (`{{name.part}}`,
-    `{{name[0]}}`, `{{name()}}`), for a value without a text or with too long a one, and for what
-    looks like a secret.
+    ParamError for a name that is not in `known`, for an expression (`{{name.part}}`,
+    `{{name[0]}}`, `{{name()}}`), for a value without a text or with too long a text, and for a text
+    that looks like a secret.
     """
     known = set(known)
 
@@ -48,8 +48,8 @@ def fill_placeholders(
         text = value_text(value(name), name)
         if len(text) > LONGEST:
             raise ParamError(
-                f"The text of {name} is {len(text):,} characters long. -a {name} attaches what "
-                "fits of it."
+                f"The text of {name} is too long: {len(text):,} of at most {LONGEST:,} characters. "
+                f"Attach its beginning with -a {name}."
             )
         if looks_secret(name, text):
             raise ParamError(

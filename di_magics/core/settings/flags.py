@@ -1,8 +1,8 @@
-"""The flags of `%%chat`: one table, from which come the parser, the help, Tab and the checks.
+"""The flags of `%%chat`: one table for the parser, the help, completion (Tab) and the checks.
 
-Each flag is a field of `Flags`, declared with its names, its help, how its text is read, what Tab
-offers for it, and which flags it needs or excludes; the flags of the sampling parameters come from
-their own table. Every mistake is a ParamError.
+Every flag is a field of `Flags`, declared with its names, its help, the function that parses its
+text, its completions, and the flags that it needs or excludes. The flags of the sampling parameters
+are made from their own table. Every mistake is a ParamError.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from di_magics.core.text import one_line, respell_number
 FORMATS = ("markdown", "text", "code", "json")
 ENDPOINTS = ("deepinfra", "local")
 VARIED_TEXTS = ("model", "system")
-"""What `--vary` takes besides the sampling parameters."""
+"""What `--vary` accepts besides the sampling parameters."""
 
 EPILOG = """\
 The text below the %%chat line is the prompt. A parameter that is not set is not sent, so the
 server's default holds. `%chat help` lists the commands, `%chat params` the parameters.
 
-  %%chat                         ask; the conversation so far goes along
-  %%chat -t 0 --seed 1           the likeliest words, the same each time
-  %%chat --once -s "Be brief."   no memory in or out, with a system prompt
+  %%chat                         ask; the conversation so far is sent with it
+  %%chat -t 0 --seed 1           the most likely words, the same every time
+  %%chat --once -s "Be brief."   a separate question, with a system prompt
   %%chat --dry-run               show what would be sent, and send nothing
   %%chat --vary temperature=0,0.7,1.4 -n 3     nine replies, side by side
   %%chat -a table -a plot.png    attach a variable and a file
@@ -47,11 +47,11 @@ NOT_IN_SWEEPS = ("--tools", "--repair", "-f code")
 class Flag:
     """One flag of the `%%chat` line; one without a metavar is a switch.
 
-    `group` begins a group of the help, in which the flags after it are, too. `parse` gets the
-    flag's name and its text. A `repeated` flag collects its values, a `listed` one holds several
-    with commas between. Tab offers `words`, and what the `sources` (fields of the completion's
-    Choices) have. `needs` are flags one of which must be set too, `excludes` those that must not
-    be; either may name a value as well: `-f json`.
+    `group` starts a new group of the help, which also has the flags after this one. `parse` is
+    called with the flag's name and its text. A `repeated` flag collects its values; a `listed` flag
+    has several values, separated by commas. Tab offers the `completions`, and what the `sources`
+    (fields of the completion's Choices) return. One of the flags in `needs` must be set too, and
+    none of `excludes` may be set; both may name a value as well: `-f json`.
     """
 
     names: tuple[str, ...]
@@ -61,16 +61,16 @@ class Flag:
     parse: Callable[[str, str], Any] | None = None
     repeated: bool = False
     listed: bool = False
-    words: tuple[str, ...] = ()
+    completions: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
 
 
 def _make_flag(usage: str, help: str, **options: Any) -> Flag:
-    words = usage.replace(", ", " ").split()
-    names = tuple(word for word in words if word.startswith("-"))
-    return Flag(names, " ".join(words[len(names) :]), help, **options)
+    parts = usage.replace(", ", " ").split()
+    names = tuple(part for part in parts if part.startswith("-"))
+    return Flag(names, " ".join(parts[len(names) :]), help, **options)
 
 
 def _flag(usage: str, help: str, **options: Any) -> Any:
@@ -145,7 +145,7 @@ class Flags:
     model: str | None = _flag("-m, --model ID", "the model, for this cell", sources=("models",))
     system: str | None = _flag("-s, --system TEXT", "the system prompt, for this cell")
     endpoint: str | None = _flag(
-        "--endpoint NAME|URL", "deepinfra, local, local:FILE.gguf, or a URL", words=ENDPOINTS
+        "--endpoint NAME|URL", "deepinfra, local, local:FILE.gguf, or a URL", completions=ENDPOINTS
     )
     params: Mapping[str, object] = field(default_factory=dict)
     conversation: str | None = _flag(
@@ -155,15 +155,15 @@ class Flags:
         sources=("conversations",),
     )
     new: bool = _flag("--new", "start a new conversation")
-    once: bool = _flag("--once", "no memory in or out")
+    once: bool = _flag("--once", "send no earlier turns and remember nothing")
     last: int | Literal["all"] | None = _flag(
-        "--last N", "send only the last N turns (or all)", parse=_parse_last, words=("all",)
+        "--last N", "send only the last N turns (or all)", parse=_parse_last, completions=("all",)
     )
-    append: bool = _flag("--append", "a re-run adds a turn instead of a variant")
+    append: bool = _flag("--append", "a cell that runs again adds a turn, not a variant")
     attach: tuple[str, ...] = _flag(
         "-a, --attach FILE|NAME",
         "an image, a text file or a variable (repeatable)",
-        group="what is sent with the prompt, and what comes back",
+        group="what is sent with the prompt, and what the reply must be",
         repeated=True,
         sources=("variables", "files"),
     )
@@ -175,7 +175,7 @@ class Flags:
     )
     resize: int | None = _flag(
         "--resize PIXELS",
-        "shrink attached images until their longer side is this short",
+        "shrink attached images to at most this many pixels on the longer side",
         parse=parse_positive,
         needs=("--attach",),
     )
@@ -183,18 +183,18 @@ class Flags:
         "-f, --format FORM",
         "markdown, text, json (asks for it), or code (fills the next cell; code:2, code:bash)",
         parse=_parse_format,
-        words=FORMATS,
+        completions=FORMATS,
     )
     block: str = ""
     schema: str | None = _flag(
         "--schema NAME|FILE",
-        "ask for JSON of this class or JSON Schema",
+        "ask for JSON that fits this class or JSON Schema",
         sources=("schemas", "files"),
         excludes=("-f markdown", "-f text", "-f code"),
     )
     repair: bool = _flag(
         "--repair",
-        "ask once more where the reply is not the JSON asked for",
+        "ask once more if the reply is not the requested JSON",
         needs=("-f json", "--schema"),
     )
     tools: tuple[str, ...] = _flag(
@@ -205,7 +205,7 @@ class Flags:
         sources=("functions",),
     )
     confirm: bool = _flag(
-        "--confirm", "ask before each call, also of safe functions", needs=("--tools",)
+        "--confirm", "ask before every call, also of safe functions", needs=("--tools",)
     )
     rounds: int | None = _flag(
         "--rounds N",
@@ -215,28 +215,31 @@ class Flags:
     )
     vary: tuple[str, ...] = _flag(
         "--vary P=A,B,C",
-        "ask with each of these values (repeatable)",
+        "ask once for every value (repeatable)",
         group="sweep: many replies, side by side",
         repeated=True,
-        words=tuple(f"{name}=" for name in (*PARAMS, *VARIED_TEXTS) if name != "stop"),
+        completions=tuple(f"{name}=" for name in (*PARAMS, *VARIED_TEXTS) if name != "stop"),
         excludes=NOT_IN_SWEEPS,
     )
     repeats: int | None = _flag(
-        "-n N", "ask N times with each", parse=parse_positive, excludes=NOT_IN_SWEEPS
+        "-n N",
+        "ask N times, with --vary for every value",
+        parse=parse_positive,
+        excludes=NOT_IN_SWEEPS,
     )
-    fresh: bool = _flag("--fresh", "send runs again that have their reply already")
+    fresh: bool = _flag("--fresh", "send every run again, also those with a saved reply")
     budget: Decimal | None = _flag(  # noqa: RUF009 # a field, as those above
         "--budget USD", "send nothing that may cost more", group="money", parse=_parse_budget
     )
-    yes: bool = _flag("--yes", "send it: many calls, or the price is not known")
+    yes: bool = _flag("--yes", "send it, even if it is many calls or the price is not known")
     out: str | None = _flag(
         "-o, --out NAME",
-        "bind the reply to this variable (`_reply` always)",
+        "store the reply in this variable, besides `_reply`",
         group="output",
         parse=_parse_variable,
         sources=("variables",),
     )
-    no_stream: bool = _flag("--no-stream", "ask for the reply in one piece")
+    no_stream: bool = _flag("--no-stream", "get the reply in one piece, without streaming")
     dry_run: bool = _flag("--dry-run", "show the request and send nothing")
     quiet: bool = _flag("-q, --quiet", "show nothing; the reply is in `_reply`")
     help: bool = _flag("-h, --help", "show this help")
@@ -250,27 +253,27 @@ def _param_flag(param: Param) -> Flag:
         f"{param.effect} ({param.range}{'; repeatable' * (param.kind is list)})",
         group="sampling parameters (not sent unless set)" * (param is next(iter(PARAMS.values()))),
         repeated=param.kind is list,
-        words=TOOL_CHOICES if is_choice else param.choices,
+        completions=TOOL_CHOICES if is_choice else param.choices,
         sources=("functions",) if is_choice else (),
     )
 
 
 def _all_flags() -> Iterator[tuple[str, Flag]]:
-    for each in fields(Flags):
-        if each.name == "params":
+    for item in fields(Flags):
+        if item.name == "params":
             yield from ((param.name, _param_flag(param)) for param in PARAMS.values())
-        elif "flag" in each.metadata:
-            yield each.name, each.metadata["flag"]
+        elif "flag" in item.metadata:
+            yield item.name, item.metadata["flag"]
 
 
 FLAGS: Mapping[str, Flag] = dict(_all_flags())
 """Every flag, by the name of its field or of its sampling parameter, in the order of the help."""
 KEYS: Mapping[str, str] = {name: key for key, flag in FLAGS.items() for name in flag.names}
-"""The key in FLAGS of each name as it is typed."""
+"""The key in FLAGS by the name of a flag as it is typed."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argparse parser whose mistakes are errors of ours instead of an exit."""
+    """An argparse parser that raises ParamError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
         raise ParamError(f"%%chat: {one_line(message)}. %%chat -h lists the flags.")
@@ -302,16 +305,16 @@ def flags_help() -> str:
 
 
 def flag_help(name: str) -> str:
-    """Return the help on one flag, whose name is given without hyphens; nothing for none."""
+    """Return the help on the flag with this name (without hyphens), "" if there is none."""
     for flag in FLAGS.values():
-        if name in [each.lstrip("-").replace("-", "_") for each in flag.names]:
+        if name in [alias.lstrip("-").replace("-", "_") for alias in flag.names]:
             usage = f"%%chat {', '.join(flag.names)} {flag.metavar}".rstrip()
             return f"{usage}\n\n{flag.help}"
     return ""
 
 
 def split_line(line: str) -> list[str]:
-    """Return the words of a line as a shell reads them, but for escapes and comments.
+    """Return the words of a line as a shell splits it, but without escapes and comments.
 
     Without an escape character Windows paths survive. Raises ParamError for an open quote.
     """
@@ -329,7 +332,7 @@ def parse_flags(line: str) -> Flags:
     """Return the flags of a `%%chat` line.
 
     Raises ParamError for a flag that is not known (with the nearest ones), for a value that does
-    not fit, and for flags that do not go together.
+    not fit, and for flags that exclude one another.
     """
     typed, rest = _make_parser().parse_known_args([_hyphenate(word) for word in split_line(line)])
     if rest:
@@ -341,7 +344,7 @@ def parse_flags(line: str) -> Flags:
             continue
         flag = FLAGS[key]
         if key in PARAMS:
-            params[key] = [decode_escapes(each) for each in text] if flag.repeated else text
+            params[key] = [decode_escapes(item) for item in text] if flag.repeated else text
         elif flag.parse:
             values[key] = flag.parse(flag.names[0], text)
         else:
@@ -355,18 +358,18 @@ def parse_flags(line: str) -> Flags:
 
 def _leftover_error(word: str, line: str, *, tools: str | None) -> ParamError:
     """Return the error for a word that belongs to no flag."""
-    shown = one_line(word.partition("=")[0] or word, 60)
+    name = one_line(word.partition("=")[0] or word, 60)
     if word.startswith("-"):
-        hint = suggest(shown, KEYS)
-        return ParamError(f"%%chat has no flag {shown}.{hint} %%chat -h lists them.")
+        hint = suggest(name, KEYS)
+        return ParamError(f"%%chat has no flag {name}.{hint} %%chat -h lists them.")
     if tools:
         return ParamError("--tools must list names with commas and no spaces: --tools f,g.")
     if re.search("[“”„‘’«»]", line):
-        return ParamError(f"Quotes on a %%chat line must be straight: \"{shown}\" or '{shown}'.")
+        return ParamError(f"Quotes on a %%chat line must be straight: \"{name}\" or '{name}'.")
     if word.startswith("#"):
         return ParamError("A comment cannot follow the flags. Put it on a line above %%chat.")
     return ParamError(
-        f"{shown!r} is not a flag: the prompt goes below the %%chat line. In one line: %chat ask …"
+        f"{name!r} is not a flag: the prompt goes below the %%chat line. In one line: %chat ask …"
     )
 
 
@@ -379,7 +382,7 @@ def _hyphenate(word: str) -> str:
 
 
 def _check_together(flags: Flags) -> None:
-    """Raise ParamError for flags that do not go together, or have no effect alone."""
+    """Raise ParamError for flags that exclude one another, or have no effect alone."""
 
     def is_set(condition: str) -> bool:
         name, _, value = condition.partition(" ")
@@ -394,24 +397,26 @@ def _check_together(flags: Flags) -> None:
             needed = " or ".join(flag.needs)
             raise ParamError(f"{name} has no effect without {needed}. Add it, or leave out {name}.")
         for condition in filter(is_set, flag.excludes):
-            raise ParamError(f"{name} and {condition} do not go together. Leave one of them out.")
+            raise ParamError(
+                f"{name} and {condition} cannot be used together. Leave one of them out."
+            )
 
 
-def parse_assignments(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the names and values of `name=value` words; `#` begins a comment.
+def parse_assignments(parts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the names and values of `name=value` texts; `#` starts a comment.
 
-    Raises ParamError for any other word.
+    Raises ParamError for any other text.
     """
     pairs = []
-    for word in words:
-        if word.startswith("#"):
+    for part in parts:
+        if part.startswith("#"):
             break
-        name, sign, value = word.partition("=")
+        name, sign, value = part.partition("=")
         if not sign or not name:
-            shown = one_line(word, 60)
-            raise ParamError(f"Write NAME=VALUE without spaces, such as {shown}=…; not {shown!r}.")
+            text = one_line(part, 60)
+            raise ParamError(f"{text!r} is not NAME=VALUE. Write it without spaces: {text}=…")
         if name == "stop" and value.startswith("[") and value.endswith("]"):
-            raise ParamError("Write each text by itself: stop=A stop=B, not as a list.")
+            raise ParamError("stop must not be a list. Write every text by itself: stop=A stop=B.")
         pairs.append((name, decode_escapes(value) if name == "stop" else value))
     return pairs
 

@@ -1,7 +1,6 @@
-"""The one table of sampling parameters: validation, flags, help, panel and README read it.
+"""The one table of sampling parameters, used by validation, flags, help, panel and README.
 
-Ranges are those of https://deepinfra.com/codellama/CodeLlama-70b-Instruct-hf/api; an end of a
-range is written once here and nowhere else.
+The ranges are those of https://deepinfra.com/codellama/CodeLlama-70b-Instruct-hf/api.
 """
 
 from __future__ import annotations
@@ -119,7 +118,7 @@ PARAMS: Mapping[str, Param] = {
         Param(
             "max_tokens",
             int,
-            "The reply is cut off after so many tokens.",
+            "The reply is cut off after this many tokens.",
             "the server's limit",
             low=0,
             high=1_000_000,
@@ -129,7 +128,7 @@ PARAMS: Mapping[str, Param] = {
         Param(
             "presence_penalty",
             float,
-            "Above 0: words that have come once become less likely; below 0: more likely.",
+            "Above 0: words that were used already become less likely; below 0: more likely.",
             "0 (off)",
             low=-2,
             high=2,
@@ -139,7 +138,7 @@ PARAMS: Mapping[str, Param] = {
         Param(
             "frequency_penalty",
             float,
-            "As presence_penalty, and stronger the more often a word has come.",
+            "Like presence_penalty, but stronger the more often a word was used.",
             "0 (off)",
             low=-2,
             high=2,
@@ -162,13 +161,13 @@ PARAMS: Mapping[str, Param] = {
             "seed",
             int,
             "The same seed and settings give the same reply, as far as the server can.",
-            "a new one each time",
+            "a new one every time",
             low=0,
             high=2**63,
             high_open=True,
             step=1,
             usual=(0, 100),
-            # llama.cpp keeps 32 bits, and reads all ones as "a new one each time".
+            # llama.cpp keeps 32 bits, and reads all ones as "a new one every time".
             local_end=2**32 - 1,
         ),
         Param(
@@ -187,7 +186,7 @@ PARAMS: Mapping[str, Param] = {
         Param(
             "user",
             str,
-            "A name for whoever asks, for the provider's abuse checks; send a hash, not a name.",
+            "An id of the user, for the provider's abuse checks; send a hash, not a name.",
             "none",
             local_ignored=True,
         ),
@@ -259,17 +258,17 @@ def check_local_value(name: str, value: Value) -> None:
     """Raise ParamError for a valid value that llama.cpp would read as another one."""
     end = PARAMS[name].local_end
     if end is not None and isinstance(value, int) and value >= end:
-        raise ParamError(f"For the local model {name} must be below {end}, not {value}.")
+        raise ParamError(f"{name} must be below {end} for the local model, not {value}.")
 
 
 def _invalid(param: Param, value: object, why: str) -> ParamError:
     try:
         plain = isinstance(value, str) and _parse_real(value) is not None
-        shown = one_line(value if plain else repr(value), 60)
+        text = one_line(value if plain else repr(value), 60)
     except ValueError:  # Python does not print numbers of thousands of digits
-        shown = "that number"
+        text = "that number"
     hint = respell_number(value, whole=param.kind is int) if param.kind in (int, float) else ""
-    return ParamError(f"{param.name} {why}, not {shown}.{hint or f' {param.effect}'}")
+    return ParamError(f"{param.name} {why}, not {text}.{hint or f' {param.effect}'}")
 
 
 def _parse_whole(value: object) -> int | None:
@@ -299,7 +298,7 @@ def _parse_real(value: object) -> int | float | None:
 
 def _parse_text(param: Param, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise _invalid(param, value, "must be a text that is not empty")
+        raise _invalid(param, value, "must be a non-empty text")
     if param.choices and value not in param.choices:
         raise _invalid(param, value, f"must be one of {', '.join(param.choices)}")
     return value
@@ -308,7 +307,7 @@ def _parse_text(param: Param, value: object) -> str:
 def _parse_texts(param: Param, value: object) -> tuple[str, ...]:
     texts = (value,) if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(t, str) and t for t in texts):
-        raise _invalid(param, value, "must be texts that are not empty")
+        raise _invalid(param, value, "must be a list of non-empty texts")
     if not texts or (param.max_texts and len(texts) > param.max_texts):
         raise _invalid(param, f"{len(texts)}", f"must be 1 to {param.max_texts} texts")
     return tuple(texts)

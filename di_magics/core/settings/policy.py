@@ -1,6 +1,6 @@
 """A teacher's rules: which models, which parameters within which bounds, how much money.
 
-They are checked last, just before sending, and refuse with PolicyError.
+They are checked last, just before sending; a violation is a PolicyError.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from di_magics.core.settings.params import Value, find_param, format_param, sugg
 from di_magics.core.text import one_line
 
 NARROWING = ("models", "parameters", "system", "budget")
-"""The names in a file that anybody may have put beside the notebook."""
+"""The names allowed in a file beside the notebook, which anybody may have put there."""
 NAMES = (*NARROWING, "endpoint", "key_variable", "key_file", "log")
 
 
@@ -38,7 +38,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules in force. `models` holds lists of patterns, each of which a model must match.
+    """The rules in force. `models` holds lists of patterns; a model must match one of every list.
 
     `locks` are values that are always sent, `budget` is in USD per notebook. `key_variable` and
     `key_file` name what holds the key for `endpoint`, `log` a folder for turns. `sources` are the
@@ -64,7 +64,7 @@ class Policy:
 
     @property
     def model(self) -> str | None:
-        """The model that is asked where none is named: the first one without a wildcard."""
+        """The default model: the first one without a wildcard, or None."""
         names = (name for patterns in self.models for name in patterns)
         return next((name for name in names if self.allows(name) and not _is_pattern(name)), None)
 
@@ -75,7 +75,7 @@ class Policy:
         )
 
     def apply_to(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Return the parameters as they may be sent: locked values are in.
+        """Return the parameters as they may be sent, with the locked values.
 
         A bounded max_tokens is sent even when it is not set: the server's default may be higher.
         Raises PolicyError for a value that is locked to another one or out of bounds.
@@ -85,7 +85,7 @@ class Policy:
             if sent.setdefault(name, value) != value:
                 raise PolicyError(
                     f"{format_param(name, sent[name])} is not allowed here: {self.source_names} "
-                    f"locks it to {format_param(name, value)}. %chat unset {name}."
+                    f"locks it to {format_param(name, value)}. Use %chat unset {name}."
                 )
         for name, bounds in self.bounds.items():
             if name == "max_tokens" and name not in sent and bounds.high is not None:
@@ -114,12 +114,12 @@ NO_POLICY = Policy()
 def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = False) -> Policy:
     """Return the policy in a file's table; `narrowing` for a file that may only narrow.
 
-    Raises PolicyError for anything that is not understood, as a rule may not be ignored.
+    Raises PolicyError for anything unknown, because no rule may be ignored.
     """
     allowed = NARROWING if narrowing else NAMES
     for name in table:
         if name not in allowed:
-            why = "may not set" if name in NAMES else "has an unknown"
+            why = "may not set" if name in NAMES else "has an unknown entry"
             raise _policy_error(source, f"{why} {one_line(name, 40)!r}.{suggest(name, allowed)}")
     locks, bounds = _parse_parameters(table.get("parameters", {}), source)
     return Policy(
@@ -145,7 +145,7 @@ def merge_policies(outer: Policy, inner: Policy) -> Policy:
         lows = [end for end in (mine.low, other.low) if end is not None]
         highs = [end for end in (mine.high, other.high) if end is not None]
         bounds[name] = Bounds(max(lows, default=None), min(highs, default=None))
-    budgets = [each for each in (outer.budget, inner.budget) if each is not None]
+    budgets = [limit for limit in (outer.budget, inner.budget) if limit is not None]
     merged = replace(
         outer,
         models=outer.models + inner.models,
@@ -187,7 +187,7 @@ def _parse_models(models: object, source: str) -> tuple[tuple[str, ...], ...]:
         or not models
         or not all(isinstance(name, str) and name for name in models)
     ):
-        raise _policy_error(source, "must list its models as texts: models = ['…'].")
+        raise _policy_error(source, "must have its models as a list of texts: models = ['…'].")
     return (tuple(models),)
 
 
@@ -195,14 +195,14 @@ def _parse_parameters(rules: object, source: str) -> tuple[dict[str, Value], dic
     locks: dict[str, Value] = {}
     bounds: dict[str, Bounds] = {}
     if not isinstance(rules, Mapping):
-        raise _policy_error(source, "must write its parameters as a table: [parameters].")
+        raise _policy_error(source, "must have its parameters in a table: [parameters].")
     for name, rule in rules.items():
         try:
             param = find_param(str(name))
             if isinstance(rule, Mapping):
                 ends = {end: validate(param.name, value) for end, value in rule.items()}
                 if not ends.keys() <= {"min", "max"} or param.kind not in (int, float):
-                    raise _policy_error(source, "may bound numbers only, and by min and max.")
+                    raise _policy_error(source, "may bound only numbers, with min and max.")
                 bounds[param.name] = Bounds(ends.get("min"), ends.get("max"))
             else:
                 locks[param.name] = validate(param.name, rule)
@@ -225,5 +225,5 @@ def _parse_budget(budget: object, source: str) -> Decimal | None:
 def _parse_text(table: Mapping[str, Any], name: str, source: str) -> str | None:
     value = table.get(name)
     if name in table and (not isinstance(value, str) or not value.strip()):
-        raise _policy_error(source, f"must write its {name} as a text.")
+        raise _policy_error(source, f"must have a text as its {name}.")
     return value

@@ -1,4 +1,4 @@
-"""The settings for the cells to come: one value that every view reads and replaces."""
+"""The settings for the next cells: one immutable value that every view reads and replaces."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Settings:
     params: Mapping[str, Value] = field(default_factory=dict)
 
     def with_value(self, name: str, value: object) -> Settings:
-        """Return the settings with one value set. Raises ParamError when it does not fit."""
+        """Return the settings with one value set. Raises ParamError for an invalid value."""
         name = _known_name(name)
         if name in TEXT_SETTINGS:
             changed: dict[str, Any] = {name: _parse_text(name, value)}

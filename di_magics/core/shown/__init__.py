@@ -1,1 +1,1 @@
-"""What is shown as text: receipts, notes, controls, the tree, formulas."""
+"""Text for display: receipts, notes, controls, the tree, formulas."""

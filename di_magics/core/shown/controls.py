@@ -1,4 +1,4 @@
-"""What a panel shows of the settings: a control for each parameter, presets, and warnings."""
+"""The settings as a panel displays them: a control per parameter, presets and warnings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRESETS: Mapping[str, Mapping[str, Value]] = {
 
 
 def apply_preset(settings: Settings, name: str, policy: Policy) -> Settings:
-    """Return the settings with a preset's values; what a policy locks does not change."""
+    """Return the settings with a preset's values; parameters that a policy locks do not change."""
     kept = {
         param: value
         for param, value in settings.params.items()
@@ -34,7 +34,7 @@ def apply_preset(settings: Settings, name: str, policy: Policy) -> Settings:
 
 
 def preset_states(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
-    """Return each preset, whether the settings are as it has them, and whether it is allowed."""
+    """Return the presets: whether each is in use, whether it is allowed, and its values as text."""
     now = {name: value for name, value in settings.params.items() if PARAMS[name].shapes}
     presets = []
     for name, values in PRESETS.items():
@@ -43,13 +43,13 @@ def preset_states(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
             allowed = True
         except PolicyError:
             allowed = False
-        words = ", ".join(f"{n} {v}" for n, v in values.items()) or "the server's own values"
-        presets.append({"name": name, "on": now == values, "allowed": allowed, "words": words})
+        text = ", ".join(f"{n} {v}" for n, v in values.items()) or "the server's own values"
+        presets.append({"name": name, "on": now == values, "allowed": allowed, "words": text})
     return presets
 
 
 def control_states(settings: Settings, policy: Policy, *, local: bool) -> list[dict[str, Any]]:
-    """Return a control for each parameter: its value, its state, its range and its effect."""
+    """Return the control of every parameter: its value, its state, its range and its effect."""
     return [
         _control(param, settings.params.get(name), policy, local=local)
         for name, param in PARAMS.items()
@@ -63,7 +63,7 @@ def _control(param: Param, value: Value | None, policy: Policy, *, local: bool) 
     if param.name == "max_tokens" and bounds.high is not None:  # a policy sends its bound
         default = f"{bounds.high}, sent by policy"
     low, high = param.low, param.high
-    shown: dict[str, Any] = {
+    state: dict[str, Any] = {
         "name": param.name,
         "kind": param.kind.__name__,
         "effect": param.effect,
@@ -74,27 +74,27 @@ def _control(param: Param, value: Value | None, policy: Policy, *, local: bool) 
         "choices": list(param.choices),
     }
     if locked is not None:
-        shown["note"] = f"locked by {one_line(policy.source_names, 160)}"
+        state["note"] = f"locked by {one_line(policy.source_names, 160)}"
     elif bounds.text:
-        shown["note"] = f"{bounds.text}, by {one_line(policy.source_names, 160)}"
+        state["note"] = f"{bounds.text}, by {one_line(policy.source_names, 160)}"
     if low is not None and high is not None:
         usual = param.usual or (low, high)
         ends = [_number(bounds.low, usual[0]), _number(bounds.high, usual[1])]
-        # An open end is not a value: the slider ends a step before it.
+        # An open end is not in the range: the slider starts one step above it.
         ends[0] += (param.step or 0) if param.low_open and ends[0] == low else 0
-        shown |= {"low": ends[0], "high": ends[1], "step": param.step}
-        shown |= {"least": _plain(low), "most": _plain(high)}
-        shown["at"] = _leading_number(default, ends[0])
-    return shown
+        state |= {"low": ends[0], "high": ends[1], "step": param.step}
+        state |= {"least": _plain(low), "most": _plain(high)}
+        state["at"] = _leading_number(default, ends[0])
+    return state
 
 
 def _number(end: Value | None, usual: float) -> float:
     return end if isinstance(end, int | float) else usual
 
 
-def _leading_number(words: str, low: float) -> float:
+def _leading_number(text: str, low: float) -> float:
     try:
-        return float(words.split()[0])
+        return float(text.split()[0])
     except ValueError:
         return low
 

@@ -9,13 +9,13 @@ two together.
 
 The text is hostile, and a typesetter is an interpreter. So only formulas made of the commands and
 environments listed below reach it. They typeset and do nothing else: none defines, styles, links,
-loads, counts or takes a number without a bound. Groups, environments, `\left…\right` and
-`\displaystyle`, which lasts until its group ends, nest at most DEEPEST deep, because a typesetter
-recurses. A `%` would hide braces from this count. What is not a formula is shown as its source.
+loads, counts or has an unbounded number. Groups, environments, `\left…\right` and `\displaystyle`,
+which lasts until its group ends, nest at most DEEPEST deep, because a typesetter recurses. A `%`
+would hide braces from this count. Text that is not a formula is displayed as its source.
 
-The scan is linear over a whole text with a call for each opening that no backslash escapes. A scan
-ends at the first token that no formula holds, and the opening `\(` or `\[` of another formula is
-such a token, as is `$` outside braces. So no character is scanned more than once by each of the
+The scan of a text, with a call for every opening that no backslash escapes, is linear in it. A scan
+ends at the first token that cannot be in a formula, and the opening `\(` or `\[` of another formula
+is such a token, as is `$` outside braces. So no character is scanned more than once by each of the
 four kinds of formulas (twice in a run of dollars).
 """
 
@@ -140,7 +140,7 @@ def formula_at(text: str, start: int) -> Formula | None:
 
 
 def _closing_at(text: str, begin: int, closing: str) -> int:
-    """Return where the closing is, or 0 if what comes before it is not allowed in a formula."""
+    """Return where the closing is, or 0 if the text before it is not allowed in a formula."""
     groups: list[str] = []  # what ends each open group; "" for a style
     limit = min(begin + LONGEST, len(text) - 1)
     at = begin

@@ -13,7 +13,7 @@ def policy_notes(turn: Turn, policy: Policy) -> list[str]:
 
 
 def variant_notes(chat: Conversation, turn: Turn) -> list[str]:
-    """Return which variant a turn is, and which other variant later turns follow."""
+    """Return notes about which variant a turn is, and which other variant has later turns."""
     variants = chat.variants(turn)
     if len(variants) < 2:
         return []

@@ -1,7 +1,7 @@
-"""The receipt under a reply: what was really sent, what it used, and how it ended.
+"""The receipt under a reply: what was sent, what it used, and how it ended.
 
-A receipt is a list of facts. `format_receipt` is all of them on one line, `receipt_parts` a short
-line and the details for a fold, and `common_facts` what the runs of a sweep share.
+A receipt is a list of facts. `format_receipt` returns all of them on one line, `receipt_parts` a
+short line and the details to unfold, and `common_facts` the facts that the runs of a sweep share.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENDINGS = {
 }
 FINISHED = "finished"
 LONGEST_PARAMS = 60
-"""The most characters of parameters on the short line; beyond it they are counted there."""
+"""Characters: longer parameters are only counted on the short line."""
 
 
 class Receipt(NamedTuple):
@@ -35,7 +35,7 @@ class Receipt(NamedTuple):
 
 
 class _Fact(NamedTuple):
-    """One fact: whole, and the parts of it that belong on the short line and in the details."""
+    """One fact: all of it, and its parts for the short line and for the details."""
 
     text: str
     summary: str = ""
@@ -43,14 +43,14 @@ class _Fact(NamedTuple):
 
 
 def format_receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
-    """Return the line under a turn's reply, read off the request that was sent."""
+    """Return the receipt of a turn as one line, from the request that was sent."""
     return " · ".join(fact.text for fact in _facts(turn, notes))
 
 
 def receipt_parts(turn: Turn, notes: Sequence[str] = ()) -> Receipt:
     """Return the facts of a receipt as a short line and details.
 
-    Model, parameters, usage, cost, notes, and an unusual ending are on the line.
+    The short line has model, parameters, usage, cost, notes, and an unusual ending.
     """
     facts = list(_facts(turn, notes))
     return Receipt(
@@ -60,9 +60,9 @@ def receipt_parts(turn: Turn, notes: Sequence[str] = ()) -> Receipt:
 
 
 def common_facts(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
-    """Return the facts that all receipts of a sweep have in common, and the others of each.
+    """Return the facts that all receipts of a sweep share, and the other facts of each receipt.
 
-    Each parameter is a fact of its own, so that only the varied ones are repeated.
+    Every parameter is a separate fact, so that only the varied ones are repeated.
     """
     facts = [
         [
@@ -125,7 +125,7 @@ def _content_texts(turn: Turn) -> Iterator[str]:
     if turn.system and not turn.system_is_policy:
         yield "with a system prompt"
     if turn.context is not None:
-        yield f"with the last {turn.context} turns" if turn.context else "with no turn before it"
+        yield f"with the last {turn.context} turns" if turn.context else "without earlier turns"
     for attachment in turn.attachments:
         yield f"with {one_line(attachment.name, 60)}: {one_line(attachment.note, 160)}"
     names = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
@@ -188,5 +188,5 @@ def _ending(reply: Reply) -> str:
         return "ran into max_tokens"
     reason = reply.finish_reason
     if reason == "tool_calls" and reply.tool_calls:
-        return "ended in calls that were not run"
+        return "ended with calls that were not run"
     return FINISHED if reason is None or reason == "stop" else one_line(reason, 40)

@@ -1,4 +1,4 @@
-"""The tree of a conversation, row by row: branches are indented, what is sent is marked."""
+"""The tree of a conversation, row by row: branches are indented, and sent turns are marked."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A turn in the tree, with the strokes in front of it and the conversations that end at it.
+    """A turn in the tree, with the lines drawn before it and the conversations that end at it.
 
-    `is_sent` is whether the next request sends it, `number` its number in %chat history then.
+    `is_sent` is whether the next request includes it; `number` is then its number in %chat history.
     """
 
     turn: Turn
@@ -38,7 +38,7 @@ class Row:
 
 
 def tree_rows(chat: Conversation) -> Iterator[Row]:
-    """Yield a row for each turn; a chain stays in its column, a fork opens one for each branch."""
+    """Yield the row of every turn; a chain stays in its column, a fork adds a column per branch."""
     children: dict[str | None, list[Turn]] = {}
     for turn in chat.turns.values():
         children.setdefault(turn.parent, []).append(turn)
@@ -48,7 +48,7 @@ def tree_rows(chat: Conversation) -> Iterator[Row]:
         heads[head] = (*heads.get(head, ()), name)
 
     def below(parent: str | None, bars: str) -> list[tuple[Turn, str, str]]:
-        """Return the turns after this one, last first, with the bars and the stroke of each."""
+        """Return the turns after this one, last first, with the lines drawn before them."""
         after = children.get(parent, [])
         if len(after) < 2:
             return [(turn, bars, "") for turn in after]
@@ -64,7 +64,7 @@ def tree_rows(chat: Conversation) -> Iterator[Row]:
 
 
 def tree_text(chat: Conversation) -> str:
-    """Return a line for each turn: `*` marks what the next request sends, `<` the heads."""
+    """Return one line per turn: `*` marks the turns of the next request, `<` the heads."""
     lines = []
     for row in tree_rows(chat):
         text = one_line(f"{row.prompt} → {row.reply}", WIDTH - len(row.strokes))

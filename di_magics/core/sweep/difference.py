@@ -1,4 +1,4 @@
-"""Where texts differ: word by word between two, and the first difference of several."""
+"""Differences of texts: word by word between two, and the first difference of several."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from difflib import SequenceMatcher
 from typing import Literal
 
 LONGEST = 4000
-"""The most words that are compared: the time grows with their square. Of longer texts only the
-common beginning and end are marked."""
+"""Words that are compared, at most: the time is quadratic in them. In longer texts only the common
+beginning and end are marked."""
 MOST_PAIRS = 200_000
-"""The most pairs of equal words. Prose of 4,000 words stays below it; a reply that repeats itself
-does not, and would take a minute."""
+"""Pairs of equal words, at most. Prose of 4,000 words has fewer; a reply that repeats itself has
+more,
+and would need a minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,14 @@ from di_magics.core.settings.params import suggest
 from di_magics.core.text import describe_error, one_line
 
 LONGEST = 600
-"""The words of a text that are compared: the time grows with their square."""
+"""Words of a text that are compared: the time is quadratic in them."""
 MOST_TEXTS = 30
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text in lower case; in scripts without spaces whole phrases."""
+    """Return the words of a text in lower case; without spaces a phrase is one word."""
     return _WORD.findall(text.lower())
 
 
@@ -34,8 +34,8 @@ def distinct_share(text: str, size: int) -> float | None:
 
     Source: Li et al. 2016, A Diversity-Promoting Objective Function, https://arxiv.org/abs/1510.03055
     """
-    words = split_words(text)
-    grams = list(pairwise(words)) if size == 2 else words
+    unigrams = split_words(text)
+    grams = list(pairwise(unigrams)) if size == 2 else unigrams
     return len(set(grams)) / len(grams) if grams else None
 
 
@@ -71,7 +71,7 @@ MEASURES: Mapping[str, Measure] = {
 def measure_reply(reply: Reply, own: Mapping[str, Measure]) -> dict[str, object]:
     """Return the measures of a reply, and those of the user's own functions.
 
-    Where one of those fails, its error takes the place of the number.
+    If a function fails, its error replaces the number.
     """
     values: dict[str, object] = {name: measure(reply) for name, measure in MEASURES.items()}
     for name, measure in own.items():
@@ -109,7 +109,7 @@ def group_statistics(records: Sequence[Mapping[str, Any]], x: str, y: str) -> li
             )
     groups: dict[object, list[Mapping[str, Any]]] = {}
     for record in records:
-        if record.get("status") == "failed":  # it would count as a reply of no words
+        if record.get("status") == "failed":  # it would count as an empty reply
             continue
         groups.setdefault(record.get(x), []).append(record)
     statistics = []
@@ -120,8 +120,8 @@ def group_statistics(records: Sequence[Mapping[str, Any]], x: str, y: str) -> li
             statistics.append(Statistics(value, fmean(numbers), *ends))
     if not statistics:
         raise ParamError(f"The column {y} has no numbers to plot.")
-    if all(isinstance(each.x, int | float) for each in statistics):
-        statistics.sort(key=lambda each: each.x)
+    if all(isinstance(point.x, int | float) for point in statistics):
+        statistics.sort(key=lambda point: point.x)
     return statistics
 
 

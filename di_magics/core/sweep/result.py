@@ -16,7 +16,7 @@ from di_magics.core.sweep.runs import Run, Vary
 class SweepResult:
     """The turns of a sweep, in the order of its runs; None where a run was not sent.
 
-    `errors` are messages by the number of the run, `notes` are about the policy.
+    `errors` has the messages by number of the run; `notes` are about the policy.
     """
 
     vary: Vary

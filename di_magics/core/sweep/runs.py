@@ -1,6 +1,6 @@
-"""A sweep: what is varied, the runs that follow from it, and a record of each.
+"""A sweep: the varied values, the runs that result, and their records.
 
-What is varied is a sampling parameter, the model or the system prompt.
+A sweep varies sampling parameters, the model or the system prompt.
 """
 
 from __future__ import annotations
@@ -50,29 +50,31 @@ class Run:
     @property
     def label(self) -> str:
         """Its number, and the values in which it differs from the others."""
-        words = [
+        parts = [
             one_line(f"{name}={value}" if name in VARIED_TEXTS else format_param(name, value), 80)
             for name, value in self.varied.items()
         ]
         if self.repeats > 1:
-            words.append(f"#{self.repeat + 1}")
-        return f"run {self.index}: {' '.join(words)}"
+            parts.append(f"#{self.repeat + 1}")
+        return f"run {self.index}: {' '.join(parts)}"
 
 
-def parse_vary(words: Sequence[str]) -> dict[str, tuple[Value, ...]]:
-    """Return the values of `--vary` words such as `temperature=0,0.7` or `seed=1..20`, by name.
+def parse_vary(texts: Sequence[str]) -> dict[str, tuple[Value, ...]]:
+    """Return the values of `--vary` texts such as `temperature=0,0.7` or `seed=1..20`, by name.
 
     Values are separated by commas, or by `|` where one holds a comma. `1..20` and `0..1.5/0.25`
     are ranges, both ends included. Raises ParamError for what cannot be varied or is out of range.
     """
     vary: dict[str, tuple[Value, ...]] = {}
-    for word in words:
-        name, sign, text = word.partition("=")
+    for assignment in texts:
+        name, sign, text = assignment.partition("=")
         if not sign:
-            raise ParamError(f"Write --vary NAME=A,B,C; not {one_line(word, 60)!r}.")
+            raise ParamError(f"--vary must be NAME=A,B,C, not {one_line(assignment, 60)!r}.")
         name = name.replace("-", "_")
         if name in vary:
-            raise ParamError(f"--vary {one_line(name, 40)} is set twice. Put all values in one.")
+            raise ParamError(
+                f"--vary {one_line(name, 40)} is set twice. Put all values into one --vary."
+            )
         kind = find_param(name).kind if name in PARAMS else str
         parts = [part.strip() for part in text.split("|" if "|" in text else ",")]
         try:
@@ -93,16 +95,16 @@ def check_vary(vary: Mapping[str, Iterable[object]]) -> dict[str, tuple[Value, .
     checked: dict[str, tuple[Value, ...]] = {}
     for name, given in vary.items():
         name = name.replace("-", "_")
-        shown = one_line(name, 40)
+        label = one_line(name, 40)
         if isinstance(given, str) or not isinstance(given, Iterable):
-            raise ParamError(f"{shown} must be a list of values, not {one_line(given, 40)!r}.")
+            raise ParamError(f"{label} must be a list of values, not {one_line(given, 40)!r}.")
         if name in checked:
-            raise ParamError(f"{shown} is set twice. Put all values in one list.")
+            raise ParamError(f"{label} is set twice. Put all values into one list.")
         values = tuple(_parse_value(name, value) for value in given)
         if not values:
-            raise ParamError(f"--vary {shown} has no values. Write {shown}=A,B,C.")
+            raise ParamError(f"--vary {label} has no values. Write {label}=A,B,C.")
         if len(set(values)) < len(values):
-            raise ParamError(f"--vary {shown} has a value twice. For repeats there is -n N.")
+            raise ParamError(f"--vary {label} has a value twice. Repeat with -n N.")
         checked[name] = values
     return checked
 
@@ -110,10 +112,10 @@ def check_vary(vary: Mapping[str, Iterable[object]]) -> dict[str, tuple[Value, .
 def _parse_value(name: str, value: object) -> Value:
     if name in VARIED_TEXTS:
         if not isinstance(value, str) or not value.strip():
-            raise ParamError(f"{name} must be a list of texts that are not empty.")
+            raise ParamError(f"{name} must be a list of non-empty texts.")
         return value
     if name not in PARAMS or PARAMS[name].kind is list:
-        known = [*VARIED_TEXTS, *(each for each in PARAMS if PARAMS[each].kind is not list)]
+        known = [*VARIED_TEXTS, *(param for param in PARAMS if PARAMS[param].kind is not list)]
         raise ParamError(f"{one_line(name, 60)!r} cannot be varied.{suggest(name, known)}")
     return validate(name, value)
 
@@ -148,7 +150,9 @@ def make_runs(vary: Vary, repeats: int = 1) -> tuple[Run, ...]:
         raise ParamError(f"-n must be at least 1, not {repeats}.")
     count = prod(len(values) for values in vary.values()) * repeats
     if count > MOST_RUNS:
-        raise ParamError(f"A sweep has at most {MOST_RUNS:,} runs, not {count:,}. Vary less.")
+        raise ParamError(
+            f"A sweep has at most {MOST_RUNS:,} runs, not {count:,}. Vary fewer values."
+        )
     combinations = itertools.product(itertools.product(*vary.values()), range(repeats))
     return tuple(
         Run(index, dict(zip(vary, values, strict=True)), repeat, repeats)
@@ -164,7 +168,7 @@ def digest(data: object) -> str:
 def run_key(url: str, body: Mapping[str, Any], messages_digest: str, repeat: int) -> str:
     """Return what identifies a run's request, so that its reply is used again after a restart.
 
-    The digest of the messages is computed once, as many runs share them.
+    The digest of the messages is computed once, because many runs share them.
     """
     rest = {name: value for name, value in body.items() if name != "messages"}
     return digest([url, rest, messages_digest, repeat])
@@ -215,6 +219,6 @@ def check_consent(calls: int, about: Decimal | None, covered: bool, *, yes: bool
         return
     cost = "of unknown cost" if about is None else f"about {format_usd(about)}" if about else "free"
     raise BudgetError(
-        f"Nothing was sent yet: {calls} calls, {cost}. Add --yes, or set a budget that covers the "
-        "worst case (%chat budget)."
+        f"Nothing was sent yet: this is {calls} calls, {cost}. Add --yes, or set a budget that "
+        "covers the worst case (%chat budget)."
     )

@@ -1,7 +1,7 @@
-"""The commands of `%chat`: each reads or replaces what the session holds, and prints.
+"""The commands of `%chat`: they read or change the session, and print.
 
-To add one: write a function with `@command("name ARGUMENTS", "what it does")` in one of the modules
-here; the help, completion and the spelling hints find it in the table below.
+To add a command, write a function with `@command("name ARGUMENTS", "what it does")` in one of the
+modules here; the help, completion and the spelling hints find it in the table below.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from di_magics.magics.commands.command import (
 )
 
 
-@command("status", "what is in force, on one screen (%chat alone does the same)")
+@command("status", "the current state on one screen (%chat alone does the same)")
 def show_status(context: Context, rest: str) -> None:
     session, conversation = context.session, context.session.conversation
     settings, policy = session.settings, session.policies.current()
@@ -54,11 +54,11 @@ def show_status(context: Context, rest: str) -> None:
         rows.append(("budget", f"{format_usd(limit)}, of which {format_usd(spent.cost)} is spent"))
     rows += [("policy", one_line(source, 160)) for source in policy.sources]
     if policy.log:
-        rows.append(("kept in", f"{one_line(policy.log, 160)}, for your teacher"))
+        rows.append(("log", f"{one_line(policy.log, 160)}, for your teacher"))
     say(align_columns([*rows, ("more", "%chat help, %chat params, %%chat -h")]))
 
 
-@command("help [COMMAND|PARAMETER|flags|params]", "this list, or more on one of them")
+@command("help [COMMAND|PARAMETER|flags|params]", "this list, or more about one of them")
 def show_help(context: Context, rest: str) -> None:
     name = rest.replace("-", "_").lstrip("_")
     if rest == "flags":
@@ -78,7 +78,7 @@ def show_help(context: Context, rest: str) -> None:
             "%chat help lists the commands, %%chat -h the flags."
         )
     else:
-        rows = [(f"%chat {each.usage}", each.summary) for each in COMMANDS.values()]
+        rows = [(f"%chat {item.usage}", item.summary) for item in COMMANDS.values()]
         show_table([("%%chat [flags]", "ask; the prompt is below (%%chat -h)"), *rows])
 
 
@@ -87,7 +87,7 @@ def _param_help(name: str) -> str:
     return (
         f"{name}: {param.effect}\n\nRange: {param.range}. Not sent unless set; the "
         f"server's default is then {param.default}.\n%%chat {flag} …   for one cell\n"
-        f"%chat set {name}=…   for the next cells; %chat unset {name} takes it back"
+        f"%chat set {name}=…   for the next cells; %chat unset {name} removes it"
     )
 
 
@@ -96,7 +96,7 @@ def _table() -> Mapping[str, Command]:
     commands = [show_status, *_commands_of(asking), show_help]
     for module in (setting, conversing, sweeping, keeping, money):
         commands += _commands_of(module)
-    return {each.name: each for each in commands}
+    return {item.name: item for item in commands}
 
 
 def _commands_of(module: ModuleType) -> list[Command]:
@@ -107,7 +107,7 @@ COMMANDS = _table()
 
 
 def run_command(context: Context, line: str) -> Reply | None:
-    """Run a line of `%chat` and return its value: the reply, where it asks for one.
+    """Run a line of `%chat` and return its value: the reply, if it asks.
 
     Raises ParamError for an unknown command.
     """
@@ -116,7 +116,7 @@ def run_command(context: Context, line: str) -> Reply | None:
     if name not in COMMANDS:
         raise ParamError(
             f"%chat has no command {one_line(word, 40)!r}.{suggest(word, COMMANDS)} "
-            "To ask: %chat ask …, or a %%chat cell. %chat help lists the commands."
+            "%chat help lists the commands; to ask, use %chat ask … or a %%chat cell."
         )
     if rest.strip() in ("-h", "--help"):
         name, rest = "help", name

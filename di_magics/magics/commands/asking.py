@@ -1,4 +1,4 @@
-"""The commands that ask, and that use the last reply."""
+"""The commands that ask, and those that use the last reply."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ def ask(context: Context, rest: str) -> Reply:
     return context.asking.ask_line(rest or incomplete("ask What is the capital of France?"))
 
 
-@command("panel", "model, parameters and costs as a panel to set and watch them")
+@command("panel", "a panel with model, parameters and costs")
 def show_panel(context: Context, rest: str) -> None:
-    """It may be open several times, and in a view of its own (right click on the output, Create
-    New View for Cell Output). After a restart of the kernel run the cell again.
+    """It can be open several times, and in a separate view (right click on the output, Create New
+    View for Cell Output). After a restart of the kernel run the cell again.
     """
     context.asking.show_panel(context.panel)
 
 
 @command("retry", "ask the last prompt again, as a variant; %chat variant goes back")
 def retry(context: Context, rest: str) -> Reply:
-    """The new reply takes the place of the old one in what is sent; the old one is kept."""
+    """The next questions send the new reply in place of the old one, which is kept."""
     return context.asking.ask_again(context.session.conversation.turn_at())
 
 
-@command("fix [TEXT]", "what was wrong with the cell that failed last")
+@command("fix [TEXT]", "ask what was wrong with the last cell that failed")
 def fix(context: Context, rest: str) -> Reply:
-    """Sends that cell, its traceback and the conversation so far, and no variable. TEXT replaces
-    our question. %chat code then puts the corrected code into the next cell.
+    """Sends that cell, its traceback and the conversation so far, but no variables. TEXT replaces
+    the default question. %chat code then puts the corrected code into the next cell.
     """
     refuse_flags("fix", rest)
     return context.asking.ask_fix(rest)
 
 
-@command("code [N|LANGUAGE]", "the last reply's code into the next cell; nothing is run")
+@command("code [N|LANGUAGE]", "put the last reply's code into the next cell; nothing is run")
 def fill_next_cell(context: Context, rest: str) -> None:
-    """All Python blocks, block N, or the blocks in a language. %%chat -f code does so at once."""
+    """All Python blocks, block N, or the blocks in a language. %%chat -f code does it at once."""
     context.asking.fill_next_cell(context.session.conversation.turn_at().reply, rest)

@@ -1,4 +1,4 @@
-"""What a command of `%chat` is, and what the commands have in common."""
+"""The type of a command of `%chat`, and helpers for all commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a command works on; `panel` makes the panel when it is first shown."""
+    """What a command works on; `panel` returns the panel, made at its first use."""
 
     session: Session
     asking: Asking
@@ -30,7 +30,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: how it is typed, what it does in a few words, and more about it for the help."""
+    """A command: how it is typed, a short summary, and details for the help."""
 
     usage: str
     summary: str
@@ -51,7 +51,7 @@ class Command:
 def command(
     usage: str, summary: str
 ) -> Callable[[Callable[[Context, str], Reply | None]], Command]:
-    """Make a command of a function of the context and the rest of the line.
+    """Return a decorator that makes a function of the context and the rest of a line a command.
 
     Its docstring is shown by `%chat help NAME`.
     """
@@ -64,12 +64,12 @@ def count_noun(number: int, noun: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print what a command answers."""
+    """Print the answer of a command."""
     print(text)  # noqa: T201 # the answer of a command is its output
 
 
 def show(bundle: Mapping[str, Any]) -> None:
-    """Display what a command answers, by MIME type."""
+    """Display the answer of a command, by MIME type."""
     from IPython.display import display
 
     display(bundle, raw=True)
@@ -100,18 +100,18 @@ def parse_number(text: str) -> int | None:
         return None
     if not is_count(text):
         raise ParamError(
-            f"{one_line(text, 40)!r} must be a turn's number. %chat history shows them."
+            f"{one_line(text, 40)!r} is not a number. %chat history shows the numbers of turns."
         )
     return int(text)
 
 
 def incomplete(example: str) -> NoReturn:
-    """Raise ParamError for a command that lacks something."""
-    raise ParamError(f"Something is missing. For example: %chat {example}")
+    """Raise ParamError for a command that lacks an argument."""
+    raise ParamError(f"An argument is missing. For example: %chat {example}")
 
 
 def refuse_flags(name: str, rest: str) -> None:
-    """Raise ParamError for a text that begins with a flag: flags are for cells."""
+    """Raise ParamError for a text that begins with a flag of `%%chat`."""
     word = rest.partition(" ")[0].partition("=")[0]
     if word in KEYS:
         raise ParamError(

@@ -1,4 +1,4 @@
-"""The commands that look at the conversation, and move in it."""
+"""The commands that show the conversation and move in it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXPORTS = {"--request": export.as_json, "--curl": export.as_curl, "--python": ex
 @command("history [--tree]", "the turns of this conversation, or all turns with their branches")
 def show_history(context: Context, rest: str) -> None:
     """In the tree, bold turns (in plain text: *) are sent with the next question, and ◂ (in plain
-    text: <) marks where each conversation is.
+    text: <) marks the end of every conversation.
     """
     conversation = context.session.conversation
     if rest == "--tree":
@@ -48,31 +48,31 @@ def show_turn(context: Context, rest: str) -> None:
     %chat show 2 --curl       the request of turn 2 as a command, without the key
     %chat show run 5          a run of the last sweep
     """
-    words = split_line(rest)
-    forms = [word for word in words if word.startswith("-")]
+    arguments = split_line(rest)
+    forms = [word for word in arguments if word.startswith("-")]
     for form in forms:
         if form not in EXPORTS:
             raise ParamError(f"%chat show has no {one_line(form, 40)}.{suggest(form, EXPORTS)}")
-    turn = _named_turn(context, [word for word in words if word not in forms])
+    turn = _named_turn(context, [word for word in arguments if word not in forms])
     request = context.session.request(turn)
     if not forms:
         FinalView().close(replace(turn, reply=replace(turn.reply, request=request)), [])
     for form in forms:
         url, key_variable = context.session.routing.address(turn.url)
         if turn.local and form != "--request":
-            say("# PORT and LOCAL_KEY change at each start: put another endpoint there.")
+            say("# PORT and LOCAL_KEY change at every start: use another endpoint instead.")
         say(EXPORTS[form](request, url, key_variable))
 
 
-def _named_turn(context: Context, words: list[str]) -> Turn:
-    """Return the turn that `2` or `run 5` names, the last one for nothing."""
-    if words[:1] != ["run"]:
-        return context.session.conversation.turn_at(parse_number(" ".join(words)))
-    run = parse_number(" ".join(words[1:]))
+def _named_turn(context: Context, arguments: list[str]) -> Turn:
+    """Return the turn that `2` or `run 5` names, the last one without a name."""
+    if arguments[:1] != ["run"]:
+        return context.session.conversation.turn_at(parse_number(" ".join(arguments)))
+    run = parse_number(" ".join(arguments[1:]))
     return context.asking.require_sweep().turn(incomplete("show run 0") if run is None else run)
 
 
-@command("undo [N]", "take the last turn back, or N of them; they are kept and no longer sent")
+@command("undo [N]", "take back the last turn, or N of them; they are kept and no longer sent")
 def undo(context: Context, rest: str) -> None:
     """%chat redo goes forward again. Nothing is deleted: %chat forget does that."""
     _use(context, context.session.conversation.undo(_parse_count(rest)))
@@ -89,35 +89,35 @@ def rewind(context: Context, rest: str) -> None:
     _use(context, context.session.conversation.rewind(number))
 
 
-@command("variant N", "go on with another variant of a turn, and what followed it")
+@command("variant N", "continue with another variant of a turn, and the turns after it")
 def use_variant(context: Context, rest: str) -> None:
     """A cell that runs again makes a variant, as %chat retry does. N counts the variants of the
-    last turn that has any, as its receipt says; %chat history --tree shows all of them.
+    last turn that has several, as in its receipt; %chat history --tree shows all of them.
     """
     number = parse_number(rest or incomplete("variant 1")) or 0
     _use(context, context.session.conversation.with_variant(number))
-    say("This is sent with the next question; the cells show what they showed before.")
+    say("The next question continues this; the outputs of the cells do not change.")
 
 
-@command("fork NAME", "go on under another name; this conversation stays as it is")
+@command("fork NAME", "continue under another name; this conversation stays unchanged")
 def fork(context: Context, rest: str) -> None:
     """%chat use NAME switches between them, %chat list shows them."""
     name = rest or incomplete("fork another-try")
     before = context.session.conversation
     context.session.conversation = before.fork(name)
-    say(f"Conversation {name} begins as a copy. %chat use {before.name} goes back.")
+    say(f"Conversation {name} starts as a copy. %chat use {before.name} goes back.")
 
 
 @command("new [NAME]", "start a new conversation; the old one is kept")
 def start_new(context: Context, rest: str) -> None:
     before = context.session.conversation
     if rest in before.heads:
-        raise ChatError(f"There is a conversation {rest} already: %chat use {rest}.")
+        raise ChatError(f"Conversation {rest} exists already. %chat use {rest} switches to it.")
     context.session.conversation = after = before.start(rest or None)
-    say(f"Conversation {after.name} begins. %chat use {before.name} goes back.")
+    say(f"Conversation {after.name} starts. %chat use {before.name} goes back.")
 
 
-@command("use NAME", "go on with another conversation")
+@command("use NAME", "continue another conversation")
 def switch(context: Context, rest: str) -> None:
     conversation = context.session.conversation
     check_name(conversation, rest or incomplete(f"use {conversation.name}"))

@@ -32,10 +32,12 @@ def save(context: Context, rest: str) -> None:
     text = transcript.write_transcript(turns, path.suffix)
     if path.exists() and not overwrite:
         raise ChatError(
-            f"{path} exists already. Take another name, or %chat save {path} --overwrite."
+            f"{path} exists already. Choose another name, or %chat save {path} --overwrite."
         )
     if context.session.notebook.is_at(path):
-        raise ChatError(f"{path} is this notebook: it holds the conversation already.")
+        raise ChatError(
+            f"{path} is this notebook, which has the conversation already. Choose another name."
+        )
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
@@ -45,10 +47,10 @@ def save(context: Context, rest: str) -> None:
     say(f"{count_noun(len(turns), 'turn')} saved in {path}")
 
 
-@command("load FILE", "go on with the conversation in a notebook, or in a saved .md or .json file")
+@command("load FILE", "continue the conversation in a notebook, or in a saved .md or .json file")
 def load(context: Context, rest: str) -> None:
-    """A notebook need not be saved for this with %chat save: its outputs hold their turns. The
-    conversation gets a name of its own, and %chat use goes back.
+    """A notebook needs no %chat save for this: its outputs hold the turns. The conversation gets a
+    new name, and %chat use goes back.
     """
     path = Path(rest or incomplete("load other.ipynb")).expanduser()
     try:
@@ -60,23 +62,23 @@ def load(context: Context, rest: str) -> None:
     text = data.decode("utf-8", "replace")
     loaded, problems = rebuild_conversation(transcript.read_transcript(text, path.suffix))
     if not loaded.turns:
-        raise ChatError(f"{path} has no turn of a conversation.")
+        raise ChatError(f"{path} has no turns of a conversation.")
     before = context.session.conversation.name
     context.session.join(loaded, path.stem)
     for problem in problems:
         say(f"left out: {problem}")
-    say(f"Conversation {context.session.conversation.name}; %chat use {before} goes back.")
+    say(f"Conversation {context.session.conversation.name} starts. %chat use {before} goes back.")
     say_history(context.session.conversation)
 
 
 @command("forget [NAME|--all]", "delete a conversation, or those of all notebooks; costs are kept")
 def forget(context: Context, rest: str) -> None:
-    """Deletes for good what is on disk. The outputs of notebooks keep what they show: Edit, Clear
-    Outputs of All Cells removes it.
+    """Deletes the turns on disk for good. The outputs of notebooks stay: Edit, Clear Outputs of All
+    Cells removes them.
     """
     conversation = context.session.conversation
     name = rest or conversation.name
     if rest != "--all":
         check_name(conversation, name)
     count = context.session.forget(None if rest == "--all" else name)
-    say(f"{count_noun(count, 'turn')} deleted. The outputs of notebooks keep what they show.")
+    say(f"{count_noun(count, 'turn')} deleted. The outputs of notebooks stay until you clear them.")

@@ -15,20 +15,23 @@ from di_magics.core.text import one_line
 from di_magics.magics.commands.command import Context, command, count_noun, say, show, show_table
 
 
-@command("cost [--all] [--csv FILE]", "by conversation, day and model; --all for every notebook")
+@command(
+    "cost [--all] [--csv FILE]",
+    "the costs by conversation, day and model; --all for every notebook",
+)
 def show_cost(context: Context, rest: str) -> None:
-    """The API's own cost, else an estimate from tokens and prices, marked as one; a dash where
-    neither is known.
+    """The API's own cost, or an estimate from tokens and prices, marked as one; a dash if neither
+    is known.
     """
-    words = split_line(rest)
-    everywhere = "--all" in words
-    words = [word for word in words if word != "--all"]
+    arguments = split_line(rest)
+    everywhere = "--all" in arguments
+    arguments = [word for word in arguments if word != "--all"]
     entries = context.session.notebook.entries(everywhere=everywhere)
-    if words[:1] == ["--csv"] and len(words) == 2:
-        _write_csv(context, entries, Path(words[1]).expanduser())
-    elif words:
+    if arguments[:1] == ["--csv"] and len(arguments) == 2:
+        _write_csv(context, entries, Path(arguments[1]).expanduser())
+    elif arguments:
         raise ParamError(
-            f"%chat cost has only --all and --csv FILE, not {one_line(' '.join(words), 60)!r}."
+            f"%chat cost has only --all and --csv FILE, not {one_line(' '.join(arguments), 60)!r}."
         )
     elif not tally(entries).replies:
         say("Nothing has been asked yet, so nothing has been paid.")
@@ -65,11 +68,14 @@ def _write_csv(context: Context, entries: list[Entry], path: Path) -> None:
     say(f"{len(records)} requests written to {path}")
 
 
-@command("budget [USD|none]", "what this notebook may spend in all; nothing beyond it is sent")
+@command(
+    "budget [USD|none]",
+    "the most that this notebook may spend; a request that may cost more is not sent",
+)
 @in_money_context
 def set_budget(context: Context, rest: str) -> None:
-    """Before each request its worst case must fit: the prompt, and max_tokens (16,384 unless set).
-    A smaller max_tokens makes more requests fit.
+    """The worst case of a request must fit: its prompt, and max_tokens (16,384 unless set). A
+    smaller max_tokens allows more requests.
     """
     if rest:
         context.session.budget = None if rest == "none" else parse_usd(rest, "%chat budget")
@@ -80,24 +86,26 @@ def set_budget(context: Context, rest: str) -> None:
     else:
         left = max(limit - context.session.notebook.committed, FREE)
         policy = context.session.policies.current()
-        by = f", as {policy.source_names} says" if policy.budget == limit else ""
+        by = f" (set by {policy.source_names})" if policy.budget == limit else ""
         say(f"{format_usd(left)} of {format_usd(limit)}{by} left; {format_usd(total)} spent.")
 
 
-@command("models [FILTER …]", "the models there are, their context, and their price per M tokens")
+@command("models [FILTER …]", "the models, their context windows and prices per million tokens")
 def list_models(context: Context, rest: str) -> None:
-    words = rest.lower().split()
+    filters = rest.lower().split()
     known = context.session.models.fetch()
     if not known:
-        say(f"On this machine: {context.session.route().model}, free of charge.")
-        say("%chat endpoint deepinfra, and %chat models lists DeepInfra's.")
+        say(f"The local model is {context.session.route().model}, free of charge.")
+        say("Set %chat endpoint deepinfra to list the models of DeepInfra.")
         return
-    listed = [model for model in known if all(word in model.id.lower() for word in words)]
+    listed = [model for model in known if all(part in model.id.lower() for part in filters)]
     if not listed:
-        raise ParamError(f"No model is called {one_line(rest, 60)!r}: %chat models lists all.")
+        raise ParamError(
+            f"No model name contains {one_line(rest, 60)!r}. %chat models lists all models."
+        )
     show_table([("model", "context", "in", "out", "cached"), *map(_row, listed)], head=True)
     count = count_noun(len(listed), "model")
-    say(f"{count}; USD per million tokens, {price_sources(listed)}. %chat model ID.")
+    say(f"{count}; USD per million tokens, {price_sources(listed)}. %chat model ID chooses one.")
 
 
 def _row(model: Model) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The commands that set what holds for the next cells."""
+"""The commands that change the settings for the next cells."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def set_values(context: Context, rest: str) -> None:
     _set(context.session, assignments or incomplete("set temperature=0.7 seed=1"))
 
 
-@command("unset NAME …", "leave them to the server again; `unset all` for every parameter")
+@command(
+    "unset NAME …",
+    "remove settings, so that the server's defaults hold; `unset all` for every parameter",
+)
 def unset(context: Context, rest: str) -> None:
     names = split_line(rest) or incomplete("unset temperature")
 
@@ -37,7 +40,7 @@ def unset(context: Context, rest: str) -> None:
 
 
 def _set(session: Session, assignments: Sequence[tuple[str, str]]) -> None:
-    """Set all of these, or none where one is invalid; several `stop` add up."""
+    """Set all of these, or none if one is invalid; several `stop` become one list."""
     stops = [value for name, value in assignments if name == "stop"]
 
     def with_all(settings: Settings) -> Settings:
@@ -53,7 +56,7 @@ def _set(session: Session, assignments: Sequence[tuple[str, str]]) -> None:
 
 
 def params_in_force(session: Session) -> dict[str, Value]:
-    """Return the parameters as they would be sent, a policy's among them."""
+    """Return the parameters as they would be sent, with those of a policy."""
     params = session.settings.params
     try:
         return session.policies.current().apply_to(params)
@@ -63,26 +66,26 @@ def params_in_force(session: Session) -> dict[str, Value]:
 
 def _say_settings(session: Session) -> None:
     settings, policy = session.settings, session.policies.current()
-    words = [format_param(name, value) for name, value in settings.params.items()]
+    parts = [format_param(name, value) for name, value in settings.params.items()]
     texts = [(name, getattr(settings, name)) for name in TEXT_SETTINGS]
-    words += [f"{name}={one_line(text, 80)!r}" for name, text in texts if text]
-    words += [f"{CONTEXT}={settings.context}"] if settings.context is not None else []
-    say("set: " + (" ".join(words) or "nothing; the server's defaults hold"))
+    parts += [f"{name}={one_line(text, 80)!r}" for name, text in texts if text]
+    parts += [f"{CONTEXT}={settings.context}"] if settings.context is not None else []
+    say("set: " + (" ".join(parts) or "nothing; the server's defaults hold"))
     try:
         policy.apply_to(settings.params)
         if settings.model:
             policy.check_model(settings.model)
     except PolicyError as error:
-        say(f"But: {error}")
+        say(f"Warning: {error}")
 
 
 @command("params", "the sampling parameters: value, range, effect")
 def show_params(context: Context, rest: str) -> None:
-    """%chat help temperature says more on one of them."""
+    """%chat help temperature explains one of them."""
     settings, sent = context.session.settings, params_in_force(context.session)
     try:
         local = context.session.route().local
-    except DiMagicsError:  # nothing could be asked now; DeepInfra's are the ones to show
+    except DiMagicsError:  # no request is possible now: show DeepInfra's defaults
         local = False
     rows = [("parameter", "value", "server's default", "range", "effect")]
     for name, param in PARAMS.items():
@@ -94,7 +97,7 @@ def show_params(context: Context, rest: str) -> None:
     show_table(rows, head=True)
 
 
-@command("model [ID]", "set the model for the next cells, or show the one in force")
+@command("model [ID]", "set the model for the next cells, or show the current one")
 def set_model(context: Context, rest: str) -> None:
     """%chat models lists those of the endpoint; -m ID sets it for one cell."""
     _set_or_say(context.session, "model", rest)
@@ -102,8 +105,8 @@ def set_model(context: Context, rest: str) -> None:
 
 @command("endpoint [NAME|URL]", "deepinfra, local, local:FILE.gguf or a URL; or show it")
 def set_endpoint(context: Context, rest: str) -> None:
-    """A URL ends where /chat/completions is added: https://host/v1. Its key is DI_MAGICS_API_KEY,
-    where DI_MAGICS_BASE_URL is the same address.
+    """A URL is the part before /chat/completions: https://host/v1. Its key is DI_MAGICS_API_KEY, if
+    DI_MAGICS_BASE_URL is the same address.
     """
     _set_or_say(context.session, "endpoint", rest)
 
@@ -133,16 +136,16 @@ def _set_or_say(session: Session, name: str, value: str) -> None:
 def ask_for_key(context: Context, rest: str) -> None:
     if rest:
         raise ParamError(
-            "A key on this line would be saved with the notebook. %chat key alone asks for it, "
-            "hidden; if that was your key, revoke it."
+            "A key on this line is saved with the notebook: revoke it if that was your key. "
+            "%chat key alone asks for it, hidden."
         )
     import getpass
 
     try:
         typed = getpass.getpass("DeepInfra key: ").strip()
-    except (EOFError, RuntimeError, KeyboardInterrupt):  # nobody is there to type
+    except (EOFError, RuntimeError, KeyboardInterrupt):  # there is no user
         typed = ""
     if not typed or len(typed.split()) > 1:
-        raise ParamError("No key was typed; nothing has changed.")
+        raise ParamError("No key was typed; nothing has changed. Run %chat key again.")
     context.session.routing.key = typed
     say("The key is set for this kernel.")

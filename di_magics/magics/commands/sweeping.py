@@ -20,19 +20,18 @@ from di_magics.magics.commands.command import (
     show,
 )
 
-BEST_EFFORT = "A seed is best effort: a server may batch and round as it likes."
+BEST_EFFORT = "A seed is best effort: the server's batching and rounding may still change a reply."
 
 
-@command(
-    "repeat N [--yes]", "send the last request N times: identical, or where the replies differ"
-)
+@command("repeat N [--yes]", "send the last request N times, and show where the replies differ")
 def repeat(context: Context, rest: str) -> None:
-    """The replies do not enter the conversation; %chat adopt K takes one."""
+    """The replies are not part of the conversation; %chat adopt K adds reply K."""
     from di_magics.display.tables import repeats_output
 
-    words = split_line(rest) or incomplete("repeat 5")
-    yes = "--yes" in words
-    count = parse_positive("%chat repeat", " ".join(word for word in words if word != "--yes"))
+    arguments = split_line(rest) or incomplete("repeat 5")
+    yes = "--yes" in arguments
+    number = " ".join(word for word in arguments if word != "--yes")
+    count = parse_positive("%chat repeat", number)
     turn = context.session.conversation.turn_at()
     sweep = context.asking.repeat(turn, count, yes=yes)
     texts = [reply.clean_text for reply in sweep.replies if reply and reply.complete]
@@ -44,18 +43,21 @@ def repeat(context: Context, rest: str) -> None:
     show(repeats_output(texts, verdict + seeded))
 
 
-@command("diff [A B | run A B]", "two turns, two runs of the last sweep, or the last two variants")
+@command(
+    "diff [A B | run A B]",
+    "compare two turns, two runs of the last sweep, or the last two variants",
+)
 def show_difference(context: Context, rest: str) -> None:
     from di_magics.display.tables import comparison_output
 
-    words = split_line(rest)
+    arguments = split_line(rest)
     conversation = context.session.conversation
-    if words[:1] == ["run"]:
-        one, other = _parse_two(words[1:], "diff run 0 1")
+    if arguments[:1] == ["run"]:
+        one, other = _parse_two(arguments[1:], "diff run 0 1")
         sweep = context.asking.require_sweep()
         turns, kind = (sweep.turn(one), sweep.turn(other)), "run"
-    elif words:
-        one, other = _parse_two(words, "diff 1 2")
+    elif arguments:
+        one, other = _parse_two(arguments, "diff 1 2")
         turns, kind = (conversation.turn_at(one), conversation.turn_at(other)), "turn"
     else:
         variants = _last_variants(conversation)
@@ -65,10 +67,10 @@ def show_difference(context: Context, rest: str) -> None:
     show(comparison_output(parts, (f"{kind} {one}", f"{kind} {other}")))
 
 
-def _parse_two(words: Sequence[str], example: str) -> tuple[int, int]:
-    if len(words) != 2 or not all(word.isdecimal() for word in words):
+def _parse_two(numbers: Sequence[str], example: str) -> tuple[int, int]:
+    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
         incomplete(example)
-    return int(words[0]), int(words[1])
+    return int(numbers[0]), int(numbers[1])
 
 
 def _last_variants(conversation: Conversation) -> tuple[Turn, ...]:
@@ -78,22 +80,22 @@ def _last_variants(conversation: Conversation) -> tuple[Turn, ...]:
     raise ChatError("No turn has variants yet. %chat diff 1 2 compares two turns.")
 
 
-@command("plot [Y [X]] [--out FILE]", "a measure of the last sweep against what was varied")
+@command("plot [Y [X]] [--out FILE]", "plot a measure of the last sweep against a varied parameter")
 def plot(context: Context, rest: str) -> None:
-    """%chat plot diversity                 how different the replies of each value are
+    """%chat plot diversity                 how different the replies to a value are
     %chat plot cost model --out cost.svg
     """
     from di_magics.display.plot import figure_images
 
-    words = split_line(rest)
+    names = split_line(rest)
     out = None
-    if "--out" in words:
-        at = words.index("--out")
-        out = Path(words[at + 1]) if len(words) > at + 1 else incomplete("plot --out plot.svg")
-        words = words[:at] + words[at + 2 :]
-    if len(words) > 2:
-        raise ParamError(f"%chat plot must have Y and X, not {one_line(' '.join(words), 60)!r}.")
-    figure = context.asking.require_sweep().plot(*words)
+    if "--out" in names:
+        at = names.index("--out")
+        out = Path(names[at + 1]) if len(names) > at + 1 else incomplete("plot --out plot.svg")
+        names = names[:at] + names[at + 2 :]
+    if len(names) > 2:
+        raise ParamError(f"%chat plot has only Y and X, not {one_line(' '.join(names), 60)!r}.")
+    figure = context.asking.require_sweep().plot(*names)
     if out is None:
         show({**figure_images(figure), "text/plain": "(a plot)"})
         return
@@ -106,7 +108,7 @@ def plot(context: Context, rest: str) -> None:
     say(f"saved in {out}")
 
 
-@command("adopt K", "make run K of the last sweep the reply; the conversation goes on with it")
+@command("adopt K", "make run K of the last sweep the last turn of the conversation")
 def adopt(context: Context, rest: str) -> None:
     if not rest.isdecimal():
         incomplete("adopt 0")

@@ -107,7 +107,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_kept(record: object) -> No
     )
     assert list(chat.turns) == ["t1"]
     assert problems[0].startswith("entry 1")
-    assert "already" in problems[1]
+    assert "duplicate" in problems[1]
 
 
 def test_wrong_types_take_their_defaults() -> None:
@@ -157,7 +157,7 @@ def test_a_loaded_conversation_has_no_cells_of_this_notebook() -> None:
 
 def test_only_known_kinds_of_file_are_written() -> None:
     """The line names them."""
-    with pytest.raises(ChatError, match=r"\.json, \.md, \.ipynb"):
+    with pytest.raises(ChatError, match=r"\.json or \.md or \.ipynb"):
         transcript.write_transcript(TURNS, ".pdf")
 
 
@@ -165,7 +165,7 @@ def test_a_mark_that_is_no_json_is_named() -> None:
     """The turns around it are kept."""
     text = transcript.write_transcript(TURNS, ".md").replace('"turn":', '"turn"', 1)
     found, problems = rebuild_conversation(transcript.read_transcript(text, ".md"))
-    assert problems == ["entry 1: not a turn"]
+    assert problems[0].startswith("entry 1")
     assert list(found.turns) == ["t2"]
 
 

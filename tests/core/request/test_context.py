@@ -26,7 +26,7 @@ def test_the_fewest_of_the_oldest_turns_make_room() -> None:
     """The advice has how much is too long, which turns to leave out, and the flag for it."""
     sent = {4: turn(400), 6: turn(400), 7: turn(400)}
     assert shortening_advice(too_long(1300, 800), sent, "p" * 300) == (
-        "It is too long by 500 tokens: 1,300, and 800 fit. Leave out turns 4 to 6 (about 800 "
+        "It is too long by 500 tokens: 1,300 of at most 800. Leave out turns 4 to 6 (about 800 "
         "tokens): --last 1, or from now on %chat set context=1."
     )
 
@@ -45,7 +45,7 @@ def test_our_count_is_scaled_to_the_servers() -> None:
 
 @pytest.mark.parametrize(
     ("sent", "says"),
-    [({1: turn(100)}, "Even alone (--last 0) the prompt"), ({}, "Shorten the prompt")],
+    [({1: turn(100)}, "the prompt alone (--last 0)"), ({}, "Shorten the prompt")],
 )
 def test_a_prompt_that_is_too_long_alone_must_be_shortened(
     sent: dict[int, Turn], says: str
@@ -65,7 +65,7 @@ def test_without_the_servers_numbers_half_of_the_turns_are_left_out() -> None:
 
 def test_an_empty_request_can_be_too_long() -> None:
     """No division by zero."""
-    assert "fit" in shortening_advice(too_long(9, 1), {}, "")
+    assert "at most 1" in shortening_advice(too_long(9, 1), {}, "")
 
 
 def test_the_tokens_that_are_sent_along_are_counted() -> None:

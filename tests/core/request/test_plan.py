@@ -172,7 +172,7 @@ def test_a_tool_choice_that_is_not_a_tool_is_refused(chosen: str) -> None:
 def test_the_built_in_model_is_offered_no_tools() -> None:
     """The error names another way; without tools it answers."""
     place = Place(local=True, built_in=True)
-    with pytest.raises(ToolError, match=r"built-in model \(m\) cannot be offered tools"):
+    with pytest.raises(ToolError, match=r"built-in model \(m\) cannot call tools"):
         plan(Ask("hi", tools=Offered()), route=place)
     assert plan(Ask("hi"), route=place).body["messages"]
 

@@ -230,7 +230,7 @@ def test_a_model_without_eyes_is_not_asked_again(status: int, said: str) -> None
     in_stream = refusals.stream_error(payload)
     for each in (error, in_stream):
         assert type(each) is BadRequest
-        assert "cannot look at images" in str(each)
+        assert "cannot read images" in str(each)
         assert retry_delay(1, each, 0.0) is None
 
 
@@ -333,7 +333,7 @@ REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
         500,
         body("image input is not supported - hint: if this is unexpected, you may need the mmproj"),
         BadRequest,
-        "cannot look at images",
+        "cannot read images",
     ),
     (
         400,
@@ -459,7 +459,7 @@ REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
             innererror={"code": "ResponsibleAIPolicyViolation"},
         ),
         BadRequest,
-        "in other words",
+        "content filter",
     ),
     (
         400,
@@ -692,7 +692,7 @@ def test_each_row_of_the_table_is_reached_by_a_real_body() -> None:
 @pytest.mark.parametrize(
     ("location", "said"),
     [
-        ("https://new.example/v1/chat/completions", "It has moved to https://new.example/v1. "),
+        ("https://new.example/v1/chat/completions", "It has moved to https://new.example/v1:"),
         ("/v2/chat/completions", "/v2"),
         (None, "%chat endpoint"),
     ],

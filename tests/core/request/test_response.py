@@ -145,7 +145,7 @@ def test_an_empty_response_is_an_error(body: str) -> None:
     """There is nothing to quote."""
     reply, error = read(body)
     assert isinstance(error, StreamBroken)
-    assert "here sent no reply" in str(error)
+    assert "instead of a reply" in str(error)
     assert not reply.ended
 
 

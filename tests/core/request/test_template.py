@@ -186,7 +186,7 @@ def test_a_text_of_a_class_of_its_own_is_taken_plain() -> None:
 def test_a_huge_value_is_refused_and_what_fits_is_not() -> None:
     """The line says how it can be attached instead."""
     assert len(fill("{{a}}", {"a": "x " * (LONGEST // 2)})) == LONGEST
-    with pytest.raises(ParamError, match=r"a is 200,001 characters long\. -a a attaches"):
+    with pytest.raises(ParamError, match=r"200,001 .*-a a"):
         fill("{{a}}", {"a": "x" * (LONGEST + 1)})
 
 

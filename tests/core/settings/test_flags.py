@@ -227,7 +227,7 @@ def test_the_table_is_consistent() -> None:
         for condition in (*flag.needs, *flag.excludes):
             name, _, value = condition.partition(" ")
             assert name in names
-            assert not value or value in FLAGS[command.KEYS[name]].words
+            assert not value or value in FLAGS[command.KEYS[name]].completions
 
 
 def conditions(kind: str) -> list[Any]:

@@ -68,7 +68,7 @@ def test_the_local_model_has_its_own_defaults() -> None:
     assert (found["temperature"], found["top_k"], found["seed"]) == (
         "0.8",
         "40",
-        "a new one each time",
+        "a new one every time",
     )
 
 

@@ -258,9 +258,9 @@ def test_what_a_policy_does_is_shown_before_asking(
     teach("models = ['a-*']\n[parameters]\ntemperature = 0.5\nmax_tokens = {max = 50}")
     assert "temperature=0.5 max_tokens=50" in run("%chat").text
     assert "0.5 (policy)" in run("%chat params").text
-    assert "But: temperature=1 is not allowed here" in run("%chat set temperature=1").text
+    assert "temperature=1 is not allowed here" in run("%chat set temperature=1").text
     run("%chat unset temperature")
-    assert "But: The model b is not allowed here" in run("%chat model b").text
+    assert "The model b is not allowed here" in run("%chat model b").text
     teach("endpoint = 'school'")
     error = run("%%chat\nhi").error
     assert isinstance(error, di.PolicyError)
