@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass
 class Asked:
-    """What came of a request: the reply so far, the error, and the pauses before new tries."""
+    """The outcome of a request: the reply so far, the error, and the pauses before new tries."""
 
     reply: Reply = field(default_factory=Reply)
     error: EndpointError | None = None

@@ -1,4 +1,4 @@
-"""What a hostile model might say: fragments that break out where a reader is careless."""
+"""What a hostile model might say: fragments that break out where a parser is careless."""
 
 from __future__ import annotations
 

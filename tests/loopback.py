@@ -176,7 +176,7 @@ class Reply(_Response):
     `chunks` gives the pieces of the text and what happens between them (a Hold, a Drop, bytes
     such as a comment); else the text is cut into pieces of about the size of a token. `rate` is
     pieces per second. `logprobs` has one entry for each piece. `stream=False` sends the JSON
-    object even where a stream was asked for. `split` cuts the stream anew every so many bytes,
+    object even where a stream was asked for. `split` cuts the stream again every so many bytes,
     whether that is in the middle of an event or of a character.
     """
 
@@ -315,7 +315,7 @@ def _cut(steps: Iterable[Step], size: int) -> Iterator[Step]:
 class Request:
     """A request as it came, and what became of it.
 
-    `closed` is set when the client went away before it had the whole answer, `answered` when the
+    `closed` is set when the client left before it had the whole answer, `answered` when the
     last byte was sent; `ended_at` is when, on the clock of time.monotonic.
     """
 

@@ -88,7 +88,7 @@ def test_a_client_that_goes_away_is_noticed(client: httpx.Client, server: Loopba
 def test_a_connection_drops_in_the_middle(
     client: httpx.Client, server: Loopback, reset: bool
 ) -> None:
-    """A dropped stream is an error of the transport, after what had come."""
+    """A dropped stream is an error of the transport, after the bytes that were sent."""
     server.reply(Raw([event({"choices": []}), Drop(reset)]))
     with pytest.raises(httpx.TransportError):
         ask(client, server)

@@ -83,7 +83,7 @@ def test_the_tools_of_the_notebook_are_called(
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_kept_without_outputs(path: Path) -> None:
-    """A reader makes the outputs; none are in the repository."""
+    """The outputs are made by who runs them; the repository has none."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert not any(cell.get("outputs") for cell in notebook.cells)

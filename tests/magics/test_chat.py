@@ -43,7 +43,7 @@ def test_zero_is_sent(run: Run, server: Loopback) -> None:
     assert (sent["temperature"], sent["top_k"], sent["presence_penalty"]) == (0, 0, 0)
 
 
-def test_the_conversation_goes_along(run: Run, server: Loopback) -> None:
+def test_the_conversation_is_sent_with_the_next_prompt(run: Run, server: Loopback) -> None:
     """The second request holds the first turn."""
     server.reply(Reply("one"), Reply("two"))
     run("%%chat\nfirst")
@@ -51,7 +51,7 @@ def test_the_conversation_goes_along(run: Run, server: Loopback) -> None:
     assert prompts(server)[1] == ["first", "one", "second"]
 
 
-def test_once_has_no_memory(run: Run, server: Loopback) -> None:
+def test_once_sends_and_keeps_no_other_turn(run: Run, server: Loopback) -> None:
     """`--once` neither sends the conversation nor adds to it."""
     server.reply(Reply("one"), Reply("aside"), Reply("two"))
     run("%%chat\nfirst")
@@ -60,7 +60,7 @@ def test_once_has_no_memory(run: Run, server: Loopback) -> None:
     assert prompts(server)[1:] == [["aside?"], ["first", "one", "second"]]
 
 
-def test_new_starts_afresh(run: Run, server: Loopback) -> None:
+def test_new_starts_an_empty_conversation(run: Run, server: Loopback) -> None:
     """`--new` sends the prompt alone, and the next cell goes on from there."""
     run("%%chat\nfirst")
     server.reply(Reply("two"))
@@ -69,7 +69,7 @@ def test_new_starts_afresh(run: Run, server: Loopback) -> None:
     assert prompts(server)[1:] == [["second"], ["second", "two", "third"]]
 
 
-def test_undo_takes_the_last_turn_out(run: Run, server: Loopback) -> None:
+def test_undo_removes_the_last_turn(run: Run, server: Loopback) -> None:
     """After `%chat undo` the last turn is no longer sent."""
     server.reply(Reply("one"), Reply("two"))
     run("%%chat\nfirst")
@@ -79,7 +79,7 @@ def test_undo_takes_the_last_turn_out(run: Run, server: Loopback) -> None:
     assert prompts(server)[2] == ["first", "one", "third"]
 
 
-def test_last_limits_what_goes_along(run: Run, server: Loopback) -> None:
+def test_last_limits_the_turns_that_are_sent(run: Run, server: Loopback) -> None:
     """`--last N` sends only the last N turns; the conversation keeps them all."""
     server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
     run("%%chat\na")
@@ -90,7 +90,7 @@ def test_last_limits_what_goes_along(run: Run, server: Loopback) -> None:
     assert "4 turns" in run("%chat").text
 
 
-def test_going_back_and_forth(run: Run, server: Loopback) -> None:
+def test_undo_redo_rewind_and_fork_move_the_head(run: Run, server: Loopback) -> None:
     """undo, redo, rewind and fork move the head; what is sent follows it."""
     server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
     run("%%chat\na")
@@ -120,7 +120,7 @@ def test_a_saved_conversation_is_loaded_and_goes_on(
     assert prompts(server)[2] == ["a", "1", "b", "2", "c"]
 
 
-def test_context_limits_what_goes_along(run: Run, server: Loopback) -> None:
+def test_context_limits_the_turns_that_are_sent(run: Run, server: Loopback) -> None:
     """`%chat set context=1` holds for the cells to come, `--last` for its own."""
     server.reply(*(Reply(text) for text in "123456"))
     run("%%chat\na")
@@ -138,7 +138,7 @@ def test_context_limits_what_goes_along(run: Run, server: Loopback) -> None:
 
 
 def test_too_long_says_which_turns_to_leave_out(run: Run, server: Loopback) -> None:
-    """The server's words, by how much, and the flag that sends it all the same; it then fits."""
+    """The server's words, by how much, and the flag that sends fewer turns; that request fits."""
     server.reply(*(Reply("r" * 900) for _ in range(3)))
     server.reply(Fault(400, {"error": {"message": "1300 tokens exceed the context size (1000)"}}))
     for prompt in "abc":
@@ -151,7 +151,7 @@ def test_too_long_says_which_turns_to_leave_out(run: Run, server: Loopback) -> N
     assert prompts(server)[-1] == ["c", "r" * 900, "d"]
 
 
-def test_saving_overwrites_nothing_unasked(run: Run, server: Loopback, tmp_path: Path) -> None:
+def test_save_does_not_overwrite_a_file(run: Run, server: Loopback, tmp_path: Path) -> None:
     """A file that is there stays what it was, unless `--overwrite` says so."""
     run("%%chat\na")
     for name in ("x.md", "x.json", "x.ipynb"):
@@ -163,7 +163,7 @@ def test_saving_overwrites_nothing_unasked(run: Run, server: Loopback, tmp_path:
         assert "1 turn saved" in run(f"%chat save {tmp_path / name} --overwrite").text
 
 
-def test_show_says_what_the_cell_said(run: Run, server: Loopback) -> None:
+def test_show_repeats_the_output_of_the_cell(run: Run, server: Loopback) -> None:
     """The receipt of a turn from before has its parameters, too."""
     shown = run("%%chat -t 0.5 --seed 3 -s short --last 2\na").text
     receipt = shown.rpartition("\x1b[2m")[2].partition("\x1b")[0]
@@ -204,7 +204,9 @@ def test_a_loaded_conversation_says_where_it_is(run: Run, server: Loopback, tmp_
         ("help nonsense", "%chat help lists"),
     ],
 )
-def test_small_mistakes_say_what_to_do(run: Run, server: Loopback, line: str, says: str) -> None:
+def test_a_wrong_command_line_says_what_to_do(
+    run: Run, server: Loopback, line: str, says: str
+) -> None:
     """In one line."""
     run("%%chat\na")
     error = run(f"%chat {line}").error
@@ -234,7 +236,7 @@ def test_several_stops_add_up(run: Run, server: Loopback) -> None:
     assert server.chats[0].json["stop"] == ["END", "a\n"]
 
 
-def test_the_status_says_how_much_goes_along(run: Run, server: Loopback) -> None:
+def test_the_status_shows_how_many_turns_are_sent(run: Run, server: Loopback) -> None:
     """And what is in force, where nothing was set."""
     run("%chat set context=2")
     assert "the last 2 are sent" in run("%chat").text
@@ -269,7 +271,7 @@ def test_set_holds_until_unset_and_a_flag_wins(run: Run, server: Loopback) -> No
     assert prompts(server) == [["Be brief.", "a"], ["Be brief.", "b"], ["c"]]
 
 
-def test_ask_takes_a_question_mark(run: Run, server: Loopback) -> None:
+def test_ask_accepts_a_question_mark(run: Run, server: Loopback) -> None:
     """`%chat ask …?` asks; IPython's help does not answer in its place, also below other lines."""
     run("x = 1\n%chat ask what's {x} and $x?")
     assert prompts(server) == [["what's {x} and $x?"]]
@@ -414,7 +416,7 @@ def test_mistakes_are_one_line(
     error: type[di.DiMagicsError],
     says: str,
 ) -> None:
-    """A reader's mistake is one line with the next step; nothing is sent."""
+    """A user's mistake is one line with the next step; nothing is sent."""
     if "local:" in cell:
         monkeypatch.delenv("DI_MAGICS_MODEL")
     ran = run(cell)
@@ -452,7 +454,7 @@ def test_a_refused_request_is_one_line_and_the_conversation_stays(
     assert prompts(server)[2] == ["first", "one", "third"]
 
 
-def test_a_broken_stream_keeps_what_had_come(
+def test_a_broken_stream_keeps_the_partial_reply(
     run: Run, shell: InteractiveShell, server: Loopback
 ) -> None:
     """The partial reply is shown, bound, and sent along with the next turn."""
@@ -596,7 +598,7 @@ def test_tab_completes_models_that_are_known(
         ("%%chat -f j", {"json"}),
     ],
 )
-def test_tab_completes_the_readers_own(
+def test_tab_completes_the_users_variables(
     shell: InteractiveShell,
     run: Run,
     tmp_path: Path,
@@ -616,7 +618,7 @@ def test_tab_completes_the_readers_own(
 
 
 @pytest.mark.parametrize("line", ["ask -a df what?", "ask --schema Person who", "fix -t 0"])
-def test_a_line_takes_no_flags(run: Run, server: Loopback, line: str) -> None:
+def test_chat_ask_accepts_no_flags(run: Run, server: Loopback, line: str) -> None:
     """What a cell takes as a flag is not sent as a question."""
     error = run(f"%chat {line}").error
     assert isinstance(error, di.ParamError)

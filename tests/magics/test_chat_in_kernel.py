@@ -48,7 +48,7 @@ def custom(result: Result) -> list[dict[str, Any]]:
     return [each["content"] for each in data if each.get("method") == "custom"]
 
 
-def test_deltas_stream_and_one_safe_output_remains(chat: Kernel, server: Loopback) -> None:
+def test_a_reply_is_streamed_and_one_safe_output_is_saved(chat: Kernel, server: Loopback) -> None:
     """The text goes out once, in numbered deltas; the cell keeps one output with three forms."""
     hold = Hold()
     server.reply(Reply(chunks=["Hello ", hold, "**world**"]))
@@ -74,7 +74,9 @@ def test_without_a_cell_id_there_is_only_the_final_output(chat: Kernel, server: 
     assert result.of_type("comm_open") == []
 
 
-def test_a_rerun_makes_a_variant_on_what_stands_above(chat: Kernel, server: Loopback) -> None:
+def test_a_rerun_makes_a_variant_that_follows_the_turn_above(
+    chat: Kernel, server: Loopback
+) -> None:
     """A re-run does not send its own old turn, and follows the cell above as it is now."""
     server.reply(*(Reply(text) for text in ("a1", "b1", "a2", "b2", "c")))
     for prompt, cell in (("A", "1"), ("B", "2"), ("A", "1"), ("B", "2"), ("C", "3")):
@@ -97,7 +99,9 @@ def test_the_receipt_counts_variants(chat: Kernel, server: Loopback) -> None:
     assert len(prompts(server)[2]) == 3
 
 
-def test_what_followed_the_old_variant_is_named(chat: Kernel, server: Loopback) -> None:
+def test_a_rerun_names_the_turns_that_followed_the_old_variant(
+    chat: Kernel, server: Loopback
+) -> None:
     """A re-run says that later turns hang on the old reply, and the command goes back to them."""
     server.reply(*(Reply(text) for text in ("a1", "b1", "a2", "c")))
     chat.run("%%chat\nA", "cell-1")
@@ -144,7 +148,7 @@ def test_interrupt_keeps_the_partial_reply(chat: Kernel, server: Loopback, press
 
 
 def test_interrupt_ends_a_whole_grid(chat: Kernel, server: Loopback) -> None:
-    """Every connection closes at once, what had come is kept, and the rest can be asked later."""
+    """Every connection closes at once, partial replies are kept, the rest can be asked later."""
     hold = Hold()
     server.default = lambda request: Reply(
         chunks=["done"] if request.json["seed"] < 3 else ["half", hold]
@@ -186,7 +190,7 @@ def test_interrupt_while_waiting_to_try_again(chat: Kernel, server: Loopback) ->
     assert len(server.requests) == 1
 
 
-def test_stop_ends_the_cell_well(chat: Kernel, server: Loopback) -> None:
+def test_stop_ends_the_cell_without_an_error(chat: Kernel, server: Loopback) -> None:
     """The widget's Stop keeps the partial reply, is acknowledged, and the cell ends `ok`."""
     server.reply(Reply(chunks=["The first half", Hold()]))
     chat.run(STOP_FROM_A_THREAD)
@@ -211,7 +215,7 @@ live.WidgetView.show = stop_when_shown
 
 
 def test_a_dead_server_leaves_the_partial_reply(chat: Kernel, server: Loopback) -> None:
-    """A connection that breaks off ends in one line; what had come is in the output."""
+    """A connection that breaks off ends in one line; the partial reply is in the output."""
     server.reply(Reply(chunks=["The first half", Drop(reset=True)]))
     result = chat.run("%%chat\nhi", "cell-1")
     final, error = result.outputs
@@ -251,7 +255,7 @@ def test_an_error_stops_run_all(chat: Kernel, server: Loopback) -> None:
     assert len(result.error["traceback"]) == 1
 
 
-def test_the_whole_is_sent_again_on_request(chat: Kernel, server: Loopback) -> None:
+def test_the_whole_reply_is_sent_again_on_request(chat: Kernel, server: Loopback) -> None:
     """A widget that misses a delta gets the text so far."""
     server.reply(Reply("Hello world"))
     chat.run(STOP_FROM_A_THREAD.replace('"stop"', '"again"'))
@@ -261,7 +265,7 @@ def test_the_whole_is_sent_again_on_request(chat: Kernel, server: Loopback) -> N
     assert all("Hello world".startswith(m["text"]) for m in wholes)
 
 
-def test_messages_and_bytes_stay_within_the_promise(chat: Kernel, server: Loopback) -> None:
+def test_messages_and_bytes_stay_within_their_limits(chat: Kernel, server: Loopback) -> None:
     """A 40 kB reply at 2 s sends it once, at most 20 messages a second, and one final output."""
     text = "A sentence of **plain** words, again and again. " * 850
     parts = [text[i : i + 200] for i in range(0, len(text), 200)]
@@ -292,14 +296,14 @@ def test_the_key_is_typed_hidden_and_never_shown(
     assert "deepinfra" in shown
 
 
-def test_nobody_to_type_the_key_is_one_line(chat: Kernel) -> None:
+def test_without_input_asking_for_the_key_is_one_line(chat: Kernel) -> None:
     """Where input is not possible `%chat key` says so and changes nothing."""
     result = chat.run("%chat key", "cell-1")
     assert result.error is not None
     assert result.error["ename"] == "ParamError"
 
 
-def test_time_and_capture_work(chat: Kernel, server: Loopback) -> None:
+def test_time_and_capture_work_around_a_cell(chat: Kernel, server: Loopback) -> None:
     """`%%time` and `%%capture` above `%%chat` do what they always do."""
     assert "Wall time" in chat.run("%%time\n%%chat\nhi", "cell-1").text
     result = chat.run("%%capture kept\n%%chat\nhi", "cell-2")

@@ -97,7 +97,7 @@ MODELS = {"test/model"}
         ("for x in y:\n    r = %chat hist", {"history"}),
     ],
 )
-def test_tab_offers_what_fits(own: InteractiveShell, cell: str, found: set[str]) -> None:
+def test_tab_offers_what_may_follow(own: InteractiveShell, cell: str, found: set[str]) -> None:
     """With a space behind the last word, and without."""
     assert offered(own, cell) - {""} == found
 
@@ -151,14 +151,14 @@ def test_ipython_offers_nothing_of_its_own_in_a_cell(own: InteractiveShell, cell
             assert before[: each.start] + each.text == before
 
 
-def test_tab_asks_nobody(shell: InteractiveShell, run: Run, server: Loopback) -> None:
+def test_tab_sends_no_request(shell: InteractiveShell, run: Run, server: Loopback) -> None:
     """Models that are not known yet are not offered."""
     assert offered(shell, "%%chat -m ") == {""}
     assert server.requests == []
 
 
 @pytest.mark.parametrize("key", [key for key, flag in FLAGS.items() if flag.completions])
-def test_every_flag_with_words_offers_them(own: InteractiveShell, key: str) -> None:
+def test_every_flag_with_choices_offers_them(own: InteractiveShell, key: str) -> None:
     """Under each of its names."""
     for name in FLAGS[key].names:
         assert offered(own, f"%%chat {name} ") >= set(FLAGS[key].completions)

@@ -85,7 +85,7 @@ def test_without_a_failed_cell_there_is_an_error(run: Run, server: Loopback) -> 
     assert server.requests == []
 
 
-def test_a_fix_of_nothing_is_not_remembered_as_an_error(run: Run, server: Loopback) -> None:
+def test_a_fix_without_an_error_is_not_itself_the_last_error(run: Run, server: Loopback) -> None:
     """Asked twice with nothing to fix, the first refusal is not what gets sent."""
     run("%chat fix")
     assert isinstance(run("%chat fix").error, di.ChatError)
@@ -194,13 +194,13 @@ def test_a_long_traceback_loses_its_middle(run: Run, server: Loopback) -> None:
 
 
 def test_an_endless_recursion_is_sent_in_short(run: Run, server: Loopback) -> None:
-    """A function that calls itself for ever is no long question."""
+    """The traceback of a function that calls itself for ever is shortened."""
     prompt = fixed(run, server, "def f(n):\n    return f(n + 1)\nf(0)")
     assert "RecursionError" in prompt
     assert len(prompt) < 2 * LONGEST_TRACE
 
 
-def test_a_fence_in_a_cell_stays_in_it(run: Run, server: Loopback) -> None:
+def test_a_fence_in_a_cell_does_not_end_its_block(run: Run, server: Loopback) -> None:
     """A cell with three backticks in it is in a longer fence."""
     prompt = fixed(run, server, "x = '''\n```\n'''\n1/0")
     assert "````python\nx = '''\n```\n'''\n1/0\n````" in prompt
@@ -345,7 +345,7 @@ def test_without_a_reply_there_is_an_error(run: Run, server: Loopback) -> None:
     assert server.requests == []
 
 
-def test_nothing_of_a_reply_is_run(run: Run, server: Loopback, shell: InteractiveShell) -> None:
+def test_code_of_a_reply_is_not_run(run: Run, server: Loopback, shell: InteractiveShell) -> None:
     """The code stands in the next cell, and only the user runs it."""
     server.reply(Reply("```python\nran = True\n```"))
     run("%%chat -f code\nHow?")

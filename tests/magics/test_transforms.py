@@ -57,7 +57,7 @@ def test_a_body_is_sent_as_it_was_typed(run: Run, server: Loopback, above: str, 
         ">>> %%chat -t 0\n... hi",
     ],
 )
-def test_a_cells_line_is_understood_however_it_is_set_out(
+def test_a_cell_may_have_tabs_indentation_and_other_line_ends(
     run: Run, server: Loopback, cell: str
 ) -> None:
     """Tabs, other line ends, indentation, and what was copied from a terminal."""
@@ -95,7 +95,7 @@ def test_line_ends_of_windows_are_newlines(run: Run, server: Loopback) -> None:
         "s = '''\n%chat ask Is this a string?\n'''\n%chat ask Who is a?",
     ],
 )
-def test_a_question_is_asked_wherever_it_stands(run: Run, server: Loopback, block: str) -> None:
+def test_a_question_may_stand_anywhere_in_python(run: Run, server: Loopback, block: str) -> None:
     """In a block, behind `=`, on a line of its own; never taken for a call for help."""
     run("name = 'a'")
     ran = run(block)
@@ -136,7 +136,9 @@ def test_a_question_in_a_loop_binds_its_own_reply(
 
 
 @pytest.mark.parametrize("line", ["%chat Why is the sky blue?", "%chat undo?", "%chat frobnicate?"])
-def test_a_line_that_is_no_command_is_refused_by_us(run: Run, server: Loopback, line: str) -> None:
+def test_a_line_that_is_not_a_command_is_refused_by_di_magics(
+    run: Run, server: Loopback, line: str
+) -> None:
     """Not answered with IPython's help for its last word."""
     assert isinstance(run(line).error, di.ParamError)
     assert server.requests == []

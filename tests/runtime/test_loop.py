@@ -90,7 +90,7 @@ def run_script(program: str, *, timeout: float = 60) -> subprocess.CompletedProc
     ],
     ids=["ask", "magics", "cell", "reload", "unload", "drop", "broken", "401", "no-key"],
 )
-def test_a_script_ends_without_a_word(program: str) -> None:
+def test_a_script_ends_without_output(program: str) -> None:
     """With a request under way in the background, after errors, after a reload."""
     done = run_script(program)
     assert (done.returncode, done.stderr) == (0, "")
@@ -98,7 +98,7 @@ def test_a_script_ends_without_a_word(program: str) -> None:
 
 @pytest.mark.parametrize("delay", [0, 0.001, 0.003, 0.01, 0.03])
 @pytest.mark.parametrize("loaded", ["", "load()\n"])
-def test_an_interrupted_script_ends_without_a_word(delay: float, loaded: str) -> None:
+def test_an_interrupted_script_ends_without_output(delay: float, loaded: str) -> None:
     """At whatever moment of the stream it comes."""
     done = run_script(
         f"{loaded}hold = Hold()\n"
@@ -109,7 +109,7 @@ def test_an_interrupted_script_ends_without_a_word(delay: float, loaded: str) ->
     assert (done.returncode, done.stdout, done.stderr) == (0, "Interrupted\n", "")
 
 
-def test_a_loop_that_closes_while_a_request_begins_ends_without_a_word() -> None:
+def test_a_loop_that_closes_while_a_request_begins_ends_without_output() -> None:
     """At 400 moments of the first 4 ms: before the connection, while it is made, after it."""
     done = run_script(
         "import time\n"
@@ -126,7 +126,7 @@ def test_a_loop_that_closes_while_a_request_begins_ends_without_a_word() -> None
 
 
 @pytest.mark.parametrize("loaded", ["", "load()\n"])
-def test_asking_after_a_fork_works(loaded: str) -> None:
+def test_a_forked_process_can_ask(loaded: str) -> None:
     """The child has no part of its parent's loop, connections and threads; nor the other way."""
     done = run_script(
         f"{loaded}ask()\nfork(lambda: print(ask().text))\nprint(ask().text)\n"
@@ -136,7 +136,7 @@ def test_asking_after_a_fork_works(loaded: str) -> None:
     assert done.stdout == "Hello! How can I help you today?\n" * 3
 
 
-def test_closing_cancels_what_runs() -> None:
+def test_closing_cancels_running_jobs() -> None:
     """Whoever waits for a job gets its end, and its clean-up has run."""
     loop = Loop()
     started, cleaned = threading.Event(), threading.Event()
@@ -194,7 +194,7 @@ class StallingList(Loopback):
 
 
 @pytest.mark.kernel
-def test_a_kernel_ends_without_a_word(tmp_path: Path) -> None:
+def test_a_kernel_ends_without_output(tmp_path: Path) -> None:
     """It is shut down while a request is under way in the background."""
     log = tmp_path / "log"
     manager = KernelManager(kernel_name="python3")

@@ -10,7 +10,7 @@ from di_magics.core.errors import StoreError
 from di_magics.runtime.state_dir import state_dir
 
 
-def test_home_off_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_home_off_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """With DI_MAGICS_HOME=off there is no state folder."""
     monkeypatch.setenv("DI_MAGICS_HOME", "off")
     assert state_dir() is None

@@ -48,7 +48,7 @@ def test_a_turn_that_broke_off_is_cut(run: Run, server: Loopback, tail: bytes) -
 
 
 @pytest.mark.parametrize("text", ["<", "<think>", "a"])
-def test_a_text_that_was_held_back_is_a_reply(run: Run, server: Loopback, text: str) -> None:
+def test_text_that_was_held_back_counts_as_a_reply(run: Run, server: Loopback, text: str) -> None:
     """Also where it might have become a tag."""
     begun = event({"choices": [{"delta": {"content": text, "reasoning_content": "hm"}}]})
     server.reply(Raw([begun, event({"error": {"code": 500}})]))

@@ -38,7 +38,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(test)
 
 
-def test_so_many_at_a_time_in_order() -> None:
+def test_at_most_so_many_requests_run_at_a_time_in_order() -> None:
     """The next one in line follows each that ends."""
 
     async def test() -> None:
@@ -57,7 +57,7 @@ def test_so_many_at_a_time_in_order() -> None:
     run(test())
 
 
-def test_fewer_after_a_refusal_and_more_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_falls_after_a_refusal_and_grows_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusals at the same time are one; the limit comes back one by one."""
     gate = Limiter(8)
     gate.on_busy()
@@ -74,7 +74,7 @@ def test_fewer_after_a_refusal_and_more_again(monkeypatch: pytest.MonkeyPatch) -
     assert gate.limit == 8
 
 
-def test_who_gives_up_waiting_keeps_nobody_waiting() -> None:
+def test_a_cancelled_request_does_not_block_the_next() -> None:
     """Cancelled in line, or at the very moment of being let through."""
 
     async def test() -> None:

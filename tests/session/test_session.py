@@ -74,7 +74,9 @@ class Faulty:
     ],
     ids=lambda usage: str(usage)[:40],
 )
-def test_implausible_figures_are_none(run: Run, server: Loopback, usage: dict[str, Any]) -> None:
+def test_implausible_numbers_count_as_missing(
+    run: Run, server: Loopback, usage: dict[str, Any]
+) -> None:
     """The reply is kept, what is known is summed, and the next cell works."""
     server.reply(Reply("one", usage={**USAGE, **usage}), Reply("two"))
     for prompt in ("first", "second"):
@@ -84,7 +86,7 @@ def test_implausible_figures_are_none(run: Run, server: Loopback, usage: dict[st
     assert run("%chat budget 1").error is None
 
 
-def test_a_model_name_that_is_no_text_is_kept(run: Run, server: Loopback) -> None:
+def test_a_model_name_with_invalid_characters_is_kept(run: Run, server: Loopback) -> None:
     """Half a surrogate pair in a server's answer stops neither the ledger nor the receipt."""
     choice = {"index": 0, "delta": {"content": "one"}, "finish_reason": "stop"}
     said = json.dumps({"model": "m\ud800", "choices": [choice], "usage": USAGE})
@@ -93,7 +95,7 @@ def test_a_model_name_that_is_no_text_is_kept(run: Run, server: Loopback) -> Non
     assert "m\ufffd" in run("%chat cost").text
 
 
-def test_the_readers_decimal_context_does_not_matter(run: Run, server: Loopback) -> None:
+def test_the_users_decimal_context_does_not_matter(run: Run, server: Loopback) -> None:
     """A cell above may have set one of two digits that traps."""
     run("import decimal; decimal.setcontext(decimal.Context(prec=1, traps=[decimal.Inexact]))")
     try:
@@ -106,8 +108,10 @@ def test_the_readers_decimal_context_does_not_matter(run: Run, server: Loopback)
 
 
 @pytest.mark.parametrize("method", ["status", "show", "close"])
-def test_a_view_that_fails_loses_no_turn(session: Session, server: Loopback, method: str) -> None:
-    """The exchange goes to its end, the reply is in the conversation, and the fault is told."""
+def test_a_turn_is_kept_when_its_view_fails(
+    session: Session, server: Loopback, method: str
+) -> None:
+    """The exchange goes to its end, the reply is in the conversation, and the error is shown."""
     server.reply(Reply("one"))
     with pytest.raises(OSError, match=method):
         session.ask(Ask("hi"), Faulty(method)).unwrap()
@@ -117,7 +121,7 @@ def test_a_view_that_fails_loses_no_turn(session: Session, server: Loopback, met
 
 
 def test_a_view_that_cannot_open_stops_its_request(session: Session, server: Loopback) -> None:
-    """The fault is told, and the turn is sealed."""
+    """The error is shown, and the turn is written down with its outcome."""
     with pytest.raises(OSError, match="open failed"):
         session.ask(Ask("hi"), Faulty("open")).unwrap()
     (turn,) = session.conversation.turns.values()
@@ -167,7 +171,7 @@ def test_an_outcome_that_could_not_be_written_is_written_later(
     assert unsealed == 0
 
 
-def test_a_policy_that_breaks_in_mid_stream_keeps_the_reply(
+def test_a_reply_is_kept_when_the_policy_breaks_in_mid_stream(
     run: Run, server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rules under which a turn was sent hold to its end, the teacher's log with them."""
@@ -201,7 +205,7 @@ def test_a_refused_new_conversation_changes_nothing(
     assert len(shell.magics_manager.registry["ChatMagics"].session.conversation.heads) == 1
 
 
-def test_a_server_that_says_the_key_is_not_repeated(
+def test_a_key_that_the_server_repeats_is_not_shown(
     run: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither in the line nor in what is kept."""

@@ -56,7 +56,7 @@ def test_a_grid_stays_out_of_the_conversation(
     assert "(no memory)" in run("%chat cost").text
 
 
-def test_what_is_there_is_not_sent_again(
+def test_runs_that_have_a_reply_are_not_sent_again(
     run: Run, server: Loopback, sweep: Callable[[], di.Sweep]
 ) -> None:
     """Only what is missing, or new to the grid; `--fresh` sends all."""
@@ -72,7 +72,7 @@ def test_what_is_there_is_not_sent_again(
     assert len(server.chats) == 9
 
 
-def test_one_that_fails_does_not_end_the_others(
+def test_a_failed_run_does_not_end_the_others(
     run: Run, server: Loopback, sweep: Callable[[], di.Sweep]
 ) -> None:
     """It is counted; only where none came through is it an error."""
@@ -126,9 +126,7 @@ def test_a_busy_server_is_asked_more_slowly(
     assert len(server.chats) == 17
 
 
-def test_no_more_at_a_time_than_allowed(
-    server: Loopback, run: Run, sweep: Callable[[], Any]
-) -> None:
+def test_concurrency_is_limited(server: Loopback, run: Run, sweep: Callable[[], Any]) -> None:
     """Eight, unless another number is asked for."""
     hold = Hold()
 
@@ -163,7 +161,7 @@ def test_the_result_is_plain_data(
         found.reply(2)
 
 
-def test_the_readers_own_measures(run: Run, server: Loopback, sweep: Callable[[], Any]) -> None:
+def test_the_users_own_measures(run: Run, server: Loopback, sweep: Callable[[], Any]) -> None:
     """Any function of a reply, by the name it is given."""
     found = di.sweep("hi", vary={"seed": [1, 2]}, measures={"vowels": lambda r: r.text.count("a")})
     assert [record["vowels"] for record in found.records] == [2, 2]
@@ -203,7 +201,7 @@ def test_one_run_becomes_the_reply(run: Run, server: Loopback, sweep: Callable[[
 def test_repeat_says_whether_replies_are_the_same(
     run: Run, server: Loopback, sweep: Callable[[], Any]
 ) -> None:
-    """All identical, or where they part; a seed is no promise."""
+    """All identical, or where they differ; a seed does not promise it."""
     run("%%chat --seed 1\nhi")
     same = run("%chat repeat 3").text
     assert "3 of 3 replies, all identical." in same
@@ -219,7 +217,7 @@ def test_repeat_says_whether_replies_are_the_same(
 def test_repeat_does_not_follow_a_loaded_address(
     run: Run, server: Loopback, sweep: Callable[[], Any], tmp_path: Path
 ) -> None:
-    """A file names any place it likes; questions go where they went before."""
+    """A loaded file may name any address; nothing is sent to it, and the line names it."""
     run("%%chat\nhi")
     saved = tmp_path / "chat.json"
     run(f"%chat save {saved}")
@@ -265,7 +263,7 @@ def test_replies_are_compared(run: Run, server: Loopback, sweep: Callable[[], An
     assert isinstance(run("%chat diff 1").error, di.ParamError)
 
 
-def test_what_a_line_gets_wrong_is_one_line(run: Run, server: Loopback) -> None:
+def test_a_wrong_sweep_line_is_refused_in_one_line(run: Run, server: Loopback) -> None:
     """Nothing is sent."""
     for line in ("--vary nothing=1", "--vary temperature=0,9", "-n 0", "-n x", f"-n {'9' * 5000}"):
         assert isinstance(run(f"%%chat {line}\nhi").error, di.ParamError)

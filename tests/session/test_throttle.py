@@ -23,7 +23,7 @@ class Watch:
         self.shown.append((time.monotonic(), reply.text))
 
     def status(self, line: str) -> None:
-        """Take no notice."""
+        """Ignore it."""
 
 
 async def drawn(watch: Watch, seconds: float) -> None:
@@ -35,7 +35,7 @@ async def drawn(watch: Watch, seconds: float) -> None:
     shower.close()
 
 
-def test_no_two_frames_are_closer_than_a_frame() -> None:
+def test_two_updates_are_at_least_a_frame_apart() -> None:
     """Twenty a second is the most, also after the frame that is said again; the last is shown."""
     watch = Watch()
     asyncio.run(drawn(watch, 2 * REPEAT_SECONDS))

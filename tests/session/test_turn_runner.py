@@ -118,7 +118,7 @@ def test_a_required_tool_is_required_once(tools: Run, server: Loopback) -> None:
     assert '"tool_choice": "auto"' in tools("%chat show --request").text
 
 
-def test_a_choice_that_is_no_tool_is_refused(tools: Run, server: Loopback) -> None:
+def test_a_tool_choice_that_is_not_a_tool_is_refused(tools: Run, server: Loopback) -> None:
     """Nothing is sent."""
     error = tools("%%chat --tools add --tool-choice sub\ngo").error
     assert isinstance(error, di.ParamError)
@@ -138,7 +138,7 @@ def test_rounds_are_limited(tools: Run, server: Loopback) -> None:
     assert [role for role, _ in sent(server)] == ["user", *["assistant", "tool"] * 2, "user"]
 
 
-def test_eight_rounds_are_allowed_untold(tools: Run, server: Loopback) -> None:
+def test_eight_rounds_are_allowed_by_default(tools: Run, server: Loopback) -> None:
     """The ninth request may not ask for more."""
     server.reply(*[asks(call("add", a=n, b=0)) for n in range(9)])
     assert isinstance(tools("%%chat --tools add\ngo").error, di.ToolError)
@@ -146,7 +146,7 @@ def test_eight_rounds_are_allowed_untold(tools: Run, server: Loopback) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault(400, {"error": "no"}), Reply(chunks=["par", Drop()])])
-def test_what_breaks_off_later_keeps_the_calls(tools: Run, server: Loopback, fault: Any) -> None:
+def test_a_later_failure_keeps_the_calls(tools: Run, server: Loopback, fault: Any) -> None:
     """The turn has its calls and their results, whatever the second request came to."""
     server.reply(asks(call("add", a=1, b=1)), fault, Reply("ok"))
     assert isinstance(tools("%%chat --tools add\ngo").error, di.EndpointError)
@@ -154,7 +154,7 @@ def test_what_breaks_off_later_keeps_the_calls(tools: Run, server: Loopback, fau
     assert ("tool", "2") in sent(server)
 
 
-def test_every_request_counts(tools: Run, server: Loopback) -> None:
+def test_every_request_is_in_the_ledger(tools: Run, server: Loopback) -> None:
     """The ledger has a line for each, and the reply has the sums."""
     server.reply(asks(call("add", a=1, b=1)), Reply("2."))
     tools("%%chat --tools add\ngo")
@@ -163,8 +163,8 @@ def test_every_request_counts(tools: Run, server: Loopback) -> None:
     assert reply.split() == ["20", "0.0000030", "1"]
 
 
-def test_the_budget_holds_in_the_middle(tools: Run, server: Loopback) -> None:
-    """A request that does not fit any more is not sent; what came is kept."""
+def test_the_budget_is_checked_between_rounds(tools: Run, server: Loopback) -> None:
+    """A request that would exceed the budget is not sent; the partial reply is kept."""
     pricing = {"input_tokens": 1.0, "output_tokens": 2.0}
     server.models = [{"id": "a-model", "metadata": {"pricing": pricing, "tags": ["chat"]}}]
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "estimated_cost": 0.02}
@@ -191,10 +191,10 @@ def test_retry_asks_with_the_same_tools(tools: Run, server: Loopback) -> None:
     assert isinstance(tools("%chat retry").error, di.ToolError)
 
 
-def test_a_tool_is_not_run_unasked(
+def test_a_tool_is_run_only_if_the_user_allows_it(
     tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without @di.safe the reader is asked, and a no is told to the model."""
+    """Without @di.safe the user is asked, and the model gets a refusal as the result."""
     asked: list[str] = []
 
     def refuse(question: str) -> str:
@@ -217,7 +217,7 @@ def test_calls_without_tools_are_shown_and_not_sent_back(run: Run, server: Loopb
 
 
 @pytest.mark.local
-def test_the_built_in_model_is_offered_no_tools(tools: Run, server: Loopback) -> None:
+def test_the_built_in_model_refuses_tools(tools: Run, server: Loopback) -> None:
     """Its template would leave them out silently; the line says what takes them."""
     error = tools("%%chat --endpoint local --tools add\ngo").error
     assert isinstance(error, di.ToolError)
@@ -225,7 +225,7 @@ def test_the_built_in_model_is_offered_no_tools(tools: Run, server: Loopback) ->
 
 
 @pytest.mark.local
-def test_the_built_in_model_looks_at_no_images(run: Run, server: Loopback) -> None:
+def test_the_built_in_model_refuses_images(run: Run, server: Loopback) -> None:
     """That is said before anything is sent, and no turn fails."""
     run("image = b'\\x89PNG\\r\\n\\x1a\\n'")
     error = run("%%chat --endpoint local -a image\nwhat?").error
@@ -235,13 +235,13 @@ def test_the_built_in_model_looks_at_no_images(run: Run, server: Loopback) -> No
 
 
 @pytest.mark.parametrize("names", ["add, fail", "add fail"])
-def test_names_of_tools_have_no_spaces(tools: Run, server: Loopback, names: str) -> None:
+def test_spaces_between_tool_names_are_refused(tools: Run, server: Loopback, names: str) -> None:
     """The line says how they are written."""
     error = tools(f"%%chat --tools {names}\ngo").error
     assert "--tools f,g" in str(error)
 
 
-def test_a_grid_calls_no_tools(tools: Run, server: Loopback) -> None:
+def test_a_grid_refuses_tools(tools: Run, server: Loopback) -> None:
     """Nobody could tell the calls of its runs apart."""
     assert isinstance(tools("%%chat --tools add -n 3\ngo").error, di.ParamError)
 
@@ -280,7 +280,7 @@ def test_the_turn_is_on_disk_before_the_next_request(
     assert seen[0].endswith("0)")
 
 
-def test_a_full_disk_loses_no_reply(
+def test_a_reply_is_kept_when_the_disk_is_full(
     tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the turn cannot be sealed, the reply is shown and bound, and the line says why."""
@@ -310,7 +310,7 @@ class Person:
 GOOD, BAD = '{"name": "Ada", "age": 36}', '{"name": "Ada", "age": "old"}'
 
 
-def test_a_reply_becomes_an_object_of_the_readers_class(run: Run, server: Loopback) -> None:
+def test_a_reply_becomes_an_object_of_the_users_class(run: Run, server: Loopback) -> None:
     """The request carries the schema, and `_reply.json()` is a Person."""
     run(PERSON)
     server.reply(Reply(GOOD))
@@ -349,8 +349,8 @@ def test_repair_asks_once_more_with_the_error(run: Run, server: Loopback) -> Non
     assert "36" in run("print(_reply.json().age)").text
 
 
-def test_retry_asks_for_the_same_form(run: Run, server: Loopback) -> None:
-    """The schema goes along again, and what is no JSON is an error again."""
+def test_retry_asks_for_the_same_format(run: Run, server: Loopback) -> None:
+    """The schema goes along again, and a reply that is not JSON is an error again."""
     run(PERSON)
     server.reply(Reply(GOOD), Reply("no"))
     run("%%chat --schema Person\nInvent one.")
@@ -385,7 +385,7 @@ def test_json_that_was_cut_off_says_where(run: Run, server: Loopback) -> None:
     assert server.chats[0].json["response_format"] == {"type": "json_object"}
 
 
-def test_a_schema_of_tools_and_form_go_together(run: Run, server: Loopback) -> None:
+def test_tools_and_a_schema_go_together(run: Run, server: Loopback) -> None:
     """Calls come first, then the reply has its form."""
     run(TOOLS + PERSON)
     server.reply(asks(call("add", a=30, b=6)), Reply(GOOD))
@@ -411,7 +411,7 @@ def test_a_schema_of_tools_and_form_go_together(run: Run, server: Loopback) -> N
         "--tools add --rounds x",
     ],
 )
-def test_flags_that_say_nothing_are_refused(run: Run, server: Loopback, flags: str) -> None:
+def test_flags_without_an_effect_are_refused(run: Run, server: Loopback, flags: str) -> None:
     """Each lacks what it is about, or takes something else."""
     error = run(f"%%chat {flags}\ngo").error
     assert isinstance(error, di.ParamError)
@@ -462,7 +462,7 @@ def test_ask_attaches_values_and_paths(run: Run, server: Loopback, tmp_path: Pat
     assert "a text" in said
 
 
-def test_ask_takes_one_of_what_may_be_several(run: Run, server: Loopback) -> None:
+def test_ask_accepts_one_value_for_a_list(run: Run, server: Loopback) -> None:
     """A text, a table or a function by itself is one, and not its parts."""
     server.reply(asks(call("double", n=2)), Reply("4"))
     di.ask("go", attach="a note", tools=double)
@@ -471,7 +471,7 @@ def test_ask_takes_one_of_what_may_be_several(run: Run, server: Loopback) -> Non
     assert "a note" in said
 
 
-def test_a_plain_class_is_no_schema(run: Run, server: Loopback) -> None:
+def test_a_plain_class_is_not_a_schema(run: Run, server: Loopback) -> None:
     """The line says what makes it one."""
     run("class Plain: ...")
     assert "Write @dataclass above it" in str(run("%%chat --schema Plain\ngo").error)

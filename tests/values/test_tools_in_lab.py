@@ -1,4 +1,4 @@
-"""Tools, forms and reasoning as a reader meets them: JupyterLab in a real Chromium."""
+"""Tools, forms and reasoning as a user sees them: JupyterLab in a real Chromium."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_models_are_listed_with_their_prices(priced: Run, server: Loopback) -> N
     assert [request.path for request in listed] == ["/v1/models?filter=with_meta"]
 
 
-def test_without_a_list_the_error_says_so(run: Run, server: Loopback) -> None:
+def test_an_endpoint_without_a_model_list_is_an_error(run: Run, server: Loopback) -> None:
     """An endpoint that has none, and no list from before."""
     server.models = []
     server.key = "another"
@@ -63,7 +63,7 @@ def test_the_apis_own_cost_comes_first(priced: Run, server: Loopback) -> None:
     assert "estimate" not in shown
 
 
-def test_without_it_there_is_an_estimate_that_says_so(priced: Run, server: Loopback) -> None:
+def test_without_the_apis_cost_an_estimate_is_marked_as_one(priced: Run, server: Loopback) -> None:
     """Tokens times price, with the price's date and source."""
     server.reply(Reply("yes", usage={"prompt_tokens": 100, "completion_tokens": 10}))
     shown = priced("%%chat\nhi").text
@@ -72,7 +72,7 @@ def test_without_it_there_is_an_estimate_that_says_so(priced: Run, server: Loopb
     assert "(an estimate)" in priced("%chat cost").text
 
 
-def test_without_a_price_there_is_none(run: Run, server: Loopback) -> None:
+def test_without_a_price_no_cost_is_shown(run: Run, server: Loopback) -> None:
     """A dash, and never $0."""
     server.reply(UNCOUNTED)
     assert "cost —" in run("%%chat\nhi").text
@@ -108,7 +108,7 @@ def test_a_budget_for_one_cell(priced: Run, server: Loopback) -> None:
     assert isinstance(priced("%%chat --budget much\nhi").error, di.ParamError)
 
 
-def test_the_environment_has_a_budget_too(priced: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_in_the_environment_holds(priced: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The notebook's own takes its place."""
     monkeypatch.setenv("DI_MAGICS_BUDGET", "0.01")
     assert isinstance(priced("%%chat\nhi").error, di.BudgetError)
@@ -185,7 +185,7 @@ def teach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
     return write
 
 
-def test_a_policy_is_checked_last(
+def test_a_policy_is_checked_after_all_settings(
     teach: Callable[[str], None], priced: Run, server: Loopback
 ) -> None:
     """What is set before or by a flag is refused, and nothing is sent."""
@@ -236,7 +236,7 @@ def test_a_policys_key_goes_to_its_endpoint_alone(
         di.ask("hi", endpoint=di.Endpoint("http://127.0.0.1:9/v1"))
 
 
-def test_turns_are_kept_for_the_teacher_where_that_is_said(
+def test_a_policy_may_copy_turns_for_the_teacher(
     teach: Callable[[str], None], run: Run, server: Loopback, tmp_path: Path
 ) -> None:
     """The receipt says so; where that cannot be, nothing is sent."""
