@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import resource
@@ -164,7 +165,7 @@ def dripping() -> Iterator[Endpoint]:
 
     def serve(listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        with connection:
+        with connection, contextlib.suppress(OSError):  # the client leaves
             connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
             while not stop.wait(0.02):
                 connection.sendall(b"x")
