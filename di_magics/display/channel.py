@@ -19,8 +19,8 @@ A delta holds what is new since the message before it, a whole holds everything.
 messages silently where a page lags or is not ready, so both are numbered in one sequence: a number
 that is missing shows, and one that was there is ignored. A page asks again when a delta does not
 follow, and once more if no answer comes; nothing else is ever repeated. Some front ends hold back
-what a page sends until the cell has ended. Hence the early second, in which nothing needs to be
-asked for, and the interrupt.
+what a page sends until the cell has ended. Hence the interrupt, and the early second, in which
+nothing needs to be asked for: it ends with a whole of any size, or when the page is here.
 
 A page that is loaded anew finds the widget in the saved output, and says that it is here. If the
 stream has ended meanwhile, it gets the whole with `ended`. A page that never said so cannot be
@@ -43,7 +43,7 @@ from typing import Any, Protocol
 from IPython.display import display
 
 EARLY_SECONDS = 1.0
-EARLY_CHARACTERS = 2000
+EARLY_CHARACTERS = 500
 
 Message = dict[str, Any]
 
@@ -81,6 +81,7 @@ class Channel:
         self._stop: Callable[[], None] = lambda: None
         self._stop_run: Callable[[int], None] = lambda run: None
         self._streaming = False
+        self._early = True
         self._early_until = 0.0
         self._number = -1
         self._status = ""
@@ -113,8 +114,10 @@ class Channel:
         with self.lock:
             if not self._streaming:
                 return
-            early = not self._heard and time.monotonic() < self._early_until
-            if early and self._content.size < EARLY_CHARACTERS:
+            early = self._early
+            self._early = early and time.monotonic() < self._early_until
+            last_early = early and not self._early
+            if last_early or (early and self._content.size < EARLY_CHARACTERS):
                 self._send_whole()
                 return
             delta, status = self._content.build_delta(), self._content.status
@@ -124,21 +127,16 @@ class Channel:
                 self._send_whole()
 
     def repeat_early(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Send everything twice more, for a content that may not change in the early second."""
+        """Update twice more, for a content that may not change in the early second."""
         for seconds in (EARLY_SECONDS / 2, EARLY_SECONDS):
-            loop.call_later(seconds, self._repeat)
-
-    def _repeat(self) -> None:
-        with self.lock:
-            if self._streaming and not self._heard:
-                self._send_whole()
+            loop.call_later(seconds, self.update)
 
     def receive(self, message: Message) -> None:
         """Take a message of the page."""
         match message:
             case {"type": "here"}:
                 with self.lock:
-                    self._heard = True
+                    self._heard, self._early = True, False
                     if self._streaming:
                         self._send_whole()
                     else:

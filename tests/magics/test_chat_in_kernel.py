@@ -274,7 +274,7 @@ def test_messages_and_bytes_stay_within_the_promise(chat: Kernel, server: Loopba
     deltas = [m for m in found if "text" in m.content["data"].get("content", {})]
     elapsed = float(chat.run("print(_reply.elapsed)").text)
     assert len(deltas) <= 20 * elapsed + 2
-    assert sum(m.size for m in deltas) <= 1.15 * len(text) + 2000 * 20 + 800 * len(deltas)
+    assert sum(m.size for m in deltas) <= 1.15 * len(text) + 2000 * 20 + 500 * len(deltas)
     (final,) = result.of_type("update_display_data")
     assert final.size <= 6 * len(text)
     (opened,) = [m for m in result.of_type("comm_open") if "_esm" in str(m.content)]
