@@ -18,9 +18,9 @@
 A delta holds what is new since the message before it, a whole holds everything. Jupyter drops
 messages silently where a page lags or is not ready, so both are numbered in one sequence: a number
 that is missing shows, and one that was there is ignored. A page asks again when a delta does not
-follow, and once more if no answer comes; nothing else is ever repeated. Some front ends hold back
-what a page sends until the cell has ended. Hence the interrupt, and the early second, in which
-nothing needs to be asked for: it ends with a whole of any size, or when the page is here.
+follow, and repeats that after 60 more deltas if no answer comes. Some front ends hold back what a
+page sends until the cell has ended. Hence the interrupt, and the early second, in which nothing
+needs to be asked for: it ends with a whole of any size, or when the page is here.
 
 A page that is loaded anew finds the widget in the saved output, and says that it is here. If the
 stream has ended meanwhile, it gets the whole with `ended`. A page that never said so cannot be

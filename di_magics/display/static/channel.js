@@ -4,7 +4,7 @@ import { element, lockHeight, show } from "./dom.js";
 import { whenGone } from "./kernel.js";
 
 const ANSWER_MS = 300;
-const ASK_AGAIN = 60; // deltas that do not fit
+const ASK_AGAIN = 60; // after so many deltas that do not fit
 
 /** @typedef {{ type?: string, n?: any, [field: string]: any }} Message */
 
@@ -87,7 +87,7 @@ export function channel(add, restarted) {
         state.stopping.add(run);
         update();
         // Where comm messages wait for the cell, only an interrupt gets through. It would stop all runs.
-        if (label) return;
+        if (run !== undefined) return;
         setTimeout(() => state.acknowledged || state.ended || kernel?.interrupt(), ANSWER_MS);
       });
       return {

@@ -21,7 +21,8 @@ export default () => {
       const before = (!whole && cards[i]) || { text: "", status: "" };
       cards[i] = { text: before.text + text, status: status ?? before.status, done: done ?? before.done };
     }
-    progress = { ...progress, ...fields };
+    const { share = progress.share, sample = progress.sample } = fields;
+    progress = { share, sample };
   }, "the kernel was restarted; run the cell again for the rest");
 
   return {
