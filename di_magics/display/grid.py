@@ -1,14 +1,10 @@
-"""The view of a grid: each run in a column of its own while it streams, or a bar for many."""
+"""A sweep that streams: each run in a column of its own, or a bar and a sample for many."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
-from typing import Any
-
-from IPython.display import display
 
 from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
@@ -17,7 +13,7 @@ from di_magics.core.reply.reply import Reply
 from di_magics.core.shown.receipt import format_receipt
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run
-from di_magics.display.live import EARLY_CHARACTERS, EARLY_SECONDS
+from di_magics.display.channel import Channel, Message
 from di_magics.display.views import SilentView
 from di_magics.display.widgets import GridWidget
 from di_magics.runtime.loop import FRAME_SECONDS
@@ -26,6 +22,99 @@ MOST_COLUMNS = 12
 SAMPLE = 3
 SAMPLE_CHARACTERS = 600
 PROGRESS_SECONDS = 0.25
+AWAY = "ended while this page was away; run the cell again to see its table"
+
+
+class SweepContent:
+    """The runs of a sweep and their progress as a channel streams them.
+
+    A whole has a row in `cards` for each column, a delta has the rows that changed: the column,
+    its new text, and if they are new its status line and whether its run has ended. `share` is how
+    much of the sweep has ended, from 0 to 1, and `sample` the latest replies where there are no
+    columns; both come with the status, which counts runs and money.
+    """
+
+    def __init__(self, runs: tuple[Run, ...]) -> None:
+        self.columns = len(runs) if len(runs) <= MOST_COLUMNS else 0
+        self._count = len(runs)
+        self._texts = [""] * self.columns
+        self._lines = ["waiting"] * self.columns
+        self._done = [False] * self.columns
+        self._sent = [0] * self.columns
+        self._sent_state: list[tuple[str, bool]] = [("", False)] * self.columns
+        self._changed: set[int] = set()
+        self._ended = self._failed = 0
+        self._cost = FREE
+        self._priced = True
+        self._sample: list[list[str]] = []
+        self._started = time.monotonic()
+        self._progress_is_new = False
+        self.status = ""
+
+    @property
+    def size(self) -> int:
+        """How many characters the replies have so far."""
+        return sum(map(len, self._texts))
+
+    def change(self, column: int, text: str | None, line: str) -> None:
+        """Set the text, if there is one, and the status line of a column."""
+        self._texts[column] = self._texts[column] if text is None else text
+        self._lines[column] = line
+        self._changed.add(column)
+
+    def count(self, run: Run, turn: Turn) -> None:
+        """Count a run that has ended."""
+        reply = turn.reply
+        self._ended += 1
+        self._failed += not reply.complete
+        self._priced &= reply.cost is not None or reply.status == "failed"
+        self._cost += reply.cost or FREE
+        self._sample = [[run.label, reply.clean_text[:SAMPLE_CHARACTERS]], *self._sample][:SAMPLE]
+        if self.columns:
+            self._done[run.index] = True
+
+    def update_progress(self) -> None:
+        """Count runs, money and time for the next message."""
+        count, seconds = self._count, time.monotonic() - self._started
+        parts = [f"{self._ended} of {count}"]
+        if self._failed:
+            parts.append(f"{self._failed} not whole")
+        if self._cost:
+            parts.append(f"{format_usd(self._cost)} so far")
+        elif self._ended:
+            parts.append("free" if self._priced else "cost unknown")
+        if 0 < self._ended < count and seconds > 1:
+            parts.append(f"about {seconds / self._ended * (count - self._ended):,.0f} s left")
+        self.status = " · ".join(parts)
+        self._progress_is_new = True
+
+    def build_whole(self) -> Message:
+        """Return all columns and the progress."""
+        self._sent = [0] * self.columns
+        self._sent_state = [("", False)] * self.columns
+        self._changed.update(range(self.columns))
+        self.update_progress()
+        return self.build_delta()
+
+    def build_delta(self) -> Message:
+        """Return what is new of the columns that changed, and the progress if it is new."""
+        cards = [self._row(column) for column in sorted(self._changed)]
+        self._changed.clear()
+        fields: Message = {"cards": cards} if cards else {}
+        if self._progress_is_new:
+            self._progress_is_new = False
+            fields["share"] = self._ended / self._count
+            if not self.columns:
+                fields["sample"] = self._sample
+        return fields
+
+    def _row(self, column: int) -> list[object]:
+        text, state = self._texts[column], (self._lines[column], self._done[column])
+        row = [column, text[self._sent[column] :]]
+        if state != self._sent_state[column]:
+            row += state
+        self._sent[column], self._sent_state[column] = len(text), state
+        return row
 
 
 class GridCell(SilentView):
@@ -37,182 +126,72 @@ class GridCell(SilentView):
 
     def status(self, line: str) -> None:
         """Show a line below the run's text."""
-        self._grid.changed(self._index, None, line)
+        self._grid.change(self._index, None, line)
 
     def show(self, reply: Reply) -> None:
         """Show what is new of the reply."""
-        self._grid.changed(self._index, reply.clean_text, reply.model or "")
+        self._grid.change(self._index, reply.clean_text, reply.model or "")
 
 
 class GridView:
-    """Streams all runs to one widget, at the pace of one reply; one final output takes its place.
+    """Streams all runs to one widget, at the pace of one reply; the final output takes its place.
 
-    Numbered like a single reply's view: the widget asks for the whole where a message is missing.
+    Without `final` that is a line only: the caller shows the rest.
     """
 
     def __init__(self, runs: tuple[Run, ...], *, final: bool = True) -> None:
         self._runs = runs
-        self._columns = len(runs) if len(runs) <= MOST_COLUMNS else 0
         self._final = final
-        self._lock = threading.Lock()
-        self._texts = [""] * self._columns
-        self._lines = ["waiting"] * self._columns
-        self._done = [False] * self._columns
-        self._sent = [0] * self._columns
-        self._news: set[int] = set()
-        self._due = False
-        self._number = -1
+        self._content = SweepContent(runs)
+        self._channel = Channel(self._content, AWAY)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._widget: Any = None
-        self._handle: Any = None
-        self._opened = 0.0
-        self._progress_due = False
-        self._ended = self._failed = 0
-        self._cost = FREE
-        self._priced = True
-        self._sample: list[list[str]] = []
-        self._stop: Callable[[], None] = lambda: None
-        self._stop_one: Callable[[int], None] = lambda index: None
+        self._frame_is_due = self._progress_is_due = False
 
     def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None:
-        """Display the widget, and send what has come before it was there."""
-        self._stop, self._stop_one = stop, stop_one
-        labels = [run.label for run in self._runs[: self._columns]]
-        widget = GridWidget(self._on_message, labels=labels)
-        bundle = {
-            "text/plain": "…",
-            "application/vnd.jupyter.widget-view+json": {
-                "version_major": 2,
-                "version_minor": 0,
-                "model_id": widget.model_id,
-            },
-        }
-        self._handle = display(bundle, raw=True, display_id=True)
-        with self._lock:
-            self._widget = widget
-            self._opened = time.monotonic()
-            self._send_whole()
-            self._send_progress()
+        """Display the widget."""
+        labels = [run.label for run in self._runs[: self._content.columns]]
+        self._channel.open(GridWidget(self._channel.receive, labels=labels), stop, stop_one)
 
     def cell(self, run: Run) -> GridCell:
         """Return the view of one run; on the loop."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            # What was sent before the front end was ready is lost; it is said again.
-            for seconds in (EARLY_SECONDS / 2, EARLY_SECONDS):
-                self._loop.call_later(seconds, self._say_again)
+            self._channel.repeat_early(self._loop)
         return GridCell(self, run.index)
 
-    def _say_again(self) -> None:
-        with self._lock:
-            if self._widget is not None:
-                self._send_whole()
-                self._send_progress()
-
-    def changed(self, index: int, text: str | None, line: str) -> None:
+    def change(self, index: int, text: str | None, line: str) -> None:
         """Note what is new of a run, and show it in the next frame."""
-        if not self._columns:
+        if not self._content.columns:
             return
-        with self._lock:
-            self._texts[index] = self._texts[index] if text is None else text
-            self._lines[index] = line
-            self._news.add(index)
-            due, self._due = self._due, True
+        with self._channel.lock:
+            self._content.change(index, text, line)
+            due, self._frame_is_due = self._frame_is_due, True
         if not due and self._loop:
             loop = self._loop  # a server that starts reports on another thread
-            loop.call_soon_threadsafe(loop.call_later, FRAME_SECONDS, self._frame)
+            loop.call_soon_threadsafe(loop.call_later, FRAME_SECONDS, self._draw)
 
     def finished(self, run: Run, turn: Turn) -> None:
         """Count a run that has ended, and put its receipt below its text; on the loop."""
-        reply = turn.reply
-        with self._lock:
-            self._ended += 1
-            self._failed += not reply.complete
-            self._priced &= reply.cost is not None or reply.status == "failed"
-            self._cost += reply.cost or FREE
-            self._sample = [[run.label, reply.clean_text[:SAMPLE_CHARACTERS]], *self._sample][
-                :SAMPLE
-            ]
-            if self._columns:
-                self._done[run.index] = True
-        self.changed(run.index, reply.clean_text, format_receipt(turn))
-        if not self._progress_due:
-            self._progress_due = True
-            asyncio.get_running_loop().call_later(PROGRESS_SECONDS, self._progress)
+        with self._channel.lock:
+            self._content.count(run, turn)
+        self.change(run.index, turn.reply.clean_text, format_receipt(turn))
+        if not self._progress_is_due:
+            self._progress_is_due = True
+            asyncio.get_running_loop().call_later(PROGRESS_SECONDS, self._draw_progress)
 
-    def _progress(self) -> None:
-        with self._lock:
-            self._progress_due = False
-            self._send_progress()
+    def _draw(self) -> None:
+        self._frame_is_due = False
+        self._channel.update()
 
-    def _frame(self) -> None:
-        with self._lock:
-            self._due = False
-            self._send_news()
-
-    def _send_news(self) -> None:
-        if self._widget is None or not self._news:
-            return
-        self._number += 1
-        early = time.monotonic() - self._opened < EARLY_SECONDS
-        if early and sum(map(len, self._texts)) < EARLY_CHARACTERS:
-            self._send_whole()
-            return
-        cards = []
-        for index in sorted(self._news):
-            new = self._texts[index][self._sent[index] :]
-            self._sent[index] = len(self._texts[index])
-            cards.append([index, new, self._lines[index], self._done[index]])
-        self._news.clear()
-        self._widget.send({"type": "delta", "n": self._number, "cards": cards})
-
-    def _send_whole(self) -> None:
-        rows = zip(self._texts, self._lines, self._done, strict=True)
-        cards = [[index, *row] for index, row in enumerate(rows)]
-        self._sent = [len(text) for text in self._texts]
-        self._news.clear()
-        self._widget.send({"type": "whole", "n": self._number, "cards": cards})
-
-    def _send_progress(self) -> None:
-        if self._widget is None:
-            return
-        count, seconds = len(self._runs), time.monotonic() - self._opened
-        words = [f"{self._ended} of {count}"]
-        if self._failed:
-            words.append(f"{self._failed} not whole")
-        if self._ended:
-            cost = (
-                format_usd(self._cost) if self._cost else "free" if self._priced else "cost unknown"
-            )
-            words.append(f"{cost} so far" if self._cost else cost)
-        if 0 < self._ended < count and seconds > 1:
-            words.append(f"about {seconds / self._ended * (count - self._ended):,.0f} s left")
-        message = {"type": "progress", "words": " · ".join(words), "share": self._ended / count}
-        self._widget.send({**message, "sample": [] if self._columns else self._sample})
-
-    def _on_message(self, message: dict[str, Any]) -> None:
-        match message:
-            case {"type": "stop", "run": int(index)}:
-                self._stop_one(index)
-            case {"type": "stop"}:
-                self._stop()
-                self._send({"type": "ack"})
-            case {"type": "again"}:
-                self._say_again()
-
-    def _send(self, message: dict[str, Any]) -> None:
-        widget = self._widget
-        if widget is not None:
-            widget.send(message)
+    def _draw_progress(self) -> None:
+        self._progress_is_due = False
+        with self._channel.lock:
+            self._content.update_progress()
+        self._channel.update()
 
     def close(self, sweep: SweepResult) -> None:
-        """Replace the widget by the final output, or by a line where the caller shows the rest."""
+        """Replace the widget by the final output."""
         from di_magics.display.final import grid_metadata, grid_output, line_output
 
-        with self._lock:
-            widget, self._widget = self._widget, None
-        widget.send({"type": "end"})
-        widget.send({"type": "lock"})
         bundle = grid_output(sweep) if self._final else line_output(sweep.summary)
-        self._handle.update(bundle, raw=True, metadata=grid_metadata(sweep))
-        widget.close()
+        self._channel.close(bundle, grid_metadata(sweep))

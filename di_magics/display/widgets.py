@@ -16,7 +16,8 @@ STATIC = Path(__file__).parent / "static"
 _IMPORTED = re.compile(r'^import [^;]* from "\./(\w+)\.js";$', re.MULTILINE)
 _LEFT_OUT = re.compile(
     r"^import [^;]*;\n|^export (?!default)|^ *//.*\n|/\*\*(?s:.*?)\*/\s?| // [^`\"'\n]*$"
-    r"|^ +|^\n|(?<=[{};,(])\n|,(?=\n *[)}\]])",
+    r"|^ +|^\n|(?<=[{};,(])\n|,(?=\n *[)}\]])"
+    r"| (?=(?:=>?|[!=]==) )|(?<= =) |(?<= =>) |(?<=[!=]==) ",
     re.MULTILINE,
 )
 
@@ -49,10 +50,30 @@ class Widget(anywidget.AnyWidget):
     (https://github.com/jupyter-widgets/ipywidgets, `_pending_msgs`); messages do not.
     """
 
-    def __init__(self, heard: Callable[[dict[str, Any]], None], **state: Any) -> None:
+    def __init__(self, receive: Callable[[dict[str, Any]], None], **state: Any) -> None:
         super().__init__(**state)
         _answer_while_busy(self)
-        self.on_msg(lambda _, message, __: heard(message) if isinstance(message, dict) else None)
+        self.on_msg(lambda _, message, __: receive(message) if isinstance(message, dict) else None)
+        kernel: Any = getattr(self.comm, "kernel", None)
+        header = kernel.get_parent().get("header", {}) if hasattr(kernel, "get_parent") else {}
+        self._parent = {"msg_id": header["msg_id"]} if "msg_id" in header else {}
+
+    def post(self, message: dict[str, Any]) -> None:
+        """Send a custom message as `send` does, in fewer bytes.
+
+        Jupyter repeats the whole header of the cell's request in each message, which is four times
+        the size of a usual delta. A widget's message needs none: it belongs to its comm. So of
+        the header there is only the id. Where the kernel is not ipykernel, this is `send`.
+        """
+        comm: Any = self.comm
+        kernel: Any = getattr(comm, "kernel", None)
+        if not (hasattr(kernel, "session") and hasattr(kernel, "iopub_socket")):
+            self.send(message)
+            return
+        content = {"data": {"method": "custom", "content": message}, "comm_id": comm.comm_id}
+        kernel.session.send(
+            kernel.iopub_socket, "comm_msg", content, parent=self._parent, ident=comm.topic
+        )
 
 
 class LiveWidget(Widget):

@@ -2,7 +2,7 @@
 
 python tests/bench/measure.py load bytes store stop first browser grid     (or any of them)
 
-`load`: what %load_ext costs in a kernel. `bytes`: what a 40 kB reply sends to the browser.
+`load`: what %load_ext costs in a kernel. `bytes`: what a reply sends to the browser.
 `store`: from opening the store, in a fresh process, to the next request of a 200-turn conversation
 among 10,000 turns. `stop`: from the interrupt to the closed connection. `first`: from Shift-Enter
 to the first text of the warm built-in model, in a browser. `browser`: how busy 10,000 tokens keep
@@ -65,23 +65,25 @@ def load(folder: Path) -> None:
 
 
 def sent(folder: Path) -> None:
-    """Print the bytes and messages of a 40 kB reply at 500 pieces a second."""
-    chunks = tokens(10_000)
-    text = "".join(chunks)
-    with Loopback() as server, Kernel(folder) as kernel:
-        server.reply(Reply(chunks=chunks, rate=500))
-        kernel.run(setup(server))
-        result = kernel.run("%%chat\nhi", "cell-1", timeout=300)
-    messages = result.messages
-    live = [m for m in messages if m.type == "comm_msg"]
-    final = sum(m.size for m in messages if m.type == "update_display_data")
-    opened = sum(m.size for m in messages if m.type == "comm_open")
-    seconds = live[-1].at - live[0].at
-    print(
-        f"bytes: reply {len(text.encode()):,} B in {seconds:.0f} s: {len(live)} messages "
-        f"({len(live) / seconds:.1f}/s), {sum(m.size for m in live):,} B live, "
-        f"{final:,} B final, {opened:,} B the widget"
-    )
+    """Print the bytes and messages of a reply at reading speed, and of a long one that is fast."""
+    for count, rate in ((2_000, 200), (10_000, 500)):
+        chunks = tokens(count)
+        reply = len("".join(chunks).encode())
+        with Loopback() as server, Kernel(folder) as kernel:
+            server.reply(Reply(chunks=chunks, rate=rate))
+            kernel.run(setup(server))
+            result = kernel.run("%%chat\nhi", "cell-1", timeout=300)
+        live = result.of_type("comm_msg")
+        size = sum(message.size for message in live)
+        final = sum(message.size for message in result.of_type("update_display_data"))
+        opened = sum(message.size for message in result.of_type("comm_open"))
+        seconds = live[-1].at - live[0].at
+        print(
+            f"bytes: reply {reply:,} B at {rate} pieces/s: "
+            f"live {size / reply:.1f} times the reply, in {len(live)} messages "
+            f"({len(live) / seconds:.1f}/s) of {size / len(live):.0f} B; "
+            f"final output {final / reply:.1f} times, the widget {opened:,} B"
+        )
 
 
 def shows(result: Result, text: str) -> bool:

@@ -95,6 +95,39 @@ def test_many_runs_are_a_bar_and_a_sample(notebook: Open, server: Loopback) -> N
     assert "18 of 24 replies are left out here" in output["data"]["text/plain"]
 
 
+def test_a_reloaded_page_shows_the_replies_when_all_have_ended(
+    notebook: Open, server: Loopback
+) -> None:
+    """Saved while it runs and loaded anew, each column has its whole text, and nothing to stop."""
+    hold = Hold()
+    server.default = Reply(chunks=["half", hold, " and half"])
+    page = notebook([setup(server), "%%chat --vary seed=1,2\nhi"])
+    page.run(0)
+    page.start(1)
+    page.shown(1).get_by_text("half").nth(1).wait_for()
+    page.save()
+    page.page.evaluate("() => { window.onbeforeunload = null }")
+    page.reload()
+    hold.release()
+    area = page.shown(1)
+    area.get_by_text("half and half").nth(1).wait_for()
+    area.get_by_text("ended while this page was away").wait_for()
+    assert area.get_by_role("button", name="Stop").count() == 0
+
+
+def test_a_restart_in_mid_stream_says_so(notebook: Open, server: Loopback) -> None:
+    """The texts that had come stay, with the way to the rest; nothing looks alive."""
+    server.default = Reply(chunks=["half", Hold()])
+    page = notebook([setup(server), "%%chat --vary seed=1,2\nhi"])
+    page.run(0)
+    page.start(1)
+    page.shown(1).get_by_text("half").nth(1).wait_for()
+    page.restart()
+    page.shown(1).get_by_text("the kernel was restarted").wait_for()
+    assert page.shown(1).get_by_text("half").count() == 2
+    assert page.shown(1).get_by_role("button", name="Stop").count() == 0
+
+
 def test_model_text_never_runs(notebook: Open, server: Loopback) -> None:
     """Neither in a column nor in the table that is saved."""
     with CountingServer() as web:

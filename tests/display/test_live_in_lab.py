@@ -105,10 +105,10 @@ def test_a_second_view_shows_everything(notebook: Open, server: Loopback) -> Non
 
 
 LOSE_THE_SECOND = """
-from di_magics.display import live
-live.EARLY_SECONDS = 0
-sent = live.LiveWidget.send
-live.LiveWidget.send = lambda self, m, *rest: None if m.get("n") == 1 else sent(self, m, *rest)
+from di_magics.display import channel, widgets
+channel.EARLY_SECONDS = 0
+post = widgets.Widget.post
+widgets.Widget.post = lambda self, message: message.get("n") == 1 or post(self, message)
 """
 
 

@@ -1,0 +1,178 @@
+"""The stream protocol: how a view in the kernel keeps its picture on the page.
+
+    kernel (Channel)                          page (static/channel.js)
+       │  the widget's code, in an output        │
+       ├─ whole 0 ───────────────────────────> ✗ │  lost: the code is still being loaded
+       ├─ whole 1 ──────────────────────────────>│  while early, a small content is sent whole
+       │<────────────────────────────── here ────┤  300 ms after the code has been loaded
+       ├─ whole 2, delta 3, delta 4 … ──────────>│
+       ├─ delta 5 ───────────────────────────> ✗ │  lost
+       ├─ delta 6 ──────────────────────────────>│  6 does not follow 4
+       │<────────────────────────────── again ───┤
+       ├─ whole 7, delta 8 … ───────────────────>│
+       │<────────────────────────────── stop ────┤  a click on Stop; `run` is which run of a grid
+       ├─ ack ──────────────────────────────────>│  none in 300 ms: the page interrupts the kernel
+       ├─ end ──────────────────────────────────>│  keeps its height: the final output is on its way
+       │<────────────────────────────── seen ────┤  now the widget can be closed
+
+A delta holds what is new since the message before it, a whole holds everything. Jupyter drops
+messages silently where a page lags or is not ready, so both are numbered in one sequence: a number
+that is missing shows, and one that was there is ignored. A page asks again when a delta does not
+follow, and repeats that after 60 more deltas if no answer comes. Some front ends hold back what a
+page sends until the cell has ended. Hence the interrupt, and the early second, in which nothing
+needs to be asked for: it ends with a whole of any size, or when the page is here.
+
+A page that is loaded anew finds the widget in the saved output, and says that it is here. If the
+stream has ended meanwhile, it gets the whole with `ended`. A page that never said so cannot be
+waited for: the widget is closed at the end. Where the kernel is restarted, the page sees it in the
+kernel's status.
+
+A message is a dict with `type`, and with `n` if it is numbered; `status` is the line beside the
+Stop button, sent when it has changed. The other fields are the content's own. Nothing is sent but
+what an update of the view asks for, so the pace is the view's: at most 20 messages a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from IPython.display import display
+
+EARLY_SECONDS = 1.0
+EARLY_CHARACTERS = 500
+
+Message = dict[str, Any]
+
+
+class Content(Protocol):
+    """What is streamed; a channel calls it with its lock held.
+
+    `status` is a line of text, `size` the characters in all there is to send. Both functions
+    return fields of a message: `build_delta` those that are new since either was called last, none
+    if nothing is new, and None where only a whole will do.
+    """
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    def build_whole(self) -> Message: ...
+    def build_delta(self) -> Message | None: ...
+
+
+class Channel:
+    """Streams a content to a widget, then replaces it by the final output on the same display id.
+
+    `open` and `close` are called on the main thread, `update` on the loop's, and `receive` on
+    whichever thread the front end's messages arrive. A change of the content needs `lock` where
+    more than one field changes. `away` is the status on a page that was loaded anew after the end.
+    """
+
+    def __init__(self, content: Content, away: str) -> None:
+        self.lock = threading.Lock()
+        self._content = content
+        self._away = away
+        self._widget: Any = None
+        self._handle: Any = None
+        self._stop: Callable[[], None] = lambda: None
+        self._stop_run: Callable[[int], None] = lambda run: None
+        self._streaming = False
+        self._early = True
+        self._early_until = 0.0
+        self._number = -1
+        self._status = ""
+        self._heard = self._seen = False
+
+    @property
+    def seen(self) -> bool:
+        """Whether a page took in the end, as far as pages can tell while a cell runs."""
+        return self._seen or not self._heard
+
+    def open(
+        self,
+        widget: Any,
+        stop: Callable[[], None],
+        stop_run: Callable[[int], None] = lambda run: None,
+    ) -> None:
+        """Display the widget, and send what there is already."""
+        self._widget, self._stop, self._stop_run = widget, stop, stop_run
+        view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+        bundle = {"text/plain": "…", "application/vnd.jupyter.widget-view+json": view}
+        self._handle = display(bundle, raw=True, display_id=True)
+        with self.lock:
+            self._streaming = True
+            self._early_until = time.monotonic() + EARLY_SECONDS
+            if self._content.size:
+                self._send_whole()
+
+    def update(self) -> None:
+        """Send what is new; while early, all there is if it is small or nothing is new."""
+        with self.lock:
+            if not self._streaming:
+                return
+            early = self._early
+            self._early = early and time.monotonic() < self._early_until
+            last_early = early and not self._early
+            if last_early or (early and self._content.size < EARLY_CHARACTERS):
+                self._send_whole()
+                return
+            delta, status = self._content.build_delta(), self._content.status
+            if delta or (delta is not None and status != self._status):
+                self._send_numbered("delta", delta, status)
+            elif delta is None or early:
+                self._send_whole()
+
+    def repeat_early(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Update twice more, for a content that may not change in the early second."""
+        for seconds in (EARLY_SECONDS / 2, EARLY_SECONDS):
+            loop.call_later(seconds, self.update)
+
+    def receive(self, message: Message) -> None:
+        """Take a message of the page."""
+        match message:
+            case {"type": "here"}:
+                with self.lock:
+                    self._heard, self._early = True, False
+                    if self._streaming:
+                        self._send_whole()
+                    else:
+                        whole = {**self._content.build_whole(), "ended": True}
+                        self._status = ""
+                        self._send_numbered("whole", whole, self._away)
+            case {"type": "again"}:
+                with self.lock:
+                    if self._streaming:
+                        self._send_whole()
+            case {"type": "stop", "run": int(run)}:
+                self._stop_run(run)
+            case {"type": "stop"}:
+                self._stop()
+                self._widget.post({"type": "ack"})
+            case {"type": "seen"}:
+                self._seen = True
+                self._widget.close()
+
+    def close(self, bundle: Message, metadata: Message) -> None:
+        """Replace the widget by the final output."""
+        with self.lock:
+            self._streaming = False
+        # The end comes before the cell's, so that a Stop on its way does not interrupt the next.
+        self._widget.post({"type": "end"})
+        self._handle.update(bundle, raw=True, metadata=metadata)
+        if not self._heard:
+            self._widget.close()
+
+    def _send_whole(self) -> None:
+        self._status = ""
+        self._send_numbered("whole", self._content.build_whole(), self._content.status)
+
+    def _send_numbered(self, kind: str, fields: Message, status: str) -> None:
+        self._number += 1
+        message = {"type": kind, "n": self._number, **fields}
+        if status != self._status:
+            message["status"] = self._status = status
+        self._widget.post(message)
