@@ -32,9 +32,7 @@ def read_bounded(path: Path, limit: int, name: str, suffixes: Collection[str] = 
         raise ParamError(f"{label} must end in {' or '.join(suffixes)}.")
     _check_status(path.stat(), limit, label)  # opening a device may have an effect
     with open(os.open(path, FLAGS), "rb") as file:
-        _check_status(
-            os.fstat(file.fileno()), limit, label
-        )  # the file may have been replaced meanwhile
+        _check_status(os.fstat(file.fileno()), limit, label)  # it may have been replaced
         data = file.read(limit + 1)
     if len(data) > limit:  # it grows, or is in /proc, where sizes are 0
         raise ParamError(f"{label} is too large (at most {_size(limit)} are read).")

@@ -48,9 +48,7 @@ class Limiter:
             try:
                 await turn
             except asyncio.CancelledError:
-                if (
-                    turn.done() and not turn.cancelled()
-                ):  # it was admitted and cancelled at the same time
+                if turn.done() and not turn.cancelled():  # admitted while it was cancelled
                     self._under_way -= 1
                     self._let_through()
                 raise

@@ -38,8 +38,7 @@ from di_magics.storage.notebook import Notebook
 CONCURRENCY = 8
 LOCAL_CONCURRENCY = 1
 """A local server computes concurrent requests together, in another order: no faster on two cores,
-and
-a temperature of 0 or a seed would not give the same reply every time."""
+and a temperature of 0 or a seed would not give the same reply every time."""
 LOCAL_SLOTS = 4
 MAX_CONCURRENCY = 200
 """DeepInfra's limit of concurrent requests (https://deepinfra.com/docs/advanced/rate-limits)."""

@@ -161,9 +161,7 @@ class TurnRunner:
             if not self._opened:
                 self._opened = True
                 self._view.open(self.stop)
-        except (
-            Exception
-        ) as error:  # a front end may raise anything: the request is stopped, not lost
+        except Exception as error:  # a front end may raise anything: the turn must be sealed
             self.view_error = error
         return self.view_error is None
 

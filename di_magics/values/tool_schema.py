@@ -107,7 +107,7 @@ def tool_arguments(function: Callable[..., Any], name: str) -> ToolArguments:
     except Exception as error:
         raise ToolError(
             f"{name} cannot be a tool: its parameters have no JSON Schema ({short_error(error)}). "
-            "Use plain types, and look things up by name."
+            "Use plain types, such as str, int and list."
         ) from None
     for parameter in parameters:
         if _is_plain_default(parameter.name, parameter.default):

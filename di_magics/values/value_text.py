@@ -41,8 +41,8 @@ def value_text(value: object, name: str, limit: int) -> tuple[str, bool]:
     text = str_of(value, name)
     if _OBJECT.search(text) and not _OBJECT.sub("", text[:2000]).strip("[](){}, \n"):
         raise ParamError(
-            f"{one_line(name, 80)} is a {_kind(value)} without a text of its own. Send what it "
-            "holds, in a variable."
+            f"{one_line(name, 80)} is a {_kind(value)} without its own text. Put what it holds "
+            "into a variable, and send that."
         )
     return text, True
 

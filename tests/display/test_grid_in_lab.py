@@ -92,7 +92,7 @@ def test_many_runs_are_a_bar_and_a_sample(notebook: Open, server: Loopback) -> N
     assert area.locator(".di-card").count() == 3
     hold.release()
     (output,) = page.wait(1)
-    assert "18 of 24 replies are left out here" in output["data"]["text/plain"]
+    assert "18 of 24 replies are not displayed" in output["data"]["text/plain"]
 
 
 def test_a_reloaded_page_shows_the_replies_when_all_have_ended(

@@ -417,10 +417,10 @@ def test_a_redirect_is_not_followed(server: Loopback, other: Loopback, status: i
 @pytest.mark.parametrize(
     ("location", "shown"),
     [
-        ("/v2/chat/completions", "{0}/v2."),
-        ("//example.org/v1/chat/completions", "http://example.org/v1."),
-        ("https://me:secret@example.org/v1?key=secret#secret", "https://example.org/v1."),
-        ("http://[", "http://[."),
+        ("/v2/chat/completions", "{0}/v2:"),
+        ("//example.org/v1/chat/completions", "http://example.org/v1:"),
+        ("https://me:secret@example.org/v1?key=secret#secret", "https://example.org/v1:"),
+        ("http://[", "http://[:"),
         ("x\x9b31m" + "y" * 9000, "…"),
         ("", "Check the endpoint's address"),
     ],

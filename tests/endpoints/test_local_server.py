@@ -172,7 +172,7 @@ def test_a_crash_is_clear_and_the_next_ask_starts_it_again(
     pid = child(server).pid
     os.kill(pid, signal.SIGKILL)
     wait_until_gone(pid)
-    with pytest.raises(di.Unreachable, match="starts it anew"):
+    with pytest.raises(di.Unreachable, match="to restart it"):
         ask(endpoint)
     server.start(quiet)
     assert ask(LocalEndpoint(server.url, server.key)).complete

@@ -356,7 +356,7 @@ def no_pattern(a: Annotated[str, pydantic.Field(pattern="(")]) -> None:
         (no_keywords, "**named"),
         (no_name, "cannot pass a."),
         (no_schema, "DataFrame"),
-        (no_json, "look things up by name"),
+        (no_json, "Use plain types"),
         (no_hint, "5"),
         (no_pattern, "regex"),
         (max, "signature"),

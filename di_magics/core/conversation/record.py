@@ -76,10 +76,7 @@ TURN_ENTRIES = (
     ),
     RecordEntry("last", "context", as_count),
     RecordEntry(
-        "taught",
-        "system_is_policy",
-        lambda value: value is True,
-        lambda is_policy: is_policy or None,
+        "taught", "system_is_policy", lambda value: value is True, lambda policy: policy or None
     ),
     RecordEntry("params", "params", parse_params, dict),
     RecordEntry("fields", "fields", parse_fields, dict),

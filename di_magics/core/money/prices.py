@@ -183,9 +183,7 @@ def _make_price(
 ) -> Price | None:
     if sent is None or written is None:
         return None
-    if (
-        cached is not None and cached > sent
-    ):  # a discounted price above the full price has another unit
+    if cached is not None and cached > sent:  # a discount above the price has another unit
         cached = None
     return Price(sent, written, cached, source, date)
 

@@ -61,9 +61,7 @@ class ThinkTagParser:
                 return []
             if blanks > MOST_BLANKS or not begun.startswith(OPEN):
                 self._state = "text"
-                return _text_events(
-                    pending, piece
-                )  # in the server's pieces: the last may be an end token
+                return _text_events(pending, piece)  # the last piece may be an end token
             self._state, text = "opened", begun[len(OPEN) :]
         if self._state == "opened":
             text = text.lstrip("\n")

@@ -67,14 +67,14 @@ class PayloadParser:
         except ValueError:
             return [], StreamBroken(
                 f"The server sent something that is not JSON: {one_line(data, 120)!r}. "
-                "Run the cell again, or check the endpoint's address."
+                "Run the cell again, or check its address with %chat endpoint."
             )
         if isinstance(payload, list) and payload and find_error(payload[0]):  # Gemini's errors
             payload = payload[0]
         if not isinstance(payload, dict):
             return [], StreamBroken(
                 f"The server sent {one_line(data, 120)!r}, which is not part of a reply. "
-                "Check the endpoint's address: it must have an OpenAI-compatible API."
+                "Check its address with %chat endpoint: it must have an OpenAI-compatible API."
             )
         failed = find_error(payload)
         events = list(self._payload_events(payload))

@@ -14,8 +14,7 @@ LONGEST = 4000
 beginning and end are marked."""
 MOST_PAIRS = 200_000
 """Pairs of equal words, at most. Prose of 4,000 words has fewer; a reply that repeats itself has
-more,
-and would need a minute."""
+more, and would need a minute."""
 
 
 @dataclass(frozen=True, slots=True)

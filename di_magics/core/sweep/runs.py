@@ -116,7 +116,10 @@ def _parse_value(name: str, value: object) -> Value:
         return value
     if name not in PARAMS or PARAMS[name].kind is list:
         known = [*VARIED_TEXTS, *(param for param in PARAMS if PARAMS[param].kind is not list)]
-        raise ParamError(f"{one_line(name, 60)!r} cannot be varied.{suggest(name, known)}")
+        raise ParamError(
+            f"{one_line(name, 60)!r} cannot be varied.{suggest(name, known)} "
+            "A sweep varies parameters, model or system."
+        )
     return validate(name, value)
 
 
