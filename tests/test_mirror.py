@@ -66,6 +66,7 @@ OTHER_FILES = {
     "test_layers.py",
     "test_loopback.py",
     "test_map.py",
+    "test_messages.py",
     "test_mirror.py",
     "test_notebooks.py",
     "test_public.py",

@@ -22,7 +22,7 @@ MOST_COLUMNS = 12
 SAMPLE = 3
 SAMPLE_CHARACTERS = 600
 PROGRESS_SECONDS = 0.25
-AWAY = "ended while this page was away; run the cell again to see its table"
+AWAY = "ended while this page was closed; run the cell again to see its table"
 
 
 class SweepContent:

@@ -11,7 +11,7 @@ from di_magics.display.channel import Channel, Message
 from di_magics.display.widgets import LiveWidget
 
 LONGEST_SHOWN = 2000
-AWAY = "ended while this page was away; %chat show has its receipt"
+AWAY = "ended while this page was closed; %chat show has its receipt"
 
 
 class ReplyContent:

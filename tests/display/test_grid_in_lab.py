@@ -111,7 +111,7 @@ def test_a_reloaded_page_shows_the_replies_when_all_have_ended(
     hold.release()
     area = page.shown(1)
     area.get_by_text("half and half").nth(1).wait_for()
-    area.get_by_text("ended while this page was away").wait_for()
+    area.get_by_text("ended while this page was closed").wait_for()
     assert area.get_by_role("button", name="Stop").count() == 0
 
 

@@ -579,7 +579,7 @@ def test_a_reloaded_page_shows_the_reply_when_it_has_ended(
     hold.release()
     area = page.shown(1)
     area.get_by_text("The first half and the second.").wait_for()
-    area.get_by_text("ended while this page was away").wait_for()
+    area.get_by_text("ended while this page was closed").wait_for()
     assert area.get_by_role("button", name="Stop").count() == 0
 
 
