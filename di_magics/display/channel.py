@@ -51,9 +51,9 @@ Message = dict[str, Any]
 class Content(Protocol):
     """What is streamed; a channel calls it with its lock held.
 
-    `status` is a line of text, `size` the characters in all there is to send. Both functions
-    return fields of a message: `build_delta` those that are new since either was called last, none
-    if nothing is new, and None where only a whole will do.
+    `status` is a line of text, `size` the total number of characters. Both functions return the
+    fields of a message. `build_delta` returns what changed since the last call of either: {} if
+    nothing did, None if only a whole can express the change.
     """
 
     @property
@@ -68,8 +68,8 @@ class Channel:
     """Streams a content to a widget, then replaces it by the final output on the same display id.
 
     `open` and `close` are called on the main thread, `update` on the loop's, and `receive` on
-    whichever thread the front end's messages arrive. A change of the content needs `lock` where
-    more than one field changes. `away` is the status on a page that was loaded anew after the end.
+    whichever thread the front end's messages arrive. Hold `lock` to change several fields of the
+    content. `away` is the status line on a page that was reloaded after the end.
     """
 
     def __init__(self, content: Content, away: str) -> None:
@@ -89,7 +89,7 @@ class Channel:
 
     @property
     def seen(self) -> bool:
-        """Whether a page took in the end, as far as pages can tell while a cell runs."""
+        """Whether a page confirmed the end; True if no page was connected."""
         return self._seen or not self._heard
 
     def open(
@@ -110,7 +110,7 @@ class Channel:
                 self._send_whole()
 
     def update(self) -> None:
-        """Send what is new; while early, all there is if it is small or nothing is new."""
+        """Send what is new; in the first second everything, if it is short or nothing is new."""
         with self.lock:
             if not self._streaming:
                 return
@@ -127,12 +127,12 @@ class Channel:
                 self._send_whole()
 
     def repeat_early(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Update twice more, for a content that may not change in the early second."""
+        """Update twice more in the first second, for a content that may not change by itself."""
         for seconds in (EARLY_SECONDS / 2, EARLY_SECONDS):
             loop.call_later(seconds, self.update)
 
     def receive(self, message: Message) -> None:
-        """Take a message of the page."""
+        """Handle a message from the page."""
         match message:
             case {"type": "here"}:
                 with self.lock:

@@ -17,8 +17,8 @@ AWAY = "ended while this page was closed; %chat show has its receipt"
 class ReplyContent:
     """A reply as a channel streams it.
 
-    A whole has `text`, `thought` and `rounds`, a delta what follows `text` and `thought`. An empty
-    field is left out.
+    A whole has `text`, `thought` and `rounds`; a delta has what was added to `text` and `thought`.
+    An empty field is left out.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class WidgetView:
 
     @property
     def seen(self) -> bool:
-        """Whether a page took in the end, as far as pages can tell while a cell runs."""
+        """Whether a page confirmed the end; True if no page was connected."""
         return self._channel.seen
 
     def open(self, stop: Callable[[], None]) -> None:

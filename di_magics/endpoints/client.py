@@ -161,9 +161,9 @@ class Client:
     ) -> AsyncGenerator[list[ReplyEvent]]:
         """Yield the events of the reply, one list per read of the network.
 
-        Retries by the rules of core.retry, and calls `waiting` with the error and the seconds until
-        then. Raises EndpointError, and ParamError for an invalid environment. Ends without an error
-        when the connection ends, so the caller must look for Finished.
+        Retries by the rules of core/request/retry.py, and calls `waiting` with the error and the
+        seconds until the next try. Raises EndpointError, and ParamError for an invalid environment.
+        Ends without an error when the connection ends, so the caller must look for Finished.
         """
         attempt = 0
         while True:

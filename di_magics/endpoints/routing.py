@@ -36,7 +36,7 @@ NO_KEY = (
 )
 
 
-def _is_local(named: str) -> bool:
+def is_local(named: str) -> bool:
     return named == LOCAL or named.startswith(LOCAL + ":")
 
 
@@ -56,7 +56,7 @@ class Routing:
     def check(self, named: str) -> None:
         """Raise ParamError for an invalid endpoint; a key or a model may still be missing."""
         named = trim_url(named)
-        if _is_local(named):
+        if is_local(named):
             self._local(named, None)
         elif named != "deepinfra":
             Endpoint(named)
@@ -70,14 +70,14 @@ class Routing:
     ) -> Route:
         """Return the route for an endpoint's name or address and a model, both optional.
 
-        The default endpoint is the environment's, DeepInfra if there is a key, or the built-in
-        model; a named model never falls back to the built-in one. `key` is the policy's key, for
-        the policy's endpoint or for DeepInfra. Raises ParamError for an invalid endpoint, Refused
-        if a key is missing, PolicyError for an endpoint that the policy forbids.
+        The default endpoint is the first of: the environment's, DeepInfra if there is a key, the
+        built-in model. A named model never falls back to the built-in one. `key` is the policy's
+        key, for the policy's endpoint or for DeepInfra. Raises ParamError for an invalid endpoint,
+        Refused if a key is missing, PolicyError for an endpoint that the policy forbids.
         """
         usual = os.environ.get("DI_MAGICS_MODEL") or None
         named = self._named(named, model or usual, policy, key)
-        if isinstance(named, str) and _is_local(named):
+        if isinstance(named, str) and is_local(named):
             return self._local(named, model)
         model = model or usual
         endpoint = self._endpoint(named, policy, key)
@@ -106,7 +106,7 @@ class Routing:
             named = self._named(named, model, policy, key)
         except Refused:
             named = "deepinfra"
-        if isinstance(named, str) and _is_local(named):
+        if isinstance(named, str) and is_local(named):
             return None
         return self._endpoint(named, policy, key)
 

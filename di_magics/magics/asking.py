@@ -21,6 +21,7 @@ from di_magics.core.text import one_line, remove_hidden
 from di_magics.display.choose import choose_grid, choose_view
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import SilentView
+from di_magics.endpoints.routing import is_local
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.last_error import ErrorRecorder, fix_prompt
 from di_magics.session.session import Session
@@ -69,7 +70,7 @@ class Asking:
         return self.ask(self.make_ask(self.namespace.fill(text)))
 
     def ask_fix(self, remark: str) -> Reply:
-        """Return the reply to the question what was wrong with the last cell that failed."""
+        """Ask what was wrong with the last failed cell, and return the reply."""
         return self.ask(self.make_ask(fix_prompt(self._shell, self._errors.last, remark)))
 
     def ask_again(self, turn: Turn) -> Reply:
@@ -124,7 +125,7 @@ class Asking:
         Raises ChatError if that is not the turn's endpoint.
         """
         endpoint = self._session.settings.endpoint
-        if turn.local and not (endpoint or "").startswith("local"):
+        if turn.local and not is_local(endpoint or ""):
             endpoint = "local"
         ask = self.make_ask(
             turn.prompt,

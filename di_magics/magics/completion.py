@@ -45,7 +45,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The sources of completions; `schemas` are classes and dicts, `files` those of a prefix."""
+    """The sources of completions; `schemas` are classes and dicts, `files` begin with a prefix."""
 
     commands: Source
     conversations: Source

@@ -113,7 +113,7 @@ class CallLine(TokenTransformBase):
 
 
 class MisplacedCell(TokenTransformBase):
-    """Refuses a cell with code above its `%%chat` line, of which IPython would run a part."""
+    """Refuses a cell with code above its `%%chat` line: IPython would run only that code."""
 
     priority = 1
 

@@ -83,7 +83,7 @@ class Exchange:
     ) -> Outcome:
         """Return the outcome of a request that has been written down.
 
-        `on_busy` is called whenever the server is busy and the request will be retried.
+        `on_busy` is called whenever the server is busy or out of reach, before a retry.
         """
         turn = plan.turn
         start = time.monotonic()

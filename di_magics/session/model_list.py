@@ -44,7 +44,7 @@ class ModelList:
         return [model for model in models if self._allows(model.id)]
 
     def fetch(self) -> list[Model]:
-        """Return the models that may be asked; waits for a list that is not from today.
+        """Return the models that may be asked; a list older than today is fetched first.
 
         Raises EndpointError if the list cannot be fetched and no model is known.
         """

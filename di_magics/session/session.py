@@ -129,7 +129,7 @@ class Session:
             self.notify("settings")
 
     def update_settings(self, change: Callable[[Settings], Settings]) -> None:
-        """Replace the settings by what `change` returns for them, in one step."""
+        """Replace the settings by what `change` makes of them; no other thread can interfere."""
         with self._lock:
             self.settings = change(self.settings)
 
@@ -139,7 +139,7 @@ class Session:
     def conversation(self) -> Conversation:
         """The notebook's conversation, resumed from disk; setting it saves it.
 
-        It is empty until the notebook is known.
+        It is empty while no cell runs that tells which notebook this is.
         """
         with self._lock:
             if self._conversation is None:
@@ -165,7 +165,7 @@ class Session:
 
     @property
     def notebook(self) -> Notebook:
-        """The notebook's turns and costs on disk; found by its conversation first."""
+        """The turns and costs on disk; resuming the conversation decides which notebook this is."""
         _ = self.conversation
         return self._notebook
 
@@ -245,8 +245,8 @@ class Session:
     def plan(self, ask: Ask, messages: list[dict[str, Any]] | None = None) -> Plan:
         """Return the turn for an ask, placed and validated, and the request it will send.
 
-        `messages` are its messages, if another plan has built them already. Nothing is sent or
-        stored. Raises ParamError, ChatError, PolicyError or Refused.
+        `messages` reuses those of another plan with the same turns. Nothing is sent or stored.
+        Raises ParamError, ChatError, PolicyError or Refused.
         """
         route = self.route(ask)
         conversation = self.conversation  # it sets the notebook's id

@@ -21,7 +21,7 @@ class Screen(Protocol):
 class View(Screen, Protocol):
     """Displays the reply of one turn; `open` and `close` are called on the main thread.
 
-    `seen` is whether the end of the reply reached a page, as far as is known.
+    `seen` is False only if a page was connected and did not confirm the end of the reply.
     """
 
     @property

@@ -1,6 +1,6 @@
 """The SQLite file that holds all state. This is the only importer of sqlite3.
 
-`schema.sql` has the tables; turns.py, attachments.py and ledger.py read and write them. Numbered
+`schema.sql` has the tables; turns.py, rows.py and ledger.py read and write them. Numbered
 migrations begin with the first release. A file of an earlier development version is copied to
 `conversations.sqlite3.old` and emptied, in one transaction. It is not renamed, because another
 kernel may use it, whose `-wal` file would then be mistaken for the new file's.
@@ -179,7 +179,7 @@ def _copy_aside(path: Path) -> Path:
 
 
 def _describe(error: Exception, path: Path | None) -> str:
-    reason, where = one_line(error, 120), one_line(path, 160)
+    reason, where = one_line(error, 120), one_line(path or "memory", 160)
     if "locked" in reason or "still reads" in reason:
         step = "Another program uses that file: try again in a moment."
     elif "full" in reason or "disk I/O" in reason:

@@ -62,7 +62,7 @@ class Turns:
     ) -> Future[KnownNotebook | None]:
         """Return the notebook with the first id that is known, else the one at this path.
 
-        The latter must have a turn in one of these cells, or have been in this kernel last.
+        The latter must have a turn in one of these cells, or this kernel must have used it last.
         """
 
         def find(db: Connection) -> KnownNotebook | None:
@@ -154,7 +154,7 @@ class Turns:
         return self._write_outcome(turn, reply, sealed=False)
 
     def seal(self, turn: str, reply: Reply) -> Future[None]:
-        """Write the outcome of a turn, stored or not; nothing changes it afterwards."""
+        """Write the outcome of a turn, or only its ledger entry; nothing changes it afterwards."""
         return self._write_outcome(turn, reply, sealed=True)
 
     def settle_request(self, entry: str, reply: Reply) -> Future[None]:
@@ -176,7 +176,7 @@ class Turns:
         return self._write_until_done(write) if sealed else self._store.write(write)
 
     def adopt(self, notebook: str, turns: Iterable[Turn]) -> Future[None]:
-        """Write complete turns, which cost nothing more."""
+        """Write complete turns, whose cost is in the ledger already."""
         sealed = {"begun": time.time(), "touched": time.time(), "sealed": 1}
         turns = list(turns)
 

@@ -18,7 +18,7 @@ Kind = Literal["text", "image"]
 class Attachment:
     """A text, or an image as a data URL; `note` says what it is and what was left out.
 
-    `content` is empty where it is lost: files of conversations do not hold it.
+    `content` is empty in a loaded file, which does not store it.
     """
 
     kind: Kind
@@ -28,7 +28,7 @@ class Attachment:
 
 
 def message_content(prompt: str, attached: Sequence[Attachment]) -> str | list[dict[str, Any]]:
-    """Return a user message's content: a text, or parts where there are images, those first."""
+    """Return a user message's content: a text, or a list of the images and then the text."""
     if not attached:
         return prompt
     texts = [_attachment_text(attachment) for attachment in attached if _is_text(attachment)]

@@ -17,8 +17,8 @@ class Cell(NamedTuple):
 class Where:
     """A notebook's path, the id of the cell that runs, and the kernel's id, as far as known.
 
-    A restarted kernel keeps its id. `settled` is whether a missing cell means that there is none:
-    code is being run, or there is no front end.
+    A restarted kernel keeps its id. `settled` is False if the cell may become known later:
+    no code is being run, and there is a front end.
     """
 
     path: str | None = None

@@ -42,8 +42,8 @@ NOTHING = Reply()
 class Sent:
     """What is sent with a turn's prompt, and where to.
 
-    `system` is the system prompt; `system_is_policy` is whether it is a teacher's, which is not
-    exported. `endpoint` is the endpoint's name and `url` its address, empty where
+    `system` is the system prompt; `system_is_policy` is whether it comes from a policy;
+    then it is not exported. `endpoint` is the endpoint's name and `url` its address, empty where
     llama.cpp answers on this machine (`local`). `context` is how many turns before this one are
     sent with it, None for all. `fields` are the request's fields besides messages and parameters
     (tools, response_format). `format` is the format of the reply, empty for Markdown.
@@ -67,8 +67,8 @@ class Sent:
 class Turn(Sent):
     """A prompt and its reply.
 
-    `parent` is the turn that it follows. `replaces` is the first of its variants, if no cell
-    tells (a retry in a terminal).
+    `parent` is the turn that it follows. `replaces` is the id of its first variant, where
+    there is no cell id (a retry in a terminal).
     """
 
     id: str
@@ -163,7 +163,7 @@ class Conversation:
     def variants(self, turn: Turn) -> tuple[Turn, ...]:
         """Return the turns in this one's place, oldest first, with itself.
 
-        A cell's turns that follow one another are not variants.
+        A cell's turns that follow one another (`--append`) are not variants.
         """
         return tuple(
             other
@@ -268,8 +268,8 @@ class Conversation:
     def join(self, other: Conversation, name: str, ids: Mapping[str, str]) -> Conversation:
         """Return a copy with the turns of another conversation, in use under a new name.
 
-        `ids` are the new ids of its turns. A turn that is here already stays as it is; no cell
-        shows the others.
+        `ids` are the new ids of its turns. Turns that are here already are unchanged; the others
+        get no cell.
         """
         wanted, count = name, 1
         while name in self.heads:

@@ -59,7 +59,7 @@ class Budget:
 
 
 def with_partial_reply(error: BudgetError) -> BudgetError:
-    """Return the error for a later request of a turn, whose partial reply is kept."""
+    """Return the error for the second or a later request of a turn, which has a partial reply."""
     return _over_budget(
         error.reserve,
         error.limit,

@@ -42,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The sums of entries: `cost` is what is known of it, `estimated` how much is an estimate.
+    """The sums of entries: `cost` of the known costs, `estimated` of those that are estimates.
 
     `unpriced` is how many replies have no cost. A request that failed without a reply does not
     count.
@@ -128,11 +128,14 @@ def cost_sections(
 def with_cost(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = False) -> Reply:
     """Return the reply with its cost: the API's, else an estimate, else None.
 
-    Where the server sent no counts, the tokens are estimated from the bytes of the texts.
+    An implausible cost of the API is marked, and replaced by the estimate if there is one. Where
+    the server sent no counts, the tokens are estimated from the bytes of the texts.
     """
     if local:
         return replace(reply, cost=FREE, estimate="")
-    if reply.cost is not None or price is None:
+    if reply.cost is not None:
+        return _check_cost(reply, price)
+    if price is None:
         return reply
     how = f"price of {price.date}, {price.source}"
     cost = estimate_cost(reply.usage, price)
@@ -147,6 +150,14 @@ def with_cost(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool
     return replace(reply, cost=cost, estimate=how)
 
 
+def _check_cost(reply: Reply, price: Price | None) -> Reply:
+    estimated = estimate_cost(reply.usage, price) if price else None
+    if not is_implausible_cost(reply.cost, estimated):
+        return reply
+    how = f"the server's cost of {format_usd(reply.cost)} is implausible"
+    return replace(reply, cost=reply.cost if estimated is None else estimated, estimate=how)
+
+
 IMPLAUSIBLE_COST = Decimal(100)
 IMPLAUSIBLE_RATIO = 1000
 
@@ -155,8 +166,7 @@ IMPLAUSIBLE_RATIO = 1000
 def is_implausible_cost(cost: Decimal | None, estimate: Decimal | None = None) -> bool:
     """Return whether a server's cost of one reply must be a mistake.
 
-    It is more than 100 USD, or 1000 times and more what the price list says; a list price of 0
-    proves nothing.
+    It is more than 100 USD, or at least 1000 times the estimate; an estimate of 0 is ignored.
     """
     if cost is None:
         return False

@@ -183,10 +183,11 @@ class Reply:
     None if unknown; `estimate` says how it was computed, and is empty if the API sent it. `request`
     is the body that was sent. `elapsed` and `first_token` are seconds since sending. `ended` is
     whether the server reported that the reply is complete; `last_chunk` is the last piece of text,
-    `call_indexes` are the server's numbers of the tool calls. `tool_calls` have no result yet; the
-    others are in `rounds` with their results. `parsed` is the object in a reply that must fit a
-    schema, and `validation_error` is why it does not fit. `images` counts the images in the reply,
-    which are not kept, and `choices` the choices that the server sent; the first is the reply.
+    `call_indexes` are the server's numbers of the tool calls. `tool_calls` have no result yet;
+    calls of earlier rounds are in `rounds`, with their results. `parsed` is the object in a reply
+    that must fit a schema, and `validation_error` is why it does not fit. `images` counts the
+    images in the reply, which are not kept, and `choices` the choices that the server sent, of
+    which only the first is kept.
     """
 
     text: str = ""
@@ -421,7 +422,7 @@ def with_call_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
 
 @in_money_context
 def add_request(before: Reply, reply: Reply) -> Reply:
-    """Return a turn's reply so far: the newest request's, with the rounds and sums of those before.
+    """Return the newest request's reply with the rounds of the turn before it and summed usage.
 
     A sum with an unknown part is unknown; a request that failed adds nothing.
     """

@@ -24,7 +24,8 @@ MOST_BLANKS = 1000
 class ThinkTagParser:
     """Turns the reasoning in the texts of one reply into Reasoning events.
 
-    Text that may become a tag is held back until that is known; `close` returns the rest.
+    Text that may become a tag is held back until it is clear whether it is one; `close` returns
+    the rest.
     """
 
     def __init__(self) -> None:

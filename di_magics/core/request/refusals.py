@@ -48,7 +48,7 @@ SHORTEN = (
 )
 _ADD_FUNDS = "Add funds {billing}."
 _SET_KEY = "Set the key {key}."
-_WAIT = "Try again in a moment; a partial reply is kept."
+_WAIT = "Try again in a moment."
 _NO_TOOLS = "This model or server cannot call tools: leave out --tools, or choose another with -m."
 _NO_JSON = "This model or server cannot guarantee JSON: leave out --format json and --schema."
 _NO_IMAGES = "This model cannot read images: choose one that can with -m."

@@ -54,7 +54,7 @@ const PANEL_STYLE = `
 
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
 /** @typedef {(name: string, value: any, moving?: boolean) => void} Send */
-/** @typedef {Record<string, any>} State what the kernel sends: display/panel.py has its fields */
+/** @typedef {Record<string, any>} State what the kernel sends: magics/panel.py has its fields */
 
 /** @type {WeakMap<Field, string>} */
 const filled = new WeakMap();

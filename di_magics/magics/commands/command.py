@@ -51,7 +51,7 @@ class Command:
 def command(
     usage: str, summary: str
 ) -> Callable[[Callable[[Context, str], Reply | None]], Command]:
-    """Return a decorator that makes a function of the context and the rest of a line a command.
+    """Return a decorator that turns a function of (context, rest of the line) into a Command.
 
     Its docstring is shown by `%chat help NAME`.
     """

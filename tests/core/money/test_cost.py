@@ -153,3 +153,15 @@ def test_a_cost_beyond_all_reason_is_marked(
     """More than 100 USD for a reply, or 1000 times the list; a price of 0 proves nothing."""
     amounts = [None if text is None else Decimal(text) for text in (cost, estimate)]
     assert is_implausible_cost(*amounts) is implausible
+
+
+def test_an_implausible_cost_is_marked_and_the_estimate_takes_its_place() -> None:
+    """Where no price is known, the server's cost stays, marked as what it is."""
+    reply = Reply(usage=Usage(1000, 1000, 2000), cost=Decimal(999_999), status="done")
+    price = Price(Decimal("1E-6"), Decimal("1E-6"), None, "a list", "2026-11-01")
+    priced = with_cost(reply, 10, price)
+    assert (priced.cost, "implausible" in priced.estimate) == (Decimal("0.002"), True)
+    unpriced = with_cost(reply, 10, None)
+    assert (unpriced.cost, "implausible" in unpriced.estimate) == (Decimal(999_999), True)
+    usual = Reply(usage=Usage(1000, 1000, 2000), cost=Decimal("0.003"), status="done")
+    assert with_cost(usual, 10, price) == usual
