@@ -60,7 +60,7 @@ CORE_FOLDERS = {
     "core": set[str](),
     "settings": {"core"},
     "reply": {"core"},
-    "money": {"core", "reply"},
+    "money": {"core", "settings", "reply"},
     "conversation": {"core", "settings", "reply", "money"},
     "request": {"core", "settings", "reply", "money", "conversation"},
     "sweep": {"core", "settings", "reply", "money", "conversation"},

@@ -12,6 +12,7 @@ from decimal import Context, Decimal
 from di_magics.core.amount import in_money_context
 from di_magics.core.read_json import as_count, as_list, as_name, as_object, as_objects
 from di_magics.core.reply.reply import Usage
+from di_magics.core.settings.params import DEFAULT_MAX_TOKENS
 
 PER_TOKEN = Decimal(1)
 CENTS_PER_TOKEN = Decimal("1E-2")
@@ -25,8 +26,6 @@ MOST = Decimal("1E-3")
 PLACE = Decimal("1E-13")
 ROUNDING = Context(prec=28)  # the user's own decimal context may have too few digits
 
-# DeepInfra's default for a max_tokens that is not sent.
-DEFAULT_MAX_TOKENS = 16_384
 
 # English has about four bytes per token, code and most other writing about three.
 BYTES_PER_TOKEN = 3

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from di_magics.core.errors import ParamError
 from di_magics.core.text import one_line, respell_number
 
+DEFAULT_MAX_TOKENS = 16_384
+"""What DeepInfra uses where max_tokens is not sent."""
 TOOL_CHOICES = ("auto", "none", "required")
 """What `tool_choice` may be besides the name of a tool."""
 TYPE_NAMES = {float: "a number", int: "a whole number", str: "text", list: "text"}

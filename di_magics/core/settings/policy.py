@@ -13,7 +13,14 @@ from typing import Any
 
 from di_magics.core.amount import parse_usd
 from di_magics.core.errors import DiMagicsError, PolicyError
-from di_magics.core.settings.params import Value, find_param, format_param, suggest, validate
+from di_magics.core.settings.params import (
+    DEFAULT_MAX_TOKENS,
+    Value,
+    find_param,
+    format_param,
+    suggest,
+    validate,
+)
 from di_magics.core.text import one_line
 
 NARROWING = ("models", "parameters", "system", "budget")
@@ -40,12 +47,14 @@ class Bounds:
 class Policy:
     """The rules in force. `models` holds lists of patterns; a model must match one of every list.
 
+    The first model of `choosing` is the default: the lists of files that may do more than narrow.
     `locks` are values that are always sent, `budget` is in USD per notebook. `key_variable` and
     `key_file` name what holds the key for `endpoint`, `log` a folder for turns. `sources` are the
     files these rules are from, `system_source` the one with the system prompt.
     """
 
     models: tuple[tuple[str, ...], ...] = ()
+    choosing: tuple[tuple[str, ...], ...] = ()
     locks: Mapping[str, Value] = field(default_factory=dict)
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     system: str | None = None
@@ -64,8 +73,11 @@ class Policy:
 
     @property
     def model(self) -> str | None:
-        """The default model: the first one without a wildcard, or None."""
-        names = (name for patterns in self.models for name in patterns)
+        """The default model: the first one without a wildcard, or None.
+
+        A file that may only narrow does not choose it.
+        """
+        names = (name for patterns in self.choosing for name in patterns)
         return next((name for name in names if self.allows(name) and not _is_pattern(name)), None)
 
     def allows(self, model: str) -> bool:
@@ -77,7 +89,8 @@ class Policy:
     def apply_to(self, params: Mapping[str, Value]) -> dict[str, Value]:
         """Return the parameters as they may be sent, with the locked values.
 
-        A bounded max_tokens is sent even when it is not set: the server's default may be higher.
+        A bounded max_tokens is sent even when it is not set, because the server's default may be
+        higher; a bound never raises it.
         Raises PolicyError for a value that is locked to another one or out of bounds.
         """
         sent = dict(params)
@@ -88,8 +101,8 @@ class Policy:
                     f"locks it to {format_param(name, value)}. Use %chat unset {name}."
                 )
         for name, bounds in self.bounds.items():
-            if name == "max_tokens" and name not in sent and bounds.high is not None:
-                sent[name] = bounds.high
+            if name == "max_tokens" and name not in sent and isinstance(bounds.high, int):
+                sent[name] = min(bounds.high, DEFAULT_MAX_TOKENS)
             if name in sent and not _is_within(sent[name], bounds):
                 raise PolicyError(
                     f"{format_param(name, sent[name])} is not allowed here: {self.source_names} "
@@ -121,9 +134,11 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
         if name not in allowed:
             why = "may not set" if name in NAMES else "has an unknown entry"
             raise _policy_error(source, f"{why} {one_line(name, 40)!r}.{suggest(name, allowed)}")
-    locks, bounds = _parse_parameters(table.get("parameters", {}), source)
+    locks, bounds = _parse_parameters(table.get("parameters", {}), source, narrowing=narrowing)
+    models = _parse_models(table.get("models"), source)
     return Policy(
-        models=_parse_models(table.get("models"), source),
+        models=models,
+        choosing=() if narrowing else models,
         locks=locks,
         bounds=bounds,
         system=_parse_text(table, "system", source),
@@ -191,7 +206,9 @@ def _parse_models(models: object, source: str) -> tuple[tuple[str, ...], ...]:
     return (tuple(models),)
 
 
-def _parse_parameters(rules: object, source: str) -> tuple[dict[str, Value], dict[str, Bounds]]:
+def _parse_parameters(
+    rules: object, source: str, *, narrowing: bool
+) -> tuple[dict[str, Value], dict[str, Bounds]]:
     locks: dict[str, Value] = {}
     bounds: dict[str, Bounds] = {}
     if not isinstance(rules, Mapping):
@@ -204,6 +221,10 @@ def _parse_parameters(rules: object, source: str) -> tuple[dict[str, Value], dic
                 if not ends.keys() <= {"min", "max"} or param.kind not in (int, float):
                     raise _policy_error(source, "may bound only numbers, with min and max.")
                 bounds[param.name] = Bounds(ends.get("min"), ends.get("max"))
+            elif narrowing and param.name == "tool_choice":
+                raise _policy_error(source, "may not set 'tool_choice'.")
+            elif narrowing and param.name == "max_tokens":  # a lock could raise it
+                bounds[param.name] = Bounds(high=validate(param.name, rule))
             else:
                 locks[param.name] = validate(param.name, rule)
         except PolicyError:

@@ -211,3 +211,28 @@ def test_the_key_is_where_the_policy_says(
         policies.key()
     (tmp_path / "the-key").write_text("k2\n")
     assert policies.key() == "k2"
+
+
+def test_a_file_that_narrows_chooses_no_model() -> None:
+    """It forbids others; which of those it allows is asked is for the user to say."""
+    inner = parse_policy({"models": ["dear/model"]}, "di_magics.toml", narrowing=True)
+    assert merge_policies(NO_POLICY, inner).model is None
+    outer = parse_policy({"models": ["a/*", "b"]}, "p.toml")
+    assert merge_policies(outer, inner).model is None
+    assert outer.model == "b"
+
+
+def test_a_file_that_narrows_sets_no_tool_choice() -> None:
+    """A model would be made to call a tool that the user did not mean to be called."""
+    rules = {"parameters": {"tool_choice": "required"}}
+    with pytest.raises(PolicyError, match="tool_choice"):
+        parse_policy(rules, "di_magics.toml", narrowing=True)
+
+
+@pytest.mark.parametrize("rule", [900_000, {"max": 900_000}])
+def test_a_file_that_narrows_never_raises_max_tokens(rule: object) -> None:
+    """Neither as a lock nor as a bound; a smaller value of the user's stays."""
+    rules = {"parameters": {"max_tokens": rule}}
+    policy = parse_policy(rules, "di_magics.toml", narrowing=True)
+    assert policy.apply_to({}) == {"max_tokens": 16_384}
+    assert policy.apply_to({"max_tokens": 5}) == {"max_tokens": 5}
