@@ -42,6 +42,6 @@ def growth(
         return max(0.001, min(cpu_seconds(lambda: function(argument)) for _ in range(3)))
 
     ratios: list[float] = []
-    while len(ratios) < 5 and (not ratios or ratios[-1] > 2.5):
+    while len(ratios) < 8 and (not ratios or ratios[-1] > 2.5):
         ratios.append(seconds(2 * size) / seconds(size))
     return min(ratios)

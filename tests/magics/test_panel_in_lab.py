@@ -129,7 +129,7 @@ def test_what_is_being_typed_is_left_alone(notebook: Open, server: Loopback) -> 
     panel.get_by_role("textbox", name="Budget in USD").click()
     keys.type("much")
     panel.get_by_role("spinbutton", name="max_tokens").click()
-    panel.get_by_text("takes an amount of USD").wait_for()
+    panel.get_by_text("must be an amount of USD").wait_for()
     keys.type("40")
     keys.press("Enter")
     panel.get_by_role("group", name="max_tokens").get_by_text("sent", exact=True).wait_for()

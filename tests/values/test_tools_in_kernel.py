@@ -78,9 +78,9 @@ def folds(result: Result) -> list[list[str]]:
     data = [message.content["data"] for message in result.of_type("comm_msg")]
     custom = [each["content"] for each in data if each.get("method") == "custom"]
     return [
-        [fold[0] for told in each["before"] for fold in told["calls"]]
+        [fold[0] for step in each["rounds"] for fold in step["calls"]]
         for each in custom
-        if each["type"] == "whole" and each["before"]
+        if each["type"] == "whole" and "rounds" in each
     ]
 
 

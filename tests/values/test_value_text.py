@@ -37,7 +37,7 @@ SHORTENED: dict[str, Callable[[int], object]] = {
     "masked": lambda n: np.ma.masked_less(np.arange(n), 0),
     "half masked": lambda n: np.ma.masked_less(np.arange(n), 100),
     "frame": lambda n: pd.DataFrame({"a": range(n), "b": "x"}),
-    "wide": lambda n: pd.DataFrame([range(n // 8)]),  # pandas is slow with columns
+    "wide": lambda n: pd.DataFrame([[*range(n // 2, n // 2 + n // 8), n - 1]]),
     "series": lambda n: pd.Series(range(n)),
     "index": lambda n: pd.Index(range(n)),
     "text index": lambda n: pd.Index([str(i) for i in range(n)]),

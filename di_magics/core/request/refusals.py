@@ -222,7 +222,6 @@ REFUSALS = (
         _SET_KEY,
         _GITHUB + "xtekky/gpt4free/issues/3446 2026-05 (DeepInfra), "
         "nearai/ironclaw/issues/1742 2026-03 (MiniMax)",
-        _ABOUT_REQUEST,
     ),
     Refusal(
         r"not a valid model id|model_not_found|model not (found|exist)|invalid model",
