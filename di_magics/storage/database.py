@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -98,6 +99,7 @@ class Database:
             # here: closing it would remove the locks of this process.
             with suppress(FileExistsError):
                 _create_private(self.path)
+            _make_private(self.path)
         name = self.path or ":memory:"
         connection = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None)
         try:
@@ -159,6 +161,24 @@ def _version(db: Connection) -> tuple[int, int]:
 def _create_private(path: Path) -> None:
     """Create an empty file of mode 0600. Raises FileExistsError."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _make_private(path: Path) -> None:
+    """Take the rights of others from a database and its `-wal` and `-shm` files.
+
+    Raises StoreError for a symbolic link in their place: somebody else may have put it there.
+    """
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        with suppress(FileNotFoundError):
+            mode = os.lstat(file).st_mode
+            if stat.S_ISLNK(mode):
+                raise StoreError(
+                    f"{one_line(file, 160)} is a symbolic link, so it is not used. Move it away, "
+                    "or set DI_MAGICS_HOME to another folder."
+                )
+            if mode & 0o077:
+                os.chmod(file, 0o600)
 
 
 def _copy_aside(path: Path) -> Path:

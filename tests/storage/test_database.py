@@ -38,6 +38,34 @@ def test_the_file_is_private(tmp_path: Path) -> None:
     store.close()
 
 
+def test_an_existing_file_that_others_can_read_is_made_private(tmp_path: Path) -> None:
+    """Whoever gave it those rights, and also what SQLite has put beside it."""
+    first = Database(tmp_path)
+    first.write(write).result()
+    found = list(tmp_path.glob("conversations.sqlite3*"))
+    for path in found:
+        path.chmod(0o644)
+    second = Database(tmp_path)
+    second.read(lambda db: db.execute("SELECT 1").fetchone()).result()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o600}
+    second.close()
+    first.close()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_a_symbolic_link_in_the_place_of_a_file_is_not_followed(
+    tmp_path: Path, suffix: str
+) -> None:
+    """What it leads to stays as it is."""
+    target = tmp_path / "elsewhere"
+    (tmp_path / f"conversations.sqlite3{suffix}").symlink_to(target)
+    store = Database(tmp_path)
+    with pytest.raises(StoreError, match="symbolic link"):
+        store.write(write).result()
+    store.close()
+    assert not target.exists()
+
+
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     """The same work runs in memory."""
     store = Database(None)
