@@ -167,7 +167,7 @@ def test_the_budget_is_checked_between_rounds(tools: Run, server: Loopback) -> N
     """A request that would exceed the budget is not sent; the partial reply is kept."""
     pricing = {"input_tokens": 1.0, "output_tokens": 2.0}
     server.models = [{"id": "a-model", "metadata": {"pricing": pricing, "tags": ["chat"]}}]
-    usage = {"prompt_tokens": 10, "completion_tokens": 5, "estimated_cost": 0.02}
+    usage = {"prompt_tokens": 10_000, "completion_tokens": 5_000, "estimated_cost": 0.02}
     server.reply(asks(call("add", a=1, b=1), usage=usage), Reply("never"))
     tools("%chat models")
     tools("%chat budget 0.03")

@@ -271,11 +271,8 @@ def _streams(events: Iterable[ReplyEvent]) -> dict[str, list[tuple[int, str]]]:
 
 def _part_at(parts: list[tuple[int, str]], position: int) -> int:
     """Return the index of the event in which a position of the joined text lies."""
-    for index, part in parts:
-        position -= len(part)
-        if position < 0:
-            return index
-    return parts[-1][0]
+    end = 0
+    return next(index for index, part in parts if (end := end + len(part)) > position)
 
 
 def _without(part: str, start: int, spans: list[tuple[int, int]]) -> str:

@@ -177,6 +177,13 @@ def test_the_built_in_model_is_offered_no_tools() -> None:
     assert plan(Ask("hi"), route=place).body["messages"]
 
 
+def test_the_built_in_model_is_sent_no_images() -> None:
+    """It cannot read them, and the user would wait for an answer about nothing."""
+    image = Attachment("image", "a.png", "PNG image", "data:image/png;base64,AA==")
+    with pytest.raises(ParamError, match=r"built-in model \(m\) cannot read images"):
+        plan(Ask("hi", attachments=(image,)), route=Place(local=True, built_in=True))
+
+
 @pytest.mark.parametrize(
     ("ask", "form"),
     [

@@ -51,3 +51,13 @@ def test_pairs_are_joined_and_halves_replaced() -> None:
     """Text of UTF-8 is unchanged."""
     assert readers.replace_surrogates("ä😀\u2028") == "ä😀\u2028"
     assert readers.replace_surrogates("\ud83d\ude00 \ude00\ud83d") == "😀 \ufffd\ufffd"
+
+
+def test_what_is_nested_too_deeply_is_an_error_or_nothing() -> None:
+    """Python's own reader and writer give up there, each in its own way."""
+    value: object = []
+    for _ in range(200_000):
+        value = [value]
+    assert readers.dump_json(value) == ""
+    while isinstance(value, list) and value:  # freed at once it would end the interpreter
+        (value,) = value

@@ -21,7 +21,9 @@ from di_magics.core.reply.reply import (
     TokenProbability,
     ToolCallDelta,
 )
-from di_magics.core.request.redact import REDACTED, Redactor, ReplyRedactor
+from di_magics.core.request.redact import LONGEST_ESCAPED, REDACTED, Redactor, ReplyRedactor
+
+KEY = "sk-secret-0123456789"
 
 KEYS = ["sk-Abc123xyz_QRS456", "a+b/c=d'e\"f\\g~h.1%234", "aaaaaaaa", "AbAbAbAbAbAc"]
 
@@ -191,3 +193,26 @@ def test_cleaning_is_linear(key: str, hostile: str) -> None:
 
     assert growth(redactor.clean, 100_000, make) <= 3
     assert growth(redactor.open_end, 100_000, make) <= 3
+
+
+def test_a_text_of_over_a_megabyte_loses_the_plain_key_alone() -> None:
+    """A key behind escapes is not looked for there: that would take a second."""
+    text = "\\" + "a" * LONGEST_ESCAPED + KEY
+    assert Redactor(KEY).clean(text) == "\\" + "a" * LONGEST_ESCAPED + REDACTED
+
+
+def test_a_name_that_is_repeated_is_cleaned_once() -> None:
+    """Servers send the model and the id with every event."""
+    redactor = ReplyRedactor(Redactor(KEY))
+    served = Served(f"m {KEY}", "1")
+    assert redactor.feed([served]) == [Served(f"m {REDACTED}", "1")]
+    plain = Served("m", "1")
+    for _ in range(2):
+        assert redactor.feed([plain, Text("b")]) == [plain, Text("b")]
+
+
+def test_a_key_in_the_tokens_alone_takes_their_probabilities_along() -> None:
+    """The text of the reply may be cleaned by the server already."""
+    tokens = Logprobs((TokenProbability(KEY, -0.1),))
+    redactor = ReplyRedactor(Redactor(KEY))
+    assert redactor.feed([tokens, Finished("stop")]) == [Finished("stop")]

@@ -1,0 +1,32 @@
+"""What a sweep gave: its line, and its turns by number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.errors import ChatError
+from di_magics.core.reply.reply import Reply
+from di_magics.core.sweep.result import SweepResult
+from di_magics.core.sweep.runs import make_runs
+
+RUNS = make_runs({}, 3)
+DONE = Turn("a", "hi", reply=Reply(text="one", status="done", ended=True))
+CUT = replace(DONE, id="b", reply=Reply(text="t", status="cut"))
+
+
+def test_the_summary_counts_what_is_not_complete() -> None:
+    """Runs that were not sent are counted, too."""
+    summary = SweepResult({}, 3, RUNS, (DONE, CUT, None)).summary
+    assert summary.startswith("1 of 3 runs complete · 1 cut · 1 not sent")
+
+
+@pytest.mark.parametrize("run", [-1, 1, 3])
+def test_a_run_without_a_reply_is_an_error(run: int) -> None:
+    """It says which numbers there are."""
+    result = SweepResult({}, 3, RUNS, (DONE, None, CUT))
+    assert result.turn(0) == DONE
+    with pytest.raises(ChatError, match=rf"Run {run} has no reply"):
+        result.reply(run)
