@@ -7,6 +7,7 @@ every output of that display id, clear_output clears. Each message keeps its siz
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -195,7 +196,12 @@ class Kernel:
         self._manager.interrupt_kernel()
 
     def restart(self) -> None:
-        """Restart the kernel; what has been shown stays."""
+        """Kill the kernel and start it again; what has been shown stays.
+
+        It is killed here, because the manager would interrupt it first.
+        """
+        provisioner: Any = self._manager.provisioner
+        os.kill(provisioner.pid, signal.SIGKILL)
         self._manager.restart_kernel(now=True)
         self._client.wait_for_ready(timeout=TIMEOUT_SECONDS)
 
