@@ -70,6 +70,11 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(di)
 
 
+def test_dir_lists_the_public_names_only() -> None:
+    """For Tab after `di.`."""
+    assert [name for name in dir(di) if not name.startswith("_")] == sorted(di.__all__)
+
+
 def test_no_module_takes_the_place_of_a_public_name() -> None:
     """Importing a module sets its name in the package, whatever was there."""
     modules = {path.stem for path in Path(di.__file__).parent.iterdir()}

@@ -6,6 +6,7 @@ It has what a session does not have: the running cell, the user's variables, the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import Ask
+from di_magics.core.request.plan import ROUNDS, Ask
+from di_magics.core.settings.flags import Flags
 from di_magics.core.sweep.measures import Measure
-from di_magics.core.sweep.runs import Vary
+from di_magics.core.sweep.runs import Vary, parse_vary
 from di_magics.core.text import one_line, remove_hidden
 from di_magics.display.choose import choose_grid, choose_view
 from di_magics.display.sweep import Sweep
@@ -54,6 +56,50 @@ class Asking:
         place = self._cell.cell()
         return Ask(prompt=prompt, cell=Cell(*place) if place else None, **flags)
 
+    def run(self, typed: Flags, prompt: str) -> Reply | Sweep | None:
+        """Do what the flags of a cell or a line ask for, and return the reply or the sweep."""
+        ask = self._ask_with_flags(typed, prompt)
+        if typed.dry_run:
+            print(self._session.preview(ask))  # noqa: T201
+            return None
+        if typed.vary or typed.repeats:
+            vary = parse_vary(typed.vary)
+            sweep = self.sweep(ask, vary, typed.repeats or 1, fresh=typed.fresh)
+            if typed.out:
+                self._shell.user_ns[typed.out] = sweep
+            return sweep
+        reply = self.ask(ask, quiet=typed.quiet, out=typed.out)
+        if typed.format == "code":
+            try:
+                self.fill_next_cell(reply, typed.block)
+            except ChatError as error:  # the reply itself is fine
+                print(error)  # noqa: T201
+        return reply
+
+    def _ask_with_flags(self, typed: Flags, prompt: str) -> Ask:
+        names = self.namespace
+        return self.make_ask(
+            names.fill(prompt),
+            model=typed.model,
+            endpoint=typed.endpoint,
+            system=typed.system,
+            params=typed.params,
+            conversation=typed.conversation,
+            new=typed.new,
+            once=typed.once,
+            append=typed.append,
+            context=typed.last,
+            budget=typed.budget,
+            yes=typed.yes,
+            stream=not typed.no_stream,
+            attachments=names.attach(typed.attach, typed.attach_tokens, typed.resize),
+            tools=names.tools(typed.tools, confirm=typed.confirm) if typed.tools else None,
+            rounds=typed.rounds or ROUNDS,
+            schema=names.schema(typed.schema) if typed.schema else None,
+            repair=typed.repair,
+            format="json" if typed.schema else typed.format or "",
+        )
+
     def ask(self, ask: Ask, *, quiet: bool = False, out: str | None = None) -> Reply:
         """Return the reply; `_reply` and the variable `out` hold it even if it failed."""
         cell = ask.cell.id if ask.cell else None
@@ -64,10 +110,6 @@ class Asking:
         if out:
             self._shell.user_ns[out] = answer.turn.reply
         return answer.unwrap().reply
-
-    def ask_line(self, text: str) -> Reply:
-        """Return the reply to a question of one line."""
-        return self.ask(self.make_ask(self.namespace.fill(text)))
 
     def ask_fix(self, remark: str) -> Reply:
         """Ask what was wrong with the last failed cell, and return the reply."""
@@ -159,6 +201,13 @@ class Asking:
     def fill_next_cell(self, reply: Reply, block: str = "") -> None:
         """Put the code of a reply into the next cell. Raises ChatError if it has none."""
         self._shell.set_next_input(remove_hidden(select_code(reply.clean_text, block)))
+
+    def confirm(self, question: str) -> bool:
+        """Return whether the user says yes. Raises ChatError where nobody can be asked."""
+        if self._cell.can_ask:
+            with suppress(EOFError, NotImplementedError):
+                return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        raise ChatError("This needs your consent, and nobody can be asked here. Add --yes.")
 
     def show_panel(self, panel: Callable[[], Panel]) -> None:
         """Display the panel. Raises ParamError outside a notebook."""

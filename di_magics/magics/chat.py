@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
-from di_magics.core.errors import ChatError, DiMagicsError
+from di_magics.core.errors import DiMagicsError
 from di_magics.core.settings import flags
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.completion import Choices, make_matcher
@@ -21,7 +21,7 @@ from di_magics.magics.transforms import add_transforms, remove_transforms
 
 if TYPE_CHECKING:
     from di_magics.core.reply.reply import Reply
-    from di_magics.core.request.plan import Ask
+    from di_magics.display.sweep import Sweep
     from di_magics.magics.asking import Asking
     from di_magics.magics.panel import Panel
     from di_magics.session.session import Session
@@ -77,58 +77,17 @@ class ChatMagics(Magics, SettingsTraits):
     @no_var_expand
     @cell_magic("chat")  # type: ignore[arg-type] # IPython types it for no arguments
     def chat_cell(self, line: str, cell: str) -> None:
-        from di_magics.core.sweep.runs import parse_vary
         from di_magics.magics.commands.command import say
 
         typed = flags.parse_flags(line)
         if typed.help:
             say(flags.flags_help())
-            return
-        ask = self._make_ask(typed, cell)
-        if typed.dry_run:
-            say(self.session.preview(ask))
-        elif typed.vary or typed.repeats:
-            vary = parse_vary(typed.vary)
-            sweep = self.asking.sweep(ask, vary, typed.repeats or 1, fresh=typed.fresh)
-            if typed.out:
-                self._names[typed.out] = sweep
         else:
-            reply = self.asking.ask(ask, quiet=typed.quiet, out=typed.out)
-            if typed.format == "code":
-                try:
-                    self.asking.fill_next_cell(reply, typed.block)
-                except ChatError as error:  # the reply itself is fine
-                    say(str(error))
-
-    def _make_ask(self, typed: flags.Flags, cell: str) -> Ask:
-        from di_magics.core.request.plan import ROUNDS
-
-        names = self.asking.namespace
-        return self.asking.make_ask(
-            names.fill(cell.strip("\n")),
-            model=typed.model,
-            endpoint=typed.endpoint,
-            system=typed.system,
-            params=typed.params,
-            conversation=typed.conversation,
-            new=typed.new,
-            once=typed.once,
-            append=typed.append,
-            context=typed.last,
-            budget=typed.budget,
-            yes=typed.yes,
-            stream=not typed.no_stream,
-            attachments=names.attach(typed.attach, typed.attach_tokens, typed.resize),
-            tools=names.tools(typed.tools, confirm=typed.confirm) if typed.tools else None,
-            rounds=typed.rounds or ROUNDS,
-            schema=names.schema(typed.schema) if typed.schema else None,
-            repair=typed.repair,
-            format="json" if typed.schema else typed.format or "",
-        )
+            self.asking.run(typed, cell.strip("\n"))
 
     @no_var_expand
     @line_magic("chat")  # type: ignore[arg-type]
-    def chat_line(self, line: str) -> Reply | None:
+    def chat_line(self, line: str) -> Reply | Sweep | None:
         """Everything around `%%chat`: settings, history, cost, help.
 
         %chat alone shows the current state, %chat help lists the commands, and
@@ -150,7 +109,8 @@ class ChatMagics(Magics, SettingsTraits):
 
     def _model_names(self) -> list[str]:
         try:
-            return [model.id for model in self.session.models.cached()]
+            listed = [model.id for model in self.session.models.cached()]
+            return listed or [self.session.route().model]
         except DiMagicsError:
             return []
 

@@ -27,7 +27,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "unset": ((*SETTINGS, "all"), ()),
     "use": ((), ("conversations",)),
-    "forget": (("--all",), ("conversations",)),
+    "forget": (("--all", "--yes"), ("conversations",)),
     "model": ((), ("models",)),
     "models": ((), ("models",)),
     "help": (("flags", "params", *KEYS, *(key.replace("-", "_") for key in FLAGS)), ("commands",)),
@@ -124,4 +124,9 @@ def _spell(name: str) -> str:
 def _line_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str]:
     if not typed or (len(typed) == 1 and token):
         return choices.commands()
+    if typed[0] == "ask":
+        begun = [word for word in typed[1:] if word.startswith("-")] == typed[1:]
+        last = typed[-2] if token else typed[-1]
+        if begun or token.startswith("-") or last.startswith("-"):
+            return _flag_offers(typed, token, choices)
     return _offer(*ARGUMENTS.get(typed[0], ((), ())), token, choices)

@@ -79,6 +79,37 @@ def test_undo_removes_the_last_turn(run: Run, server: Loopback) -> None:
     assert prompts(server)[2] == ["first", "one", "third"]
 
 
+def test_undo_says_what_it_took_back(run: Run) -> None:
+    """Each turn with its number, the way back, and what is left."""
+    for prompt in ("first", "second", "third"):
+        run(f"%%chat\n{prompt}")
+    shown = run("%chat undo 2").text
+    assert "taken back: 2 > second\ntaken back: 3 > third\n%chat redo goes forward" in shown
+    assert "  1 > first" in shown
+
+
+def test_ask_accepts_the_flags_of_a_cell(run: Run, server: Loopback) -> None:
+    """They stand before the text, which is sent as it was typed."""
+    run("%%chat\nfirst")
+    assert run("%chat ask -t 0 --once -s 'Be  brief.' What is \"-t 1\"?").error is None
+    body = server.chats[1].json
+    assert body["temperature"] == 0
+    assert [m["content"] for m in body["messages"]] == ["Be  brief.", 'What is "-t 1"?']
+    assert isinstance(run("%chat ask --onse Who?").error, di.ParamError)
+    assert isinstance(run("%chat ask -t 0").error, di.ParamError)
+    assert '"temperature": 0.5' in run("%chat ask -t .5 --dry-run Who?").text
+    assert len(server.chats) == 2
+
+
+def test_ask_returns_the_reply_or_the_sweep(run: Run, shell: InteractiveShell) -> None:
+    """In a variable, by its flags."""
+    run("reply = %chat ask -t 0 Who?")
+    run("sweep = %chat ask -n 2 -o same Who?")
+    assert isinstance(shell.user_ns["reply"], di.Reply)
+    assert isinstance(shell.user_ns["sweep"], di.Sweep)
+    assert shell.user_ns["same"] is shell.user_ns["sweep"]
+
+
 def test_last_limits_the_turns_that_are_sent(run: Run, server: Loopback) -> None:
     """`--last N` sends only the last N turns; the conversation keeps them all."""
     server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
@@ -617,12 +648,9 @@ def test_tab_completes_the_users_variables(
     assert found == offered
 
 
-@pytest.mark.parametrize("line", ["ask -a df what?", "ask --schema Person who", "fix -t 0"])
-def test_chat_ask_accepts_no_flags(run: Run, server: Loopback, line: str) -> None:
-    """What a cell takes as a flag is not sent as a question."""
-    error = run(f"%chat {line}").error
-    assert isinstance(error, di.ParamError)
-    assert "Use a %%chat cell" in str(error)
+def test_fix_has_no_flags(run: Run, server: Loopback) -> None:
+    """A flag of a cell is not sent as a question."""
+    assert isinstance(run("%chat fix -t 0").error, di.ParamError)
     assert server.requests == []
 
 

@@ -50,6 +50,9 @@ MODELS = {"test/model"}
         ("%%chat -m ", MODELS),
         ("%%chat -m te", MODELS),
         ("%%chat --model=te", {"--model=test/model"}),
+        ("%chat ask -m ", MODELS),
+        ("%chat ask ", set(KEYS)),
+        ("%chat ask -t 0 --on", {"--once"}),
         ("%%chat --vary ", VARIED),
         ("%%chat --vary temp", {"temperature="}),
         ("%%chat -t 1 --vary top_", {"top_p=", "top_k="}),
@@ -112,6 +115,15 @@ def test_a_command_is_completed_whatever_stands_before_it(
         assert offered(own, before + command) == plain
 
 
+@pytest.mark.parametrize("line", ["%%chat -m ", "%chat model "])
+def test_without_a_list_of_models_tab_offers_the_one_in_use(
+    shell: InteractiveShell, run: Run, server: Loopback, line: str
+) -> None:
+    """Tab sends no request."""
+    assert offered(shell, line) == {"a-model"}
+    assert server.requests == []
+
+
 CELLS = [
     "%%chat\n|",
     "%%chat\npri|",
@@ -149,12 +161,6 @@ def test_ipython_offers_nothing_of_its_own_in_a_cell(own: InteractiveShell, cell
         for each in own.Completer.completions(text, len(before)):
             assert each.end == len(before)
             assert before[: each.start] + each.text == before
-
-
-def test_tab_sends_no_request(shell: InteractiveShell, run: Run, server: Loopback) -> None:
-    """Models that are not known yet are not offered."""
-    assert offered(shell, "%%chat -m ") == {""}
-    assert server.requests == []
 
 
 @pytest.mark.parametrize("key", [key for key, flag in FLAGS.items() if flag.completions])

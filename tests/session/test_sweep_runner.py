@@ -222,7 +222,7 @@ def test_repeat_does_not_follow_a_loaded_address(
     saved = tmp_path / "chat.json"
     run(f"%chat save {saved}")
     saved.write_text(saved.read_text().replace(server.url, "http://127.0.0.1:9/v1"))
-    run("%chat forget --all")
+    run("%chat forget --all --yes")
     run(f"%chat load {saved}")
     error = run("%chat repeat 2").error
     assert isinstance(error, di.ChatError)

@@ -262,7 +262,7 @@ def test_forget_really_deletes(start: Start, server: Loopback, tmp_path: Path) -
     server.reply(Reply("a-secret-reply"))
     kernel = start()
     ask(kernel, "a-secret-prompt", "c1")
-    assert "1 turn deleted" in kernel.run("%chat forget", "c2").text
+    assert "1 turn deleted" in kernel.run("%chat forget --yes", "c2").text
     ask(kernel, "B", "c3")
     assert prompts(server)[1] == ["B"]
     for path in Path(os.environ["DI_MAGICS_HOME"]).iterdir():

@@ -700,7 +700,7 @@ def test_a_saved_conversation_holds_no_content(
     saved = file.read_text("utf-8")
     assert "a-private-text" not in saved
     assert base64.b64encode(picture()).decode()[:40] not in saved
-    run("%chat forget")
+    run("%chat forget --yes")
     run(f"%chat load {file}")
     run("%%chat\nsecond")
     assert messages(server) == [
@@ -711,7 +711,7 @@ def test_a_saved_conversation_holds_no_content(
     ]
 
 
-@pytest.mark.parametrize("command", ["forget", "forget --all"])
+@pytest.mark.parametrize("command", ["forget --yes", "forget --all --yes"])
 def test_forgotten_attachments_leave_no_byte(
     run: Run, server: Loopback, shell: InteractiveShell, tmp_path: Path, command: str
 ) -> None:

@@ -272,6 +272,9 @@ KEYS: Mapping[str, str] = {name: key for key, flag in FLAGS.items() for name in 
 """The key in FLAGS by the name of a flag as it is typed."""
 
 
+_WORD = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[^\s"'])+)""")
+
+
 class _Parser(argparse.ArgumentParser):
     """An argparse parser that raises ParamError instead of ending the process."""
 
@@ -354,6 +357,25 @@ def parse_flags(line: str) -> Flags:
     flags = Flags(params=params, **values)
     _check_together(flags)
     return flags
+
+
+def split_ask(line: str) -> tuple[str, str]:
+    """Return the flags at the beginning of a line, and the text after them, as it was typed.
+
+    Raises ParamError for a word that looks like a flag and is not one.
+    """
+    end = 0
+    while word := _WORD.match(line, end):
+        name, sign, _ = _hyphenate(word[1]).partition("=")
+        key = KEYS.get(name)
+        if key is None and re.match("--[a-z]", name):
+            raise _leftover_error(name, line, tools=None)
+        if key is None:
+            break
+        if FLAGS[key].metavar and not sign:
+            word = _WORD.match(line, word.end())
+        end = word.end() if word else len(line)
+    return line[:end], line[end:].strip()
 
 
 def _leftover_error(word: str, line: str, *, tools: str | None) -> ParamError:

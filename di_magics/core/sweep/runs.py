@@ -215,12 +215,13 @@ def check_measures(names: Iterable[str], vary: Vary) -> None:
 def check_consent(calls: int, about: Decimal | None, covered: bool, *, yes: bool) -> None:
     """Raise BudgetError for a sweep of many calls or of a high cost without the user's consent.
 
-    Consent is `yes`, or a budget that has `covered` the worst case.
+    Consent is `yes`, or a budget that has `covered` the worst case. Free calls need none.
     """
     is_cheap = about is None or about <= MOST_COST_UNASKED
-    if yes or covered or (calls <= MOST_CALLS_UNASKED and is_cheap):
+    is_free = about is not None and not about
+    if yes or covered or is_free or (calls <= MOST_CALLS_UNASKED and is_cheap):
         return
-    cost = "of unknown cost" if about is None else f"about {format_usd(about)}" if about else "free"
+    cost = "of unknown cost" if about is None else f"about {format_usd(about)}"
     raise BudgetError(
         f"Nothing was sent yet: this is {calls} calls, {cost}. Add --yes, or set a budget that "
         "covers the worst case (%chat budget)."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from di_magics.core.amount import format_usd
 from di_magics.core.errors import DiMagicsError, ParamError
@@ -25,6 +26,9 @@ from di_magics.magics.commands.command import (
     say,
     show_table,
 )
+
+if TYPE_CHECKING:
+    from di_magics.display.sweep import Sweep
 
 
 @command("status", "the current state on one screen (%chat alone does the same)")
@@ -106,8 +110,8 @@ def _commands_of(module: ModuleType) -> list[Command]:
 COMMANDS = _table()
 
 
-def run_command(context: Context, line: str) -> Reply | None:
-    """Run a line of `%chat` and return its value: the reply, if it asks.
+def run_command(context: Context, line: str) -> Reply | Sweep | None:
+    """Run a line of `%chat` and return its value: the reply or the sweep, if it asks.
 
     Raises ParamError for an unknown command.
     """

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from di_magics.core.reply.reply import Reply
-from di_magics.magics.commands.command import Context, command, incomplete, refuse_flags
+from di_magics.core.settings.flags import flags_help, parse_flags, split_ask
+from di_magics.display.sweep import Sweep
+from di_magics.magics.commands.command import Context, command, incomplete, refuse_flags, say
 
 
-@command("ask TEXT", "ask in one line; TEXT may end in a question mark")
-def ask(context: Context, rest: str) -> Reply:
-    """reply = %chat ask Name a colour.     keeps the reply in a variable"""
-    refuse_flags("ask", rest)
-    return context.asking.ask_line(rest or incomplete("ask What is the capital of France?"))
+@command("ask [flags] TEXT", "ask in one line; TEXT may end in a question mark")
+def ask(context: Context, rest: str) -> Reply | Sweep | None:
+    """reply = %chat ask Name a colour.     keeps the reply in a variable
+    %chat ask -t 0 --once Name a colour.    with the flags of %%chat, before the text
+    """
+    typed, text = split_ask(rest)
+    flags = parse_flags(typed)
+    if flags.help:
+        say(flags_help())
+        return None
+    return context.asking.run(flags, text or incomplete("ask What is the capital of France?"))
 
 
 @command("panel", "a panel with model, parameters and costs")

@@ -14,6 +14,7 @@ from di_magics.core.settings.flags import KEYS, is_count
 from di_magics.core.text import one_line
 
 if TYPE_CHECKING:
+    from di_magics.display.sweep import Sweep
     from di_magics.magics.asking import Asking
     from di_magics.magics.panel import Panel
     from di_magics.session.session import Session
@@ -34,7 +35,7 @@ class Command:
 
     usage: str
     summary: str
-    run: Callable[[Context, str], Reply | None]
+    run: Callable[[Context, str], Reply | Sweep | None]
     details: str
 
     @property
@@ -50,7 +51,7 @@ class Command:
 
 def command(
     usage: str, summary: str
-) -> Callable[[Callable[[Context, str], Reply | None]], Command]:
+) -> Callable[[Callable[[Context, str], Reply | Sweep | None]], Command]:
     """Return a decorator that turns a function of (context, rest of the line) into a Command.
 
     Its docstring is shown by `%chat help NAME`.

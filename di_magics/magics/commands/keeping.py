@@ -71,14 +71,23 @@ def load(context: Context, rest: str) -> None:
     say_history(context.session.conversation)
 
 
-@command("forget [NAME|--all]", "delete a conversation, or those of all notebooks; costs are kept")
+@command(
+    "forget [NAME|--all] [--yes]",
+    "delete a conversation, or those of all notebooks, after a question; costs are kept",
+)
 def forget(context: Context, rest: str) -> None:
-    """Deletes the turns on disk for good. The outputs of notebooks stay: Edit, Clear Outputs of All
-    Cells removes them.
+    """Deletes the turns on disk for good; with --yes it does not ask before. The outputs of
+    notebooks stay: Edit, Clear Outputs of All Cells removes them.
     """
     conversation = context.session.conversation
-    name = rest or conversation.name
-    if rest != "--all":
+    named = [word for word in rest.split(" ") if word and word != "--yes"]
+    name = " ".join(named) or conversation.name
+    everything = name == "--all"
+    if not everything:
         check_name(conversation, name)
-    count = context.session.forget(None if rest == "--all" else name)
+    what = "all conversations of all notebooks" if everything else f"conversation {name}"
+    if "--yes" not in rest.split(" ") and not context.asking.confirm(f"Delete {what} for good?"):
+        say("Nothing was deleted.")
+        return
+    count = context.session.forget(None if everything else name)
     say(f"{count_noun(count, 'turn')} deleted. The outputs of notebooks stay until you clear them.")

@@ -10,7 +10,7 @@ import pytest
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings import flags as command
-from di_magics.core.settings.flags import FLAGS, Flag, Flags, parse_flags, split_line
+from di_magics.core.settings.flags import FLAGS, Flag, Flags, parse_flags, split_ask, split_line
 from di_magics.core.settings.params import PARAMS
 
 VALUES = {"stop": "x", "reasoning_effort": "low", "tool_choice": "auto", "user": "u"}
@@ -58,6 +58,24 @@ def test_an_open_quote_is_refused(line: str) -> None:
     """The line is quoted back."""
     with pytest.raises(ParamError, match="quote is not closed"):
         split_line(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "flags", "text"),
+    [
+        ("What  is 'it'? ", "", "What  is 'it'?"),
+        ("-t 0 --once Who?", "-t 0 --once", "Who?"),
+        ("--top_p=.5 -s 'Be  brief.' it's", "--top_p=.5 -s 'Be  brief.'", "it's"),
+        ("Who is -t 0?", "", "Who is -t 0?"),
+        ("-1 + 1 = ?", "", "-1 + 1 = ?"),
+        ("-- so?", "", "-- so?"),
+        ("-s 'open", "-s 'open", ""),
+        ("-t", "-t", ""),
+    ],
+)
+def test_the_flags_of_a_line_end_where_its_text_begins(line: str, flags: str, text: str) -> None:
+    """The text is unchanged, with its quotes and spaces."""
+    assert split_ask(line) == (flags, text)
 
 
 @pytest.mark.parametrize("spelled", ["hyphens", "underscores"])

@@ -166,7 +166,7 @@ def test_no_speed_is_recorded_where_none_was_measured(
 @pytest.mark.parametrize(
     ("calls", "about", "hint"),
     [
-        (21, Decimal(0), "21 calls, free"),
+        (21, Decimal("0.01"), r"21 calls, about \$0\.010"),
         (2, Decimal("0.06"), r"about \$0\.060"),
         (21, None, "unknown"),
     ],
@@ -180,6 +180,11 @@ def test_many_calls_or_a_high_cost_need_consent(
     check_consent(calls, about, True, yes=False)
     check_consent(calls, about, False, yes=True)
     check_consent(20, Decimal("0.05"), False, yes=False)
+
+
+def test_free_calls_need_no_consent() -> None:
+    """They cost nothing but time, and Stop ends them."""
+    check_consent(10_000, Decimal(0), False, yes=False)
 
 
 @pytest.mark.parametrize("name", ["cost", "temperature", "error", "words"])

@@ -41,3 +41,36 @@ def test_only_regular_files_are_loaded(run: Run, tmp_path: Path) -> None:
 def test_the_suffix_is_looked_at_before_the_file(run: Run, tmp_path: Path) -> None:
     """What cannot be a conversation is not opened."""
     assert isinstance(run(f"%chat load {tmp_path / 'none.txt'}").error, di.ParamError)
+
+
+@pytest.mark.parametrize("answer", ["", "n", "main", "y", " YES "])
+def test_forget_asks_first(run: Run, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    """It names what it would delete; only a yes deletes."""
+    questions: list[str] = []
+
+    def ask(text: str) -> str:
+        questions.append(text)
+        return answer
+
+    monkeypatch.setattr("builtins.input", ask)
+    run("%%chat\na")
+    shown = run("%chat forget").text
+    deleted = answer in ("y", " YES ")
+    assert questions == ["Delete conversation main for good? [y/N] "]
+    assert shown.startswith("1 turn deleted" if deleted else "Nothing was deleted")
+    assert ("> a" in run("%chat history").text) is not deleted
+
+
+def test_forget_where_nobody_can_be_asked_needs_a_flag(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook that nbconvert runs."""
+
+    def nobody(text: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", nobody)
+    run("%%chat\na")
+    assert isinstance(run("%chat forget --all").error, di.ChatError)
+    assert "> a" in run("%chat history").text
+    assert run("%chat forget --yes").text.startswith("1 turn deleted")
