@@ -14,7 +14,6 @@ from di_magics.runtime.loop import Loop
 from di_magics.runtime.state_dir import state_dir
 from di_magics.session.session import Session
 from di_magics.storage.database import Database
-from di_magics.storage.notebook import Notebook
 from di_magics.storage.policy_file import PolicyFiles
 
 
@@ -31,7 +30,8 @@ def new_session(
         Routing(folder),
         client,
         Loop(),
-        Notebook(Database(folder), cell.where if cell else Where),
+        Database(folder),
+        cell.where if cell else Where,
         Catalog(client, folder),
         PolicyFiles(cell.folder if cell else Path.cwd, policy),
         settings or Settings(),

@@ -170,10 +170,10 @@ class Panel:
             self.widget.models = models
 
     def _tallies(self) -> dict[str, Any]:
-        entries = self._session.notebook.entries()
+        entries = self._session.ledger.entries()
         name = self._session.conversation.name
         midnight = time.mktime((*time.localtime()[:3], 0, 0, 0, 0, 0, -1))
-        today = self._session.notebook.entries(everywhere=True, since=midnight)
+        today = self._session.ledger.entries(everywhere=True, since=midnight)
         here = [entry for entry in entries if entry.conversation == name]
         last = entries[-BARS:]
         paid = any(entry.cost for entry in last)
@@ -203,7 +203,7 @@ class Panel:
             return {"words": one_line(error, 200), "share": 0, "value": ""}
         if limit is None:
             return {"words": "no budget set", "share": 0, "value": ""}
-        committed = self._session.notebook.committed
+        committed = self._session.ledger.committed
         held = max(committed - spent, Decimal(0))
         flight = f", {format_usd(held)} reserved for replies in flight" if held else ""
         share = float(min(committed / limit, Decimal(1))) if limit else 1.0

@@ -33,7 +33,7 @@ from di_magics.endpoints.client import Client
 from di_magics.endpoints.routing import Routing
 from di_magics.session.throttle import Throttle
 from di_magics.session.view import SafeView, Screen
-from di_magics.storage.notebook import Notebook
+from di_magics.storage.journal import Journal
 from di_magics.storage.policy_file import PolicyFiles
 
 
@@ -56,11 +56,11 @@ class Exchange:
     """Writes requests down, sends them and seals their replies."""
 
     def __init__(
-        self, routing: Routing, client: Client, notebook: Notebook, policies: PolicyFiles
+        self, routing: Routing, client: Client, journal: Journal, policies: PolicyFiles
     ) -> None:
         self._routing = routing
         self._client = client
-        self._notebook = notebook
+        self._journal = journal
         self._policies = policies
 
     def write_down(
@@ -72,7 +72,7 @@ class Exchange:
         the worst case does not fit the budget, or StoreError.
         """
         entry = ledger_entry(plan, time.time(), kept=remembered)
-        return self._notebook.begin(plan.turn, entry, budget, kept=is_turn)
+        return self._journal.begin(plan.turn, entry, budget, kept=is_turn)
 
     async def send(
         self,

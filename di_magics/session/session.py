@@ -21,6 +21,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from di_magics.core.amount import least_amount, parse_usd
+from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import BadRequest, EndpointError, Interrupted, TooLong
 from di_magics.core.request import export
@@ -37,7 +38,7 @@ from di_magics.core.request.refusals import mentions_param
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
-from di_magics.core.shown.notes import policy_notes, variant_notes
+from di_magics.core.shown.notes import policy_notes, resumed_note, variant_notes
 from di_magics.core.text import one_line
 from di_magics.endpoints.catalog import Catalog
 from di_magics.endpoints.client import Client
@@ -49,8 +50,12 @@ from di_magics.session.exchange import Exchange
 from di_magics.session.model_list import ModelList
 from di_magics.session.turn_runner import TurnRunner
 from di_magics.session.view import View
-from di_magics.storage.notebook import Notebook
+from di_magics.storage.database import Database
+from di_magics.storage.journal import Journal
+from di_magics.storage.ledger import Ledger
+from di_magics.storage.notebook import find_notebook
 from di_magics.storage.policy_file import PolicyFiles
+from di_magics.storage.turns import Turns
 
 Changed = Literal["settings", "turns"]
 Watcher = Callable[[Changed], None]
@@ -71,14 +76,18 @@ class Answer:
 
 
 class Session:
-    """The settings and the conversation of one notebook, and the means to ask."""
+    """The settings and the conversation of one notebook, and the means to ask.
+
+    `where` returns the notebook's place and its running cell.
+    """
 
     def __init__(
         self,
         routing: Routing,
         client: Client,
         loop: Loop,
-        notebook: Notebook,
+        store: Database,
+        where: Callable[[], Where],
         catalog: Catalog,
         policies: PolicyFiles,
         settings: Settings,
@@ -87,7 +96,9 @@ class Session:
         self.policies = policies
         self.catalog = catalog
         self.loop = loop
-        self.exchange = Exchange(routing, client, notebook, policies)
+        self.where = where
+        self.journal = Journal(store)
+        self.exchange = Exchange(routing, client, self.journal, policies)
         self.refused: dict[tuple[str, str], dict[str, str]] = {}
         """The parameters that models refused, with the server's message, by address and model."""
         self.models = ModelList(
@@ -98,7 +109,8 @@ class Session:
             lambda: self.notify("settings"),
         )
         self._client = client
-        self._notebook = notebook
+        self._store = store
+        self._bind(uuid.uuid4().hex)
         self._settings = settings
         self._conversation: Conversation | None = None
         self._news: list[str] = []  # for the next receipt
@@ -143,18 +155,20 @@ class Session:
         """
         with self._lock:
             if self._conversation is None:
-                resumed = self._notebook.resume()
-                if resumed is None:
+                found = find_notebook(self._store, self.where(), self._turns.notebook)
+                if found is None:
                     return Conversation()
-                self._conversation, news = resumed
-                self._news += [news] if news else []
+                notebook, note = found
+                self._bind(notebook)
+                self._conversation = self._turns.load()
+                self._news += filter(None, [note or resumed_note(self._conversation)])
             return self._conversation
 
     @conversation.setter
     def conversation(self, conversation: Conversation) -> None:
         with self._lock:
             self._conversation = conversation
-            self._notebook.keep(conversation).add_done_callback(self._on_saved)
+            self._turns.save_state(conversation).add_done_callback(self._on_saved)
         self.notify("turns")
 
     def _on_saved(self, saved: Future[None]) -> None:
@@ -164,10 +178,20 @@ class Session:
             )
 
     @property
-    def notebook(self) -> Notebook:
-        """The turns and costs on disk; resuming the conversation decides which notebook this is."""
+    def turns(self) -> Turns:
+        """The notebook's turns on disk."""
+        _ = self.conversation  # resuming it decides which notebook this is
+        return self._turns
+
+    @property
+    def ledger(self) -> Ledger:
+        """The notebook's costs."""
         _ = self.conversation
-        return self._notebook
+        return self._ledger
+
+    def _bind(self, notebook: str) -> None:
+        self._turns = Turns(self._store, notebook)
+        self._ledger = Ledger(self._store, notebook)
 
     def forget(self, name: str | None) -> int:
         """Delete a conversation's turns for good, or with None those of all notebooks.
@@ -177,10 +201,10 @@ class Session:
         conversation = self.conversation
         if name is None:
             self.conversation = Conversation()
-            return self._notebook.forget(None, None)
+            return self._turns.forget_all()
         gone = [turn.id for turn in conversation.turns.values() if turn.conversation == name]
         self.conversation = conversation.remove(set(gone), name)
-        self._notebook.forget(gone, name)
+        self._turns.forget(gone, name)
         return len(gone)
 
     def join(self, other: Conversation, name: str) -> None:
@@ -190,13 +214,13 @@ class Session:
             ids = {turn: uuid.uuid4().hex for turn in other.turns}
             joined = before.join(other, name, ids)
             new = [turn for turn in joined.turns.values() if turn.id not in before.turns]
-            self._notebook.adopt(new).result()
+            self._turns.adopt(new)
             self.conversation = joined
 
     def adopt(self, turn: Turn) -> None:
         """Make a complete turn the head of its conversation."""
         with self._lock:
-            self._notebook.adopt([turn]).result()
+            self._turns.adopt([turn])
             kept = replace(turn, reply=replace(turn.reply, request=None))
             self.conversation = self.conversation.with_turn(kept)
 
@@ -207,14 +231,14 @@ class Session:
         A policy's budget holds if it is lower. Raises ParamError if the environment's is not an
         amount.
         """
-        own, common = self.notebook.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
+        own, common = self.ledger.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
         if own is None and common:
             own = parse_usd(common, "DI_MAGICS_BUDGET")
         return least_amount(own, self.policies.current().budget)
 
     @budget.setter
     def budget(self, limit: Decimal | None) -> None:
-        self.notebook.budget = limit
+        self.ledger.budget = limit
         self.notify("turns")
 
     # Planning -----------------------------------------------------------------------------------
@@ -253,7 +277,7 @@ class Session:
         return plan_turn(
             ask,
             uuid.uuid4().hex,
-            notebook=self._notebook.id,
+            notebook=self._turns.notebook,
             chat=conversation,
             settings=self.settings,
             policy=self.policies.current(),
@@ -281,7 +305,7 @@ class Session:
         with Interrupts() as interrupts:
             self.look_up_price(ask, interrupts)
             plan = self._begin(self.plan(ask), ask, interrupts)
-            runner = TurnRunner(self.exchange, self.loop, self._notebook, interrupts, view)
+            runner = TurnRunner(self.exchange, self.loop, self.journal, interrupts, view)
             outcome = runner.run(plan, ask, turn_budget(plan, ask, self.budget))
             reply, error = outcome.reply, outcome.error or runner.view_error
             turn = replace(plan.turn, reply=reply)
@@ -368,4 +392,4 @@ class Session:
             closing.wait(interrupts)
         self.routing.close()
         self.loop.close()
-        self._notebook.close()
+        self.journal.close()

@@ -33,7 +33,7 @@ from di_magics.runtime.interrupts import Interrupts
 from di_magics.session.limiter import Limiter
 from di_magics.session.session import Session
 from di_magics.session.view import GridView
-from di_magics.storage.notebook import Notebook
+from di_magics.storage.journal import Journal
 
 CONCURRENCY = 8
 LOCAL_CONCURRENCY = 1
@@ -48,16 +48,16 @@ MAX_CONCURRENCY = 200
 class _RunRecorder:
     """Writes the outcome of one run."""
 
-    notebook: Notebook
+    journal: Journal
     key: str
 
     def checkpoint(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]:
         """Write the cost of the run so far."""
-        return self.notebook.checkpoint(turn, reply)
+        return self.journal.checkpoint(turn, reply)
 
     def seal(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]:
         """Write the reply and its cost."""
-        return self.notebook.seal_run(self.key, turn, reply)
+        return self.journal.seal_run(self.key, turn, reply)
 
 
 class SweepRunner:
@@ -91,7 +91,7 @@ class SweepRunner:
             self._make_plans()
             policy = self._plans[0].policy
             session.policies.check_log(policy)
-            kept = {} if fresh else session.notebook.runs(self._keys)
+            kept = {} if fresh else session.turns.runs(self._keys)
             for run, key in zip(self.runs, self._keys, strict=True):
                 if key in kept:
                     self._replies[run.index] = replace(kept[key], request=self._body(run))
@@ -160,7 +160,7 @@ class SweepRunner:
         budget = Budget(ask.budget, session.budget, ask.yes) if paid else Budget()
         unknown = [plan for plan in paid if plan.reserve is None]
         worst = None if unknown else sum_amounts(plan.reserve for plan in paid)
-        spent = FREE if budget.notebook is None else session.notebook.committed
+        spent = FREE if budget.notebook is None else session.ledger.committed
         budget.check(worst, spent, unknown[0].turn.model if unknown else "")
         covered = budget.limited and worst is not None
         check_consent(len(plans), _likely_cost(paid), covered, yes=ask.yes)
@@ -185,7 +185,7 @@ class SweepRunner:
 
     async def _run_one(self, run: Run, view: GridView, limiter: Limiter, budget: Budget) -> None:
         plan, session = self._plans[run.index], self._session
-        exchange, recorder = session.exchange, _RunRecorder(session.notebook, self._keys[run.index])
+        exchange, recorder = session.exchange, _RunRecorder(session.journal, self._keys[run.index])
         async with limiter:
             written = exchange.write_down(
                 plan, Budget() if plan.route.local else budget, remembered=False
@@ -196,7 +196,7 @@ class SweepRunner:
                 self._errors[run.index] = refused
                 return
             except asyncio.CancelledError:  # it was written, and is not sent
-                session.notebook.seal(plan.turn.id, Reply(status="stopped", cost=FREE))
+                session.journal.seal(plan.turn.id, Reply(status="stopped", cost=FREE))
                 raise
             outcome = await exchange.send(plan, view.cell(run), recorder, limiter.on_busy)
             if outcome.error:

@@ -24,26 +24,26 @@ from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Job, Loop
 from di_magics.session.exchange import Exchange, Outcome, Recorder, seal_unsent
 from di_magics.session.view import SafeView, Screen, View
-from di_magics.storage.notebook import Notebook
+from di_magics.storage.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
 class _PartRecorder:
     """Writes one request of several: its cost under its own id, its reply as part of the turn."""
 
-    notebook: Notebook
+    journal: Journal
     turn: str
     before: Reply
 
     def checkpoint(self, entry: str, reply: Reply) -> Future[None]:
         """Write the reply so far."""
         if entry != self.turn:
-            self.notebook.checkpoint(entry, reply)
-        return self.notebook.checkpoint(self.turn, add_request(self.before, reply))
+            self.journal.checkpoint(entry, reply)
+        return self.journal.checkpoint(self.turn, add_request(self.before, reply))
 
     def seal(self, entry: str, reply: Reply) -> Future[None]:
         """Write the cost of the request; the turn continues."""
-        return self.notebook.settle(entry, reply)
+        return self.journal.seal_request(entry, reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +83,13 @@ class TurnRunner:
         self,
         exchange: Exchange,
         loop: Loop,
-        notebook: Notebook,
+        journal: Journal,
         interrupts: Interrupts,
         view: View,
     ) -> None:
         self._exchange = exchange
         self._loop = loop
-        self._notebook = notebook
+        self._journal = journal
         self._interrupts = interrupts
         self._view = view
         self._safe_view = SafeView(view)
@@ -101,12 +101,12 @@ class TurnRunner:
         """Return the outcome of the turn; blocks, and runs tools in this thread."""
         turn = plan.turn
         if ask.tools is None and "response_format" not in turn.fields:
-            return self._request(plan, self._view, self._notebook)
+            return self._request(plan, self._view, self._journal)
         reply, error = Reply(), None
         try:
             while True:
                 screen = _PartScreen(self._safe_view, reply)
-                outcome = self._request(plan, screen, _PartRecorder(self._notebook, turn.id, reply))
+                outcome = self._request(plan, screen, _PartRecorder(self._journal, turn.id, reply))
                 reply, error = add_request(reply, outcome.reply), outcome.error
                 if error or self._interrupts.stopping or not outcome.reply.complete:
                     break
@@ -116,7 +116,7 @@ class TurnRunner:
                         break
                     case _Continue(finished):
                         reply = _with_round(reply, finished)
-                        self._notebook.checkpoint(turn.id, reply)
+                        self._journal.checkpoint(turn.id, reply)
                         if self._interrupts.stopping:
                             break
                         plan = plan_next_request(plan, len(reply.rounds) + 1, finished)
@@ -130,7 +130,7 @@ class TurnRunner:
         if reply.status == "open":  # it ended between two requests
             reply = replace(reply, status="stopped" if self._interrupts.stopping else "failed")
         try:
-            self._notebook.seal(turn.id, reply).result()
+            self._journal.seal(turn.id, reply).result()
         except StoreError as lost:
             error = error or lost
         return Outcome(reply, error or self._safe_view.error)
@@ -203,7 +203,7 @@ class TurnRunner:
             count = sum(result.seconds is not None for result in results)
             if count > ended:  # a function may take long, or end the kernel
                 ended = count
-                self._notebook.checkpoint(turn, so_far)
+                self._journal.checkpoint(turn, so_far)
 
         results = tools.run_calls(calls, self._interrupts, on_results)
         return replace(current, results=tuple(results))

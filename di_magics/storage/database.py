@@ -1,6 +1,6 @@
 """The SQLite file that holds all state. This is the only importer of sqlite3.
 
-`schema.sql` has the tables; turns.py, rows.py and ledger.py read and write them. Numbered
+`schema.sql` has the tables; the other files of this folder read and write them. Numbered
 migrations begin with the first release. A file of an earlier development version is copied to
 `conversations.sqlite3.old` and emptied, in one transaction. It is not renamed, because another
 kernel may use it, whose `-wal` file would then be mistaken for the new file's.

@@ -7,7 +7,6 @@ notebook has committed the sum of its sealed costs and of the reserves of reques
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -33,44 +32,48 @@ def is_in_flight(sealed: int, touched: float) -> bool:
 
 
 class Ledger:
-    """The entries of all notebooks. Every method returns a future."""
+    """The costs of the notebook with this id. Every method raises StoreError."""
 
-    def __init__(self, store: Database) -> None:
+    def __init__(self, store: Database, notebook: str) -> None:
         self._store = store
+        self._notebook = notebook
 
-    def entries(self, notebook: str | None = None, since: float = 0.0) -> Future[list[Entry]]:
-        """Return the entries of a notebook, or of all, begun since that time (POSIX seconds)."""
-        return self._store.read(lambda db: _entries(db, notebook, since))
+    def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
+        """Return the entries of this notebook, or of all, begun since that time (POSIX seconds)."""
+        notebook = None if everywhere else self._notebook
+        return self._store.read(lambda db: _entries(db, notebook, since)).result()
 
-    def notebooks(self) -> Future[dict[str, str]]:
-        """Return the names of the notebooks' files by id, without those that have no file."""
+    def names(self) -> dict[str, str]:
+        """Return the names of all notebooks' files by id, without those that have no file."""
 
         def read(db: Connection) -> dict[str, str]:
             rows = db.execute("SELECT id, path FROM notebooks WHERE path IS NOT NULL")
             return {id_: Path(path).name for id_, path in rows}
 
-        return self._store.read(read)
+        return self._store.read(read).result()
 
-    def committed(self, notebook: str) -> Future[Decimal]:
-        """Return what a notebook has spent, and may still spend on replies in flight, in USD."""
-        return self._store.read(lambda db: _committed(db, notebook))
+    @property
+    def committed(self) -> Decimal:
+        """What the notebook has spent, and may still spend on replies in flight, in USD."""
+        return self._store.read(lambda db: _committed(db, self._notebook)).result()
 
-    def budget(self, notebook: str) -> Future[Decimal | None]:
-        """Return a notebook's own budget in USD."""
+    @property
+    def budget(self) -> Decimal | None:
+        """The notebook's own budget in USD, or None."""
 
         def read(db: Connection) -> Decimal | None:
-            row = db.execute("SELECT budget FROM notebooks WHERE id = ?", [notebook]).fetchone()
+            row = db.execute(
+                "SELECT budget FROM notebooks WHERE id = ?", [self._notebook]
+            ).fetchone()
             return parse_amount(row[0]) if row else None
 
-        return self._store.read(read)
+        return self._store.read(read).result()
 
-    def set_budget(self, notebook: str, limit: Decimal | None) -> Future[None]:
-        """Write a notebook's own budget in USD; None removes it."""
-
-        def write(db: Connection) -> None:
-            update_notebook(db, notebook, budget=_text(limit))
-
-        return self._store.write(write)
+    @budget.setter
+    def budget(self, limit: Decimal | None) -> None:
+        self._store.write(
+            lambda db: update_notebook(db, self._notebook, budget=_text(limit))
+        ).result()
 
 
 def add_entry(db: Connection, entry: Entry, budget: Budget) -> None:

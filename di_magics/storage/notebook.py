@@ -19,152 +19,109 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
-from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import Future
-from decimal import Decimal
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from di_magics.core.conversation.cells import Where
-from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.record import METADATA_KEY
-from di_magics.core.money.budget import Budget
-from di_magics.core.money.cost import Entry
 from di_magics.core.read_json import as_object, as_objects, as_text
-from di_magics.core.reply.reply import Reply
 from di_magics.runtime.files import read_bounded
-from di_magics.storage.database import Database
-from di_magics.storage.ledger import Ledger
-from di_magics.storage.turns import Turns
+from di_magics.storage.database import Connection, Database, insert, update_notebook
+from di_magics.storage.rows import copy_attachments, read_state, replace_ids, to_json
 
 LARGEST_FILE = 200_000_000
+MOST_CELLS = 900
+"""SQLite limits the values in a query: an old version to 999."""
 
 
-class Notebook:
-    """The turns and costs of one notebook; `where` returns its place and its running cell.
+class _Known(NamedTuple):
+    id: str
+    path: str | None
 
+
+def find_notebook(store: Database, where: Where, new: str) -> tuple[str, str] | None:
+    """Return the notebook's id, which is `new` if it is not known, and a note for the user or "".
+
+    None while it may become known later, because no cell runs (a completion, a widget's message).
     Raises StoreError.
     """
-
-    def __init__(self, store: Database, where: Callable[[], Where]) -> None:
-        self._store = store
-        self._turns = Turns(store)
-        self._ledger = Ledger(store)
-        self._where = where
-        self.id = uuid.uuid4().hex
-
-    def resume(self) -> tuple[Conversation, str] | None:
-        """Return the notebook's conversation and a note about its origin, or "".
-
-        None while the notebook is not known, because no cell runs (a completion, a widget's
-        message).
-        """
-        where = self._where()
-        if where.cell is None:
-            return (Conversation(), self._set_aside()) if where.settled else None
-        ids, cells = _read_ids(where.path)
-        path = os.path.realpath(where.path) if where.path else None
-        known = self._turns.find_notebook(ids, path, [where.cell, *cells], where.kernel).result()
-        if known is None:
-            self._turns.set_location(self.id, path, where.kernel).result()
-            return Conversation(), self._set_aside()
-        if known.path and known.path != path and known.id in _read_ids(known.path)[0]:
-            self._turns.copy(known.id, self.id, path).result()
-            line = f"this notebook is a copy of {Path(known.path).name} with its own conversation"
-        else:
-            self.id = known.id
-            self._turns.set_location(self.id, path, where.kernel).result()
-            line = ""
-        chat = self._turns.load(self.id).result()
-        return chat, line or _describe(chat)
-
-    def _set_aside(self) -> str:
-        copy = self._store.set_aside().result()
-        return f"the conversations of an older version were moved to {copy}" if copy else ""
-
-    def is_at(self, path: Path) -> bool:
-        """Return whether this is the path of the notebook's own file."""
-        own = self._where().path
-        return own is not None and Path(own).resolve() == path.resolve()
-
-    def begin(self, turn: Turn, entry: Entry, budget: Budget, *, kept: bool) -> Future[None]:
-        """Write a turn, or if not `kept` only its reserve, before it is sent.
-
-        The future raises BudgetError if the reserve does not fit the budget.
-        """
-        return self._turns.begin(turn, entry, budget, kept=kept)
-
-    def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
-        """Write the partial reply to a turn."""
-        return self._turns.checkpoint(turn, reply)
-
-    def seal(self, turn: str, reply: Reply) -> Future[None]:
-        """Write the outcome of a turn."""
-        return self._turns.seal(turn, reply)
-
-    def settle(self, entry: str, reply: Reply) -> Future[None]:
-        """Write the cost of one request of a turn."""
-        return self._turns.settle_request(entry, reply)
-
-    def adopt(self, turns: Iterable[Turn]) -> Future[None]:
-        """Write complete turns."""
-        return self._turns.adopt(self.id, turns)
-
-    def seal_run(self, key: str, turn: str, reply: Reply) -> Future[None]:
-        """Write the reply to a run of a sweep."""
-        return self._turns.seal_run(self.id, key, turn, reply)
-
-    def runs(self, keys: Collection[str]) -> dict[str, Reply]:
-        """Return the stored complete replies to runs, by key."""
-        return self._turns.runs(self.id, keys).result()
-
-    def keep(self, chat: Conversation) -> Future[None]:
-        """Write which turns are heads."""
-        return self._turns.save_state(self.id, chat)
-
-    def forget(self, turns: list[str] | None, name: str | None) -> int:
-        """Delete these turns and the conversation of that name; return how many were deleted.
-
-        With None, delete all turns of every notebook.
-        """
-        return self._turns.forget(turns, (self.id, name) if name else None).result()
-
-    def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
-        """Return the ledger of this notebook, or of all notebooks, since a time (POSIX seconds)."""
-        return self._ledger.entries(None if everywhere else self.id, since).result()
-
-    def names(self) -> dict[str, str]:
-        """Return the names of the notebooks' files by id."""
-        return self._ledger.notebooks().result()
-
-    @property
-    def committed(self) -> Decimal:
-        """What this notebook has spent, and may still spend on replies in flight, in USD."""
-        return self._ledger.committed(self.id).result()
-
-    @property
-    def budget(self) -> Decimal | None:
-        """This notebook's own budget in USD, or None."""
-        return self._ledger.budget(self.id).result()
-
-    @budget.setter
-    def budget(self, limit: Decimal | None) -> None:
-        self._ledger.set_budget(self.id, limit).result()
-
-    def close(self) -> None:
-        """Finish writing."""
-        self._turns.close()
-        self._store.close()
+    if where.cell is None:
+        return (new, _set_aside(store)) if where.settled else None
+    ids, cells = _read_ids(where.path)
+    cells = [where.cell, *cells]
+    path = os.path.realpath(where.path) if where.path else None
+    known = store.read(lambda db: _find(db, ids, path, cells, where.kernel)).result()
+    if known and known.path and known.path != path and known.id in _read_ids(known.path)[0]:
+        store.write(lambda db: _copy(db, known.id, new, path)).result()
+        name = Path(known.path).name
+        return new, f"this notebook is a copy of {name} with its own conversation"
+    found = known.id if known else new
+    store.write(lambda db: update_notebook(db, found, path=path, kernel=where.kernel)).result()
+    return found, "" if known else _set_aside(store)
 
 
-def _describe(chat: Conversation) -> str:
-    path = chat.path()
-    if not path:
-        return ""
-    turns = f"{len(path)} turn{'s' * (len(path) != 1)}"
-    cut = path[-1].reply.status in ("cut", "open")
-    lost = f"; the last was cut off (%chat show {len(path)})" if cut else ""
-    return f"continues {turns} from before{lost}; %chat new starts a new one"
+def _set_aside(store: Database) -> str:
+    copy = store.set_aside().result()
+    return f"the conversations of an older version were moved to {copy}" if copy else ""
+
+
+def _find(
+    db: Connection, ids: Iterable[str], path: str | None, cells: list[str], kernel: str
+) -> _Known | None:
+    """Return the notebook with the first id that is known, else the one at this path.
+
+    The latter must have a turn in one of these cells, or this kernel must have used it last.
+    """
+    for notebook in ids:
+        row = db.execute("SELECT id, path FROM notebooks WHERE id = ?", [notebook]).fetchone()
+        if row:
+            return _Known(*row)
+    names = cells[:MOST_CELLS]
+    marks = ",".join("?" * len(names))
+    row = db.execute(
+        "SELECT notebooks.id, path FROM turns JOIN notebooks ON notebook = notebooks.id "
+        f"WHERE path = ? AND cell IN ({marks}) ORDER BY number DESC LIMIT 1",
+        [path, *names],
+    ).fetchone()
+    if row is None and kernel:
+        row = db.execute(
+            "SELECT id, path FROM notebooks WHERE path IS ? AND kernel = ? "
+            "ORDER BY rowid DESC LIMIT 1",
+            [path, kernel],
+        ).fetchone()
+    return _Known(*row) if row else None
+
+
+def _copy(db: Connection, notebook: str, new: str, path: str | None) -> None:
+    """Copy a notebook's turns to a new notebook, without their costs."""
+    state = to_json(read_state(db, notebook))
+    rows = db.execute(
+        "SELECT id, cell, prompt, reply, identity, outcome, begun, touched FROM turns "
+        "WHERE notebook = ? ORDER BY number",
+        [notebook],
+    ).fetchall()
+    ids = {row[0]: f"{row[0]}-{new[:8]}" for row in rows}
+    db.execute(
+        "INSERT INTO notebooks (id, path, state, budget) "
+        "SELECT ?, ?, ?, budget FROM notebooks WHERE id = ?",
+        [new, path, replace_ids(state, ids), notebook],
+    )
+    for old, cell, prompt, reply, identity, outcome, begun, touched in rows:
+        row = {
+            "id": ids[old],
+            "notebook": new,
+            "cell": cell,
+            "prompt": prompt,
+            "reply": reply,
+            "identity": replace_ids(identity, ids),
+            "outcome": to_json(json.loads(outcome or "{}") | {"cost": None}),
+            "begun": begun,
+            "touched": touched,
+            "sealed": 1,
+        }
+        insert(db, "turns", row)
+        copy_attachments(db, old, ids[old])
 
 
 def _read_ids(file: str | None) -> tuple[list[str], list[str]]:

@@ -135,9 +135,10 @@ from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.storage.database import Database
+from di_magics.storage.journal import Journal
 from di_magics.storage.turns import Turns
 store = Database(Path(sys.argv[1]))
-turns = Turns(store)
+journal = Journal(store)
 usage, cost = Usage(900, 400, 1300), Decimal("0.0001")
 text = "A sentence of a reply, of the usual length. " * 40
 for book in range(50):
@@ -148,10 +149,10 @@ for book in range(50):
                     params={"temperature": 0.7}, reply=Reply(text=text, status="done", ended=True,
                     model="m", id="x", usage=usage, cost=cost, elapsed=2.5, first_token=0.3))
         entry = Entry(turn.id, str(book), "main", "m", "e", 1.0, "", "open", usage)
-        turns.begin(turn, entry, Budget(), kept=True)
-        turns.seal(turn.id, turn.reply)
+        journal.begin(turn, entry, Budget(), kept=True)
+        journal.seal(turn.id, turn.reply)
         chat, parent = chat.with_turn(turn), turn.id
-    turns.save_state(str(book), chat).result()
+    Turns(store, str(book)).save_state(chat).result()
 store.close()
 """
 NEXT = """
@@ -165,7 +166,7 @@ from di_magics.storage.turns import Turns
 gc.collect()  # what the imports left to it
 times = [time.perf_counter()]
 store = Database(Path(sys.argv[1]))
-chat = Turns(store).load("25").result()
+chat = Turns(store, "25").load()
 times.append(time.perf_counter())
 path = chat.path()
 body = encode_body(build_body("m", request_messages(path, Turn("next", "next")), {}))

@@ -291,7 +291,7 @@ def test_a_reply_is_kept_when_the_disk_is_full(
 
     server.reply(asks(call("add", a=1, b=1)), Reply("It is 2."))
     tools("%%chat --once\nhello")
-    monkeypatch.setattr("di_magics.storage.turns.update_entry", full)
+    monkeypatch.setattr("di_magics.storage.journal.update_entry", full)
     ran = tools("%%chat --tools add\ngo")
     assert isinstance(ran.error, di.StoreError)
     assert "It is 2." in tools("print(_reply.text)").text

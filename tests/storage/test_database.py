@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from di_magics.core.conversation.cells import Where
-from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.errors import StoreError
 from di_magics.storage import database as storing
 from di_magics.storage.database import Connection, Database
 from di_magics.storage.ledger import Ledger
-from di_magics.storage.notebook import Notebook
+from di_magics.storage.notebook import find_notebook
 from di_magics.storage.turns import Turns
 
 
@@ -175,12 +174,12 @@ def test_a_development_file_is_set_aside_once(tmp_path: Path) -> None:
 def test_the_first_line_says_what_was_set_aside(tmp_path: Path, cell: str | None) -> None:
     """In a notebook and in a terminal; the conversation is a new one."""
     development_file(tmp_path).close()
-    notebook = Notebook(Database(tmp_path), lambda: Where(cell=cell))
-    resumed = notebook.resume()
-    notebook.close()
-    assert resumed
-    assert resumed[0] == Conversation()
-    assert str(tmp_path / "conversations.sqlite3.old") in resumed[1]
+    store = Database(tmp_path)
+    found = find_notebook(store, Where(cell=cell), "new")
+    store.close()
+    assert found
+    assert found[0] == "new"
+    assert str(tmp_path / "conversations.sqlite3.old") in found[1]
 
 
 def test_a_development_file_in_the_middle_of_a_write_is_not_touched(
@@ -227,15 +226,15 @@ from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply
 from di_magics.storage.database import Database
-from di_magics.storage.turns import Turns
+from di_magics.storage.journal import Journal
 store = Database(Path(sys.argv[1]))
-turns = Turns(store)
+journal = Journal(store)
 for number in range(100):
     turn = Turn(f"{sys.argv[2]}-{number}", "hi", notebook="n")
     entry = Entry(turn.id, "n", "main", "m", "e", 1.0, "", "open", UNCOUNTED)
-    turns.begin(turn, entry, Budget(), kept=True)
-    turns.checkpoint(turn.id, Reply(text="h"))
-    last = turns.seal(turn.id, Reply(text="hi", status="done"))
+    journal.begin(turn, entry, Budget(), kept=True)
+    journal.checkpoint(turn.id, Reply(text="h"))
+    last = journal.seal(turn.id, Reply(text="hi", status="done"))
 last.result()
 store.close()
 """
@@ -252,8 +251,8 @@ def test_processes_at_the_same_time_lose_nothing(tmp_path: Path, old: bool) -> N
     ]
     assert [writer.wait(60) for writer in writers] == [0] * 4
     store = Database(tmp_path)
-    chat = Turns(store).load("n").result()
-    entries = Ledger(store).entries("n").result()
+    chat = Turns(store, "n").load()
+    entries = Ledger(store, "n").entries()
     store.close()
     assert len(chat.turns) == len(entries) == 400
     assert all(each.reply.text == "hi" for each in chat.turns.values())

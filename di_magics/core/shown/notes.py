@@ -1,4 +1,4 @@
-"""Notes for a receipt: which variant of a turn it is, and what a policy did."""
+"""Notes for a receipt: what was continued, which variant a turn is, what a policy did."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ def policy_notes(turn: Turn, policy: Policy) -> list[str]:
     """Return notes about the policy under which a turn was sent."""
     notes = [f"system prompt of {policy.system_source}"] if turn.system_is_policy else []
     return [*notes, f"kept for your teacher in {policy.log}"] if policy.log else notes
+
+
+def resumed_note(chat: Conversation) -> str:
+    """Return a note about the conversation that was read from disk, or ""."""
+    path = chat.path()
+    if not path:
+        return ""
+    turns = f"{len(path)} turn{'s' * (len(path) != 1)}"
+    cut = path[-1].reply.status in ("cut", "open")
+    lost = f"; the last was cut off (%chat show {len(path)})" if cut else ""
+    return f"continues {turns} from before{lost}; %chat new starts a new one"
 
 
 def variant_notes(chat: Conversation, turn: Turn) -> list[str]:

@@ -40,7 +40,7 @@ def show_status(context: Context, rest: str) -> None:
         endpoint, model = route.name, route.model
     except DiMagicsError as error:
         endpoint, model = f"none. {error}", settings.model or "—"
-    limit, spent = session.budget, tally(session.notebook.entries())
+    limit, spent = session.budget, tally(session.ledger.entries())
     values = " ".join(
         format_param(name, value) for name, value in setting.params_in_force(session).items()
     )

@@ -34,7 +34,8 @@ def save(context: Context, rest: str) -> None:
         raise ChatError(
             f"{path} exists already. Choose another name, or %chat save {path} --overwrite."
         )
-    if context.session.notebook.is_at(path):
+    own = context.session.where().path
+    if own and Path(own).resolve() == path.resolve():
         raise ChatError(
             f"{path} is this notebook, which has the conversation already. Choose another name."
         )

@@ -26,7 +26,7 @@ def show_cost(context: Context, rest: str) -> None:
     arguments = split_line(rest)
     everywhere = "--all" in arguments
     arguments = [word for word in arguments if word != "--all"]
-    entries = context.session.notebook.entries(everywhere=everywhere)
+    entries = context.session.ledger.entries(everywhere=everywhere)
     if arguments[:1] == ["--csv"] and len(arguments) == 2:
         _write_csv(context, entries, Path(arguments[1]).expanduser())
     elif arguments:
@@ -38,11 +38,11 @@ def show_cost(context: Context, rest: str) -> None:
     else:
         from di_magics.display.tables import cost_output
 
-        show(cost_output(entries, context.session.notebook.names(), everywhere=everywhere))
+        show(cost_output(entries, context.session.ledger.names(), everywhere=everywhere))
 
 
 def _write_csv(context: Context, entries: list[Entry], path: Path) -> None:
-    names = context.session.notebook.names()
+    names = context.session.ledger.names()
     records = [
         {
             "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(entry.begun)),
@@ -80,11 +80,11 @@ def set_budget(context: Context, rest: str) -> None:
     if rest:
         context.session.budget = None if rest == "none" else parse_usd(rest, "%chat budget")
     limit = context.session.budget
-    total = tally(context.session.notebook.entries()).cost
+    total = tally(context.session.ledger.entries()).cost
     if limit is None:
         say(f"No budget; {format_usd(total)} spent. %chat budget 0.50 sets one.")
     else:
-        left = max(limit - context.session.notebook.committed, FREE)
+        left = max(limit - context.session.ledger.committed, FREE)
         policy = context.session.policies.current()
         by = f" (set by {policy.source_names})" if policy.budget == limit else ""
         say(f"{format_usd(left)} of {format_usd(limit)}{by} left; {format_usd(total)} spent.")
