@@ -40,6 +40,10 @@ FRAGMENTS = (
     "$\\require{html}\\style{background:url(//127.0.0.1:9)}{x}$",
     f"$a`b$ [x](javascript:{RUN}) $c`d$",
     f"`$<img src=x onerror={RUN}>$`",
+    "<details>\n",
+    f"<details open ontoggle={RUN}>\n",
+    f"<details><summary><img src=x onerror={RUN}></summary>\n",
+    "\n</details>\n",
     "`",
     "``",
     "```",
@@ -206,7 +210,7 @@ class _Structure:
 
     def _block(self, depth: int) -> str:
         draw = self._draw
-        kind = draw.randint(0, 8 if depth < 5 else 4)
+        kind = draw.randint(0, 9 if depth < 5 else 4)
         if kind < 2:
             return self._line()
         if kind == 2:
@@ -218,6 +222,9 @@ class _Structure:
             rows = [[self._text() for _ in range(2)] for _ in range(draw.randint(1, 3))]
             head, *rest = [f"| {' | '.join(row)} |" for row in rows]
             return "\n".join((head, draw.choice(("|---|---|", "|:-:|--:|")), *rest))
+        if kind == 9:
+            head = draw.choice((" ", "\n")) + f"<summary>{self._text()}</summary>"
+            return f"<details>{head}\n{self.blocks(depth + 1)}\n</details>"
         opening = draw.choice(("- ", "* ", "1. ", "7) ", "> ", "- [ ] "))
         inner = self.blocks(depth + 1)
         indent = opening if opening == "> " else " " * len(opening.replace("[ ] ", ""))

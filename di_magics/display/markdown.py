@@ -117,6 +117,7 @@ def _new_env(source: str) -> dict[str, Any]:
         "colour_clock": rules.Clock(COLOUR_SECONDS),
         "cells": len(source),
         "formulas": rules.MOST_FORMULAS,
+        "folds": rules.MOST_FOLDS,
         "right_to_left": bool(_RIGHT_TO_LEFT.search(source)),
     }
 
@@ -159,6 +160,7 @@ def _parser() -> MarkdownIt:
     parser.inline.ruler.before("autolink", "small_html", rules.read_small_html)
     interrupts: Any = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("fence", "formula_block", rules.read_formula_block, interrupts)
+    parser.block.ruler.before("fence", "fold", rules.read_fold, interrupts)
     parser.block.ruler.at("reference", rules.keep_definition(reference))
     parser.add_render_rule("math", _render_formula)
     parser.add_render_rule("fence", _render_fence)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEEPEST = 40  # a list in a list is two deeper
 MOST_FORMULAS = 500  # in a reply; each is typeset
+MOST_FOLDS = 100  # in a reply; each looks for its end
 LONGEST_ENVIRONMENT = 5000  # and formula, in characters
 
 _ADDRESS = re.compile(
@@ -28,6 +29,10 @@ _ADDRESS = re.compile(
 )
 _CELL_PIECE = re.compile(r"\\.|`+|\||[^\\`|]+|\\")
 _SMALL = re.compile(r"<(sub|sup)>([^<>\n]{1,200})</\1>|<br ?/?>")
+_FOLD = re.compile(r"<details(?: open)?> *(?:<summary>(?P<head>.{0,300}?)</summary> *)?")
+_FOLD_HEAD = re.compile(r" *<summary>(?P<head>.{0,300}?)</summary> *")
+_FOLD_END = "</details>"
+_HEAD_TAG = re.compile(r"</?(?:b|strong|i|em|code)>")
 _ENVIRONMENT = re.compile(r"\\begin\{([A-Za-z]{1,20}\*?)\}")
 
 
@@ -212,6 +217,53 @@ def _push_formula(state: StateInline | StateBlock, formula: Formula) -> None:
     token = state.push("math", "", 0)
     token.content = formula.latex
     token.meta = {"display": formula.display}
+
+
+def read_fold(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """Read `<details>` … `</details>`, each on a line of its own, that nothing else contains.
+
+    The line after the first may have a `<summary>`; what follows is Markdown.
+    """
+    opening = _FOLD.fullmatch(_line(state, start_line)) if state.level == 0 else None
+    if opening is None or state.env["folds"] <= 0:
+        return False
+    if silent:
+        return True
+    state.env["folds"] -= 1
+    closing = _closing_line(state, start_line + 1, end_line)
+    if closing is None:
+        return False
+    first = start_line + 1
+    head = opening
+    if opening["head"] is None and (below := _FOLD_HEAD.fullmatch(_line(state, first))):
+        head, first = below, first + 1
+    token = state.push("details_open", "details", 1)
+    token.map = [start_line, closing + 1]
+    state.push("summary_open", "summary", 1)
+    text = _HEAD_TAG.sub("", head["head"] or "").strip()
+    state.push("text", "", 0).content = text or "Details"
+    state.push("summary_close", "summary", -1)
+    last, state.lineMax = state.lineMax, closing
+    state.md.block.tokenize(state, first, closing)
+    state.lineMax = last
+    state.push("details_close", "details", -1)
+    state.line = closing + 1
+    return True
+
+
+def _line(state: StateBlock, line: int) -> str:
+    return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].rstrip()
+
+
+def _closing_line(state: StateBlock, line: int, end_line: int) -> int | None:
+    """Return the line that closes a fold, with folds in it."""
+    depth = 1
+    for at in range(line, end_line):
+        text = _line(state, at)
+        depth += bool(_FOLD.match(text)) - (text == _FOLD_END)
+        if depth == 0:
+            return at
+    return None
 
 
 def read_environment(state: StateInline, silent: bool) -> bool:

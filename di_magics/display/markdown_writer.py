@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-OWN_TAGS = ("code", "em", "pre", "s", "span", "strong", "sub", "sup")
+OWN_TAGS = ("code", "details", "em", "pre", "s", "span", "strong", "sub", "summary", "sup")
 MARKS = {"strong": "**", "em": "*", "s": "~~"}
 ALIGNMENTS = {"left": ":---", "right": "---:", "center": ":---:"}
 HIGHEST_NUMBER = 999_999_999  # of an item of a list
@@ -105,6 +106,10 @@ def _read_block(
             text = "***"
         case "math":
             text = _write_formula(token, one_line=nested, cell=False)
+        case "details":
+            head = re.sub("&#(36|92);", r"<span>\g<0></span>", _encode(_summary(tokens)))
+            parts = [b.text for b in _read_blocks(tokens, f"{kind}_close", nested=True)]
+            text = "\n\n".join([f"<details><summary>{head}</summary>", *parts, "</details>"])
         case _:  # code
             code = token.content
             text = _write_nested_code(code) if nested else fence_code(code, token.info)
@@ -115,6 +120,11 @@ def _children(tokens: Iterator[Token]) -> list[Token]:
     inline = next(tokens)
     next(tokens)
     return inline.children or []
+
+
+def _summary(tokens: Iterator[Token]) -> str:
+    _, text, _ = islice(tokens, 3)
+    return text.content
 
 
 def _write_nested_code(code: str) -> str:

@@ -22,8 +22,23 @@ FULL = os.environ.get("DI_MAGICS_ATTACK") == "full"
 PER_CHUNK = 1000 if FULL else 100
 
 OURS = {
-    *("a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr"),
-    *("li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "ul"),
+    *(
+        "a",
+        "blockquote",
+        "br",
+        "code",
+        "details",
+        "div",
+        "em",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+    ),
+    *("li", "ol", "p", "pre", "s", "span", "strong", "sub", "summary", "sup", "ul"),
     *("table", "tbody", "td", "th", "thead", "tr"),
 }
 THEIRS = OURS | {"del"}

@@ -15,8 +15,23 @@ from markdown_it import MarkdownIt
 from di_magics.display import markdown as render
 
 ELEMENTS = {
-    *("a", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr"),
-    *("li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "ul"),
+    *(
+        "a",
+        "blockquote",
+        "br",
+        "code",
+        "details",
+        "div",
+        "em",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+    ),
+    *("li", "ol", "p", "pre", "s", "span", "strong", "sub", "summary", "sup", "ul"),
     *("table", "tbody", "td", "th", "thead", "tr"),
 }
 ATTRIBUTES = {"class", "dir", "href", "rel", "target", "start", "style"}
@@ -227,6 +242,11 @@ def test_control_characters_are_dropped() -> None:
         ("|a|b|\n|-|-|\n|1|2|3|", "| a | b |\n| --- | --- |\n| 1 | 2&#124;3 |"),
         ("a\n\\begin{b}\n1 \\\\\n\\end{b}", BARE_ENVIRONMENT),
         ("```python a=1\nb\n```", "```python\npython a=1\nb\n```"),
+        (
+            "<details open><summary>$a\\*</summary>\n```\n<b>\n```\n</details>",
+            "<details><summary><span>&#36;</span>a<span>&#92;</span>&#42;</summary>\n\n"
+            "<pre><code>&#60;b&#62;</code></pre>\n\n</details>",
+        ),
         ("```mermaid\na\n```", "```\na\n```"),
     ],
 )
@@ -242,12 +262,18 @@ def test_the_saved_markdown_is_written_anew(source: str, saved: str) -> None:
         ("x<sup>2</sup> <sup>", "<p>x<sup>2</sup> &lt;sup&gt;</p>"),
         ("a<br>b", "<p>a<br />\nb</p>"),
         ("- [x] a", "<ul>\n<li>☑ a</li>\n</ul>"),
+        (
+            "<details>\n<summary>**<b>a</b>** <i onclick=b></summary>\n\n- c\n</details>\nd",
+            "<details>\n<summary>\n**a** &lt;i onclick=b&gt;</summary>\n"
+            "<ul>\n<li>c</li>\n</ul>\n</details>\n<p>d</p>",
+        ),
+        ("<details>\na", "<p>&lt;details&gt;\na</p>"),
         ("שלום\n\n- a", '<p dir="auto">שלום</p>\n<ul dir="auto">\n<li dir="auto">a</li>\n</ul>'),
         ("\\begin{a}\\\\\\end{a}", "<p>\\begin{a}\\\\\\end{a}</p>"),
     ],
 )
 def test_what_is_shown_beyond_plain_markdown(markdown: str, html: str) -> None:
-    """Emphasis beside East Asian text, small HTML, tasks, and text from right to left."""
+    """Emphasis beside East Asian text, small HTML, folds, tasks, and text from right to left."""
     assert body(markdown) == html
 
 

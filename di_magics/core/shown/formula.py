@@ -2,10 +2,12 @@ r"""Where formulas are in Markdown: one rule for the live view, the saved HTML a
 
 A formula is `\(…\)`, `\[…\]`, `$$…$$`, or `$…$` as Pandoc reads it
 (https://pandoc.org/MANUAL.html#extension-tex_math_dollars): no white space inside the dollars and
-no digit after the last one, so that "$5 and $10" stays money. It ends within its paragraph. White
-space is WHITE and a digit is 0 to 9, no other script's. `display/static/formula.js` holds the same
-rule and gets its lists from here; `tests/core/shown/formula_cases.json` and a fuzz test hold the
-two together.
+no digit after the last one, so that "$5 and $10" stays money. Nor is there a letter, `_` or `{`, as
+GitHub has it, so that `$HOME/$USER` stays code; but "$n$th" and "$x$s" are formulas. Between
+dollars, `"` and backticks are only within braces: `"$a", "$"` is JSON. A formula ends within its
+paragraph. White space is WHITE, a letter A to Z and a digit 0 to 9, no other script's.
+`display/static/formula.js` holds the same rule and gets its lists from here;
+`tests/core/shown/formula_cases.json` and a fuzz test hold the two together.
 
 The text is hostile, and a typesetter is an interpreter. So only formulas made of the commands and
 environments listed below reach it. They typeset and do nothing else: none defines, styles, links,
@@ -29,7 +31,6 @@ LONGEST = 5000  # characters of LaTeX
 DEEPEST = 30
 MOST = 500  # formulas in one reply; renderers show what follows as its source
 WHITE = " \t\n\r\f\v"
-DIGITS = "0123456789"
 
 CLOSINGS = {r"\(": r"\)", r"\[": r"\]", "$$": "$$", "$": "$"}
 
@@ -97,6 +98,8 @@ _SPACE = re.compile(rf"\{{{_SIZE}\}}")
 _ROW_GAP = re.compile(r"[^!-~]*(?:\*[^!-~]*)?(?=\[)")
 _ROW_SPACE = re.compile(rf"\[{_SIZE}\]")
 _BLANK_LINE = re.compile(r"[ \t\r\f\v]*\n")
+# What a formula in single dollars is not followed by: the name or number of what begins there.
+_NAME_OR_NUMBER = re.compile(r"(?!(?:st|nd|rd|th|s)(?![A-Za-z0-9_]))[A-Za-z0-9_{]")
 
 
 class Formula(NamedTuple):
@@ -133,7 +136,7 @@ def formula_at(text: str, start: int) -> Formula | None:
         return None
     end = begin + len(latex) + len(closing)
     if closing == "$" and (
-        latex[0] in WHITE or latex[-1] in WHITE or text.startswith(tuple(DIGITS), end)
+        latex[0] in WHITE or latex[-1] in WHITE or _NAME_OR_NUMBER.match(text, end)
     ):
         return None
     return Formula(latex, closing in ("$$", r"\]"), end)
@@ -159,6 +162,7 @@ def _closing_at(text: str, begin: int, closing: str) -> int:
             char == "%"
             or (char == "}" and not _ends(groups, char))
             or (char == "$" and not any(groups))
+            or (char in '"`' and closing[0] == "$" and not any(groups))
             or (char == "\n" and _BLANK_LINE.match(text, at))
         ):
             return 0

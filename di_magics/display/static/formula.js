@@ -14,6 +14,7 @@ const ROW_GAP = /[^!-~]*(?:\*[^!-~]*)?(?=\[)/y;
 const ROW_SPACE = new RegExp(`\\[${SIZE}\\]`, "y");
 const BLANK_LINE = /[ \t\r\f\v]*\n/y;
 const ONLY_WHITE = /^[ \t\n\r\f\v]*$/;
+const NAME_OR_NUMBER = /(?!(?:st|nd|rd|th|s)(?![A-Za-z0-9_]))[A-Za-z0-9_{]/y;
 const OUTER_WHITE = /^[ \t\n\r\f\v]|[ \t\n\r\f\v]$/;
 /** @type {Record<string, string>} */
 const CLOSINGS = { "\\(": "\\)", "\\[": "\\]", $$: "$$", $: "$" };
@@ -34,7 +35,7 @@ export function formulaAt(text, start) {
   const latex = text.slice(begin, closingAt(text, begin, closing));
   if (ONLY_WHITE.test(latex)) return null;
   const end = begin + latex.length + closing.length;
-  if (closing === "$" && (OUTER_WHITE.test(latex) || /[0-9]/.test(text.charAt(end)))) return null;
+  if (closing === "$" && (OUTER_WHITE.test(latex) || matchEnd(NAME_OR_NUMBER, text, end))) return null;
   return { latex, display: closing === "$$" || closing === "\\]", end };
 }
 
@@ -61,6 +62,7 @@ function closingAt(text, begin, closing) {
       char === "%" ||
       (char === "}" && !ends(groups, char)) ||
       (char === "$" && !groups.some(Boolean)) ||
+      ((char === '"' || char === "`") && closing[0] === "$" && !groups.some(Boolean)) ||
       (char === "\n" && matchEnd(BLANK_LINE, text, at))
     )
       return 0;
