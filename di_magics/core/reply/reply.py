@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from di_magics.core.amount import in_money_context
 from di_magics.core.errors import ReplyError
+from di_magics.core.logprobs import TokenProbability, entropy, least_likely, perplexity
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import parse_json
 
@@ -85,18 +86,6 @@ class Round:
     def answered(self) -> bool:
         """Whether it can be sent: it has calls, or a text with an objection."""
         return bool(self.calls or (self.text.strip() and self.objection))
-
-
-@dataclass(frozen=True, slots=True)
-class TokenProbability:
-    """A token of the reply, its log-probability, and the most likely tokens in its place.
-
-    A log-probability is None where the server has sent no number.
-    """
-
-    token: str
-    logprob: float | None
-    top: tuple[tuple[str, float | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +234,22 @@ class Reply:
         While the reply grows, an earlier value is always the beginning of a later one.
         """
         return self.text[: -len(self.last_chunk)] if self.last_chunk in END_TOKENS else self.text
+
+    @property
+    def perplexity(self) -> float | None:
+        """exp(-mean log-probability) of the tokens with a number, None without any."""
+        return perplexity(self.logprobs)
+
+    def entropy(self, position: int) -> float | None:
+        """Return the entropy before the token at a position, in bits, None where it is unknown.
+
+        What was not returned counts as one token, so the true entropy may be higher.
+        """
+        return entropy(self.logprobs[position])
+
+    def least_likely(self, most: int = 10) -> list[tuple[int, TokenProbability]]:
+        """Return the least likely tokens with their positions, the least likely first."""
+        return [(at, self.logprobs[at]) for at in least_likely(self.logprobs, most)]
 
     @property
     def is_empty(self) -> bool:

@@ -6,12 +6,14 @@ differ; this file reads the union of them, and nothing that no server is known t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice, zip_longest
 from typing import Any
 
 from di_magics.core.amount import parse_amount
 from di_magics.core.errors import EndpointError, StreamBroken
-from di_magics.core.read_json import as_number, as_object, as_objects
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.read_json import as_count, as_list, as_number, as_object, as_objects
 from di_magics.core.reply.reply import (
     Finished,
     Image,
@@ -21,7 +23,6 @@ from di_magics.core.reply.reply import (
     ReplyEvent,
     Served,
     Text,
-    TokenProbability,
     ToolCallDelta,
     Usage,
     Used,
@@ -42,7 +43,15 @@ NO_REASON = frozenset({"", "null", "none"})
 UNKNOWN_LOGPROB = -9999.0
 """What OpenAI and vLLM send for a token that is too unlikely to have a number."""
 
-MOST_ALTERNATIVES = 128
+MOST_ROUNDED = 0.01
+"""A log-probability is at most 0, but for the rounding of the server."""
+MOST_ALTERNATIVES = 200_000
+"""The alternatives of one token that are kept: the largest vocabularies are a little smaller."""
+MOST_IN_REPLY = 400_000
+"""The alternatives of all tokens of a reply that are kept: of 2,000 tokens 200 each."""
+MOST_BYTES = 1000
+"""No token is longer."""
+LEGACY_COLUMNS = ("tokens", "token_logprobs", "top_logprobs")
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 IMAGE_PARTS = frozenset({"image", "image_url", "output_image"})
 REASONING_PARTS = frozenset({"reasoning", "reasoning_text", "thinking"})
@@ -58,6 +67,7 @@ class PayloadParser:
         self._target = target or Target()
         self._halves: dict[str | int, str] = {}
         self._began = False
+        self._alternatives_left = MOST_IN_REPLY
         self.has_content = False
 
     def parse(self, data: str) -> tuple[list[ReplyEvent], EndpointError | None]:
@@ -137,20 +147,33 @@ class PayloadParser:
             events = list(self._text_events(choice["text"]))
         self._began = self._began or bool(events)
         yield from events
-        tokens = tuple(
-            TokenProbability(
-                read_text(token.get("token")) or "",
-                _parse_logprob(token.get("logprob")),
-                tuple(_alternatives(token.get("top_logprobs"))),
-            )
-            for token in as_objects(as_object(choice.get("logprobs")).get("content"))
-        )
-        if tokens:
+        if tokens := tuple(self._token_probabilities(as_object(choice.get("logprobs")))):
             yield Logprobs(tokens)
         reason = one_line(replace_surrogates(str(choice.get("finish_reason") or "")), 40)
         if reason.lower() not in NO_REASON:
             yield from self.close()
             yield Finished(reason)
+
+    def _token_probabilities(self, logprobs: Mapping[str, Any]) -> Iterator[TokenProbability]:
+        """Yield the tokens of a choice; one without a number is kept, as others follow it."""
+        for entry in as_objects(logprobs.get("content")):
+            top = as_list(entry.get("top_logprobs"))
+            yield _read_token(entry, self._alternatives(as_objects(top[:MOST_ALTERNATIVES])))
+        if isinstance(logprobs.get("tokens"), list):  # as the older completions API sends them
+            columns = (as_list(logprobs.get(name)) for name in LEGACY_COLUMNS)
+            for token, logprob, top in zip_longest(*columns):
+                entries = (
+                    {"token": other, "logprob": number}
+                    for other, number in islice(as_object(top).items(), MOST_ALTERNATIVES)
+                )
+                entry = {"token": token, "logprob": logprob}
+                yield _read_token(entry, self._alternatives(entries))
+
+    def _alternatives(self, entries: Iterable[Mapping[str, Any]]) -> tuple[TokenProbability, ...]:
+        """Return the alternatives of a token; a reply has a limited number of them."""
+        top = tuple(map(_read_token, islice(entries, self._alternatives_left)))
+        self._alternatives_left -= len(top)
+        return top
 
     def _message_events(self, message: Mapping[str, Any]) -> Iterator[ReplyEvent]:
         thoughts = (message.get(name) for name in REASONING_FIELDS)
@@ -218,16 +241,30 @@ class PayloadParser:
             yield Reasoning(joined)
 
 
-def _alternatives(value: object) -> Iterator[tuple[str, float | None]]:
-    for number, other in enumerate(as_objects(value)):
-        if number == MOST_ALTERNATIVES:
-            return
-        yield read_text(other.get("token")) or "", _parse_logprob(other.get("logprob"))
+def _read_token(
+    entry: Mapping[str, Any], top: tuple[TokenProbability, ...] = ()
+) -> TokenProbability:
+    return TokenProbability(
+        read_text(entry.get("token")) or "",
+        _parse_logprob(entry.get("logprob")),
+        top,
+        _parse_bytes(entry.get("bytes")),
+        as_count(entry.get("id")),
+    )
 
 
 def _parse_logprob(value: object) -> float | None:
     number = as_number(value)
-    return None if number is None or number <= UNKNOWN_LOGPROB else number
+    if number is None or not UNKNOWN_LOGPROB < number <= MOST_ROUNDED:
+        return None
+    return min(number, 0.0)
+
+
+def _parse_bytes(value: object) -> bytes | None:
+    try:
+        return bytes(value) if isinstance(value, list) and len(value) <= MOST_BYTES else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _parse_usage(usage: Mapping[str, Any]) -> Usage:

@@ -22,6 +22,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import (
     Finished,
     Logprobs,
@@ -248,8 +249,24 @@ class ReplyRedactor:
                     if reason.endswith("…"):  # it was cut when it was read, perhaps within a key
                         reason = reason[: redactor.open_end(reason[:-1])] + "…"
                     held[index] = replace(event, reason=reason)
-        if removed:
+        if removed or any(map(self._alternatives_hold_key, held)):
             held[:] = [event for event in held if not isinstance(event, Logprobs)]
+
+    def _alternatives_hold_key(self, event: ReplyEvent) -> bool:
+        """Return whether the alternatives of a token spell the key, as text or as bytes."""
+        return isinstance(event, Logprobs) and any(
+            self._redactor.may_hold_key(text) and self._redactor.spans(text)
+            for token in event.tokens
+            for text in (_join(token.top), _join_bytes(token.top))
+        )
+
+
+def _join(tokens: Iterable[TokenProbability]) -> str:
+    return "".join(token.token for token in tokens)
+
+
+def _join_bytes(tokens: Iterable[TokenProbability]) -> str:
+    return b"".join(token.data for token in tokens).decode("utf-8", "replace")
 
 
 def _streams(events: Iterable[ReplyEvent]) -> dict[str, list[tuple[int, str]]]:
@@ -264,8 +281,8 @@ def _streams(events: Iterable[ReplyEvent]) -> dict[str, list[tuple[int, str]]]:
             case ToolCallDelta(call, _, _, arguments):
                 streams.setdefault(f"call {call}", []).append((index, arguments))
             case Logprobs(tokens):
-                joined = "".join(token.token for token in tokens)
-                streams.setdefault("tokens", []).append((index, joined))
+                streams.setdefault("tokens", []).append((index, _join(tokens)))
+                streams.setdefault("bytes", []).append((index, _join_bytes(tokens)))
     return streams
 
 

@@ -9,6 +9,7 @@ import pytest
 from growth import growth
 
 from di_magics.core.errors import ChatError, ReplyError
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import (
     END_TOKENS,
     MOST_ARGUMENTS,
@@ -24,7 +25,6 @@ from di_magics.core.reply.reply import (
     Round,
     Served,
     Text,
-    TokenProbability,
     ToolCall,
     ToolCallDelta,
     ToolResult,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, StreamBroken, TooLong
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import (
     Finished,
     Image,
@@ -19,12 +20,11 @@ from di_magics.core.reply.reply import (
     ReplyEvent,
     Served,
     Text,
-    TokenProbability,
     ToolCallDelta,
     Usage,
     Used,
 )
-from di_magics.core.request.events import MOST_ALTERNATIVES, PayloadParser
+from di_magics.core.request.events import MOST_IN_REPLY, PayloadParser
 
 
 def read(payload: object) -> list[ReplyEvent]:
@@ -312,16 +312,76 @@ def test_a_token_without_a_probability_is_kept(value: str) -> None:
     entry = f'{{"token": "a", "logprob": {value}, "top_logprobs": [{{"logprob": {value}}}]}}'
     good = '{"token": "b", "logprob": -1, "top_logprobs": [{"token": "b", "logprob": 0}]}'
     data = f'{{"choices": [{{"logprobs": {{"content": [{entry}, {good}]}}}}]}}'
-    unknown = TokenProbability("a", None, (("", None),))
-    assert parse(data) == [Logprobs((unknown, TokenProbability("b", -1.0, (("b", 0.0),))))]
+    unknown = TokenProbability("a", None, (TokenProbability("", None),))
+    known = TokenProbability("b", -1.0, (TokenProbability("b", 0.0),))
+    assert parse(data) == [Logprobs((unknown, known))]
 
 
-def test_the_alternatives_of_a_token_are_bounded() -> None:
-    """They come in the server's order."""
-    top = [{"token": str(n), "logprob": -n} for n in range(1000)]
-    [event] = read({"choices": [{"logprobs": {"content": [{"token": "0", "top_logprobs": top}]}}]})
-    assert isinstance(event, Logprobs)
-    assert [token for token, _ in event.tokens[0].top] == [str(n) for n in range(MOST_ALTERNATIVES)]
+def tokens_of(entries: object, **choice: object) -> tuple[TokenProbability, ...]:
+    """Return the tokens of a chunk with these log-probabilities."""
+    logprobs = {"content": entries} if isinstance(entries, list) else entries
+    events = read({"choices": [{"delta": {}, "logprobs": logprobs, **choice}]})
+    return tuple(t for e in events if isinstance(e, Logprobs) for t in e.tokens)
+
+
+def test_a_token_has_its_bytes_and_its_id_where_they_are_sent() -> None:
+    """llama.cpp sends ids; a part of a character has bytes and no text."""
+    part = {"id": 7, "token": "", "bytes": [240, 159], "logprob": -2}
+    entry = {"id": 5, "token": "é", "bytes": [195, 169], "logprob": -1, "top_logprobs": [part]}
+    other = TokenProbability("", -2.0, (), b"\xf0\x9f", 7)
+    assert tokens_of([entry]) == (TokenProbability("é", -1.0, (other,), "é".encode(), 5),)
+
+
+@pytest.mark.parametrize(
+    "bytes_", [None, "ab", [256], [-1], [1.5], ["a"], [None], {"0": 1}, [1] * 2000]
+)
+@pytest.mark.parametrize("id_", [None, -1, "7", True, 1.5, 10**12])
+def test_bytes_and_ids_of_another_kind_count_as_missing(bytes_: object, id_: object) -> None:
+    """The token itself is kept."""
+    entry = {"token": "a", "logprob": -1, "bytes": bytes_, "id": id_}
+    assert tokens_of([entry]) == (TokenProbability("a", -1.0),)
+
+
+def test_several_entries_and_those_beside_the_finish_reason_are_read() -> None:
+    """A chunk may have many tokens, and the last one may come with the end."""
+    entries = [{"token": sign, "logprob": -1} for sign in "abc"]
+    assert [token.token for token in tokens_of(entries, finish_reason="stop")] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "logprobs", [None, {}, [], {"content": None}, {"content": {}}, {"content": [1]}]
+)
+def test_a_chunk_without_entries_has_no_tokens(logprobs: object) -> None:
+    """llama.cpp leaves them out after a stop text."""
+    assert read({"choices": [{"delta": {"content": "a"}, "logprobs": logprobs}]}) == [Text("a")]
+
+
+def test_the_lists_of_the_older_api_are_read() -> None:
+    """Some servers send them for chats, too; a list may be shorter or null."""
+    lists = {"tokens": ["a", "b"], "token_logprobs": [None, -0.5], "top_logprobs": [{"a": -1}]}
+    first = TokenProbability("a", None, (TokenProbability("a", -1.0),))
+    assert tokens_of(lists) == (first, TokenProbability("b", -0.5))
+    assert tokens_of({"tokens": ["a"], "top_logprobs": None}) == (TokenProbability("a", None),)
+
+
+@pytest.mark.parametrize(("sent", "read"), [(0.0, 0.0), (1e-7, 0.0), (0.5, None), (1e299, None)])
+def test_a_probability_is_not_above_one(sent: float, read: float | None) -> None:
+    """But for what the server rounds."""
+    assert tokens_of([{"token": "a", "logprob": sent}])[0].logprob == read
+
+
+def test_the_alternatives_of_a_reply_are_bounded() -> None:
+    """They come in the server's order; tokens beyond the limit are kept without any."""
+    parser = PayloadParser()
+    top = [{"token": str(n), "logprob": -n} for n in range(MOST_IN_REPLY // 4)]
+    entry = {"token": "0", "logprob": 0, "top_logprobs": top}
+    data = json.dumps({"choices": [{"logprobs": {"content": [entry]}}]})
+    counts = []
+    for _ in range(6):
+        [event], _ = parser.parse(data)
+        assert isinstance(event, Logprobs)
+        counts.append(len(event.tokens[0].top))
+    assert counts == [len(top)] * 4 + [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from growth import growth
 
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import (
     Finished,
     Logprobs,
@@ -18,7 +19,6 @@ from di_magics.core.reply.reply import (
     ReplyEvent,
     Served,
     Text,
-    TokenProbability,
     ToolCallDelta,
 )
 from di_magics.core.request.redact import LONGEST_ESCAPED, REDACTED, Redactor, ReplyRedactor
@@ -209,6 +209,21 @@ def test_a_name_that_is_repeated_is_cleaned_once() -> None:
     plain = Served("m", "1")
     for _ in range(2):
         assert redactor.feed([plain, Text("b")]) == [plain, Text("b")]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        TokenProbability("a", -1.0, (TokenProbability(KEY, -2.0),)),
+        TokenProbability("a", -1.0, tuple(TokenProbability(sign, -2.0) for sign in KEY)),
+        TokenProbability("a", -1.0, (TokenProbability("b", -2.0, (), KEY.encode()),)),
+        TokenProbability("a", -1.0, (), KEY.encode()),
+    ],
+)
+def test_a_key_in_alternatives_or_bytes_removes_the_probabilities(token: TokenProbability) -> None:
+    """A lens shows them."""
+    redactor = ReplyRedactor(Redactor(KEY))
+    assert redactor.feed([Logprobs((token,)), Finished("stop")]) == [Finished("stop")]
 
 
 def test_a_key_in_the_tokens_alone_takes_their_probabilities_along() -> None:

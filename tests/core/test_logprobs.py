@@ -1,0 +1,193 @@
+"""Log-probabilities as Python has them, as a lens gets them, and as they are kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import struct
+
+import pytest
+from growth import growth
+
+from di_magics.core.logprobs import (
+    NO_INDEX,
+    LensData,
+    TokenProbability,
+    dump_tokens,
+    entropy,
+    join_pieces,
+    least_likely,
+    load_tokens,
+    pack_lens,
+    pack_tokens,
+    perplexity,
+    unpack_tokens,
+)
+
+
+def token(text: str, p: float | None = 0.5, *top: TokenProbability) -> TokenProbability:
+    """Return a token with a probability."""
+    return TokenProbability(text, None if p is None else math.log(p), top)
+
+
+def pieces(text: str, *sizes: int) -> list[TokenProbability]:
+    """Return a text as tokens of these numbers of bytes."""
+    data = text.encode()
+    assert sum(sizes) == len(data)
+    tokens = []
+    for size in sizes:
+        tokens.append(TokenProbability("", -1.0, (), data[:size]))
+        data = data[size:]
+    return tokens
+
+
+def reply(count: int, most: int, vocabulary: int = 5000) -> list[TokenProbability]:
+    """Return random tokens with `most` alternatives each, some of them without a number."""
+    chance = random.Random(count + most)
+
+    def make(logprob: float | None, *top: TokenProbability) -> TokenProbability:
+        id_ = chance.randrange(vocabulary)
+        text = f" word{id_}" if id_ % 3 else "\udcff"
+        return TokenProbability(text, logprob, top, b"\xf0\x9f" if id_ % 3 == 0 else None, id_)
+
+    return [
+        make(
+            None if chance.random() < 0.1 else -chance.expovariate(1),
+            *(make(-chance.expovariate(0.2)) for _ in range(most if chance.random() < 0.9 else 3)),
+        )
+        for _ in range(count)
+    ]
+
+
+def rounded(tokens: object) -> str:
+    """Return tokens with log-probabilities as 32 bits hold them."""
+
+    def plain(t: TokenProbability) -> object:
+        number = None if t.logprob is None else struct.unpack("f", struct.pack("f", t.logprob))[0]
+        return [t.token, number, [plain(other) for other in t.top], t.bytes, t.id]
+
+    assert isinstance(tokens, list | tuple)
+    return str([plain(t) for t in tokens])
+
+
+def test_perplexity_counts_the_tokens_with_a_number() -> None:
+    """Two tokens of 1/2 and 1/8 are like a choice among four."""
+    assert perplexity([token("a", 1 / 2), token("b", None), token("c", 1 / 8)]) == pytest.approx(4)
+    assert perplexity([]) is None
+    assert perplexity([token("a", None)]) is None
+
+
+def test_entropy_is_in_bits_and_counts_the_remainder() -> None:
+    """Four even tokens are two bits, whether the last one was returned or not."""
+    four = [token(sign, 0.25) for sign in "abcd"]
+    assert entropy(token("a", 0.25, *four)) == pytest.approx(2)
+    assert entropy(token("a", 0.25, *four[:3])) == pytest.approx(2)
+    assert entropy(token("a", 1, token("a", 1))) == 0
+    assert entropy(token("a", 1)) is None
+    assert entropy(token("a", 1, token("a", None))) is None
+
+
+def test_the_least_likely_tokens_come_first() -> None:
+    """Those without a number are not among them."""
+    tokens = [token("a", 0.5), token("b", 0.1), token("c", None), token("d", 0.2)]
+    assert least_likely(tokens, 2) == [1, 3]
+    assert least_likely(tokens, 10) == [1, 3, 0]
+    assert least_likely(tokens, -1) == []
+
+
+@pytest.mark.parametrize(
+    ("tokens", "groups"),
+    [
+        (pieces("🦊", 1, 3), [(0, 2, "🦊")]),
+        (pieces("a🦊b", 1, 1, 1, 1, 1, 1), [(1, 4, "🦊")]),
+        (pieces("a🦊é", 2, 3, 1, 1), [(0, 2, "a🦊"), (2, 2, "é")]),
+        (pieces("abc", 1, 2), []),
+        (pieces("🦊", 2, 2)[:1], []),
+        (pieces("🦊", 2, 2)[:1] * 5, []),
+        ([TokenProbability("", None, (), b"\xff"), *pieces("🦊", 2, 2)], [(1, 2, "🦊")]),
+        ([], []),
+    ],
+)
+def test_pieces_of_a_character_are_joined(
+    tokens: list[TokenProbability], groups: list[tuple[int, int, str]]
+) -> None:
+    """Whole characters are not; bytes that never become one stay apart."""
+    assert list(join_pieces(tokens)) == groups
+
+
+def test_bytes_that_are_no_text_are_shown_as_numbers() -> None:
+    """A token without bytes is its text."""
+    assert TokenProbability("�", -1.0, (), b"\xf0\x9f").text == "⟨f0 9f⟩"
+    assert TokenProbability("�", -1.0, (), "é".encode()).text == "é"
+    assert TokenProbability("é", -1.0).text == "é"
+
+
+@pytest.mark.parametrize(("count", "most"), [(0, 0), (1, 0), (1, 1), (30, 5), (200, 20)])
+def test_tokens_come_back_from_their_packed_form(count: int, most: int) -> None:
+    """Also those without a number, a text or alternatives, and from the disk."""
+    tokens = reply(count, most)
+    assert rounded(unpack_tokens(pack_tokens(tokens))) == rounded(tokens)
+    assert rounded(load_tokens(dump_tokens(tokens))) == rounded(tokens)
+
+
+def test_more_different_tokens_than_two_bytes_can_number_have_four() -> None:
+    """The built-in model's vocabulary has 49,152, others have 200,000."""
+    tokens = [TokenProbability(str(n), -1.0, (), None, n) for n in range(NO_INDEX + 1)]
+    assert not pack_tokens(tokens[:-1]).wide
+    assert pack_tokens(tokens).wide
+    assert unpack_tokens(pack_tokens(tokens)) == tuple(tokens)
+
+
+@pytest.mark.parametrize("part", [0, 0.1, 0.5, 0.9, 0.99])
+def test_damaged_bytes_are_refused(part: float) -> None:
+    """A file may be cut off."""
+    data = dump_tokens(reply(30, 5))
+    with pytest.raises(ValueError, match="damaged"):
+        load_tokens(data[: int(part * len(data))])
+
+
+def test_a_lens_of_2000_tokens_is_small() -> None:
+    """At most 300 kB to the browser, 230 kB on disk."""
+    tokens = reply(2000, 20)
+    head, buffers = pack_lens(LensData(tuple(tokens), "m"))
+    assert len(json.dumps(head)) + sum(map(len, buffers.values())) < 420_000
+    assert sum(map(len, buffers.values())) < 270_000
+    assert len(dump_tokens(tokens)) < 330_000
+
+
+def test_a_lens_names_its_tokens_and_the_place_of_the_drawn_one() -> None:
+    """By id where there is one, else by bytes."""
+    fox, dog = (
+        TokenProbability(" fox", -1.0, (), None, 5),
+        TokenProbability("🐶", -2.0, (), None, 6),
+    )
+    part = TokenProbability("", -2.0, (), b"\xf0", 6)
+    drawn = [
+        TokenProbability("🐶", -2.0, (fox, part), "🐶".encode(), 6),
+        TokenProbability(" fox", -1.0, (dog, TokenProbability(" fox", -1.0)), None, None),
+        TokenProbability("cat", None, (fox,)),
+    ]
+    data = LensData(
+        tuple(drawn), "m", "raw", 100, {"temperature": 0.8}, ("top_k",), "ids", (1, 2), 3, "n"
+    )
+    head, buffers = pack_lens(data)
+    assert struct.unpack("<3H", buffers["ranks"]) == (1, 1, NO_INDEX)
+    assert data.most == head["most"] == 2
+    drawn_texts = [head["texts"][n] for n in struct.unpack("<3H", buffers["drawn"])]
+    assert drawn_texts == ["🐶", " fox", "cat"]
+    assert [head["texts"][n] for n in head["partial"]] == ["⟨f0⟩"]
+    assert math.isnan(struct.unpack("<3f", buffers["drawn_logprobs"])[2])
+    assert (head["basis"], head["order"], head["continues"]) == ("raw", ["top_k"], "ids")
+    json.dumps(head, allow_nan=False)
+
+
+def test_the_time_is_linear_in_the_tokens() -> None:
+    """Packing, keeping and reading back."""
+
+    def run(tokens: object) -> None:
+        assert isinstance(tokens, list)
+        load_tokens(dump_tokens(tokens))
+        pack_lens(LensData(tuple(tokens), "m"))
+
+    assert growth(run, 500, lambda count: reply(count, 20)) < 2.8
