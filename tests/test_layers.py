@@ -32,6 +32,7 @@ DOORS = {
     "nest_asyncio2": "values/async_calls.py",
     "pandas": "display/sweep.py",
     "platformdirs": "runtime/state_dir.py",
+    "psutil": "runtime/process.py",
     "pydantic": "values/typed_json.py",
     "pygments": "display/highlight.py",
     "referencing": "values/reply_schema.py",

@@ -51,7 +51,8 @@ class BudgetError(DiMagicsError):
 
     All amounts are in USD, None if unknown: `reserve` is the most that the request may cost,
     `limit` the budget, `left` what is left of it, and `needed` the smallest budget that allows the
-    request. `option` is the flag or the command that sets this budget.
+    request. `option` is the flag or the command that sets this budget, `source` the policy's file
+    that has it.
     """
 
     reserve: Decimal | None = None
@@ -59,6 +60,7 @@ class BudgetError(DiMagicsError):
     left: Decimal | None = None
     needed: Decimal | None = None
     option: str = ""
+    source: str = ""
 
 
 class PolicyError(DiMagicsError):

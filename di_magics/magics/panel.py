@@ -15,6 +15,7 @@ from typing import Any
 
 from di_magics.core.amount import format_usd, in_money_context, parse_usd
 from di_magics.core.errors import DiMagicsError
+from di_magics.core.money.budget import Limit
 from di_magics.core.money.cost import Tally, tally
 from di_magics.core.money.prices import Model, describe_model
 from di_magics.core.request import export
@@ -198,17 +199,15 @@ class Panel:
 
     def _budget(self, spent: Decimal) -> dict[str, Any]:
         try:
-            limit = self._session.budget
+            budget = self._session.limits
         except DiMagicsError as error:
             return {"words": one_line(error, 200), "share": 0, "value": ""}
-        if limit is None:
-            return {"words": "no budget set", "share": 0, "value": ""}
-        committed = self._session.ledger.committed
-        held = max(committed - spent, Decimal(0))
-        flight = f", {format_usd(held)} reserved for replies in flight" if held else ""
-        share = float(min(committed / limit, Decimal(1))) if limit else 1.0
-        text = f"{format_usd(spent)} of {format_usd(limit)} spent{flight}"
-        return {"words": text, "share": share, "value": f"{limit:f}"}
+        limits = budget.limits(self._session.ledger.committed(budget.policies))
+        return {
+            "words": "; ".join(_describe(limit, spent) for limit in limits) or "no budget set",
+            "share": float(max((limit.share for limit in limits), default=0)),
+            "value": "" if budget.notebook is None else f"{budget.notebook:f}",
+        }
 
     def _ahead(self, model: Model | None) -> dict[str, Any]:
         """Return the next message as the panel shows it: context window, cost, code to copy."""
@@ -246,6 +245,15 @@ def _about(model: Model | None, *, local: bool) -> str:
     if local:
         return "on this machine, free of charge"
     return describe_model(model) if model else "context and price not known"
+
+
+def _describe(limit: Limit, spent: Decimal) -> str:
+    """Return a limit in words; `spent` is what the notebook has spent in USD."""
+    if limit.everywhere:
+        return f"{format_usd(limit.left)} of {format_usd(limit.amount)} left in all notebooks"
+    held = limit.committed - spent
+    flight = f", {format_usd(held)} reserved for replies in flight" if held > 0 else ""
+    return f"{format_usd(spent)} of {format_usd(limit.amount)} spent{flight}"
 
 
 def _row(total: Tally) -> list[str]:

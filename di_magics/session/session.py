@@ -24,6 +24,7 @@ from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import BadRequest, EndpointError, Interrupted, TooLong
+from di_magics.core.money.budget import Budget
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
 from di_magics.core.request.plan import (
@@ -228,18 +229,26 @@ class Session:
     def budget(self) -> Decimal | None:
         """What this notebook may spend in USD: its own budget, else the environment's.
 
-        A policy's budget holds if it is lower. Raises ParamError if the environment's is not an
-        amount.
+        A policy's budget for each notebook holds if it is lower. Raises ParamError if the
+        environment's is not an amount.
         """
         own, common = self.ledger.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
         if own is None and common:
             own = parse_usd(common, "DI_MAGICS_BUDGET")
-        return least_amount(own, self.policies.current().budget)
+        return least_amount(own, self.policies.current().budget_per_notebook)
 
     @budget.setter
     def budget(self, limit: Decimal | None) -> None:
         self.ledger.budget = limit
         self.notify("turns")
+
+    @property
+    def limits(self) -> Budget:
+        """The limits of all requests: this notebook's, and the policy's for all notebooks."""
+        notebook, policy = self.budget, self.policies.current()
+        by_policy = notebook is not None and notebook == policy.budget_per_notebook
+        source = policy.source_names if by_policy else ""
+        return Budget(notebook=notebook, policies=policy.budgets, source=source)
 
     # Planning -----------------------------------------------------------------------------------
 
@@ -260,7 +269,7 @@ class Session:
     def look_up_price(self, ask: Ask, interrupts: Interrupts) -> None:
         """Fetch the endpoint's prices, if a budget needs one that is not known."""
         route = self.route(ask)
-        limited = ask.budget is not None or self.budget is not None
+        limited = replace(self.limits, cell=ask.budget).lowest is not None
         if limited and not route.local and self.catalog.price(route.url, route.model) is None:
             job = self.models.refresh(route.endpoint)
             if job:
@@ -306,7 +315,7 @@ class Session:
             self.look_up_price(ask, interrupts)
             plan = self._begin(self.plan(ask), ask, interrupts)
             runner = TurnRunner(self.exchange, self.loop, self.journal, interrupts, view)
-            outcome = runner.run(plan, ask, turn_budget(plan, ask, self.budget))
+            outcome = runner.run(plan, ask, turn_budget(plan, ask, self.limits))
             reply, error = outcome.reply, outcome.error or runner.view_error
             turn = replace(plan.turn, reply=reply)
             with self._lock:
@@ -343,7 +352,7 @@ class Session:
                 conversation = conversation.start()
                 turn = replace(turn, conversation=conversation.name)
             plan = replace(plan, turn=turn)
-            budget = turn_budget(plan, ask, self.budget)
+            budget = turn_budget(plan, ask, self.limits)
             self.exchange.write_down(
                 plan, budget, remembered=remembered, is_turn=remembered
             ).result()

@@ -17,7 +17,7 @@ from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE
 from di_magics.core.money.prices import estimate_tokens
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import Ask, Plan
+from di_magics.core.request.plan import Ask, Plan, turn_budget
 from di_magics.core.shown.notes import policy_notes
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import (
@@ -157,12 +157,12 @@ class SweepRunner:
         """Return the limits for every one of these runs. Raises BudgetError as `run` does."""
         ask, session = self._ask, self._session
         paid = [plan for plan in plans if not plan.route.local]
-        budget = Budget(ask.budget, session.budget, ask.yes) if paid else Budget()
+        budget = turn_budget(paid[0], ask, session.limits) if paid else Budget()
         unknown = [plan for plan in paid if plan.reserve is None]
         worst = None if unknown else sum_amounts(plan.reserve for plan in paid)
-        spent = FREE if budget.notebook is None else session.ledger.committed
-        budget.check(worst, spent, unknown[0].turn.model if unknown else "")
-        covered = budget.limited and worst is not None
+        committed = session.ledger.committed(budget.policies)
+        budget.check(worst, committed, unknown[0].turn.model if unknown else "")
+        covered = budget.lowest is not None and worst is not None
         check_consent(len(plans), _likely_cost(paid), covered, yes=ask.yes)
         return budget
 

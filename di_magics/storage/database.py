@@ -1,7 +1,8 @@
 """The SQLite file that holds all state. This is the only importer of sqlite3.
 
-`schema.sql` has the tables; the other files of this folder read and write them. Numbered
-migrations begin with the first release. A file of an earlier development version is copied to
+`schema.sql` has the tables; the other files of this folder read and write them. A file of an
+earlier version gets what it lacks from MIGRATIONS, which only add, so that a kernel that still runs
+the earlier version can go on. A file of a development version without migrations is copied to
 `conversations.sqlite3.old` and emptied, in one transaction. It is not renamed, because another
 kernel may use it, whose `-wal` file would then be mistaken for the new file's.
 """
@@ -33,8 +34,14 @@ MAPPED_BYTES = 1 << 28
 """SQLite reads this much of the file without copying its pages."""
 
 # (application_id, user_version) of a file.
-CURRENT = (0x64694D67, 1)
+CURRENT = (0x64694D67, 2)
 NEW = (0, 0)
+MIGRATIONS = {
+    (CURRENT[0], 1): "ALTER TABLE ledger ADD COLUMN policies TEXT NOT NULL DEFAULT '[]';"
+    "ALTER TABLE ledger ADD COLUMN process TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE policies (file TEXT PRIMARY KEY, spent TEXT NOT NULL DEFAULT '0') STRICT",
+}
+"""The statements that bring a file of this version to the next one."""
 DEVELOPMENT = [(0, version) for version in range(1, 7)]
 
 
@@ -111,7 +118,7 @@ class Database:
 
     def _prepare(self, db: Connection) -> None:
         version = _version(db)
-        if version not in (CURRENT, NEW, *DEVELOPMENT):
+        if version not in (CURRENT, NEW, *MIGRATIONS, *DEVELOPMENT):
             raise StoreError(
                 f"{one_line(self.path, 160)} is from a newer di_magics. Update di_magics, or set "
                 "DI_MAGICS_HOME to another folder."
@@ -120,10 +127,10 @@ class Database:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
         if version != CURRENT:
-            _in_transaction(db, self._create_tables, "BEGIN IMMEDIATE")
+            _in_transaction(db, self._update_tables, "BEGIN IMMEDIATE")
         db.execute("PRAGMA foreign_keys = ON")
 
-    def _create_tables(self, db: Connection) -> None:
+    def _update_tables(self, db: Connection) -> None:
         version = _version(db)
         if version == CURRENT:  # another kernel was faster
             return
@@ -132,9 +139,14 @@ class Database:
             tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             for (table,) in tables:
                 db.execute(f'DROP TABLE "{table}"')
-        for statement in SCHEMA.read_text("utf-8").split(";"):
-            db.execute(statement)
         application, number = CURRENT
+        if version in MIGRATIONS:
+            scripts = [MIGRATIONS[application, step] for step in range(version[1], number)]
+        else:
+            scripts = [SCHEMA.read_text("utf-8")]
+        for script in scripts:
+            for statement in script.split(";"):
+                db.execute(statement)
         db.execute(f"PRAGMA application_id = {application}")
         db.execute(f"PRAGMA user_version = {number}")
 

@@ -1,34 +1,43 @@
 """The costs of all requests, stored apart from the texts and kept when those are deleted.
 
 An entry is written before its request is sent, updated with every checkpoint, and sealed once. A
-notebook has committed the sum of its sealed costs and of the reserves of requests in flight.
+notebook, and a policy's file, has committed the sum of its sealed costs and of the reserves of
+requests in flight.
 """
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from di_magics.core.amount import parse_amount, sum_amounts
-from di_magics.core.money.budget import Budget
+from di_magics.core.amount import in_money_context, parse_amount
+from di_magics.core.money.budget import Budget, Committed
 from di_magics.core.money.cost import FREE, Entry
 from di_magics.core.reply.reply import Reply, Usage
+from di_magics.runtime.process import is_process_running, name_process
 from di_magics.storage.database import Connection, Database, insert, to_utf8, update_notebook
 
-ABANDONED_SECONDS = 10.0
-"""A waiting kernel updates its entry every second; after this long without one it has ended."""
+ABANDONED_SECONDS = 600.0
+"""A kernel on another machine, whose processes cannot be seen, has ended after this long without a
+checkpoint; a kernel that waits writes one every second."""
 
 COLUMNS = (
     "turn, notebook, conversation, model, endpoint, begun, status, prompt_tokens, "
-    "completion_tokens, cached_tokens, reasoning_tokens, cost, estimate, reserve"
+    "completion_tokens, cached_tokens, reasoning_tokens, cost, estimate, reserve, policies, "
+    "process, touched, sealed"
 )
 
 
-def is_in_flight(sealed: int, touched: float) -> bool:
-    """Return whether a kernel still waits for the reply."""
-    return not sealed and time.time() - touched < ABANDONED_SECONDS
+def is_in_flight(sealed: int, process: str, touched: float) -> bool:
+    """Return whether a kernel still waits for the reply: this process, last heard of then."""
+    if sealed:
+        return False
+    running = is_process_running(process)
+    return time.time() - touched < ABANDONED_SECONDS if running is None else running
 
 
 class Ledger:
@@ -52,10 +61,9 @@ class Ledger:
 
         return self._store.read(read).result()
 
-    @property
-    def committed(self) -> Decimal:
-        """What the notebook has spent, and may still spend on replies in flight, in USD."""
-        return self._store.read(lambda db: _committed(db, self._notebook)).result()
+    def committed(self, policies: Iterable[str] = ()) -> Committed:
+        """Return what the notebook, and all under these files of a policy, have committed."""
+        return self._store.read(lambda db: _committed(db, self._notebook, policies)).result()
 
     @property
     def budget(self) -> Decimal | None:
@@ -78,8 +86,7 @@ class Ledger:
 
 def add_entry(db: Connection, entry: Entry, budget: Budget) -> None:
     """Add the entry of a request before it is sent. Raises BudgetError if it does not fit."""
-    spent = FREE if budget.notebook is None else _committed(db, entry.notebook)
-    budget.check(entry.reserve, spent, entry.model)
+    budget.check(entry.reserve, _committed(db, entry.notebook, budget.policies), entry.model)
     row = {
         "turn": entry.turn,
         "notebook": entry.notebook,
@@ -92,6 +99,8 @@ def add_entry(db: Connection, entry: Entry, budget: Budget) -> None:
         "cost": _text(entry.cost),
         "estimate": entry.estimate,
         "reserve": _text(entry.reserve),
+        "policies": json.dumps(entry.policies),
+        "process": name_process(),
     }
     insert(db, "ledger", row)
 
@@ -108,40 +117,62 @@ def update_entry(db: Connection, turn: str, reply: Reply, now: float, *, sealed:
         row,
     ).rowcount
     if changed and sealed:
-        (notebook,) = db.execute("SELECT notebook FROM ledger WHERE turn = ?", [turn]).fetchone()
-        total = sum_amounts([_spent(db, notebook), reply.cost])
-        update_notebook(db, notebook, spent=str(total))
+        _add_to_sums(db, turn, reply.cost)
 
 
-def _spent(db: Connection, notebook: str) -> Decimal:
-    row = db.execute("SELECT spent FROM notebooks WHERE id = ?", [notebook]).fetchone()
-    return sum_amounts(row or ())
+def _add_to_sums(db: Connection, turn: str, cost: Decimal | None) -> None:
+    query = "SELECT notebook, policies FROM ledger WHERE turn = ?"
+    notebook, policies = db.execute(query, [turn]).fetchone()
+    total = _add(_spent(db, "notebooks", "id", notebook), cost)
+    update_notebook(db, notebook, spent=str(total))
+    for file in json.loads(policies):
+        row = {"file": file, "spent": str(_add(_spent(db, "policies", "file", file), cost))}
+        insert(db, "policies", row, "ON CONFLICT (file) DO UPDATE SET spent = excluded.spent")
 
 
-def _committed(db: Connection, notebook: str) -> Decimal:
-    rows = db.execute(
-        "SELECT cost, reserve, touched FROM ledger WHERE notebook = ? AND NOT sealed", [notebook]
+def _spent(db: Connection, table: str, key: str, value: str) -> Decimal:
+    row = db.execute(f"SELECT spent FROM {table} WHERE {key} = ?", [value]).fetchone()
+    return Decimal(row[0]) if row else FREE
+
+
+@in_money_context
+def _add(total: Decimal, amount: Decimal | None) -> Decimal:
+    return total + (amount or FREE)
+
+
+def _committed(db: Connection, notebook: str, policies: Iterable[str]) -> Committed:
+    mine = _spent(db, "notebooks", "id", notebook)
+    by_file = {file: _spent(db, "policies", "file", file) for file in policies}
+    query = (
+        "SELECT notebook, policies, cost, reserve, process, touched FROM ledger WHERE NOT sealed"
     )
-    unsealed = [
-        max(sum_amounts([cost]), sum_amounts([reserve]) if is_in_flight(False, touched) else FREE)
-        for cost, reserve, touched in rows
-    ]
-    return sum_amounts([_spent(db, notebook), *unsealed])
+    rows = db.execute(query) if by_file else db.execute(f"{query} AND notebook = ?", [notebook])
+    for owner, files, cost, reserve, process, touched in rows:
+        amount = parse_amount(cost) or FREE
+        if is_in_flight(False, process, touched):
+            amount = max(amount, parse_amount(reserve) or FREE)
+        if owner == notebook:
+            mine = _add(mine, amount)
+        for file in by_file.keys() & json.loads(files):
+            by_file[file] = _add(by_file[file], amount)
+    return Committed(mine, by_file)
 
 
 def _entries(db: Connection, notebook: str | None, since: float) -> list[Entry]:
     where = "begun >= ?" if notebook is None else "notebook = ? AND begun >= ?"
     values = [since] if notebook is None else [notebook, since]
     rows = db.execute(
-        f"SELECT {COLUMNS}, touched, sealed FROM ledger WHERE {where} ORDER BY begun", values
+        f"SELECT {COLUMNS} FROM ledger WHERE {where} ORDER BY begun",
+        values,
     )
     return [_parse_entry(*row) for row in rows]
 
 
 def _parse_entry(*row: Any) -> Entry:
     turn, notebook, conversation, model, endpoint, begun, status, *rest = row
-    sent, written, cached, reasoning, cost, estimate, reserve, touched, sealed = rest
-    in_flight = is_in_flight(sealed, touched)
+    sent, written, cached, reasoning, cost, estimate, reserve, *state = rest
+    policies, process, touched, sealed = state
+    in_flight = is_in_flight(sealed, process, touched)
     return Entry(
         turn=turn,
         notebook=notebook,
@@ -155,6 +186,7 @@ def _parse_entry(*row: Any) -> Entry:
         cost=parse_amount(cost),
         estimate=estimate,
         reserve=parse_amount(reserve) if in_flight else None,
+        policies=tuple(json.loads(policies)),
     )
 
 

@@ -32,7 +32,7 @@ class PolicyFiles:
     """
 
     def __init__(self, folder: Callable[[], Path], file: str | None) -> None:
-        self._file = Path(file).expanduser() if file else None
+        self._file = _identify(Path(os.path.expanduser(file))) if file else None
         self._folder = folder
         self._stamp: object = None
         self._policy = NO_POLICY
@@ -40,7 +40,7 @@ class PolicyFiles:
     def current(self) -> Policy:
         """Return the policy. Raises PolicyError for a file that cannot be read or is not valid."""
         outer = self._file
-        beside = self._folder() / BESIDE
+        beside = _identify(self._folder() / BESIDE)
         stamp = (outer, _stamp(outer), beside, _stamp(beside))
         if stamp != self._stamp:
             policy = _read(outer, narrowing=False) if outer else NO_POLICY
@@ -104,6 +104,15 @@ def _open_log(policy: Policy) -> Iterator[IO[str]]:
             f"{policy.source_names} logs turns in {one_line(folder, 120)}, which cannot be "
             f"written ({error.strerror}). Ask your teacher."
         ) from None
+
+
+def _identify(path: Path) -> Path:
+    """Return the absolute path that stands for a file, by whichever links its folder was reached.
+
+    A link in the place of the file itself is kept: it may lead to another version of it tomorrow,
+    under which what was spent must not be forgotten.
+    """
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

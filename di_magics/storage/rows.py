@@ -50,7 +50,8 @@ def reply_of(text: str, outcome: str) -> Reply:
 def read_conversation(db: Connection, notebook: str) -> Conversation:
     """Return a notebook's conversation; a turn whose parent was forgotten is a root."""
     rows = db.execute(
-        "SELECT prompt, reply, identity, outcome, touched, sealed FROM turns "
+        "SELECT prompt, reply, identity, outcome, touched, sealed, "
+        "(SELECT process FROM ledger WHERE turn = id AND NOT turns.sealed) FROM turns "
         "WHERE notebook = ? ORDER BY number",
         [notebook],
     ).fetchall()
@@ -79,11 +80,11 @@ def _parse_turns(rows: Sequence[tuple[Any, ...]], notebook: str) -> Iterator[Tur
     identities = _parse_objects([row[2] for row in rows])
     outcomes = _parse_objects([row[3] or "{}" for row in rows])
     for row, identity, outcome in zip(rows, identities, outcomes, strict=True):
-        prompt, text, _, _, touched, sealed = row
+        prompt, text, _, _, touched, sealed, process = row
         columns = {"prompt": prompt, "reply": text, "notebook": notebook}
         turn = parse_turn(outcome | identity | columns)
         if not sealed:
-            status: Status = "open" if is_in_flight(sealed, touched) else "cut"
+            status: Status = "open" if is_in_flight(sealed, process or "", touched) else "cut"
             turn = replace(turn, reply=replace(turn.reply, status=status))
         yield turn
 

@@ -1,4 +1,4 @@
--- The tables of conversations.sqlite3, version 1. Times are POSIX seconds, amounts are decimal USD.
+-- The tables of conversations.sqlite3, version 2. Times are POSIX seconds, amounts are decimal USD.
 
 CREATE TABLE notebooks (
     id     TEXT PRIMARY KEY,
@@ -59,8 +59,16 @@ CREATE TABLE ledger (
     reasoning_tokens  INTEGER,
     cost              TEXT,
     estimate          TEXT NOT NULL,
-    reserve           TEXT
+    reserve           TEXT,
+    policies          TEXT NOT NULL DEFAULT '[]',  -- JSON: the policy's files it was sent under
+    process           TEXT NOT NULL DEFAULT ''     -- the process that waits for the reply
 ) STRICT;
 CREATE INDEX ledger_by_notebook ON ledger (notebook, begun);
 CREATE INDEX ledger_by_time ON ledger (begun);
 CREATE INDEX ledger_open ON ledger (notebook) WHERE NOT sealed;
+
+-- What was spent under each file of a policy, in all notebooks.
+CREATE TABLE policies (
+    file  TEXT PRIMARY KEY,
+    spent TEXT NOT NULL DEFAULT '0'  -- the sum of its sealed entries in the ledger
+) STRICT;

@@ -88,7 +88,7 @@ def test_work_is_done_whole_or_not_at_all(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("version", [(storing.CURRENT[0], 2), (0, 7), (5, 1)])
+@pytest.mark.parametrize("version", [(storing.CURRENT[0], storing.CURRENT[1] + 1), (0, 7), (5, 1)])
 def test_a_file_from_a_newer_version_is_left_alone(
     tmp_path: Path, version: tuple[int, int]
 ) -> None:
@@ -112,6 +112,45 @@ def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="DI_MAGICS_HOME"):
         store.write(write).result()
     store.close()
+
+
+EARLIER = {1: "schema_1.sql"}
+"""The tables of a file of an earlier version, as they were then."""
+
+
+def tables(db: Connection) -> dict[str, list[tuple[object, ...]]]:
+    """Return the columns of all tables, with their types and defaults."""
+    names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {name: db.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_a_file_of_an_earlier_version_keeps_all_and_gets_what_it_lacks(
+    tmp_path: Path, version: int
+) -> None:
+    """While a kernel of that version goes on writing; afterwards it is like a new one."""
+    old = sqlite3.connect(tmp_path / storing.FILE, isolation_level=None)
+    old.execute("PRAGMA journal_mode = WAL")
+    old.executescript(Path(__file__).with_name(EARLIER[version]).read_text("utf-8"))
+    old.execute(f"PRAGMA application_id = {storing.CURRENT[0]}")
+    old.execute(f"PRAGMA user_version = {version}")
+    entry = (
+        "INSERT INTO ledger (turn, notebook, conversation, model, endpoint, begun, touched, "
+        "sealed, status, cost, estimate) VALUES (?, 'n', 'main', 'm', 'e', 1, 1, 1, 'done', 2, '')"
+    )
+    old.execute("INSERT INTO notebooks (id, spent) VALUES ('n', '2')")
+    old.execute(entry, ["before"])
+    store = Database(tmp_path)
+    assert store.set_aside().result() is None
+    old.execute(entry, ["after"])
+    entries = Ledger(store, "n").entries()
+    assert [(found.turn, str(found.cost)) for found in entries] == [("before", "2"), ("after", "2")]
+    (tmp_path / "new").mkdir()
+    new = Database(tmp_path / "new")
+    assert store.read(tables).result() == new.read(tables).result()
+    assert Ledger(store, "n").committed().notebook == 2
+    for database in (store, new, old):
+        database.close()
 
 
 def development_file(folder: Path, version: int = 6) -> sqlite3.Connection:

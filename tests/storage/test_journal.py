@@ -31,11 +31,11 @@ def test_an_outcome_is_sealed_once(store: Database, journal: Journal, turns: Tur
 def test_a_turn_nobody_finished_is_cut(
     journal: Journal, turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Untouched for ten seconds it has lost its kernel; until then another may be at it."""
+    """When its process has ended; until then another kernel may be at it."""
     begin(journal, turn("a"))
     journal.checkpoint("a", Reply(text="half")).result()
     assert turns.load().turns["a"].reply.status == "open"
-    monkeypatch.setattr(keeping, "ABANDONED_SECONDS", -1)
+    monkeypatch.setattr(keeping, "is_process_running", lambda process: False)
     reply = turns.load().turns["a"].reply
     assert (reply.text, reply.status) == ("half", "cut")
 

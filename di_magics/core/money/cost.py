@@ -23,7 +23,8 @@ class Entry:
 
     `conversation` is empty for a request outside of one. `begun` is in POSIX seconds, `day` the
     local date of it (ISO). `estimate` says how the cost was computed, and is empty where the API
-    sent it. `reserve` is what a reply in flight may cost at most.
+    sent it. `reserve` is what a reply in flight may cost at most. `policies` are the policy's files
+    under which it is sent.
     """
 
     turn: str
@@ -38,6 +39,7 @@ class Entry:
     cost: Decimal | None = None
     estimate: str = ""
     reserve: Decimal | None = None
+    policies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,9 +258,12 @@ def ledger_entry(planned: Plan, begun: float, *, kept: bool) -> Entry:
         cost=worst_case_cost(planned.size, 0, price) if price else None,
         estimate="the prompt alone" if price else "",
         reserve=planned.reserve,
+        policies=planned.policy.sources,
     )
 
 
-def turn_budget(planned: Plan, ask: Ask, notebook: Decimal | None) -> Budget:
-    """Return the limits for a request; `notebook` is what its notebook may spend in all."""
-    return Budget() if planned.route.local else Budget(ask.budget, notebook, ask.yes)
+def turn_budget(planned: Plan, ask: Ask, limits: Budget) -> Budget:
+    """Return the budget of a request: the `limits` for all requests, and those of the ask."""
+    if planned.route.local:
+        return Budget()
+    return replace(limits, cell=ask.budget, yes=ask.yes)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
-from di_magics.core.amount import parse_usd
+from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.errors import DiMagicsError, PolicyError
 from di_magics.core.settings.params import (
     DEFAULT_MAX_TOKENS,
@@ -23,7 +23,7 @@ from di_magics.core.settings.params import (
 )
 from di_magics.core.text import one_line
 
-NARROWING = ("models", "parameters", "system", "budget")
+NARROWING = ("models", "parameters", "system", "budget", "budget_per_notebook")
 """The names allowed in a file beside the notebook, which anybody may have put there."""
 NAMES = (*NARROWING, "endpoint", "key_variable", "key_file", "log")
 
@@ -48,9 +48,11 @@ class Policy:
     """The rules in force. `models` holds lists of patterns; a model must match one of every list.
 
     The first model of `choosing` is the default: the lists of files that may do more than narrow.
-    `locks` are values that are always sent, `budget` is in USD per notebook. `key_variable` and
-    `key_file` name what holds the key for `endpoint`, `log` a folder for turns. `sources` are the
-    files these rules are from, `system_source` the one with the system prompt.
+    `locks` are values that are always sent. `budgets` is what may be spent under a file, in all
+    notebooks together, by the file's path; `budget_per_notebook` what each of them may spend, both
+    in USD. `key_variable` and `key_file` name what holds the key for `endpoint`, `log` a folder for
+    turns. `sources` are the paths of the files these rules are from, `system_source` the one with
+    the system prompt.
     """
 
     models: tuple[tuple[str, ...], ...] = ()
@@ -59,7 +61,8 @@ class Policy:
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     system: str | None = None
     system_source: str = ""
-    budget: Decimal | None = None
+    budgets: Mapping[str, Decimal] = field(default_factory=dict)
+    budget_per_notebook: Decimal | None = None
     endpoint: str | None = None
     key_variable: str | None = None
     key_file: str | None = None
@@ -136,6 +139,7 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
             raise _policy_error(source, f"{why} {one_line(name, 40)!r}.{suggest(name, allowed)}")
     locks, bounds = _parse_parameters(table.get("parameters", {}), source, narrowing=narrowing)
     models = _parse_models(table.get("models"), source)
+    budget = _parse_budget(table, "budget", source)
     return Policy(
         models=models,
         choosing=() if narrowing else models,
@@ -143,7 +147,8 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
         bounds=bounds,
         system=_parse_text(table, "system", source),
         system_source=source if "system" in table else "",
-        budget=_parse_budget(table.get("budget"), source),
+        budgets={} if budget is None else {source: budget},
+        budget_per_notebook=_parse_budget(table, "budget_per_notebook", source),
         endpoint=_parse_text(table, "endpoint", source),
         key_variable=_parse_text(table, "key_variable", source),
         key_file=_parse_text(table, "key_file", source),
@@ -160,13 +165,13 @@ def merge_policies(outer: Policy, inner: Policy) -> Policy:
         lows = [end for end in (mine.low, other.low) if end is not None]
         highs = [end for end in (mine.high, other.high) if end is not None]
         bounds[name] = Bounds(max(lows, default=None), min(highs, default=None))
-    budgets = [limit for limit in (outer.budget, inner.budget) if limit is not None]
     merged = replace(
         outer,
         models=outer.models + inner.models,
         locks={**inner.locks, **outer.locks},
         bounds=bounds,
-        budget=min(budgets, default=None),
+        budgets={**inner.budgets, **outer.budgets},
+        budget_per_notebook=least_amount(outer.budget_per_notebook, inner.budget_per_notebook),
         sources=outer.sources + inner.sources,
     )
     if outer.system is None:
@@ -234,11 +239,11 @@ def _parse_parameters(
     return locks, bounds
 
 
-def _parse_budget(budget: object, source: str) -> Decimal | None:
-    if budget is None:
+def _parse_budget(table: Mapping[str, Any], name: str, source: str) -> Decimal | None:
+    if name not in table:
         return None
     try:
-        return parse_usd(budget, "its budget")
+        return parse_usd(table[name], f"its {name}")
     except DiMagicsError as error:
         raise _policy_error(source, f"is wrong: {error}") from None
 

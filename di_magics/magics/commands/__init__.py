@@ -40,7 +40,7 @@ def show_status(context: Context, rest: str) -> None:
         endpoint, model = route.name, route.model
     except DiMagicsError as error:
         endpoint, model = f"none. {error}", settings.model or "—"
-    limit, spent = session.budget, tally(session.ledger.entries())
+    budget, spent = session.limits, tally(session.ledger.entries())
     values = " ".join(
         format_param(name, value) for name, value in setting.params_in_force(session).items()
     )
@@ -54,8 +54,10 @@ def show_status(context: Context, rest: str) -> None:
         ("conversation", f"{conversation.name}, {turns}{last}"),
         ("cost", spent.text),
     ]
-    if limit is not None:
-        rows.append(("budget", f"{format_usd(limit)}, of which {format_usd(spent.cost)} is spent"))
+    for limit in budget.limits(session.ledger.committed(budget.policies)):
+        scope = " for all notebooks" if limit.everywhere else ""
+        amounts = f"{format_usd(limit.amount)}{scope}, of which {format_usd(limit.left)} is left"
+        rows.append(("budget", amounts))
     rows += [("policy", one_line(source, 160)) for source in policy.sources]
     if policy.log:
         rows.append(("log", f"{one_line(policy.log, 160)}, for your teacher"))

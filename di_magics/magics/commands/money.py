@@ -7,7 +7,8 @@ from pathlib import Path
 
 from di_magics.core.amount import format_usd, in_money_context, parse_usd
 from di_magics.core.errors import ChatError, ParamError
-from di_magics.core.money.cost import FREE, Entry, tally
+from di_magics.core.money.budget import Limit
+from di_magics.core.money.cost import Entry, tally
 from di_magics.core.money.prices import Model, format_per_million, price_sources
 from di_magics.core.request.export import as_csv
 from di_magics.core.settings.flags import split_line
@@ -79,15 +80,20 @@ def set_budget(context: Context, rest: str) -> None:
     """
     if rest:
         context.session.budget = None if rest == "none" else parse_usd(rest, "%chat budget")
-    limit = context.session.budget
-    total = tally(context.session.ledger.entries()).cost
-    if limit is None:
+    budget, ledger = context.session.limits, context.session.ledger
+    total = tally(ledger.entries()).cost
+    limits = budget.limits(ledger.committed(budget.policies))
+    if not limits:
         say(f"No budget; {format_usd(total)} spent. %chat budget 0.50 sets one.")
-    else:
-        left = max(limit - context.session.ledger.committed, FREE)
-        policy = context.session.policies.current()
-        by = f" (set by {policy.source_names})" if policy.budget == limit else ""
-        say(f"{format_usd(left)} of {format_usd(limit)}{by} left; {format_usd(total)} spent.")
+        return
+    lines = [_describe(limit) for limit in limits]
+    say(f"{'; '.join(lines)}; {format_usd(total)} spent in this notebook.")
+
+
+def _describe(limit: Limit) -> str:
+    by = f" (set by {one_line(limit.source, 160)})" if limit.source else ""
+    where = " in all notebooks" if limit.everywhere else ""
+    return f"{format_usd(limit.left)} of {format_usd(limit.amount)} left{where}{by}"
 
 
 @command("models [FILTER …]", "the models, their context windows and prices per million tokens")

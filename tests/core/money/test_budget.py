@@ -7,7 +7,7 @@ from decimal import Decimal, Inexact, localcontext
 import pytest
 
 from di_magics.core.errors import BudgetError
-from di_magics.core.money.budget import Budget, with_partial_reply
+from di_magics.core.money.budget import Budget, Committed, with_partial_reply
 
 
 def usd(text: str | None) -> Decimal | None:
@@ -18,7 +18,7 @@ def usd(text: str | None) -> Decimal | None:
 def refusal(budget: Budget, reserve: str | None, spent: str = "0") -> BudgetError:
     """Return the error for this request."""
     with pytest.raises(BudgetError) as refused:
-        budget.check(usd(reserve), Decimal(spent), "a-model")
+        budget.check(usd(reserve), Committed(Decimal(spent)), "a-model")
     return refused.value
 
 
@@ -37,7 +37,8 @@ def test_what_fits_is_allowed(
     cell: str | None, notebook: str | None, yes: bool, reserve: str | None, spent: str
 ) -> None:
     """Up to the last cent of both limits; without a price only with `yes`."""
-    Budget(usd(cell), usd(notebook), yes).check(usd(reserve), Decimal(spent), "a-model")
+    budget = Budget(usd(cell), usd(notebook), yes)
+    budget.check(usd(reserve), Committed(Decimal(spent)), "a-model")
 
 
 @pytest.mark.parametrize(
@@ -100,14 +101,50 @@ def test_a_later_request_of_a_turn_keeps_the_partial_reply() -> None:
 
 
 def test_a_budget_is_limited_by_either_limit() -> None:
-    """And not without one."""
-    limits = [Budget(), Budget(yes=True), Budget(Decimal(0)), Budget(notebook=Decimal(0))]
-    assert [budget.limited for budget in limits] == [False, False, True, True]
+    """And by a policy's."""
+    budgets = [Budget(), Budget(yes=True), Budget(Decimal(0)), Budget(notebook=Decimal(0))]
+    assert [budget.lowest for budget in budgets] == [None, None, 0, 0]
+    by_file = {"p": Decimal(1), "q": Decimal(4)}
+    assert Budget(Decimal(3), Decimal(2), policies=by_file).lowest == 1
+
+
+def test_every_file_of_a_policy_limits_all_notebooks_together() -> None:
+    """The refusal names the file, and offers no command that would not help."""
+    budget = Budget(policies={"/class.toml": Decimal("0.10"), "/beside.toml": Decimal("0.05")})
+    budget.check(Decimal("0.02"), Committed(policies={"/class.toml": Decimal("0.08")}), "m")
+    with pytest.raises(BudgetError) as refused:
+        budget.check(Decimal("0.03"), Committed(policies={"/class.toml": Decimal("0.08")}), "m")
+    error = refused.value
+    assert (error.left, error.needed, error.source) == (usd("0.02"), usd("0.11"), "/class.toml")
+    assert "$0.020 of the budget of $0.10 in /class.toml is left" in str(error)
+    assert str(error).endswith("send fewer turns (--last 2).")
+    later = with_partial_reply(error)
+    assert "in /class.toml" in str(later)
+    with pytest.raises(BudgetError, match=r"in /beside\.toml"):
+        budget.check(Decimal("0.06"), Committed(), "m")
+    with pytest.raises(BudgetError, match="not known"):
+        budget.check(None, Committed(), "m")
+
+
+def test_a_notebooks_limit_of_a_policy_names_the_file() -> None:
+    """The user cannot raise it."""
+    error = refusal(Budget(notebook=Decimal("0.1"), source="/class.toml"), "0.05", "0.08")
+    assert "of the budget of $0.10 in /class.toml" in str(error)
+    assert "%chat" not in str(error)
+
+
+def test_limits_are_listed_with_what_is_left() -> None:
+    """The notebook's own and the policy's; never less than nothing, never more than all."""
+    budget = Budget(Decimal(1), Decimal(2), policies={"p": Decimal(4), "q": Decimal(0)})
+    limits = budget.limits(Committed(Decimal(3), {"p": Decimal(1)}))
+    assert [limit.left for limit in limits] == [0, 3, 0]
+    assert [limit.share for limit in limits] == [1, Decimal("0.25"), 1]
+    assert [limit.everywhere for limit in limits] == [False, True, True]
 
 
 def test_the_users_own_decimal_context_does_not_matter() -> None:
     """With too few digits, or with a trap for rounding."""
     with localcontext(prec=2) as context:
         context.traps[Inexact] = True
-        Budget(notebook=Decimal("1.001")).check(Decimal("0.001"), Decimal(1), "m")
+        Budget(notebook=Decimal("1.001")).check(Decimal("0.001"), Committed(Decimal(1)), "m")
         refusal(Budget(notebook=Decimal("1.001")), "0.0011", "1")

@@ -27,7 +27,7 @@ from di_magics.core.request.plan import (
     plan_turn,
     turn_budget,
 )
-from di_magics.core.settings.policy import NO_POLICY, parse_policy
+from di_magics.core.settings.policy import NO_POLICY, merge_policies, parse_policy
 from di_magics.core.settings.settings import Settings
 
 PRICE = Price(Decimal("1E-6"), Decimal("2E-6"), None, "a list", "2026-11-23")
@@ -128,8 +128,16 @@ def test_the_worst_case_is_reserved() -> None:
 def test_a_request_has_the_limits_of_its_cell_and_notebook() -> None:
     """The local model costs nothing, so nothing limits it."""
     ask = Ask("abc", budget=Decimal(1), yes=True)
-    assert turn_budget(plan(ask), ask, Decimal(2)) == Budget(Decimal(1), Decimal(2), yes=True)
-    assert turn_budget(plan(ask, route=Place(local=True)), ask, Decimal(2)) == Budget()
+    limits = Budget(notebook=Decimal(2), policies={"p": Decimal(3)}, source="q")
+    assert turn_budget(plan(ask), ask, limits) == replace(limits, cell=Decimal(1), yes=True)
+    assert turn_budget(plan(ask, route=Place(local=True)), ask, limits) == Budget()
+
+
+def test_a_request_is_entered_under_every_file_of_the_policy() -> None:
+    """Also under one without a budget, which it may get later."""
+    outer, inner = parse_policy({"budget": 1}, "outer"), parse_policy({}, "inner")
+    planned = plan(Ask("abc"), policy=merge_policies(outer, inner))
+    assert ledger_entry(planned, 1.0, kept=True).policies == ("outer", "inner")
 
 
 def test_tools_are_offered_by_their_names() -> None:

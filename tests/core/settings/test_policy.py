@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ RULES: dict[str, Any] = {
     "models": ["a/small", "b/*"],
     "system": "Be brief.",
     "budget": 0.5,
+    "budget_per_notebook": 0.25,
     "endpoint": "https://class.example/v1",
     "key_variable": "CLASS_KEY",
     "log": "/logs",
@@ -32,7 +34,9 @@ def test_a_policy_is_parsed() -> None:
     policy = parse_policy(RULES, "p.toml")
     assert policy.locks == {"temperature": 0.7}
     assert policy.bounds == {"max_tokens": Bounds(None, 500), "top_p": Bounds(0.5, 1)}
-    assert (policy.budget, policy.system, policy.log) == (Decimal("0.5"), "Be brief.", "/logs")
+    assert policy.budgets == {"p.toml": Decimal("0.5")}
+    assert policy.budget_per_notebook == Decimal("0.25")
+    assert (policy.system, policy.log) == ("Be brief.", "/logs")
     assert (policy.endpoint, policy.key_variable) == ("https://class.example/v1", "CLASS_KEY")
     assert (policy.source_names, NO_POLICY.source_names) == ("p.toml", "no policy")
 
@@ -51,6 +55,7 @@ def test_a_policy_is_parsed() -> None:
         ({"parameters": {"user": {"min": "a"}}}, "min and max"),
         ({"budget": "much"}, "amount of USD"),
         ({"budget": -1}, "amount of USD"),
+        ({"budget_per_notebook": "much"}, "its budget_per_notebook must be an amount of USD"),
         ({"system": 1}, "as its system"),
         ({"log": " "}, "as its log"),
     ],
@@ -121,6 +126,7 @@ def test_the_rules_of_both_files_hold() -> None:
             "models": ["a/*"],
             "system": "Be rude.",
             "budget": "$0.10",
+            "budget_per_notebook": 1,
             "parameters": {"temperature": 1, "seed": 1, "top_p": {"min": 0.6}, "top_k": {"max": 9}},
         },
         "inner",
@@ -132,11 +138,14 @@ def test_the_rules_of_both_files_hold() -> None:
     assert policy.locks == {"temperature": 0.7, "seed": 1}
     assert policy.bounds["top_p"] == Bounds(0.6, 1)
     assert policy.bounds["top_k"] == Bounds(None, 9)
-    assert (policy.system, policy.budget) == ("Be brief.", Decimal("0.10"))
+    assert policy.system == "Be brief."
+    assert policy.budgets == {"outer": Decimal("0.5"), "inner": Decimal("0.10")}
+    assert policy.budget_per_notebook == Decimal("0.25")
     assert policy.source_names == "outer and inner"
     assert merge_policies(NO_POLICY, inner).system == "Be rude."
     assert merge_policies(NO_POLICY, inner).system_source == "inner"
-    assert merge_policies(NO_POLICY, NO_POLICY).budget is None
+    assert merge_policies(NO_POLICY, NO_POLICY).budget_per_notebook is None
+    assert merge_policies(NO_POLICY, inner).budget_per_notebook == 1
 
 
 @pytest.fixture
@@ -156,7 +165,26 @@ def test_files_are_read_again_when_they_change(tmp_path: Path) -> None:
     assert policies.current().locks == {"seed": 22}
     (tmp_path / "class.toml").write_text("budget = 0.25")
     (tmp_path / BESIDE).unlink()
-    assert policies.current().budget == Decimal("0.25")
+    assert list(policies.current().budgets.values()) == [Decimal("0.25")]
+
+
+def test_a_file_is_known_by_one_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whichever folder it is reached, from wherever, and whatever version a link leads to."""
+    real, linked = tmp_path / "real", tmp_path / "linked"
+    real.mkdir()
+    linked.symlink_to(real)
+    for version in ("first", "second"):
+        (real / version).write_text("budget = 1")
+    (real / "class.toml").symlink_to("first")
+    monkeypatch.chdir(real)
+    spellings = ["class.toml", f"{linked}/../linked/class.toml", f"{real}/class.toml"]
+    policies = [PolicyFiles(lambda: tmp_path, spelling) for spelling in spellings]
+    monkeypatch.chdir("/")
+    expected = (os.path.realpath(real) + "/class.toml",)
+    assert {policy.current().sources for policy in policies} == {expected}
+    (real / "class.toml").unlink()
+    (real / "class.toml").symlink_to("second")
+    assert {policy.current().sources for policy in policies} == {expected}
 
 
 @pytest.mark.parametrize("content", [b"models = [", b"\xff\xfe", b"models = ['a'] trailing"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from loopback import Fault, Loopback, Reply
 from shell import Run
 
@@ -199,6 +200,30 @@ def test_a_policy_is_checked_after_all_settings(
     assert (sent["temperature"], sent["max_tokens"]) == (0.5, 50)
     assert "class.toml" in priced("%chat").text
     assert "other" not in priced("%chat models").text
+
+
+def test_a_policys_budget_is_for_all_notebooks(
+    teach: Callable[[str], None], priced: Run, shell: InteractiveShell, server: Loopback
+) -> None:
+    """A console is a new notebook each time; what was spent under the file stays with the file."""
+    teach("budget = 0.07\nbudget_per_notebook = 0.05")
+    server.reply(*[Reply("yes", usage={"prompt_tokens": 1, "completion_tokens": 15_000})] * 3)
+    for left in ("$0.070", "$0.040"):
+        assert f"{left} of $0.070 left in all notebooks (set by " in priced("%chat budget").text
+        assert priced("%%chat --max-tokens 9\nhi").error is None
+        error = priced("%%chat\nhi").error
+        assert isinstance(error, di.BudgetError)
+        assert "class.toml" in str(error)
+        shell.run_line_magic("reload_ext", "di_magics")
+    teach("budget = 0.071\nbudget_per_notebook = 0.05")
+    status = priced("%chat").text
+    assert "$0.071 for all notebooks, of which $0.011 is left" in status
+    assert "$0.050, of which $0.050 is left" in status
+    assert len(server.chats) == 2
+    assert isinstance(priced("%%chat\nhi").error, di.BudgetError)
+    with pytest.raises(di.BudgetError):
+        di.sweep("hi", vary={"seed": [1, 2]}, yes=True)
+    assert len(server.chats) == 2
 
 
 def test_a_policys_system_prompt_is_shown_and_stays(

@@ -1,0 +1,64 @@
+"""Which process wrote something to the disk, and whether it still runs.
+
+A process that stands still (a closed laptop, Ctrl-Z, a debugger) still runs, so no clock can tell.
+A process id alone cannot either, because it is given to another process later: its time of start
+is compared as well. Where Linux's /proc is missing, psutil tells it, which Jupyter kernels have.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+
+def name_process() -> str:
+    """Return a name for this process that no other process has, on any machine."""
+    return _name(os.getpid())
+
+
+def is_process_running(name: str) -> bool | None:
+    """Return whether a process runs, or None if that cannot be known here: on another machine."""
+    machine, _, process = name.partition(" ")
+    pid, _, start = process.partition(" ")
+    if not start or not pid.isdecimal() or machine != _machine():
+        return None
+    return start == _start_time(int(pid))
+
+
+@cache
+def _name(pid: int) -> str:
+    return f"{_machine()} {pid} {_start_time(pid)}"
+
+
+@cache
+def _machine() -> str:
+    """Return a name for what gives out the process ids: this machine since it has started."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"  # a container has ids of its own
+    except OSError:
+        return platform.node().replace(" ", "-")
+
+
+def _start_time(pid: int) -> str:
+    """Return when a process has started, "" if it has ended or cannot be looked up."""
+    if sys.platform == "linux":
+        with suppress(OSError, IndexError):
+            state, *fields = (
+                Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
+            )
+            return "" if state in "ZX" else fields[18]
+        return ""
+    try:
+        import psutil
+
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except (ImportError, OSError):
+        return ""
+    except psutil.Error:
+        return ""
