@@ -102,6 +102,13 @@ class PanelWidget(Widget):
         return "The panel is shown in JupyterLab and Notebook 7, while its kernel runs."
 
 
+class LensWidget(anywidget.AnyWidget):
+    """A lens or a lab; `packed` is what display/lens.py makes of a reply."""
+
+    _esm = module("lens")
+    packed = traitlets.Bytes().tag(sync=True)
+
+
 def _answer_while_busy(widget: Any) -> None:
     """Let the front end's messages to this widget reach the kernel while a cell runs.
 

@@ -1,0 +1,110 @@
+"""What a lens says of a reply beside the numbers: bands, labels, and what a setting cannot show.
+
+A token belongs to a band by its probability. The bands are the same for every reply, so that the
+same colour is always the same number; `display/static/tokens.js` has them, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from di_magics.core.logprobs import LensData, TokenProbability
+from di_magics.core.sampling import DEFAULT_ORDER
+from di_magics.core.text import make_visible
+
+BANDS = (0.9, 0.5, 0.2, 0.05, 0.01, 0.001, 0.0)
+BAND_NAMES = ("≥ 90 %", "50–90 %", "20–50 %", "5–20 %", "1–5 %", "0.1–1 %", "< 0.1 %")
+NOT_KNOWN = len(BANDS)
+"""The band of a token without a probability."""
+FILTERS = ("penalties", "top_k", "top_p", "min_p", "temperature")
+"""The filters that a lab shows."""
+NEUTRAL: Mapping[str, float] = {
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "repeat_penalty": 1.0,
+}
+"""The values with which the settings of a lab change nothing, by llama.cpp's names."""
+BASIS = {
+    "raw": "The probabilities are the model's own, before temperature and filters.",
+    "processed": "The probabilities are those after temperature and filters.",
+    "unknown": "Whether the probabilities are before or after temperature and filters is not "
+    "known.",
+}
+NO_ZERO = "It needs the zero of the logits, which log-probabilities do not show."
+APPLIED = "It is in these probabilities already."
+
+
+def band_of(token: TokenProbability) -> int:
+    """Return the number of a token's band, NOT_KNOWN if it has no probability."""
+    probability = probability_of(token)
+    if probability is None:
+        return NOT_KNOWN
+    return next(band for band, least in enumerate(BANDS) if probability >= least)
+
+
+def probability_of(token: TokenProbability) -> float | None:
+    """Return a token's probability, None if it is not known."""
+    return None if token.logprob is None else math.exp(min(0.0, token.logprob))
+
+
+def format_percent(probability: float | None) -> str:
+    """Return a probability as text, with three digits at most."""
+    if probability is None:
+        return "not known"
+    if probability >= 1 - 1e-9:
+        return "100 %"
+    if probability >= 0.9995:
+        return "> 99.9 %"
+    if probability >= 0.00005:
+        return f"{probability * 100:.{1 if probability >= 0.0995 else 2}f} %"
+    return "< 0.01 %" if probability else "0"
+
+
+def token_label(text: str) -> str:
+    """Return a token in one line with every character visible; one without text ends the reply."""
+    spaces = text.replace(" ", "·").replace("\n", "↵").replace("\t", "⇥")
+    return make_visible(spaces) or "⟨end⟩"
+
+
+def filter_order(data: LensData) -> list[str]:
+    """Return the filters of a lab in their order, llama.cpp's where the endpoint's is unknown."""
+    return [name for name in data.order or DEFAULT_ORDER if name in FILTERS]
+
+
+def about_lines(data: LensData) -> Iterator[str]:
+    """Yield what the user must know of the numbers."""
+    yield BASIS[data.basis]
+    of = "" if data.vocabulary is None else f" of {data.vocabulary:,}"
+    if data.most:
+        yield f"The {data.most} most likely{of} tokens are known at each position."
+    else:
+        yield "The endpoint sent no other tokens than those of the reply."
+    if data.unreported:
+        were = "token was" if data.unreported == 1 else "tokens were"
+        yield f"{data.unreported:,} {were} not reported: parts of characters, or the end."
+    if data.note:
+        yield data.note
+
+
+def setting_notes(data: LensData) -> Iterator[str]:
+    """Yield what the settings of a lab cannot know."""
+    if data.order is None:
+        yield "The order of this endpoint's filters is not known: it is llama.cpp's here."
+    if data.basis == "unknown":
+        yield "Temperature and filters may be in the probabilities already, and then count twice."
+    if not data.prompt:
+        yield "Penalties count the tokens of the reply only: those of the prompt are not known."
+
+
+def disabled_settings(data: LensData) -> dict[str, str]:
+    """Return why a setting cannot be shown, by its name."""
+    reasons = {"repeat_penalty": NO_ZERO}
+    if data.basis == "processed":
+        applied = (name for name, off in NEUTRAL.items() if data.settings.get(name, off) != off)
+        reasons |= dict.fromkeys(applied, APPLIED)
+    return reasons

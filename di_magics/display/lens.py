@@ -1,0 +1,293 @@
+"""The lens and the lab of a reply: a widget, and the same without script, which is saved.
+
+Two outputs follow one another: the saved form as HTML, then the widget. A style in the saved form
+shows one of them: the widget while it works, and the saved form where there is no kernel. Where a
+notebook is not trusted, the front end drops the style and the widget, and the saved form is left.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+
+import di_magics.display.markdown as render
+from di_magics.core.logprobs import LensData, TokenProbability, least_likely, pack_lens, perplexity
+from di_magics.core.sampling import Result, reshape
+from di_magics.core.shown.lens_text import (
+    BAND_NAMES,
+    NEUTRAL,
+    about_lines,
+    band_of,
+    disabled_settings,
+    filter_order,
+    format_percent,
+    probability_of,
+    setting_notes,
+    token_label,
+)
+from di_magics.core.text import make_visible
+
+MOST_BYTES = 256_000
+"""Of the saved form."""
+NAMED = 3
+"""The alternatives that the saved form names for a token."""
+LISTED = 10
+"""The least likely tokens that the saved form lists."""
+BLOCKS = "▁▂▃▄▅▆▇█"
+BLOCK_BITS = 1.5
+COLUMNS = 60
+FAINT = "opacity: 0.75; font-size: 90%"
+# Translucent, so that they are legible on light and on dark paper.
+MARKS = (
+    "",
+    "background-color: #e0a03026",
+    "background-color: #e0a0304d",
+    "background-color: #e0902f80; border-bottom: 1px solid #a8601a",
+    "background-color: #e0702f99; border-bottom: 2px solid #a8601a",
+    "background-color: #d8503fb3; border-bottom: 3px solid #a8601a",
+    "background-color: #d03c3ccc; border-bottom: 4px solid #a8601a",
+    "border-bottom: 1px dotted #888",
+)
+# One of the two outputs: where the widget works, and where it does not.
+_SAVED, _NEXT = ".jp-OutputArea-child:has(.di-saved-lens)", ".jp-OutputArea-child"
+STYLE = (
+    f"<style>{_SAVED}:has(+ {_NEXT} .di-lens), {_SAVED} + {_NEXT}:not(:has(.di-lens)) "
+    "{ display: none; }</style>"
+)
+
+
+class Lens:
+    """A reply's tokens by probability, to display in a notebook; a lab has settings as well.
+
+    `at` is the position to begin with, `values` are settings of the lab by llama.cpp's names in
+    place of those that were sent, and `order` is the order of its filters.
+    """
+
+    def __init__(
+        self,
+        data: LensData,
+        *,
+        lab: bool = False,
+        at: int = 0,
+        values: Mapping[str, float] | None = None,
+        order: Sequence[str] | None = None,
+    ) -> None:
+        self.data = data
+        self.lab = lab
+        self.at = max(0, min(at, len(data.tokens) - 1))
+        # Where the settings are in the probabilities already, they must not be applied again.
+        self.sent = {} if data.basis == "processed" else dict(data.settings)
+        self.values = {**NEUTRAL, **self.sent, **(values or {})}
+        self.order = list(order or filter_order(data))
+
+    def pack(self) -> bytes:
+        """Return what the widget gets: a JSON object and arrays, compressed."""
+        head, arrays = pack_lens(self.data)
+        head |= {
+            "about": list(about_lines(self.data)),
+            "notes": list(setting_notes(self.data)),
+            "disabled": disabled_settings(self.data),
+            "settings": self.sent,
+            "values": {name: self.values[name] for name in NEUTRAL},
+            "order": self.order,
+            "start": self.at,
+            "lab": self.lab,
+            "sizes": {name: len(array) for name, array in arrays.items()},
+        }
+        text = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "replace"
+        )
+        return zlib.compress(b"".join([struct.pack("<I", len(text)), text, *arrays.values()]), 3)
+
+    def saved(self) -> dict[str, str]:
+        """Return the saved form, by MIME type."""
+        return {"text/html": lens_html(self), "text/plain": lens_text(self.data)}
+
+    def show(self, *, widget: bool) -> None:
+        """Display it; without `widget` only the saved form."""
+        from IPython.display import display
+
+        display(self.saved(), raw=True)
+        if widget:
+            from di_magics.display.widgets import LensWidget
+
+            model_id = LensWidget(packed=self.pack()).model_id
+            view = {"version_major": 2, "version_minor": 0, "model_id": model_id}
+            bundle = {"text/plain": "", "application/vnd.jupyter.widget-view+json": view}
+            display(bundle, raw=True)
+
+    def _ipython_display_(self) -> None:
+        from IPython import get_ipython
+
+        self.show(widget=getattr(get_ipython(), "kernel", None) is not None)
+
+
+# The saved form -----------------------------------------------------------------------------------
+
+
+def lens_text(data: LensData) -> str:
+    """Return a reply's least likely tokens as lines of text."""
+    lines = [" · ".join(_summary(data))]
+    for at in sorted(least_likely(data.tokens, LISTED)):
+        token = data.tokens[at]
+        others = ", ".join(_named(token))
+        lines.append(
+            f"{at + 1:>6}  {token_label(token.text)}  {format_percent(probability_of(token))}"
+            + f"  (most likely: {others})" * bool(others)
+        )
+    return render.strip_controls("\n".join(lines))
+
+
+def lens_html(lens: Lens) -> str:
+    """Return the saved form: HTML without script, of at most MOST_BYTES."""
+    count = len(lens.data.tokens)
+    shown, least = count, 0.9
+    while len((html := _build_html(lens, shown, least)).encode()) > MOST_BYTES:
+        if least:
+            least = 0.5 if least > 0.5 else 0.05 if least > 0.05 else 0.0
+        else:
+            shown = shown * 2 // 3
+    return html
+
+
+def _build_html(lens: Lens, shown: int, titled: float) -> str:
+    """Return the saved form of some tokens; those below a probability have a title."""
+    data = lens.data
+    tokens = data.tokens[:shown]
+    left_out = ["Left out here: " + "all but the most likely alternatives of each token."]
+    if shown < len(data.tokens):
+        left_out.append(f"{len(data.tokens) - shown:,} of {len(data.tokens):,} tokens.")
+    if titled < 0.9:
+        left_out.append(f"The alternatives of tokens of {format_percent(titled)} and more.")
+    parts = [
+        f"<div><b>{_escape(data.model)}</b> · {_escape(' · '.join(_summary(data)[1:]))}</div>",
+        f'<div style="{FAINT}">{_escape(" ".join(about_lines(data)))}</div>',
+        f'<div style="line-height: 2; margin: 4px 0">{_legend_html(data)}</div>',
+        '<div style="white-space: pre-wrap; line-height: 1.9; font-size: 110%; padding: 8px 12px; '
+        f'border: 1px solid #8886; border-radius: 6px">{_tokens_html(tokens, titled)}</div>',
+        f'<div style="margin: 4px 0"><span style="{FAINT}">Surprise along the reply</span> '
+        f"{_surprise(data.tokens)}</div>",
+        _least_html(data),
+        _position_html(lens) if lens.lab and data.tokens else "",
+        f'<div style="{FAINT}">{_escape(" ".join(left_out))}</div>',
+    ]
+    return f'<div class="di-saved-lens {render.MATH_OFF}">{STYLE}{"".join(parts)}</div>'
+
+
+def _escape(text: str) -> str:
+    return render.escape_html(text)
+
+
+def _summary(data: LensData) -> list[str]:
+    count = len(data.tokens)
+    parts = [data.model, f"{count:,} token{'s' * (count != 1)}"]
+    if (value := perplexity(data.tokens)) is not None:
+        parts += [f"perplexity {value:.2f}", f"{math.log2(value):.2f} bits a token"]
+    return parts
+
+
+def _named(token: TokenProbability) -> list[str]:
+    """Return the most likely alternatives of a token, each with its probability."""
+    return [
+        f"{token_label(other.text)} {format_percent(probability_of(other))}"
+        for other in token.top[:NAMED]
+    ]
+
+
+def _mark(html: str, style: str, title: str = "") -> str:
+    attributes = f' title="{_escape(title)}"' * bool(title) + f' style="{style}"' * bool(style)
+    return f"<span{attributes}>{html}</span>" if attributes else html
+
+
+def _legend_html(data: LensData) -> str:
+    bands = [band_of(token) for token in data.tokens]
+    names = [*BAND_NAMES, "not known"]
+    shown = [band for band in range(len(names)) if band < len(BAND_NAMES) or band in bands]
+    return " &nbsp; ".join(
+        _mark(f"&nbsp;{_escape(names[band])}&nbsp;", MARKS[band]) + f" {bands.count(band):,}"
+        for band in shown
+    )
+
+
+def _tokens_html(tokens: Sequence[TokenProbability], titled: float) -> str:
+    parts = []
+    for token in tokens:
+        probability = probability_of(token)
+        title = ""
+        if probability is not None and probability < titled:
+            title = " · ".join([format_percent(probability), *_named(token)])
+        parts.append(_mark(_text_html(token.text), MARKS[band_of(token)], title))
+    return "".join(parts)
+
+
+def _text_html(text: str) -> str:
+    """Return a token's text; its line ends are visible, and break the line."""
+    if not text:
+        return f'<span style="{FAINT}">⟨end⟩</span>'
+    end = '<span style="opacity: 0.45">↵</span>\n'
+    return end.join(_escape(make_visible(line.replace("\t", "⇥"))) for line in text.split("\n"))
+
+
+def _surprise(tokens: Sequence[TokenProbability]) -> str:
+    """Return the surprise along the reply as block characters."""
+    columns = min(COLUMNS, len(tokens))
+    heights = []
+    for column in range(columns):
+        part = tokens[column * len(tokens) // columns : (column + 1) * len(tokens) // columns]
+        bits = max(-(token.logprob or 0.0) for token in part) / math.log(2)
+        heights.append(BLOCKS[min(len(BLOCKS) - 1, int(bits / BLOCK_BITS))])
+    return "".join(heights)
+
+
+def _table_html(summary: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table that the user can unfold."""
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        style = "text-align: left; padding: 2px 10px"
+        return "".join(f'<{tag} style="{style}">{_escape(cell)}</{tag}>' for cell in cells)
+
+    body = "".join(f"<tr>{row('td', cells)}</tr>" for cells in rows)
+    return (
+        f"<details><summary>{_escape(summary)}</summary><table>"
+        f"<thead><tr>{row('th', head)}</tr></thead><tbody>{body}</tbody></table></details>"
+    )
+
+
+def _least_html(data: LensData) -> str:
+    rows = []
+    for at in sorted(least_likely(data.tokens, LISTED)):
+        token = data.tokens[at]
+        label, share = token_label(token.text), format_percent(probability_of(token))
+        rows.append([f"{at + 1:,}", label, share, ", ".join(_named(token))])
+    head = ["position", "token", "probability", "most likely"]
+    return _table_html("The least likely tokens", head, rows) if rows else ""
+
+
+def _position_html(lens: Lens) -> str:
+    """Return the position that a lab begins with, under its settings."""
+    data, at = lens.data, lens.at
+    token = data.tokens[at]
+    top = [(n, t.logprob) for n, t in enumerate(token.top) if t.logprob is not None]
+    result = reshape(top, data.vocabulary, {**lens.values, "samplers": lens.order})
+    rows = [
+        [
+            token_label(other.text) + " ●" * other.is_same(token),
+            format_percent(probability_of(other)),
+            _now(result, n),
+        ]
+        for n, other in enumerate(token.top)
+    ]
+    settings = ", ".join(f"{name} {lens.values[name]:g}" for name in NEUTRAL)
+    return _table_html(
+        f"Position {at + 1:,} with {settings}", ["token", "in the model", "with the settings"], rows
+    )
+
+
+def _now(result: Result, token: int) -> str:
+    if token in result.cut:
+        return f"cut by {result.cut[token]}"
+    low, high = map(format_percent, result.probs.get(token, (0.0, 1.0)))
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,217 @@
+// @ts-check
+// One position: the tokens that could stand there, as bars and numbers, before and after the settings.
+import { element, show } from "./dom.js";
+import { FILTER_NAMES } from "./sampling.js";
+import { entropyBounds, label, percent, percentRange } from "./tokens.js";
+
+const MOST_ROWS = 100;
+const LEAST_SCALE = 0.05; // a bar is full at the greatest probability, and never at less than this
+
+/** @typedef {{ counts: Map<number, number>, total: number }} Draws how often a token was drawn; -1: another */
+
+// A row of the table.
+class AlternativeRow {
+  /** @param {boolean} lab */
+  constructor(lab) {
+    this.name = element("code");
+    this.model = element("i", { className: "model" });
+    this.least = element("i", { className: "least" });
+    this.most = element("i", { className: "most" });
+    this.tick = element("i", { className: "tick" });
+    this.why = element("em");
+    this.now = element("td", { className: "number now" });
+    this.raw = element("td", { className: lab ? "number faint" : "number" });
+    const bar = element("div", { className: "bar" }, this.model, this.most, this.least, this.tick, this.why);
+    this.node = element(
+      "tr",
+      {},
+      element("th", { className: "token", scope: "row" }, this.name),
+      element("td", {}, bar),
+      ...(lab ? [this.now] : []),
+      this.raw,
+    );
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} kind
+   * @param {{ raw: [number, number], now: [number, number], why: string, tick: number | null }} values
+   * @param {number} scale the probability of a full bar
+   */
+  fill(name, kind, { raw, now, why, tick }, scale) {
+    show(this.name, name);
+    if (this.node.className !== kind) this.node.className = kind;
+    /** @param {HTMLElement} bar @param {number} value */
+    const stretch = (bar, value) => {
+      bar.style.transform = `scaleX(${value / scale})`;
+    };
+    stretch(this.model, raw[1]);
+    stretch(this.least, now[0]);
+    stretch(this.most, now[1]);
+    this.most.hidden = now[1] - now[0] < 0.002;
+    this.tick.hidden = tick === null;
+    if (tick !== null) this.tick.style.transform = `translateX(${Math.min(1, tick / scale) * 100}%)`;
+    show(this.why, why);
+    show(this.now, percentRange(...now));
+    show(this.raw, percentRange(...raw));
+  }
+}
+
+/** @param {number} count @param {string} noun */
+const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+
+export class Alternatives {
+  /**
+   * @param {import("./tokens.js").Tokens} tokens
+   * @param {boolean} lab
+   */
+  constructor(tokens, lab) {
+    this.tokens = tokens;
+    this.lab = lab;
+    this.rows = Array.from(
+      { length: Math.min(tokens.head.most, MOST_ROWS) + 2 },
+      () => new AlternativeRow(lab),
+    );
+    this.rest = this.rows[this.rows.length - 1];
+    this.heading = element("h4", { role: "status" });
+    this.facts = element("div", { className: "facts" });
+    /** @param {string} textContent */
+    const number = (textContent) => element("th", { className: "number", scope: "col", textContent });
+    const table = element(
+      "table",
+      { "aria-label": "What could stand here" },
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          element("th", { className: "token", scope: "col", textContent: "token" }),
+          element("th", { scope: "col", textContent: lab ? "with these settings" : "probability" }),
+          ...(lab ? [number("now"), number("model")] : [number("model")]),
+        ),
+      ),
+      element("tbody", {}, ...this.rows.map(({ node }) => node)),
+    );
+    this.node = element("div", {}, this.heading, element("div", { className: "scroll" }, table), this.facts);
+  }
+
+  /**
+   * Show a position; `model` is what the model gave, `now` what the settings make of it.
+   * @param {number} at
+   * @param {import("./sampling.js").Reshaped} model
+   * @param {import("./sampling.js").Reshaped} now
+   * @param {Draws | null} draws
+   */
+  draw(at, model, now, draws) {
+    const { tokens, rows, rest } = this;
+    const position = tokens.position(at);
+    const { own } = position;
+    const order = Array.from({ length: position.best }, (_, index) => index);
+    if (this.lab) order.sort((a, b) => now.high[b] - now.high[a] || model.high[b] - model.high[a]);
+    order.splice(rows.length - 2);
+    if (own >= 0 && !order.includes(own)) order.push(own);
+    let scale = Math.max(LEAST_SCALE, model.rest[1], now.rest[1]);
+    for (const index of order) scale = Math.max(scale, model.high[index], now.high[index]);
+    /** @param {number} index */
+    const tick = (index) => (draws?.total ? (draws.counts.get(index) ?? 0) / draws.total : null);
+    for (const [place, row] of rows.slice(0, -1).entries()) {
+      const index = order[place];
+      row.node.hidden = index === undefined;
+      if (index === undefined) continue;
+      const cut = FILTER_NAMES[now.cut[index]];
+      const why = cut ? `cut by ${cut}` : now.unsure[index] ? "may be cut" : "";
+      const kind = `${index === own ? "own" : ""}${cut ? " cut" : ""}`;
+      /** @type {{ raw: [number, number], now: [number, number] }} */
+      const values = {
+        raw: [model.low[index], model.high[index]],
+        now: [now.low[index], now.high[index]],
+      };
+      row.fill(
+        label(tokens.head.texts[position.tokens[index]]),
+        kind,
+        { ...values, why, tick: tick(index) },
+        scale,
+      );
+    }
+    const others = this.others(at);
+    rest.node.hidden = others === 0;
+    const why = now.rest[1] === 0 && now.restCut ? `cut by ${FILTER_NAMES[now.restCut]}` : "";
+    const name = others === null ? "all others" : `${others.toLocaleString("en")} others`;
+    rest.fill(
+      name,
+      why ? "rest gone" : "rest",
+      { raw: model.rest, now: now.rest, why, tick: tick(-1) },
+      scale,
+    );
+    this.tell(at, own, model, now);
+  }
+
+  /** @param {number} at the number of tokens that were not returned */
+  others(at) {
+    const { vocabulary } = this.tokens.head;
+    return vocabulary === null ? null : Math.max(0, vocabulary - this.tokens.position(at).tokens.length);
+  }
+
+  /**
+   * Put it in words.
+   * @param {number} at
+   * @param {number} own
+   * @param {import("./sampling.js").Reshaped} model
+   * @param {import("./sampling.js").Reshaped} now
+   */
+  tell(at, own, model, now) {
+    const { tokens, lab } = this;
+    let words = "its probability is not known";
+    if (own >= 0) {
+      words = percent(tokens.probability(at));
+      if (lab) words += " in the model, ";
+      if (lab && now.cut[own]) words += "cannot be drawn now";
+      else if (lab) words += `${percentRange(now.low[own], now.high[own])} now`;
+    }
+    this.heading.replaceChildren(
+      element("code", { textContent: label(tokens.text(at)) }),
+      ` ${words} `,
+      element("span", { className: "faint", textContent: `token ${(at + 1).toLocaleString("en")}` }),
+    );
+    const shown = lab ? now : model;
+    const weights = [...shown.high].filter((value) => value > 0);
+    if (!weights.length) return show(this.facts, "");
+    const many = Math.max(1, this.others(at) ?? Infinity);
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    const [low, high] = shown.rest.map((share) => (sum * share) / (1 - share)); // as weights beside these
+    const [least, most] = high < Infinity ? entropyBounds(weights, low, high, many) : [0, Infinity];
+    const bits =
+      most - least < 0.05
+        ? `entropy ${((least + most) / 2).toFixed(2)} bit, as if ${(2 ** ((least + most) / 2)).toFixed(1)} tokens were equally likely`
+        : most === Infinity
+          ? `entropy at least ${least.toFixed(1)} bit`
+          : `entropy ${least.toFixed(1)} to ${most.toFixed(1)} bit`;
+    if (!lab) return show(this.facts, `${bits[0].toUpperCase()}${bits.slice(1)}.`);
+    const drawable =
+      now.survivors === null
+        ? `At least ${now.low.filter((value) => value > 0).length} tokens can be drawn`
+        : `${counted(now.survivors, "token")} can be drawn`;
+    show(this.facts, `${drawable}; ${bits}.${this.removals(model, now)}`);
+  }
+
+  /**
+   * Return how much of the model's probability each filter removes.
+   * @param {import("./sampling.js").Reshaped} model
+   * @param {import("./sampling.js").Reshaped} now
+   */
+  removals(model, now) {
+    /** @type {Map<number, number>} */
+    const shares = new Map();
+    for (const [index, filter] of now.cut.entries()) {
+      if (FILTER_NAMES[filter]) shares.set(filter, (shares.get(filter) ?? 0) + model.high[index]);
+    }
+    if (now.restCut && now.rest[1] === 0) {
+      shares.set(now.restCut, (shares.get(now.restCut) ?? 0) + model.rest[0]);
+    }
+    const parts = [...shares].sort((a, b) => b[1] - a[1]);
+    return parts.length
+      ? ` Removed: ${parts.map(([filter, share]) => `${percent(share)} by ${FILTER_NAMES[filter]}`).join(", ")}.`
+      : "";
+  }
+}

@@ -1,0 +1,147 @@
+// @ts-check
+// The lens: a reply's tokens by probability, and what else could have been there. The lab adds settings,
+// which reshape every position. All that is shown is text: tokens are a model's words, and hostile.
+import { Alternatives } from "./alternatives.js";
+import { element } from "./dom.js";
+import { LENS_STYLE } from "./lens_style.js";
+import { ReplyText } from "./reply_text.js";
+import { Drawing, Sampler } from "./sampler.js";
+import { FILTER_NAMES, reshape } from "./sampling.js";
+import { bandOf, IMPOSSIBLE, unpackTokens } from "./tokens.js";
+
+const SLICE = 4; // ms of work at a time for the tokens out of view
+const SETTLED = 30; // ms after a change before the tokens out of view follow
+
+/**
+ * Return what the model itself gives at a position.
+ * @param {import("./tokens.js").Tokens} tokens
+ * @param {number} at
+ */
+const unshaped = (tokens, at) => reshape(tokens.position(at), {}, []);
+
+/**
+ * The lines above: the model, and what is known of the reply.
+ * @param {import("./tokens.js").Tokens} tokens
+ */
+function titleLines({ head, size, perplexity }) {
+  const bits = Math.log2(perplexity);
+  const facts = [
+    [size.toLocaleString("en"), size === 1 ? "token" : "tokens"],
+    ...(bits >= 0
+      ? [
+          [perplexity.toFixed(2), "perplexity"],
+          [bits.toFixed(2), "bits a token"],
+        ]
+      : []),
+  ];
+  return element(
+    "div",
+    {},
+    element(
+      "div",
+      { className: "title" },
+      element("b", { textContent: head.model }),
+      ...facts.map(([value, name]) =>
+        element("span", { className: "fact" }, element("b", { textContent: value }), ` ${name}`),
+      ),
+    ),
+    element("div", { className: "faint", textContent: head.about.join(" ") }),
+  );
+}
+
+export default {
+  /** @param {{ model: any, el: HTMLElement }} props */
+  async render({ model, el }) {
+    const tokens = await unpackTokens(model.get("packed"));
+    const { head } = tokens;
+    const text = new ReplyText(tokens, look, head.lab);
+    const alternatives = new Alternatives(tokens, head.lab);
+    const sampler = head.lab ? new Sampler(head, change) : null;
+    const drawing = new Drawing(drawPosition);
+    drawing.position = () => shaped(text.at);
+    let version = 0;
+    let due = false;
+
+    /** @param {number} at */
+    function shaped(at) {
+      if (!sampler) return unshaped(tokens, at);
+      return reshape(tokens.position(at, sampler.penalised), sampler.values, sampler.order);
+    }
+
+    /** @param {number} at */
+    function findBand(at) {
+      const { own } = tokens.position(at);
+      if (own < 0 || !sampler) return bandOf(tokens.probability(at));
+      const { low, high, cut } = shaped(at);
+      return FILTER_NAMES[cut[own]] ? IMPOSSIBLE : bandOf((low[own] + high[own]) / 2);
+    }
+
+    function drawPosition() {
+      alternatives.draw(text.at, unshaped(tokens, text.at), shaped(text.at), drawing.draws);
+    }
+
+    function look() {
+      drawing.forget();
+      drawPosition();
+    }
+
+    function change() {
+      drawing.forget();
+      if (due) return;
+      due = true;
+      requestAnimationFrame(() => {
+        due = false;
+        sampler?.update();
+        const [from, to] = text.view ?? [0, 0];
+        for (let at = from; at < to; at++) text.bands[at] = findBand(at);
+        text.paint(from, to);
+        drawPosition();
+        version += 1;
+        setTimeout(follow, SETTLED, version, 0);
+      });
+    }
+
+    /**
+     * Find the bands of all tokens, a few milliseconds at a time, unless something changes meanwhile.
+     * @param {number} run
+     * @param {number} from
+     */
+    function follow(run, from) {
+      if (run !== version) return;
+      const start = performance.now();
+      let at = from;
+      while (at < tokens.size && performance.now() - start < SLICE) text.bands[at] = findBand(at++);
+      if (at < tokens.size) return void setTimeout(follow, 0, run, at);
+      text.paint(0, tokens.size);
+      text.count();
+    }
+
+    const side = element("div", {}, alternatives.node, ...(sampler ? [drawing.node] : []));
+    el.replaceChildren(
+      element(
+        "div",
+        { className: "di-lens" },
+        element("style", { textContent: LENS_STYLE }),
+        element(
+          "div",
+          { className: head.lab ? "lab" : "" },
+          titleLines(tokens),
+          text.legend,
+          element("div", { className: "both" }, text.node, side),
+          ...(sampler ? [sampler.node] : []),
+        ),
+      ),
+    );
+    for (let at = 0; at < tokens.size; at++) text.bands[at] = bandOf(tokens.probability(at));
+    text.paint(0, tokens.size);
+    text.count();
+    text.go(head.start, false);
+    requestAnimationFrame(() => text.go(head.start, true)); // in the page, it can be scrolled to
+    if (sampler) change();
+    return () => {
+      version += 1;
+      text.close();
+      drawing.forget();
+    };
+  },
+};

@@ -1,0 +1,315 @@
+// @ts-check
+// The lab's settings: sliders, presets, the order of the filters, and drawing.
+import { element, show } from "./dom.js";
+
+/** @typedef {Record<string, number>} Values settings by llama.cpp's names */
+
+/** A slider: its name as a setting of the sampler, its name for the user, from, to, step, value for off. */
+/** @type {[string, string, number, number, number, number | null][]} */
+const SLIDERS = [
+  ["temperature", "temperature", 0, 2, 0.01, null],
+  ["top_k", "top_k", 0, 100, 1, 0],
+  ["top_p", "top_p", 0.01, 1, 0.01, 1],
+  ["min_p", "min_p", 0, 1, 0.01, 0],
+  ["presence_penalty", "presence_penalty", -2, 2, 0.1, 0],
+  ["frequency_penalty", "frequency_penalty", -2, 2, 0.1, 0],
+  ["repeat_penalty", "repetition_penalty", 1, 2, 0.05, 1],
+];
+/** @type {Values} */
+const OFF = {
+  temperature: 1,
+  top_k: 0,
+  top_p: 1,
+  min_p: 0,
+  presence_penalty: 0,
+  frequency_penalty: 0,
+  repeat_penalty: 1,
+};
+/** @type {Record<string, string[]>} servers whose order is known */
+const ORDERS = {
+  "llama.cpp": ["penalties", "top_k", "top_p", "min_p", "temperature"],
+  vLLM: ["penalties", "temperature", "min_p", "top_k", "top_p"],
+};
+/** @type {Record<string, string>} */
+const FILTERS = {
+  penalties: "makes tokens that were there before less likely",
+  top_k: "keeps the k most likely tokens",
+  top_p: "keeps the most likely tokens that together have the probability p",
+  min_p: "keeps tokens at least p times as likely as the most likely one",
+  temperature: "makes the distribution more peaked (below 1) or flatter (above 1)",
+};
+const DRAWS = [10, 100, 1000];
+const FRAMES = 45; // that drawing takes at most
+
+export class Sampler {
+  /**
+   * @param {import("./tokens.js").Head} head
+   * @param {() => void} changed called when a value or the order has changed
+   */
+  constructor(head, changed) {
+    this.changed = changed;
+    /** @type {Values} */
+    this.values = { ...OFF, ...head.values };
+    this.order = head.order.filter((name) => name in FILTERS);
+    this.disabled = head.disabled;
+    /** @type {Map<string, { input: HTMLInputElement, output: HTMLOutputElement, off: number | null }>} */
+    this.sliders = new Map();
+    const sliders = element("div", {
+      className: "sliders",
+      role: "group",
+      "aria-label": "Sampling settings",
+    });
+    for (const slider of SLIDERS) sliders.append(this.makeSlider(slider));
+    this.presets = this.makePresets(head);
+    this.chips = element("ol", {
+      className: "order",
+      "aria-label": "Filters in the order in which they apply",
+    });
+    this.servers = Object.entries(ORDERS).map(([name, order]) =>
+      this.button(name, () => this.setOrder(order)),
+    );
+    this.node = element(
+      "div",
+      { className: "settings", role: "region", "aria-label": "Settings" },
+      this.presets.node,
+      sliders,
+      element(
+        "div",
+        { className: "line" },
+        element("span", { className: "name", textContent: "Order" }),
+        this.chips,
+        element("span", { className: "faint", textContent: "as in" }),
+        ...this.servers,
+      ),
+      ...head.notes.map((textContent) => element("div", { className: "faint note", textContent })),
+    );
+    this.drawChips();
+    this.update();
+  }
+
+  /** @param {string} textContent @param {() => void} act */
+  button(textContent, act) {
+    const button = element("button", { type: "button", textContent, "aria-pressed": "false" });
+    button.addEventListener("click", act);
+    return button;
+  }
+
+  /** @param {[string, string, number, number, number, number | null]} slider */
+  makeSlider([name, title, min, max, step, off]) {
+    const id = `di-lab-${Math.random().toString(36).slice(2)}`;
+    const reason = this.disabled[name];
+    const output = element("output", { className: "number", htmlFor: id });
+    const input = element("input", { type: "range", id, min, max, step, disabled: reason !== undefined });
+    input.addEventListener("input", () => {
+      this.values[name] = Number(input.value);
+      this.changed();
+    });
+    this.sliders.set(name, { input, output, off });
+    const note = element("p", { className: "faint", id: `${id}-why`, textContent: reason });
+    if (reason !== undefined) input.setAttribute("aria-describedby", note.id);
+    return element(
+      "div",
+      { className: "slider" },
+      element("label", { htmlFor: id, textContent: title }),
+      output,
+      input,
+      ...(reason === undefined ? [] : [note]),
+    );
+  }
+
+  /** @param {import("./tokens.js").Head} head */
+  makePresets(head) {
+    const llama = { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.05 };
+    /** @type {[string, Values, string[] | null][]} */
+    const list = [
+      ["As sent", head.settings, head.order],
+      ["The model itself", {}, null],
+      ["Greedy", { temperature: 0 }, null],
+      ["llama.cpp's defaults", llama, ORDERS["llama.cpp"]],
+      ["vLLM's defaults", {}, ORDERS.vLLM],
+    ];
+    const buttons = list.map(([name, values, order]) =>
+      this.button(name, () => {
+        Object.assign(this.values, OFF, values);
+        if (order) this.setOrder(order);
+        else this.changed();
+      }),
+    );
+    const node = element(
+      "div",
+      { className: "line", role: "group", "aria-label": "Presets" },
+      element("span", { className: "name", textContent: "Settings" }),
+      ...buttons,
+    );
+    return { node, list, buttons };
+  }
+
+  /** @param {readonly string[]} order */
+  setOrder(order) {
+    this.order = [...order];
+    this.drawChips();
+    this.changed();
+  }
+
+  /**
+   * Let a filter and the next one change places.
+   * @param {number} at
+   */
+  swap(at) {
+    const order = [...this.order];
+    [order[at], order[at + 1]] = [order[at + 1], order[at]];
+    this.setOrder(order);
+  }
+
+  drawChips() {
+    const { order } = this;
+    const items = order.map((name, at) => {
+      const chip = element("button", {
+        type: "button",
+        className: "chip",
+        textContent: name,
+        title: `${name} ${FILTERS[name]}. Alt and an arrow key move it.`,
+        "aria-label": `${name}, filter ${at + 1} of ${order.length}. Alt and an arrow key move it.`,
+      });
+      chip.addEventListener("keydown", (event) => {
+        const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+        if (!event.altKey || !step) return;
+        event.preventDefault();
+        event.stopPropagation();
+        if (order[at + step] === undefined) return;
+        this.swap(step > 0 ? at : at - 1);
+        /** @type {HTMLElement | null} */ (this.chips.children[at + step].querySelector(".chip"))?.focus();
+      });
+      if (at === order.length - 1) return element("li", {}, chip);
+      const arrow = element("button", {
+        type: "button",
+        className: "swap",
+        textContent: "→",
+        title: `Swap ${name} and ${order[at + 1]}`,
+        "aria-label": `Swap ${name} and ${order[at + 1]}`,
+        tabIndex: -1,
+      });
+      arrow.addEventListener("click", () => this.swap(at));
+      return element("li", {}, chip, arrow);
+    });
+    this.chips.replaceChildren(...items);
+  }
+
+  /** Show the values, and which presets and orders they are. */
+  update() {
+    const { values, order } = this;
+    for (const [name, { input, output, off }] of this.sliders) {
+      const text = `${values[name]}`;
+      if (input.value !== text) input.value = text;
+      show(output, values[name] === off ? "off" : text);
+      input.setAttribute("aria-valuetext", values[name] === off ? "off" : text);
+    }
+    const here = JSON.stringify(order);
+    for (const [at, server] of Object.values(ORDERS).entries()) {
+      this.servers[at].setAttribute("aria-pressed", `${JSON.stringify(server) === here}`);
+    }
+    const { list, buttons } = this.presets;
+    for (const [at, [, preset, wanted]] of list.entries()) {
+      const same = Object.keys(OFF).every((name) => values[name] === (preset[name] ?? OFF[name]));
+      const ordered = !wanted || JSON.stringify(wanted) === here;
+      buttons[at].setAttribute("aria-pressed", `${same && ordered}`);
+    }
+    for (const item of this.chips.children) {
+      const chip = /** @type {HTMLElement} */ (item.firstChild);
+      const off = this.isOff(chip.textContent ?? "");
+      chip.toggleAttribute("data-off", off);
+    }
+  }
+
+  /** @param {string} filter */
+  isOff(filter) {
+    const { values } = this;
+    if (filter !== "penalties") return values[filter] === OFF[filter];
+    return ["presence_penalty", "frequency_penalty", "repeat_penalty"].every(
+      (name) => values[name] === OFF[name],
+    );
+  }
+
+  get penalised() {
+    return !this.isOff("penalties");
+  }
+}
+
+// Draws tokens of a position, and compares how often they came with their probabilities.
+export class Drawing {
+  /** @param {() => void} changed called when there is something new to show */
+  constructor(changed) {
+    this.changed = changed;
+    /** @type {import("./alternatives.js").Draws | null} */
+    this.draws = null;
+    this.note = element("span", { className: "faint", role: "status" });
+    this.clear = element("button", { type: "button", textContent: "Clear", hidden: true });
+    this.clear.addEventListener("click", () => {
+      this.forget();
+      changed();
+    });
+    /** @type {() => import("./sampling.js").Reshaped} */
+    this.position = () => {
+      throw new Error("no position yet");
+    };
+    const buttons = DRAWS.map((count) => {
+      const button = element("button", {
+        type: "button",
+        textContent: count.toLocaleString("en"),
+        "aria-label": `Draw ${count.toLocaleString("en")} tokens`,
+      });
+      button.addEventListener("click", () => this.start(count));
+      return button;
+    });
+    this.node = element(
+      "div",
+      { className: "draw line", role: "group", "aria-label": "Draw tokens" },
+      element("span", { className: "name", textContent: "Draw" }),
+      ...buttons,
+      this.clear,
+      this.note,
+    );
+  }
+
+  forget() {
+    cancelAnimationFrame(this.frame ?? 0);
+    this.draws = null;
+    this.clear.hidden = true;
+    show(this.note, "");
+  }
+
+  /** @param {number} count */
+  start(count) {
+    this.forget();
+    const { low, high, rest } = this.position();
+    // Where a probability is an interval, its middle is drawn from.
+    const shares = [...high].map((value, index) => (value + low[index]) / 2);
+    const draws = { counts: new Map(), total: 0 };
+    const other = (rest[0] + rest[1]) / 2;
+    const whole = shares.reduce((total, share) => total + share, other);
+    this.draws = draws;
+    this.clear.hidden = false;
+    const step = () => {
+      for (let i = Math.ceil(count / FRAMES); i > 0 && draws.total < count; i--) {
+        let left = Math.random() * whole;
+        const index = shares.findIndex((share) => {
+          left -= share;
+          return left < 0;
+        });
+        draws.counts.set(index, (draws.counts.get(index) ?? 0) + 1);
+        draws.total += 1;
+      }
+      let off = Math.abs((draws.counts.get(-1) ?? 0) / draws.total - other / whole);
+      for (const [index, share] of shares.entries()) {
+        off += Math.abs((draws.counts.get(index) ?? 0) / draws.total - share / whole);
+      }
+      show(
+        this.note,
+        `${draws.total.toLocaleString("en")} drawn: ${((off / 2) * 100).toFixed(1)} % of them off the theory`,
+      );
+      this.changed();
+      if (draws.total < count) this.frame = requestAnimationFrame(step);
+    };
+    step();
+  }
+}

@@ -1,0 +1,105 @@
+"""What a lens says: bands, numbers as text, tokens as labels, and what is not known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from lens_sample import sample_reply
+
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.shown.lens_text import (
+    APPLIED,
+    BAND_NAMES,
+    BANDS,
+    NOT_KNOWN,
+    about_lines,
+    band_of,
+    disabled_settings,
+    filter_order,
+    format_percent,
+    setting_notes,
+    token_label,
+)
+
+
+@pytest.mark.parametrize(
+    ("probability", "band"),
+    [(1, 0), (0.9, 0), (0.89, 1), (0.5, 1), (0.2, 2), (0.05, 3), (0.01, 4), (0.001, 5), (1e-9, 6)],
+)
+def test_a_band_begins_with_its_least_probability(probability: float, band: int) -> None:
+    """The same number is the same band in every reply."""
+    assert band_of(TokenProbability("a", math.log(probability) + 1e-12)) == band
+
+
+def test_every_token_has_a_band() -> None:
+    """One without a number has its own, so the bands sum to the tokens."""
+    assert band_of(TokenProbability("a", None)) == NOT_KNOWN == len(BAND_NAMES) == len(BANDS)
+    assert band_of(TokenProbability("a", -math.inf)) == 6
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [
+        (None, "not known"),
+        (1, "100 %"),
+        (0.9996, "> 99.9 %"),
+        (0.9994, "99.9 %"),
+        (0.1, "10.0 %"),
+        (0.05, "5.00 %"),
+        (0.0001, "0.01 %"),
+        (0.00004, "< 0.01 %"),
+        (0, "0"),
+    ],
+)
+def test_a_probability_as_text(probability: float | None, text: str) -> None:
+    """Only 1 is 100 %, and only 0 is 0."""
+    assert format_percent(probability) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        (" a b", "·a·b"),
+        ("\n\t", "↵⇥"),
+        ("", "⟨end⟩"),
+        ("\u202ex", "⟨U+202E⟩x"),
+        ("\x1b[31m", "⟨U+001B⟩[31m"),
+    ],
+)
+def test_every_character_of_a_label_is_visible(text: str, label: str) -> None:
+    """White space as well, and what reverses or hides other text."""
+    assert token_label(text) == label
+
+
+def test_it_says_what_is_not_known() -> None:
+    """The basis, the size of the vocabulary, unreported tokens, the order, the prompt."""
+    reply = sample_reply(5)
+    assert list(about_lines(reply)) == [
+        "The probabilities are the model's own, before temperature and filters.",
+        "The 20 most likely of 49,152 tokens are known at each position.",
+    ]
+    other = replace(
+        reply, basis="unknown", vocabulary=None, unreported=9, order=None, note="Read again."
+    )
+    text = " ".join([*about_lines(other), *setting_notes(other)])
+    for words in ("not known.", "The 20 most likely tokens", "9 tokens were not", "Read again."):
+        assert words in text
+    for words in ("it is llama.cpp's here", "count twice", "those of the prompt"):
+        assert words in text
+    assert filter_order(other) == ["penalties", "top_k", "top_p", "min_p", "temperature"]
+    assert not list(setting_notes(replace(reply, prompt=(1,))))
+
+
+def test_a_setting_that_cannot_be_shown_has_a_reason() -> None:
+    """The repetition penalty needs logits; what is applied already cannot be taken out."""
+    reply = sample_reply(5)
+    assert list(disabled_settings(reply)) == ["repeat_penalty"]
+    reasons = disabled_settings(replace(reply, basis="processed"))
+    assert {name for name, reason in reasons.items() if reason == APPLIED} == {
+        "temperature",
+        "top_k",
+        "top_p",
+        "min_p",
+    }
