@@ -77,6 +77,11 @@ class TokenProbability:
         return self.data == other.data
 
 
+def basis_of(local: bool) -> Basis:
+    """Return what the log-probabilities of a server are: llama.cpp's are raw, others not known."""
+    return "raw" if local else "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class LensData:
     """What a lens shows of a turn.

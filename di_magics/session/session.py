@@ -24,6 +24,7 @@ from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import BadRequest, EndpointError, Interrupted, TooLong
+from di_magics.core.logprobs import LensData
 from di_magics.core.money.budget import Budget
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
@@ -39,7 +40,8 @@ from di_magics.core.request.refusals import mentions_param
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
-from di_magics.core.shown.notes import policy_notes, resumed_note, variant_notes
+from di_magics.core.shown.lens import lens_data
+from di_magics.core.shown.notes import logprobs_notes, policy_notes, resumed_note, variant_notes
 from di_magics.core.text import one_line
 from di_magics.endpoints.catalog import Catalog
 from di_magics.endpoints.client import Client
@@ -222,7 +224,7 @@ class Session:
         """Make a complete turn the head of its conversation."""
         with self._lock:
             self._turns.adopt([turn])
-            kept = replace(turn, reply=replace(turn.reply, request=None))
+            kept = replace(turn, reply=replace(turn.reply, request=None, logprobs=()))
             self.conversation = self.conversation.with_turn(kept)
 
     @property
@@ -249,6 +251,11 @@ class Session:
         by_policy = notebook is not None and notebook == policy.budget_per_notebook
         source = policy.source_names if by_policy else ""
         return Budget(notebook=notebook, policies=policy.budgets, source=source)
+
+    def lens_data(self, turn: Turn) -> LensData:
+        """Return what a lens shows of a turn. Raises ChatError if it has no log-probabilities."""
+        tokens = turn.reply.logprobs or self.turns.logprobs(turn.id)
+        return lens_data(turn, tokens)
 
     # Planning -----------------------------------------------------------------------------------
 
@@ -321,7 +328,8 @@ class Session:
             with self._lock:
                 if not ask.once:
                     # The request can be built again; kept, it would repeat the path at every turn.
-                    kept = replace(turn, reply=replace(reply, request=None))
+                    # Log-probabilities are large, and on disk.
+                    kept = replace(turn, reply=replace(reply, request=None, logprobs=()))
                     self.conversation = self.conversation.with_outcome(kept)
             if runner.view_error is None:
                 try:
@@ -379,8 +387,8 @@ class Session:
         """Return the notes of the receipt."""
         news, self._news = self._news, []
         if ask.once:
-            return ["not remembered", *policy_notes(turn, policy), *news]
-        notes = [*policy_notes(turn, policy), *news, *self._unseen_notes()]
+            return ["not remembered", *logprobs_notes(turn), *policy_notes(turn, policy), *news]
+        notes = [*logprobs_notes(turn), *policy_notes(turn, policy), *news, *self._unseen_notes()]
         return [*notes, *variant_notes(self.conversation, turn)]
 
     def _unseen_notes(self) -> list[str]:

@@ -16,7 +16,7 @@ from di_magics.core.money.cost import Entry
 from di_magics.core.reply.reply import Reply
 from di_magics.storage.database import Connection, Database, Work, insert, update_notebook
 from di_magics.storage.ledger import add_entry, update_entry
-from di_magics.storage.rows import identity_row, outcome_row, write_attachments
+from di_magics.storage.rows import identity_row, outcome_row, write_attachments, write_logprobs
 
 RETRY_SECONDS = 1.0
 
@@ -104,6 +104,8 @@ class Journal:
                 [*outcome_row(reply).values(), now, sealed, turn],
             )
             update_entry(db, turn, reply, now, sealed=sealed)
+            if sealed:
+                write_logprobs(db, turn, reply)
 
         return self._write_until_done(write) if sealed else self._store.write(write)
 

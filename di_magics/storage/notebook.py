@@ -28,7 +28,7 @@ from di_magics.core.conversation.record import METADATA_KEY
 from di_magics.core.read_json import as_object, as_objects, as_text
 from di_magics.runtime.files import read_bounded
 from di_magics.storage.database import Connection, Database, insert, update_notebook
-from di_magics.storage.rows import copy_attachments, read_state, replace_ids, to_json
+from di_magics.storage.rows import copy_attachments, copy_logprobs, read_state, replace_ids, to_json
 
 LARGEST_FILE = 200_000_000
 MOST_CELLS = 900
@@ -122,6 +122,7 @@ def _copy(db: Connection, notebook: str, new: str, path: str | None) -> None:
         }
         insert(db, "turns", row)
         copy_attachments(db, old, ids[old])
+        copy_logprobs(db, old, ids[old])
 
 
 def _read_ids(file: str | None) -> tuple[list[str], list[str]]:

@@ -21,6 +21,7 @@ from di_magics.core.conversation.record import (
     parse_reply,
     parse_turn,
 )
+from di_magics.core.logprobs import dump_tokens
 from di_magics.core.reply.reply import Reply, Status
 from di_magics.storage.database import Connection, insert, to_utf8
 from di_magics.storage.ledger import is_in_flight
@@ -122,6 +123,23 @@ def copy_attachments(db: Connection, old: str, new: str) -> None:
     db.execute(
         "INSERT INTO attachments (turn, number, content) "
         "SELECT ?, number, content FROM attachments WHERE turn = ?",
+        [new, old],
+    )
+
+
+def write_logprobs(db: Connection, turn: str, reply: Reply) -> None:
+    """Write the log-probabilities of a turn's reply, if it has any and the turn is kept."""
+    if reply.logprobs:
+        db.execute(
+            "INSERT OR REPLACE INTO logprobs (turn, tokens) SELECT id, ? FROM turns WHERE id = ?",
+            [dump_tokens(reply.logprobs), turn],
+        )
+
+
+def copy_logprobs(db: Connection, old: str, new: str) -> None:
+    """Copy the log-probabilities of a turn to another one."""
+    db.execute(
+        "INSERT INTO logprobs (turn, tokens) SELECT ?, tokens FROM logprobs WHERE turn = ?",
         [new, old],
     )
 

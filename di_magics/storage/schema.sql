@@ -1,4 +1,4 @@
--- The tables of conversations.sqlite3, version 2. Times are POSIX seconds, amounts are decimal USD.
+-- The tables of conversations.sqlite3, version 3. Times are POSIX seconds, amounts are decimal USD.
 
 CREATE TABLE notebooks (
     id     TEXT PRIMARY KEY,
@@ -31,6 +31,12 @@ CREATE TABLE attachments (
     number  INTEGER NOT NULL,
     content TEXT NOT NULL,
     PRIMARY KEY (turn, number)
+) STRICT;
+
+-- The log-probabilities of a reply's tokens, compressed (core/logprobs.py).
+CREATE TABLE logprobs (
+    turn   TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
+    tokens BLOB NOT NULL
 ) STRICT;
 
 -- The replies of sweeps, found again by a digest of what was sent.

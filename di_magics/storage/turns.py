@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 
 from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.logprobs import TokenProbability, load_tokens
 from di_magics.core.reply.reply import Reply
 from di_magics.storage.database import Connection, Database, insert, update_notebook
 from di_magics.storage.rows import (
@@ -22,6 +23,7 @@ from di_magics.storage.rows import (
     reply_of,
     to_json,
     write_attachments,
+    write_logprobs,
 )
 
 
@@ -59,8 +61,18 @@ class Turns:
                 row = {**identity_row(turn, self.notebook), **outcome_row(turn.reply), **sealed}
                 insert(db, "turns", row)
                 write_attachments(db, turn)
+                write_logprobs(db, turn.id, turn.reply)
 
         self._store.write(write).result()
+
+    def logprobs(self, turn: str) -> tuple[TokenProbability, ...]:
+        """Return the log-probabilities of a turn's reply, () if it has none."""
+
+        def read(db: Connection) -> tuple[TokenProbability, ...]:
+            row = db.execute("SELECT tokens FROM logprobs WHERE turn = ?", [turn]).fetchone()
+            return load_tokens(row[0]) if row else ()
+
+        return self._store.read(read).result()
 
     def runs(self, keys: Collection[str]) -> dict[str, Reply]:
         """Return the complete replies to the notebook's runs that are kept, by key."""

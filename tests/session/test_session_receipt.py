@@ -7,9 +7,10 @@ import re
 from decimal import Decimal
 
 import pytest
-from loopback import Loopback
+from loopback import Loopback, Reply
 from shell import Run
 
+from di_magics.core.errors import ParamError
 from di_magics.core.settings.params import PARAMS, Param, validate
 
 
@@ -28,7 +29,9 @@ def values(param: Param) -> list[str]:
     return [f"{value.normalize():f}" for value in sorted(found)]
 
 
-CASES = [(name, value) for name, param in PARAMS.items() for value in values(param)]
+NAMED = {name: param for name, param in PARAMS.items() if name != "logprobs"}
+"""The parameters that are sent and shown under their own name."""
+CASES = [(name, value) for name, param in NAMED.items() for value in values(param)]
 
 
 @pytest.mark.parametrize(("name", "value"), CASES)
@@ -53,12 +56,65 @@ def test_the_receipt_says_what_was_sent(run: Run, server: Loopback, name: str, v
 
 def test_all_parameters_at_once(run: Run, server: Loopback) -> None:
     """Each is in the body and in the receipt, in the order in which they were set."""
-    chosen = {name: values(param)[0] for name, param in PARAMS.items()}
+    chosen = {name: values(param)[0] for name, param in NAMED.items()}
     pairs = " ".join(f"{name}={value!r}" for name, value in chosen.items())
     assert run(f"%chat set {pairs}").error is None
     shown = run("%%chat\nhi").text
     sent = server.chats[0].json
     line = shown.splitlines()[-1].split(" · ")[1]
-    assert [word.partition("=")[0] for word in re.findall(r"(?:^| )(\w+=)", line)] == list(PARAMS)
-    for name in PARAMS:
+    assert [word.partition("=")[0] for word in re.findall(r"(?:^| )(\w+=)", line)] == list(NAMED)
+    for name in NAMED:
         assert f"{name}={json.dumps(sent[name])}" in line or f"{name}={sent[name]}" in line
+
+
+ENTRY = {"token": "Hi", "logprob": -0.5, "top_logprobs": [{"token": "Hi", "logprob": -0.5}]}
+
+
+@pytest.mark.parametrize(
+    ("flag", "most", "text"),
+    [
+        ("--logprobs", 20, "20 log-probabilities a token"),
+        ("--logprobs 5", 5, "5 log-probabilities a token"),
+        ("--logprobs=1", 1, "1 log-probability a token"),
+        ("--logprobs 0", 0, "log-probabilities of the tokens alone"),
+    ],
+)
+def test_log_probabilities_are_asked_for(
+    run: Run, server: Loopback, flag: str, most: int, text: str
+) -> None:
+    """The receipt says how many, and whether they are the model's own is not known."""
+    server.reply(Reply("Hi", chunks=["Hi"], logprobs=[ENTRY]))
+    shown = run(f"%%chat {flag}\nhi").text
+    sent = server.chats[0].json
+    assert (sent["logprobs"], sent["top_logprobs"]) == (True, most)
+    assert f" · {text}, raw or after the settings: not known · " in shown
+    assert "sent no log-probabilities" not in shown
+
+
+def test_log_probabilities_that_do_not_come_are_missed(run: Run, server: Loopback) -> None:
+    """Some providers leave them out and say nothing."""
+    assert "the endpoint sent no log-probabilities" in run("%%chat --logprobs\nhi").text
+    assert "log-probabilities" not in run("%%chat\nhi").text
+    assert "logprobs" not in server.chats[1].json
+
+
+def test_log_probabilities_can_be_a_setting(run: Run, server: Loopback) -> None:
+    """Of the cells that follow, of di.ask, and of the request that is only shown."""
+    run("%chat set logprobs=3")
+    run("%%chat\nhi")
+    assert server.chats[0].json["top_logprobs"] == 3
+    assert '"top_logprobs": 3' in run("%%chat --dry-run\nhi").text
+    assert '"top_logprobs":3' in run("%chat show --curl").text.replace(": ", ":")
+    run("import di_magics as di; di.ask('hi', logprobs=7)")
+    assert server.chats[1].json["top_logprobs"] == 7
+
+
+@pytest.mark.parametrize("most", [21, 10_001])
+def test_more_alternatives_than_servers_send_are_refused(
+    run: Run, server: Loopback, most: int
+) -> None:
+    """In one line, before anything is sent."""
+    error = run(f"%%chat --logprobs {most}\nhi").error
+    assert isinstance(error, ParamError)
+    assert str(most) in str(error)
+    assert not server.chats

@@ -114,7 +114,7 @@ def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
     store.close()
 
 
-EARLIER = {1: "schema_1.sql"}
+EARLIER = {1: "schema_1.sql", 2: "schema_2.sql"}
 """The tables of a file of an earlier version, as they were then."""
 
 

@@ -15,6 +15,7 @@ from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.record import METADATA_KEY
 from di_magics.core.errors import StoreError
+from di_magics.core.logprobs import TokenProbability
 from di_magics.storage.database import Database, update_notebook
 from di_magics.storage.journal import Journal
 from di_magics.storage.ledger import Ledger
@@ -155,3 +156,55 @@ def test_attachments_are_forgotten_with_their_turn(
         turns.forget(["a"], "main")
     store.close()
     assert all(b"SECRET" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+SECRET_TOKENS = (
+    TokenProbability(
+        " secret", -0.5, (TokenProbability(" other-word", -2.0, (), b"\xf0", 7),), None, 5
+    ),
+    TokenProbability("end", None),
+)
+
+
+def test_log_probabilities_are_kept_and_copied_and_forgotten(
+    turns: Turns, store: Database, tmp_path: Path
+) -> None:
+    """They are in the file alone, as long as their turn is."""
+    keep(store, replace(turn("a"), reply=replace(DONE, logprobs=SECRET_TOKENS)), turn("b", "a"))
+    copy_notebook(store, tmp_path)
+    store.close()
+    again = Database(tmp_path)
+    kept, copies = Turns(again, "n"), Turns(again, "copy")
+    assert kept.logprobs("a") == SECRET_TOKENS
+    assert kept.logprobs("b") == ()
+    (copied, _) = copies.load().path()
+    assert copies.logprobs(copied.id) == SECRET_TOKENS
+    kept.forget(["a"], "other")
+    assert kept.logprobs("a") == ()
+    copies.forget_all()
+    assert copies.logprobs(copied.id) == ()
+    rows = again.read(lambda db: db.execute("SELECT * FROM logprobs").fetchall())
+    assert rows.result() == []
+    again.close()
+
+
+def test_an_adopted_turn_keeps_its_log_probabilities(store: Database, turns: Turns) -> None:
+    """A run of a sweep that becomes the reply."""
+    turns.adopt([replace(turn("a"), reply=replace(DONE, logprobs=SECRET_TOKENS))])
+    assert turns.logprobs("a") == SECRET_TOKENS
+
+
+def test_a_turn_that_is_not_kept_has_no_log_probabilities(store: Database, turns: Turns) -> None:
+    """With --once only the costs are on disk."""
+    journal = Journal(store)
+    begin(journal, turn("a"), kept=False)
+    journal.seal("a", replace(DONE, logprobs=SECRET_TOKENS)).result()
+    assert turns.logprobs("a") == ()
+
+
+def test_damaged_log_probabilities_are_an_error(store: Database, turns: Turns) -> None:
+    """It names the file."""
+    keep(store, replace(turn("a"), reply=replace(DONE, logprobs=SECRET_TOKENS)))
+    store.write(lambda db: db.execute("UPDATE logprobs SET tokens = x'00'")).result()
+    with pytest.raises(StoreError, match="damaged"):
+        turns.logprobs("a")

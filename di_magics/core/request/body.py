@@ -29,6 +29,10 @@ def build_body(
     """
     sent: dict[str, Any] = {"model": model, "messages": list(messages)}
     for name, value in params.items():
+        if name == "logprobs":
+            # llama.cpp sends nothing for 0 alternatives.
+            sent |= {"logprobs": True, "top_logprobs": value or int(local)}
+            continue
         local_name = PARAMS[name].local if local else None
         sent[local_name or name] = list(value) if isinstance(value, tuple) else value
     choice = sent.get("tool_choice")
@@ -69,8 +73,8 @@ def text_bytes(messages: Sequence[Mapping[str, Any]]) -> int:
 
 
 def sent_params(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sampling parameters of a body, under the names in it."""
-    names = {name for param in PARAMS.values() for name in (param.name, param.local)}
+    """Return the sampling parameters of a body, under the names in it; not `logprobs`."""
+    names = {name for param in PARAMS.values() for name in (param.name, param.local)} - {"logprobs"}
     sent = {name: value for name, value in request.items() if name in names}
     if isinstance(choice := sent.get("tool_choice"), dict):
         sent["tool_choice"] = choice["function"]["name"]

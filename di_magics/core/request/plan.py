@@ -22,7 +22,13 @@ from di_magics.core.reply.json_reply import ReplySchema, response_format
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
 from di_magics.core.request.body import build_body, prompt_bytes
 from di_magics.core.request.route import Route
-from di_magics.core.settings.params import TOOL_CHOICES, Value, check_local_value, validate
+from di_magics.core.settings.params import (
+    MOST_LOGPROBS,
+    TOOL_CHOICES,
+    Value,
+    check_local_value,
+    validate,
+)
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.text import one_line
@@ -127,6 +133,8 @@ def plan_turn(
     if route.local:
         for name, setting in params.items():
             check_local_value(name, setting)
+    else:
+        _check_logprobs(params.get("logprobs"), route)
     cell = ask.cell
     conversation, parent = chat.place_turn(cell, ask.conversation, append=ask.append)
     if ask.replaces:
@@ -158,6 +166,15 @@ def plan_turn(
     )
     body = build_request(planned, chat, messages)
     return _with_size(Plan(planned, route, body, 0, price, None, policy))
+
+
+def _check_logprobs(most: object, route: Route) -> None:
+    """Raise ParamError for more alternatives than other servers than our own send."""
+    if isinstance(most, int) and most > MOST_LOGPROBS:
+        raise ParamError(
+            f"logprobs must be at most {MOST_LOGPROBS} for {one_line(route.name, 80)}, not {most}. "
+            "Only a local model sends more (%chat endpoint local)."
+        )
 
 
 def _check_built_in(ask: Ask, model: str) -> None:

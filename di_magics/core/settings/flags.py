@@ -49,9 +49,10 @@ class Flag:
 
     `group` starts a new group of the help, which also has the flags after this one. `parse` is
     called with the flag's name and its text. A `repeated` flag collects its values; a `listed` flag
-    has several values, separated by commas. Tab offers the `completions`, and what the `sources`
-    (fields of the completion's Choices) return. One of the flags in `needs` must be set too, and
-    none of `excludes` may be set; both may name a value as well: `-f json`.
+    has several values, separated by commas; `bare` is the value of a flag without one. Tab offers
+    the `completions`, and what the `sources` (fields of the completion's Choices) return. One of
+    the flags in `needs` must be set too, and none of `excludes` may be set; both may name a value
+    as well: `-f json`.
     """
 
     names: tuple[str, ...]
@@ -61,6 +62,7 @@ class Flag:
     parse: Callable[[str, str], Any] | None = None
     repeated: bool = False
     listed: bool = False
+    bare: str = ""
     completions: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -246,13 +248,15 @@ class Flags:
 
 
 def _param_flag(param: Param) -> Flag:
-    usage = "--" + param.name.replace("_", "-") + " " + param.name.rsplit("_", 1)[-1].upper()
+    metavar = "[K]" if param.bare else param.name.rsplit("_", 1)[-1].upper()
+    usage = f"--{param.name.replace('_', '-')} {metavar}"
     is_choice = param.name == "tool_choice"
     return _make_flag(
         f"{param.short}, {usage}" if param.short else usage,
         f"{param.effect} ({param.range}{'; repeatable' * (param.kind is list)})",
         group="sampling parameters (not sent unless set)" * (param is next(iter(PARAMS.values()))),
         repeated=param.kind is list,
+        bare=param.bare,
         completions=TOOL_CHOICES if is_choice else param.choices,
         sources=("functions",) if is_choice else (),
     )
@@ -298,6 +302,7 @@ def _make_parser() -> argparse.ArgumentParser:
         options: dict[str, Any] = {"action": "store_true"}
         if flag.metavar:
             options = {"metavar": flag.metavar, "action": "append" if flag.repeated else "store"}
+            options |= {"nargs": "?", "const": flag.bare} if flag.bare else {}
         group.add_argument(*flag.names, dest=key, help=flag.help.replace("%", "%%"), **options)
     return parser
 
@@ -373,7 +378,9 @@ def split_ask(line: str) -> tuple[str, str]:
         if key is None:
             break
         if FLAGS[key].metavar and not sign:
-            word = _WORD.match(line, word.end())
+            value = _WORD.match(line, word.end())
+            optional = FLAGS[key].bare and not (value and is_count(value[1]))
+            word = word if optional else value
         end = word.end() if word else len(line)
     return line[:end], line[end:].strip()
 

@@ -17,6 +17,8 @@ DEFAULT_MAX_TOKENS = 16_384
 """What DeepInfra uses where max_tokens is not sent."""
 TOOL_CHOICES = ("auto", "none", "required")
 """What `tool_choice` may be besides the name of a tool."""
+MOST_LOGPROBS = 20
+"""How many alternatives of a token most servers send at most."""
 TYPE_NAMES = {float: "a number", int: "a whole number", str: "text", list: "text"}
 
 
@@ -28,7 +30,7 @@ class Param:
     server does when it is not sent. Of llama.cpp: `local` is its name there, `local_end` the first
     value that is read as another one, `local_default` the default, `local_ignored` whether it has
     no effect. `usual` are the ends of a slider where the range is too wide for one. `shapes` is
-    whether it shapes the choice of the next token.
+    whether it shapes the choice of the next token, `bare` the value of its flag without one.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Param:
     local_ignored: bool = False
     usual: tuple[float, float] | None = None
     shapes: bool = False
+    bare: str = ""
 
     @property
     def range(self) -> str:
@@ -199,6 +202,17 @@ PARAMS: Mapping[str, Param] = {
             "the model's own",
             choices=("none", "low", "medium", "high", "xhigh"),
             local_ignored=True,
+        ),
+        Param(
+            "logprobs",
+            int,
+            "Get the log-probability of every token, and of this many alternatives to it.",
+            "none",
+            low=0,
+            high=10_000,
+            step=1,
+            usual=(0, 20),
+            bare="20",
         ),
     )
 }

@@ -12,6 +12,12 @@ def policy_notes(turn: Turn, policy: Policy) -> list[str]:
     return [*notes, f"kept for your teacher in {policy.log}"] if policy.log else notes
 
 
+def logprobs_notes(turn: Turn) -> list[str]:
+    """Return a note if the log-probabilities that were asked for did not come."""
+    missing = "logprobs" in turn.params and not turn.reply.logprobs
+    return ["the endpoint sent no log-probabilities"] if missing and turn.reply.complete else []
+
+
 def resumed_note(chat: Conversation) -> str:
     """Return a note about the conversation that was read from disk, or ""."""
     path = chat.path()

@@ -6,11 +6,12 @@ short line and the details to unfold, and `common_facts` the facts that the runs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
+from di_magics.core.logprobs import Basis, basis_of
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.settings.params import format_param
@@ -22,6 +23,12 @@ ENDINGS = {
     "failed": "failed",
     "open": "not finished",
 }
+BASES: Mapping[Basis, str] = {
+    "raw": "raw",
+    "processed": "after the settings",
+    "unknown": "raw or after the settings: not known",
+}
+"""Whether log-probabilities are the model's own."""
 FINISHED = "finished"
 LONGEST_PARAMS = 60
 """Characters: longer parameters are only counted on the short line."""
@@ -111,6 +118,8 @@ def _other_facts(turn: Turn) -> Iterator[_Fact]:
     """Yield what was sent besides the parameters, then usage, times and the ending."""
     for text in _content_texts(turn):
         yield _Fact(text, detail=text)
+    if text := _logprobs_text(turn):
+        yield _Fact(text, detail=text)
     for text in _left_out_texts(turn.reply):
         yield _Fact(text, text)
     yield from _usage_facts(turn.reply)
@@ -141,6 +150,18 @@ def _content_texts(turn: Turn) -> Iterator[str]:
         count = len(turn.reply.rounds) + last
         if count > 1:
             yield f"{count} requests"
+
+
+def _logprobs_text(turn: Turn) -> str:
+    """Return how many log-probabilities were asked for, and whether they are the model's own."""
+    request = turn.reply.request or {}
+    if request.get("logprobs") is not True:
+        return ""
+    most = request.get("top_logprobs") or 0
+    basis = BASES[basis_of(turn.local)]
+    if not most:
+        return f"log-probabilities of the tokens alone, {basis}"
+    return f"{most:,} log-probabilit{'y' if most == 1 else 'ies'} a token, {basis}"
 
 
 def _left_out_texts(reply: Reply) -> Iterator[str]:

@@ -1,0 +1,52 @@
+"""A turn as a lens and a sampling lab show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.errors import ChatError
+from di_magics.core.logprobs import Continuing, LensData, TokenProbability, basis_of
+from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS
+from di_magics.core.settings.params import PARAMS
+from di_magics.core.text import one_line
+
+OFF: Mapping[str, float] = {**DEFAULTS, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+"""What other servers use for a setting that is not sent."""
+
+
+def lens_data(turn: Turn, tokens: Sequence[TokenProbability]) -> LensData:
+    """Return what a lens shows of a turn, whose reply has these tokens.
+
+    Raises ChatError where there are none.
+    """
+    if not tokens:
+        raise ChatError(_without_tokens(turn))
+    counted = turn.reply.usage.completion_tokens or 0
+    settings = dict(DEFAULTS if turn.local else OFF)
+    for name, value in turn.params.items():
+        if (PARAMS[name].local or name) in settings and isinstance(value, int | float):
+            settings[PARAMS[name].local or name] = value
+    continues: Continuing = "ids" if turn.local else "text"
+    return LensData(
+        tokens=tuple(tokens),
+        model=turn.reply.model or turn.model,
+        basis=basis_of(turn.local),
+        settings=settings,
+        order=DEFAULT_ORDER if turn.local else None,
+        continues=continues,
+        unreported=max(0, counted - len(tokens)),
+    )
+
+
+def _without_tokens(turn: Turn) -> str:
+    if "logprobs" not in turn.params:
+        offer = "; %chat lens --score reads the reply again" if turn.local else ""
+        return (
+            "This turn has no log-probabilities, because they were not asked for. Ask again with "
+            f"%%chat --logprobs{offer}."
+        )
+    return (
+        f"{one_line(turn.endpoint, 80)} sent no log-probabilities for "
+        f"{one_line(turn.model, 80)}. The built-in model does: %chat endpoint local."
+    )

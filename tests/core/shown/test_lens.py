@@ -1,0 +1,56 @@
+"""A turn as a lens shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.errors import ChatError
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.reply.reply import Reply, Usage
+from di_magics.core.sampling import DEFAULT_ORDER
+from di_magics.core.shown.lens import lens_data
+
+TOKENS = (TokenProbability("Hi", -0.5, (TokenProbability("Hi", -0.5),)),)
+
+
+def turn(*, local: bool = False, **params: int | float) -> Turn:
+    """Return a turn with these parameters and a reply of three tokens."""
+    reply = Reply("Hi!", status="done", usage=Usage(5, 3))
+    return Turn(
+        id="a", prompt="hi", model="m", endpoint="e", local=local, params=params, reply=reply
+    )
+
+
+def test_the_settings_are_those_that_were_sent_and_the_defaults_of_the_server() -> None:
+    """The built-in model's own filters are on where nothing is sent; in llama.cpp's names."""
+    own = lens_data(turn(local=True, temperature=1.5, repetition_penalty=1.2, seed=3), TOKENS)
+    assert own.settings["temperature"] == 1.5
+    assert (own.settings["top_k"], own.settings["top_p"], own.settings["min_p"]) == (40, 0.95, 0.05)
+    assert own.settings["repeat_penalty"] == 1.2
+    assert "seed" not in own.settings
+    other = lens_data(turn(top_p=0.9), TOKENS).settings
+    assert (other["temperature"], other["top_k"], other["top_p"], other["min_p"]) == (1, 0, 0.9, 0)
+
+
+def test_what_is_known_of_a_server_is_said() -> None:
+    """llama.cpp's log-probabilities are raw and its order is known; others' are not."""
+    own, other = lens_data(turn(local=True), TOKENS), lens_data(turn(), TOKENS)
+    assert (own.basis, own.order, own.continues) == ("raw", DEFAULT_ORDER, "ids")
+    assert (other.basis, other.order, other.continues) == ("unknown", None, "text")
+    assert (own.model, own.most, own.unreported) == ("m", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (turn(), "were not asked for. Ask again with %%chat --logprobs."),
+        (turn(local=True), "%chat lens --score reads the reply again"),
+        (turn(logprobs=5), "e sent no log-probabilities for m"),
+    ],
+)
+def test_a_turn_without_log_probabilities_says_where_they_come_from(asked: Turn, text: str) -> None:
+    """One line."""
+    with pytest.raises(ChatError) as error:
+        lens_data(asked, ())
+    assert text in str(error.value)
