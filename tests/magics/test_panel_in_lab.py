@@ -150,6 +150,54 @@ def test_what_is_being_typed_is_left_alone(notebook: Open, server: Loopback) -> 
     assert sent["stop"] == ["END", "FIN"]
 
 
+def test_a_decimal_comma_is_a_number_and_arrows_step(notebook: Open, server: Loopback) -> None:
+    """0,7 is 0.7, not 7; the arrow keys step within the range."""
+    page = notebook([setup(server), "%chat panel", "%%chat\nhi"])
+    panel = opened(page)
+    field = panel.get_by_role("spinbutton", name="temperature")
+    field.click()
+    page.page.keyboard.type("0,7")
+    page.page.keyboard.press("Enter")
+    sent = panel.get_by_role("group", name="temperature").get_by_text("sent", exact=True)
+    sent.wait_for()
+    assert value(panel, "temperature") == "0.7"
+    field.press("ArrowUp")
+    assert value(panel, "temperature") == "0.75"
+    top_k = panel.get_by_role("spinbutton", name="top_k")
+    top_k.press("ArrowUp")
+    top_k.press("ArrowDown")
+    top_k.press("ArrowDown")
+    assert value(panel, "top_k") == "0"
+    panel.get_by_role("group", name="top_k").get_by_text("sent", exact=True).wait_for()
+    page.run(2)
+    assert server.chats[0].json["temperature"] == 0.75
+    assert server.chats[0].json["top_k"] == 0
+
+
+def test_escape_takes_back_what_was_typed(notebook: Open, server: Loopback) -> None:
+    """In a number, after an error, and in a text: the field has the kernel's value again."""
+    page = notebook([setup(server), "%chat set temperature=0.3\n%chat panel", "%%chat\nhi"])
+    panel = opened(page)
+    field = panel.get_by_role("spinbutton", name="temperature")
+    field.fill("1.9")
+    field.press("Escape")
+    assert value(panel, "temperature") == "0.3"
+    field.fill("9")
+    field.press("Enter")
+    error = panel.get_by_text("temperature is out of range")
+    error.wait_for()
+    field.press("Escape")
+    assert value(panel, "temperature") == "0.3"
+    error.wait_for(state="hidden")
+    system = panel.get_by_role("textbox", name="System prompt")
+    system.fill("Be rude.")
+    system.press("Escape")
+    assert system.input_value() == ""
+    page.run(2)
+    assert server.chats[0].json["temperature"] == 0.3
+    assert [m["role"] for m in server.chats[0].json["messages"]] == ["user"]
+
+
 def test_after_a_restart_the_panel_says_so(notebook: Open, server: Loopback) -> None:
     """It is greyed out, with what to do."""
     page = notebook([setup(server), "%chat panel"])

@@ -56,7 +56,7 @@ const PANEL_STYLE = `
 /** @typedef {(name: string, value: any, moving?: boolean) => void} Send */
 /** @typedef {Record<string, any>} State what the kernel sends: magics/panel.py has its fields */
 
-/** @type {WeakMap<Field, string>} */
+/** @type {WeakMap<EventTarget, string>} what the kernel has of each field */
 const filled = new WeakMap();
 
 /**
@@ -66,20 +66,37 @@ const filled = new WeakMap();
  */
 function fill(field, text) {
   const page = /** @type {Document | ShadowRoot} */ (field.getRootNode());
-  if (page.activeElement === field && field.value !== (filled.get(field) ?? "")) return;
-  if (field.value !== text) field.value = text;
+  const typing = page.activeElement === field && field.value !== (filled.get(field) ?? "");
   filled.set(field, text);
+  if (!typing && field.value !== text) field.value = text;
+}
+
+/**
+ * Put back what the kernel has, and return whether the field had something else. It is sent as well,
+ * so that an error about the other value goes away.
+ * @param {Field} field
+ */
+function restore(field) {
+  const text = filled.get(field);
+  if (text === undefined || field.value === text) return false;
+  field.value = text;
+  return field.dispatchEvent(new Event("change"));
 }
 
 /**
  * Keep keys in a field from JupyterLab, which takes plain ones for commands of its own, and Enter.
+ * Escape takes back what was typed.
  * @param {HTMLElement} node
  */
 function ownKeys(node) {
   node.addEventListener("keydown", (event) => {
-    if (!event.ctrlKey && !event.metaKey && !event.altKey && event.key !== "Escape") event.stopPropagation();
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key !== "Escape" || restore(/** @type {Field} */ (event.target))) event.stopPropagation();
   });
 }
+
+/** @param {string} text @returns {string} with a point in place of a decimal comma */
+const withPoint = (text) => (/^\s*[-+]?\d*,\d+\s*$/.test(text) ? text.replace(",", ".") : text);
 
 // A parameter's row: name, state, reset; slider and number, or a text; the effect.
 class Row {
@@ -129,7 +146,10 @@ class Row {
       this.error,
     );
     this.reset.addEventListener("click", () => send(this.name, null));
-    this.field.addEventListener("change", () => send(this.name, this.field.value));
+    this.field.addEventListener("change", () => {
+      if (control.kind === "float") this.field.value = withPoint(this.field.value);
+      send(this.name, this.field.value);
+    });
     const { slider } = this;
     slider?.addEventListener("input", () => {
       this.field.value = slider.value;
@@ -159,14 +179,7 @@ class Row {
       });
     }
     if (this.slider) {
-      return element("input", {
-        id,
-        type: "number",
-        min: control.least,
-        max: control.most,
-        step: control.step ?? "any",
-        className: "wide",
-      });
+      return this.makeNumber(control, id);
     }
     const field = element("input", { id, type: "text", className: "wide", autocomplete: "off" });
     if (control.name === "tool_choice") {
@@ -177,6 +190,33 @@ class Row {
       );
       field.setAttribute("list", `${id}-list`);
     }
+    return field;
+  }
+
+  /**
+   * Return a field for a number. It is not `type=number`, which drops a comma: 0,7 would become 07.
+   * @param {State} control
+   * @param {string} id
+   */
+  makeNumber({ kind, least, most, step, at }, id) {
+    const field = element("input", {
+      id,
+      type: "text",
+      role: "spinbutton",
+      inputMode: kind === "float" ? "decimal" : "numeric",
+      autocomplete: "off",
+      className: "wide",
+      "aria-valuemin": least,
+      "aria-valuemax": most,
+    });
+    field.addEventListener("keydown", (event) => {
+      const direction = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+      const next = Number(withPoint(field.value) || at) + (direction ?? 0) * (step || 1);
+      if (!direction || !Number.isFinite(next)) return;
+      event.preventDefault();
+      field.value = `${Math.min(most, Math.max(least, Number(next.toFixed(6))))}`;
+      field.dispatchEvent(new Event("change"));
+    });
     return field;
   }
 
@@ -210,7 +250,7 @@ class Row {
       : `${value ?? ""}`;
     fill(this.field, text);
     if (this.slider) this.slider.value = value ?? control.at;
-    if (this.field instanceof HTMLInputElement && this.field.type === "number")
+    if (this.field instanceof HTMLInputElement && this.field.role === "spinbutton")
       this.field.placeholder = control.default.split(" ")[0].replace(/[^\d.]/g, "") || "–";
   }
 }
