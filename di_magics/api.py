@@ -19,7 +19,7 @@ from di_magics.core.sweep.runs import check_measures, check_vary
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import FinalGrid, SilentView
 from di_magics.endpoints.endpoint import Endpoint
-from di_magics.magics.chat import ChatMagics, current
+from di_magics.magics.chat import ChatMagics, current, format_replies
 from di_magics.magics.compose import new_session
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 def _magics() -> ChatMagics | None:
     ipython = sys.modules.get("IPython")
-    return current(ipython.get_ipython()) if ipython else None
+    shell = ipython.get_ipython() if ipython else None
+    if shell:
+        format_replies(shell)
+    return current(shell)
 
 
 @contextmanager

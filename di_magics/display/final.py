@@ -16,7 +16,13 @@ from di_magics.core.reply.tool_calls import (
     result_text,
     round_text,
 )
-from di_magics.core.shown.receipt import format_receipt
+from di_magics.core.shown.receipt import (
+    SEPARATOR,
+    Receipt,
+    format_receipt,
+    receipt_parts,
+    sweep_receipts,
+)
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.text import one_line
 
@@ -31,16 +37,26 @@ FOLDED = f"{PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px so
 def final_output(turn: Turn, notes: list[str]) -> tuple[Bundle, dict[str, Any]]:
     """Return a turn's reply with its receipt, and the metadata of the output."""
     receipt = format_receipt(turn, notes)
+    parts = receipt_parts(turn, notes)
     reply, text = turn.reply, turn.reply.clean_text
     rounds = [round_text(finished) for finished in reply.rounds]
     source = fence_block(text, turn.format) if turn.format in ("text", "json") else text
     markdown = [render.to_markdown(part) for part in (*rounds, source)]
     bundle = {
-        "text/html": _reply_html(reply, receipt, turn.format),
+        "text/html": _reply_html(reply, parts, turn.format),
         "text/markdown": _join(*markdown, f"*{render.escape_markdown(receipt)}*"),
         "text/plain": render.strip_controls(_join(*rounds, text, receipt)),
     }
     return bundle, {METADATA_KEY: notebook_record(turn)}
+
+
+def reply_output(reply: Reply) -> Bundle:
+    """Return a reply as the value of a cell: as below the cell that asked, but not as a turn."""
+    request = reply.request or {}
+    form = "json" if "response_format" in request else ""
+    return final_output(Turn("", "", model=request.get("model", ""), format=form, reply=reply), [])[
+        0
+    ]
 
 
 def line_output(text: str) -> Bundle:
@@ -57,32 +73,42 @@ SAMPLE = 6
 
 
 def grid_output(sweep: SweepResult) -> Bundle:
-    """Return a sweep's replies with their receipts, or a sample if there are many."""
+    """Return a sweep's replies with their receipts, or a sample if there are many.
+
+    What the receipts share is below the replies, once.
+    """
     runs = [(run, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
-    sample, summary = runs, f"{sweep.summary}."
+    common, receipts = sweep_receipts([turn for _, turn in runs])
+    common = Receipt(("every run", *common.line), common.details)
+    shown, summary = list(range(len(runs))), f"{sweep.summary}."
     if len(runs) > MAX_SHOWN:
-        sample = [runs[int(at * len(runs) / SAMPLE)] for at in range(SAMPLE)]
+        shown = [int(at * len(runs) / SAMPLE) for at in range(SAMPLE)]
         summary += (
             f" {len(runs) - SAMPLE} of {len(runs)} replies are not displayed: they are in "
             "_sweep.records, and %chat plot draws them."
         )
     cells, markdown, plain = [], [], []
-    for run, turn in sample:
-        error = one_line(sweep.errors.get(run.index, ""))
-        receipt = " · ".join(filter(None, [format_receipt(turn), error]))
-        label, text = render.escape_html(run.label), turn.reply.clean_text
+    for at in shown:
+        run, turn = runs[at]
+        label, text = run.label, turn.reply.clean_text
+        known = {*run.varied_texts}
+        line = [f for f in receipts[at].line if known.isdisjoint((f, f"model={f}"))]
+        if error := one_line(sweep.errors.get(run.index, "")):
+            line.append(error)
+        receipt = Receipt(tuple(line), receipts[at].details)
         reply_html = _reply_html(turn.reply, receipt)
-        cells.append(f'<td style="{CELL}"><b>{label}</b>{reply_html}</td>')
-        label, below = render.escape_markdown(run.label), render.escape_markdown(receipt)
-        markdown += [f"**{label}**", render.to_markdown(text), f"*{below}*"]
-        plain.append("\n".join([run.label, text, receipt]))
+        cells.append(f'<td style="{CELL}"><b>{render.escape_html(label)}</b>{reply_html}</td>')
+        below = receipt.text and f"*{render.escape_markdown(receipt.text)}*"
+        markdown += [f"**{render.escape_markdown(label)}**", render.to_markdown(text), below]
+        plain.append("\n".join([label, text, receipt.text]))
     rows = (cells[at : at + PER_ROW] for at in range(0, len(cells), PER_ROW))
     table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    ends = (summary, common.text)
     return {
         "text/html": f'<div class="{render.MATH_OFF}"><table><tbody>{table}</tbody></table>'
-        f'<div style="{NOTE}">{render.escape_html(summary)}</div></div>',
-        "text/markdown": _join(*markdown, render.escape_markdown(summary)),
-        "text/plain": render.strip_controls(_join(*plain, summary)),
+        f'<div style="{NOTE}">{render.escape_html(summary)}</div></div>{_receipt_html(common)}',
+        "text/markdown": _join(*markdown, *map(render.escape_markdown, ends)),
+        "text/plain": render.strip_controls(_join(*plain, *ends)),
     }
 
 
@@ -95,7 +121,7 @@ def grid_metadata(sweep: SweepResult) -> dict[str, Any]:
 # A reply as HTML ------------------------------------------------------------------------------
 
 
-def _reply_html(reply: Reply, receipt: str, form: str = "") -> str:
+def _reply_html(reply: Reply, receipt: Receipt, form: str = "") -> str:
     parts = [_round_html(finished) for finished in reply.rounds]
     parts.append(_reasoning_html(reply.reasoning))
     if reply.clean_text.strip():
@@ -103,10 +129,17 @@ def _reply_html(reply: Reply, receipt: str, form: str = "") -> str:
     for call in reply.tool_calls:
         code = render.escape_html(f"{call.name}({call.arguments})")
         parts.append(f"<div>asks for <code>{code}</code>, which was not run</div>")
-    style = f"{NOTE}; margin-top: 4px"
-    below = render.escape_html(receipt)
-    parts.append(f'<div class="{render.MATH_OFF}" style="{style}">{below}</div>')
-    return "".join(parts)
+    return "".join([*parts, _receipt_html(receipt)])
+
+
+def _receipt_html(receipt: Receipt) -> str:
+    """Return a receipt as a line that unfolds to its details."""
+    line, rest = receipt.summary or "more", SEPARATOR.join(receipt.details)
+    attributes = f'class="{render.MATH_OFF}" style="{NOTE}; margin-top: 4px"'
+    head, details = render.escape_html(line), render.escape_html(rest)
+    if not rest:
+        return f"<div {attributes}>{head}</div>"
+    return f"<details {attributes}><summary>{head}</summary>{details}</details>"
 
 
 def _text_html(text: str, form: str) -> str:

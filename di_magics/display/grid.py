@@ -10,7 +10,7 @@ from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.money.cost import FREE
 from di_magics.core.reply.reply import Reply
-from di_magics.core.shown.receipt import format_receipt
+from di_magics.core.shown.receipt import outcome_line
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run
 from di_magics.display.channel import Channel, Message
@@ -171,10 +171,10 @@ class GridView:
             loop.call_soon_threadsafe(loop.call_later, FRAME_SECONDS, self._draw)
 
     def finished(self, run: Run, turn: Turn) -> None:
-        """Count a run that has ended, and put its receipt below its text; on the loop."""
+        """Count a run that has ended, and put its outcome below its text; on the loop."""
         with self._channel.lock:
             self._content.count(run, turn)
-        self.change(run.index, turn.reply.clean_text, format_receipt(turn))
+        self.change(run.index, turn.reply.clean_text, outcome_line(turn))
         if not self._progress_is_due:
             self._progress_is_due = True
             asyncio.get_running_loop().call_later(PROGRESS_SECONDS, self._draw_progress)

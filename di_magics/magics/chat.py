@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from di_magics.magics.panel import Panel
     from di_magics.session.session import Session
 
+REPLY = ("di_magics.core.reply.reply", "Reply")
+
 
 @magics_class
 class ChatMagics(Magics, SettingsTraits):
@@ -147,9 +149,21 @@ def current(shell: Any) -> ChatMagics | None:
     return magics if mine else None
 
 
+def format_replies(shell: Any) -> None:
+    """Let a Reply at the end of a cell show itself formatted."""
+    shell.display_formatter.mimebundle_formatter.for_type_by_name(*REPLY, _reply_output)
+
+
+def _reply_output(reply: Reply) -> dict[str, str]:
+    from di_magics.display.final import reply_output
+
+    return reply_output(reply)
+
+
 def register(shell: Any) -> None:
     """Register the magics and the transformers, in place of any from before."""
     unregister(shell)
+    format_replies(shell)
     magics = ChatMagics(shell)
     shell.register_magics(magics)
     shell.Completer.custom_matchers.append(magics.matcher)
@@ -165,6 +179,7 @@ def unregister(shell: Any) -> None:
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("chat", None)
     shell.events.unregister("post_run_cell", magics.errors.note)
+    shell.display_formatter.mimebundle_formatter.pop(".".join(REPLY), None)
     remove_transforms(shell)
     shell.Completer.custom_matchers.remove(magics.matcher)
     if magics in shell.configurables:

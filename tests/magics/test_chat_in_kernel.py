@@ -91,6 +91,16 @@ def test_a_rerun_makes_a_variant_that_follows_the_turn_above(
     ]
 
 
+def test_a_line_that_asks_shows_its_reply_once(chat: Kernel, server: Loopback) -> None:
+    """Not as the value of the cell as well; a reply in a variable shows itself formatted."""
+    server.reply(Reply("Some *text*."))
+    (shown,) = chat.run("r = %chat ask hi\n%chat ask -q again", "cell-1").outputs
+    assert "<em>text</em>" in shown["data"]["text/html"]
+    (value,) = chat.run("r", "cell-2").outputs
+    assert value["data"] == shown["data"]
+    assert value["metadata"] == {}
+
+
 def test_the_receipt_counts_variants(chat: Kernel, server: Loopback) -> None:
     """The second run of a cell says `variant 2 of 2`; `--append` adds a turn instead."""
     chat.run("%%chat\nA", "cell-1")

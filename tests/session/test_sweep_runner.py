@@ -16,6 +16,7 @@ from loopback import Fault, Hold, Loopback, Reply, Request
 from shell import Run
 
 import di_magics as di
+from di_magics.display.plot import figure_output
 
 GRID = "%%chat --vary temperature=0,0.7 --vary model=a,b -n 2\nName a fruit."
 
@@ -36,11 +37,12 @@ def sweep(shell: InteractiveShell, server: Loopback) -> Callable[[], Any]:
 def test_a_grid_is_asked_and_shown(
     run: Run, server: Loopback, sweep: Callable[[], di.Sweep]
 ) -> None:
-    """Every combination so many times, each with its receipt, and a line for all of it."""
+    """Every combination so many times; what all have in common is below them, once."""
     shown = run(GRID).text
     sent = sorted((c.json["temperature"], c.json["model"]) for c in server.chats)
     assert sent == [(t, m) for t in (0, 0.7) for m in ("a", "b") for _ in range(2)]
-    assert "run 7: temperature=0.7 model=b #2\nb at 0.7\nb · temperature=0.7" in shown
+    assert "run 7: temperature=0.7 model=b #2\nb at 0.7\nfirst text" in shown
+    assert shown.count("10 → 5 tokens · $0.0000015 · finished") == 1
     assert "8 runs · 80 → 40 tokens · $0.000012." in shown
     assert [record["text"] for record in sweep().records[:3]] == ["a at 0", "a at 0", "b at 0"]
 
@@ -166,6 +168,15 @@ def test_the_users_own_measures(run: Run, server: Loopback, sweep: Callable[[], 
     found = di.sweep("hi", vary={"seed": [1, 2]}, measures={"vowels": lambda r: r.text.count("a")})
     assert [record["vowels"] for record in found.records] == [2, 2]
     assert sweep() is found
+
+
+def test_a_plot_is_one_picture(run: Run, sweep: Callable[[], di.Sweep]) -> None:
+    """Without an SVG: nbconvert could not write LaTeX of it where Inkscape is not installed."""
+    run("%%chat --vary seed=1..3\nhi")
+    data, metadata = figure_output(sweep().plot("words"))
+    assert data.keys() == {"image/png", "text/plain"}
+    width = int.from_bytes(data["image/png"][16:20])
+    assert width == 2 * metadata["image/png"]["width"]
 
 
 def test_a_grid_is_plotted(

@@ -1,12 +1,13 @@
 """The receipt under a reply: what was sent, what it used, and how it ended.
 
 A receipt is a list of facts. `format_receipt` returns all of them on one line, `receipt_parts` a
-short line and the details to unfold, and `common_facts` the facts that the runs of a sweep share.
+short line and the details to unfold. The receipts of a sweep are apart in what they share, which is
+shown once, and in the rest of each run (`sweep_receipts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from di_magics.core.amount import format_usd
@@ -30,28 +31,39 @@ BASES: Mapping[Basis, str] = {
 }
 """Whether log-probabilities are the model's own."""
 FINISHED = "finished"
+SEPARATOR = " · "
 LONGEST_PARAMS = 60
 """Characters: longer parameters are only counted on the short line."""
 
 
 class Receipt(NamedTuple):
-    """A receipt in two parts: a short line, and the facts that are not on it."""
+    """A receipt in two parts: the facts of the short line, and the others."""
 
-    summary: str
+    line: tuple[str, ...]
     details: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """The short line."""
+        return SEPARATOR.join(self.line)
+
+    @property
+    def text(self) -> str:
+        """All facts on one line."""
+        return SEPARATOR.join((*self.line, *self.details))
 
 
 class _Fact(NamedTuple):
-    """One fact: all of it, and its parts for the short line and for the details."""
+    """One fact, and whether it is on the short line."""
 
     text: str
-    summary: str = ""
-    detail: str = ""
+    short: bool
 
 
 def format_receipt(turn: Turn, notes: Sequence[str] = ()) -> str:
     """Return the receipt of a turn as one line, from the request that was sent."""
-    return " · ".join(fact.text for fact in _facts(turn, notes))
+    others = (fact.text for fact in _other_facts(turn))
+    return SEPARATOR.join([*_model_names(turn), " ".join(_param_texts(turn)), *others, *notes])
 
 
 def receipt_parts(turn: Turn, notes: Sequence[str] = ()) -> Receipt:
@@ -59,41 +71,44 @@ def receipt_parts(turn: Turn, notes: Sequence[str] = ()) -> Receipt:
 
     The short line has model, parameters, usage, cost, notes, and an unusual ending.
     """
-    facts = list(_facts(turn, notes))
+    params = _param_texts(turn)
+    text = " ".join(params)
+    is_long = len(text) > LONGEST_PARAMS
+    others = _receipt(_other_facts(turn))
+    shown = f"{len(params)} parameters" if is_long else text
     return Receipt(
-        " · ".join(fact.summary for fact in facts if fact.summary),
-        tuple(fact.detail for fact in facts if fact.detail),
+        (*_model_names(turn), shown, *others.line, *notes), (*[text] * is_long, *others.details)
     )
 
 
-def common_facts(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
-    """Return the facts that all receipts of a sweep share, and the other facts of each receipt.
+def outcome_line(turn: Turn) -> str:
+    """Return the short line of a receipt without what was known before the reply."""
+    return _receipt(_other_facts(turn)).summary
+
+
+def sweep_receipts(turns: Sequence[Turn]) -> tuple[Receipt, list[Receipt]]:
+    """Return the facts that all turns of a sweep share, and the other facts of each turn.
 
     Every parameter is a separate fact, so that only the varied ones are repeated.
     """
     facts = [
         [
-            *_model_names(turn),
-            *_param_texts(turn),
-            *(fact.text for fact in _other_facts(turn)),
+            *(_Fact(text, True) for text in (*_model_names(turn), *_param_texts(turn))),
+            *_other_facts(turn),
         ]
         for turn in turns
     ]
-    shared = set(facts[0]).intersection(*facts[1:]) if facts else set[str]()
+    shared = set(facts[0]).intersection(*facts[1:]) if facts else set[_Fact]()
     common = [fact for fact in facts[0] if fact in shared] if facts else []
-    return common, [[fact for fact in own if fact not in shared] for own in facts]
+    return _receipt(common), [_receipt(fact for fact in own if fact not in shared) for own in facts]
 
 
-def _facts(turn: Turn, notes: Sequence[str]) -> Iterator[_Fact]:
-    yield from (_Fact(name, name) for name in _model_names(turn))
-    params = _param_texts(turn)
-    text = " ".join(params)
-    if len(text) > LONGEST_PARAMS:
-        yield _Fact(text, f"{len(params)} parameters", text)
-    else:
-        yield _Fact(text, text)
-    yield from _other_facts(turn)
-    yield from (_Fact(note, note) for note in notes)
+def _receipt(facts: Iterable[_Fact]) -> Receipt:
+    parts = list(facts)
+    return Receipt(
+        tuple(fact.text for fact in parts if fact.short),
+        tuple(fact.text for fact in parts if not fact.short),
+    )
 
 
 def _model_names(turn: Turn) -> list[str]:
@@ -109,7 +124,7 @@ def _model_names(turn: Turn) -> list[str]:
 def _param_texts(turn: Turn) -> list[str]:
     sent = sent_params(turn.reply.request or {})
     if turn.reply.rounds and "tool_choice" in sent:  # that of the first request, not of the last
-        sent["tool_choice"] = turn.params["tool_choice"]
+        sent["tool_choice"] = turn.params.get("tool_choice", sent["tool_choice"])
     texts = [one_line(format_param(name, value), 80) for name, value in sent.items()]
     return texts or ["server's defaults"]
 
@@ -117,16 +132,16 @@ def _param_texts(turn: Turn) -> list[str]:
 def _other_facts(turn: Turn) -> Iterator[_Fact]:
     """Yield what was sent besides the parameters, then usage, times and the ending."""
     for text in _content_texts(turn):
-        yield _Fact(text, detail=text)
+        yield _Fact(text, False)
     if text := _logprobs_text(turn):
-        yield _Fact(text, detail=text)
+        yield _Fact(text, False)
     for text in _left_out_texts(turn.reply):
-        yield _Fact(text, text)
+        yield _Fact(text, True)
     yield from _usage_facts(turn.reply)
     for text in _timing_texts(turn.reply):
-        yield _Fact(text, detail=text)
+        yield _Fact(text, False)
     ending = _ending(turn.reply)
-    yield _Fact(ending, detail=ending) if ending == FINISHED else _Fact(ending, ending)
+    yield _Fact(ending, ending != FINISHED)
 
 
 def _content_texts(turn: Turn) -> Iterator[str]:
@@ -177,16 +192,14 @@ def _usage_facts(reply: Reply) -> Iterator[_Fact]:
     if usage.prompt_tokens is not None or usage.completion_tokens is not None:
         sent = _format_count(usage.prompt_tokens, usage.cached_tokens, "cached")
         written = _format_count(usage.completion_tokens, usage.reasoning_tokens, "reasoning")
-        tokens = f"{sent} → {written} tokens"
-        yield _Fact(tokens, tokens)
+        yield _Fact(f"{sent} → {written} tokens", True)
     if reply.estimate:
-        about, estimate = f"about {format_usd(reply.cost)}", one_line(reply.estimate, 160)
-        yield _Fact(f"{about} (estimate: {estimate})", about, f"cost estimated: {estimate}")
+        yield _Fact(f"about {format_usd(reply.cost)}", True)
+        yield _Fact(f"cost estimated: {one_line(reply.estimate, 160)}", False)
     elif reply.cost is not None:
-        cost = format_usd(reply.cost) if reply.cost else "free"
-        yield _Fact(cost, cost)
+        yield _Fact(format_usd(reply.cost) if reply.cost else "free", True)
     elif reply.status != "failed":
-        yield _Fact("cost —", "cost —")
+        yield _Fact("cost —", True)
 
 
 def _format_count(tokens: int | None, part: int | None, name: str) -> str:

@@ -48,12 +48,17 @@ class Run:
     repeats: int
 
     @property
-    def label(self) -> str:
-        """Its number, and the values in which it differs from the others."""
-        parts = [
+    def varied_texts(self) -> list[str]:
+        """The values in which it differs from the others, as `name=value`."""
+        return [
             one_line(f"{name}={value}" if name in VARIED_TEXTS else format_param(name, value), 80)
             for name, value in self.varied.items()
         ]
+
+    @property
+    def label(self) -> str:
+        """Its number, and the values in which it differs from the others."""
+        parts = self.varied_texts
         if self.repeats > 1:
             parts.append(f"#{self.repeat + 1}")
         return f"run {self.index}: {' '.join(parts)}"

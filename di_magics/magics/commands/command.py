@@ -69,11 +69,11 @@ def say(text: str) -> None:
     print(text)  # noqa: T201 # the answer of a command is its output
 
 
-def show(bundle: Mapping[str, Any]) -> None:
+def show(bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
     """Display the answer of a command, by MIME type."""
     from IPython.display import display
 
-    display(bundle, raw=True)
+    display(bundle, raw=True, metadata=metadata)
 
 
 def show_table(rows: Sequence[Sequence[str]], *, head: bool = False) -> None:

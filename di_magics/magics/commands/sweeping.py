@@ -85,7 +85,7 @@ def plot(context: Context, rest: str) -> None:
     """%chat plot diversity                 how different the replies to a value are
     %chat plot cost model --out cost.svg
     """
-    from di_magics.display.plot import figure_images
+    from di_magics.display.plot import figure_output
 
     names = split_line(rest)
     out = None
@@ -97,7 +97,7 @@ def plot(context: Context, rest: str) -> None:
         raise ParamError(f"%chat plot has only Y and X, not {one_line(' '.join(names), 60)!r}.")
     figure = context.asking.require_sweep().plot(*names)
     if out is None:
-        show({**figure_images(figure), "text/plain": "(a plot)"})
+        show(*figure_output(figure))
         return
     if out.suffix not in (".png", ".svg"):
         raise ParamError(f"A plot's file must end in .png or .svg, not {one_line(out, 80)!r}.")

@@ -12,7 +12,12 @@ from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply, Round, Status, ToolCall, ToolResult, Usage
 from di_magics.core.request.body import build_body
-from di_magics.core.shown.receipt import common_facts, format_receipt, receipt_parts
+from di_magics.core.shown.receipt import (
+    format_receipt,
+    outcome_line,
+    receipt_parts,
+    sweep_receipts,
+)
 
 REPLY = Reply(
     text="Hi",
@@ -232,11 +237,11 @@ LONG = {"temperature": 0.25, "top_p": 0.75, "top_k": 40, "presence_penalty": 0.5
 def test_short_line_has_model_parameters_usage_cost_and_notes() -> None:
     """The rest is in the details."""
     turn = replace(TURN, system="Be brief.", context=2)
-    line, details = receipt_parts(turn, ["variant 2 of 2"])
-    assert line == (
+    receipt = receipt_parts(turn, ["variant 2 of 2"])
+    assert receipt.summary == (
         r'a/model · temperature=0 stop=["\n"] · 1,234 → 51 tokens · $0.000012 · variant 2 of 2'
     )
-    assert details == (
+    assert receipt.details == (
         "with a system prompt",
         "with the last 2 turns",
         "first text 0.50 s",
@@ -258,10 +263,10 @@ def test_what_is_unusual_is_on_the_short_line(
     changes: dict[str, Any], on_line: str, in_details: str | None
 ) -> None:
     """An unusual ending, that a cost is an estimate, and how many parameters were sent."""
-    line, details = receipt_parts(replace(TURN, reply=replace(REPLY, **changes)))
-    assert on_line in line.split(" · ")
-    assert in_details is None or any(each.startswith(in_details) for each in details)
-    assert len(line) < 120
+    receipt = receipt_parts(replace(TURN, reply=replace(REPLY, **changes)))
+    assert on_line in receipt.line
+    assert in_details is None or any(fact.startswith(in_details) for fact in receipt.details)
+    assert len(receipt.summary) < 120
 
 
 ANY_TURN = [
@@ -276,7 +281,7 @@ ANY_TURN = [
 def test_line_and_details_are_the_whole_receipt(turn: Turn) -> None:
     """No fact is lost, and none is in both, but parameters that are counted on the line."""
     line, details = receipt_parts(turn, ["a note"])
-    parts = [part for part in line.split(" · ") if not part.endswith(" parameters")]
+    parts = [part for part in line if not part.endswith(" parameters")]
     assert sorted([*parts, *details]) == sorted(format_receipt(turn, ["a note"]).split(" · "))
 
 
@@ -288,26 +293,31 @@ def varied(temperature: float, **changes: Any) -> Turn:
 
 def test_runs_of_a_sweep_share_their_common_facts() -> None:
     """What was not varied, and what came out alike, comes once, in the receipt's order."""
-    common, others = common_facts([varied(0), varied(1, cost=Decimal("0.000020"))])
-    assert common == [
-        "a/model",
-        "seed=1",
-        "1,234 → 51 tokens",
-        "first text 0.50 s",
-        "50 tokens/s",
-        "finished",
+    common, others = sweep_receipts([varied(0), varied(1, cost=Decimal("0.000020"))])
+    assert common == (
+        ("a/model", "seed=1", "1,234 → 51 tokens"),
+        ("first text 0.50 s", "50 tokens/s", "finished"),
+    )
+    assert others == [
+        (("temperature=0", "$0.000012"), ()),
+        (("temperature=1", "$0.000020"), ()),
     ]
-    assert others == [["temperature=0", "$0.000012"], ["temperature=1", "$0.000020"]]
 
 
 @pytest.mark.parametrize("turns", [[], ANY_TURN[:1], ANY_TURN, [varied(t / 10) for t in range(9)]])
 def test_common_and_other_facts_are_the_whole_receipt(turns: list[Turn]) -> None:
     """Of each run, whatever the runs are."""
-    common, others = common_facts(turns)
+    common, others = sweep_receipts(turns)
     assert len(others) == len(turns)
     for turn, own in zip(turns, others, strict=True):
-        words = " ".join([*common, *own]).split()
+        words = f"{common.text} {own.text}".replace(" · ", " ").split()
         assert sorted(words) == sorted(format_receipt(turn).replace(" · ", " ").split())
+
+
+def test_the_outcome_is_what_was_not_known_before() -> None:
+    """For a run whose label names its parameters."""
+    assert outcome_line(TURN) == "1,234 → 51 tokens · $0.000012"
+    assert outcome_line(replace(TURN, reply=Reply(status="failed"))) == "failed"
 
 
 def test_what_came_and_is_not_shown_is_counted() -> None:

@@ -68,8 +68,8 @@ def test_without_the_apis_cost_an_estimate_is_marked_as_one(priced: Run, server:
     """Tokens times price, with the price's date and source."""
     server.reply(Reply("yes", usage={"prompt_tokens": 100, "completion_tokens": 10}))
     shown = priced("%%chat\nhi").text
-    assert "about $0.00012 (estimate: price of 20" in shown
-    assert "own list)" in shown
+    assert "about $0.00012 · cost estimated: price of 20" in shown
+    assert "own list · " in shown
     assert "(an estimate)" in priced("%chat cost").text
 
 
@@ -82,7 +82,7 @@ def test_without_a_price_no_cost_is_shown(run: Run, server: Loopback) -> None:
 def test_a_cut_reply_is_estimated(priced: Run, server: Loopback) -> None:
     """From the texts, and it says so."""
     server.reply(Reply("yes", usage=None, finish=None, done=False))
-    assert "estimate: tokens counted from the texts" in priced("%%chat\nhi").text
+    assert "cost estimated: tokens counted from the texts" in priced("%%chat\nhi").text
 
 
 def test_a_budget_refuses_before_sending(priced: Run, server: Loopback) -> None:
