@@ -1,0 +1,285 @@
+"""The lens and the lab as a user meets them: in JupyterLab, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab import Notebook
+    from playwright.sync_api import Locator
+
+pytestmark = pytest.mark.browser
+
+Open = Callable[..., "Notebook"]
+SETUP = (
+    f"%run {Path(__file__).parents[1] / 'lens_sample.py'}\nfrom di_magics.display.lens import Lens"
+)
+
+
+def opened(page: Notebook, cell: int = 1) -> Locator:
+    """Run the first cell and the lens's, and return the lens."""
+    page.run(0)
+    page.run(cell)
+    lens = page.shown(cell).locator(".di-lens")
+    lens.get_by_role("listbox").wait_for()
+    return lens
+
+
+def chosen(lens: Locator) -> int:
+    """Return the number of the chosen token, as the list says it."""
+    box = lens.get_by_role("listbox")
+    (text,) = lens.locator("h4 .faint").all_inner_texts()
+    number = int(text.removeprefix("token ").replace(",", ""))
+    active = box.get_attribute("aria-activedescendant")
+    assert active
+    assert active.endswith(f"-{number - 1}")
+    assert lens.get_by_role("option", selected=True).get_attribute("id") == active
+    return number
+
+
+def counts(lens: Locator) -> dict[str, int]:
+    """Return the legend: how many tokens are in each band."""
+    keys = lens.get_by_role("group", name="Tokens by probability").get_by_role("button").all()
+    return {key.inner_text(): int(key.locator("b").inner_text().replace(",", "")) for key in keys}
+
+
+def test_a_token_is_chosen_by_mouse_and_by_keys(notebook: Open) -> None:
+    """Hovering follows, a click keeps; the arrows, N, P, Home and End go on from there."""
+    page = notebook([SETUP, "Lens(sample_reply(300), at=20)", "1"])
+    lens = opened(page)
+    assert chosen(lens) == 21
+    tokens = lens.get_by_role("option")
+    tokens.nth(25).hover()
+    assert chosen(lens) == 26
+    tokens.nth(27).click()
+    tokens.nth(30).hover()
+    assert chosen(lens) == 28
+    keys = page.page.keyboard
+    keys.press("ArrowRight")
+    assert chosen(lens) == 29
+    keys.press("ArrowLeft")
+    keys.press("ArrowDown")
+    below = chosen(lens)
+    assert below > 29
+    keys.press("ArrowUp")
+    assert abs(chosen(lens) - 28) <= 1
+    keys.press("End")
+    assert chosen(lens) == 300
+    keys.press("Home")
+    assert chosen(lens) == 1
+    keys.press("n")
+    first = chosen(lens)
+    keys.press("n")
+    assert chosen(lens) > first > 1
+    keys.press("p")
+    assert chosen(lens) == first
+    assert lens.locator("h4").inner_text().split(" %")[0].split()[-1] < "5"
+
+
+def test_keys_stay_in_the_lens(notebook: Open) -> None:
+    """JupyterLab's commands of one key do not reach the notebook: no cell is added or deleted."""
+    page = notebook([SETUP, "Lens(sample_reply(60))", "1"])
+    lens = opened(page)
+    lens.get_by_role("option").nth(3).click()
+    for key in "ddabxcvmyn":
+        page.page.keyboard.press(key)
+    assert page.js("() => cells.length") == 3
+    assert page.js("() => panel.content.mode") == "command"
+
+
+def test_the_legend_counts_and_filters(notebook: Open) -> None:
+    """The bands sum to the tokens; a pressed one is the only one that stands out."""
+    page = notebook([SETUP, "Lens(sample_reply(200))"])
+    lens = opened(page)
+    before = counts(lens)
+    assert sum(before.values()) == 200
+    key = lens.get_by_role("button", name="20–50 %")
+    key.click()
+    assert key.get_attribute("aria-pressed") == "true"
+    clear = lens.locator(".text .t").evaluate_all(
+        "nodes => nodes.filter(node => getComputedStyle(node).opacity === '1').length"
+    )
+    assert clear == next(count for name, count in before.items() if "20–50" in name)
+    key.click()
+    assert key.get_attribute("aria-pressed") == "false"
+
+
+def row(lens: Locator, number: int) -> list[str]:
+    """Return the cells of a row of the table."""
+    return lens.locator("tbody tr:visible").nth(number).locator("th, td").all_inner_texts()
+
+
+def test_a_slider_reshapes_all_positions(notebook: Open) -> None:
+    """By mouse and by keys: the table, the filter that cut a token, and the text."""
+    page = notebook([SETUP, "Lens(sample_reply(200), lab=True, at=30)"])
+    lens = opened(page)
+    lens.get_by_role("button", name="The model itself").click()
+    lens.get_by_role("button", name="The model itself", pressed=True).wait_for()
+    gone = lens.get_by_role("button", name="could not have been drawn")
+    page.page.wait_for_function(
+        "node => node.textContent === '0'", arg=gone.locator("b").element_handle()
+    )
+    top_k = lens.get_by_role("slider", name="top_k")
+    top_k.focus()
+    page.page.keyboard.press("ArrowRight")
+    lens.get_by_text("1 token can be drawn").wait_for()
+    assert row(lens, 0)[2] == "100 %"
+    assert "cut by top_k" in row(lens, 1)[1]
+    assert row(lens, 1)[2] == "0"
+    page.page.wait_for_function(
+        "node => node.textContent !== '0'", arg=gone.locator("b").element_handle()
+    )
+    assert sum(counts(lens).values()) == 200
+    crossed = lens.locator(".text .b8")
+    assert (
+        crossed.first.evaluate("node => getComputedStyle(node).textDecorationLine")
+        == "line-through"
+    )
+    box = top_k.bounding_box()
+    assert box
+    page.page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=5)
+    page.page.mouse.up()
+    assert 40 <= int(top_k.input_value()) <= 60
+
+
+def test_the_order_of_the_filters_can_be_changed(notebook: Open) -> None:
+    """Alt and an arrow key move a filter and keep the focus; an arrow swaps two by mouse."""
+    page = notebook([SETUP, "Lens(sample_reply(60), lab=True)"])
+    lens = opened(page)
+    chips = lens.get_by_role("list", name="Filters in the order").locator(".chip")
+    llama = ["penalties", "top_k", "top_p", "min_p", "temperature"]
+    assert chips.all_inner_texts() == llama
+    assert lens.get_by_role("button", name="llama.cpp", exact=True, pressed=True).count() == 1
+    chips.nth(4).focus()
+    page.page.keyboard.press("Alt+ArrowLeft")
+    assert chips.all_inner_texts() == ["penalties", "top_k", "top_p", "temperature", "min_p"]
+    assert page.js("() => document.activeElement.textContent") == "temperature"
+    lens.get_by_role("button", name="Swap penalties and top_k").click()
+    assert chips.all_inner_texts()[:2] == ["top_k", "penalties"]
+    assert lens.get_by_role("button", name="llama.cpp", exact=True, pressed=True).count() == 0
+    lens.get_by_role("button", name="vLLM", exact=True).click()
+    assert chips.all_inner_texts() == ["penalties", "temperature", "min_p", "top_k", "top_p"]
+
+
+def test_drawn_tokens_are_compared_with_the_theory(notebook: Open) -> None:
+    """1,000 of them are near it; a change of the settings forgets them."""
+    page = notebook([SETUP, "Lens(sample_reply(60), lab=True, at=10)"])
+    lens = opened(page)
+    for count in ("10", "100", "1,000"):
+        lens.get_by_role("button", name=f"Draw {count} tokens").click()
+        lens.get_by_text(f"{count} drawn").wait_for()
+    off = lens.get_by_text("1,000 drawn").inner_text()
+    assert float(off.split(": ")[1].split(" %")[0]) < 10
+    assert lens.locator(".tick:visible").count() > 0
+    lens.get_by_role("button", name="Greedy").click()
+    lens.get_by_text("1,000 drawn").wait_for(state="hidden")
+
+
+def test_what_a_slider_cannot_show_is_disabled_with_its_reason(notebook: Open) -> None:
+    """The reason is beside it, and is its description."""
+    page = notebook([SETUP, "Lens(sample_reply(60), lab=True)"])
+    lens = opened(page)
+    slider = lens.get_by_role("slider", name="repetition_penalty")
+    assert slider.is_disabled()
+    reason = lens.get_by_text("the zero of the logits")
+    assert reason.is_visible()
+    assert slider.get_attribute("aria-describedby") == reason.get_attribute("id")
+
+
+def test_everything_has_a_name(notebook: Open) -> None:
+    """In the accessibility tree: tokens, white space as well, buttons, sliders, table and lists."""
+    page = notebook([SETUP, "Lens(hostile_reply(), lab=True)"])
+    opened(page)
+    session = page.page.context.new_cdp_session(page.page)
+    node = session.send("DOM.getDocument", {"depth": -1})
+    found = session.send(
+        "DOM.querySelector", {"nodeId": node["root"]["nodeId"], "selector": ".di-lens"}
+    )
+    inside = session.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})["nodes"]
+    roles = {"option", "button", "slider", "listbox", "group", "region", "table", "image", "list"}
+    ours = [each for each in inside if each.get("role", {}).get("value") in roles]
+    assert len(ours) > 80
+    assert [each for each in ours if not each.get("name", {}).get("value", "").strip()] == []
+    rows = page.shown(1).get_by_role("table", name="What could stand here").get_by_role("row")
+    assert rows.count() >= 21
+    assert page.shown(1).locator("[tabindex='0'], .text").count() == 1
+
+
+def test_hostile_tokens_stay_text(notebook: Open) -> None:
+    """In the widget and in the saved form, trusted or not."""
+    page = notebook([SETUP, "Lens(hostile_reply(), lab=True)"])
+    lens = opened(page)
+    text = lens.get_by_role("listbox").inner_text()
+    assert "<img src=x onerror='window.ran=1'>" in text
+    assert "⟨U+202E⟩abc" in text
+    assert lens.locator("img, script, a, mjx-container").count() == 0
+    page.save()
+    page.reload(trusted=False)
+    saved = page.shown(1).locator(".di-saved-lens")
+    saved.get_by_text("window.ran=2").first.wait_for()
+    assert saved.locator("img, script, a, mjx-container").count() == 0
+    assert page.js("() => window.ran") is None
+    assert page.foreign == []
+
+
+def test_one_of_the_saved_form_and_the_widget_is_shown(notebook: Open) -> None:
+    """The widget while the kernel is there, also after a reload; else the saved form alone."""
+    page = notebook([SETUP, "Lens(sample_reply(60))"])
+    lens = opened(page)
+    saved = page.shown(1).locator(".di-saved-lens")
+    assert not saved.is_visible()
+    page.save()
+    page.reload(trusted=True)
+    lens.wait_for()
+    assert not saved.is_visible()
+    page.reload(trusted=False)
+    saved.wait_for()
+    assert lens.count() == 0
+    assert saved.get_by_text("perplexity").is_visible()
+    page.restart()
+    page.reload(trusted=True)
+    page.page.get_by_text("Error displaying widget").wait_for(state="attached")
+    assert saved.is_visible()
+    assert not page.page.get_by_text("Error displaying widget").is_visible()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_fits_420_pixels_and_both_themes(notebook: Open, dark: bool) -> None:
+    """Nothing is cut off at the side, and text stands out from its background."""
+    page = notebook([SETUP, "Lens(sample_reply(200), lab=True)"])
+    if dark:
+        page.dark()
+    lens = opened(page)
+    lens.evaluate("node => { node.style.width = '420px' }")
+    wide = lens.evaluate(
+        """node => [...node.querySelectorAll('*')].filter(each =>
+            each.getBoundingClientRect().right > node.getBoundingClientRect().right + 1
+            && !each.closest('.token')).map(each => each.outerHTML.slice(0, 90))"""
+    )
+    assert wide == []
+    contrasts = lens.evaluate(
+        """node => {
+            const light = color => {
+                const [r, g, b] = color.match(/[\\d.]+/g).map(Number).map(value => {
+                    const part = value / 255;
+                    return part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+                });
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            };
+            return [...node.querySelectorAll('.legend .swatch')].slice(0, 7).map(each => {
+                const style = getComputedStyle(each);
+                const paper = getComputedStyle(node).backgroundColor;
+                const clear = /, 0\\)$|transparent/.test(style.backgroundColor);
+                const pair = [light(style.color), light(clear ? paper : style.backgroundColor)];
+                return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+            });
+        }"""
+    )
+    assert len(contrasts) == 7
+    assert min(contrasts) >= 4.5
