@@ -34,7 +34,10 @@ def _magics() -> ChatMagics | None:
     shell = ipython.get_ipython() if ipython else None
     if shell:
         format_replies(shell)
-    return current(shell)
+    magics = current(shell)
+    if magics:
+        magics.session.enter_notebook()
+    return magics
 
 
 @contextmanager

@@ -88,10 +88,21 @@ class Kernel:
     has published, for whatever message.
     """
 
-    def __init__(self, cwd: Path, env: Mapping[str, str] | None = None) -> None:
-        self._manager = KernelManager(kernel_name="python3")
-        self._manager.start_kernel(cwd=str(cwd), env={**os.environ, **(env or {})})
-        self._client: BlockingKernelClient = self._manager.client()
+    def __init__(
+        self,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        manager: KernelManager | None = None,
+    ) -> None:
+        self._is_page = manager is not None
+        self._manager = manager or KernelManager(kernel_name="python3")
+        self._client: BlockingKernelClient
+        if self._is_page:
+            self._client = BlockingKernelClient()
+            self._client.load_connection_info(self._manager.get_connection_info())
+        else:
+            self._manager.start_kernel(cwd=str(cwd), env={**os.environ, **(env or {})})
+            self._client = self._manager.client()
         self._cells: dict[str, Result] = {}
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self._inputs: list[str] = []
@@ -118,10 +129,15 @@ class Kernel:
     ) -> None:
         self.close()
 
+    def page(self) -> Kernel:
+        """Return another page of this kernel, which does not end with it."""
+        return Kernel(Path(), manager=self._manager)
+
     def close(self) -> None:
-        """Stop the kernel."""
+        """Stop the kernel, if it was started here."""
         self._client.stop_channels()
-        self._manager.shutdown_kernel(now=True)
+        if not self._is_page:
+            self._manager.shutdown_kernel(now=True)
 
     @property
     def pid(self) -> int:

@@ -6,6 +6,7 @@ or written. Cells are driven through the application's own commands, widgets by 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -360,7 +362,7 @@ class Notebook:
             self._theme("JupyterLab Light", dark=False)
         session = self.js("() => panel.sessionContext.session?.id")
         self._context.close()
-        if session:
+        with contextlib.suppress(urllib.error.HTTPError):  # it ended with a kernel that it shared
             self.lab.api(f"/api/sessions/{session}", "DELETE")
 
 

@@ -17,6 +17,7 @@ import di_magics.endpoints.local_server as local
 from di_magics.core.errors import ParamError, PolicyError, Refused
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import NO_POLICY, Policy
+from di_magics.core.settings.settings import LOCAL, is_local
 from di_magics.core.text import one_line
 from di_magics.endpoints.endpoint import (
     DEEPINFRA,
@@ -28,16 +29,11 @@ from di_magics.endpoints.endpoint import (
 
 DEFAULT_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
 KEY_VARIABLES = ("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY", "DEEPINFRA_API_TOKEN")
-LOCAL = "local"
 
 NO_KEY = (
     "No key for DeepInfra is set. Get one at https://deepinfra.com/dash/api_keys and set it with "
     "%chat key, or in the environment as DEEPINFRA_TOKEN"
 )
-
-
-def is_local(named: str) -> bool:
-    return named == LOCAL or named.startswith(LOCAL + ":")
 
 
 class Routing:

@@ -17,13 +17,13 @@ from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import ROUNDS, Ask
 from di_magics.core.settings.flags import Flags
+from di_magics.core.settings.settings import is_local
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Vary, parse_vary
 from di_magics.core.text import one_line, remove_hidden
 from di_magics.display.choose import choose_grid, choose_view
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import SilentView
-from di_magics.endpoints.routing import is_local
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.last_error import ErrorRecorder, fix_prompt
 from di_magics.session.session import Session

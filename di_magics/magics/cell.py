@@ -1,12 +1,37 @@
-"""The running cell and its notebook."""
+"""The running cell and its notebook.
+
+The environment has the notebook's path when the kernel was started. A notebook can be renamed
+since, and in JupyterLab a second notebook can use the same kernel. A cell's message does not have
+its notebook, only its id and the page that sent it (the header's `session`: another one after a
+reload). So the file is followed under its new name, and a page belongs to the notebook whose file
+has the cell that it sends. What follows from that: the table in storage/notebook.py.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 from di_magics.core.conversation.cells import Where
+from di_magics.runtime.files import file_identity, find_containing, find_renamed
+
+
+class _Followed:
+    """A file that is followed when it is renamed in its folder."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._identity = file_identity(path)
+
+    @property
+    def path(self) -> str:
+        """Where the file is now."""
+        if file_identity(self._path) != self._identity:
+            self._path = find_renamed(self._path, self._identity) or self._path
+            self._identity = file_identity(self._path) or self._identity
+        return self._path
 
 
 class RunningCell:
@@ -16,6 +41,11 @@ class RunningCell:
         self._shell = shell
         self._execution: object = None
         self._asks = 0
+        named = self._named_path()
+        self._files = [_Followed(named)] if named else []
+        self._pages: dict[str, int] = {}  # the number of the notebook that a page shows
+        self._searched: object = None
+        self._senders: dict[int, list[str]] = {}  # the last pages that sent a notebook's cells
 
     def cell(self) -> tuple[str, int] | None:
         """Return the cell's id and the number of the next ask, from 0; None outside a front end.
@@ -36,12 +66,50 @@ class RunningCell:
     def where(self) -> Where:
         """Return the notebook, as far as it is known, and its running cell."""
         cell_id = self._parent().get("metadata", {}).get("cellId")
-        named = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-        path = named if isinstance(named, str) and named.endswith(".ipynb") else None
+        cell = cell_id if isinstance(cell_id, str) else None
         app = getattr(getattr(self._shell, "kernel", None), "parent", None)
-        kernel = Path(getattr(app, "connection_file", "")).stem
+        file = Path(getattr(app, "connection_file", ""))
         settled = self.executing or getattr(self._shell, "kernel", None) is None
-        return Where(path, cell_id if isinstance(cell_id, str) else None, kernel, settled)
+        number = self._page_number(cell) if cell and self.executing else 0
+        return Where(
+            path=self._files[number].path if self._files else None,
+            cell=cell,
+            kernel=file.stem,
+            kernels=str(file.parent) if file.stem else "",
+            settled=settled,
+            notebook=number,
+            shared=len(set(self._senders.get(number, ()))) < len(self._senders.get(number, ())),
+        )
+
+    def _named_path(self) -> str | None:
+        named = self._shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+        return named if isinstance(named, str) and named.endswith(".ipynb") else None
+
+    def _page_number(self, cell: str) -> int:
+        """Return the number of the notebook that has the running cell."""
+        if not self._files:
+            named = self._named_path()
+            self._files = [_Followed(named)] if named else []
+        page = str(self._parent()["header"].get("session"))
+        if self._files and page not in self._pages and self._searched != (page, cell):
+            self._searched = page, cell
+            home = self._files[0].path
+            file = find_containing(home, json.dumps(cell).encode())
+            if file or not self._pages:
+                self._pages[page] = self._file_number(file or home)
+        number = self._pages.get(page, 0)
+        senders = self._senders.setdefault(number, [])
+        if senders[-1:] != [page]:  # one, another, and the first again: both are open
+            self._senders[number] = [*senders, page][-3:]
+        return number
+
+    def _file_number(self, path: str) -> int:
+        """Return the number of this file, which is added if it is another one than before."""
+        for number, file in enumerate(self._files):
+            if os.path.realpath(file.path) == os.path.realpath(path):
+                return number
+        self._files.append(_Followed(path))
+        return len(self._files) - 1
 
     def folder(self) -> Path:
         """Return the folder of the notebook, as far as it is known."""

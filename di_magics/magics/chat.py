@@ -58,7 +58,7 @@ class ChatMagics(Magics, SettingsTraits):
         from di_magics.magics.compose import new_session
 
         session = new_session(self._cell, self.to_settings(), self._policy)
-        self.on_change(lambda settings: setattr(session, "settings", settings))
+        self.on_change(session.update_settings)
         session.watch(lambda changed: self.copy_from(session.settings))
         return session
 
@@ -85,6 +85,7 @@ class ChatMagics(Magics, SettingsTraits):
         if typed.help:
             say(flags.flags_help())
         else:
+            self.session.enter_notebook()
             self.asking.run(typed, cell.strip("\n"))
 
     @no_var_expand
@@ -98,6 +99,7 @@ class ChatMagics(Magics, SettingsTraits):
         from di_magics.magics.commands import run_command
         from di_magics.magics.commands.command import Context
 
+        self.session.enter_notebook()
         context = Context(self.session, self.asking, lambda: self.panel)
         return run_command(context, line)
 

@@ -41,7 +41,7 @@ class SettingsTraits(Configurable):
     def to_settings(self) -> Settings:
         """Return the settings that the traits hold."""
         settings = Settings()
-        for name in HELP:
+        for name in sorted(HELP, key=lambda name: name != "endpoint"):  # it may change the model
             if (value := getattr(self, name)) is not None:
                 settings = settings.with_value(name, value)
         return settings
@@ -53,9 +53,17 @@ class SettingsTraits(Configurable):
                 if getattr(self, name) != value:
                     setattr(self, name, value)
 
-    def on_change(self, change: Callable[[Settings], None]) -> None:
-        """Call the function with the settings whenever a trait has changed."""
-        self.observe(lambda _: change(self.to_settings()), list(HELP))
+    def on_change(self, update: Callable[[Callable[[Settings], Settings]], None]) -> None:
+        """Call `update` with the change of the settings whenever a trait has changed."""
+
+        def apply(change: Mapping[str, Any]) -> None:
+            name, value = change["name"], change["new"]
+            if value is None:
+                update(lambda settings: settings.without_value(name))
+            else:
+                update(lambda settings: settings.with_value(name, value))
+
+        self.observe(apply, list(HELP))
 
 
 def setting_values(settings: Settings) -> dict[str, Any]:

@@ -1,14 +1,19 @@
-"""Reads files that a user names, if they are regular files and not too large."""
+"""Reads files if they are regular and not too large; finds files that were renamed."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 
 from di_magics.core.errors import ParamError
 from di_magics.core.text import one_line
+
+MOST_ENTRIES = 5000
+"""A folder's entries that are looked at."""
+MOST_READ = 50_000_000
 
 
 def resolve_path(named: str, folder: Path) -> Path:
@@ -58,3 +63,50 @@ def _size(count: int) -> str:
 def os_error_reason(error: OSError | ValueError) -> str:
     """Return why a file cannot be read, as a short text."""
     return getattr(error, "strerror", None) or "no such file"
+
+
+def file_identity(path: str | None) -> str:
+    """Return what stays the same when a file is renamed or saved, "" if there is no such file."""
+    try:
+        status = os.stat(path or "")
+    except (OSError, ValueError):
+        return ""
+    return f"{status.st_dev}:{status.st_ino}" if status.st_ino else ""
+
+
+def find_renamed(path: str, identity: str) -> str | None:
+    """Return where the file of this identity is: here, or in this folder under another name.
+
+    Only files with the same suffix are looked at.
+    """
+    if not identity or file_identity(path) == identity:
+        return path if identity else None
+    return next((name for name in _siblings(path) if file_identity(name) == identity), None)
+
+
+def find_containing(path: str, text: bytes) -> str | None:
+    """Return the file that contains this text: this one, or another one in its folder.
+
+    Only files with the same suffix are looked at, and at most MOST_READ bytes of them are read.
+    """
+    left = MOST_READ
+    for name in dict.fromkeys([path, *_siblings(path)]):
+        try:
+            data = read_bounded(Path(name), left, name)
+        except (OSError, ValueError):  # a ParamError is a ValueError
+            continue
+        left -= len(data)
+        if text in data:
+            return name
+    return None
+
+
+def _siblings(path: str) -> list[str]:
+    """Return the paths of the files with the same suffix in the folder of this one."""
+    suffix = Path(path).suffix
+    try:
+        with os.scandir(os.path.dirname(path) or ".") as entries:
+            found = islice(entries, MOST_ENTRIES)
+            return [entry.path for entry in found if entry.name.endswith(suffix)]
+    except OSError:
+        return []

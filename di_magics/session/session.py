@@ -41,7 +41,13 @@ from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.lens import lens_data
-from di_magics.core.shown.notes import logprobs_notes, policy_notes, resumed_note, variant_notes
+from di_magics.core.shown.notes import (
+    SHARED,
+    logprobs_notes,
+    policy_notes,
+    resumed_note,
+    variant_notes,
+)
 from di_magics.core.text import one_line
 from di_magics.endpoints.catalog import Catalog
 from di_magics.endpoints.client import Client
@@ -56,7 +62,7 @@ from di_magics.session.view import View
 from di_magics.storage.database import Database
 from di_magics.storage.journal import Journal
 from di_magics.storage.ledger import Ledger
-from di_magics.storage.notebook import find_notebook
+from di_magics.storage.notebook import find_notebook, set_location
 from di_magics.storage.policy_file import PolicyFiles
 from di_magics.storage.turns import Turns
 
@@ -113,9 +119,11 @@ class Session:
         )
         self._client = client
         self._store = store
+        self._place = Where()
         self._bind(uuid.uuid4().hex)
         self._settings = settings
         self._conversation: Conversation | None = None
+        self._others: dict[int, tuple[Turns, Ledger, Conversation | None]] = {}
         self._news: list[str] = []  # for the next receipt
         self._last_shown: tuple[Turn, View] | None = None
         self._lock = threading.RLock()
@@ -158,7 +166,8 @@ class Session:
         """
         with self._lock:
             if self._conversation is None:
-                found = find_notebook(self._store, self.where(), self._turns.notebook)
+                self._place = self.where()
+                found = find_notebook(self._store, self._place, self._turns.notebook)
                 if found is None:
                     return Conversation()
                 notebook, note = found
@@ -195,6 +204,29 @@ class Session:
     def _bind(self, notebook: str) -> None:
         self._turns = Turns(self._store, notebook)
         self._ledger = Ledger(self._store, notebook)
+
+    def enter_notebook(self) -> None:
+        """Work with the notebook whose cell runs, where it is now.
+
+        Its conversation and its costs are its own, while settings are the kernel's.
+        """
+        where, place = self.where(), self._place
+        if where.cell is None:
+            return
+        with self._lock:
+            if where.notebook != place.notebook:
+                self._others[place.notebook] = self._turns, self._ledger, self._conversation
+                self._bind(uuid.uuid4().hex)
+                self._conversation, self._last_shown = None, None
+                if where.notebook in self._others:
+                    self._turns, self._ledger, self._conversation = self._others[where.notebook]
+            elif where.path != place.path and self._conversation is not None:
+                set_location(self._store, self._turns.notebook, where)
+            if where.shared and not place.shared:
+                self._news.append(SHARED)
+            self._place = where
+        if where.notebook != place.notebook:
+            self.notify("turns")
 
     def forget(self, name: str | None) -> int:
         """Delete a conversation's turns for good, or with None those of all notebooks.
@@ -262,8 +294,11 @@ class Session:
     def route(self, ask: Ask | None = None) -> Route:
         """Return where an ask will be sent. Raises ParamError, Refused or PolicyError."""
         policy = self.policies.current()
-        endpoint = (ask.endpoint if ask else None) or self.settings.endpoint
-        model = (ask.model if ask else None) or self.settings.model or policy.model
+        settings, endpoint = self.settings, ask.endpoint if ask else None
+        if isinstance(endpoint, str):
+            settings = settings.at_endpoint(endpoint)
+        model = (ask.model if ask else None) or settings.model or policy.model
+        endpoint = endpoint or settings.endpoint
         route = self.routing.choose(endpoint, model, policy, self.policies.key())
         policy.check_model(route.model)
         return route

@@ -34,7 +34,7 @@ MAPPED_BYTES = 1 << 28
 """SQLite reads this much of the file without copying its pages."""
 
 # (application_id, user_version) of a file.
-CURRENT = (0x64694D67, 3)
+CURRENT = (0x64694D67, 4)
 NEW = (0, 0)
 MIGRATIONS = {
     (CURRENT[0], 1): "ALTER TABLE ledger ADD COLUMN policies TEXT NOT NULL DEFAULT '[]';"
@@ -42,6 +42,7 @@ MIGRATIONS = {
     "CREATE TABLE policies (file TEXT PRIMARY KEY, spent TEXT NOT NULL DEFAULT '0') STRICT",
     (CURRENT[0], 2): "CREATE TABLE logprobs (turn TEXT PRIMARY KEY REFERENCES turns (id) "
     "ON DELETE CASCADE, tokens BLOB NOT NULL) STRICT",
+    (CURRENT[0], 3): "ALTER TABLE notebooks ADD COLUMN file TEXT NOT NULL DEFAULT ''",
 }
 """The statements that bring a file of this version to the next one."""
 DEVELOPMENT = [(0, version) for version in range(1, 7)]

@@ -1,8 +1,9 @@
--- The tables of conversations.sqlite3, version 3. Times are POSIX seconds, amounts are decimal USD.
+-- The tables of conversations.sqlite3, version 4. Times are POSIX seconds, amounts are decimal USD.
 
 CREATE TABLE notebooks (
     id     TEXT PRIMARY KEY,
     path   TEXT,                        -- where it was last seen
+    file   TEXT NOT NULL DEFAULT '',    -- the identity of the file there
     kernel TEXT NOT NULL DEFAULT '',    -- the id of the kernel that it last ran in
     state  TEXT NOT NULL DEFAULT '{}',  -- JSON: heads, and the turn that each cell shows
     budget TEXT,

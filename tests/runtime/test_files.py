@@ -104,3 +104,35 @@ def test_a_path_that_cannot_be_read_is_an_error_of_its_own(tmp_path: Path, name:
     assert not isinstance(caught.value, ParamError)
     assert isinstance(caught.value, OSError | ValueError)
     assert files.os_error_reason(caught.value)
+
+
+def test_a_file_is_found_under_another_name(tmp_path: Path) -> None:
+    """Of the same suffix, in the same folder; the name that it has now comes first."""
+    file = tmp_path / "a.ipynb"
+    file.write_text("1")
+    identity = files.file_identity(str(file))
+    assert files.find_renamed(str(file), identity) == str(file)
+    file.write_text("2")
+    assert files.file_identity(str(file)) == identity
+    file.rename(tmp_path / "b.ipynb")
+    assert files.find_renamed(str(file), identity) == str(tmp_path / "b.ipynb")
+    (tmp_path / "b.ipynb").rename(tmp_path / "b.txt")
+    assert files.find_renamed(str(file), identity) is None
+    assert files.find_renamed(str(file), "") is None
+    assert files.find_renamed(str(tmp_path / "missing" / "a.ipynb"), identity) is None
+
+
+def test_a_file_is_found_by_what_it_contains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The named one first; no more is read than the limit, and no folder or pipe."""
+    for name, text in (("a", "x"), ("b", "xy"), ("c", "y")):
+        (tmp_path / f"{name}.ipynb").write_text(text)
+    (tmp_path / "folder.ipynb").mkdir()
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    place = str(tmp_path / "b.ipynb")
+    assert files.find_containing(place, b"x") == place
+    assert files.find_containing(str(tmp_path / "missing.ipynb"), b"xy") == place
+    assert files.find_containing(place, b"z") is None
+    monkeypatch.setattr(files, "MOST_READ", 1)
+    assert files.find_containing(place, b"xy") is None

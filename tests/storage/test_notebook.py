@@ -157,6 +157,50 @@ def test_a_copy_goes_its_own_way(start: Start, server: Loopback, tmp_path: Path)
     assert prompts(server)[1:] == [["A", "a1", "B"], ["A", "a1", "C"]]
 
 
+def test_a_renamed_original_and_its_copy_share_what_was_copied(
+    start: Start, server: Loopback, tmp_path: Path
+) -> None:
+    """Copied while open, then renamed, asked in both, in either order; then both restart."""
+    for copy_first in (False, True):
+        name, before = f"chat-{copy_first}.ipynb", len(server.chats)
+        server.reply(*(Reply(text) for text in ("a1", "b1", "c1", "d1", "e1")))
+        save(tmp_path / name, {"c1": Result()})
+        original = start(name)
+        save(tmp_path / name, {"c1": ask(original, "A", "c1")})
+        shutil.copy(tmp_path / name, tmp_path / f"copy-of-{name}")
+        (tmp_path / name).rename(tmp_path / f"renamed-{name}")
+        copy = start(f"copy-of-{name}")
+        order = [(original, "B"), (copy, "C")][:: -1 if copy_first else 1]
+        shown = {prompt: ask(kernel, prompt, f"c-{prompt}").text for kernel, prompt in order}
+        assert f"a copy of renamed-{name}" in shown["C"]
+        assert "copy" not in shown["B"]
+        again = ask(start(f"renamed-{name}"), "D", "c-D").text
+        assert "continues 2 turns" in again
+        copy.restart()
+        copy.run(setup(server), "load")
+        assert "continues 2 turns" in ask(copy, "E", "c-E").text
+        first, second = ("b1", "c1") if not copy_first else ("c1", "b1")
+        sent = prompts(server)[before:]
+        assert sorted(sent[1:3]) == [["A", "a1", "B"], ["A", "a1", "C"]]
+        assert sent[3:] == [["A", "a1", "B", first, "D"], ["A", "a1", "C", second, "E"]]
+
+
+def test_two_notebooks_on_one_kernel(start: Start, server: Loopback, tmp_path: Path) -> None:
+    """Each has its own conversation and costs, though JupyterLab names only the first."""
+    server.reply(*(Reply(text) for text in ("a1", "b1", "c1", "d1")))
+    save(tmp_path / "chat.ipynb", {"a": Result()})
+    save(tmp_path / "other.ipynb", {"b": Result()})
+    kernel = start()
+    with kernel.page() as page:
+        ask(kernel, "A", "a")
+        ask(page, "B", "b")
+        ask(kernel, "C", "unsaved")
+        ask(page, "D", "also unsaved")
+        replies = page.run("%chat cost", "b").text.splitlines()[-1].split()
+    assert replies[2] == "2"
+    assert prompts(server) == [["A"], ["B"], ["A", "a1", "C"], ["B", "b1", "D"]]
+
+
 def test_a_new_notebook_of_an_old_name_starts_empty(
     start: Start, server: Loopback, tmp_path: Path
 ) -> None:

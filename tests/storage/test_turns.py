@@ -91,7 +91,7 @@ def test_all_can_be_forgotten(store: Database, turns: Turns) -> None:
 def copy_notebook(store: Database, folder: Path) -> None:
     """Copy the file of notebook "n", and run a cell in the copy."""
     original, copied = folder / "a.ipynb", folder / "b.ipynb"
-    outputs = [{"metadata": {METADATA_KEY: {"notebook": "n"}}}]
+    outputs = [{"metadata": {METADATA_KEY: {"notebook": "n", "turn": "b"}}}]
     for file in (original, copied):
         file.write_text(json.dumps({"cells": [{"id": "c", "outputs": outputs}]}))
     store.write(lambda db: update_notebook(db, "n", path=str(original.resolve()))).result()

@@ -163,13 +163,18 @@ class Conversation:
     def variants(self, turn: Turn) -> tuple[Turn, ...]:
         """Return the turns in this one's place, oldest first, with itself.
 
-        A cell's turns that follow one another (`--append`) are not variants.
+        A cell's turns that follow one another (`--append`) are not variants, nor are those that
+        failed without a reply.
         """
         return tuple(
             other
             for other in self._by_place.get(_place(turn), ())
             if other.id == turn.id
-            or not (self._is_ancestor(other.id, turn.id) or self._is_ancestor(turn.id, other.id))
+            or not (
+                (other.reply.status == "failed" and other.reply.is_empty)
+                or self._is_ancestor(other.id, turn.id)
+                or self._is_ancestor(turn.id, other.id)
+            )
         )
 
     @cached_property

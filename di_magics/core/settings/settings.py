@@ -1,4 +1,9 @@
-"""The settings for the next cells: one immutable value that every view reads and replaces."""
+"""The settings for the next cells: one immutable value that every view reads and replaces.
+
+A model belongs to its endpoint: when the endpoint changes, the model that was set there before is
+back. An endpoint without one keeps the model, because it may be the same model elsewhere; only
+between a local model and another endpoint nothing is kept, because no model is at both.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +18,23 @@ from di_magics.core.text import one_line
 
 TEXT_SETTINGS = ("model", "endpoint", "system")
 CONTEXT = "context"
+LOCAL = "local"
 SETTINGS = (*TEXT_SETTINGS, CONTEXT, *PARAMS)
 """The names of all settings."""
+
+
+def is_local(endpoint: str) -> bool:
+    """Return whether an endpoint's name means a model on this machine."""
+    return endpoint == LOCAL or endpoint.startswith(LOCAL + ":")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Model, endpoint, system prompt and sampling parameters; None or absent is not sent.
 
-    `context` is how many turns are sent with a prompt, None for all.
+    `context` is how many turns are sent with a prompt, None for all. `models` are the models that
+    were set for other endpoints before ("" is the default); that of None is the newest that is not
+    local.
     """
 
     model: str | None = None
@@ -29,10 +42,13 @@ class Settings:
     system: str | None = None
     context: int | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
+    models: Mapping[str | None, str | None] = field(default_factory=dict, compare=False)
 
     def with_value(self, name: str, value: object) -> Settings:
         """Return the settings with one value set. Raises ParamError for an invalid value."""
         name = _known_name(name)
+        if name == "endpoint":
+            return self.at_endpoint(_parse_text(name, value))
         if name in TEXT_SETTINGS:
             changed: dict[str, Any] = {name: _parse_text(name, value)}
             return replace(self, **changed)
@@ -43,10 +59,24 @@ class Settings:
     def without_value(self, name: str) -> Settings:
         """Return the settings without one value. Raises ParamError for an unknown name."""
         name = _known_name(name)
+        if name == "endpoint":
+            return self.at_endpoint(None)
         if name in (*TEXT_SETTINGS, CONTEXT):
             removed: dict[str, Any] = {name: None}
             return replace(self, **removed)
         return replace(self, params={k: v for k, v in self.params.items() if k != name})
+
+    def at_endpoint(self, endpoint: str | None) -> Settings:
+        """Return the settings for an endpoint, None for the default, with its own model."""
+        if endpoint == self.endpoint:
+            return self
+        before = self.endpoint or ""
+        models = {**self.models, before: self.model}
+        if not is_local(before):
+            models[None] = self.model
+        after = endpoint or ""
+        model = models.get(after, None if is_local(after) else models.get(None))
+        return replace(self, endpoint=endpoint, model=model, models=models)
 
 
 def _parse_text(name: str, value: object) -> str:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.settings.policy import Policy
 
+SHARED = (
+    "another page shares this kernel and this conversation; a second notebook has its own when it "
+    "is saved"
+)
+
 
 def policy_notes(turn: Turn, policy: Policy) -> list[str]:
     """Return notes about the policy under which a turn was sent."""
@@ -32,7 +37,7 @@ def resumed_note(chat: Conversation) -> str:
 def variant_notes(chat: Conversation, turn: Turn) -> list[str]:
     """Return notes about which variant a turn is, and which other variant has later turns."""
     variants = chat.variants(turn)
-    if len(variants) < 2:
+    if len(variants) < 2 or turn.reply.status == "failed":
         return []
     number = [variant.id for variant in variants].index(turn.id) + 1
     notes = [f"variant {number} of {len(variants)}"]

@@ -45,7 +45,7 @@ def _set(session: Session, assignments: Sequence[tuple[str, str]]) -> None:
 
     def with_all(settings: Settings) -> Settings:
         before = settings.endpoint
-        for name, value in assignments:
+        for name, value in sorted(assignments, key=lambda item: item[0] != "endpoint"):
             settings = settings.with_value(name, stops if name == "stop" else value)
         if settings.endpoint and settings.endpoint != before:
             session.routing.check(settings.endpoint)

@@ -10,6 +10,7 @@ from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import MAIN, Conversation, Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
+from di_magics.core.shown.notes import variant_notes
 from di_magics.core.shown.tree import tree_rows, tree_text
 
 
@@ -261,6 +262,19 @@ def test_another_variant_comes_back_with_what_followed_it() -> None:
     assert shape(back) == ["a", "b", "c"]
     assert shape(back.with_variant(2)) == ["a2"]
     assert back.count_descendants(back.turns["a"]) == 2
+
+
+def test_a_turn_that_failed_is_no_variant() -> None:
+    """A cell that is run again until it works has one; while it has failed, the last is there."""
+    failed = Reply(status="failed")
+    chat = rerun(rerun(chain("a"), "a", "a2"), "a", "a3")
+    chat = chat.with_outcome(replace(chat.turns["a2"], reply=failed))
+    assert [turn.id for turn in chat.variants(chat.turns["a3"])] == ["a", "a3"]
+    chat = chat.with_outcome(replace(chat.turns["a3"], reply=failed))
+    assert [turn.id for turn in chat.variants(chat.turns["a3"])] == ["a", "a3"]
+    assert variant_notes(chat, chat.turns["a3"]) == []
+    assert shape(chat.with_variant(1)) == ["a"]
+    assert [turn.id for turn in chat.variants(chat.turns["a"])] == ["a"]
 
 
 def test_a_rerun_after_choosing_a_variant_follows_it() -> None:

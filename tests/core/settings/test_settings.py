@@ -55,3 +55,35 @@ def test_quotes_and_spaces_around_a_name_are_not_part_of_it(name: str, typed: st
     """`%chat model "a/b"` sets a/b; a system prompt may be in quotes."""
     assert getattr(Settings().with_value(name, typed), name) == "a/b"
     assert Settings().with_value("system", '"Hi"').system == '"Hi"'
+
+
+@pytest.mark.parametrize(
+    ("changes", "model"),
+    [
+        (["model=big", "endpoint=local"], None),
+        (["model=big", "endpoint=local", "endpoint=deepinfra"], "big"),
+        (["model=big", "endpoint=local", "endpoint="], "big"),
+        (["model=big", "endpoint=local", "endpoint=local:a.gguf", "endpoint="], "big"),
+        (["endpoint=local", "model=small", "endpoint=https://a", "endpoint=local"], "small"),
+        (["model=big", "endpoint=https://a"], "big"),
+        (
+            [
+                "endpoint=https://a",
+                "model=a",
+                "endpoint=https://b",
+                "model=b",
+                "endpoint=https://a",
+            ],
+            "a",
+        ),
+        (["endpoint=https://a", "model=a", "endpoint=https://b", "model=b", "endpoint="], None),
+        (["model=big", "endpoint=local", "model=small", "endpoint=https://c"], "big"),
+    ],
+)
+def test_a_model_belongs_to_its_endpoint(changes: list[str], model: str | None) -> None:
+    """It is back with it; a model on this machine is never sent elsewhere, nor another one here."""
+    settings = Settings()
+    for change in changes:
+        name, value = change.split("=")
+        settings = settings.with_value(name, value) if value else settings.without_value(name)
+    assert settings.model == model
