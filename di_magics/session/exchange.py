@@ -26,7 +26,8 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import EndpointError, PolicyError, StoreError, StreamBroken
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE
-from di_magics.core.reply.reply import Reply, ReplyFold, Status
+from di_magics.core.reply.loop import LoopDetector
+from di_magics.core.reply.reply import LOOP, Finished, Reply, ReplyFold, Status, Text
 from di_magics.core.reply.thinking import ThinkTagParser, separate_lone_thinking
 from di_magics.core.request.plan import Plan, ledger_entry
 from di_magics.endpoints.client import Client
@@ -94,6 +95,7 @@ class Exchange:
         fold = ReplyFold(Reply(request=plan.body))
         first_token: float | None = None
         sent = False
+        loop = LoopDetector()
 
         def latest() -> Reply:
             return replace(fold.snapshot(), first_token=first_token)
@@ -109,6 +111,11 @@ class Exchange:
             async with aclosing(self._client.stream(endpoint, plan.body, on_retry)) as batches:
                 async for events in batches:
                     fold.add(think_tags.feed(events))
+                    if plan.ends_loops:
+                        loop.feed("".join(e.text for e in events if isinstance(e, Text)))
+                        if loop.found:
+                            fold.add([Finished(LOOP)])
+                            break
                     if first_token is None and fold.began:
                         first_token = time.monotonic() - start
                     throttle.update(latest)

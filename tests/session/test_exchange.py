@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
-from loopback import Fault, Loopback, Raw, event
+from IPython.core.interactiveshell import InteractiveShell
+from loopback import Fault, Loopback, Raw, Reply, event
 from shell import Run
 
 import di_magics as di
@@ -55,6 +57,24 @@ def test_text_that_was_held_back_counts_as_a_reply(run: Run, server: Loopback, t
     error = run(ASK).error
     assert isinstance(error, di.EndpointError)
     assert error.reply.status == "cut"
+
+
+@pytest.mark.parametrize("ends_loops", [True, False])
+def test_a_reply_that_repeats_itself_is_ended(
+    run: Run, shell: InteractiveShell, server: Loopback, ends_loops: bool
+) -> None:
+    """The connection is closed, the receipt says why, and the reply is complete as far as it is."""
+    session = shell.magics_manager.registry["ChatMagics"].session
+    plan = session.plan
+    session.plan = lambda *args: replace(plan(*args), ends_loops=ends_loops)
+    server.reply(Reply(chunks=["Once. ", *["I am not sure. "] * 80]))
+    ran = run("%%chat\nHi")
+    assert ran.error is None
+    assert ("ended because it repeated itself" in ran.text) == ends_loops
+    (turn,) = session.conversation.path()
+    assert turn.reply.complete
+    assert (len(turn.reply.text) < 1000) == ends_loops
+    assert turn.reply.finish_reason == ("loop" if ends_loops else "stop")
 
 
 def test_a_request_without_a_reply_has_failed(run: Run, server: Loopback) -> None:

@@ -46,6 +46,9 @@ MEASURABLE_SECONDS = 0.05
 # Finish reasons that mean that the reply is not complete.
 FAILURES = frozenset({"error", "network_error", "abort"})
 
+LOOP = "loop"
+"""The finish reason of a reply that was ended here because it repeated itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:

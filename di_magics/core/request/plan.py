@@ -23,6 +23,7 @@ from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolRe
 from di_magics.core.request.body import build_body, prompt_bytes
 from di_magics.core.request.route import Route
 from di_magics.core.settings.params import (
+    BUILT_IN_MAX_TOKENS,
     MOST_LOGPROBS,
     TOOL_CHOICES,
     Value,
@@ -91,7 +92,8 @@ class Plan:
     """A turn that is ready to be sent, its route, and the body of its request.
 
     `size` is the bytes of text in the body, `price` the model's price if it is known, `reserve`
-    the worst case of the cost in USD, and `policy` the policy at the time of planning.
+    the worst case of the cost in USD, and `policy` the policy at the time of planning. With
+    `ends_loops` a reply that repeats itself is ended.
     """
 
     turn: Turn
@@ -101,6 +103,7 @@ class Plan:
     price: Price | None
     reserve: Decimal | None
     policy: Policy
+    ends_loops: bool = False
 
     def with_cost(self, reply: Reply) -> Reply:
         """Return the reply with its cost."""
@@ -130,6 +133,11 @@ def plan_turn(
     for name, value in ask.params.items():
         values[name] = validate(name, value)
     params = policy.apply_to(values)
+    ends_loops = route.built_in and "max_tokens" not in {**values, **policy.locks}
+    if ends_loops:
+        bound = params.get("max_tokens")
+        most = min(bound, BUILT_IN_MAX_TOKENS) if isinstance(bound, int) else BUILT_IN_MAX_TOKENS
+        params["max_tokens"] = most
     if route.local:
         for name, setting in params.items():
             check_local_value(name, setting)
@@ -165,7 +173,7 @@ def plan_turn(
         attachments=ask.attachments,
     )
     body = build_request(planned, chat, messages)
-    return _with_size(Plan(planned, route, body, 0, price, None, policy))
+    return _with_size(Plan(planned, route, body, 0, price, None, policy, ends_loops))
 
 
 def _check_logprobs(most: object, route: Route) -> None:

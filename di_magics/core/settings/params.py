@@ -21,6 +21,9 @@ MOST_LOGPROBS = 20
 """How many alternatives of a token most servers send at most."""
 TYPE_NAMES = {float: "a number", int: "a whole number", str: "text", list: "text"}
 
+BUILT_IN_MAX_TOKENS = 512
+"""What is sent to the built-in model unless max_tokens is set: small models repeat themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Param:
@@ -128,6 +131,7 @@ PARAMS: Mapping[str, Param] = {
             low=0,
             high=1_000_000,
             step=1,
+            local_default=f"{BUILT_IN_MAX_TOKENS}, sent to the built-in model",
             usual=(1, 2000),
         ),
         Param(

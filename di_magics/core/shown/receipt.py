@@ -13,7 +13,7 @@ from typing import NamedTuple
 from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.logprobs import Basis, basis_of
-from di_magics.core.reply.reply import Reply
+from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.settings.params import format_param
 from di_magics.core.text import one_line
@@ -220,6 +220,8 @@ def _ending(reply: Reply) -> str:
         return ENDINGS[reply.status]
     if reply.finish_reason == "length":
         return "ran into max_tokens"
+    if reply.finish_reason == LOOP:
+        return "ended because it repeated itself (with a max_tokens of yours it goes on)"
     reason = reply.finish_reason
     if reason == "tool_calls" and reply.tool_calls:
         return "ended with calls that were not run"

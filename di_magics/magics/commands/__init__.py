@@ -90,9 +90,10 @@ def show_help(context: Context, rest: str) -> None:
 
 def _param_help(name: str) -> str:
     param, flag = PARAMS[name], "--" + name.replace("_", "-")
+    local = f" A local model's is {param.local_default}." if param.local_default else ""
     return (
         f"{name}: {param.effect}\n\nRange: {param.range}. Not sent unless set; the "
-        f"server's default is then {param.default}.\n%%chat {flag} …   for one cell\n"
+        f"server's default is then {param.default}.{local}\n%%chat {flag} …   for one cell\n"
         f"%chat set {name}=…   for the next cells; %chat unset {name} removes it"
     )
 

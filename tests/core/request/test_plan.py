@@ -185,6 +185,30 @@ def test_the_built_in_model_is_offered_no_tools() -> None:
     assert plan(Ask("hi"), route=place).body["messages"]
 
 
+@pytest.mark.parametrize(
+    ("params", "policy", "sent", "ends_loops"),
+    [
+        ({}, {}, 512, True),
+        ({"max_tokens": 2000}, {}, 2000, False),
+        ({"max_tokens": 0}, {}, 0, False),
+        ({}, {"parameters": {"max_tokens": {"max": 100}}}, 100, True),
+        ({}, {"parameters": {"max_tokens": {"max": 3000}}}, 512, True),
+        ({}, {"parameters": {"max_tokens": 700}}, 700, False),
+    ],
+)
+def test_the_built_in_model_is_sent_a_limit(
+    params: dict[str, Any], policy: dict[str, Any], sent: int, ends_loops: bool
+) -> None:
+    """512 tokens unless one is set; then a reply that repeats itself is not ended either."""
+    policies = parse_policy(policy, "class.toml")
+    for built_in in (True, False):
+        place = Place(local=True, built_in=built_in)
+        planned = plan(Ask("hi", params=params), route=place, policy=policies)
+        assert planned.ends_loops == (built_in and ends_loops)
+        if built_in:
+            assert planned.body["max_tokens"] == sent
+
+
 def test_the_built_in_model_is_sent_no_images() -> None:
     """It cannot read them, and the user would wait for an answer about nothing."""
     image = Attachment("image", "a.png", "PNG image", "data:image/png;base64,AA==")

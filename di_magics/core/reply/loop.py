@@ -1,0 +1,49 @@
+"""Notices a model that repeats itself without end, as small models do.
+
+A text is in a loop if its end is one passage at least five times in a row, 500 characters or more.
+The passage may be up to 600 characters long, because only the last 3,000 characters are looked at.
+The length of the passage comes from the prefix function of the reversed text (Knuth, Morris and
+Pratt), in linear time: at each length it has the longest part that is both its beginning and its
+end, and where such a part is long, what is left is repeated.
+"""
+
+from __future__ import annotations
+
+LOOKED_AT = 3000  # characters
+SHORTEST = 500
+TIMES = 5
+STEP = 200
+"""How many new characters are waited for between two looks."""
+
+
+class LoopDetector:
+    """Reads a text as it grows; `found` is whether it is in a loop."""
+
+    def __init__(self) -> None:
+        self._tail = ""
+        self._new = 0
+        self.found = False
+
+    def feed(self, text: str) -> None:
+        """Read the next part of the text."""
+        self._tail = (self._tail + text)[-LOOKED_AT:]
+        self._new += len(text)
+        if self._new >= STEP:
+            self._new = 0
+            self.found = ends_in_loop(self._tail)
+
+
+def ends_in_loop(text: str) -> bool:
+    """Return whether the last characters of a text repeat one passage again and again."""
+    tail = text[: -LOOKED_AT - 1 : -1]
+    borders = [0] * len(tail)
+    border = 0
+    for at in range(1, len(tail)):
+        while border and tail[at] != tail[border]:
+            border = borders[border - 1]
+        border += tail[at] == tail[border]
+        borders[at] = border
+        length = at + 1
+        if length >= SHORTEST and length >= TIMES * (length - border):
+            return True
+    return False
