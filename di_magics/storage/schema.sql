@@ -3,11 +3,11 @@
 CREATE TABLE notebooks (
     id     TEXT PRIMARY KEY,
     path   TEXT,                        -- where it was last seen
-    file   TEXT NOT NULL DEFAULT '',    -- the identity of the file there
     kernel TEXT NOT NULL DEFAULT '',    -- the id of the kernel that it last ran in
     state  TEXT NOT NULL DEFAULT '{}',  -- JSON: heads, and the turn that each cell shows
     budget TEXT,
-    spent  TEXT NOT NULL DEFAULT '0'    -- the sum of its sealed entries in the ledger
+    spent  TEXT NOT NULL DEFAULT '0',   -- the sum of its sealed entries in the ledger
+    file   TEXT NOT NULL DEFAULT ''     -- the identity of the file at its path
 ) STRICT;
 
 CREATE TABLE turns (
