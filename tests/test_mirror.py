@@ -42,7 +42,6 @@ TESTED_BY = {
     "endpoints/routing": "endpoints/test_environment.py",
     "endpoints/stream_size": "endpoints/test_client_limits.py",
     "magics/asking": "magics/test_chat.py",
-    "magics/cell": "magics/test_chat.py",
     "magics/commands/asking": "magics/commands/test_money.py",
     "magics/commands/command": "magics/test_chat.py",
     "magics/commands/conversing": "magics/test_chat.py",
