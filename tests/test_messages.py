@@ -31,6 +31,17 @@ ENDS = re.compile(r"[.?…:}\])']$|%chat [^.]*$")
 SENTENCE_END = re.compile(r"(?<=[\w)}\]'])[.?](?=[\s']|$)")
 
 
+NEXT_STEP = re.compile(r"[.?}\])'] +[\[{A-Z%-]|\bmust ")
+"""A second sentence, or what a value must be."""
+STEP_ELSEWHERE = {
+    "{NO_KEY};": "NO_KEY has it",
+    "The reply is not": "Reply.json() and the turn add it",
+    "{label} cannot be sent: {error}": "the error has it",
+    "Stopped; the": "it was the user",
+}
+"""Errors whose next step is in another literal, by their beginning, and where."""
+
+
 def _is_longer(message: Message) -> bool:
     return any(message.speaker == key or message.text.startswith(key) for key in LONGER)
 
@@ -77,6 +88,17 @@ def test_a_message_of_an_error_ends_as_a_sentence() -> None:
     ] == []
 
 
+def test_a_message_of_an_error_has_a_next_step() -> None:
+    """Nobody is left with what went wrong alone."""
+    assert [
+        _label(message)
+        for message in messages()
+        if message.speaker in ERRORS
+        and not NEXT_STEP.search(message.text)
+        and not message.text.startswith(tuple(STEP_ELSEWHERE))
+    ] == []
+
+
 def test_a_message_of_an_error_is_one_line() -> None:
     """IPython prints it in place of a traceback."""
     assert [
@@ -87,5 +109,5 @@ def test_a_message_of_an_error_is_one_line() -> None:
 def test_every_exception_is_needed() -> None:
     """What a table excuses exists."""
     texts = messages()
-    for key in LONGER:
+    for key in [*LONGER, *STEP_ELSEWHERE]:
         assert any(text.speaker == key or text.text.startswith(key) for text in texts)

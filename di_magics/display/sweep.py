@@ -58,7 +58,7 @@ class Sweep(SweepResult):
             import pandas
         except ImportError:
             raise ParamError(
-                "pandas is not installed. .records and .to_csv() work without it."
+                "pandas is not installed. Install it, or use .records or .to_csv()."
             ) from None
         return pandas.DataFrame(self.records)
 

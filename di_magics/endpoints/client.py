@@ -131,9 +131,10 @@ class Client:
                 verify=verify,
             )
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            what = proxy.variable if proxy else "The network settings of the environment"
             raise ParamError(
-                f"{proxy.variable if proxy else 'The environment'} cannot be used "
-                f"({type(error).__name__}). Correct it, or unset it."
+                f"{what} cannot be used ({type(error).__name__}). Correct or unset HTTPS_PROXY, "
+                "ALL_PROXY and SSL_CERT_FILE."
             ) from None
 
     def _trusted(self, variables: dict[str, str]) -> ssl.SSLContext:

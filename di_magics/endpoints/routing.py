@@ -136,7 +136,7 @@ class Routing:
         except ParamError as error:
             if named == policy.endpoint:
                 raise PolicyError(
-                    f"The endpoint in {policy.source_names} is wrong: {error}"
+                    f"The endpoint in {policy.source_names} is wrong: {error} Ask your teacher."
                 ) from None
             raise
 

@@ -40,7 +40,7 @@ def read_bounded(path: Path, limit: int, name: str, suffixes: Collection[str] = 
         _check_status(os.fstat(file.fileno()), limit, label)  # it may have been replaced
         data = file.read(limit + 1)
     if len(data) > limit:  # it grows, or is in /proc, where sizes are 0
-        raise ParamError(f"{label} is too large (at most {_size(limit)} are read).")
+        raise _too_large(label, f"at most {_size(limit)} are read")
     return data
 
 
@@ -50,10 +50,14 @@ FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 def _check_status(status: os.stat_result, limit: int, label: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise ParamError(f"{label} is not a regular file.")
+        raise ParamError(f"{label} is not a regular file. Give the path of a file.")
     if status.st_size > limit:
         size = _size(status.st_size)
-        raise ParamError(f"{label} is too large ({size}; at most {_size(limit)} are read).")
+        raise _too_large(label, f"{size}; at most {_size(limit)} are read")
+
+
+def _too_large(label: str, sizes: str) -> ParamError:
+    return ParamError(f"{label} is too large ({sizes}). Use a part of it in a file of its own.")
 
 
 def _size(count: int) -> str:

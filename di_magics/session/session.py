@@ -387,7 +387,7 @@ class Session:
         """Write the turn and its reserve before it is sent; it becomes the head."""
         self.policies.check_log(plan.policy)
         if interrupts.interrupted:
-            raise Interrupted("Stopped before anything was sent.")
+            raise Interrupted("Stopped before anything was sent. Run the cell again to ask.")
         remembered = not ask.once
         with self._lock:
             conversation, turn = self.conversation, plan.turn

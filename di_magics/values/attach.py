@@ -62,7 +62,8 @@ def attach(
     except (OSError, ValueError) as error:
         hint = suggest(name, names) if name.isidentifier() else ""
         raise ParamError(
-            f"There is no variable and no file {label} to attach ({os_error_reason(error)}).{hint}"
+            f"{label} is not a variable, and not a file that can be read "
+            f"({os_error_reason(error)}).{hint} Attach one by its name: -a NAME."
         ) from None
     if _format(data):
         return _image(data, path.name, resize)
@@ -127,7 +128,7 @@ def truncate_text(
 
 def _text(text: str, name: str, kind: str, tokens: int, *, whole: bool = True) -> Attachment:
     if not text.strip():
-        raise ParamError(f"{one_line(name, 80)} is empty: there is nothing to attach.")
+        raise ParamError(f"{one_line(name, 80)} is empty. Leave it out, or attach something else.")
     cut, note = truncate_text(text, tokens, whole=whole)
     size = f"{len(text):,} characters"
     return Attachment("text", name, ", ".join(filter(None, [kind, note or size])), cut)
@@ -141,7 +142,10 @@ def _call_safely(read: Callable[[T], R], value: T, name: str) -> R:
         raise
     except BaseException as error:
         raised = one_line(describe_error(error), 120)
-        raise ParamError(f"{one_line(name, 80)} cannot be attached: {raised}.") from None
+        raise ParamError(
+            f"{one_line(name, 80)} cannot be attached ({raised}). Convert it to a text or an image "
+            "first."
+        ) from None
 
 
 def _markdown(value: object) -> str | None:
@@ -186,7 +190,10 @@ def _image_data(value: Any, name: str) -> bytes | None:
     if isinstance(value, bytes | bytearray | memoryview):
         data = bytes(value)
         if not _format(data):
-            raise ParamError(f"{name} is not an image (PNG, JPEG, WebP).")
+            raise ParamError(
+                f"{name} is not an image (PNG, JPEG, WebP). Decode it to a text, or convert it to "
+                "one of these."
+            )
         return data
     library = type(value).__module__.partition(".")[0]
     out = io.BytesIO()
@@ -218,7 +225,9 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     kind = _format(data)
     label = one_line(name, 80)
     if kind is None:
-        raise ParamError(f"{label} is not an image that can be sent (PNG, JPEG, WebP).")
+        raise ParamError(
+            f"{label} is not an image that can be sent. Convert it to PNG, JPEG or WebP."
+        )
     before = len(data)
     size = ""
     if resize:

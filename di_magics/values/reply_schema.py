@@ -104,7 +104,10 @@ def reply_schema(form: Any, name: str) -> ClassSchema | JsonSchema:
             "above it, and a type for each field."
         ) from None
     except Exception as error:  # pydantic may raise anything for a class
-        raise ParamError(f"{safe} has no JSON Schema: {short_error(error)}") from None
+        raise ParamError(
+            f"{safe} has no JSON Schema ({short_error(error)}). Use plain types, such as str, int "
+            "and list."
+        ) from None
 
 
 def schema_from_file(file: Path) -> JsonSchema:
@@ -115,7 +118,7 @@ def schema_from_file(file: Path) -> JsonSchema:
     except ParamError:
         raise
     except UnicodeDecodeError:
-        raise ParamError(f"{label} is not JSON (in UTF-8).") from None
+        raise ParamError(f"{label} is not text in UTF-8. Save it as JSON in UTF-8.") from None
     except (OSError, ValueError) as error:
         raise ParamError(
             f"There is no class and no file {label} ({os_error_reason(error)}). --schema must name "
@@ -124,7 +127,7 @@ def schema_from_file(file: Path) -> JsonSchema:
     try:
         parsed = parse_strict_json(text)
     except ValueError as error:
-        raise ParamError(f"{label} is not JSON: {error}.") from None
+        raise ParamError(f"{label} is not JSON: {error}. Correct the file.") from None
     if not isinstance(parsed, dict):
         raise ParamError(f"{label} is not a JSON Schema: it must be an object.")
     return _json_schema(parsed, _server_name(file.stem))
@@ -145,7 +148,7 @@ def _json_schema(schema: Mapping[str, Any], name: str) -> JsonSchema:
         why = f"at {one_line(error.json_path, 80)}, {one_line(error.message, 200)}"
     except Exception as error:  # it is not JSON at all
         why = short_error(error)
-    raise ParamError(f"{name} is not a JSON Schema: {why}.")
+    raise ParamError(f"{name} is not a JSON Schema: {why}. Correct it.")
 
 
 def _validator_class(schema: Mapping[str, Any]) -> Any:

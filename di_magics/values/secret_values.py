@@ -63,7 +63,8 @@ def refuse_secret_value(text: str, value: object, name: str) -> None:
     """Raise ParamError for a variable that looks like a secret, or whose text holds one."""
     if looks_secret(name, text):
         raise ParamError(
-            f"{one_line(name, 80)} looks like a key or a password: it was not attached."
+            f"{one_line(name, 80)} looks like a key or a password: it was not attached. Put what "
+            "the model may read into a variable of another name."
         )
     refuse_secret_member(value, name)
     refuse_environment_secret(text, name)
@@ -73,8 +74,8 @@ def refuse_environment_secret(text: str, name: str) -> None:
     """Raise ParamError for a text that holds a secret of the environment."""
     if variable := held_secret(text):
         raise ParamError(
-            f"{one_line(name, 80)} holds a key or a password: the value of {variable}, a variable "
-            "of the environment. Nothing was sent."
+            f"{one_line(name, 80)} holds a key or a password, the value of {variable} in the "
+            "environment: nothing was sent. Remove it first."
         )
 
 
@@ -86,7 +87,9 @@ def refuse_secret_member(value: object, name: str) -> None:
         raise
     except BaseException as error:  # what the value's own methods raise
         raised = one_line(describe_error(error), 120)
-        raise ParamError(f"{one_line(name, 80)} cannot be read: {raised}.") from None
+        raise ParamError(
+            f"{one_line(name, 80)} cannot be read ({raised}). Convert it to a text first."
+        ) from None
     if secret is not None:
         raise _member_error(one_line(name, 80), secret)
 

@@ -77,7 +77,8 @@ def tool_arguments(function: Callable[..., Any], name: str) -> ToolArguments:
         signature = _signature(function)
     except Exception as error:
         raise ToolError(
-            f"{name} cannot be a tool: its signature cannot be read ({short_error(error)})."
+            f"{name} cannot be a tool: its signature cannot be read ({short_error(error)}). Write "
+            "a function with def around it."
         ) from None
     source = _source_function(function)
     bound = function.keywords if isinstance(function, functools.partial) else {}

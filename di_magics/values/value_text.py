@@ -37,7 +37,9 @@ def value_text(value: object, name: str, limit: int) -> tuple[str, bool]:
         raise
     except BaseException as error:
         raised = one_line(describe_error(error), 120)
-        raise ParamError(f"{one_line(name, 80)} has no text: {raised}.") from None
+        raise ParamError(
+            f"{one_line(name, 80)} has no text ({raised}). Put its text into a variable first."
+        ) from None
     text = str_of(value, name)
     if _OBJECT.search(text) and not _OBJECT.sub("", text[:2000]).strip("[](){}, \n"):
         raise ParamError(
@@ -52,7 +54,7 @@ def refuse_textless(value: object, name: str) -> None:
     label = one_line(name, 80)
     library = type(value).__module__.partition(".")[0]
     if value is None:
-        raise ParamError(f"{label} is None: it has nothing to send.")
+        raise ParamError(f"{label} is None: there is nothing to send. Give it a value first.")
     if isinstance(value, types.ModuleType):
         raise ParamError(f"{label} is a module. Name a variable that holds a value.")
     if isinstance(value, (*_CLASSES, *_FUNCTIONS)):

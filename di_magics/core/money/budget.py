@@ -133,8 +133,11 @@ def _write_message(refused: BudgetError, outcome: str) -> BudgetError:
     enough = format_usd((refused.needed or FREE) * MARGIN)[1:]
     whose = f" in {one_line(refused.source, 160)}" if refused.source else ""
     raising = "" if refused.source else f", or raise the budget: {refused.option} {enough}"
+    cost = f"This may cost up to {format_usd(refused.reserve)}"
+    if refused.reserve is None:
+        cost = "The cost of this is not known"
     error = BudgetError(
-        f"This may cost up to {format_usd(refused.reserve)}, and {format_usd(refused.left)} of the "
+        f"{cost}, and {format_usd(refused.left)} of the "
         f"budget of {format_usd(refused.limit)}{whose} is left: {outcome}. Lower --max-tokens, or "
         f"send fewer turns (--last 2){raising}."
     )

@@ -55,19 +55,24 @@ def select_code(text: str, named: str = "") -> str:
         raise ChatError("There is no code block in this reply. %chat show displays it.")
     if named.isdecimal() and len(named) < 6:
         if not 1 <= int(named) <= len(every):
-            raise ChatError(f"There is no block {named}: this reply has {_list_blocks(every)}.")
+            raise _no_block(named, every)
         return every[int(named) - 1].code
     if named:
         language = named.lower()
         meant = PYTHON - {""} if language in PYTHON else {language}
         wanted = [block for block in every if block.language in meant]
         if not wanted:
-            raise ChatError(
-                f"There is no block in {one_line(named, 40)}: this reply has {_list_blocks(every)}."
-            )
+            raise _no_block(one_line(named, 40), every)
     else:
         wanted = [block for block in every if block.language in PYTHON] or every
     return "\n\n".join(block.code.strip("\n") for block in wanted)
+
+
+def _no_block(named: str, every: Sequence[Block]) -> ChatError:
+    return ChatError(
+        f"There is no block {named}: this reply has {_list_blocks(every)}. Choose one of them by "
+        "its number: %chat code 1."
+    )
 
 
 def _list_blocks(every: Sequence[Block]) -> str:

@@ -276,8 +276,11 @@ class Reply:
                 raise ReplyError(self.validation_error)
             return parse_json(self.clean_text)
         except ReplyError as error:
-            error.reply = self
-            raise
+            explained = ReplyError(
+                f"{error} Its text is in .text: ask again, with --schema or -f json and --repair."
+            )
+            explained.reply = self
+            raise explained from None
 
     def grow(self, events: Iterable[ReplyEvent]) -> Reply:
         """Return the reply with these events added. A ReplyFold does so in linear time."""

@@ -71,4 +71,7 @@ def value_text(value: object, name: str) -> str:
         raise
     except BaseException as error:
         why = one_line(type(error).__name__, 60)
-        raise ParamError(f"{name} has no text to fill in: its str() raised {why}.") from None
+        raise ParamError(
+            f"{name} has no text to fill in: its str() raised {why}. Put its text into a variable "
+            "first."
+        ) from None

@@ -333,7 +333,10 @@ def split_line(line: str) -> list[str]:
     try:
         return list(lexer)
     except ValueError:
-        raise ParamError(f"A quote is not closed in: {one_line(line, 80)}") from None
+        raise ParamError(
+            f"A quote is not closed: {one_line(line, 80)}. Close it, or put the other kind of "
+            "quotes around a text that holds one."
+        ) from None
 
 
 def parse_flags(line: str) -> Flags:

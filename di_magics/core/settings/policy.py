@@ -109,7 +109,8 @@ class Policy:
             if name in sent and not _is_within(sent[name], bounds):
                 raise PolicyError(
                     f"{format_param(name, sent[name])} is not allowed here: {self.source_names} "
-                    f"requires {bounds.text}."
+                    f"requires {bounds.text}. Choose a value in this range, or use %chat unset "
+                    f"{name}."
                 )
         return sent
 
@@ -119,8 +120,9 @@ class Policy:
             names = [name for patterns in self.models for name in patterns]
             allowed = ", ".join(one_line(name, 80) for name in names[:5])
             raise PolicyError(
-                f"The model {one_line(model, 80)} is not allowed here.{suggest(model, names)} "
-                f"{self.source_names} allows {allowed}{', …' if len(names) > 5 else ''}."
+                f"The model {one_line(model, 80)} is not allowed here: {self.source_names} allows "
+                f"{allowed}{', …' if len(names) > 5 else ''}.{suggest(model, names)} Choose one of "
+                "these with -m or %chat model."
             )
 
 

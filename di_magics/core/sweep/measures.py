@@ -105,7 +105,7 @@ def group_statistics(records: Sequence[Mapping[str, Any]], x: str, y: str) -> li
         if name not in [*columns, "diversity"]:
             raise ParamError(
                 f"There is no column {one_line(name, 40)!r}.{suggest(name, columns)} "
-                f"The columns are {', '.join([*columns, 'diversity'])}."
+                f"Choose one of {', '.join([*columns, 'diversity'])}."
             )
     groups: dict[object, list[Mapping[str, Any]]] = {}
     for record in records:
@@ -119,7 +119,10 @@ def group_statistics(records: Sequence[Mapping[str, Any]], x: str, y: str) -> li
             ends = (min(numbers), max(numbers), pstdev(numbers), len(numbers))
             statistics.append(Statistics(value, fmean(numbers), *ends))
     if not statistics:
-        raise ParamError(f"The column {y} has no numbers to plot.")
+        raise ParamError(
+            f"The column {y} has no numbers to plot. Choose another one, such as words or "
+            "completion_tokens."
+        )
     if all(isinstance(point.x, int | float) for point in statistics):
         statistics.sort(key=lambda point: point.x)
     return statistics

@@ -123,7 +123,7 @@ def _parse_value(name: str, value: object) -> Value:
         known = [*VARIED_TEXTS, *(param for param in PARAMS if PARAMS[param].kind is not list)]
         raise ParamError(
             f"{one_line(name, 60)!r} cannot be varied.{suggest(name, known)} "
-            "A sweep varies parameters, model or system."
+            "Vary a parameter, model or system."
         )
     return validate(name, value)
 
@@ -213,7 +213,8 @@ def check_measures(names: Iterable[str], vary: Vary) -> None:
     taken = {*fixed, *vary, "reasoning", "error"} & {*names}
     if taken:
         raise ParamError(
-            f"A measure must not be called {one_line(min(taken), 40)}: that is a column already."
+            f"The measure {one_line(min(taken), 40)} has the name of a column. Give it another "
+            "name."
         )
 
 

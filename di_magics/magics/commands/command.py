@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import getdoc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from di_magics.core.conversation.conversation import Conversation
-from di_magics.core.errors import ParamError
+from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import KEYS, is_count
 from di_magics.core.text import one_line
@@ -104,6 +105,13 @@ def parse_number(text: str) -> int | None:
             f"{one_line(text, 40)!r} is not a number. %chat history shows the numbers of turns."
         )
     return int(text)
+
+
+def cannot_write(path: Path, error: OSError) -> ChatError:
+    """Return the error for a file that cannot be written."""
+    return ChatError(
+        f"{path} cannot be written ({error.strerror or error}). Choose another name or folder."
+    )
 
 
 def incomplete(example: str) -> NoReturn:

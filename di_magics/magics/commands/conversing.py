@@ -38,7 +38,7 @@ def show_history(context: Context, rest: str) -> None:
         show(tree_output(conversation)) if has_turns else say("There are no turns yet.")
         return
     if rest:
-        raise ParamError(f"%chat history has no {one_line(rest, 40)!r}, only --tree.")
+        raise ParamError(f"%chat history has no {one_line(rest, 40)!r}. It has only --tree.")
     say_history(conversation)
 
 
@@ -52,7 +52,10 @@ def show_turn(context: Context, rest: str) -> None:
     forms = [word for word in arguments if word.startswith("-")]
     for form in forms:
         if form not in EXPORTS:
-            raise ParamError(f"%chat show has no {one_line(form, 40)}.{suggest(form, EXPORTS)}")
+            raise ParamError(
+                f"%chat show has no {one_line(form, 40)}.{suggest(form, EXPORTS)} Use one of "
+                f"{', '.join(EXPORTS)}."
+            )
     turn = _named_turn(context, [word for word in arguments if word not in forms])
     request = context.session.request(turn)
     if not forms:
@@ -102,7 +105,7 @@ def use_variant(context: Context, rest: str) -> None:
     """
     number = parse_number(rest or incomplete("variant 1")) or 0
     _use(context, context.session.conversation.with_variant(number))
-    say("The next question continues this; the outputs of the cells do not change.")
+    say("The next question continues this variant; the outputs of the cells stay as they are.")
 
 
 @command("fork NAME", "continue under another name; this conversation stays unchanged")

@@ -10,6 +10,7 @@ from di_magics.core.conversation.record import rebuild_conversation
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.magics.commands.command import (
     Context,
+    cannot_write,
     command,
     count_noun,
     incomplete,
@@ -28,7 +29,7 @@ def save(context: Context, rest: str) -> None:
     path = Path(rest.removesuffix(" --overwrite") or incomplete("save chat.md")).expanduser()
     turns = context.session.conversation.path()
     if not turns:
-        raise ChatError("There is nothing to save: this conversation has no turns yet.")
+        raise ChatError("This conversation has no turns yet. Ask in a %%chat cell first.")
     text = transcript.write_transcript(turns, path.suffix)
     if path.exists() and not overwrite:
         raise ChatError(
@@ -44,7 +45,7 @@ def save(context: Context, rest: str) -> None:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
+        raise cannot_write(path, error) from None
     say(f"{count_noun(len(turns), 'turn')} saved in {path}")
 
 
@@ -59,11 +60,17 @@ def load(context: Context, rest: str) -> None:
     except ParamError:
         raise
     except (OSError, ValueError) as error:
-        raise ChatError(f"{path} cannot be read: {os_error_reason(error)}.") from None
+        raise ChatError(
+            f"{path} cannot be read ({os_error_reason(error)}). Give the path of a file: "
+            "%chat load FILE."
+        ) from None
     text = data.decode("utf-8", "replace")
     loaded, problems = rebuild_conversation(transcript.read_transcript(text, path.suffix))
     if not loaded.turns:
-        raise ChatError(f"{path} has no turns of a conversation.")
+        raise ChatError(
+            f"{path} has no turns of a conversation. Load a notebook with replies, or a file that "
+            "%chat save has written."
+        )
     before = context.session.conversation.name
     context.session.join(loaded, path.stem)
     for problem in problems:

@@ -6,14 +6,22 @@ import time
 from pathlib import Path
 
 from di_magics.core.amount import format_usd, in_money_context, parse_usd
-from di_magics.core.errors import ChatError, ParamError
+from di_magics.core.errors import ParamError
 from di_magics.core.money.budget import Limit
 from di_magics.core.money.cost import Entry, tally
 from di_magics.core.money.prices import Model, format_per_million, price_sources
 from di_magics.core.request.export import as_csv
 from di_magics.core.settings.flags import split_line
 from di_magics.core.text import one_line
-from di_magics.magics.commands.command import Context, command, count_noun, say, show, show_table
+from di_magics.magics.commands.command import (
+    Context,
+    cannot_write,
+    command,
+    count_noun,
+    say,
+    show,
+    show_table,
+)
 
 
 @command(
@@ -32,7 +40,8 @@ def show_cost(context: Context, rest: str) -> None:
         _write_csv(context, entries, Path(arguments[1]).expanduser())
     elif arguments:
         raise ParamError(
-            f"%chat cost has only --all and --csv FILE, not {one_line(' '.join(arguments), 60)!r}."
+            f"%chat cost has no {one_line(' '.join(arguments), 60)!r}. It has only --all and "
+            "--csv FILE."
         )
     elif not tally(entries).replies:
         say("Nothing has been asked yet, so nothing has been paid.")
@@ -65,7 +74,7 @@ def _write_csv(context: Context, entries: list[Entry], path: Path) -> None:
     try:
         path.write_text(as_csv(records), "utf-8", newline="")
     except OSError as error:
-        raise ChatError(f"{path} cannot be written: {error.strerror}.") from None
+        raise cannot_write(path, error) from None
     say(f"{len(records)} requests written to {path}")
 
 

@@ -13,6 +13,7 @@ from di_magics.core.text import one_line
 from di_magics.display.views import FinalView
 from di_magics.magics.commands.command import (
     Context,
+    cannot_write,
     command,
     count_noun,
     incomplete,
@@ -94,7 +95,9 @@ def plot(context: Context, rest: str) -> None:
         out = Path(names[at + 1]) if len(names) > at + 1 else incomplete("plot --out plot.svg")
         names = names[:at] + names[at + 2 :]
     if len(names) > 2:
-        raise ParamError(f"%chat plot has only Y and X, not {one_line(' '.join(names), 60)!r}.")
+        raise ParamError(
+            f"%chat plot has no {one_line(' '.join(names[2:]), 60)!r}. Write %chat plot Y X."
+        )
     figure = context.asking.require_sweep().plot(*names)
     if out is None:
         show(*figure_output(figure))
@@ -104,7 +107,7 @@ def plot(context: Context, rest: str) -> None:
     try:
         figure.savefig(out.expanduser())
     except OSError as error:
-        raise ChatError(f"{out} cannot be written: {error.strerror}.") from None
+        raise cannot_write(out, error) from None
     say(f"saved in {out}")
 
 

@@ -111,7 +111,7 @@ def test_models_are_patterns() -> None:
     policy = parse_policy(RULES, "p.toml")
     policy.check_model("b/large")
     assert policy.model == "a/small"
-    with pytest.raises(PolicyError, match=r"model a/smal is not allowed here\. Did you mean"):
+    with pytest.raises(PolicyError, match=r"model a/smal is not allowed .* Did you mean a/small"):
         policy.check_model("a/smal")
     assert parse_policy({"models": ["b/*"]}, "p").model is None
     with pytest.raises(PolicyError, match=", …"):
