@@ -408,6 +408,7 @@ def test_the_calls_of_a_reply_are_bounded(index: str, size: int) -> None:
     assert {call.arguments for call in reply.tool_calls} == {"{}"} | ({"{}!"} if late else set())
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("size", [1, 1000, MOST_ARGUMENTS + 1])
 def test_the_arguments_of_a_call_are_bounded(size: int) -> None:
     """The beginning is kept."""

@@ -282,6 +282,7 @@ def invent(draw: random.Random, depth: int) -> Any:
     return {draw.choice(KEYS): invent(draw, depth - 1) for _ in range(draw.randint(0, 5))}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(20))
 def test_any_response_is_a_reply_or_an_error_of_one_line(seed: int) -> None:
     """Whatever the types of its fields are, the same however it is cut, and text of UTF-8."""

@@ -123,6 +123,7 @@ def random_texts(count: int) -> list[str]:
     return texts
 
 
+@pytest.mark.no_cover
 def test_python_and_javascript_agree() -> None:
     """On each position of 20,000 random texts, in any script."""
     node = shutil.which("node")
