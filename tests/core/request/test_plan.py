@@ -205,7 +205,7 @@ def test_the_built_in_model_is_sent_a_limit(
     """512 tokens unless one is set; then a reply that repeats itself is not ended either."""
     policies = parse_policy(policy, "class.toml")
     for built_in in (True, False):
-        place = Place(local=True, built_in=built_in)
+        place = BUILT_IN if built_in else OWN_FILE
         planned = plan(Ask("hi", params=params), route=place, policy=policies)
         assert planned.ends_loops == (built_in and ends_loops)
         if built_in:
