@@ -7,7 +7,6 @@ stays below it for as long as the input is small. So the tests compare two sizes
 from __future__ import annotations
 
 import gc
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,18 +15,15 @@ from typing import Any
 def cpu_seconds(call: Callable[[], object]) -> float:
     """Return the CPU time that a call takes in this thread, with Python's garbage collector off.
 
-    So what else runs on the machine does not count, nor what else this process has in memory, nor
-    the measuring of coverage.
+    So what else runs on the machine does not count, nor what else this process has in memory.
     """
-    was_on, tracer = gc.isenabled(), sys.gettrace()
+    was_on = gc.isenabled()
     gc.disable()
-    sys.settrace(None)
     try:
         start = time.thread_time()
         call()
         return time.thread_time() - start
     finally:
-        sys.settrace(tracer)
         if was_on:
             gc.enable()
 
