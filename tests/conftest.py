@@ -31,13 +31,17 @@ FAILED = pytest.StashKey[bool]()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a kernel, a browser or the model; run the browser's tests last.
 
-    Playwright keeps an event loop running in this thread, in which asyncio.run is refused.
+    Playwright keeps an event loop running in this thread, in which asyncio.run is refused. Where
+    several processes share the tests, one of them runs those of the model.
     """
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKED:
                 item.add_marker(MARKED[fixture])
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    for item in items:
+        if item.get_closest_marker("local") and not item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("local"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,14 +56,11 @@ def pytest_runtest_makereport(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many of DI_MAGICS_STREAMS were fed: none at all is easily overlooked."""
-    fed = {
-        value
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        for name, value in getattr(report, "user_properties", ())
-        if name == "fed"
-    }
-    if "DI_MAGICS_STREAMS" in os.environ:
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [value for report in reports for value in getattr(report, "user_properties", ())]
+    fed = {value for name, value in properties if name == "fed"}
+    asked = any("test_conformance" in getattr(report, "nodeid", "") for report in reports)
+    if "DI_MAGICS_STREAMS" in os.environ and asked:
         terminalreporter.write_line(f"{len(fed)} recorded streams and cases fed")
 
 

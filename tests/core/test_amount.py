@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from di_magics.core.amount import UNKNOWN, format_usd, least_amount, parse_usd
+from di_magics.core.amount import UNKNOWN, format_usd, least_amount, parse_usd, sum_amounts
 from di_magics.core.errors import ParamError
 
 
@@ -56,3 +56,11 @@ def test_a_decimal_comma_is_refused_with_the_right_spelling() -> None:
     """It is not read as anything else."""
     with pytest.raises(ParamError, match=r"Write 0\.50\.$"):
         parse_usd("$0,50", "--budget")
+
+
+def test_a_sum_skips_what_is_not_an_amount() -> None:
+    """What a file or a server has in place of one."""
+    assert sum_amounts([Decimal("0.5"), None, "0.25", True, "much", -1, 10**5000]) == Decimal(
+        "0.75"
+    )
+    assert sum_amounts([]) == 0

@@ -8,7 +8,14 @@ from collections.abc import Callable
 import pytest
 from growth import growth
 
-from di_magics.core.text import align_columns, make_visible, one_line, remove_hidden, respell_number
+from di_magics.core.text import (
+    align_columns,
+    describe_error,
+    make_visible,
+    one_line,
+    remove_hidden,
+    respell_number,
+)
 
 HIDDEN = {
     "control": "\x08",
@@ -153,3 +160,23 @@ def test_columns_are_as_wide_as_their_longest_cell() -> None:
     rows = [("a", "bb", ""), ("ccc", "d", "e")]
     assert align_columns(rows) == "a    bb\nccc  d   e"
     assert align_columns(rows, ["right", "right", "left"]) == "  a  bb\nccc   d  e"
+
+
+class Unreadable(Exception):
+    """An exception whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@pytest.mark.parametrize(
+    ("error", "described"),
+    [
+        (ValueError("no"), "ValueError: no"),
+        (ValueError(), "ValueError"),
+        (Unreadable("no"), "Unreadable"),
+    ],
+)
+def test_an_error_is_described_by_its_type_and_text(error: Exception, described: str) -> None:
+    """By its type alone where it has no text, or its text is an error of its own."""
+    assert describe_error(error) == described

@@ -19,6 +19,7 @@ from di_magics.core.conversation.record import (
     LARGEST,
     REPLY_ENTRIES,
     TURN_ENTRIES,
+    export_record,
     identity_record,
     notebook_record,
     parse_reply,
@@ -305,3 +306,9 @@ def test_a_record_stays_small_whatever_is_long_in_it(turn: Turn) -> None:
     record = notebook_record(turn)
     assert len(json.dumps(record)) < LARGEST
     assert record["too_long"]
+
+
+def test_the_system_prompt_of_a_policy_is_not_exported() -> None:
+    """It is the teacher's; one's own is."""
+    assert export_record(TURN)["system"] == "Be brief."
+    assert "system" not in export_record(replace(TURN, system_is_policy=True))

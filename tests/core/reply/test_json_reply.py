@@ -245,6 +245,7 @@ def test_what_is_shown_of_json_is_json(text: str) -> None:
     assert "Infinity" not in format_json(text)
 
 
+@pytest.mark.no_cover
 def test_json_of_any_depth_is_shown() -> None:
     """Laid out as far as Python goes into it, else as it came."""
     for depth in range(0, 1200, 7):

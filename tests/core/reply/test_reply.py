@@ -344,6 +344,14 @@ def test_a_reply_that_is_no_json_is_an_error_that_holds_it(text: str) -> None:
     assert error.value.reply is reply
 
 
+def test_a_reply_that_was_refused_by_its_schema_is_an_error() -> None:
+    """Although its text is JSON: it is not what was asked for."""
+    reply = Reply(text="1", validation_error="1 is not an object.")
+    with pytest.raises(ReplyError, match="not an object") as error:
+        reply.json()
+    assert error.value.reply is reply
+
+
 def test_the_code_of_a_reply() -> None:
     """That of its Python blocks; a leaked end token is no part of it."""
     assert Reply(text="```r\na\n```\n```py\nb\n```").code == "b"
@@ -400,6 +408,7 @@ def test_the_calls_of_a_reply_are_bounded(index: str, size: int) -> None:
     assert {call.arguments for call in reply.tool_calls} == {"{}"} | ({"{}!"} if late else set())
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("size", [1, 1000, MOST_ARGUMENTS + 1])
 def test_the_arguments_of_a_call_are_bounded(size: int) -> None:
     """The beginning is kept."""

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.messages import round_messages
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.prices import Price
 from di_magics.core.reply.json_reply import parse_json
-from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
+from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
 from di_magics.core.request.body import prompt_bytes
 from di_magics.core.request.plan import (
     Ask,
@@ -27,22 +28,16 @@ from di_magics.core.request.plan import (
     plan_turn,
     turn_budget,
 )
+from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import NO_POLICY, merge_policies, parse_policy
 from di_magics.core.settings.settings import Settings
 
 PRICE = Price(Decimal("1E-6"), Decimal("2E-6"), None, "a list", "2026-11-23")
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a request goes."""
-
-    name: str = "e"
-    model: str = "m"
-    url: str = "https://e/v1"
-    local: bool = False
-    built_in: bool = False
-    endpoint: object = None
+REMOTE = Route("e", "m", "https://e/v1")
+BUILT_IN = Route("local", "m", local=True)
+OWN_FILE = replace(BUILT_IN, file="m.gguf")
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def plan(ask: Ask, **changes: Any) -> Plan:
         "settings": Settings(),
         "policy": NO_POLICY,
         "chat": Conversation(),
-        "route": Place(),
+        "route": REMOTE,
         "price": PRICE,
     }
     return plan_turn(ask, "t", **{**plain, **changes})
@@ -114,7 +109,7 @@ def test_a_value_that_llama_cpp_would_misread_is_refused() -> None:
     ask = Ask("hi", params={"seed": 2**32})
     assert plan(ask).body["seed"] == 2**32
     with pytest.raises(ParamError, match="must be below"):
-        plan(ask, route=Place(local=True))
+        plan(ask, route=OWN_FILE)
 
 
 def test_the_worst_case_is_reserved() -> None:
@@ -125,12 +120,20 @@ def test_the_worst_case_is_reserved() -> None:
     assert plan(Ask("abc"), price=None).reserve is None
 
 
+def test_a_reply_gets_its_cost_by_the_plan() -> None:
+    """By the price that was known before it was sent; free on this machine."""
+    reply = Reply(text="a", status="done", usage=Usage(10, 5))
+    assert plan(Ask("abc")).with_cost(reply).cost == Decimal("0.00002")
+    assert plan(Ask("abc"), route=OWN_FILE).with_cost(reply).cost == 0
+    assert plan(Ask("abc"), price=None).with_cost(reply).cost is None
+
+
 def test_a_request_has_the_limits_of_its_cell_and_notebook() -> None:
     """The local model costs nothing, so nothing limits it."""
     ask = Ask("abc", budget=Decimal(1), yes=True)
     limits = Budget(notebook=Decimal(2), policies={"p": Decimal(3)}, source="q")
     assert turn_budget(plan(ask), ask, limits) == replace(limits, cell=Decimal(1), yes=True)
-    assert turn_budget(plan(ask, route=Place(local=True)), ask, limits) == Budget()
+    assert turn_budget(plan(ask, route=OWN_FILE), ask, limits) == Budget()
 
 
 def test_a_request_is_entered_under_every_file_of_the_policy() -> None:
@@ -179,7 +182,7 @@ def test_a_tool_choice_that_is_not_a_tool_is_refused(chosen: str) -> None:
 
 def test_the_built_in_model_is_offered_no_tools() -> None:
     """The error names another way; without tools it answers."""
-    place = Place(local=True, built_in=True)
+    place = BUILT_IN
     with pytest.raises(ToolError, match=r"built-in model \(m\) cannot call tools"):
         plan(Ask("hi", tools=Offered()), route=place)
     assert plan(Ask("hi"), route=place).body["messages"]
@@ -202,7 +205,7 @@ def test_the_built_in_model_is_sent_a_limit(
     """512 tokens unless one is set; then a reply that repeats itself is not ended either."""
     policies = parse_policy(policy, "class.toml")
     for built_in in (True, False):
-        place = Place(local=True, built_in=built_in)
+        place = BUILT_IN if built_in else OWN_FILE
         planned = plan(Ask("hi", params=params), route=place, policy=policies)
         assert planned.ends_loops == (built_in and ends_loops)
         if built_in:
@@ -213,7 +216,7 @@ def test_the_built_in_model_is_sent_no_images() -> None:
     """It cannot read them, and the user would wait for an answer about nothing."""
     image = Attachment("image", "a.png", "PNG image", "data:image/png;base64,AA==")
     with pytest.raises(ParamError, match=r"built-in model \(m\) cannot read images"):
-        plan(Ask("hi", attachments=(image,)), route=Place(local=True, built_in=True))
+        plan(Ask("hi", attachments=(image,)), route=BUILT_IN)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +244,28 @@ def test_json_is_asked_for(ask: Ask, form: object) -> None:
     assert found.body.get("response_format") == form
     assert found.turn.format == ask.format
     assert prompt_bytes(found.body) == found.size
+
+
+def test_a_turn_that_is_asked_again_keeps_its_place() -> None:
+    """Its cell, its conversation and what it follows, not those of the cell that asks."""
+    first = plan(Ask("a", cell=Cell("one", 0))).turn
+    second = replace(first, id="u", cell=Cell("two", 0), conversation="x", parent="t")
+    ask = Ask("b", cell=Cell("three", 0), replaces=second)
+    again = plan(ask, chat=Conversation().with_turn(first).with_turn(second)).turn
+    assert (again.cell, again.conversation, again.parent) == (second.cell, "x", "t")
+    assert again.replaces == "u"
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(None, 3), (0, 0), (5, 5), ("all", None)])
+def test_the_context_of_a_cell_wins_over_the_setting(asked: Any, kept: int | None) -> None:
+    """`all` is every turn before it."""
+    assert plan(Ask("a", context=asked), settings=Settings(context=3)).turn.context == kept
+
+
+def test_messages_of_another_plan_are_sent_as_they_are() -> None:
+    """The runs of a sweep share them."""
+    messages = [{"role": "user", "content": "shared"}]
+    assert plan(Ask("a"), messages=messages).body["messages"] == messages
 
 
 def test_attachments_are_sent_and_kept() -> None:

@@ -20,6 +20,8 @@ from di_magics.core.reply.reply import (
     Served,
     Text,
     ToolCallDelta,
+    Usage,
+    Used,
 )
 from di_magics.core.request.redact import LONGEST_ESCAPED, REDACTED, Redactor, ReplyRedactor
 
@@ -231,3 +233,16 @@ def test_a_key_in_the_tokens_alone_takes_their_probabilities_along() -> None:
     tokens = Logprobs((TokenProbability(KEY, -0.1),))
     redactor = ReplyRedactor(Redactor(KEY))
     assert redactor.feed([tokens, Finished("stop")]) == [Finished("stop")]
+
+
+def test_a_name_that_was_cut_within_the_key_is_cut_before_it() -> None:
+    """Long reasons to end are cut when they are read, perhaps in the middle of the key."""
+    redactor = ReplyRedactor(Redactor(KEY))
+    assert redactor.feed([Finished(f"no: {KEY[:9]}…")]) == [Finished("no: …")]
+    assert redactor.feed([Finished("no: x…")]) == [Finished("no: x…")]
+
+
+def test_token_counts_pass() -> None:
+    """They are numbers."""
+    events: list[ReplyEvent] = [Used(Usage(1, 2, 3)), Text("a")]
+    assert ReplyRedactor(Redactor(KEY)).feed(events) == events

@@ -282,6 +282,7 @@ def invent(draw: random.Random, depth: int) -> Any:
     return {draw.choice(KEYS): invent(draw, depth - 1) for _ in range(draw.randint(0, 5))}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(20))
 def test_any_response_is_a_reply_or_an_error_of_one_line(seed: int) -> None:
     """Whatever the types of its fields are, the same however it is cut, and text of UTF-8."""
@@ -301,3 +302,22 @@ def test_any_response_is_a_reply_or_an_error_of_one_line(seed: int) -> None:
             byte_by_byte = read(body, *range(1, len(body)))
             assert byte_by_byte[0].text == reply.text
             assert str(byte_by_byte[1]) == str(error)
+
+
+@pytest.mark.parametrize(
+    ("tail", "text", "ended", "message"),
+    [
+        (delta(content="b").rstrip("\n"), "ab", False, None),
+        ("data: [DONE]", "a", True, None),
+        ("event: error\ndata: fell over", "a", False, "fell over"),
+        ('data: {"choices": [{"delta": {"content": "b"', "a", False, None),
+    ],
+)
+def test_the_last_event_needs_no_blank_line(
+    tail: str, text: str, ended: bool, message: str | None
+) -> None:
+    """It counts where it is whole; what breaks off is ignored."""
+    reply, error = read(delta(content="a") + tail)
+    assert (reply.text, reply.ended) == (text, ended)
+    assert (message or "") in str(error or "")
+    assert (error is None) is (message is None)

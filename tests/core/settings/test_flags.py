@@ -273,6 +273,28 @@ def test_a_word_that_is_not_a_pair_is_refused(word: str) -> None:
         command.parse_assignments([word])
 
 
+@pytest.mark.parametrize("value", ["[a]", "[]", '["a",', "a]"])
+def test_a_list_of_stop_texts_is_refused_with_the_right_spelling(value: str) -> None:
+    """A text that only begins or ends like one is a text."""
+    if value.startswith("[") and value.endswith("]"):
+        with pytest.raises(ParamError, match=r"stop=A stop=B"):
+            command.parse_assignments([f"stop={value}"])
+    else:
+        assert command.parse_assignments([f"stop={value}"]) == [("stop", value)]
+
+
+@pytest.mark.parametrize("found", [0, 7, "0", "12", 10**9 - 1])
+def test_a_count_is_a_whole_number(found: object) -> None:
+    """As a number or as its digits."""
+    assert command.is_count(found)
+
+
+@pytest.mark.parametrize("found", [-1, 10**9, True, 1.0, None, "", "-1", "1.0", "1" * 10, "²"])
+def test_anything_else_is_not_a_count(found: object) -> None:
+    """A truth value is none either."""
+    assert not command.is_count(found)
+
+
 def test_the_table_is_consistent() -> None:
     """Each name is of one flag, and conditions name flags and values that there are."""
     names = [name for flag in FLAGS.values() for name in flag.names]

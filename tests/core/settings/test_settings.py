@@ -20,6 +20,13 @@ def test_a_value_is_set_and_unset() -> None:
     )
 
 
+def test_the_context_is_a_number_of_turns_or_all() -> None:
+    """All is what it is where nothing is set."""
+    some = Settings().with_value("context", "3")
+    assert some == Settings(context=3)
+    assert some.with_value("context", "all") == Settings()
+
+
 def test_a_setting_that_is_not_set_can_be_unset() -> None:
     """`%chat unset` of what is not set changes nothing."""
     assert Settings().without_value("seed").without_value("system") == Settings()

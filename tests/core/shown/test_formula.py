@@ -123,6 +123,7 @@ def random_texts(count: int) -> list[str]:
     return texts
 
 
+@pytest.mark.no_cover
 def test_python_and_javascript_agree() -> None:
     """On each position of 20,000 random texts, in any script."""
     node = shutil.which("node")
@@ -206,3 +207,11 @@ def test_the_scan_of_a_whole_text_is_linear(unit: str) -> None:
             at += 2 if str(text).startswith("\\\\", at) else 1
         steps.append(text.reads)
     assert steps[1] <= 2.2 * steps[0]
+
+
+def test_the_rule_for_javascript_has_every_list_and_limit() -> None:
+    """So that no number or name of it stands in a script."""
+    rule = json.loads(formula.as_json())
+    assert (rule["longest"], rule["deepest"], rule["most"]) == (LONGEST, DEEPEST, formula.MOST)
+    assert rule["commands"] == json.loads(json.dumps(formula.COMMANDS))
+    assert rule["environments"] == json.loads(json.dumps(formula.ENVIRONMENTS))

@@ -32,3 +32,10 @@ def test_notes_say_what_a_policy_does() -> None:
     policy = Policy(system="Be brief.", log="/logs", sources=("class.toml",))
     notes = policy_notes(turn("a", None, "a"), policy)
     assert notes == ["kept for your teacher in /logs"]
+
+
+def test_variants_that_nothing_follows_are_only_counted() -> None:
+    """There is nothing to go back to."""
+    chat = Conversation().with_turn(turn("a1", None, "a"))
+    again = turn("a2", None, "a")
+    assert variant_notes(chat.with_turn(again), again) == ["variant 2 of 2"]

@@ -114,6 +114,14 @@ def test_the_ending_is_shown(status: Status, reason: str | None, ending: str) ->
     assert line(status=status, finish_reason=reason)[-1] == ending
 
 
+def test_calls_that_end_a_reply_were_not_run() -> None:
+    """Without calls it is the server's own word."""
+    calls = (ToolCall("1", "f", "{}"),)
+    ending = line(finish_reason="tool_calls", tool_calls=calls)[-1]
+    assert ending == "ended with calls that were not run"
+    assert line(finish_reason="tool_calls")[-1] == "tool_calls"
+
+
 def test_notes_come_last() -> None:
     """What the session has to add."""
     assert format_receipt(TURN, ["variant 2 of 2", "x"]).endswith(

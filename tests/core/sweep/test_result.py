@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -30,3 +31,18 @@ def test_a_run_without_a_reply_is_an_error(run: int) -> None:
     assert result.turn(0) == DONE
     with pytest.raises(ChatError, match=rf"Run {run} has no reply"):
         result.reply(run)
+
+
+def test_the_summary_has_the_cost() -> None:
+    """Known costs are added up; one estimate makes an estimate of the sum."""
+
+    def summary(*costs: str | None, estimate: str = "") -> str:
+        amounts = [Decimal(cost) if cost else None for cost in costs]
+        replies = [replace(DONE.reply, cost=cost, estimate=estimate) for cost in amounts]
+        turns = tuple(replace(DONE, reply=reply) for reply in replies)
+        return SweepResult({}, len(turns), RUNS[: len(turns)], turns).summary
+
+    assert summary("0.01", None, "0.02") == "3 runs · 0 → 0 tokens · $0.030"
+    assert summary("0.01", estimate="a list").endswith(" · about $0.010")
+    assert summary("0", "0").endswith(" · free")
+    assert summary(None).endswith(" tokens")
