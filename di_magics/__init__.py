@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from di_magics.api import ask, diff, panel, score, sweep
+    from di_magics.api import ask, diff, lab, lens, panel, sweep
     from di_magics.core.errors import (
         BadRequest,
         BudgetError,
@@ -56,17 +56,19 @@ __all__ = [
     "Usage",
     "ask",
     "diff",
+    "lab",
+    "lens",
     "panel",
     "safe",
-    "score",
     "sweep",
 ]
 
 _HOMES = {
     "ask": "di_magics.api",
     "diff": "di_magics.api",
+    "lab": "di_magics.api",
+    "lens": "di_magics.api",
     "panel": "di_magics.api",
-    "score": "di_magics.api",
     "sweep": "di_magics.api",
     "safe": "di_magics.core.reply.tool_calls",
     "Sweep": "di_magics.display.sweep",

@@ -6,13 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from di_magics.core.amount import parse_usd
 from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
+from di_magics.core.request.body import sent_params
 from di_magics.core.request.plan import ROUNDS, Ask
 from di_magics.core.sweep.difference import Part, compare_texts
 from di_magics.core.sweep.runs import check_measures, check_vary
@@ -25,6 +28,7 @@ from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
 
 if TYPE_CHECKING:
+    from di_magics.display.lens import Lens
     from di_magics.values.reply_schema import ClassSchema, JsonSchema
     from di_magics.values.tools import Toolbox
 
@@ -62,6 +66,47 @@ def panel() -> Any:
     if not magics:
         raise ParamError("The panel needs the extension. Run %load_ext di_magics first.")
     return magics.panel.widget
+
+
+def lens(reply: Reply) -> Lens:
+    """Return the tokens of a reply by probability, to display in a notebook.
+
+    The reply needs log-probabilities: `ask(prompt, logprobs=20)`. Raises ChatError without any.
+    """
+    return _make_lens(reply)
+
+
+def lab(reply: Reply, *, at: int = 0, order: str | None = None, **settings: Any) -> Lens:
+    """Return what other settings make of a reply, to display in a notebook with sliders.
+
+    `at` is the index of the token to begin with in `reply.logprobs`. `order` is the order of the
+    filters: a server whose order is known, or names of filters with commas. `settings` are sampling
+    parameters (`temperature=1.4`, `top_p=0.9`, …); the others are as they were sent. Raises
+    ChatError without log-probabilities, ParamError for an invalid setting.
+    """
+    from di_magics.core.shown.lens_text import lab_values, parse_order
+
+    values = lab_values(settings)
+    return _make_lens(reply, lab=True, at=at, values=values, order=order and parse_order(order))
+
+
+def _make_lens(reply: Reply, **options: Any) -> Lens:
+    from di_magics.display.lens import Lens
+
+    with _session() as session:
+        turns = session.conversation.turns.values()
+        turn = next((turn for turn in turns if reply.id and turn.reply.id == reply.id), None)
+        if turn is None:  # it is not part of the conversation
+            # A local server costs nothing, and is the one that sends ids.
+            ids = all(token.id is not None for token in reply.logprobs)
+            turn = Turn(
+                "",
+                "",
+                model=reply.model or "",
+                local=reply.cost == 0 and ids,
+                params=sent_params(reply.request or {}),
+            )
+        return Lens(session.lens_data(replace(turn, reply=reply)), **options)
 
 
 def sweep(
@@ -160,17 +205,6 @@ def ask(
     )
     with _session() as session:
         return session.ask(asked, SilentView()).unwrap().reply
-
-
-def score(text: str, *, prompt: str | None = None, endpoint: str = "local") -> Reply:
-    """Return a text as a reply with the log-probabilities that a local model gives its tokens.
-
-    The model reads it after a prompt, or by itself; about 13 ms a token. `endpoint` is `local` or
-    `local:FILE.gguf`. Raises ParamError for an empty text, or one of more than 4,000 tokens, and
-    EndpointError.
-    """
-    with _session() as session:
-        return session.inspector.score(text, prompt, endpoint)
 
 
 def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Toolbox:

@@ -55,9 +55,10 @@ def test_the_public_names_are_these() -> None:
         "Usage",
         "ask",
         "diff",
+        "lab",
+        "lens",
         "panel",
         "safe",
-        "score",
         "sweep",
     ]
 
@@ -133,9 +134,9 @@ def test_the_documents_name_no_other_command_and_no_other_flag() -> None:
     commands = {name for span in spans for name in re.findall(r"%chat (\w+)", span)}
     assert commands <= set(COMMANDS)
     usages = " ".join(command.usage for command in COMMANDS.values())
-    typed = [span for span in spans if not span.startswith("`python")]
+    typed = [span for span in spans if not span.startswith(("`python", "`jupyter"))]
     flags = {name for span in typed for name in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)}
-    others = {"--allow-root", *re.findall(r"--[a-z]+", usages)}
+    others = {"--allow-root", "--others", *re.findall(r"--[a-z]+", usages)}
     assert flags <= {*KEYS, *others}
 
 

@@ -19,6 +19,7 @@ from di_magics.core.sampling import Result, reshape
 from di_magics.core.shown.lens_text import (
     BAND_NAMES,
     NEUTRAL,
+    ORDERS,
     about_lines,
     band_of,
     disabled_settings,
@@ -93,6 +94,7 @@ class Lens:
             "settings": self.sent,
             "values": {name: self.values[name] for name in NEUTRAL},
             "order": self.order,
+            "orders": {server: list(order) for server, order in ORDERS.items()},
             "start": self.at,
             "lab": self.lab,
             "sizes": {name: len(array) for name, array in arrays.items()},
@@ -106,23 +108,21 @@ class Lens:
         """Return the saved form, by MIME type."""
         return {"text/html": lens_html(self), "text/plain": lens_text(self.data)}
 
-    def show(self, *, widget: bool) -> None:
-        """Display it; without `widget` only the saved form."""
+    def _ipython_display_(self) -> None:
+        from IPython import get_ipython
         from IPython.display import display
 
         display(self.saved(), raw=True)
-        if widget:
+        if getattr(get_ipython(), "kernel", None) is None:
+            return
+        try:
             from di_magics.display.widgets import LensWidget
-
-            model_id = LensWidget(packed=self.pack()).model_id
-            view = {"version_major": 2, "version_minor": 0, "model_id": model_id}
-            bundle = {"text/plain": "", "application/vnd.jupyter.widget-view+json": view}
-            display(bundle, raw=True)
-
-    def _ipython_display_(self) -> None:
-        from IPython import get_ipython
-
-        self.show(widget=getattr(get_ipython(), "kernel", None) is not None)
+        except ImportError:  # anywidget is broken or not installed
+            return
+        model_id = LensWidget(packed=self.pack()).model_id
+        view = {"version_major": 2, "version_minor": 0, "model_id": model_id}
+        bundle = {"text/plain": "", "application/vnd.jupyter.widget-view+json": view}
+        display(bundle, raw=True)
 
 
 # The saved form -----------------------------------------------------------------------------------

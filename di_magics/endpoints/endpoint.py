@@ -11,7 +11,6 @@ from di_magics.core.text import one_line
 
 DEEPINFRA = "https://api.deepinfra.com/v1/openai"
 CHAT_PATH = "/chat/completions"
-COMPLETIONS_PATH = "/completions"
 
 
 def is_deepinfra(url: str) -> bool:

@@ -12,6 +12,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 from di_magics.core.settings.flags import ENDPOINTS, FLAGS, KEYS
 from di_magics.core.settings.params import PARAMS
 from di_magics.core.settings.settings import SETTINGS
+from di_magics.core.shown.lens_text import ORDERS
 from di_magics.magics.transforms import find_chat_line
 
 Source = Callable[[], Iterable[str]]
@@ -34,6 +35,8 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "endpoint": (ENDPOINTS, ()),
     "show": (("run", *EXPORTS), ()),
     "history": (("--tree",), ()),
+    "lens": (("run",), ()),
+    "lab": (("run", "--order", *ORDERS), ()),
     "cost": (("--all", "--csv"), ()),
     "load": ((), ("files",)),
     "save": (("--overwrite",), ("files",)),

@@ -187,7 +187,7 @@ def test_what_a_slider_cannot_show_is_disabled_with_its_reason(notebook: Open) -
     lens = opened(page)
     slider = lens.get_by_role("slider", name="repetition_penalty")
     assert slider.is_disabled()
-    reason = lens.get_by_text("the zero of the logits")
+    reason = lens.get_by_text("It needs the logits")
     assert reason.is_visible()
     assert slider.get_attribute("aria-describedby") == reason.get_attribute("id")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from di_magics.core.amount import parse_amount
 from di_magics.core.errors import EndpointError, StreamBroken
-from di_magics.core.logprobs import TokenProbability, read_token
-from di_magics.core.read_json import as_list, as_object, as_objects
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.read_json import as_count, as_list, as_number, as_object, as_objects
 from di_magics.core.reply.reply import (
     Finished,
     Image,
@@ -32,17 +32,25 @@ from di_magics.core.request.readers import (
     load_json,
     read_count,
     read_text,
+    replace_surrogates,
 )
 from di_magics.core.request.refusals import Target, find_error, stream_error
-from di_magics.core.text import one_line, replace_surrogates
+from di_magics.core.text import one_line
 
 NO_REASON = frozenset({"", "null", "none"})
 """The finish reasons by which some servers say that the reply goes on."""
 
+UNKNOWN_LOGPROB = -9999.0
+"""What OpenAI and vLLM send for a token that is too unlikely to have a number."""
+
+MOST_ROUNDED = 0.01
+"""A log-probability is at most 0, but for the rounding of the server."""
 MOST_ALTERNATIVES = 200_000
 """The alternatives of one token that are kept: the largest vocabularies are a little smaller."""
 MOST_IN_REPLY = 400_000
 """The alternatives of all tokens of a reply that are kept: of 2,000 tokens 200 each."""
+MOST_BYTES = 1000
+"""No token is longer."""
 LEGACY_COLUMNS = ("tokens", "token_logprobs", "top_logprobs")
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 IMAGE_PARTS = frozenset({"image", "image_url", "output_image"})
@@ -150,7 +158,7 @@ class PayloadParser:
         """Yield the tokens of a choice; one without a number is kept, as others follow it."""
         for entry in as_objects(logprobs.get("content")):
             top = as_list(entry.get("top_logprobs"))
-            yield read_token(entry, self._alternatives(as_objects(top[:MOST_ALTERNATIVES])))
+            yield _read_token(entry, self._alternatives(as_objects(top[:MOST_ALTERNATIVES])))
         if isinstance(logprobs.get("tokens"), list):  # as the older completions API sends them
             columns = (as_list(logprobs.get(name)) for name in LEGACY_COLUMNS)
             for token, logprob, top in zip_longest(*columns):
@@ -159,11 +167,11 @@ class PayloadParser:
                     for other, number in islice(as_object(top).items(), MOST_ALTERNATIVES)
                 )
                 entry = {"token": token, "logprob": logprob}
-                yield read_token(entry, self._alternatives(entries))
+                yield _read_token(entry, self._alternatives(entries))
 
     def _alternatives(self, entries: Iterable[Mapping[str, Any]]) -> tuple[TokenProbability, ...]:
         """Return the alternatives of a token; a reply has a limited number of them."""
-        top = tuple(map(read_token, islice(entries, self._alternatives_left)))
+        top = tuple(map(_read_token, islice(entries, self._alternatives_left)))
         self._alternatives_left -= len(top)
         return top
 
@@ -231,6 +239,32 @@ class PayloadParser:
     def _reasoning_events(self, text: object) -> Iterator[ReplyEvent]:
         if isinstance(text, str) and text and (joined := self._join("reasoning", text)):
             yield Reasoning(joined)
+
+
+def _read_token(
+    entry: Mapping[str, Any], top: tuple[TokenProbability, ...] = ()
+) -> TokenProbability:
+    return TokenProbability(
+        read_text(entry.get("token")) or "",
+        _parse_logprob(entry.get("logprob")),
+        top,
+        _parse_bytes(entry.get("bytes")),
+        as_count(entry.get("id")),
+    )
+
+
+def _parse_logprob(value: object) -> float | None:
+    number = as_number(value)
+    if number is None or not UNKNOWN_LOGPROB < number <= MOST_ROUNDED:
+        return None
+    return min(number, 0.0)
+
+
+def _parse_bytes(value: object) -> bytes | None:
+    try:
+        return bytes(value) if isinstance(value, list) and len(value) <= MOST_BYTES else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _parse_usage(usage: Mapping[str, Any]) -> Usage:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from di_magics.core.read_json import LARGEST_COUNT
-from di_magics.core.text import replace_surrogates
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_count(value: object) -> int | None:
@@ -35,3 +37,10 @@ def dump_json(value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
     except RecursionError:
         return ""
+
+
+def replace_surrogates(text: str) -> str:
+    """Return a text with surrogate pairs joined, and U+FFFD in place of a lone half."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

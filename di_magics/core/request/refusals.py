@@ -15,8 +15,8 @@ from typing import Any
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.read_json import as_object
-from di_magics.core.request.readers import load_json, read_count
-from di_magics.core.text import one_line, replace_surrogates
+from di_magics.core.request.readers import load_json, read_count, replace_surrogates
+from di_magics.core.text import one_line
 
 
 @dataclass(frozen=True, slots=True)

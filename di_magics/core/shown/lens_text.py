@@ -9,16 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import LensData, TokenProbability
 from di_magics.core.sampling import DEFAULT_ORDER
-from di_magics.core.text import make_visible
+from di_magics.core.settings.params import PARAMS, suggest, validate
+from di_magics.core.text import make_visible, one_line
 
 BANDS = (0.9, 0.5, 0.2, 0.05, 0.01, 0.001, 0.0)
 BAND_NAMES = ("≥ 90 %", "50–90 %", "20–50 %", "5–20 %", "1–5 %", "0.1–1 %", "< 0.1 %")
 NOT_KNOWN = len(BANDS)
 """The band of a token without a probability."""
-FILTERS = ("penalties", "top_k", "top_p", "min_p", "temperature")
-"""The filters that a lab shows."""
+ORDERS: Mapping[str, tuple[str, ...]] = {
+    "llama.cpp": ("penalties", "top_k", "top_p", "min_p", "temperature"),
+    "vLLM": ("penalties", "temperature", "min_p", "top_k", "top_p"),
+}
+"""The filters of a lab in the order of the servers whose order is known."""
+FILTERS = ORDERS["llama.cpp"]
 NEUTRAL: Mapping[str, float] = {
     "temperature": 1.0,
     "top_k": 0,
@@ -35,7 +41,7 @@ BASIS = {
     "unknown": "Whether the probabilities are before or after temperature and filters is not "
     "known.",
 }
-NO_ZERO = "It needs the zero of the logits, which log-probabilities do not show."
+NO_ZERO = "It needs the logits, which are not sent."
 APPLIED = "It is in these probabilities already."
 
 
@@ -74,6 +80,42 @@ def token_label(text: str) -> str:
 def filter_order(data: LensData) -> list[str]:
     """Return the filters of a lab in their order, llama.cpp's where the endpoint's is unknown."""
     return [name for name in data.order or DEFAULT_ORDER if name in FILTERS]
+
+
+def parse_order(text: str) -> list[str]:
+    """Return the filters that `vllm` or `top_p,temperature` names; one not named is not applied.
+
+    Raises ParamError for another name.
+    """
+    for server, order in ORDERS.items():
+        if text.lower() == server.lower():
+            return list(order)
+    names = [name.strip().lower().replace("-", "_") for name in text.split(",")]
+    for name in names:
+        if name not in FILTERS or names.count(name) > 1:
+            known = [*ORDERS, *FILTERS]
+            raise ParamError(
+                f"{one_line(name, 40)!r} is not a filter, or is there twice.{suggest(name, known)} "
+                f"Write {' or '.join(ORDERS)}, or filters in their order: {','.join(FILTERS)}."
+            )
+    return names
+
+
+def lab_values(settings: Mapping[str, object]) -> dict[str, float]:
+    """Return settings of a lab by llama.cpp's names. Raises ParamError for another setting."""
+    sliders = {name: param.local or name for name, param in PARAMS.items()}
+    sliders = {name: local for name, local in sliders.items() if local in NEUTRAL}
+    values = {}
+    for name, value in settings.items():
+        if name not in sliders:
+            raise ParamError(
+                f"A lab has no setting {one_line(name, 40)!r}.{suggest(name, sliders)} "
+                f"It has {', '.join(sliders)}."
+            )
+        number = validate(name, value)
+        assert isinstance(number, int | float)
+        values[sliders[name]] = float(number)
+    return values
 
 
 def about_lines(data: LensData) -> Iterator[str]:

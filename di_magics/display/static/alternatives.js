@@ -87,8 +87,11 @@ export class Alternatives {
           "tr",
           {},
           element("th", { className: "token", scope: "col", textContent: "token" }),
-          element("th", { scope: "col", textContent: lab ? "with these settings" : "probability" }),
-          ...(lab ? [number("now"), number("model")] : [number("model")]),
+          element("th", {
+            scope: "col",
+            textContent: lab ? "with these settings" : "probability in the model",
+          }),
+          ...(lab ? [number("now"), number("model")] : [element("td", { className: "number" })]),
         ),
       ),
       element("tbody", {}, ...this.rows.map(({ node }) => node)),
@@ -122,10 +125,11 @@ export class Alternatives {
       const cut = FILTER_NAMES[now.cut[index]];
       const why = cut ? `cut by ${cut}` : now.unsure[index] ? "may be cut" : "";
       const kind = `${index === own ? "own" : ""}${cut ? " cut" : ""}`;
+      const given = Math.exp(position.logprobs[index]);
       /** @type {{ raw: [number, number], now: [number, number] }} */
       const values = {
-        raw: [model.low[index], model.high[index]],
-        now: [now.low[index], now.high[index]],
+        raw: [given, given],
+        now: this.lab ? [now.low[index], now.high[index]] : [given, given],
       };
       row.fill(
         label(tokens.head.texts[position.tokens[index]]),

@@ -116,7 +116,7 @@ export default {
       text.count();
     }
 
-    const side = element("div", {}, alternatives.node, ...(sampler ? [drawing.node] : []));
+    const side = element("div", { className: "side" }, alternatives.node, ...(sampler ? [drawing.node] : []));
     el.replaceChildren(
       element(
         "div",
@@ -127,8 +127,7 @@ export default {
           { className: head.lab ? "lab" : "" },
           titleLines(tokens),
           text.legend,
-          element("div", { className: "both" }, text.node, side),
-          ...(sampler ? [sampler.node] : []),
+          element("div", { className: "both" }, text.node, side, ...(sampler ? [sampler.node] : [])),
         ),
       ),
     );

@@ -30,10 +30,14 @@ export const LENS_STYLE = `
 .di-lens .legend button { background: none; padding: 3px 8px; }
 .di-lens .legend b { font-variant-numeric: tabular-nums; margin-left: 3px; }
 .di-lens .legend button[data-none] { opacity: 0.55; }
-.di-lens .both { display: grid; grid-template-columns: minmax(0, 1fr) minmax(330px, 400px); gap: 14px 18px; align-items: start; }
+.di-lens .both { display: grid; grid-template: "text side" auto "settings side" 1fr / minmax(0, 1fr) minmax(320px, 390px);
+  gap: 14px 18px; align-items: start; }
+.di-lens .main { grid-area: text; }
+.di-lens .side { grid-area: side; }
 .di-lens .text { max-height: 460px; overflow-y: auto; border: 1px solid var(--edge); border-radius: 7px; padding: 10px 14px;
   white-space: pre-wrap; overflow-wrap: anywhere; contain: content; cursor: default; outline-offset: 2px;
   font: 15px/1.9 var(--jp-content-font-family, system-ui, sans-serif); }
+.di-lens .lab .text { max-height: 340px; }
 .di-lens .t { --u: 0px; --c: transparent; cursor: pointer; padding: 1px 0 2px; box-shadow: inset 1px 0 0 var(--paper);
   background: linear-gradient(var(--line), var(--line)) 0 100% / 100% var(--u) no-repeat var(--c); }
 .di-lens .b1 { --c: var(--b1); }
@@ -64,8 +68,9 @@ export const LENS_STYLE = `
 .di-lens td, .di-lens th { height: 18px; padding: 0 6px; line-height: 18px; text-align: left; font-weight: 400; vertical-align: middle; }
 .di-lens th.number, .di-lens td.number { text-align: right; }
 .di-lens thead th { opacity: 0.75; }
-.di-lens .token { width: 31%; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; padding-left: 20px; position: relative; }
-.di-lens thead .number { width: 68px; }
+.di-lens .token { width: 30%; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; padding-left: 20px; position: relative; }
+.di-lens thead .number { width: 64px; }
+.di-lens thead .number:nth-child(3):not(:last-child) { width: 92px; }
 .di-lens .own { background: var(--soft); }
 .di-lens .own code { font-weight: 700; }
 .di-lens .own .token::before { content: "●"; color: var(--accent); position: absolute; left: 7px; font-size: 10px; }
@@ -82,10 +87,11 @@ export const LENS_STYLE = `
 .di-lens .bar em { position: absolute; right: 3px; top: 0; font-size: 10.5px; line-height: 13px; opacity: 0.75; }
 .di-lens .bar [hidden] { display: none; }
 .di-lens .rest .token { font-style: italic; }
-.di-lens .facts { margin: 7px 0 0; min-height: 38px; }
+.di-lens .facts { margin: 7px 0 0; }
+.di-lens .lab .facts { min-height: 38px; }
 .di-lens .draw { margin-top: 8px; }
-.di-lens .settings { border: 1px solid var(--edge); border-radius: 7px; padding: 10px 14px 12px; margin-top: 14px; }
-.di-lens .sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(230px, 45%), 1fr)); gap: 10px 30px;
+.di-lens .settings { grid-area: settings; border: 1px solid var(--edge); border-radius: 7px; padding: 10px 14px 12px; }
+.di-lens .sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(200px, 45%), 1fr)); gap: 10px 30px;
   margin: 12px 0 14px; }
 .di-lens .slider { display: grid; grid-template-columns: minmax(0, 1fr) auto; align-content: start; align-items: baseline; gap: 1px 8px; }
 .di-lens .slider label { font: 12px/16px var(--jp-code-font-family, ui-monospace, monospace); overflow-wrap: anywhere; }
@@ -100,7 +106,7 @@ export const LENS_STYLE = `
 .di-lens .name { font-weight: 600; }
 .di-lens .note { margin-top: 6px; }
 @container (max-width: 780px) {
-  .di-lens .both { grid-template-columns: minmax(0, 1fr); }
+  .di-lens .both { grid-template: "text" auto "side" auto "settings" auto / minmax(0, 1fr); }
   .di-lens .sliders { grid-template-columns: minmax(0, 1fr); }
   .di-lens .text { max-height: 380px; }
 }`;

@@ -76,7 +76,7 @@ function fill(field, text) {
  * so that an error about the other value goes away.
  * @param {Field} field
  */
-function restore(field) {
+function takeBack(field) {
   const text = filled.get(field);
   if (text === undefined || field.value === text) return false;
   field.value = text;
@@ -91,7 +91,7 @@ function restore(field) {
 function ownKeys(node) {
   node.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key !== "Escape" || restore(/** @type {Field} */ (event.target))) event.stopPropagation();
+    if (event.key !== "Escape" || takeBack(/** @type {Field} */ (event.target))) event.stopPropagation();
   });
 }
 

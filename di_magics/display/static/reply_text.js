@@ -67,7 +67,7 @@ export class ReplyText {
     this.legend = this.makeLegend(lab);
     this.node = element(
       "div",
-      {},
+      { className: "main" },
       this.box,
       this.strip,
       element(

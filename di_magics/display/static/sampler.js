@@ -25,11 +25,6 @@ const OFF = {
   frequency_penalty: 0,
   repeat_penalty: 1,
 };
-/** @type {Record<string, string[]>} servers whose order is known */
-const ORDERS = {
-  "llama.cpp": ["penalties", "top_k", "top_p", "min_p", "temperature"],
-  vLLM: ["penalties", "temperature", "min_p", "top_k", "top_p"],
-};
 /** @type {Record<string, string>} */
 const FILTERS = {
   penalties: "makes tokens that were there before less likely",
@@ -51,6 +46,7 @@ export class Sampler {
     /** @type {Values} */
     this.values = { ...OFF, ...head.values };
     this.order = head.order.filter((name) => name in FILTERS);
+    this.orders = head.orders;
     this.disabled = head.disabled;
     /** @type {Map<string, { input: HTMLInputElement, output: HTMLOutputElement, off: number | null }>} */
     this.sliders = new Map();
@@ -65,7 +61,7 @@ export class Sampler {
       className: "order",
       "aria-label": "Filters in the order in which they apply",
     });
-    this.servers = Object.entries(ORDERS).map(([name, order]) =>
+    this.servers = Object.entries(this.orders).map(([name, order]) =>
       this.button(name, () => this.setOrder(order)),
     );
     this.node = element(
@@ -125,8 +121,8 @@ export class Sampler {
       ["As sent", head.settings, head.order],
       ["The model itself", {}, null],
       ["Greedy", { temperature: 0 }, null],
-      ["llama.cpp's defaults", llama, ORDERS["llama.cpp"]],
-      ["vLLM's defaults", {}, ORDERS.vLLM],
+      ["llama.cpp's defaults", llama, this.orders["llama.cpp"]],
+      ["vLLM's defaults", {}, this.orders.vLLM],
     ];
     const buttons = list.map(([name, values, order]) =>
       this.button(name, () => {
@@ -205,7 +201,7 @@ export class Sampler {
       input.setAttribute("aria-valuetext", values[name] === off ? "off" : text);
     }
     const here = JSON.stringify(order);
-    for (const [at, server] of Object.values(ORDERS).entries()) {
+    for (const [at, server] of Object.values(this.orders).entries()) {
       this.servers[at].setAttribute("aria-pressed", `${JSON.stringify(server) === here}`);
     }
     const { list, buttons } = this.presets;

@@ -24,6 +24,7 @@ const INVISIBLE =
  * @property {number | null} vocabulary
  * @property {Record<string, number>} settings as sent, with the server's defaults
  * @property {string[]} order of the filters
+ * @property {Record<string, string[]>} orders of the servers where it is known
  * @property {number[]} prompt the last ids of the prompt, as far as they are known
  * @property {string[]} texts of all tokens
  * @property {number[]} partial the tokens that are not whole characters

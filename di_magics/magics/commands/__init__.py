@@ -17,7 +17,15 @@ from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import flag_help, flags_help
 from di_magics.core.settings.params import PARAMS, format_param, suggest
 from di_magics.core.text import align_columns, one_line
-from di_magics.magics.commands import asking, conversing, keeping, money, setting, sweeping
+from di_magics.magics.commands import (
+    asking,
+    conversing,
+    keeping,
+    lenses,
+    money,
+    setting,
+    sweeping,
+)
 from di_magics.magics.commands.command import (
     Command,
     Context,
@@ -101,7 +109,7 @@ def _param_help(name: str) -> str:
 def _table() -> Mapping[str, Command]:
     """Return the commands by name, in the order of the help."""
     commands = [show_status, *_commands_of(asking), show_help]
-    for module in (setting, conversing, sweeping, keeping, money):
+    for module in (setting, conversing, lenses, sweeping, keeping, money):
         commands += _commands_of(module)
     return {item.name: item for item in commands}
 

@@ -56,7 +56,7 @@ def show_turn(context: Context, rest: str) -> None:
                 f"%chat show has no {one_line(form, 40)}.{suggest(form, EXPORTS)} Use one of "
                 f"{', '.join(EXPORTS)}."
             )
-    turn = _named_turn(context, [word for word in arguments if word not in forms])
+    turn = named_turn(context, [word for word in arguments if word not in forms])
     request = context.session.request(turn)
     if not forms:
         FinalView().close(replace(turn, reply=replace(turn.reply, request=request)), [])
@@ -67,7 +67,7 @@ def show_turn(context: Context, rest: str) -> None:
         say(EXPORTS[form](request, url, key_variable))
 
 
-def _named_turn(context: Context, arguments: list[str]) -> Turn:
+def named_turn(context: Context, arguments: list[str]) -> Turn:
     """Return the turn that `2` or `run 5` names, the last one without a name."""
     if arguments[:1] != ["run"]:
         return context.session.conversation.turn_at(parse_number(" ".join(arguments)))

@@ -1,0 +1,60 @@
+"""The commands that look at a reply token by token."""
+
+from __future__ import annotations
+
+from di_magics.core.errors import ParamError
+from di_magics.core.settings.flags import split_line
+from di_magics.core.shown.lens_text import parse_order
+from di_magics.core.text import one_line
+from di_magics.magics.commands.command import Context, command, incomplete, parse_number
+from di_magics.magics.commands.conversing import named_turn
+
+
+@command("lens [TURN | run K]", "the tokens of a reply by probability, and what could be there")
+def show_lens(context: Context, rest: str) -> None:
+    """The reply needs log-probabilities: %%chat --logprobs, or %chat set logprobs=20.
+
+    %chat lens          the last reply
+    %chat lens run 5    a run of the last sweep
+    """
+    from IPython.display import display
+
+    from di_magics.display.lens import Lens
+
+    turn = named_turn(context, split_line(rest))
+    display(Lens(context.session.lens_data(turn)))
+
+
+@command(
+    "lab [TURN[:TOKEN] | run K] [--order ORDER]",
+    "the same, with sliders: what other settings make of the reply",
+)
+def show_lab(context: Context, rest: str) -> None:
+    """Nothing is sent: every position is computed in the browser.
+
+    %chat lab 2:14                 from token 14 of turn 2
+    %chat lab --order vllm         the filters in vLLM's order
+    %chat lab --order top_p,temperature
+    """
+    from IPython.display import display
+
+    from di_magics.display.lens import Lens
+
+    words = split_line(rest.replace("--order=", "--order "))
+    order = None
+    if "--order" in words:
+        at = words.index("--order")
+        order = parse_order(
+            words[at + 1] if len(words) > at + 1 else incomplete("lab --order vllm")
+        )
+        words = words[:at] + words[at + 2 :]
+    place, _, number = " ".join(words).partition(":")
+    token = parse_number(number) if number else 1
+    turn = named_turn(context, place.split())
+    data = context.session.lens_data(turn)
+    if not token or token > len(data.tokens):
+        raise ParamError(
+            f"The reply has no token {one_line(number, 40)!r}. Tokens are numbered 1 to "
+            f"{len(data.tokens)}."
+        )
+    display(Lens(data, lab=True, at=token - 1, order=order))

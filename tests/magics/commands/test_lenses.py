@@ -1,0 +1,103 @@
+"""`%chat lens`, `%chat lab`, `di.lens` and `di.lab`, in a real shell with a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from loopback import Loopback, Reply
+from shell import Run
+
+import di_magics as di
+from di_magics.display.lens import Lens
+
+
+def entry(token: str, logprob: float, **others: float) -> Mapping[str, Any]:
+    """Return what a server sends for a token; `others` are its alternatives."""
+    top = [{"token": name, "logprob": value} for name, value in {token: logprob, **others}.items()]
+    return {"token": token, "logprob": logprob, "top_logprobs": top}
+
+
+ENTRIES = [entry("Red", -0.1, Blue=-2.5), entry(" fox", -4.0, dog=-0.05), entry(".", -0.01)]
+ANSWER = Reply(chunks=["Red", " fox", "."], logprobs=ENTRIES)
+
+
+@pytest.fixture
+def asked(run: Run, server: Loopback) -> Run:
+    """Runs cells after a turn with log-probabilities and one without."""
+    server.reply(ANSWER, Reply("plain"))
+    run("%%chat --logprobs\nA colour?")
+    run("%%chat\nhi")
+    return run
+
+
+@pytest.mark.parametrize("line", ["%chat lens 1", "%chat lab 1", "%chat lab 1:2 --order vllm"])
+def test_a_turn_is_shown_token_by_token(asked: Run, line: str) -> None:
+    """Outside of a notebook as text: the summary and the least likely tokens."""
+    text = asked(line).text
+    assert "3 tokens · perplexity 3.94" in text
+    assert "2  ·fox  1.83 %  (most likely: ·fox 1.83 %, dog 95.1 %)" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("%chat lens", "has no log-probabilities, because they were not asked for"),
+        ("%chat lens 9", "9"),
+        ("%chat lens fox", "'fox' is not a number"),
+        ("%chat lab 1:4", "no token '4'. Tokens are numbered 1 to 3."),
+        ("%chat lab 1:0", "no token '0'"),
+        ("%chat lab 1 --order", "An argument is missing. For example: %chat lab --order vllm"),
+        ("%chat lab 1 --order top_q", "'top_q' is not a filter, or is there twice. Did you mean"),
+        ("%chat lab 1 --order top_p,top_p", "'top_p' is not a filter, or is there twice."),
+    ],
+)
+def test_what_cannot_be_shown_is_one_clear_line(asked: Run, line: str, words: str) -> None:
+    """It says what to type instead."""
+    error = asked(line).error
+    assert isinstance(error, di.DiMagicsError)
+    assert words in str(error)
+
+
+def test_a_run_of_a_sweep_is_shown(run: Run, server: Loopback) -> None:
+    """By its number, as %chat show has it."""
+    server.default = ANSWER
+    run("%%chat --logprobs --vary seed=1..2\nA colour?")
+    assert "·fox  1.83 %" in run("%chat lens run 1").text
+
+
+def test_a_reply_of_the_python_interface_is_shown(
+    run: Run, server: Loopback, shell: InteractiveShell
+) -> None:
+    """It is not part of the conversation; settings have the names of the parameters."""
+    server.reply(ANSWER)
+    run("import di_magics as di\nreply = di.ask('A colour?', logprobs=1, temperature=0.5)")
+    assert "·fox  1.83 %" in run("di.lens(reply)").text
+    reply = shell.user_ns["reply"]
+    lab = di.lab(reply, at=1, order="top_p,temperature", top_k=3, repetition_penalty=1.2)
+    assert isinstance(lab, Lens)
+    assert (lab.at, lab.order, lab.lab) == (1, ["top_p", "temperature"], True)
+    values = {"temperature": 0.5, "top_k": 3, "repeat_penalty": 1.2}
+    assert {name: lab.values[name] for name in values} == values
+    assert lab.data.basis == "unknown"
+
+
+@pytest.mark.parametrize("settings", [{"temprature": 1}, {"temperature": "hot"}, {"seed": 1}])
+def test_an_invalid_setting_of_a_lab_is_refused(
+    run: Run, server: Loopback, shell: InteractiveShell, settings: dict[str, Any]
+) -> None:
+    """One that is unknown, has no place in a lab, or is out of range."""
+    server.reply(ANSWER)
+    run("import di_magics as di\nreply = di.ask('A colour?', logprobs=1)")
+    with pytest.raises(di.ParamError):
+        di.lab(shell.user_ns["reply"], **settings)
+
+
+def test_a_reply_without_log_probabilities_is_refused(run: Run, server: Loopback) -> None:
+    """With the way to get them."""
+    server.reply(Reply("plain"))
+    error = run("import di_magics as di\ndi.lens(di.ask('hi'))").error
+    assert isinstance(error, di.ChatError)
+    assert "--logprobs" in str(error)
