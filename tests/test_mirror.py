@@ -28,7 +28,6 @@ TESTED_BY = {
     "core/conversation/record_values": "core/conversation/test_record.py",
     "core/request/route": "core/request/test_plan.py",
     "core/shown/tree": "core/conversation/test_conversation.py",
-    "display/choose": "magics/commands/test_money.py",
     "display/final": "magics/test_chat.py",
     "display/markdown_rules": "display/test_markdown.py",
     "display/markdown_writer": "display/test_markdown.py",

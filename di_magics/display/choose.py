@@ -1,7 +1,13 @@
-"""Chooses the view of a reply: the one rule for all front ends."""
+"""Chooses the view of a reply: the one rule for all front ends.
+
+A view that streams replaces its output at the end. That works only in the cell's own output: an
+Output widget (`with out:`, `@interact`) does not take part in updates, and `%%capture` takes them
+for outputs of their own. There, and where no front end has sent the cell, the final view is used.
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from di_magics.core.sweep.runs import Run
@@ -12,7 +18,7 @@ def choose_grid(
     shell: Any, cell_id: str | None, runs: tuple[Run, ...], *, final: bool = True
 ) -> Any:
     """Return the view of a grid for where this cell runs."""
-    if getattr(shell, "kernel", None) is None or not cell_id:
+    if getattr(shell, "kernel", None) is None or not cell_id or _is_redirected(shell):
         return FinalGrid(final=final)
     from di_magics.display.grid import GridView
 
@@ -27,10 +33,22 @@ def choose_view(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:
     """
     if getattr(shell, "kernel", None) is None:
         return TerminalView()
-    if not cell_id:
+    if not cell_id or _is_redirected(shell):
         return FinalView()
     try:
         from di_magics.display.live import WidgetView
     except ImportError:  # anywidget is broken or not installed
         return DisplayView()
     return WidgetView(plain=plain)
+
+
+def _is_redirected(shell: Any) -> bool:
+    """Return whether outputs go elsewhere than to the cell's own output."""
+    if hasattr(shell.display_pub, "outputs"):  # that of IPython's capture_output
+        return True
+    widgets = sys.modules.get("ipywidgets")
+    if widgets is None:
+        return False
+    module = sys.modules["ipywidgets.widgets.widget"]
+    found = getattr(module, "_instances", None) or getattr(widgets.Widget, "widgets", None) or {}
+    return any(isinstance(w, widgets.Output) and w.msg_id for w in list(found.values()))
