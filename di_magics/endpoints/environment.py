@@ -58,8 +58,8 @@ def find_proxy(url: str) -> Proxy | None:
         )
     if scheme.startswith("socks") and not importlib.util.find_spec("socksio"):
         raise ParamError(
-            f"{proxy.variable} names a SOCKS proxy ({proxy}), which needs the package socksio. "
-            f"Install it (pip install socksio) and restart the kernel, or unset {proxy.variable}."
+            f"{proxy.variable} names a SOCKS proxy ({proxy}), which needs the extra [socks]. Run "
+            f"pip install socksio and restart the kernel, or unset {proxy.variable}."
         )
     return proxy
 

@@ -59,6 +59,11 @@ class Job(Generic[T]):
             if interrupts.interrupted:
                 self.cancel()
 
+    @property
+    def outcome(self) -> concurrent.futures.Future[T]:
+        """What it returns or raises, once it has ended."""
+        return self._outcome
+
     def result(self) -> T:
         """Return what the coroutine returned, or raise what it raised."""
         return self._outcome.result()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -26,10 +26,12 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import EndpointError, PolicyError, StoreError, StreamBroken
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE
+from di_magics.core.money.prices import Price
 from di_magics.core.reply.loop import LoopDetector
 from di_magics.core.reply.reply import LOOP, Finished, Reply, ReplyFold, Status, Text
 from di_magics.core.reply.thinking import ThinkTagParser, separate_lone_thinking
 from di_magics.core.request.plan import Plan, ledger_entry
+from di_magics.core.request.route import Route
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.routing import Routing
 from di_magics.session.throttle import Throttle
@@ -57,10 +59,16 @@ class Exchange:
     """Writes requests down, sends them and seals their replies."""
 
     def __init__(
-        self, routing: Routing, client: Client, journal: Journal, policies: PolicyFiles
+        self,
+        routing: Routing,
+        client: Client,
+        journal: Journal,
+        policies: PolicyFiles,
+        find_price: Callable[[Route], Awaitable[Price | None]],
     ) -> None:
         self._routing = routing
         self._client = client
+        self._find_price = find_price
         self._journal = journal
         self._policies = policies
 
@@ -141,7 +149,7 @@ class Exchange:
         throttle.close()
         reply = separate_lone_thinking(latest())
         reply = replace(reply, status=status, elapsed=time.monotonic() - start)
-        reply = plan.with_cost(reply) if sent else replace(reply, cost=FREE)
+        reply = await self._with_cost(plan, reply) if sent else replace(reply, cost=FREE)
         if isinstance(error, EndpointError):
             error.reply = reply
         try:
@@ -151,6 +159,20 @@ class Exchange:
         except StoreError as lost:
             error = error or lost
         return Outcome(reply, error or view.error)
+
+    async def _with_cost(self, plan: Plan, reply: Reply) -> Reply:
+        """Return the reply with its cost; if it needs a price that is not known, it is looked up.
+
+        A reply that was stopped does not wait for that.
+        """
+        priced = plan.with_cost(reply)
+        if priced.cost is None and plan.price is None and reply.status != "stopped":
+            try:
+                price = await self._find_price(plan.route)
+            except asyncio.CancelledError:  # stopped now
+                return priced
+            priced = replace(plan, price=price).with_cost(reply)
+        return priced
 
     def log(self, plan: Plan, turn: Turn) -> PolicyError | None:
         """Add a turn to the teacher's log, if the policy names one; return what went wrong."""

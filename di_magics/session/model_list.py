@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 
 from di_magics.core.errors import EndpointError
-from di_magics.core.money.prices import Model
+from di_magics.core.money.prices import Model, Price
+from di_magics.core.request.route import Route
 from di_magics.endpoints.catalog import Catalog
 from di_magics.endpoints.endpoint import Endpoint
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Job, Loop
 
 Asking = Job[EndpointError | None]
+PRICE_SECONDS = 3.0
+"""How long the end of a reply waits for the list with its price."""
 
 
 class ModelList:
@@ -69,6 +73,16 @@ class ModelList:
             if endpoint.url not in self._asking:
                 self._asking[endpoint.url] = self._loop.submit(self._listed(endpoint))
             return self._asking[endpoint.url]
+
+    async def find_price(self, route: Route) -> Price | None:
+        """Return the price of a model, from a list of today; runs on the loop.
+
+        None if it has none, or if the list does not arrive in time.
+        """
+        job = self.refresh(route.endpoint)
+        if job:
+            await asyncio.wait([asyncio.wrap_future(job.outcome)], timeout=PRICE_SECONDS)
+        return self._catalog.price(route.url, route.model)
 
     async def _listed(self, endpoint: Endpoint) -> EndpointError | None:
         try:

@@ -107,7 +107,6 @@ class Session:
         self.loop = loop
         self.where = where
         self.journal = Journal(store)
-        self.exchange = Exchange(routing, client, self.journal, policies)
         self.refused: dict[tuple[str, str], dict[str, str]] = {}
         """The parameters that models refused, with the server's message, by address and model."""
         self.models = ModelList(
@@ -117,6 +116,7 @@ class Session:
             lambda model: self.policies.current().allows(model),
             lambda: self.notify("settings"),
         )
+        self.exchange = Exchange(routing, client, self.journal, policies, self.models.find_price)
         self._client = client
         self._store = store
         self._place = Where()

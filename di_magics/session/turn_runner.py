@@ -193,7 +193,9 @@ class TurnRunner:
                 f"kept. Allow more with --rounds {2 * ask.rounds}."
             )
         calls = with_call_ids(reply.tool_calls)
-        current = Round(reply.clean_text, reply.reasoning, calls)
+        current = Round(
+            reply.clean_text, reply.reasoning, calls, reasoning_field=reply.reasoning_field
+        )
         ended = -1
 
         def on_results(results: list[ToolResult]) -> None:

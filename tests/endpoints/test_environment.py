@@ -179,7 +179,7 @@ def test_a_socks_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch, scheme: 
     monkeypatch.setenv("ALL_PROXY", f"{scheme}://me:secret@10.0.0.1:1080")
     error = error_of("https://chat.invalid/v1")
     assert isinstance(error, ParamError)
-    for part in ("ALL_PROXY", f"{scheme}://10.0.0.1:1080", "pip install socksio"):
+    for part in ("ALL_PROXY", f"{scheme}://10.0.0.1:1080", "[socks]", "pip install socksio"):
         assert part in str(error)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from loopback import Drop, Fault, Loopback, Reply
+from loopback import Drop, Fault, Loopback, Raw, Reply, event
 from shell import Run
 
 import di_magics as di
@@ -106,6 +106,46 @@ def test_the_next_turn_sends_the_calls_along(tools: Run, server: Loopback) -> No
     assert [role for role, _ in sent(server)] == ["user", "assistant", "tool", "assistant", "user"]
     assert "hm" not in server.chats[-1].body.decode()
     assert "tools" not in server.chats[-1].json
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("source", ["reasoning_content", "reasoning"])
+def test_what_a_server_wants_back_goes_back(
+    tools: Run, server: Loopback, stream: bool, source: str
+) -> None:
+    """Gemini's signature with its call; the reasoning in its field, within the turn only."""
+    signature = {"google": {"thought_signature": "AY89/+=="}}
+    function = {"name": "add", "arguments": '{"a": 1, "b": 2}'}
+    asked = {"id": "c1", "type": "function", "function": function}
+    if stream:
+        deltas: list[dict[str, Any]] = [
+            {source: "I must "},
+            {source: "add."},
+            {"tool_calls": [{**asked, "index": 0}]},
+            {"tool_calls": [{"extra_content": signature}]},
+        ]
+        events = [event({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
+        end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+        server.reply(Raw([*events, event(end), b"data: [DONE]\n\n"]))
+    else:
+        message = {
+            "role": "assistant",
+            "content": None,
+            source: "I must add.",
+            "tool_calls": [{**asked, "extra_content": signature}],
+        }
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+        server.reply(Fault(200, {"choices": [choice]}))
+    server.reply(Reply("3", reasoning="Easy."), Reply("Bye"))
+    assert tools(f"%%chat --tools add {'' if stream else '--no-stream'}\n1+2?").error is None
+    calls = [{**asked, "extra_content": signature}]
+    expected = {"role": "assistant", "content": None, "tool_calls": calls}
+    within = server.chats[1].json["messages"][1]
+    assert within == {**expected, source: "I must add."}
+    assert json.loads(tools("%chat show --request").text)["messages"][1] == within
+    tools("%%chat\nThanks")
+    assert server.chats[2].json["messages"][1] == expected
+    assert "Easy." not in json.dumps(server.chats[2].json)
 
 
 def test_a_required_tool_is_required_once(tools: Run, server: Loopback) -> None:

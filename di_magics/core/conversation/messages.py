@@ -3,10 +3,14 @@
 A turn becomes its prompt, then its rounds (tool calls with their results, or a reply with an
 objection to it), then its reply. Two rules keep a conversation acceptable to strict servers: no
 message is empty, and the roles user and assistant alternate.
+
+While a turn calls tools, its reasoning goes back in the field in which it was sent, because some
+models refuse to continue without it. In later turns it is left out, as their makers want it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,29 +34,30 @@ def request_messages(path: Iterable[Turn], turn: Turn) -> list[Message]:
     for earlier in path:
         if not earlier.reply.is_empty:
             messages += turn_messages(earlier)
-    return [*messages, *_prompt_messages(turn)]
+    return [*messages, *_prompt_messages(turn, with_reasoning=True)]
 
 
 def turn_messages(turn: Turn) -> list[Message]:
     """Return the messages of an answered turn; a partial reply is sent as it is."""
-    messages, reply = _prompt_messages(turn), turn.reply.clean_text
+    messages = _prompt_messages(turn, with_reasoning=False)
+    reply = turn.reply.clean_text
     if reply.strip():
         return [*messages, {"role": "assistant", "content": reply}]
     unanswered_objection = len(messages) > 1 and messages[-1]["role"] == "user"
     return messages[:-1] if unanswered_objection else messages
 
 
-def _prompt_messages(turn: Turn) -> list[Message]:
+def _prompt_messages(turn: Turn, *, with_reasoning: bool) -> list[Message]:
     messages: list[Message] = [
         {"role": "user", "content": message_content(turn.prompt, turn.attachments)}
     ]
     for step in turn.reply.rounds:
-        messages += round_messages(step)
+        messages += round_messages(step, with_reasoning=with_reasoning)
     return messages
 
 
-def round_messages(step: Round) -> list[Message]:
-    """Return the messages of a round: the assistant's, without reasoning, and the answers to it."""
+def round_messages(step: Round, *, with_reasoning: bool = False) -> list[Message]:
+    """Return the messages of a round: the assistant's and the answers to it."""
     if not step.answered:
         return []
     if not step.calls:
@@ -65,6 +70,7 @@ def round_messages(step: Round) -> list[Message]:
             "id": call.id,
             "type": "function",
             "function": {"name": call.name, "arguments": _arguments(call)},
+            **({"extra_content": json.loads(call.extra)} if call.extra else {}),
         }
         for call in step.calls
     ]
@@ -72,7 +78,10 @@ def round_messages(step: Round) -> list[Message]:
         {"role": "tool", "tool_call_id": call.id, "content": result.content or "(nothing)"}
         for call, result in zip(step.calls, step.results, strict=False)
     ]
-    return [{"role": "assistant", "content": step.text or None, "tool_calls": calls}, *results]
+    message: Message = {"role": "assistant", "content": step.text or None, "tool_calls": calls}
+    if with_reasoning and step.reasoning and step.reasoning_field:
+        message[step.reasoning_field] = step.reasoning
+    return [message, *results]
 
 
 def _arguments(call: ToolCall) -> str:

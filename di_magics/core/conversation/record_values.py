@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, get_args
@@ -20,6 +21,7 @@ from di_magics.core.read_json import (
 )
 from di_magics.core.reply.reply import (
     COUNTS,
+    REASONING_FIELDS,
     Round,
     Status,
     ToolCall,
@@ -93,13 +95,21 @@ def parse_attachments(value: object) -> tuple[Attachment, ...]:
 
 
 def write_calls(calls: Iterable[ToolCall]) -> list[list[str]]:
-    """Return a list [id, name, arguments] per call."""
-    return [[call.id, call.name, call.arguments] for call in calls]
+    """Return a list [id, name, arguments] per call, with its extra if there is one."""
+    return [
+        [call.id, call.name, call.arguments, *([call.extra] if call.extra else [])]
+        for call in calls
+    ]
 
 
 def parse_calls(value: object) -> tuple[ToolCall, ...]:
     """Return the tool calls."""
-    return tuple(ToolCall(*call) for call in _triples(value))
+    calls = [item for item in as_list(value) if isinstance(item, list)]
+    return tuple(
+        ToolCall(*call, *(extra for extra in item[3:4] if _is_object(extra)))
+        for item in calls
+        for call in _triples([item[:3]])
+    )
 
 
 def write_rounds(rounds: Iterable[Round]) -> list[dict[str, Any]]:
@@ -112,6 +122,7 @@ def write_rounds(rounds: Iterable[Round]) -> list[dict[str, Any]]:
                 "calls": write_calls(step.calls),
                 "results": [_write_result(result) for result in step.results],
                 "objection": step.objection,
+                "reasoning_field": step.reasoning_field,
             }
         )
         for step in rounds
@@ -141,7 +152,20 @@ def _parse_round(value: Mapping[str, Any]) -> Round:
         calls=tuple(call for call, _ in pairs),
         results=tuple(result for _, result in pairs),
         objection=as_text(value.get("objection")),
+        reasoning_field=_parse_field(value.get("reasoning_field")),
     )
+
+
+def _parse_field(value: object) -> str:
+    return str(value) if value in REASONING_FIELDS else ""
+
+
+def _is_object(value: object) -> bool:
+    """Return whether this is JSON of an object, as servers send it along with a call."""
+    try:
+        return isinstance(value, str) and isinstance(json.loads(value), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _parse_result(value: object) -> ToolResult:

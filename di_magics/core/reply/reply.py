@@ -6,7 +6,7 @@ A reply has no identity (which turn, which cell): two replies with equal values 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import count
 from typing import Any, Literal
@@ -46,17 +46,24 @@ MEASURABLE_SECONDS = 0.05
 # Finish reasons that mean that the reply is not complete.
 FAILURES = frozenset({"error", "network_error", "abort"})
 
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+"""Where servers send reasoning, apart from the text."""
+
 LOOP = "loop"
 """The finish reason of a reply that was ended here because it repeated itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that the model asks for; `arguments` is text that may be invalid JSON."""
+    """A call that the model asks for; `arguments` is text that may be invalid JSON.
+
+    `extra` is the JSON of what the server wants back with the call, such as Gemini's signature.
+    """
 
     id: str
     name: str
     arguments: str
+    extra: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,8 @@ class Round:
     """One tool-call or repair step: the assistant's message and the answers sent back.
 
     `results` are those of its calls, in their order; `objection` is what was wrong with a reply
-    that must fit a schema.
+    that must fit a schema. `reasoning_field` is the field in which the server sent the reasoning,
+    "" where it was part of the text.
     """
 
     text: str = ""
@@ -84,6 +92,7 @@ class Round:
     calls: tuple[ToolCall, ...] = ()
     results: tuple[ToolResult, ...] = ()
     objection: str = ""
+    reasoning_field: str = ""
 
     @property
     def answered(self) -> bool:
@@ -108,9 +117,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of the reasoning before the reply."""
+    """A piece of the reasoning before the reply; `source` is the field that it was in."""
 
     text: str
+    source: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,7 @@ class ToolCallDelta:
     id: str
     name: str
     arguments: str
+    extra: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +190,7 @@ class Reply:
     calls of earlier rounds are in `rounds`, with their results. `parsed` is the object in a reply
     that must fit a schema, and `validation_error` is why it does not fit. `images` counts the
     images in the reply, which are not kept, and `choices` the choices that the server sent, of
-    which only the first is kept.
+    which only the first is kept. `reasoning_field` is as in a Round.
     """
 
     text: str = ""
@@ -204,6 +215,7 @@ class Reply:
     validation_error: str = ""
     images: int = 0
     choices: int = 1
+    reasoning_field: str = ""
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {len(self.text):,} characters>"
@@ -302,7 +314,8 @@ class ReplyFold:
         self._tokens: list[TokenProbability] = []
         self._changes: dict[str, Any] = {}
         self._calls = [
-            _GrowingCall(call.id, call.name, call.arguments) for call in reply.tool_calls
+            _GrowingCall(call.id, call.name, call.arguments, call.extra)
+            for call in reply.tool_calls
         ]
         self._indexes = list(reply.call_indexes)
         if len(self._indexes) > MOST_CALLS:
@@ -332,6 +345,8 @@ class ReplyFold:
                     changes["id"] = event.id or changes.get("id", self._reply.id)
                 case Reasoning():
                     self._reasoning.append(event.text)
+                    if event.source:
+                        changes["reasoning_field"] = event.source
                 case ToolCallDelta():
                     self._add_call_part(event)
                 case Logprobs():
@@ -388,14 +403,15 @@ class ReplyFold:
 class _GrowingCall:
     """A tool call that may not be complete yet."""
 
-    def __init__(self, id: str = "", name: str = "", arguments: str = "") -> None:
-        self.id, self.name = id, name
+    def __init__(self, id: str = "", name: str = "", arguments: str = "", extra: str = "") -> None:
+        self.id, self.name, self._extra = id, name, extra
         self._parts = [arguments]
         self._left = MOST_ARGUMENTS - len(arguments)
 
     def add(self, part: ToolCallDelta) -> None:
         """Add a fragment."""
         self.id, self.name = self.id or part.id, self.name or part.name
+        self._extra = part.extra or self._extra
         if part.arguments and self._left:
             self._parts.append(part.arguments[: self._left])
             self._left -= len(self._parts[-1])
@@ -403,7 +419,7 @@ class _GrowingCall:
     def build(self) -> ToolCall:
         """Return the call so far."""
         self._parts = ["".join(self._parts)]
-        return ToolCall(self.id, self.name, self._parts[0])
+        return ToolCall(self.id, self.name, self._parts[0], self._extra)
 
 
 def _begins_call(part: ToolCallDelta, call: _GrowingCall, *, known: bool) -> bool:

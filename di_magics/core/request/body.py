@@ -8,6 +8,7 @@ from typing import Any
 
 from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_bytes
 from di_magics.core.money.prices import BYTES_PER_TOKEN
+from di_magics.core.reply.reply import REASONING_FIELDS
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Value
 
 BYTES_PER_MESSAGE = 24
@@ -68,6 +69,7 @@ def text_bytes(messages: Sequence[Mapping[str, Any]]) -> int:
     return sum(
         content_bytes(message["content"], image)
         + (len(json.dumps(message["tool_calls"])) if "tool_calls" in message else 0)
+        + sum(len(message.get(name, "").encode()) for name in REASONING_FIELDS)
         for message in messages
     )
 

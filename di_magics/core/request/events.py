@@ -15,6 +15,7 @@ from di_magics.core.errors import EndpointError, StreamBroken
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.read_json import as_count, as_list, as_number, as_object, as_objects
 from di_magics.core.reply.reply import (
+    REASONING_FIELDS,
     Finished,
     Image,
     Logprobs,
@@ -52,7 +53,7 @@ MOST_IN_REPLY = 400_000
 MOST_BYTES = 1000
 """No token is longer."""
 LEGACY_COLUMNS = ("tokens", "token_logprobs", "top_logprobs")
-REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+MOST_EXTRA = 100_000  # characters
 IMAGE_PARTS = frozenset({"image", "image_url", "output_image"})
 REASONING_PARTS = frozenset({"reasoning", "reasoning_text", "thinking"})
 
@@ -176,10 +177,11 @@ class PayloadParser:
         return top
 
     def _message_events(self, message: Mapping[str, Any]) -> Iterator[ReplyEvent]:
-        thoughts = (message.get(name) for name in REASONING_FIELDS)
-        thought = next((text for text in thoughts if isinstance(text, str) and text), None)
+        fields = ((name, message.get(name)) for name in REASONING_FIELDS)
+        thoughts = ((name, text) for name, text in fields if isinstance(text, str) and text)
+        name, thought = next(thoughts, ("", None))
         if thought is not None:
-            yield from self._reasoning_events(thought)
+            yield from self._reasoning_events(thought, name)
         else:
             for detail in as_objects(message.get("reasoning_details")):
                 yield from self._reasoning_events(detail.get("text") or detail.get("summary"))
@@ -199,19 +201,22 @@ class PayloadParser:
         images = message.get("images")
         yield from (Image() for _ in (images if isinstance(images, list) else ()))
         for call in as_objects(message.get("tool_calls")):
-            index = call.get("index")
-            if isinstance(function := call.get("function"), dict):
-                yield self._call_delta(index, read_text(call.get("id")) or "", function)
+            extra = _read_extra(call.get("extra_content"))
+            if isinstance(function := call.get("function", {} if extra else None), dict):
+                id_ = read_text(call.get("id")) or ""
+                yield self._call_delta(call.get("index"), id_, function, extra)
         if isinstance(function := message.get("function_call"), dict):  # before tool_calls
             yield self._call_delta(0, "", function)
 
-    def _call_delta(self, index: object, id_: str, function: Mapping[str, Any]) -> ToolCallDelta:
+    def _call_delta(
+        self, index: object, id_: str, function: Mapping[str, Any], extra: str = ""
+    ) -> ToolCallDelta:
         number = index if isinstance(index, int) and not isinstance(index, bool) else -1
         arguments = function.get("arguments")
         if arguments is not None and not isinstance(arguments, str):
             arguments = dump_json(arguments)
         text = self._join(number, arguments or "")
-        return ToolCallDelta(number, id_, read_text(function.get("name")) or "", text)
+        return ToolCallDelta(number, id_, read_text(function.get("name")) or "", text, extra)
 
     def _part_events(self, part: object) -> Iterator[ReplyEvent]:
         """Yield the events of one part of a content list; Mistral sends its reasoning like this."""
@@ -236,9 +241,9 @@ class PayloadParser:
         if isinstance(text, str) and text and (joined := self._join("text", text)):
             yield Text(joined)
 
-    def _reasoning_events(self, text: object) -> Iterator[ReplyEvent]:
+    def _reasoning_events(self, text: object, source: str = "") -> Iterator[ReplyEvent]:
         if isinstance(text, str) and text and (joined := self._join("reasoning", text)):
-            yield Reasoning(joined)
+            yield Reasoning(joined, source)
 
 
 def _read_token(
@@ -251,6 +256,12 @@ def _read_token(
         _parse_bytes(entry.get("bytes")),
         as_count(entry.get("id")),
     )
+
+
+def _read_extra(value: object) -> str:
+    """Return what a server wants back with a call as JSON, "" for nothing or too much."""
+    text = dump_json(value) if isinstance(value, dict) and value else ""
+    return text if len(text) <= MOST_EXTRA else ""
 
 
 def _parse_logprob(value: object) -> float | None:

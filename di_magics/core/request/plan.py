@@ -206,7 +206,10 @@ def plan_next_request(planned: Plan, number: int, step: Round) -> Plan:
 
     Its id has the number at its end, because it has a ledger entry of its own.
     """
-    body = {**planned.body, "messages": [*planned.body["messages"], *round_messages(step)]}
+    body = {
+        **planned.body,
+        "messages": [*planned.body["messages"], *round_messages(step, with_reasoning=True)],
+    }
     body = _relax_tool_choice(body) if step.calls else body
     turn = replace(planned.turn, id=f"{planned.turn.id.partition('.')[0]}.{number}")
     return _with_size(replace(planned, turn=turn, body=body))

@@ -242,8 +242,10 @@ class ReplyRedactor:
                     if clean == event:
                         self._served = event
                     held[index] = clean
-                case ToolCallDelta(_, id, name):
-                    held[index] = replace(event, id=redactor.clean(id), name=redactor.clean(name))
+                case ToolCallDelta(_, id, name, _, extra):
+                    clean_id, clean_extra = redactor.clean(id), redactor.clean(extra)
+                    name = redactor.clean(name)
+                    held[index] = replace(event, id=clean_id, name=name, extra=clean_extra)
                 case Finished(reason) if reason:
                     reason = redactor.clean(reason)
                     if reason.endswith("…"):  # it was cut when it was read, perhaps within a key

@@ -22,6 +22,7 @@ from di_magics.core.conversation.record import (
     export_record,
     identity_record,
     notebook_record,
+    outcome_record,
     parse_reply,
     parse_turn,
     rebuild_conversation,
@@ -138,7 +139,7 @@ def test_rounds_attachments_fields_and_format_come_back() -> None:
 def test_every_attribute_has_an_entry() -> None:
     """Whatever a turn is given, its record holds; of a reply some things are not kept."""
     not_kept = {"request", "logprobs", "ended", "call_indexes", "parsed", "validation_error"}
-    not_kept |= {"images", "choices"}
+    not_kept |= {"images", "choices", "reasoning_field"}
     for kind, entries, others in (
         (Turn, TURN_ENTRIES, {"reply"}),
         (Reply, REPLY_ENTRIES, not_kept),
@@ -312,3 +313,16 @@ def test_the_system_prompt_of_a_policy_is_not_exported() -> None:
     """It is the teacher's; one's own is."""
     assert export_record(TURN)["system"] == "Be brief."
     assert "system" not in export_record(replace(TURN, system_is_policy=True))
+
+
+@pytest.mark.parametrize("extra", ["", '{"google": {"thought_signature": "x"}}'])
+def test_what_goes_back_with_a_call_comes_back(extra: str) -> None:
+    """And the field of the reasoning; what is not an object, or another field, does not."""
+    step = Round("", "hm", (ToolCall("1", "f", "{}", extra),), (ToolResult("r"),))
+    for source in ("", "reasoning"):
+        reply = Reply(rounds=(replace(step, reasoning_field=source),), status="done", ended=True)
+        assert parse_reply(outcome_record(reply)) == reply
+    for bad in ("[1]", "{", 5, None, ["x"]):
+        record = {"rounds": [{"calls": [["1", "f", "{}", bad]], "reasoning_field": bad}]}
+        [found] = parse_reply(record).rounds
+        assert (found.calls[0].extra, found.reasoning_field) == ("", "")

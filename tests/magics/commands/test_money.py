@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from loopback import Fault, Loopback, Reply
+from loopback import Fault, Hold, Loopback, Reply, Request
 from shell import Run
 
 import di_magics as di
@@ -71,6 +72,38 @@ def test_without_the_apis_cost_an_estimate_is_marked_as_one(priced: Run, server:
     assert "about $0.00012 · cost estimated: price of 20" in shown
     assert "own list · " in shown
     assert "(an estimate)" in priced("%chat cost").text
+
+
+def test_the_first_reply_of_the_day_is_estimated(run: Run, server: Loopback) -> None:
+    """The endpoint's list is fetched for it: in the receipt, the ledger and `%chat cost`."""
+    server.models = [{**PRICED, "id": "a-model"}]
+    server.default = Reply("yes", usage={"prompt_tokens": 100, "completion_tokens": 10})
+    for _ in range(2):
+        assert "about $0.00012 · cost estimated: price of 20" in run("%%chat\nhi").text
+    assert "(an estimate)" in run("%chat cost").text
+    assert di.ask("hi").cost_is_estimate
+    assert len([request for request in server.requests if request.method == "GET"]) == 1
+
+
+def test_the_end_of_a_reply_does_not_wait_long_for_a_price(
+    run: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that does not arrive in time helps the next reply."""
+    monkeypatch.setattr("di_magics.session.model_list.PRICE_SECONDS", 0.05)
+    server.default = Reply("yes", usage={"prompt_tokens": 100, "completion_tokens": 10})
+    hold = Hold()
+    server.models = [{**PRICED, "id": "a-model"}]
+    answer = server.answer
+
+    def slow(request: Request) -> Any:
+        found: Any = answer(request)
+        return replace(found, before=[hold]) if request.method == "GET" else found
+
+    monkeypatch.setattr(server, "answer", slow)
+    assert "cost —" in run("%%chat\nhi").text
+    hold.release()
+    run("%chat models")
+    assert "cost estimated" in run("%%chat\nhi").text
 
 
 def test_without_a_price_no_cost_is_shown(run: Run, server: Loopback) -> None:
