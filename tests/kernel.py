@@ -104,6 +104,7 @@ class Kernel:
             self._manager.start_kernel(cwd=str(cwd), env={**os.environ, **(env or {})})
             self._client = self._manager.client()
         self._cells: dict[str, Result] = {}
+        self._comms: dict[str, Result] = {}
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self._inputs: list[str] = []
         self._offered: list[str] | None = None
@@ -256,6 +257,10 @@ class Kernel:
         elif channel is self._client.iopub_channel:
             size = sum(len(part) for part in parts)
             found = Message(kind, content, message["metadata"], size, time.monotonic())
+            if kind == "comm_open":
+                self._comms[content["comm_id"]] = result
+            elif kind == "comm_msg":  # it may have no parent
+                result = self._comms.get(content["comm_id"], result)
             result.messages.append(found)
             self.published.append(found)
             self._show(result, kind, content)

@@ -29,7 +29,7 @@ kernel's status.
 
 A message is a dict with `type`, and with `n` if it is numbered; `status` is the line beside the
 Stop button, sent when it has changed. The other fields are the content's own. Nothing is sent but
-what an update of the view asks for, so the pace is the view's: at most 20 messages a second.
+what an update of the view asks for, so the pace is the view's: at most 10 messages a second.
 """
 
 from __future__ import annotations

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import secrets
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,19 +18,24 @@ from di_magics.core.shown import formula
 STATIC = Path(__file__).parent / "static"
 _IMPORTED = re.compile(r'^import [^;]* from "\./(\w+)\.js";$', re.MULTILINE)
 _LEFT_OUT = re.compile(
-    r"^import [^;]*;\n|^export (?!default)|^ *//.*\n|/\*\*(?s:.*?)\*/\s?| // [^`\"'\n]*$"
-    r"|^ +|^\n|(?<=[{};,(])\n|,(?=\n *[)}\]])"
-    r"| (?=(?:=>?|[!=]==) )|(?<= =) |(?<= =>) |(?<=[!=]==) ",
-    re.MULTILINE,
+    r"^import [^;]*;\n|^export (?!default)|^ *//.*\n|/\*\*(?s:.*?)\*/\s?|^ +", re.MULTILINE
 )
 
 
 def module(name: str) -> str:
-    """Return a script of `static` and what it imports as one ES module.
+    """Return a script of `static` and what it imports as one ES module, compressed.
 
-    anywidget wants one text per widget, and each cell sends it. So what is left out is `import`,
-    `export` (but of the default), comments, and white space that means nothing in the scripts'
-    strings either, which are CSS. A top-level name must be unique in all scripts.
+    anywidget wants one text per widget, and each cell sends it.
+    """
+    code = base64.b64encode(zlib.compress(join_scripts(name).encode(), 9)).decode()
+    unpack = _LEFT_OUT.sub("", (STATIC / "unpack.js").read_text("utf-8"))
+    return unpack.replace('""', f'"{code}"')
+
+
+def join_scripts(name: str) -> str:
+    """Return a script of `static` and what it imports as one text, without comments.
+
+    A top-level name must be unique in all scripts.
     """
     sources = _sources(name)
     constants = f"const TEX={formula.as_json()};\n" if "formula" in sources else ""
@@ -51,19 +59,16 @@ class Widget(anywidget.AnyWidget):
     """
 
     def __init__(self, receive: Callable[[dict[str, Any]], None], **state: Any) -> None:
-        super().__init__(**state)
+        super().__init__(model_id=secrets.token_urlsafe(9), **state)  # each message has it
         _answer_while_busy(self)
         self.on_msg(lambda _, message, __: receive(message) if isinstance(message, dict) else None)
-        kernel: Any = getattr(self.comm, "kernel", None)
-        header = kernel.get_parent().get("header", {}) if hasattr(kernel, "get_parent") else {}
-        self._parent = {"msg_id": header["msg_id"]} if "msg_id" in header else {}
 
     def post(self, message: dict[str, Any]) -> None:
         """Send a custom message as `send` does, in fewer bytes.
 
         Jupyter repeats the whole header of the cell's request in each message, which is four times
-        the size of a usual delta. A widget's message needs none: it belongs to its comm. So of
-        the header there is only the id. Where the kernel is not ipykernel, this is `send`.
+        the size of a usual delta. A widget's message needs none: it belongs to its comm. Where
+        the kernel is not ipykernel, this is `send`.
         """
         comm: Any = self.comm
         kernel: Any = getattr(comm, "kernel", None)
@@ -71,9 +76,7 @@ class Widget(anywidget.AnyWidget):
             self.send(message)
             return
         content = {"data": {"method": "custom", "content": message}, "comm_id": comm.comm_id}
-        kernel.session.send(
-            kernel.iopub_socket, "comm_msg", content, parent=self._parent, ident=comm.topic
-        )
+        kernel.session.send(kernel.iopub_socket, "comm_msg", content, parent={}, ident=comm.topic)
 
 
 class LiveWidget(Widget):

@@ -77,9 +77,10 @@ def sent(folder: Path) -> None:
         size = sum(message.size for message in live)
         final = sum(message.size for message in result.of_type("update_display_data"))
         opened = sum(message.size for message in result.of_type("comm_open"))
+        total = sum(message.size for message in result.messages)
         seconds = live[-1].at - live[0].at
         print(
-            f"bytes: reply {reply:,} B at {rate} pieces/s: "
+            f"bytes: reply {reply:,} B at {rate} pieces/s: in all {total / reply:.1f} times; "
             f"live {size / reply:.1f} times the reply, in {len(live)} messages "
             f"({len(live) / seconds:.1f}/s) of {size / len(live):.0f} B; "
             f"final output {final / reply:.1f} times, the widget {opened:,} B"

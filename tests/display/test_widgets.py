@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import subprocess
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -44,7 +46,7 @@ def test_a_module_is_whole(widget: str, tmp_path: Path) -> None:
     """It can be read, has one export, no comment, and all that its scripts define."""
     node = shutil.which("node")
     assert node, "Node is missing. Run the tests with tests/run.py."
-    text = widgets.module(widget)
+    text = widgets.join_scripts(widget)
     path = tmp_path / "widget.mjs"
     path.write_text(text, "utf-8")
     subprocess.run([node, "--check", str(path)], check=True)
@@ -57,6 +59,9 @@ def test_a_module_is_whole(widget: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("widget", WIDGETS)
-def test_a_module_is_small(widget: str) -> None:
-    """Each cell that shows a widget sends it anew; the lens is used seldom."""
-    assert len(widgets.module(widget).encode()) <= (50_000 if widget == "lens" else 20_000)
+def test_a_module_is_small_and_complete(widget: str) -> None:
+    """Each cell that shows a widget sends it anew, compressed; the lens is used seldom."""
+    text = widgets.module(widget)
+    assert len(text.encode()) <= (30_000 if widget == "lens" else 12_000)
+    (code,) = re.findall(r'const PACKED = "(.+)";', text)
+    assert zlib.decompress(base64.b64decode(code)).decode() == widgets.join_scripts(widget)

@@ -36,7 +36,7 @@ async def drawn(watch: Watch, seconds: float) -> None:
 
 
 def test_two_updates_are_at_least_a_frame_apart() -> None:
-    """Twenty a second is the most, also after the frame that is said again; the last is shown."""
+    """Ten a second is the most, also after the frame that is said again; the last is shown."""
     watch = Watch()
     asyncio.run(drawn(watch, 2 * REPEAT_SECONDS))
     times = [at for at, _ in watch.shown[:-1]]  # closing shows the last one at once

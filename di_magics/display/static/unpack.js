@@ -1,0 +1,9 @@
+// @ts-check
+// A widget's scripts, packed by display/widgets.py, as the one module that it is.
+const PACKED = "";
+const bytes = Uint8Array.from(atob(PACKED), (byte) => byte.charCodeAt(0));
+const code = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+const url = URL.createObjectURL(new Blob([await new Response(code).text()], { type: "text/javascript" }));
+const widget = await import(url);
+URL.revokeObjectURL(url);
+export default widget.default;
