@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from di_magics.core.conversation.cells import Where
 from di_magics.runtime.files import file_identity, find_containing, find_renamed
+
+if TYPE_CHECKING:
+    from di_magics.core.conversation.cells import Where
 
 
 class _Followed:
@@ -65,6 +67,8 @@ class RunningCell:
 
     def where(self) -> Where:
         """Return the notebook, as far as it is known, and its running cell."""
+        from di_magics.core.conversation.cells import Where
+
         cell_id = self._parent().get("metadata", {}).get("cellId")
         cell = cell_id if isinstance(cell_id, str) else None
         app = getattr(getattr(self._shell, "kernel", None), "parent", None)

@@ -9,12 +9,11 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.completer import CompletionContext, context_matcher
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
 from di_magics.core.errors import DiMagicsError
-from di_magics.core.settings import flags
 from di_magics.magics.cell import RunningCell
-from di_magics.magics.completion import Choices, make_matcher
 from di_magics.magics.last_error import ErrorRecorder
 from di_magics.magics.traits import SettingsTraits
 from di_magics.magics.transforms import add_transforms, remove_transforms
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from di_magics.core.reply.reply import Reply
     from di_magics.display.sweep import Sweep
     from di_magics.magics.asking import Asking
+    from di_magics.magics.completion import Choices
     from di_magics.magics.panel import Panel
     from di_magics.session.session import Session
 
@@ -40,17 +40,14 @@ class ChatMagics(Magics, SettingsTraits):
         self._policy = os.environ.get("DI_MAGICS_POLICY")
         self.process = os.getpid()
         self.errors = ErrorRecorder()
-        self.matcher = make_matcher(
-            Choices(
-                _command_names,
-                self._conversation_names,
-                self._model_names,
-                lambda: [name for name in self._names if not name.startswith("_")],
-                self._function_names,
-                self._schema_names,
-                self._file_names,
-            )
-        )
+
+        @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
+        def matcher(context: CompletionContext) -> Any:
+            from di_magics.magics.completion import complete
+
+            return complete(context, self._choices)
+
+        self.matcher = matcher
 
     @cached_property
     def session(self) -> Session:
@@ -79,6 +76,7 @@ class ChatMagics(Magics, SettingsTraits):
     @no_var_expand
     @cell_magic("chat")  # type: ignore[arg-type] # IPython types it for no arguments
     def chat_cell(self, line: str, cell: str) -> None:
+        from di_magics.core.settings import flags
         from di_magics.magics.commands.command import say
 
         typed = flags.parse_flags(line)
@@ -104,6 +102,21 @@ class ChatMagics(Magics, SettingsTraits):
         return run_command(context, line)
 
     # What completion offers: only what is known without a request ---------------------------------
+
+    @cached_property
+    def _choices(self) -> Choices:
+        from di_magics.magics.commands import COMMANDS
+        from di_magics.magics.completion import Choices
+
+        return Choices(
+            lambda: COMMANDS,
+            self._conversation_names,
+            self._model_names,
+            lambda: [name for name in self._names if not name.startswith("_")],
+            self._function_names,
+            self._schema_names,
+            self._file_names,
+        )
 
     def _conversation_names(self) -> list[str]:
         try:
@@ -134,14 +147,14 @@ class ChatMagics(Magics, SettingsTraits):
         return files_in(self._cell.folder(), begun)
 
 
-# What `%%chat?` shows, made when it is asked for.
-vars(ChatMagics)["chat_cell"].getdoc = flags.flags_help
+def _flags_help() -> str:
+    """Return what `%%chat?` shows."""
+    from di_magics.core.settings.flags import flags_help
+
+    return flags_help()
 
 
-def _command_names() -> tuple[str, ...]:
-    from di_magics.magics.commands import COMMANDS
-
-    return tuple(COMMANDS)
+vars(ChatMagics)["chat_cell"].getdoc = _flags_help
 
 
 def current(shell: Any) -> ChatMagics | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+from IPython.core.completer import CompletionContext, SimpleCompletion
 
 from di_magics.core.settings.flags import ENDPOINTS, FLAGS, KEYS
 from di_magics.core.settings.params import PARAMS
@@ -59,31 +59,26 @@ class Choices:
     files: Callable[[str], Iterable[str]]
 
 
-def make_matcher(choices: Choices) -> Any:
-    """Return the matcher for IPython.
+def complete(context: CompletionContext, choices: Choices) -> Any:
+    """Return what IPython's matchers return.
 
     In a `%%chat` cell it also suppresses IPython's own completions: a prompt is not Python.
     """
-
-    @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
-    def complete(context: CompletionContext) -> Any:
-        line = context.text_until_cursor
-        token = re.split(r"\s", line)[-1]
-        first = find_chat_line(context.full_text.split("\n"))
-        in_cell = first is not None and context.cursor_line >= first
-        offers: Iterable[str] = ()
-        if in_cell and context.cursor_line == first and token != line.strip():
-            offers = _flag_offers(line.split(), token, choices)
-        elif not in_cell and (match := LINE.fullmatch(line)):
-            offers = _line_offers(match["rest"].split(), token, choices)
-        matches = sorted({word for word in offers if word.startswith(token)}, key=_flags_last)
-        if in_cell and not matches:  # without any match IPython would offer its own
-            matches = [token]
-        completions = [SimpleCompletion(word, type="magic") for word in matches]
-        suppress = bool(completions)
-        return {"completions": completions, "suppress": suppress, "matched_fragment": token}
-
-    return complete
+    line = context.text_until_cursor
+    token = re.split(r"\s", line)[-1]
+    first = find_chat_line(context.full_text.split("\n"))
+    in_cell = first is not None and context.cursor_line >= first
+    offers: Iterable[str] = ()
+    if in_cell and context.cursor_line == first and token != line.strip():
+        offers = _flag_offers(line.split(), token, choices)
+    elif not in_cell and (match := LINE.fullmatch(line)):
+        offers = _line_offers(match["rest"].split(), token, choices)
+    matches = sorted({word for word in offers if word.startswith(token)}, key=_flags_last)
+    if in_cell and not matches:  # without any match IPython would offer its own
+        matches = [token]
+    completions = [SimpleCompletion(word, type="magic") for word in matches]
+    suppress = bool(completions)
+    return {"completions": completions, "suppress": suppress, "matched_fragment": token}
 
 
 def _flags_last(word: str) -> tuple[bool, str]:

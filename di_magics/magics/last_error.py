@@ -6,7 +6,6 @@ Modules that only `%chat fix` needs are imported there, so that loading is fast.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from di_magics.core.errors import ChatError, DiMagicsError
@@ -15,13 +14,8 @@ QUESTION = "This cell failed. Explain why in one or two sentences, and give the 
 LONGEST_CELL = 12_000
 LONGEST_TRACE = 8_000
 
-
-@dataclass(frozen=True, slots=True)
-class LastError:
-    """A cell that failed, and the error it ended with."""
-
-    cell: str
-    error: BaseException
+LastError = tuple[str, BaseException]
+"""A cell that failed, and the error it ended with."""
 
 
 class ErrorRecorder:
@@ -34,7 +28,7 @@ class ErrorRecorder:
         """Store the error of a cell that has ended; IPython's `post_run_cell` hook."""
         error = result.error_before_exec or result.error_in_exec
         if error is not None and not isinstance(error, DiMagicsError | KeyboardInterrupt):
-            self.last = LastError(result.info.raw_cell, error)
+            self.last = result.info.raw_cell, error
 
 
 def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
@@ -49,7 +43,8 @@ def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     from di_magics.core.secrets import redact
     from di_magics.values.environment_secrets import hide_secrets
 
-    texts = (remark, failed.cell.rstrip(), _trace(shell, failed.error))
+    failed_cell, error = failed
+    texts = (remark, failed_cell.rstrip(), _trace(shell, error))
     question, cell, trace = (redact(hide_secrets(text)) for text in texts)
     parts = [
         question or QUESTION,

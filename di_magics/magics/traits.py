@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 from traitlets.config import Configurable
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.params import PARAMS
-from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from di_magics.core.settings.settings import Settings
 
 HELP = {
     "model": "The model to ask.",
     "endpoint": "deepinfra, local, local:FILE.gguf, or a URL.",
     "system": "The system prompt.",
-    CONTEXT: "How many turns are sent with a prompt; all of them unless set.",
+    "context": "How many turns are sent with a prompt; all of them unless set.",
     **{name: f"{param.effect} ({param.range})" for name, param in PARAMS.items()},
 }
 
@@ -34,12 +36,16 @@ class SettingsTraits(Configurable):
         try:
             if value is None:
                 return None
+            from di_magics.core.settings.settings import Settings
+
             return setting_values(Settings().with_value(name, value))[name]
         except ParamError as error:
             raise traitlets.TraitError(str(error)) from None
 
     def to_settings(self) -> Settings:
         """Return the settings that the traits hold."""
+        from di_magics.core.settings.settings import Settings
+
         settings = Settings()
         for name in sorted(HELP, key=lambda name: name != "endpoint"):  # it may change the model
             if (value := getattr(self, name)) is not None:
@@ -68,5 +74,7 @@ class SettingsTraits(Configurable):
 
 def setting_values(settings: Settings) -> dict[str, Any]:
     """Return the value of every setting by name, None where it is not set."""
-    values = {name: getattr(settings, name) for name in (*TEXT_SETTINGS, CONTEXT)}
-    return {**values, **{name: settings.params.get(name) for name in PARAMS}}
+    return {
+        name: settings.params.get(name) if name in PARAMS else getattr(settings, name)
+        for name in HELP
+    }

@@ -13,12 +13,13 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from typing import Any, Literal, NoReturn, TypeGuard
+from typing import Any, Literal, NoReturn
 
 from di_magics.core.amount import parse_usd
 from di_magics.core.errors import ParamError
+from di_magics.core.settings.counts import parse_positive, parse_turn_count
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Param, suggest
-from di_magics.core.text import one_line, respell_number
+from di_magics.core.text import one_line
 
 FORMATS = ("markdown", "text", "code", "json")
 ENDPOINTS = ("deepinfra", "local")
@@ -79,30 +80,6 @@ def _flag(usage: str, help: str, **options: Any) -> Any:
     flag = _make_flag(usage, help, **options)
     default: Any = () if flag.repeated or flag.listed else None if flag.metavar else False
     return field(default=default, metadata={"flag": flag})
-
-
-def is_count(text: object) -> TypeGuard[str | int]:
-    """Return whether this is a whole number of at least 0 and at most nine digits."""
-    if isinstance(text, int):
-        return not isinstance(text, bool) and 0 <= text < 10**9
-    return isinstance(text, str) and text.isdecimal() and len(text) < 10
-
-
-def parse_turn_count(name: str, text: object) -> int:
-    """Return a number of turns. Raises ParamError for anything else."""
-    if not is_count(text):
-        raise ParamError(f"{name} must be a number of turns or all, not {one_line(text, 60)!r}.")
-    return int(text)
-
-
-def parse_positive(name: str, text: object) -> int:
-    """Return a whole number above 0. Raises ParamError for anything else."""
-    if not is_count(text) or not int(text):
-        raise ParamError(
-            f"{name} must be a whole number above 0, not {one_line(text, 60)!r}."
-            f"{respell_number(text, whole=True)}"
-        )
-    return int(text)
 
 
 def _parse_last(name: str, text: str) -> int | Literal["all"]:

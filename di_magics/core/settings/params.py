@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from di_magics.core.errors import ParamError
 from di_magics.core.text import one_line, respell_number
@@ -25,8 +25,7 @@ BUILT_IN_MAX_TOKENS = 512
 """What is sent to the built-in model unless max_tokens is set: small models repeat themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
+class Param(NamedTuple):
     """One sampling parameter: the API's own name, its range and its effect.
 
     `low` and `high` belong to the range unless `low_open` or `high_open`; `default` says what the

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.flags import parse_turn_count
+from di_magics.core.settings.counts import parse_turn_count
 from di_magics.core.settings.params import PARAMS, Value, suggest, validate
 from di_magics.core.text import one_line
 

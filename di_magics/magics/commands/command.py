@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.reply import Reply
-from di_magics.core.settings.flags import KEYS, is_count
+from di_magics.core.settings.counts import is_count
+from di_magics.core.settings.flags import KEYS
 from di_magics.core.text import one_line
 
 if TYPE_CHECKING:

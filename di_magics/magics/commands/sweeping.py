@@ -7,7 +7,8 @@ from pathlib import Path
 
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import ChatError, ParamError
-from di_magics.core.settings.flags import parse_positive, split_line
+from di_magics.core.settings.counts import parse_positive
+from di_magics.core.settings.flags import split_line
 from di_magics.core.sweep.difference import compare_texts, count_texts, first_difference
 from di_magics.core.text import one_line
 from di_magics.display.views import FinalView

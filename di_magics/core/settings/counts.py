@@ -1,0 +1,32 @@
+"""Whole numbers as a user types them."""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+from di_magics.core.errors import ParamError
+from di_magics.core.text import one_line, respell_number
+
+
+def is_count(text: object) -> TypeGuard[str | int]:
+    """Return whether this is a whole number of at least 0 and at most nine digits."""
+    if isinstance(text, int):
+        return not isinstance(text, bool) and 0 <= text < 10**9
+    return isinstance(text, str) and text.isdecimal() and len(text) < 10
+
+
+def parse_turn_count(name: str, text: object) -> int:
+    """Return a number of turns. Raises ParamError for anything else."""
+    if not is_count(text):
+        raise ParamError(f"{name} must be a number of turns or all, not {one_line(text, 60)!r}.")
+    return int(text)
+
+
+def parse_positive(name: str, text: object) -> int:
+    """Return a whole number above 0. Raises ParamError for anything else."""
+    if not is_count(text) or not int(text):
+        raise ParamError(
+            f"{name} must be a whole number above 0, not {one_line(text, 60)!r}."
+            f"{respell_number(text, whole=True)}"
+        )
+    return int(text)
