@@ -26,6 +26,7 @@ TESTED_BY = {
     "api": "magics/commands/test_money.py",
     "core/conversation/cells": "core/conversation/test_conversation.py",
     "core/conversation/record_values": "core/conversation/test_record.py",
+    "core/settings/counts": "core/settings/test_flags.py",
     "core/request/route": "core/request/test_plan.py",
     "core/shown/tree": "core/conversation/test_conversation.py",
     "display/final": "magics/test_chat.py",

@@ -17,7 +17,7 @@ from typing import Any, Literal, NoReturn
 
 from di_magics.core.amount import parse_usd
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.counts import parse_positive, parse_turn_count
+from di_magics.core.settings.counts import is_count, parse_positive, parse_turn_count
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Param, suggest
 from di_magics.core.text import one_line
 
