@@ -108,3 +108,8 @@ def align_columns(rows: Sequence[Sequence[str]], align: Sequence[str] = ()) -> s
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 turn` and `1,200 turns`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -29,7 +29,6 @@ from di_magics.core.text import one_line
 Bundle = dict[str, str]
 """An output by MIME type."""
 
-NOTE = "opacity: 0.7; font-size: 85%"
 PRE = "white-space: pre-wrap"
 FOLDED = f"{PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
@@ -106,7 +105,8 @@ def grid_output(sweep: SweepResult) -> Bundle:
     ends = (summary, common.text)
     return {
         "text/html": f'<div class="{render.MATH_OFF}"><table><tbody>{table}</tbody></table>'
-        f'<div style="{NOTE}">{render.escape_html(summary)}</div></div>{_receipt_html(common)}',
+        f'<div style="{render.NOTE}">{render.escape_html(summary)}</div></div>'
+        f"{_receipt_html(common)}",
         "text/markdown": _join(*markdown, *map(render.escape_markdown, ends)),
         "text/plain": render.strip_controls(_join(*plain, *ends)),
     }
@@ -135,7 +135,7 @@ def _reply_html(reply: Reply, receipt: Receipt, form: str = "") -> str:
 def _receipt_html(receipt: Receipt) -> str:
     """Return a receipt as a line that unfolds to its details."""
     line, rest = receipt.summary or "more", SEPARATOR.join(receipt.details)
-    attributes = f'class="{render.MATH_OFF}" style="{NOTE}; margin-top: 4px"'
+    attributes = f'class="{render.MATH_OFF}" style="{render.NOTE}; margin-top: 4px"'
     head, details = render.escape_html(line), render.escape_html(rest)
     if not rest:
         return f"<div {attributes}>{head}</div>"

@@ -37,6 +37,7 @@ MATH_ON = "mathjax_process tex2jax_process"
 ELSEWHERE = {"rel": "noopener noreferrer nofollow", "target": "_blank"}
 CODE_BOX = "margin: 8px 0; border: 1px solid #8886; border-radius: 3px"
 CODE = "padding: 8px 12px"
+NOTE = "opacity: 0.7; font-size: 85%"
 LEFT = "text-align:left"
 LINKS = ("http://", "https://", "mailto:")
 SECONDS = 2.0  # of this thread's time: for parsing, and again for checking

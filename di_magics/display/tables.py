@@ -14,7 +14,6 @@ from di_magics.core.text import align_columns, one_line
 
 Bundle = dict[str, str]
 """An output by MIME type."""
-NOTE = "opacity: 0.7; font-size: 85%"
 PRE = "white-space: pre-wrap; text-align: left"
 
 
@@ -88,7 +87,7 @@ def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> Bundle:
         for part in parts
     )
     legend = f"only in {names[0]}: struck out; only in {names[1]}: underlined"
-    note = f'<div style="{NOTE}">{render.escape_html(legend)}</div>'
+    note = f'<div style="{render.NOTE}">{render.escape_html(legend)}</div>'
     plain = "".join(part.text.join(_SIGNS[part.kind]) for part in parts)
     return _bundle(f'<pre style="{PRE}">{marked}</pre>{note}', f"{plain}\n\n{legend}")
 

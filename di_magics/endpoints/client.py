@@ -32,16 +32,17 @@ from di_magics.core.request import retry
 from di_magics.core.request.body import encode_body
 from di_magics.core.request.redact import ReplyRedactor
 from di_magics.core.request.refusals import Target, http_error
-from di_magics.core.request.response import ResponseReader
+from di_magics.core.request.response import LONGEST_REPLY, ResponseReader, web_page_error
+from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import CHAT_PATH, Endpoint, is_deepinfra
+from di_magics.endpoints.endpoint import Endpoint, is_deepinfra
 from di_magics.endpoints.environment import (
     Proxy,
     certificate_variables,
     find_proxy,
     load_certificates,
 )
-from di_magics.endpoints.stream_size import LONGEST_REPLY, StreamSize
+from di_magics.endpoints.stream_size import StreamSize
 
 if TYPE_CHECKING:
     import ssl
@@ -293,10 +294,7 @@ async def _read_text(response: httpx.Response, endpoint: Endpoint) -> str:
     if response.status_code != 200:
         raise await _read_error(response, endpoint, _target(endpoint, ""))
     if "html" in response.headers.get("content-type", ""):
-        raise BadRequest(
-            f"{endpoint.name} answered with a web page instead of a reply. Check its address with "
-            "%chat endpoint: it must have an OpenAI-compatible API."
-        )
+        raise web_page_error(endpoint.name)
     _check_encoding(response, endpoint)
     body = await _read_bounded(response, LONGEST_REPLY)
     if len(body) > LONGEST_REPLY:

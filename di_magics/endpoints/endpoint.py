@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Redactor
+from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.text import one_line
 
 DEEPINFRA = "https://api.deepinfra.com/v1/openai"
-CHAT_PATH = "/chat/completions"
 
 
 def is_deepinfra(url: str) -> bool:

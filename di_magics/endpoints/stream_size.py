@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from di_magics.core.errors import StreamBroken
 from di_magics.core.reply.reply import Reasoning, ReplyEvent, Text, ToolCallDelta
-from di_magics.core.request.response import Batch
+from di_magics.core.request.response import LONGEST_REPLY, Batch
 from di_magics.endpoints.endpoint import Endpoint
 
-# The most bytes that are read: of one event, of a reply's text, of a stream.
+# The most bytes that are read of one event and of a stream.
 LONGEST_EVENT = 1 << 20
-LONGEST_REPLY = 16 << 20
 LONGEST_STREAM = 256 << 20
 
 

@@ -13,11 +13,11 @@ from di_magics.core.settings.flags import ENDPOINTS, FLAGS, KEYS
 from di_magics.core.settings.params import PARAMS
 from di_magics.core.settings.settings import SETTINGS
 from di_magics.core.shown.lens_text import ORDERS
+from di_magics.magics.commands.conversing import EXPORTS
 from di_magics.magics.transforms import find_chat_line
 
 Source = Callable[[], Iterable[str]]
 LINE = re.compile(r"(?:.*[=:;])?\s*%chat\s+(?P<rest>.*)")
-EXPORTS = ("--request", "--curl", "--python")
 ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "set": (
         (

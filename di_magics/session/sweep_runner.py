@@ -29,6 +29,7 @@ from di_magics.core.sweep.runs import (
     make_runs,
     run_key,
 )
+from di_magics.endpoints.local_server import SLOTS
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.session.limiter import Limiter
 from di_magics.session.session import Session
@@ -39,7 +40,6 @@ CONCURRENCY = 8
 LOCAL_CONCURRENCY = 1
 """A local server computes concurrent requests together, in another order: no faster on two cores,
 and a temperature of 0 or a seed would not give the same reply every time."""
-LOCAL_SLOTS = 4
 MAX_CONCURRENCY = 200
 """DeepInfra's limit of concurrent requests (https://deepinfra.com/docs/advanced/rate-limits)."""
 
@@ -150,7 +150,7 @@ class SweepRunner:
 
     def _concurrency(self, wanted: int | None) -> int:
         local = any(plan.route.local for plan in self._plans)
-        usual, most = (LOCAL_CONCURRENCY, LOCAL_SLOTS) if local else (CONCURRENCY, MAX_CONCURRENCY)
+        usual, most = (LOCAL_CONCURRENCY, SLOTS) if local else (CONCURRENCY, MAX_CONCURRENCY)
         return max(1, min(wanted or usual, most))
 
     def _check_budget(self, plans: list[Plan]) -> Budget:

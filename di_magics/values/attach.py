@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.params import suggest
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import count_noun, describe_error, one_line
 from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens, token_prefix
 from di_magics.runtime.files import os_error_reason, read_bounded, resolve_path
 from di_magics.values.secret_values import (
@@ -160,8 +160,8 @@ def _markdown(value: object) -> str | None:
 def _table(value: Any, name: str, tokens: int) -> Attachment:
     """Return the first rows of a table, as many as fit, as CSV."""
     rows = len(value)
-    columns = f" × {_count(value.shape[1], 'column')}" if len(value.shape) > 1 else ""
-    kind = f"{type(value).__name__}, {_count(rows, 'row')}{columns}, as CSV"
+    columns = f" × {count_noun(value.shape[1], 'column')}" if len(value.shape) > 1 else ""
+    kind = f"{type(value).__name__}, {count_noun(rows, 'row')}{columns}, as CSV"
 
     def fits(count: int) -> bool:
         text = table_csv(value, count)
@@ -172,14 +172,10 @@ def _table(value: Any, name: str, tokens: int) -> Attachment:
         kept *= 2
     kept = bisect_left(range(min(2 * kept, rows) + 1), True, key=lambda n: not fits(n)) - 1
     text = table_csv(value, max(kept, 0))
-    left_out = "" if kept >= rows else f"only the first {_count(max(kept, 0), 'row')}"
+    left_out = "" if kept >= rows else f"only the first {count_noun(max(kept, 0), 'row')}"
     cut, names_cut = truncate_text(text, tokens)
     note = ", ".join(filter(None, [kind, left_out, names_cut and "column names cut"]))
     return Attachment("text", name, note, cut.rstrip("\n"))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 # Images -------------------------------------------------------------------------------------

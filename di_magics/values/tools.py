@@ -29,9 +29,6 @@ RESULT_TOKENS = 4000
 LONGEST_SECRET = 4000
 RESULT_WINDOW = 2 * PER_TOKEN * RESULT_TOKENS + LONGEST_SECRET
 """Characters of a result that are read, at most."""
-MOST_CALLS = 64
-"""Calls of one reply that are run; a model that repeats itself may ask for hundreds."""
-TOO_MANY = ToolResult(f"Not run: at most {MOST_CALLS} calls of one reply are run.", failed=True)
 STOPPED = ToolResult("Stopped by the user; it may have run in part.", failed=True)
 NOT_RUN = ToolResult("Stopped by the user before it was run.", failed=True)
 NOT_ALLOWED = ToolResult("The user did not allow this call; it was not run.", failed=True)
@@ -120,8 +117,7 @@ class Toolbox:
         another, in this thread. `on_results` is called with the results so far, also WAITING and
         RUNNING ones.
         """
-        results = [WAITING] * min(len(calls), MOST_CALLS)
-        results += [TOO_MANY] * (len(calls) - len(results))
+        results = [WAITING] * len(calls)
 
         def settle(at: int, result: ToolResult) -> None:
             results[at] = result
@@ -130,7 +126,7 @@ class Toolbox:
         on_results(list(results))
         ready: dict[int, _Call] = {}
         try:
-            for at, call in enumerate(calls[:MOST_CALLS]):
+            for at, call in enumerate(calls):
                 checked = self._check_call(call)
                 if isinstance(checked, _Call) and self._asks_for(checked.tool):
                     settle(at, ASKING)

@@ -554,12 +554,6 @@ def test_the_calls_are_shown_as_they_go() -> None:
     assert seen[-1] == ["3", "4"]
 
 
-def test_a_model_that_asks_for_hundreds_of_calls_gets_some() -> None:
-    """The rest is not run, and each of them has its answer."""
-    results = answers(box(add), *[("add", '{"a": 1}')] * 200)
-    assert [result.content for result in results] == ["3"] * 64 + [tools.TOO_MANY.content] * 136
-
-
 def test_a_key_of_the_environment_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither in a result nor in an exception."""
     monkeypatch.setenv("DB_PASSWORD", "hunter2-hunter2-zz")

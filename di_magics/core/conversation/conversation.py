@@ -33,6 +33,7 @@ from di_magics.core.conversation.cells import Cell
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.params import Value
+from di_magics.core.text import count_noun
 
 MAIN = "main"
 NOTHING = Reply()
@@ -214,8 +215,8 @@ class Conversation:
         path = self.path()
         if not 1 <= count <= len(path):
             raise ChatError(
-                f"Cannot undo {count}: conversation {self.name} has {len(path)} "
-                f"turn{'s' * (len(path) != 1)}. %chat history shows them."
+                f"Cannot undo {count}: conversation {self.name} has "
+                f"{count_noun(len(path), 'turn')}. %chat history shows them."
             )
         return self._move_head_back(path[-count].parent)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from di_magics.core.errors import ChatError
-from di_magics.core.text import one_line
+from di_magics.core.text import count_noun, one_line
 
 PYTHON = frozenset({"", "py", "python", "python3", "ipython", "ipython3", "pycon"})
 _FENCE = re.compile(r"([ \t]*(?:(?:[-+*]|\d+[.)])[ \t]+)?)(`{3,}|~{3,})[ \t]*(.*)")
@@ -77,4 +77,4 @@ def _no_block(named: str, every: Sequence[Block]) -> ChatError:
 
 def _list_blocks(every: Sequence[Block]) -> str:
     named = (f"{n} {one_line(block.language, 20)}".strip() for n, block in enumerate(every, 1))
-    return f"{len(every)} block{'s' * (len(every) != 1)} ({', '.join(named)})"
+    return f"{count_noun(len(every), 'block')} ({', '.join(named)})"

@@ -172,7 +172,7 @@ ReplyEvent = (
 )
 
 MOST_CALLS = 64
-"""The calls of a reply that are kept; a reply with more calls repeats itself."""
+"""The calls of a reply that are kept, and run; a reply with more calls repeats itself."""
 MOST_ARGUMENTS = 1_000_000
 """Characters of the arguments of one call; the rest is not kept."""
 

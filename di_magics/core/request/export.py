@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from di_magics.core.errors import ParamError
+from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.settings.flags import split_line
 from di_magics.core.settings.settings import Settings
 from di_magics.core.text import replace_hidden
@@ -134,7 +135,7 @@ def _address(url: str) -> str:
     def encode(character: str) -> str:
         return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
 
-    return replace_hidden(url, encode) + "/chat/completions"
+    return replace_hidden(url, encode) + CHAT_PATH
 
 
 def as_csv(records: Sequence[Mapping[str, object]]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.read_json import as_object
 from di_magics.core.request.readers import load_json, read_count, replace_surrogates
+from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.text import one_line
 
 
@@ -410,7 +411,7 @@ def _error(
         "to your account there",
         "DI_MAGICS_API_KEY, with the address in DI_MAGICS_BASE_URL",
     )
-    moved = one_line(location or "", 200).removesuffix("/chat/completions")
+    moved = one_line(location or "", 200).removesuffix(CHAT_PATH)
     step = refusal.step.format(
         model=target.model,
         billing="at https://deepinfra.com/dash/billing" if target.deepinfra else account,

@@ -20,7 +20,7 @@ from di_magics.core.request.sse import Event, SSEDecoder
 from di_magics.core.text import one_line
 
 DONE = "[DONE]"
-LONGEST_WHOLE = 16 << 20
+LONGEST_REPLY = 16 << 20
 """Bytes of one JSON object: a complete reply, or an event of a stream."""
 LONGEST_QUOTE = 160
 
@@ -90,11 +90,11 @@ class ResponseReader:
         if self._kind == "html":
             return Batch(error=self._nothing())
         if self._kind == "json":
-            too_long = len(self._start) > LONGEST_WHOLE
+            too_long = len(self._start) > LONGEST_REPLY
             error = self._broken("more than 16 MB of JSON") if too_long else None
             return Batch(error=error, complete=True)  # it has a limit of its own
         batch = self._read(self._decoder.feed(chunk))
-        if self._decoder.pending > LONGEST_WHOLE:
+        if self._decoder.pending > LONGEST_REPLY:
             batch.error = self._broken("an event of more than 16 MB")
         return batch
 
@@ -145,10 +145,7 @@ class ResponseReader:
     def _nothing(self) -> EndpointError:
         """Return the error for a response in which no reply can be read."""
         if self._kind == "html":
-            return BadRequest(
-                f"{self._target.endpoint} answered with a web page instead of a reply. Check its "
-                "address with %chat endpoint: it must have an OpenAI-compatible API."
-            )
+            return web_page_error(self._target.endpoint)
         quote = self._clean(self._last or self._start.decode("utf-8", "replace"))
         return self._broken(
             f"no reply, but {one_line(quote, LONGEST_QUOTE)!r}" if quote.strip() else "no reply"
@@ -159,6 +156,14 @@ class ResponseReader:
             f"{self._target.endpoint} sent {what} instead of a reply. Run the cell again, or check "
             "its address with %chat endpoint."
         )
+
+
+def web_page_error(endpoint: str) -> BadRequest:
+    """Return the error for an endpoint that answered with HTML."""
+    return BadRequest(
+        f"{endpoint} answered with a web page instead of a reply. Check its address with "
+        "%chat endpoint: it must have an OpenAI-compatible API."
+    )
 
 
 def _is_whole(event: Event) -> bool:

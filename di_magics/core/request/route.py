@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+CHAT_PATH = "/chat/completions"
+"""Where the API is, below a base URL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

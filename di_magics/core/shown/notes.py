@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.settings.policy import Policy
+from di_magics.core.text import count_noun
 
 SHARED = (
     "another page shares this kernel and this conversation; a second notebook has its own when it "
@@ -28,10 +29,11 @@ def resumed_note(chat: Conversation) -> str:
     path = chat.path()
     if not path:
         return ""
-    turns = f"{len(path)} turn{'s' * (len(path) != 1)}"
     cut = path[-1].reply.status in ("cut", "open")
     lost = f"; the last was cut off (%chat show {len(path)})" if cut else ""
-    return f"continues {turns} from before{lost}; %chat new starts a new one"
+    return (
+        f"continues {count_noun(len(path), 'turn')} from before{lost}; %chat new starts a new one"
+    )
 
 
 def variant_notes(chat: Conversation, turn: Turn) -> list[str]:
@@ -48,6 +50,6 @@ def variant_notes(chat: Conversation, turn: Turn) -> list[str]:
     ]
     if followed:
         other, after = followed[-1]
-        turns = f"{after} later turn{'s' * (after != 1)}"
+        turns = count_noun(after, "later turn")
         notes.append(f"{turns} after variant {other} (%chat variant {other} goes back)")
     return notes

@@ -16,7 +16,7 @@ from di_magics.core.logprobs import Basis, basis_of
 from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.settings.params import format_param
-from di_magics.core.text import one_line
+from di_magics.core.text import count_noun, one_line
 
 ENDINGS = {
     "stopped": "stopped by you",
@@ -182,7 +182,7 @@ def _logprobs_text(turn: Turn) -> str:
 def _left_out_texts(reply: Reply) -> Iterator[str]:
     """Yield what the server sent and the reply does not show."""
     if reply.images:
-        yield f"{reply.images} image{'s' * (reply.images > 1)} not shown"
+        yield f"{count_noun(reply.images, 'image')} not shown"
     if reply.choices > 1:
         yield f"1 of {reply.choices} choices"
 

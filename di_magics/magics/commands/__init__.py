@@ -16,7 +16,7 @@ from di_magics.core.money.cost import tally
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import flag_help, flags_help
 from di_magics.core.settings.params import PARAMS, format_param, suggest
-from di_magics.core.text import align_columns, one_line
+from di_magics.core.text import align_columns, count_noun, one_line
 from di_magics.magics.commands import (
     asking,
     conversing,
@@ -30,7 +30,6 @@ from di_magics.magics.commands.command import (
     Command,
     Context,
     command,
-    count_noun,
     say,
     show_table,
 )

@@ -61,11 +61,6 @@ def command(
     return lambda function: Command(usage, summary, function, getdoc(function) or "")
 
 
-def count_noun(number: int, noun: str) -> str:
-    """Return `1 turn`, `2 turns`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def say(text: str) -> None:
     """Print the answer of a command."""
     print(text)  # noqa: T201 # the answer of a command is its output

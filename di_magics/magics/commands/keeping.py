@@ -8,11 +8,11 @@ from pathlib import Path
 from di_magics.core.conversation import transcript
 from di_magics.core.conversation.record import rebuild_conversation
 from di_magics.core.errors import ChatError, ParamError
+from di_magics.core.text import count_noun
 from di_magics.magics.commands.command import (
     Context,
     cannot_write,
     command,
-    count_noun,
     incomplete,
     say,
     say_history,

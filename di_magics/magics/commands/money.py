@@ -12,12 +12,11 @@ from di_magics.core.money.cost import Entry, tally
 from di_magics.core.money.prices import Model, format_per_million, price_sources
 from di_magics.core.request.export import as_csv
 from di_magics.core.settings.flags import split_line
-from di_magics.core.text import one_line
+from di_magics.core.text import count_noun, one_line
 from di_magics.magics.commands.command import (
     Context,
     cannot_write,
     command,
-    count_noun,
     say,
     show,
     show_table,

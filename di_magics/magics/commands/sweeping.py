@@ -10,13 +10,12 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.settings.counts import parse_positive
 from di_magics.core.settings.flags import split_line
 from di_magics.core.sweep.difference import compare_texts, count_texts, first_difference
-from di_magics.core.text import one_line
+from di_magics.core.text import count_noun, one_line
 from di_magics.display.views import FinalView
 from di_magics.magics.commands.command import (
     Context,
     cannot_write,
     command,
-    count_noun,
     incomplete,
     say,
     show,

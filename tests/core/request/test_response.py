@@ -12,7 +12,7 @@ import pytest
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.refusals import Target
-from di_magics.core.request.response import LONGEST_QUOTE, LONGEST_WHOLE, ResponseReader, sniff
+from di_magics.core.request.response import LONGEST_QUOTE, LONGEST_REPLY, ResponseReader, sniff
 
 
 def event(payload: object) -> str:
@@ -219,7 +219,7 @@ def test_an_endless_response_is_not_read_to_its_end(start: bytes) -> None:
     while batch.error is None:
         batch = reader.feed(block)
         sent += len(block)
-        assert sent <= LONGEST_WHOLE + 2 * len(block)
+        assert sent <= LONGEST_REPLY + 2 * len(block)
     assert "16 MB" in str(batch.error)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings import flags as command
+from di_magics.core.settings.counts import is_count
 from di_magics.core.settings.flags import FLAGS, Flag, Flags, parse_flags, split_ask, split_line
 from di_magics.core.settings.params import PARAMS
 
@@ -250,13 +251,13 @@ def test_a_list_of_stop_texts_is_refused_with_the_right_spelling(value: str) -> 
 @pytest.mark.parametrize("found", [0, 7, "0", "12", 10**9 - 1])
 def test_a_count_is_a_whole_number(found: object) -> None:
     """As a number or as its digits."""
-    assert command.is_count(found)
+    assert is_count(found)
 
 
 @pytest.mark.parametrize("found", [-1, 10**9, True, 1.0, None, "", "-1", "1.0", "1" * 10, "²"])
 def test_anything_else_is_not_a_count(found: object) -> None:
     """A truth value is none either."""
-    assert not command.is_count(found)
+    assert not is_count(found)
 
 
 def test_the_table_is_consistent() -> None:
