@@ -21,7 +21,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
-from markdown_it.rules_block import reference, table
+from markdown_it.rules_block import fence, reference, table
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.state_inline import Scanned
@@ -118,7 +118,7 @@ def _new_env(source: str) -> dict[str, Any]:
         "colour_clock": rules.Clock(COLOUR_SECONDS),
         "cells": len(source),
         "formulas": rules.MOST_FORMULAS,
-        "folds": rules.MOST_FOLDS,
+        "searches": rules.MOST_SEARCHES,
         "right_to_left": bool(_RIGHT_TO_LEFT.search(source)),
     }
 
@@ -162,6 +162,7 @@ def _parser() -> MarkdownIt:
     interrupts: Any = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("fence", "formula_block", rules.read_formula_block, interrupts)
     parser.block.ruler.before("fence", "fold", rules.read_fold, interrupts)
+    parser.block.ruler.at("fence", rules.read_nested_fences(fence), interrupts)
     parser.block.ruler.at("reference", rules.keep_definition(reference))
     parser.add_render_rule("math", _render_formula)
     parser.add_render_rule("fence", _render_fence)

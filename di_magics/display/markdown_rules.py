@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DEEPEST = 40  # a list in a list is two deeper
 MOST_FORMULAS = 500  # in a reply; each is typeset
-MOST_FOLDS = 100  # in a reply; each looks for its end
+MOST_SEARCHES = 100  # in a reply, for the end of a fold or of a fence with others in it
 LONGEST_ENVIRONMENT = 5000  # and formula, in characters
 
 _ADDRESS = re.compile(
@@ -29,6 +29,8 @@ _ADDRESS = re.compile(
 )
 _CELL_PIECE = re.compile(r"\\.|`+|\||[^\\`|]+|\\")
 _SMALL = re.compile(r"<(sub|sup)>([^<>\n]{1,200})</\1>|<br ?/?>")
+_FENCE_LINE = re.compile(r"(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)")
+_MARKDOWN_FENCE = re.compile(r"(?P<marks>`{3,}|~{3,})[ \t]*(?:markdown|mdx?)", re.IGNORECASE)
 _FOLD = re.compile(r"<details(?: open)?> *(?:<summary>(?P<head>.{0,300}?)</summary> *)?")
 _FOLD_HEAD = re.compile(r" *<summary>(?P<head>.{0,300}?)</summary> *")
 _FOLD_END = "</details>"
@@ -155,6 +157,46 @@ def split_cells(line: str, columns: int) -> list[str]:
     return [cell.strip() for cell in cells] + [""] * (columns - len(cells))
 
 
+def read_nested_fences(fence: RuleFuncBlockType) -> RuleFuncBlockType:
+    """Return the rule for fences in which one of Markdown may contain others with a language.
+
+    Models write them so, though in CommonMark the end of the inner one is that of the outer one.
+    """
+
+    def read_fence(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+        opening = _MARKDOWN_FENCE.fullmatch(_line(state, start_line))
+        if silent or not opening or state.is_code_block(start_line) or state.env["searches"] <= 0:
+            return fence(state, start_line, end_line, silent)
+        state.env["searches"] -= 1
+        closing = _closing_fence(state, start_line + 1, end_line, opening["marks"])
+        if closing is None:
+            return fence(state, start_line, end_line, silent)
+        token = state.push("fence", "code", 0)
+        token.info, token.markup = "markdown", opening["marks"]
+        token.content = state.getLines(start_line + 1, closing, state.sCount[start_line], True)
+        token.map = [start_line, closing + 1]
+        state.line = closing + 1
+        return True
+
+    return read_fence
+
+
+def _closing_fence(state: StateBlock, line: int, end_line: int, marks: str) -> int | None:
+    """Return the line that closes a fence with others in it; None if there are no others."""
+    depth, nested = 0, False
+    for at in range(line, end_line):
+        if not state.isEmpty(at) and state.sCount[at] < state.blkIndent:
+            return None
+        found = _FENCE_LINE.fullmatch(_line(state, at))
+        if found and found["info"]:
+            depth, nested = depth + 1, True
+        elif found and depth:
+            depth -= 1
+        elif found and found["marks"].startswith(marks):
+            return at if nested else None
+    return None
+
+
 def keep_definition(reference: RuleFuncBlockType) -> RuleFuncBlockType:
     """Return the rule for definitions of links that also displays them, used or not."""
 
@@ -225,11 +267,11 @@ def read_fold(state: StateBlock, start_line: int, end_line: int, silent: bool) -
     The line after the first may have a `<summary>`; what follows is Markdown.
     """
     opening = _FOLD.fullmatch(_line(state, start_line)) if state.level == 0 else None
-    if opening is None or state.env["folds"] <= 0:
+    if opening is None or state.env["searches"] <= 0:
         return False
     if silent:
         return True
-    state.env["folds"] -= 1
+    state.env["searches"] -= 1
     closing = _closing_line(state, start_line + 1, end_line)
     if closing is None:
         return False

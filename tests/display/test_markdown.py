@@ -248,6 +248,8 @@ def test_control_characters_are_dropped() -> None:
             "<pre><code>&#60;b&#62;</code></pre>\n\n</details>",
         ),
         ("```mermaid\na\n```", "```\na\n```"),
+        ("```md\n# a\n```py\nb\n```\n```\nc", "````markdown\n# a\n```py\nb\n```\n````\n\nc"),
+        ("```md\n```py\nb\n```\nc", "````md\n```py\nb\n````\n\nc"),
     ],
 )
 def test_the_saved_markdown_is_written_anew(source: str, saved: str) -> None:
@@ -349,6 +351,7 @@ REPEATED = (
         "a\n",
         "\n",
         "```\n",
+        "```md\n```a\n```\n",
         "# ",
         "a\n=\n",
         "    a\n",

@@ -28,6 +28,9 @@ const PROTECTED = [
   ["1. ```\n$x$", "1. ```\n$x$", []],
   ["a ```\n$x$", `a \`\`\`\n${F(0)}`, ["x"]],
   ["```mermaid\na\n```", "```text\na\n```", []],
+  ["```md\n```py\n$x$\n```\n```\n$y$", `\`\`\`\`md\n\`\`\`py\n$x$\n\`\`\`\n\`\`\`\`\n${F(0)}`, ["y"]],
+  ["```md\n```py\n```\n$y$", `\`\`\`md\n\`\`\`py\n\`\`\`\n${F(0)}`, ["y"]],
+  ["```md\n$x$\n```\n$y$", `\`\`\`md\n$x$\n\`\`\`\n${F(0)}`, ["y"]],
 ];
 
 for (const [source, text, latex] of PROTECTED) {
@@ -76,6 +79,8 @@ const FINISHED = [
   ["```\nb\n```\nc", 10, ""],
   ["````\nb\n```\nc", 0, "````"],
   ["~~~\nb\n```\n~~~ \n", 15, ""],
+  ["```markdown\n```py\nb\n```\n\nc", 0, "```"],
+  ["```markdown\n```py\nb\n```\n\nc\n```\nd", 32, ""],
 ];
 
 for (const [text, done, fence] of FINISHED) {
@@ -92,6 +97,8 @@ test("a last line that may become something else is held back", () => {
 });
 
 const UNITS = [
+  "```md\n",
+  "```md\n```a\n```\n",
   "$",
   "$a",
   "$$",

@@ -16,6 +16,10 @@ const TICKS = /`+/y;
 // A line that opens a fence, in a quote or an item perhaps, and one that closes it.
 const FENCE = /[ >]*(?:(?:[-+*]|\d+[.)]) +)?(`{3,}|~{3,})[^\n]*/y;
 const FENCE_END = /\n[ >]*(`{3,}|~{3,})[ \t]*(?![^\n])/g;
+const FENCE_LINE = /\n[ >]*(`{3,}|~{3,})[ \t]*([^\n`]*)(?![^\n])/g;
+// In a fence of Markdown, one with a language opens another, which the next bare one closes.
+const NESTS = /^[ \t]*(?:markdown|mdx?)[ \t]*$/i;
+const MOST_SEARCHES = 100; // for the end of such a fence, in a text
 
 // What a reader of Markdown takes long for, or recurses for: quotes and lists that nest in a line.
 const NESTED = /^[ \t]*(?:(?:>|[-+*][ \t]|\d{1,9}[.)][ \t])[ \t]*){50}/m;
@@ -44,6 +48,7 @@ export function protect(source, most = MOST_FORMULAS) {
   const out = [];
   /** @type {string[]} */
   const prose = []; // the same without fences
+  let searches = MOST_SEARCHES;
   // What comes before this is in `out`.
   let done = 0;
   let at = 0;
@@ -60,9 +65,15 @@ export function protect(source, most = MOST_FORMULAS) {
     atLineStart = false;
     if (fence) {
       const lineEnd = FENCE.lastIndex;
-      const end = fenceEnd(text, lineEnd, fence[1]);
+      const [marks, info] = [fence[1], fence[0].slice(fence[0].indexOf(fence[1]) + fence[1].length)];
+      const outer = NESTS.test(info) && searches-- > 0 ? outerFence(text, lineEnd, marks) : null;
+      const end = outer?.end ?? fenceEnd(text, lineEnd, marks);
+      let code = text.slice(lineEnd, end);
+      // The front end has CommonMark's rule, by which longer marks contain others.
+      if (outer) code = code.replace(/(`+|~+)[ \t]*$/, outer.marks);
       // The front end would draw what is called mermaid.
-      put(fence[0].replace(/mermaid/i, "text") + text.slice(lineEnd, end), end, "\n\n");
+      const opening = fence[0].replace(/mermaid/i, "text").replace(marks, outer?.marks ?? marks);
+      put(opening + code, end, "\n\n");
       continue;
     }
     SPECIAL.lastIndex = at;
@@ -101,6 +112,28 @@ function fenceEnd(text, lineEnd, marks) {
 }
 
 /**
+ * Return where a fence with others in it is closed, and marks that are longer than theirs.
+ * @param {string} text
+ * @param {number} lineEnd
+ * @param {string} marks
+ */
+function outerFence(text, lineEnd, marks) {
+  let depth = 0;
+  let longest = "";
+  FENCE_LINE.lastIndex = lineEnd;
+  for (let line = FENCE_LINE.exec(text); line; line = FENCE_LINE.exec(text)) {
+    if (line[2].trim()) {
+      depth += 1;
+      if (line[1].length > longest.length) longest = line[1];
+    } else if (depth) depth -= 1;
+    else if (line[1].startsWith(marks)) {
+      return longest ? { end: FENCE_LINE.lastIndex, marks: marks[0].repeat(longest.length + 1) } : null;
+    }
+  }
+  return null;
+}
+
+/**
  * Return where code in backticks ends, by where it begins.
  * @param {string} text
  */
@@ -129,6 +162,8 @@ export function finished(text) {
   let done = 0;
   let at = 0;
   let fence = "";
+  let nests = false;
+  let depth = 0; // fences within the one that is open
   let list = false;
   let blank = false;
   while (at < text.length) {
@@ -137,12 +172,17 @@ export function finished(text) {
     const whole = line.endsWith("\n");
     const marks = /^(`{3,}|~{3,})/.exec(line)?.[0] ?? "";
     if (fence) {
-      if (whole && marks.startsWith(fence) && /^[`~]+\s*$/.test(line)) {
+      const bare = /^[`~]+\s*$/.test(line);
+      if (whole && marks && nests && !bare) depth += 1;
+      else if (whole && marks && bare && depth) depth -= 1;
+      else if (whole && marks.startsWith(fence) && bare) {
         fence = "";
         done = end;
       }
     } else if (marks && whole) {
       fence = marks;
+      nests = NESTS.test(line.slice(marks.length).trimEnd());
+      depth = 0;
       done = at;
     } else if (line.trim() === "") {
       blank = whole;
