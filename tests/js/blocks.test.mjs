@@ -80,7 +80,7 @@ const FINISHED = [
   ["````\nb\n```\nc", 0, "````"],
   ["~~~\nb\n```\n~~~ \n", 15, ""],
   ["```markdown\n```py\nb\n```\n\nc", 0, "```"],
-  ["```markdown\n```py\nb\n```\n\nc\n```\nd", 32, ""],
+  ["```markdown\n```py\nb\n```\n\nc\n```\nd", 31, ""],
 ];
 
 for (const [text, done, fence] of FINISHED) {
