@@ -281,7 +281,7 @@ def test_retry_asks_the_last_question_again(run: Run, server: Loopback) -> None:
     server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
     run("%%chat\na")
     run("%%chat\nb")
-    assert run("%chat retry").text.count("3") == 1
+    assert "3" in run("%chat retry").text
     run("%%chat\nc")
     assert prompts(server)[2] == prompts(server)[1] == ["a", "1", "b"]
     assert prompts(server)[3] == ["a", "1", "b", "3", "c"]
