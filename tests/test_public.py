@@ -14,6 +14,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from loopback import Loopback, Reply
 
 import di_magics as di
 from di_magics.core import errors
@@ -138,6 +140,44 @@ def test_the_documents_name_no_other_command_and_no_other_flag() -> None:
     flags = {name for span in typed for name in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)}
     others = {"--allow-root", "--others", *re.findall(r"--[a-z]+", usages)}
     assert flags <= {*KEYS, *others}
+
+
+@pytest.mark.local
+def test_the_python_of_the_readme_runs(
+    server: Loopback, shell: InteractiveShell, model_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the built-in model where it says so, else on a server; in order, in one namespace."""
+    monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
+    monkeypatch.setenv("DI_MAGICS_BASE_URL", server.url)
+    monkeypatch.setenv("DI_MAGICS_MODEL", "a-model")
+    monkeypatch.chdir(ROOT)
+    schema = Reply('{"sum": 7}')
+    server.default = lambda request: schema if "tools" in request.json else Reply("a cat")
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) >= 3
+    shell.run_cell(README_NAMES).raise_error()
+    for block in blocks:
+        shell.run_cell(block.replace("notes.txt", "LICENSE")).raise_error()
+    assert shell.user_ns["reply"].json().sum == 7
+    assert [record["cat"] for record in shell.user_ns["sweep"].records] == [True] * 10
+
+
+README_NAMES = """
+from dataclasses import dataclass
+from pathlib import Path
+
+import di_magics as di
+
+@di.safe
+def add(a: int, b: int) -> int:
+    return a + b
+
+@dataclass
+class Answer:
+    sum: int
+
+table = [{"a": 1}]
+"""
 
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "di_magics/README.md"]
