@@ -355,9 +355,11 @@ class Session:
         """
         with Interrupts() as interrupts:
             self.look_up_price(ask, interrupts)
-            plan = self._begin(self.plan(ask), ask, interrupts)
+            plan = self.plan(ask)
+            budget = turn_budget(plan, ask, self.limits)
+            self._begin(plan, ask, budget, interrupts)
             runner = TurnRunner(self.exchange, self.loop, self.journal, interrupts, view)
-            outcome = runner.run(plan, ask, turn_budget(plan, ask, self.limits))
+            outcome = runner.run(plan, ask, budget)
             reply, error = outcome.reply, outcome.error or runner.view_error
             turn = replace(plan.turn, reply=reply)
             with self._lock:
@@ -383,25 +385,19 @@ class Session:
             return Answer(turn, Interrupted(stopped))
         return Answer(turn)
 
-    def _begin(self, plan: Plan, ask: Ask, interrupts: Interrupts) -> Plan:
+    def _begin(self, plan: Plan, ask: Ask, budget: Budget, interrupts: Interrupts) -> None:
         """Write the turn and its reserve before it is sent; it becomes the head."""
         self.policies.check_log(plan.policy)
         if interrupts.interrupted:
             raise Interrupted("Stopped before anything was sent. Run the cell again to ask.")
         remembered = not ask.once
         with self._lock:
-            conversation, turn = self.conversation, plan.turn
-            if ask.new and remembered and conversation.turn_shown_in(turn.cell) is None:
-                conversation = conversation.start()
-                turn = replace(turn, conversation=conversation.name)
-            plan = replace(plan, turn=turn)
-            budget = turn_budget(plan, ask, self.limits)
             self.exchange.write_down(
                 plan, budget, remembered=remembered, is_turn=remembered
             ).result()
             if remembered:
-                self.conversation = conversation.with_turn(turn, aside=bool(ask.conversation))
-        return plan
+                aside = bool(ask.conversation) and not ask.new
+                self.conversation = self.conversation.with_turn(plan.turn, aside=aside)
 
     def _explain(self, error: Exception, turn: Turn) -> Exception:
         """Return the error with the turn's reply, and with advice if the prompt is too long."""

@@ -15,7 +15,7 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import DiMagicsError, Interrupted
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE
-from di_magics.core.money.prices import estimate_tokens
+from di_magics.core.money.prices import request_cost
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import Ask, Plan, turn_budget
 from di_magics.core.shown.notes import policy_notes
@@ -230,5 +230,5 @@ def _likely_cost(plans: list[Plan]) -> Decimal | None:
             return None
         limit = plan.turn.params.get("max_tokens")
         written = limit if isinstance(limit, int) else TYPICAL_TOKENS
-        total += estimate_tokens(plan.size) * plan.price.input + written * plan.price.output
+        total += request_cost(plan.size, written, plan.price)
     return total

@@ -112,13 +112,33 @@ class Conversation:
         return self.turns[turn] if turn else None
 
     def place_turn(
-        self, cell: Cell | None, name: str | None = None, *, append: bool = False
+        self,
+        cell: Cell | None,
+        name: str | None = None,
+        *,
+        append: bool = False,
+        new: bool = False,
+        once: bool = False,
+        replaces: Turn | None = None,
     ) -> tuple[str, str | None]:
         """Return the name of the conversation and the id of the parent for a turn in this cell.
 
         A cell that asked before makes a variant (see the head of this file), unless `append` is set
-        or the cell names another conversation than before.
+        or the cell names another conversation than before. `replaces` is the turn of which this one
+        is a variant without that. With `new` it begins another conversation, or is a variant of the
+        turn that began it; with `once` it follows no turn.
         """
+        if replaces:
+            conversation, parent = replaces.conversation, replaces.parent
+        elif new and not once and self.turn_shown_in(cell) is None:
+            conversation, parent = self.start().name, None
+        else:
+            conversation, parent = self._follow(cell, name, append=append)
+        return conversation, None if new or once else parent
+
+    def _follow(
+        self, cell: Cell | None, name: str | None, *, append: bool
+    ) -> tuple[str, str | None]:
         old = None if append else self.turn_shown_in(cell)
         if old is None or name not in (None, old.conversation):
             name = name or self.name

@@ -171,8 +171,11 @@ def estimate_tokens(size: int) -> int:
 
 
 @in_money_context
-def worst_case_cost(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
-    """Return about the most that a request can cost in USD: nothing cached, the longest reply."""
+def request_cost(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
+    """Return about what a request costs in USD with so long a reply, and nothing cached.
+
+    Without `max_tokens` the reply is the longest that the server allows.
+    """
     written = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
     return estimate_tokens(prompt_bytes) * price.input + written * price.output
 

@@ -17,7 +17,7 @@ from di_magics.core.conversation.messages import request_messages, round_message
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry, with_cost
-from di_magics.core.money.prices import Price, worst_case_cost
+from di_magics.core.money.prices import Price, request_cost
 from di_magics.core.reply.json_reply import ReplySchema, response_format
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
 from di_magics.core.request.body import build_body, prompt_bytes
@@ -143,18 +143,22 @@ def plan_turn(
             check_local_value(name, setting)
     else:
         _check_logprobs(params.get("logprobs"), route)
-    cell = ask.cell
-    conversation, parent = chat.place_turn(cell, ask.conversation, append=ask.append)
-    if ask.replaces:
-        cell = ask.replaces.cell
-        conversation, parent = ask.replaces.conversation, ask.replaces.parent
+    cell = ask.replaces.cell if ask.replaces else ask.cell
+    conversation, parent = chat.place_turn(
+        cell,
+        ask.conversation,
+        append=ask.append,
+        new=ask.new,
+        once=ask.once,
+        replaces=ask.replaces,
+    )
     if route.built_in:
         _check_built_in(ask, route.model)
     system = ask.system or settings.system
     planned = Turn(
         id=turn,
         prompt=ask.prompt,
-        parent=None if ask.new or ask.once else parent,
+        parent=parent,
         cell=cell,
         replaces=(ask.replaces.replaces or ask.replaces.id) if ask.replaces else None,
         conversation=conversation,
@@ -197,7 +201,7 @@ def _check_built_in(ask: Ask, model: str) -> None:
 def _with_size(planned: Plan) -> Plan:
     size, most = prompt_bytes(planned.body), planned.turn.params.get("max_tokens")
     longest = most if isinstance(most, int) and most else None  # servers read 0 as no limit
-    reserve = worst_case_cost(size, longest, planned.price) if planned.price else None
+    reserve = request_cost(size, longest, planned.price) if planned.price else None
     return replace(planned, size=size, reserve=reserve)
 
 
@@ -283,7 +287,7 @@ def ledger_entry(planned: Plan, begun: float, *, kept: bool) -> Entry:
         day="",
         status="open",
         usage=UNCOUNTED,
-        cost=worst_case_cost(planned.size, 0, price) if price else None,
+        cost=request_cost(planned.size, 0, price) if price else None,
         estimate="the prompt alone" if price else "",
         reserve=planned.reserve,
         policies=planned.policy.sources,

@@ -23,7 +23,7 @@ from di_magics.core.money.prices import (
     parse_models,
     parse_price_table,
     price_sources,
-    worst_case_cost,
+    request_cost,
 )
 from di_magics.core.reply.reply import Usage
 
@@ -346,7 +346,7 @@ def test_reasoning_outside_the_completion_is_paid_too(total: int | None, cost: s
 def test_the_worst_case(size: int, limit: int | None, cost: int) -> None:
     """Three bytes are a token, rounded up, and no limit is the server's own."""
     price = replace(PRICE, input=Decimal(1), output=Decimal(10))
-    assert worst_case_cost(size, limit, price) == cost
+    assert request_cost(size, limit, price) == cost
 
 
 @pytest.mark.parametrize(
