@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from di_magics.api import ask, diff, lab, lens, panel, sweep
+    from di_magics.api import ask, diff, lab, lens, panel, score, sweep
     from di_magics.core.errors import (
         BadRequest,
         BudgetError,
@@ -60,6 +60,7 @@ __all__ = [
     "lens",
     "panel",
     "safe",
+    "score",
     "sweep",
 ]
 
@@ -69,6 +70,7 @@ _HOMES = {
     "lab": "di_magics.api",
     "lens": "di_magics.api",
     "panel": "di_magics.api",
+    "score": "di_magics.api",
     "sweep": "di_magics.api",
     "safe": "di_magics.core.reply.tool_calls",
     "Sweep": "di_magics.display.sweep",

@@ -21,6 +21,9 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import Any, Literal, NamedTuple
 
+from di_magics.core.read_json import as_count, as_number, as_text
+from di_magics.core.text import replace_surrogates
+
 Basis = Literal["raw", "processed", "unknown"]
 """Whether log-probabilities are the model's own, or what its settings have made of them."""
 Continuing = Literal["ids", "text", "none"]
@@ -32,6 +35,13 @@ NO_INDEX, NO_WIDE_INDEX = 0xFFFF, 0xFFFFFFFF
 LONGEST_DUMP = 256 << 20
 LONGEST_CHARACTER = 4
 """Bytes of a character in UTF-8."""
+UNKNOWN_LOGPROB = -9999.0
+"""What OpenAI and vLLM send for a token that is too unlikely to have a number."""
+
+MOST_ROUNDED = 0.01
+"""A log-probability is at most 0, but for the rounding of the server."""
+MOST_BYTES = 1000
+"""No token is longer."""
 DAMAGED = "the log-probabilities are damaged"
 
 
@@ -75,6 +85,33 @@ class TokenProbability:
         if self.id is not None and other.id is not None:
             return self.id == other.id
         return self.data == other.data
+
+
+def read_token(
+    entry: Mapping[str, Any], top: tuple[TokenProbability, ...] = ()
+) -> TokenProbability:
+    """Return the token of an entry of a server, with these alternatives."""
+    return TokenProbability(
+        replace_surrogates(as_text(entry.get("token"))),
+        _parse_logprob(entry.get("logprob")),
+        top,
+        _parse_bytes(entry.get("bytes")),
+        as_count(entry.get("id")),
+    )
+
+
+def _parse_logprob(value: object) -> float | None:
+    number = as_number(value)
+    if number is None or not UNKNOWN_LOGPROB < number <= MOST_ROUNDED:
+        return None
+    return min(number, 0.0)
+
+
+def _parse_bytes(value: object) -> bytes | None:
+    try:
+        return bytes(value) if isinstance(value, list) and len(value) <= MOST_BYTES else None
+    except (TypeError, ValueError):
+        return None
 
 
 def basis_of(local: bool) -> Basis:

@@ -36,6 +36,8 @@ _HIDDEN = (
 )
 _CONTROLS = r"\x1b\[[0-?]{0,99}[ -/]{0,99}[@-~]|[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def replace_hidden(text: str, replace: Callable[[str], str]) -> str:
     """Return the text with each hidden character replaced; newlines and tabs stay."""
@@ -113,3 +115,10 @@ def align_columns(rows: Sequence[Sequence[str]], align: Sequence[str] = ()) -> s
 def count_noun(number: int, noun: str) -> str:
     """Return a number with its noun, such as `1 turn` and `1,200 turns`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def replace_surrogates(text: str) -> str:
+    """Return a text with surrogate pairs joined, and U+FFFD in place of a lone half."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -18,9 +18,12 @@
 A delta holds what is new since the message before it, a whole holds everything. Jupyter drops
 messages silently where a page lags or is not ready, so both are numbered in one sequence: a number
 that is missing shows, and one that was there is ignored. A page asks again when a delta does not
-follow, and repeats that after 60 more deltas if no answer comes. Some front ends hold back what a
-page sends until the cell has ended. Hence the interrupt, and the early second, in which nothing
-needs to be asked for: it ends with a whole of any size, or when the page is here.
+follow, and repeats that after 60 more deltas if no answer comes. All pages together get at most a
+million characters a second for what they ask; one whole answers all that wait.
+
+Some front ends hold back what a page sends until the cell has ended. Hence the interrupt, and the
+early second, in which nothing needs to be asked for: it ends with a whole of any size, or when the
+page is here.
 
 A page that is loaded anew finds the widget in the saved output, and says that it is here. If the
 stream has ended meanwhile, it gets the whole with `ended`. A page that never said so cannot be
@@ -44,6 +47,8 @@ from IPython.display import display
 
 EARLY_SECONDS = 1.0
 EARLY_CHARACTERS = 500
+ANSWER_RATE = 1_000_000
+"""The characters a second that pages get for asking; each answer counts for a thousand more."""
 
 Message = dict[str, Any]
 
@@ -86,6 +91,8 @@ class Channel:
         self._number = -1
         self._status = ""
         self._heard = self._seen = False
+        self._allowance, self._allowed_at = float(ANSWER_RATE), time.monotonic()
+        self._answer_is_due = False
 
     @property
     def seen(self) -> bool:
@@ -137,22 +144,17 @@ class Channel:
             case {"type": "here"}:
                 with self.lock:
                     self._heard, self._early = True, False
-                    if self._streaming:
-                        self._send_whole()
-                    else:
-                        whole = {**self._content.build_whole(), "ended": True}
-                        self._status = ""
-                        self._send_numbered("whole", whole, self._away)
+                    self._answer_soon()
             case {"type": "again"}:
                 with self.lock:
                     if self._streaming:
-                        self._send_whole()
+                        self._answer_soon()
             case {"type": "stop", "run": int(run)}:
                 self._stop_run(run)
             case {"type": "stop"}:
                 self._stop()
                 self._widget.post({"type": "ack"})
-            case {"type": "seen"}:
+            case {"type": "seen"} if not self._streaming:
                 self._seen = True
                 self._widget.close()
 
@@ -165,6 +167,35 @@ class Channel:
         self._handle.update(bundle, raw=True, metadata=metadata)
         if not self._heard:
             self._widget.close()
+
+    def _answer_soon(self) -> None:
+        """Send everything to a page that asks, now or when it is allowed."""
+        now = time.monotonic()
+        earned = (now - self._allowed_at) * ANSWER_RATE
+        self._allowance, self._allowed_at = min(ANSWER_RATE, self._allowance + earned), now
+        if self._answer_is_due:
+            return
+        if self._allowance > 0:
+            self._answer()
+            return
+        self._answer_is_due = True
+        timer = threading.Timer(0.001 - self._allowance / ANSWER_RATE, self._answer_late)
+        timer.daemon = True
+        timer.start()
+
+    def _answer_late(self) -> None:
+        with self.lock:
+            self._answer_is_due = False
+            self._answer()
+
+    def _answer(self) -> None:
+        self._allowance -= self._content.size + 1000
+        if self._streaming:
+            self._send_whole()
+        else:
+            whole = {**self._content.build_whole(), "ended": True}
+            self._status = ""
+            self._send_numbered("whole", whole, self._away)
 
     def _send_whole(self) -> None:
         self._status = ""

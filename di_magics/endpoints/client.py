@@ -35,7 +35,7 @@ from di_magics.core.request.refusals import Target, http_error
 from di_magics.core.request.response import LONGEST_REPLY, ResponseReader, web_page_error
 from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import Endpoint, is_deepinfra
+from di_magics.endpoints.endpoint import COMPLETIONS_PATH, Endpoint, is_deepinfra
 from di_magics.endpoints.environment import (
     Proxy,
     certificate_variables,
@@ -185,6 +185,41 @@ class Client:
                 waiting(error, seconds)
                 await asyncio.sleep(seconds)
 
+    async def get(self, endpoint: Endpoint, path: str) -> object:
+        """Return what a path of a local server has, as unparsed JSON values.
+
+        Raises EndpointError.
+        """
+        return await self._json("GET", endpoint, path)
+
+    async def post(self, endpoint: Endpoint, path: str, body: Mapping[str, Any]) -> object:
+        """Return a local server's answer to a body, as unparsed JSON values.
+
+        Raises EndpointError.
+        """
+        return await self._json("POST", endpoint, path, content=encode_body(body))
+
+    async def _json(self, method: str, endpoint: Endpoint, path: str, **options: Any) -> object:
+        import httpx
+
+        url = endpoint.url.removesuffix("/v1") + path
+        headers = {
+            **endpoint.headers(),
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
+        pool = self._pool(endpoint)
+        try:
+            async with pool.request(method, url, headers=headers, **options) as response:
+                return json.loads(await _read_text(response, endpoint))
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise _translate_error(error, endpoint, pool.proxy, SILENCE_SECONDS) from error
+        except (ValueError, RecursionError):
+            raise BadRequest(
+                f"{endpoint.name} has no {path}. Use the built-in model: %chat endpoint local."
+            ) from None
+
     async def models(self, endpoint: Endpoint) -> object:
         """Return the endpoint's own list of models, unparsed, without the key.
 
@@ -225,7 +260,8 @@ class Client:
             # llama.cpp's server sometimes closes a kept connection during the next request; a new
             # connection is cheap on this machine.
             headers["Connection"] = "close"
-        url, content = endpoint.url + CHAT_PATH, encode_body(body)
+        path = COMPLETIONS_PATH if "prompt" in body else CHAT_PATH
+        url, content = endpoint.url + path, encode_body(body)
         pool = self._pool(endpoint)
         keys = ReplyRedactor(endpoint.redactor)
         begun = False

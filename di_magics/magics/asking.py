@@ -26,6 +26,7 @@ from di_magics.display.sweep import Sweep
 from di_magics.display.views import SilentView
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.last_error import ErrorRecorder, fix_prompt
+from di_magics.session.inspector import BRANCH_TOKENS
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
 from di_magics.values.namespace import Namespace
@@ -189,6 +190,27 @@ class Asking:
                 f"{route.name}. Switch back first, with %chat endpoint."
             )
         return self.sweep(ask, {}, count, fresh=True, show_replies=False)
+
+    def branch(
+        self,
+        turn: Turn,
+        position: int,
+        count: int,
+        *,
+        token: str | None = None,
+        rank: int | None = None,
+        max_tokens: int | None = None,
+    ) -> Sweep:
+        """Return a sweep of `count` continuations of a turn's reply from a position."""
+        ask = self._session.inspector.branch(
+            turn, position, token=token, rank=rank, max_tokens=max_tokens or BRANCH_TOKENS
+        )
+        ask = replace(ask, cell=self.make_ask("").cell)
+        seed = ask.params.get("seed")
+        if isinstance(seed, int):  # one for each, else they would be the same
+            seeds = tuple(range(seed, seed + count))
+            return self.sweep(ask, {"seed": seeds}, 1, fresh=True)
+        return self.sweep(ask, {}, count, fresh=True)
 
     def require_sweep(self) -> Sweep:
         """Return the last sweep. Raises ChatError where there is none."""

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from di_magics.core.amount import format_usd, in_money_context, parse_usd
-from di_magics.core.errors import DiMagicsError
+from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.budget import Limit
 from di_magics.core.money.cost import Tally, tally
 from di_magics.core.money.prices import Model, describe_model
@@ -37,6 +37,8 @@ from di_magics.session.session import Changed, Session
 BARS = 40
 SOON_SECONDS = 0.02
 VIEWS = 8
+LONGEST_NAME = 100
+LONGEST_VALUE = 1_000_000
 PROMPT = "Your prompt"
 
 
@@ -61,31 +63,30 @@ class Panel:
         self.widget.close()
 
     def _on_message(self, message: Mapping[str, Any]) -> None:
-        name = str(message.get("name", ""))
+        what, name, view = (_read_name(message.get(key)) for key in ("type", "name", "view"))
         number = message.get("n")
         errors = {}
         try:
-            self._do(str(message.get("type")), name, message.get("value"))
+            self._do(what, name, _read_value(message.get("value")))
         except DiMagicsError as error:
             errors = {name: one_line(error, 300)}
         with self._lock:  # only now: the answer must be drawn together with its change
             heard = {
                 **self._answered[0],
-                str(message.get("view")): number if type(number) is int else 0,
+                view: number if type(number) is int and abs(number) < 2**53 else 0,
             }
             self._answered = dict([*heard.items()][-VIEWS:]), errors
         self._draw_soon("settings")
 
-    def _do(self, what: str, name: str, value: object) -> None:
+    def _do(self, what: str, name: str, value: str) -> None:
         session = self._session
         match what:
             case "set" if name == "budget":
-                empty = value in (None, "")
-                session.budget = None if empty else parse_usd(value, "The budget")
-            case "set" if value in (None, ""):
+                session.budget = parse_usd(value, "The budget") if value else None
+            case "set" if not value:
                 session.update_settings(lambda now: now.without_value(name))
             case "set" if name == "stop":
-                texts = [decode_escapes(line) for line in str(value).splitlines() if line]
+                texts = [decode_escapes(line) for line in value.splitlines() if line]
                 session.update_settings(
                     lambda now: (
                         now.with_value("stop", texts) if texts else now.without_value("stop")
@@ -93,8 +94,8 @@ class Panel:
                 )
             case "set":
                 if name == "endpoint":
-                    session.routing.check(str(value))
-                session.update_settings(lambda now: now.with_value(name, str(value)))
+                    session.routing.check(value)
+                session.update_settings(lambda now: now.with_value(name, value))
             case "preset" if name in PRESETS:
                 policy = session.policies.current()
                 session.update_settings(lambda now: apply_preset(now, name, policy))
@@ -245,6 +246,18 @@ def _about(model: Model | None, *, local: bool) -> str:
     if local:
         return "on this machine, free of charge"
     return describe_model(model) if model else "context and price not known"
+
+
+def _read_name(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= LONGEST_NAME else ""
+
+
+def _read_value(value: object) -> str:
+    """Return what a control was set to, "" for nothing. Raises ParamError for no such value."""
+    text = "" if value is None else str(value) if isinstance(value, int | float) else value
+    if not isinstance(text, str) or len(text) > LONGEST_VALUE:
+        raise ParamError(f"A value must be a text of at most {LONGEST_VALUE:,} characters.")
+    return text
 
 
 def _describe(limit: Limit, spent: Decimal) -> str:

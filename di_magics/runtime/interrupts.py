@@ -47,6 +47,7 @@ class Interrupts:
         self._raising = False
         self._first: Callable[[], object] | None = None
         self._signal_is_ours = False
+        self._sending = threading.Lock()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -79,7 +80,8 @@ class Interrupts:
             yield
         finally:
             self._raising = before
-            self._signal_is_ours = False
+            with self._sending:  # a signal on its way arrives now, and is still ours
+                self._signal_is_ours = False
 
     @contextmanager
     def call_first(self, first: Callable[[], object]) -> Iterator[None]:
@@ -103,15 +105,18 @@ class Interrupts:
     def stop(self) -> None:
         """Note that Stop was pressed, and interrupt the user's code if it is running."""
         self.stop_requested = True
-        if self._raising and self._before is not None:
+        if self._raising and self._before is not None and not self._signal_is_ours:
             self._signal_is_ours = True
             threading.Thread(target=self._resend_signal, name="di_magics-stop", daemon=True).start()
 
     def _resend_signal(self) -> None:
         """Send SIGINT until the handler has run."""
-        while self._signal_is_ours and self._raising:
-            if hasattr(signal, "pthread_kill"):
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            else:
-                _thread.interrupt_main()
+        while True:
+            with self._sending:
+                if not (self._signal_is_ours and self._raising):
+                    return
+                if hasattr(signal, "pthread_kill"):
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                else:
+                    _thread.interrupt_main()
             time.sleep(SLICE_SECONDS)

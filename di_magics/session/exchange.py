@@ -100,7 +100,7 @@ class Exchange:
         throttle = Throttle(view, lambda reply: recorder.checkpoint(turn.id, plan.with_cost(reply)))
         error: Exception | None = None
         think_tags = ThinkTagParser()
-        fold = ReplyFold(Reply(request=plan.body))
+        fold = ReplyFold(_empty_reply(plan))
         first_token: float | None = None
         sent = False
         loop = LoopDetector()
@@ -181,6 +181,13 @@ class Exchange:
         except PolicyError as error:
             return error
         return None
+
+
+def _empty_reply(plan: Plan) -> Reply:
+    """Return the reply before its first event."""
+    if plan.beginning is None:
+        return Reply(request=plan.body)
+    return Reply(request=plan.body, text=plan.beginning.text, logprobs=plan.beginning.tokens)
 
 
 def seal_unsent(plan: Plan, recorder: Recorder) -> Outcome:

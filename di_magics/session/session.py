@@ -40,7 +40,6 @@ from di_magics.core.request.refusals import mentions_param
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
-from di_magics.core.shown.lens import lens_data
 from di_magics.core.shown.notes import (
     SHARED,
     logprobs_notes,
@@ -56,6 +55,7 @@ from di_magics.endpoints.routing import Routing
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Loop
 from di_magics.session.exchange import Exchange
+from di_magics.session.inspector import Inspector
 from di_magics.session.model_list import ModelList
 from di_magics.session.turn_runner import TurnRunner
 from di_magics.session.view import View
@@ -117,6 +117,7 @@ class Session:
             lambda: self.notify("settings"),
         )
         self.exchange = Exchange(routing, client, self.journal, policies, self.models.find_price)
+        self.inspector = Inspector(self, client)
         self._client = client
         self._store = store
         self._place = Where()
@@ -286,8 +287,7 @@ class Session:
 
     def lens_data(self, turn: Turn) -> LensData:
         """Return what a lens shows of a turn. Raises ChatError if it has no log-probabilities."""
-        tokens = turn.reply.logprobs or self.turns.logprobs(turn.id)
-        return lens_data(turn, tokens)
+        return self.inspector.lens_data(turn)
 
     # Planning -----------------------------------------------------------------------------------
 

@@ -139,7 +139,7 @@ class SweepRunner:
             ask = self._ask_for(run)
             messages, messages_digest = shared.get(ask.system, (None, ""))
             plan = self._session.plan(ask, messages)
-            if messages is None:
+            if messages is None and ask.beginning is None:
                 messages_digest = digest(plan.body["messages"])
                 shared[ask.system] = plan.body["messages"], messages_digest
             self._plans.append(plan)

@@ -59,6 +59,7 @@ class Database:
         self.path = folder / FILE if folder else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="di_magics-store")
         self._connection: Connection | None = None
+        self._opened: tuple[int, int] | None = None
         self._set_aside: Path | None = None
         self._closed = False
 
@@ -92,8 +93,11 @@ class Database:
 
     def _run(self, work: Work[T], begin: str | None) -> T:
         try:
+            if self._connection and self._opened != _identify(self.path):
+                self._close_connection()  # the file was moved away or deleted: nobody would find it
             if self._connection is None:
                 self._connection = self._open()
+                self._opened = _identify(self.path)
             if begin is None:
                 return work(self._connection)
             return _in_transaction(self._connection, work, begin)
@@ -126,8 +130,11 @@ class Database:
                 f"{one_line(self.path, 160)} is from a newer di_magics. Update di_magics, or set "
                 "DI_MAGICS_HOME to another folder."
             )
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
+        with suppress(sqlite3.OperationalError):  # network drives have no shared memory
+            db.execute("PRAGMA journal_mode = WAL")
+        (mode,) = db.execute("PRAGMA journal_mode").fetchone()
+        # Without WAL, a power cut could damage a file that is written with NORMAL.
+        db.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
         db.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
         if version != CURRENT:
             _in_transaction(db, self._update_tables, "BEGIN IMMEDIATE")
@@ -165,6 +172,15 @@ class Database:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _identify(path: Path | None) -> tuple[int, int] | None:
+    """Return what stays the same of a file while it is written, None if it is not there."""
+    try:
+        found = os.stat(path) if path else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def _version(db: Connection) -> tuple[int, int]:
@@ -218,7 +234,7 @@ def _describe(error: Exception, path: Path | None) -> str:
     if "locked" in reason or "still reads" in reason:
         step = "Another program uses that file: try again in a moment."
     elif "full" in reason or "disk I/O" in reason:
-        step = "Free some space on that disk, then run the cell again."
+        step = "Free some space on that disk, or set DI_MAGICS_HOME to a folder on another one."
     else:
         step = (
             "Move that file away, or set DI_MAGICS_HOME to another folder, or to off to keep "

@@ -1,12 +1,14 @@
 """Measures what the README and the design promise; prints one line a figure.
 
-python tests/bench/measure.py load bytes store stop first browser grid     (or any of them)
+python tests/bench/measure.py load bytes store stop first browser grid lens     (or any of them)
 
 `load`: what %load_ext costs in a kernel. `bytes`: what a reply sends to the browser.
 `store`: from opening the store, in a fresh process, to the next request of a 200-turn conversation
 among 10,000 turns. `stop`: from the interrupt to the closed connection. `first`: from Shift-Enter
 to the first text of the warm built-in model, in a browser. `browser`: how busy 10,000 tokens keep
-the page. `grid`: how near to the ideal 300 calls of a grid come, and the memory of 2,000.
+the page. `grid`: how near to the ideal 300 calls of a grid come, and the memory of 2,000. `lens`:
+what a lab of 2,000 tokens with 20 alternatives sends, how long the page takes to build it, and its
+frames while a slider is dragged.
 """
 
 from __future__ import annotations
@@ -316,6 +318,96 @@ def grid(folder: Path) -> None:
         print(f"grid: {whole:.0f} of 2,000 runs in {seconds:.1f} s, at most {memory:.0f} MB")
 
 
+LENS = f"""%run {Path(__file__).parents[1] / "lens_sample.py"}
+import time
+from di_magics.display.lens import Lens
+reply = sample_reply(2000)
+start = time.perf_counter()
+lens = Lens(reply, lab=True, at=40)
+size, seconds = len(lens.pack()), time.perf_counter() - start
+print(size, seconds, len(lens.saved()["text/html"].encode()))
+lens"""
+BUILD = """async ([source, packed]) => {
+    const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+    const widget = (await import(url)).default;
+    const bytes = Uint8Array.from(atob(packed), char => char.charCodeAt(0));
+    const times = [];
+    for (let run = 0; run < 5; run++) {
+        const el = document.body.appendChild(document.createElement('div'));
+        const start = performance.now();
+        const close = await widget.render({ model: { get: () => new DataView(bytes.buffer) }, el });
+        times.push(performance.now() - start);
+        close();
+        el.remove();
+    }
+    return times;
+}"""
+FRAMES = """() => {
+    const next = window.requestAnimationFrame;
+    Object.assign(window, { diScripts: [], diGaps: [] });
+    window.requestAnimationFrame = work => next(now => {
+        const start = performance.now();
+        work(now);
+        window.diScripts.push(performance.now() - start);
+    });
+    let last = performance.now();
+    const frame = now => {
+        window.diGaps.push(now - last);
+        last = now;
+        next(frame);
+    };
+    next(frame);
+}"""
+
+
+def lens(folder: Path) -> None:
+    """Print the size of a lab of 2,000 tokens, its time to build, and its frames in a drag."""
+    import base64
+
+    from lens_sample import sample_reply
+
+    from di_magics.display import widgets
+    from di_magics.display.lens import Lens
+
+    source = widgets.module("lens")
+    packed = base64.b64encode(Lens(sample_reply(2000), lab=True).pack()).decode()
+    with Lab(folder) as lab, sync_playwright() as playwright:
+        chromium = launch(playwright)
+        lab.write("lens.ipynb", [LENS])
+        notebook = Notebook(lab, chromium, "lens.ipynb")
+        (printed, *_) = notebook.run(0)
+        size, seconds, saved = map(float, printed["text"].split())
+        built = notebook.page.evaluate(BUILD, [source, packed])
+        print(
+            f"lens: {(size + len(source.encode())) / 1e3:.0f} kB to the browser, packed in "
+            f"{seconds * 1e3:.0f} ms, built in {statistics.median(built):.0f} ms; "
+            f"saved form {saved / 1e3:.0f} kB"
+        )
+        area = notebook.shown(0)
+        area.get_by_role("listbox").wait_for()
+        notebook.page.evaluate(FRAMES)
+        mouse = notebook.page.mouse
+        for name in ("temperature", "top_p", "min_p", "frequency_penalty"):
+            slider = area.get_by_role("slider", name=name)
+            slider.scroll_into_view_if_needed()
+            box = slider.bounding_box()
+            assert box
+            middle = box["y"] + box["height"] / 2
+            mouse.move(box["x"] + box["width"] / 2, middle)
+            mouse.down()
+            notebook.page.evaluate("() => { diScripts.length = diGaps.length = 0 }")
+            for step in range(120):
+                mouse.move(box["x"] + box["width"] * (0.3 + step % 60 / 150), middle)
+            mouse.up()
+            scripts, gaps = notebook.page.evaluate("() => [diScripts, diGaps]")
+            print(
+                f"lens: {name} dragged: {statistics.median(scripts):.1f} ms of script a frame, "
+                f"{statistics.median(gaps):.1f} ms between frames, at worst {max(gaps):.0f} ms"
+            )
+        notebook.close()
+        chromium.close()
+
+
 MEASURES = {
     "grid": grid,
     "load": load,
@@ -324,6 +416,7 @@ MEASURES = {
     "stop": stop,
     "first": first,
     "browser": browser,
+    "lens": lens,
 }
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import Any
 
 import pytest
@@ -25,9 +26,11 @@ class Recorder:
         self.posted: list[Message] = []
         self.shown: list[Any] = []
         self.closed = False
+        self.news = threading.Event()
 
     def post(self, message: Message) -> None:
         self.posted.append(message)
+        self.news.set()
 
     def update(self, bundle: Message, **_: Any) -> None:
         self.shown.append(bundle)
@@ -165,6 +168,50 @@ def test_the_widget_is_closed_where_no_page_was_ever_here(recorder: Recorder) ->
     channel = open_channel(ReplyContent(), recorder)
     channel.close({}, {})
     assert (channel.seen, recorder.closed) == (True, True)
+
+
+def test_pages_that_ask_without_end_are_answered_at_a_pace(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one whole for all that wait, with everything that is there by then; Stop is not slowed."""
+    monkeypatch.setattr(protocol, "ANSWER_RATE", 100_000)
+    content = ReplyContent()
+    channel = open_channel(content, recorder, here=True)
+    content.reply = Reply(text="x" * 40_000)
+    for number in range(1000):
+        channel.receive({"type": "here" if number % 2 else "again"})
+    answers = [message for message in recorder.posted if message["type"] == "whole"]
+    assert 1 < len(answers) < 5
+    content.reply = Reply(text="y" * 50_000)
+    channel.receive({"type": "stop"})
+    assert recorder.posted[-1] == {"type": "ack"}
+    while not recorder.posted[-1].get("text", "").startswith("y"):
+        recorder.news.wait(10)
+        recorder.news.clear()
+    numbers = [message["n"] for message in recorder.posted if "n" in message]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_page_cannot_close_a_reply_that_streams(recorder: Recorder) -> None:
+    """It says that it has seen the end only after the end."""
+    channel = open_channel(ReplyContent(), recorder, here=True)
+    channel.receive({"type": "seen"})
+    assert (channel.seen, recorder.closed) == (False, False)
+
+
+ODD: list[Any] = [None, True, -1, 1.5, 10**400, "", "x" * 100_000, [], {}, [[[]]], {"type": "stop"}]
+
+
+def test_odd_messages_of_a_page_do_nothing(recorder: Recorder) -> None:
+    """Whatever their type is, or the number of a run."""
+    content = ReplyContent()
+    channel = open_channel(content, recorder, here=True)
+    for odd in ODD:
+        channel.receive({"type": odd, "run": odd})
+        channel.receive({odd if isinstance(odd, str) else "type": odd})
+    assert recorder.posted == []
+    show(content, channel, "text")
+    assert recorder.posted == [{"type": "delta", "n": 1, "text": "text"}]
 
 
 class Page:

@@ -650,3 +650,64 @@ def test_notebook_7_streams_and_stops(
         (output,) = page.wait(1)
         page.close()
     assert "stopped by you" in output["data"]["text/plain"]
+
+
+DROP = "() => panel.sessionContext.session.kernel._ws.close()"
+CONNECTED = """() => {
+    const panel = jupyterapp.shell.currentWidget;
+    return panel.sessionContext.session.kernel.connectionStatus === 'connected';
+}"""
+
+
+def test_a_websocket_that_drops_in_the_middle_loses_nothing(
+    notebook: Open, server: Loopback
+) -> None:
+    """The page connects again; what came meanwhile is there while it streams, and in the file."""
+    holds = [Hold() for _ in range(3)]
+    parts = ["The first part, ", "the second, ", "the third, "]
+    chunks = [step for part, hold in zip(parts, holds, strict=True) for step in (part, hold)]
+    server.reply(Reply(chunks=[*chunks, "the end."]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).get_by_text(parts[0].strip()).wait_for()
+    page.js(DROP)
+    holds[0].release()
+    assert holds[1].reached.wait(10)
+    page.page.wait_for_function(CONNECTED)
+    holds[1].release()
+    page.shown(1).get_by_text("".join(parts).strip()).wait_for()
+    page.js(DROP)
+    holds[2].release()
+    page.page.wait_for_function(CONNECTED)
+    (output,) = page.wait(1)
+    assert "".join([*parts, "the end."]) in output["data"]["text/plain"]
+    (saved,) = page.save()["cells"][1]["outputs"]
+    assert set(saved["data"]) == MIMES
+
+
+def test_two_tabs_on_one_notebook_share_a_kernel_and_a_conversation(
+    notebook: Open, server: Loopback, lab: Lab, chromium: Browser
+) -> None:
+    """Each shows its own cell's reply whole; Stop in one ends the reply that runs."""
+    from lab import Notebook
+
+    hold = Hold()
+    server.reply(
+        Reply(chunks=["From one ", hold, "tab."]), Reply(chunks=["The first half", Hold()])
+    )
+    one = ready(notebook, server, "%%chat\nhi", "%%chat\nagain")
+    two = Notebook(lab, chromium, one.name)
+    try:
+        one.start(1)
+        one.shown(1).get_by_text("From one").wait_for()
+        two.start(2)
+        hold.release()
+        (output,) = one.wait(1)
+        assert "From one tab." in output["data"]["text/plain"]
+        two.shown(2).get_by_text("The first half").wait_for()
+        two.shown(2).get_by_role("button", name="Stop").click()
+        (output,) = two.wait(2)
+        assert "stopped by you" in output["data"]["text/plain"]
+        assert len(server.chats[1].json["messages"]) == 3
+    finally:
+        two._context.close()

@@ -23,21 +23,21 @@ class Panel:
         self.models: list[list[str]] = []
         self._read = len(kernel.published)
         self._comm = ""
-        self._number = 0
+        self.number = 0
         assert kernel.run("%chat panel", "panel").status == "ok"
         self._take_in()
 
-    def send(self, type: str, name: str, value: object = None) -> None:
+    def send(self, type: str, name: str, value: object = None, view: str = "v") -> None:
         """Send a message without waiting."""
-        self._number += 1
-        content = {"type": type, "view": "v", "n": self._number, "name": name, "value": value}
+        self.number += 1
+        content = {"type": type, "view": view, "n": self.number, "name": name, "value": value}
         data = {"method": "custom", "content": content}
         self.kernel.send("comm_msg", {"comm_id": self._comm, "data": data})
 
     def set(self, name: str, value: object, type: str = "set") -> dict[str, Any]:
         """Send a message and return the state that has heard it."""
         self.send(type, name, value)
-        return self.until(lambda state: state["heard"].get("v") == self._number)
+        return self.until(lambda state: state["heard"].get("v") == self.number)
 
     def until(self, reached: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Return the state once it is as it should be."""
@@ -198,26 +198,47 @@ def test_reset_leaves_what_is_no_parameter(panel: Panel) -> None:
     assert "the last 2 are sent" in panel.kernel.run("%chat").text
 
 
-@pytest.mark.parametrize(
-    ("type", "name", "value"),
-    [
-        ("preset", "Nothing", None),
-        ("set", "temperature", {"a": [1]}),
-        ("set", "stop", {}),
-        ("set", "budget", 0),
-        ("set", "no_such", "1"),
-        ("set", "seed", "9" * 5000),
-        ("bogus", "seed", "1"),
-    ],
-)
-def test_odd_messages_do_no_harm(panel: Panel, type: str, name: str, value: object) -> None:
-    """They are heard, no traceback is printed, and the panel works on."""
+ODD: list[tuple[str, str, object]] = [
+    ("preset", "Nothing", None),
+    ("set", "temperature", {"a": [1]}),
+    ("set", "stop", {}),
+    ("set", "budget", 0),
+    ("set", "no_such", "1"),
+    ("set", "seed", "9" * 5000),
+    ("set", "system", "x" * 1_000_001),
+    ("set", "endpoint", [[[[]]]]),
+    ("set", "model", True),
+    ("set", "x" * 1_000_000, "1"),
+    ("set", "temperature", 10**400),
+    ("bogus", "seed", "1"),
+    ("y" * 1_000_000, "seed", "1"),
+]
+
+
+def test_odd_messages_do_no_harm(panel: Panel) -> None:
+    """They are heard, no traceback is printed, nothing of them comes back, the panel works on."""
+    for number, (type, name, value) in enumerate(ODD):
+        printed = len(panel.kernel.published)
+        panel.set(name, value, type)
+        panel.set("top_k", str(number))
+        assert panel.control("top_k")["value"] == number
+        published = panel.kernel.published[printed:]
+        assert not {message.type for message in published} & {"error", "stream"}
+        sizes = {(m.type, str(m.content)[:3000]): m.size for m in published if m.size > 50_000}
+        assert sizes == {}, name[:20]
+
+
+def test_a_thousand_messages_are_drawn_together(panel: Panel) -> None:
+    """The last value holds, and the panel is drawn a few times, whatever a page is called."""
     printed = len(panel.kernel.published)
-    panel.set(name, value, type)
-    panel.set("top_k", "5")
-    assert panel.control("top_k")["value"] == 5
-    kinds = {message.type for message in panel.kernel.published[printed:]}
-    assert not kinds & {"error", "stream"}
+    for number in range(1000):
+        panel.send("set", "top_k", str(number), view=f"v{number}" * 20)
+    panel.send("set", "top_k", "7")
+    panel.until(lambda state: state["heard"].get("v") == panel.number)
+    assert panel.control("top_k")["value"] == 7
+    drawn = [m for m in panel.kernel.published[printed:] if "state" in m.content.get("data", {})]
+    assert len(drawn) < 500
+    assert len(panel.state["heard"]) == 8
 
 
 def test_warnings_come_before_asking(panel: Panel, server: Loopback) -> None:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,6 +153,78 @@ def test_a_file_of_an_earlier_version_keeps_all_and_gets_what_it_lacks(
     assert Ledger(store, "n").committed().notebook == 2
     for database in (store, new, old):
         database.close()
+
+
+class WithoutWal(sqlite3.Connection):
+    """A connection on a drive where SQLite cannot have its write-ahead log."""
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "PRAGMA journal_mode = WAL":
+            raise sqlite3.OperationalError("locking protocol")
+        return super().execute(sql, *values)
+
+
+@pytest.mark.parametrize("drive", ["no shared memory", "an error"])
+def test_a_drive_without_a_write_ahead_log_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drive: str
+) -> None:
+    """As a network drive: two kernels share the file, which is written with more care."""
+    connect: Any = sqlite3.connect
+
+    def connect_to_drive(name: Path, **options: Any) -> Any:
+        if drive == "an error":
+            return connect(name, factory=WithoutWal, **options)
+        return connect(f"file:{name}?vfs=unix-dotfile", uri=True, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_drive)
+    one, two = Database(tmp_path), Database(tmp_path)
+    for number, store in enumerate((one, two, one)):
+        store.write(partial(write_named, name=f"secret-{number}")).result()
+    for store in (one, two):
+        assert store.read(count_notebooks).result() == 3
+        settings = store.read(
+            lambda db: [db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", SYNC)]
+        )
+        assert settings.result() == ["delete", FULL]
+    two.erase(lambda db: db.execute("DELETE FROM notebooks")).result()
+    one.close()
+    two.close()
+    assert b"secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+SYNC, FULL = "synchronous", 2
+
+
+def write_named(db: Connection, name: str) -> None:
+    """Write a notebook of this name."""
+    db.execute("INSERT INTO notebooks (id) VALUES (?)", [name])
+
+
+def count_notebooks(db: Connection) -> int:
+    """Return how many notebooks there are."""
+    (number,) = db.execute("SELECT count(*) FROM notebooks").fetchone()
+    return int(number)
+
+
+@pytest.mark.parametrize("fate", ["deleted", "moved", "replaced"])
+def test_a_file_that_is_gone_is_made_anew(tmp_path: Path, fate: str) -> None:
+    """What is written from then on is where the next kernel looks for it."""
+    store = Database(tmp_path)
+    store.write(lambda db: write_named(db, "before")).result()
+    path = tmp_path / storing.FILE
+    if fate == "moved":
+        path.rename(tmp_path / "away.sqlite3")
+    else:
+        path.unlink()
+    if fate == "replaced":
+        other = Database(tmp_path)
+        other.write(lambda db: write_named(db, "other")).result()
+        other.close()
+    store.write(lambda db: write_named(db, "after")).result()
+    store.close()
+    with closing(sqlite3.connect(path)) as db:
+        names = [name for (name,) in db.execute("SELECT id FROM notebooks ORDER BY id")]
+    assert names == (["after", "other"] if fate == "replaced" else ["after"])
 
 
 def development_file(folder: Path, version: int = 6) -> sqlite3.Connection:

@@ -12,8 +12,8 @@ from typing import Any
 
 from di_magics.core.amount import parse_amount
 from di_magics.core.errors import EndpointError, StreamBroken
-from di_magics.core.logprobs import TokenProbability
-from di_magics.core.read_json import as_count, as_list, as_number, as_object, as_objects
+from di_magics.core.logprobs import TokenProbability, read_token
+from di_magics.core.read_json import as_list, as_object, as_objects
 from di_magics.core.reply.reply import (
     REASONING_FIELDS,
     Finished,
@@ -33,25 +33,17 @@ from di_magics.core.request.readers import (
     load_json,
     read_count,
     read_text,
-    replace_surrogates,
 )
 from di_magics.core.request.refusals import Target, find_error, stream_error
-from di_magics.core.text import one_line
+from di_magics.core.text import one_line, replace_surrogates
 
 NO_REASON = frozenset({"", "null", "none"})
 """The finish reasons by which some servers say that the reply goes on."""
 
-UNKNOWN_LOGPROB = -9999.0
-"""What OpenAI and vLLM send for a token that is too unlikely to have a number."""
-
-MOST_ROUNDED = 0.01
-"""A log-probability is at most 0, but for the rounding of the server."""
 MOST_ALTERNATIVES = 200_000
 """The alternatives of one token that are kept: the largest vocabularies are a little smaller."""
 MOST_IN_REPLY = 400_000
 """The alternatives of all tokens of a reply that are kept: of 2,000 tokens 200 each."""
-MOST_BYTES = 1000
-"""No token is longer."""
 LEGACY_COLUMNS = ("tokens", "token_logprobs", "top_logprobs")
 MOST_EXTRA = 100_000  # characters
 IMAGE_PARTS = frozenset({"image", "image_url", "output_image"})
@@ -159,7 +151,7 @@ class PayloadParser:
         """Yield the tokens of a choice; one without a number is kept, as others follow it."""
         for entry in as_objects(logprobs.get("content")):
             top = as_list(entry.get("top_logprobs"))
-            yield _read_token(entry, self._alternatives(as_objects(top[:MOST_ALTERNATIVES])))
+            yield read_token(entry, self._alternatives(as_objects(top[:MOST_ALTERNATIVES])))
         if isinstance(logprobs.get("tokens"), list):  # as the older completions API sends them
             columns = (as_list(logprobs.get(name)) for name in LEGACY_COLUMNS)
             for token, logprob, top in zip_longest(*columns):
@@ -168,11 +160,11 @@ class PayloadParser:
                     for other, number in islice(as_object(top).items(), MOST_ALTERNATIVES)
                 )
                 entry = {"token": token, "logprob": logprob}
-                yield _read_token(entry, self._alternatives(entries))
+                yield read_token(entry, self._alternatives(entries))
 
     def _alternatives(self, entries: Iterable[Mapping[str, Any]]) -> tuple[TokenProbability, ...]:
         """Return the alternatives of a token; a reply has a limited number of them."""
-        top = tuple(map(_read_token, islice(entries, self._alternatives_left)))
+        top = tuple(map(read_token, islice(entries, self._alternatives_left)))
         self._alternatives_left -= len(top)
         return top
 
@@ -246,36 +238,10 @@ class PayloadParser:
             yield Reasoning(joined, source)
 
 
-def _read_token(
-    entry: Mapping[str, Any], top: tuple[TokenProbability, ...] = ()
-) -> TokenProbability:
-    return TokenProbability(
-        read_text(entry.get("token")) or "",
-        _parse_logprob(entry.get("logprob")),
-        top,
-        _parse_bytes(entry.get("bytes")),
-        as_count(entry.get("id")),
-    )
-
-
 def _read_extra(value: object) -> str:
     """Return what a server wants back with a call as JSON, "" for nothing or too much."""
     text = dump_json(value) if isinstance(value, dict) and value else ""
     return text if len(text) <= MOST_EXTRA else ""
-
-
-def _parse_logprob(value: object) -> float | None:
-    number = as_number(value)
-    if number is None or not UNKNOWN_LOGPROB < number <= MOST_ROUNDED:
-        return None
-    return min(number, 0.0)
-
-
-def _parse_bytes(value: object) -> bytes | None:
-    try:
-        return bytes(value) if isinstance(value, list) and len(value) <= MOST_BYTES else None
-    except (TypeError, ValueError):
-        return None
 
 
 def _parse_usage(usage: Mapping[str, Any]) -> Usage:

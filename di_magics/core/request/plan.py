@@ -15,6 +15,7 @@ from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.messages import request_messages, round_messages
 from di_magics.core.errors import ParamError, ToolError
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import Entry, with_cost
 from di_magics.core.money.prices import Price, request_cost
@@ -53,6 +54,20 @@ ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """The beginning of a reply that is continued: its text and its tokens.
+
+    `ids` are the ids of the prompt and of these tokens, for our own server, where `slot` holds
+    them; without ids the reply is continued from its text.
+    """
+
+    text: str
+    tokens: tuple[TokenProbability, ...]
+    ids: tuple[int, ...] = ()
+    slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """What a cell asks: the prompt, where it belongs, and what its flags change.
 
@@ -60,7 +75,8 @@ class Ask:
     one, `append` adds a turn instead of a variant. `replaces` is the turn of which this one is a
     variant. `budget` is what it may cost in USD; with `yes` a request of
     unknown price is sent as well. `rounds` is how often the model may call `tools`; with
-    `repair` a reply that does not fit the `schema` is asked for once more.
+    `repair` a reply that does not fit the `schema` is asked for once more. `beginning` is what the
+    reply begins with, if it continues one.
     """
 
     prompt: str
@@ -85,6 +101,7 @@ class Ask:
     schema: ReplySchema | None = None
     repair: bool = False
     format: str = ""
+    beginning: Beginning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +110,8 @@ class Plan:
 
     `size` is the bytes of text in the body, `price` the model's price if it is known, `reserve`
     the worst case of the cost in USD, and `policy` the policy at the time of planning. With
-    `ends_loops` a reply that repeats itself is ended.
+    `ends_loops` a reply that repeats itself is ended. `beginning` is what the reply begins with, if
+    it continues one.
     """
 
     turn: Turn
@@ -104,6 +122,7 @@ class Plan:
     reserve: Decimal | None
     policy: Policy
     ends_loops: bool = False
+    beginning: Beginning | None = None
 
     def with_cost(self, reply: Reply) -> Reply:
         """Return the reply with its cost."""
@@ -177,7 +196,9 @@ def plan_turn(
         attachments=ask.attachments,
     )
     body = build_request(planned, chat, messages)
-    return _with_size(Plan(planned, route, body, 0, price, None, policy, ends_loops))
+    plan = Plan(planned, route, body, 0, price, None, policy, ends_loops, ask.beginning)
+    plan = _with_size(plan)
+    return replace(plan, body=continue_body(body, ask.beginning)) if ask.beginning else plan
 
 
 def _check_logprobs(most: object, route: Route) -> None:
@@ -256,6 +277,23 @@ def build_request(
         fields=turn.fields,
     )
     return _relax_tool_choice(body) if any(step.calls for step in turn.reply.rounds) else body
+
+
+def continue_body(body: Mapping[str, Any], beginning: Beginning) -> dict[str, Any]:
+    """Return the body of a request that continues a reply.
+
+    By ids it is one for completions, else the reply is the last message, as vLLM and others read
+    it (OpenAI does not).
+    """
+    if not beginning.ids:
+        message = {"role": "assistant", "content": beginning.text}
+        continuing = {"continue_final_message": True, "add_generation_prompt": False}
+        return {**body, "messages": [*body["messages"], message], **continuing}
+    sent = {name: value for name, value in body.items() if name not in ("messages", "top_logprobs")}
+    if "top_logprobs" in body:
+        sent["logprobs"] = body["top_logprobs"]
+    where = {"prompt": list(beginning.ids), "id_slot": beginning.slot, "cache_prompt": True}
+    return {**sent, **where}
 
 
 def _relax_tool_choice(body: dict[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from di_magics.core.read_json import LARGEST_COUNT
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
+from di_magics.core.text import replace_surrogates
 
 
 def read_count(value: object) -> int | None:
@@ -37,10 +35,3 @@ def dump_json(value: object) -> str:
         return json.dumps(value, ensure_ascii=False)
     except RecursionError:
         return ""
-
-
-def replace_surrogates(text: str) -> str:
-    """Return a text with surrogate pairs joined, and U+FFFD in place of a lone half."""
-    if text.isascii() or not _SURROGATE.search(text):
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -15,9 +15,9 @@ from typing import Any
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.read_json import as_object
-from di_magics.core.request.readers import load_json, read_count, replace_surrogates
+from di_magics.core.request.readers import load_json, read_count
 from di_magics.core.request.route import CHAT_PATH
-from di_magics.core.text import one_line
+from di_magics.core.text import one_line, replace_surrogates
 
 
 @dataclass(frozen=True, slots=True)

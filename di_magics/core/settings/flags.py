@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -298,22 +297,31 @@ def flag_help(name: str) -> str:
     return ""
 
 
+_WHITESPACE = " \t\r\n"
+# shlex takes quadratic time for a long word.
+_PART = re.compile(r"""([^ \t\r\n'"]+)|'([^']*)'|"([^"]*)\"""")
+_QUOTED_WORD = re.compile(r"""(?:[^ \t\r\n'"]+|'[^']*'|"[^"]*")+""")
+
+
 def split_line(line: str) -> list[str]:
     """Return the words of a line as a shell splits it, but without escapes and comments.
 
     Without an escape character Windows paths survive. Raises ParamError for an open quote.
     """
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.escape = ""
-    lexer.commenters = ""
-    try:
-        return list(lexer)
-    except ValueError:
+    words, end = [], 0
+    for word in _QUOTED_WORD.finditer(line):
+        if line[end : word.start()].strip(_WHITESPACE):
+            break
+        words.append(_PART.sub(lambda part: part[1] or part[2] or part[3] or "", word[0]))
+        end = word.end()
+        if line[end : end + 1].strip(_WHITESPACE):
+            break
+    if line[end:].strip(_WHITESPACE):
         raise ParamError(
             f"A quote is not closed: {one_line(line, 80)}. Close it, or put the other kind of "
             "quotes around a text that holds one."
-        ) from None
+        )
+    return words
 
 
 def parse_flags(line: str) -> Flags:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.logprobs import Continuing, LensData, TokenProbability, basis_of
+from di_magics.core.reply.reply import Reply
 from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS
 from di_magics.core.settings.params import PARAMS
 from di_magics.core.text import one_line
@@ -36,6 +37,17 @@ def lens_data(turn: Turn, tokens: Sequence[TokenProbability]) -> LensData:
         order=DEFAULT_ORDER if turn.local else None,
         continues=continues,
         unreported=max(0, counted - len(tokens)),
+    )
+
+
+def lens_of_text(reply: Reply) -> LensData:
+    """Return what a lens shows of a text that a local model has scored."""
+    return LensData(
+        tokens=reply.logprobs,
+        model=reply.model or "",
+        basis=basis_of(True),
+        settings=DEFAULTS,
+        order=DEFAULT_ORDER,
     )
 
 

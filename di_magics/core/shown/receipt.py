@@ -146,8 +146,13 @@ def _other_facts(turn: Turn) -> Iterator[_Fact]:
 
 def _content_texts(turn: Turn) -> Iterator[str]:
     """Yield what was sent with the prompt: system prompt, turns, attachments, tools, JSON form."""
+    request = turn.reply.request or {}
     if turn.system and not turn.system_is_policy:
         yield "with a system prompt"
+    if "prompt" in request:
+        yield f"continued from {len(request['prompt']):,} token ids"
+    elif "continue_final_message" in request:
+        yield "continued from the text"
     if turn.context is not None:
         yield f"with the last {turn.context} turns" if turn.context else "without earlier turns"
     for attachment in turn.attachments:
@@ -170,9 +175,10 @@ def _content_texts(turn: Turn) -> Iterator[str]:
 def _logprobs_text(turn: Turn) -> str:
     """Return how many log-probabilities were asked for, and whether they are the model's own."""
     request = turn.reply.request or {}
-    if request.get("logprobs") is not True:
+    asked = request.get("logprobs")
+    if asked is None or asked is False:
         return ""
-    most = request.get("top_logprobs") or 0
+    most = (request.get("top_logprobs") or 0) if asked is True else asked
     basis = BASES[basis_of(turn.local)]
     if not most:
         return f"log-probabilities of the tokens alone, {basis}"

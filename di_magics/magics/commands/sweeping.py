@@ -9,6 +9,7 @@ from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.settings.counts import parse_positive
 from di_magics.core.settings.flags import split_line
+from di_magics.core.settings.params import suggest
 from di_magics.core.sweep.difference import compare_texts, count_texts, first_difference
 from di_magics.core.text import count_noun, one_line
 from di_magics.display.views import FinalView
@@ -20,7 +21,10 @@ from di_magics.magics.commands.command import (
     say,
     show,
 )
+from di_magics.session.inspector import BRANCH_TOKENS
 
+BRANCH_FLAGS = ("--token", "--rank", "-n", "--max-tokens")
+BRANCHES = 8
 BEST_EFFORT = "A seed is best effort: the server's batching and rounding may still change a reply."
 
 
@@ -109,6 +113,41 @@ def plot(context: Context, rest: str) -> None:
     except OSError as error:
         raise cannot_write(out, error) from None
     say(f"saved in {out}")
+
+
+@command(
+    "branch TURN:TOKEN [--token TEXT | --rank N] [-n 8] [--max-tokens 20]",
+    "continue a reply from one of its tokens, several times, side by side",
+)
+def branch(context: Context, rest: str) -> None:
+    """%chat branch 2:14                 again from token 14 of turn 2
+    %chat branch 2:14 --rank 2        as if the second likeliest token stood there
+    %chat branch 2:14 --token " fox"
+    The replies are not part of the conversation; %chat adopt K adds reply K. The current settings
+    are used. It is exact on a local model, by token ids.
+    """
+    example = "branch 2:14 --rank 2"
+    values: dict[str, str] = {}
+    words = split_line(rest)
+    place = words.pop(0) if words and not words[0].startswith("-") else incomplete(example)
+    while words:
+        name, _, value = words.pop(0).partition("=")
+        if name not in BRANCH_FLAGS:
+            raise ParamError(
+                f"%chat branch has no flag {one_line(name, 40)}.{suggest(name, BRANCH_FLAGS)} "
+                "%chat help branch lists them."
+            )
+        values[name] = value or (words.pop(0) if words else incomplete(example))
+    number, _, token = place.partition(":")
+    turn = context.session.conversation.turn_at(parse_positive("The turn", number))
+    context.asking.branch(
+        turn,
+        parse_positive("The token", token) - 1,
+        parse_positive("-n", values.get("-n", str(BRANCHES))),
+        token=values.get("--token"),
+        rank=parse_positive("--rank", values["--rank"]) if "--rank" in values else None,
+        max_tokens=parse_positive("--max-tokens", values.get("--max-tokens", str(BRANCH_TOKENS))),
+    )
 
 
 @command("adopt K", "make run K of the last sweep the last turn of the conversation")

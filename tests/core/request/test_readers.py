@@ -6,6 +6,7 @@ import pytest
 
 from di_magics.core.read_json import LARGEST_COUNT
 from di_magics.core.request import readers
+from di_magics.core.text import replace_surrogates
 
 OTHERS = [None, True, "5", [5], {"a": 5}]
 
@@ -49,8 +50,8 @@ def test_json_of_any_depth_is_a_value_or_a_value_error() -> None:
 
 def test_pairs_are_joined_and_halves_replaced() -> None:
     """Text of UTF-8 is unchanged."""
-    assert readers.replace_surrogates("ä😀\u2028") == "ä😀\u2028"
-    assert readers.replace_surrogates("\ud83d\ude00 \ude00\ud83d") == "😀 \ufffd\ufffd"
+    assert replace_surrogates("ä😀\u2028") == "ä😀\u2028"
+    assert replace_surrogates("\ud83d\ude00 \ude00\ud83d") == "😀 \ufffd\ufffd"
 
 
 def test_what_is_nested_too_deeply_is_an_error_or_nothing() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import shlex
+from contextlib import suppress
 from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from growth import growth
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings import flags as command
@@ -59,6 +63,38 @@ def test_an_open_quote_is_refused(line: str) -> None:
     """The line is quoted back."""
     with pytest.raises(ParamError, match="quote is not closed"):
         split_line(line)
+
+
+def split_like_a_shell(line: str) -> list[str]:
+    """Return the words as shlex finds them."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.escape, lexer.commenters = True, "", ""
+    return list(lexer)
+
+
+def test_any_line_is_split_as_a_shell_splits_it() -> None:
+    """Quotes within words, empty words, quotes that are not closed."""
+    chance = random.Random(1)
+    for _ in range(2000):
+        line = "".join(chance.choices("ab \t\r\n'\"\\#é\u00a0\0", k=chance.randrange(12)))
+        try:
+            words = split_like_a_shell(line)
+        except ValueError:
+            with pytest.raises(ParamError, match="not closed"):
+                split_line(line)
+        else:
+            assert split_line(line) == words, repr(line)
+
+
+@pytest.mark.parametrize("piece", ["a", '"a"', "'", "''", " a", 'a"', "\"'"])
+def test_a_long_line_takes_linear_time(piece: str) -> None:
+    """Of one word, of many, and with a quote that is not closed."""
+
+    def split(line: str) -> None:
+        with suppress(ParamError):
+            split_line(line)
+
+    assert growth(split, 20_000, lambda size: piece * size) < 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,198 @@
+"""The model of a local llama.cpp server, position by position.
+
+`/completion` continues a list of token ids, so that no text is split into other tokens on the way.
+The cache of its slot holds the tokens of the last call: a call that adds one token reads one token
+(about 13 ms on two cores), and gives the same numbers as writing it did. A longer text is read in
+batches, which gives slightly different ones (up to 0.75 in the log-probability of a token that is
+not the likeliest), so `hold` reads a reply token by token before it is continued.
+
+`peek` forces the end token, which never becomes part of the text: a token that ends within a
+character would come without its alternatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from di_magics.core.errors import BadRequest
+from di_magics.core.logprobs import TokenProbability, read_token
+from di_magics.core.read_json import as_count, as_list, as_object, as_objects, as_text
+from di_magics.core.sampling import logits_zero
+from di_magics.endpoints.client import Client
+from di_magics.endpoints.endpoint import Endpoint
+
+ANY_SLOT = -1
+"""The server chooses the slot that has most of the ids already."""
+SLOT = 3
+"""The last one of the server: chats use it least."""
+FORCED = 1000
+"""Added to a logit, it makes its token certain; reported log-probabilities do not have it."""
+LOOK_UP = 1000
+"""Among so many of the likeliest tokens, one without an entry is looked for before all others."""
+REPEAT = 1.1
+ZERO_TOKENS = 200
+"""How many probabilities are asked for to find the zero of the logits."""
+NO_FILTERS: Mapping[str, Any] = {
+    "temperature": 1,
+    "top_k": 0,
+    "top_p": 1,
+    "min_p": 0,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+}
+
+
+class Llama:
+    """A llama.cpp server's model; every method raises EndpointError."""
+
+    def __init__(self, client: Client, endpoint: Endpoint) -> None:
+        self._client = client
+        self._endpoint = endpoint
+        self._end: int | None = None
+        self._vocabulary: int | None = None
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        answer = as_object(await self._client.post(self._endpoint, path, body))
+        if not answer:
+            raise self._no_answer(path)
+        return answer
+
+    def _no_answer(self, path: str) -> BadRequest:
+        return BadRequest(
+            f"{self._endpoint.name} has no {path}. Use the built-in model: %chat endpoint local."
+        )
+
+    async def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Return the ids of a text; with `special`, names such as <|im_end|> are one token."""
+        body = {"content": text, "add_special": special, "parse_special": special}
+        return _ids((await self._post("/tokenize", body)).get("tokens"))
+
+    async def prompt_ids(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Return the ids that the model reads of a chat, with its template."""
+        answer = await self._post("/apply-template", {"messages": list(messages)})
+        return await self.tokenize(as_text(answer.get("prompt")), special=True)
+
+    async def end_token(self) -> int:
+        """Return the id of the token that ends a reply."""
+        if self._end is None:
+            properties = as_object(await self._client.get(self._endpoint, "/props"))
+            ids = await self.tokenize(as_text(properties.get("eos_token")), special=True)
+            if not ids:
+                raise self._no_answer("/props")
+            self._end = ids[-1]
+        return self._end
+
+    async def order(self) -> list[str]:
+        """Return the filters in the order in which the server applies them."""
+        properties = as_object(await self._client.get(self._endpoint, "/props"))
+        settings = as_object(as_object(properties.get("default_generation_settings")).get("params"))
+        return [as_text(name) for name in as_list(settings.get("samplers"))]
+
+    async def vocabulary(self) -> int | None:
+        """Return how many tokens the model has, None where the server does not say."""
+        if self._vocabulary is None:
+            models = as_object(await self._client.get(self._endpoint, "/v1/models"))
+            [meta] = [as_object(m.get("meta")) for m in as_objects(models.get("data"))][:1] or [{}]
+            self._vocabulary = as_count(meta.get("n_vocab"))
+        return self._vocabulary
+
+    async def force(
+        self, ids: Sequence[int], token: int, most: int, slot: int = ANY_SLOT
+    ) -> TokenProbability:
+        """Return a token after these ids with its log-probability and `most` alternatives."""
+        body = {
+            "prompt": list(ids),
+            "n_predict": 1,
+            "n_probs": max(1, most),
+            "logit_bias": [[token, FORCED]],
+            "temperature": 0,
+            "cache_prompt": True,
+            "id_slot": slot,
+        }
+        answer = await self._post("/completion", body)
+        entries = as_objects(answer.get("completion_probabilities"))
+        if not entries:  # it ends within a character
+            return await self._look_up(ids, token, most, slot)
+        top = map(read_token, as_objects(as_list(entries[0].get("top_logprobs"))[:most]))
+        return replace(read_token(entries[0]), top=tuple(top))
+
+    async def peek(
+        self, ids: Sequence[int], most: int, slot: int = ANY_SLOT
+    ) -> tuple[TokenProbability, ...]:
+        """Return the `most` likeliest tokens after these ids, best first."""
+        return (await self.force(ids, await self.end_token(), most, slot)).top
+
+    async def _look_up(
+        self, ids: Sequence[int], token: int, most: int, slot: int
+    ) -> TokenProbability:
+        vocabulary = await self.vocabulary() or most
+        for size in (most, LOOK_UP, vocabulary):
+            top = await self.peek(ids, size, slot)
+            if chosen := next((other for other in top if other.id == token), None):
+                return replace(chosen, top=top[:most])
+        return TokenProbability("", None, top[:most], None, token)
+
+    async def score(
+        self,
+        prompt: Sequence[int],
+        ids: Sequence[int],
+        most: int,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> list[TokenProbability]:
+        """Return the tokens with these ids after a prompt, with the model's log-probabilities.
+
+        `progress` is called with the number of tokens so far.
+        """
+        tokens = []
+        for at, token in enumerate(ids):
+            tokens.append(await self.force([*prompt, *ids[:at]], token, most, SLOT))
+            progress(at + 1)
+        return tokens
+
+    async def hold(self, prompt: Sequence[int], ids: Sequence[int]) -> int:
+        """Return a slot that holds a prompt and a reply as they were read when it was written.
+
+        It is the reply's own where that has not been used since; else the reply is read again,
+        token by token.
+        """
+        read = [*prompt, *ids]
+        body = {"prompt": read, "n_predict": 1, "cache_prompt": True, "id_slot": ANY_SLOT}
+        answer = await self._post("/completion", body)
+        cached = as_count(as_object(answer.get("timings")).get("cache_n")) or 0
+        slot = as_count(answer.get("id_slot"))
+        if slot is not None and cached >= len(read) - 1:
+            return slot
+        await self.score(prompt, ids, 1)
+        return SLOT
+
+    async def zero(
+        self, ids: Sequence[int], top: Sequence[TokenProbability], window: Sequence[int]
+    ) -> float | None:
+        """Return logit - log-probability after these ids, None where it cannot be found.
+
+        `top` are the likeliest tokens there, `window` the ids that penalties count.
+        """
+        body = {
+            **NO_FILTERS,
+            "prompt": list(ids),
+            "n_predict": 1,
+            "n_probs": ZERO_TOKENS,
+            "repeat_penalty": REPEAT,
+            "post_sampling_probs": True,
+            "cache_prompt": True,
+        }
+        answer = await self._post("/completion", body)
+        after = {
+            entry["id"]: float(entry["prob"])
+            for row in as_objects(answer.get("completion_probabilities"))[:1]
+            for entry in as_objects(row.get("top_probs"))
+            if as_count(entry.get("id")) is not None and isinstance(entry.get("prob"), float | int)
+        }
+        known = [(t.id, t.logprob) for t in top if t.id is not None and t.logprob is not None]
+        return logits_zero(known, window, after, REPEAT)
+
+
+def _ids(value: object) -> list[int]:
+    return [id_ for id_ in map(as_count, as_list(value)) if id_ is not None]

@@ -1,0 +1,337 @@
+"""Replies and texts token by token, with a model on this machine.
+
+Every method of Inspector blocks, starts the local server if it does not run, and can be
+interrupted. They raise ChatError, ParamError, PolicyError, EndpointError, and Interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.errors import ChatError, EndpointError, Interrupted, ParamError, PolicyError
+from di_magics.core.logprobs import LensData, TokenProbability
+from di_magics.core.money.cost import FREE
+from di_magics.core.reply.reply import Reply, Usage
+from di_magics.core.request.plan import Ask, Beginning
+from di_magics.core.request.route import Route
+from di_magics.core.settings.settings import Settings, is_local
+from di_magics.core.shown.lens import lens_data, lens_of_text
+from di_magics.core.text import one_line
+from di_magics.endpoints.client import Client
+from di_magics.endpoints.llama import Llama
+from di_magics.endpoints.routing import Routing
+from di_magics.runtime.interrupts import Interrupts
+from di_magics.runtime.loop import Loop
+from di_magics.storage.policy_file import PolicyFiles
+from di_magics.storage.turns import Turns
+
+T = TypeVar("T")
+
+MOST = 20
+WINDOW = 64
+"""The ids of the prompt that penalties count."""
+LONGEST_TEXT = 4000
+"""Tokens of a text that is scored: at 13 ms each, almost a minute."""
+BRANCH_TOKENS = 20
+READ_AGAIN = "read again afterwards, not as it was drawn"
+
+
+class Source(Protocol):
+    """What an inspector needs of a session."""
+
+    routing: Routing
+    policies: PolicyFiles
+    loop: Loop
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def conversation(self) -> Conversation: ...
+    @property
+    def turns(self) -> Turns: ...
+    def request(self, turn: Turn) -> dict[str, Any]: ...
+
+
+class Inspector:
+    """Looks at the tokens of a session's turns."""
+
+    def __init__(self, session: Source, client: Client) -> None:
+        self._session = session
+        self._client = client
+
+    def lens_data(self, turn: Turn) -> LensData:
+        """Return what a lens shows of a turn; the built-in model fills in what was not reported."""
+        data = self._reported(turn)
+        try:
+            route = self._route(turn) if turn.local else None
+            return self._run(route, lambda m: self._complete(m, turn, data)) if route else data
+        except (ChatError, EndpointError, ParamError, PolicyError):  # what is kept can be shown
+            return data
+
+    def score_turn(self, turn: Turn) -> LensData:
+        """Return what a lens shows of a turn whose reply the model reads again."""
+        route, text = self._route(turn), turn.reply.clean_text
+
+        async def work(model: Llama) -> LensData:
+            prompt = await model.prompt_ids(self._messages(turn))
+            tokens = await _score(model, prompt, text)
+            data = replace(lens_data(turn, tokens), note=READ_AGAIN, unreported=0)
+            return replace(data, vocabulary=await model.vocabulary(), prompt=_window(prompt))
+
+        return self._run(route, work)
+
+    def score(self, text: str, prompt: str | None = None, endpoint: str = "local") -> Reply:
+        """Return a text as a reply with log-probabilities, after a prompt or by itself."""
+        route = self._route(None, endpoint)
+        messages = [] if prompt is None else [{"role": "user", "content": prompt}]
+
+        async def work(model: Llama) -> Reply:
+            ids = await model.prompt_ids(messages) if messages else [await model.end_token()]
+            tokens = await _score(model, ids, text)
+            return Reply(
+                text=text,
+                status="done",
+                ended=True,
+                model=route.model,
+                usage=Usage(len(ids), len(tokens), len(ids) + len(tokens)),
+                cost=FREE,
+                logprobs=tuple(tokens),
+            )
+
+        return self._run(route, work)
+
+    def lens_of_text(self, reply: Reply) -> LensData:
+        """Return what a lens shows of a text that was scored."""
+        return self._run(
+            self._route(None), lambda model: _with_vocabulary(model, lens_of_text(reply))
+        )
+
+    def peek(self, turn: Turn, position: int, most: int) -> tuple[TokenProbability, ...]:
+        """Return the `most` likeliest tokens at a position of a turn's reply."""
+
+        async def work(model: Llama) -> tuple[TokenProbability, ...]:
+            return await model.peek(await self._ids(model, turn, position), most)
+
+        return self._run(self._route(turn), work)
+
+    def logits_zero(self, turn: Turn, position: int) -> float | None:
+        """Return logit - log-probability at a position, None where it cannot be found.
+
+        A repetition penalty needs it.
+        """
+
+        async def work(model: Llama) -> float | None:
+            ids = await self._ids(model, turn, position)
+            return await model.zero(ids, await model.peek(ids, MOST), ids[-WINDOW:])
+
+        return self._run(self._route(turn), work)
+
+    def branch(
+        self,
+        turn: Turn,
+        position: int,
+        *,
+        token: str | None = None,
+        rank: int | None = None,
+        max_tokens: int = BRANCH_TOKENS,
+    ) -> Ask:
+        """Return an ask that continues a turn's reply from a position.
+
+        There stands the token that was drawn, or the one with this text or rank (1: the likeliest).
+        By token ids on the built-in model, elsewhere from the text.
+        """
+        data = self.lens_data(turn)
+        if not 0 <= position < len(data.tokens):
+            raise ParamError(
+                f"The reply has no token {position + 1}. Tokens are numbered 1 to "
+                f"{len(data.tokens)}."
+            )
+        chosen = _choose(data.tokens[position], token, rank)
+        kept = (*data.tokens[:position], chosen)
+        try:
+            text = b"".join(piece.data for piece in kept).decode()
+        except UnicodeDecodeError:
+            raise ParamError(
+                "A reply cannot be continued within a character. Choose a token that is not a "
+                "piece of one."
+            ) from None
+        beginning = Beginning(text, kept)
+        if turn.local and None not in (ids := [piece.id for piece in kept]):
+            known = [id_ for id_ in ids if id_ is not None]
+
+            async def work(model: Llama) -> Beginning:
+                prompt = await model.prompt_ids(self._messages(turn))
+                slot = await model.hold(prompt, known[:-1])
+                return replace(beginning, ids=(*prompt, *known), slot=slot)
+
+            beginning = self._run(self._route(turn), work)
+        settings = self._session.settings
+        params = {**turn.params, **settings.params}
+        return Ask(
+            turn.prompt,
+            cell=turn.cell,
+            replaces=turn,
+            model=None if turn.local else turn.model,
+            endpoint="local" if turn.local and not is_local(settings.endpoint or "") else None,
+            system=turn.system,
+            params={**params, "max_tokens": max_tokens, "logprobs": max(1, data.most)},
+            context="all" if turn.context is None else turn.context,
+            attachments=turn.attachments,
+            beginning=beginning,
+        )
+
+    # The server -----------------------------------------------------------------------------------
+
+    def _route(self, turn: Turn | None, endpoint: str | None = None) -> Route:
+        """Return the route of the local model that answered a turn."""
+        session = self._session
+        usual = session.settings.endpoint or ""
+        named = endpoint or (usual if is_local(usual) else "local")
+        policy = session.policies.current()
+        route = session.routing.choose(named, None, policy, session.policies.key())
+        if not route.local:
+            raise ParamError(
+                f"{one_line(route.name, 80)} cannot score a text. Use the built-in model: "
+                "endpoint local."
+            )
+        policy.check_model(route.model)
+        if turn and turn.model != route.model:
+            raise ChatError(
+                f"This turn was answered by {one_line(turn.model, 80)}, but the local model is now "
+                f"{one_line(route.model, 80)}. Switch back first, with %chat endpoint."
+            )
+        return route
+
+    def _run(self, route: Route, work: Callable[[Llama], Awaitable[T]]) -> T:
+        async def run() -> T:
+            endpoint = await self._session.routing.open(route, lambda line: None)
+            return await work(Llama(self._client, endpoint))
+
+        with Interrupts() as interrupts:
+            job = self._session.loop.submit(run())
+            job.wait(interrupts)
+            try:
+                return job.result()
+            except (concurrent.futures.CancelledError, asyncio.CancelledError):
+                raise Interrupted("Stopped. Run the cell again to start over.") from None
+
+    def _reported(self, turn: Turn) -> LensData:
+        return lens_data(turn, turn.reply.logprobs or self._session.turns.logprobs(turn.id))
+
+    def _messages(self, turn: Turn) -> list[dict[str, Any]]:
+        """Return the messages that were sent. Raises ChatError where they are not known."""
+        messages: list[dict[str, Any]] = (turn.reply.request or {}).get("messages", [])
+        if not messages and turn.id in self._session.conversation.turns:
+            messages = self._session.request(turn)["messages"]
+        if not messages:
+            raise ChatError(
+                "What was sent before this reply is not known. Ask again with %%chat --logprobs."
+            )
+        return messages
+
+    async def _ids(self, model: Llama, turn: Turn, position: int) -> list[int]:
+        """Return the ids before a position of a turn's reply, with those of the prompt."""
+        data = await self._complete(model, turn, self._reported(turn))
+        ids = [token.id for token in data.tokens[:position] if token.id is not None]
+        return [*await model.prompt_ids(self._messages(turn)), *ids]
+
+    async def _complete(self, model: Llama, turn: Turn, data: LensData) -> LensData:
+        """Return the data with what the server knows besides: prompt, vocabulary, pieces, end."""
+        prompt = await model.prompt_ids(self._messages(turn))
+        data = replace(data, vocabulary=await model.vocabulary(), prompt=_window(prompt))
+        if not data.unreported:
+            return data
+        known = await _place_pieces(model, data.tokens)
+        total = len(data.tokens) + data.unreported
+        if turn.reply.finish_reason == "stop" and len(known) + 1 == total:
+            known.append((await model.end_token(), None))
+        if len(known) > total:
+            return data
+        ids, tokens = [id_ for id_, _ in known], [token for _, token in known]
+        # From the end, because a position that is read takes what follows out of the slot.
+        for at in reversed(range(len(ids))):
+            if tokens[at] is None:
+                tokens[at] = await model.force([*prompt, *ids[:at]], ids[at], data.most)
+        own = _own_bytes([token for token in tokens if token])
+        return replace(data, tokens=own, unreported=total - len(own))
+
+
+async def _place_pieces(
+    model: Llama, tokens: Sequence[TokenProbability]
+) -> list[tuple[int, TokenProbability | None]]:
+    """Return the ids of a reply with their tokens, None for a piece that was not reported.
+
+    A token with the bytes of a whole character may be its last piece; the tokenizer knows the
+    pieces before it.
+    """
+    placed: list[tuple[int, TokenProbability | None]] = []
+    pieces: dict[bytes, list[int]] = {}
+    for token in tokens:
+        if token.id is None:
+            break
+        if not token.data.isascii() and token.data not in pieces:
+            pieces[token.data] = await model.tokenize(token.text)
+        ids = pieces.get(token.data, [token.id])
+        if ids[-1:] != [token.id]:
+            ids = [token.id]
+        placed += [(id_, None) for id_ in ids[:-1]]
+        placed.append((token.id, token))
+    return placed
+
+
+async def _score(model: Llama, prompt: Sequence[int], text: str) -> list[TokenProbability]:
+    ids = await model.tokenize(text)
+    if not ids:
+        raise ParamError("The text is empty. Write at least a word.")
+    if len(ids) > LONGEST_TEXT:
+        raise ParamError(
+            f"The text has {len(ids):,} tokens; at most {LONGEST_TEXT:,} are scored. Shorten it."
+        )
+    return await model.score(prompt, ids, MOST)
+
+
+async def _with_vocabulary(model: Llama, data: LensData) -> LensData:
+    return replace(data, vocabulary=await model.vocabulary())
+
+
+def _window(prompt: Sequence[int]) -> tuple[int, ...]:
+    return tuple(prompt[-WINDOW:])
+
+
+def _own_bytes(tokens: Sequence[TokenProbability]) -> tuple[TokenProbability, ...]:
+    """Return the tokens with their own bytes; llama.cpp gives those of the whole character."""
+    own: list[TokenProbability] = []
+    begun = b""
+    for token in tokens:
+        data = token.data
+        if begun and data.startswith(begun) and not token.is_partial:
+            token = replace(token, bytes=data.removeprefix(begun))
+            begun = b""
+        else:
+            begun = begun + data if token.is_partial else b""
+        own.append(token)
+    return tuple(own)
+
+
+def _choose(drawn: TokenProbability, token: str | None, rank: int | None) -> TokenProbability:
+    """Return the token with this text or rank at a position, else the drawn one."""
+    if rank is not None:
+        if not 1 <= rank <= len(drawn.top):
+            raise ParamError(f"The rank must be 1 to {len(drawn.top)} there, not {rank}.")
+        return replace(drawn.top[rank - 1], top=drawn.top)
+    if token is None:
+        return drawn
+    fitting = [other for other in (drawn, *drawn.top) if other.text == token]
+    fitting += [other for other in drawn.top if other.text.strip() == token.strip()]
+    if not fitting:
+        likely = ", ".join(repr(one_line(other.text, 20)) for other in drawn.top[:3])
+        raise ParamError(
+            f"{one_line(token, 40)!r} is not among the {len(drawn.top)} tokens known there. "
+            f"The likeliest are {likely}."
+        )
+    return replace(fitting[0], top=drawn.top)

@@ -1,0 +1,247 @@
+"""Replies of the built-in model token by token: completed, scored and continued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from loopback import Loopback, Reply
+from shell import Run
+
+import di_magics as di
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.errors import ChatError, ParamError
+from di_magics.core.logprobs import join_pieces
+from di_magics.core.money.cost import FREE
+from di_magics.display.sweep import Sweep
+from di_magics.magics.chat import current
+from di_magics.session.inspector import LONGEST_TEXT, Inspector
+from di_magics.session.session import Session
+
+ENTRIES = [
+    {
+        "token": text,
+        "logprob": -0.5,
+        "top_logprobs": [{"token": text, "logprob": -0.5}, {"token": " dog", "logprob": -2}],
+    }
+    for text in ("The", " quick", " fox")
+]
+
+
+def session_of(shell: InteractiveShell) -> Session:
+    """Return the shell's session."""
+    magics = current(shell)
+    assert magics
+    return magics.session
+
+
+def last_turn(shell: InteractiveShell) -> Turn:
+    """Return the last turn of the conversation."""
+    return session_of(shell).conversation.turn_at()
+
+
+def last_sweep(shell: InteractiveShell) -> Sweep:
+    """Return the last sweep."""
+    sweep = shell.user_ns["_sweep"]
+    assert isinstance(sweep, Sweep)
+    return sweep
+
+
+# With another endpoint ----------------------------------------------------------------------------
+
+
+def test_a_reply_of_another_endpoint_continues_from_its_text(
+    run: Run, server: Loopback, shell: InteractiveShell
+) -> None:
+    """The text up to the token is the last message; the reply begins with it."""
+    server.reply(Reply(chunks=["The", " quick", " fox"], logprobs=ENTRIES))
+    run("%%chat --logprobs 2\nSay something.")
+    server.reply(Reply(chunks=[" barks"]), Reply(chunks=[" sleeps"]))
+    assert run("%chat branch 1:3 --token dog -n 2 --max-tokens 5").error is None
+    sent = server.chats[1].json
+    assert sent["messages"][-1] == {"role": "assistant", "content": "The quick dog"}
+    assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
+    assert (sent["max_tokens"], sent["top_logprobs"]) == (5, 2)
+    texts = {reply.text for reply in last_sweep(shell).replies if reply}
+    assert texts == {"The quick dog barks", "The quick dog sleeps"}
+    assert "continued from the text" in run("%chat adopt 0").text
+    assert last_turn(shell).reply.text.startswith("The quick dog")
+    assert session_of(shell).lens_data(last_turn(shell)).tokens[2].token == " dog"
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("", "For example: %chat branch 2:14"),
+        ("1", "The token must be a whole number above 0"),
+        ("1:x", "The token must be a whole number above 0"),
+        ("1:9", "has no token 9. Tokens are numbered 1 to 3"),
+        ("7:1", "no turn 7"),
+        ("1:2 --rank 3", "The rank must be 1 to 2 there, not 3"),
+        ("1:2 --token zebra", "'zebra' is not among the 2 tokens known there"),
+        ("1:2 --nonsense 3", "has no flag --nonsense"),
+        ("1:2 -n", "For example"),
+    ],
+)
+def test_a_branch_that_cannot_be_is_refused_in_one_line(
+    run: Run, server: Loopback, line: str, text: str
+) -> None:
+    """With what is possible instead."""
+    server.reply(Reply(chunks=["The", " quick", " fox"], logprobs=ENTRIES))
+    run("%%chat --logprobs 2\nSay something.")
+    error = run(f"%chat branch {line}").error
+    assert isinstance(error, ParamError | ChatError)
+    assert text in str(error)
+    assert len(server.chats) == 1
+
+
+def test_a_turn_without_log_probabilities_has_no_branches(run: Run, server: Loopback) -> None:
+    """It says how to get them."""
+    run("%%chat\nhi")
+    assert "%%chat --logprobs" in str(run("%chat branch 1:1").error)
+    assert len(server.chats) == 1
+
+
+def test_only_a_local_model_scores_a_text(run: Run, server: Loopback) -> None:
+    """Others cannot be asked how likely a given text is."""
+    with pytest.raises(ParamError, match="cannot score"):
+        di.score("a text", endpoint=server.url)
+
+
+def test_the_lens_of_a_cell_has_no_flags(run: Run) -> None:
+    """A text on its line is a mistake."""
+    assert isinstance(run("%%lens nonsense\ntext").error, ParamError)
+
+
+# With the built-in model --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def local(
+    shell: InteractiveShell, run: Run, model_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Run]:
+    """Runs cells in a shell that asks the built-in model."""
+    monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
+    monkeypatch.delenv("DI_MAGICS_MODEL")
+    monkeypatch.setenv("DI_MAGICS_ENDPOINT", "local")
+    yield run
+    run("%chat forget --all --yes")
+
+
+@pytest.mark.parametrize("most", [24, 25])
+def test_the_lens_has_as_many_tokens_as_the_server_counts(
+    local: Run, shell: InteractiveShell, most: int
+) -> None:
+    """Also where emoji are split into pieces, which llama.cpp does not report.
+
+    The first pieces of a character at the end, of which nothing was sent, are only counted.
+    """
+    flags = f"--logprobs 3 --seed 4 --max-tokens {most}"
+    local(f"%%chat {flags}\nTell me a joke about a fox 🦊. Use emojis.")
+    turn = last_turn(shell)
+    data = session_of(shell).lens_data(turn)
+    assert len(data.tokens) + data.unreported == turn.reply.usage.completion_tokens == most
+    assert data.unreported < 3
+    groups = list(join_pieces(data.tokens))
+    assert groups
+    assert all(text.strip() in turn.reply.text for _, _, text in groups)
+    assert b"".join(token.data for token in data.tokens).decode() == turn.reply.text
+    assert all(token.logprob is not None for token in data.tokens)
+    assert data.vocabulary == 49_152
+    assert len(data.prompt) > 20
+
+
+def test_the_end_of_a_reply_is_its_last_token(local: Run, shell: InteractiveShell) -> None:
+    """The server counts it, and sends no entry for it."""
+    local("%%chat --logprobs 3 -t 0 --max-tokens 60\nSay only: yes")
+    turn = last_turn(shell)
+    assert turn.reply.finish_reason == "stop"
+    data = session_of(shell).lens_data(turn)
+    assert len(data.tokens) == turn.reply.usage.completion_tokens
+    assert (data.tokens[-1].data, data.tokens[-1].id) == (b"", 2)
+
+
+def test_log_probabilities_survive_a_restart(local: Run, shell: InteractiveShell) -> None:
+    """They are read from the disk."""
+    local("%%chat --logprobs 3 -t 0 --max-tokens 5\nName a colour.")
+    reply = shell.user_ns["_reply"]
+    assert len(reply.logprobs) == 5
+    assert last_turn(shell).reply.logprobs == ()
+    kept = session_of(shell).lens_data(last_turn(shell)).tokens
+    assert [t.logprob for t in kept] == [t.logprob for t in reply.logprobs]
+    assert [t.id for t in kept] == [t.id for t in reply.logprobs]
+
+
+def test_a_branch_without_a_change_is_exact(local: Run, shell: InteractiveShell) -> None:
+    """By token ids and from the same cache the greedy reply comes again, to the last bit."""
+    local("%%chat --logprobs 3 -t 0 --max-tokens 24\nTell me about foxes.")
+    whole = shell.user_ns["_reply"]
+    local("%%chat -t 0 --once --max-tokens 8\nSomething else.")
+    for position in (12, 4):
+        assert local(f"%chat branch 1:{position} -n 2 --max-tokens {24 - position}").error is None
+        for reply in last_sweep(shell).replies:
+            assert reply
+            assert reply.text == whole.text
+            assert [t.id for t in reply.logprobs] == [t.id for t in whole.logprobs]
+            drawn = [t.logprob for t in reply.logprobs]
+            assert drawn == pytest.approx([t.logprob for t in whole.logprobs], abs=1e-6)
+
+
+def test_a_branch_with_another_token_has_it(local: Run, shell: InteractiveShell) -> None:
+    """Draws differ by their seed, and the adopted one is the turn's variant."""
+    local("%%chat --logprobs 5 --seed 1 --max-tokens 12\nTell me about foxes.")
+    second = shell.user_ns["_reply"].logprobs[2].top[1]
+    assert local("%chat branch 1:3 --rank 2 -n 3 --max-tokens 6").error is None
+    replies = [reply for reply in last_sweep(shell).replies if reply]
+    assert {reply.logprobs[2].id for reply in replies} == {second.id}
+    assert [reply.request["seed"] for reply in replies if reply.request] == [1, 2, 3]
+    assert all(len(reply.logprobs) > 3 for reply in replies)
+    assert "token ids" in local("%chat adopt 2").text
+    assert last_turn(shell).reply.text == replies[2].text
+
+
+def test_a_position_can_be_looked_at_closely(local: Run, shell: InteractiveShell) -> None:
+    """With more alternatives, and with the zero that a repetition penalty needs."""
+    local("%%chat --logprobs 3 -t 0 --max-tokens 24\nTell me about foxes.")
+    inspector, turn = session_of(shell).inspector, last_turn(shell)
+    top = inspector.peek(turn, 20, 500)
+    assert len(top) == 500
+    written = shell.user_ns["_reply"].logprobs[20]
+    assert [t.id for t in top[:3]] == [t.id for t in written.top]
+    zero = inspector.logits_zero(turn, 20)
+    assert zero is None or 5 < zero < 50
+
+
+def test_a_reply_can_be_read_again(local: Run, shell: InteractiveShell) -> None:
+    """One that was asked for without log-probabilities; the lens says so."""
+    local("%%chat -t 0 --max-tokens 8\nTell me about foxes.")
+    data = session_of(shell).inspector.score_turn(last_turn(shell))
+    assert b"".join(t.data for t in data.tokens).decode() == last_turn(shell).reply.text
+    assert "read again" in data.note
+    assert all(t.logprob is not None and t.logprob > -3 for t in data.tokens)
+
+
+def test_a_text_of_ones_own_is_scored(local: Run, shell: InteractiveShell) -> None:
+    """The order of the words decides, and a prompt may stand before it."""
+    plain, mixed = "The sky is blue today.", "Blue sky today is the."
+    assert (di.score(plain).perplexity or 0) < (di.score(mixed).perplexity or 0)
+    answer = di.score("Paris", prompt="What is the capital of France?")
+    other = di.score("Paris", prompt="What do you eat?")
+    assert (answer.perplexity or 0) < (other.perplexity or 0)
+    assert (answer.text, len(answer.logprobs)) == ("Paris", 1)
+    assert answer.cost == FREE
+    assert "Paris" in local("%%lens\nParis is a city.").text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "empty"), ("a " * (LONGEST_TEXT + 9), "Shorten")]
+)
+def test_a_text_that_cannot_be_scored_is_refused(
+    local: Run, shell: InteractiveShell, text: str, message: str
+) -> None:
+    """Empty, or so long that it would take minutes."""
+    inspector: Inspector = session_of(shell).inspector
+    with pytest.raises(ParamError, match=message):
+        inspector.score(text)
