@@ -106,7 +106,7 @@ def _make_lens(reply: Reply, **options: Any) -> Lens:
                 local=reply.cost == 0 and ids,
                 params=sent_params(reply.request or {}),
             )
-        return Lens(session.lens_data(replace(turn, reply=reply)), **options)
+        return Lens(session.inspector.lens_data(replace(turn, reply=reply)), **options)
 
 
 def sweep(

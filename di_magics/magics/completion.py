@@ -35,7 +35,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "endpoint": (ENDPOINTS, ()),
     "show": (("run", *EXPORTS), ()),
     "history": (("--tree",), ()),
-    "lens": (("run",), ()),
+    "lens": (("run", "--score"), ()),
     "lab": (("run", "--order", *ORDERS), ()),
     "cost": (("--all", "--csv"), ()),
     "load": ((), ("files",)),

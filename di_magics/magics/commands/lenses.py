@@ -10,19 +10,26 @@ from di_magics.magics.commands.command import Context, command, incomplete, pars
 from di_magics.magics.commands.conversing import named_turn
 
 
-@command("lens [TURN | run K]", "the tokens of a reply by probability, and what could be there")
+@command(
+    "lens [TURN | run K] [--score]",
+    "the tokens of a reply by probability, and what could be there",
+)
 def show_lens(context: Context, rest: str) -> None:
     """The reply needs log-probabilities: %%chat --logprobs, or %chat set logprobs=20.
 
     %chat lens          the last reply
     %chat lens run 5    a run of the last sweep
+    With --score the built-in model reads its reply again, about 13 ms a token.
     """
     from IPython.display import display
 
     from di_magics.display.lens import Lens
 
-    turn = named_turn(context, split_line(rest))
-    display(Lens(context.session.lens_data(turn)))
+    words = split_line(rest)
+    turn = named_turn(context, [word for word in words if word != "--score"])
+    inspector = context.session.inspector
+    data = inspector.score_turn(turn) if "--score" in words else inspector.lens_data(turn)
+    display(Lens(data))
 
 
 @command(
@@ -51,7 +58,7 @@ def show_lab(context: Context, rest: str) -> None:
     place, _, number = " ".join(words).partition(":")
     token = parse_number(number) if number else 1
     turn = named_turn(context, place.split())
-    data = context.session.lens_data(turn)
+    data = context.session.inspector.lens_data(turn)
     if not token or token > len(data.tokens):
         raise ParamError(
             f"The reply has no token {one_line(number, 40)!r}. Tokens are numbered 1 to "
