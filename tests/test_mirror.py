@@ -58,7 +58,13 @@ TESTED_BY = {
 }
 # Tests of the whole package, and of what tests/ itself has.
 OTHER_FILES = {
+    "attack/test_disk.py",
+    "attack/test_interrupts.py",
+    "attack/test_kernels.py",
+    "attack/test_kills.py",
+    "attack/test_leaks.py",
     "attack/test_markdown_attacks.py",
+    "attack/test_wire.py",
     "test_conformance.py",
     "test_growth.py",
     "test_layers.py",

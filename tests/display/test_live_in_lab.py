@@ -273,7 +273,9 @@ def test_the_saved_markdown_is_harmless_alone(
         harmless(alone, 0, web)
 
 
-def test_hundreds_of_hostile_texts_are_harmless_alone_and_trusted(notebook: Open) -> None:
+def test_hundreds_of_hostile_texts_are_harmless_alone_and_trusted(
+    notebook: Open, record_property: Callable[[str, object], None]
+) -> None:
     """JupyterLab's own trusted renderer makes nothing dangerous of what we save as Markdown."""
     page = notebook(["1"])
     sources = [*FRAGMENTS, *documents(400, seed=3)]
@@ -297,11 +299,14 @@ def test_hundreds_of_hostile_texts_are_harmless_alone_and_trusted(notebook: Open
         }""".replace("DANGEROUS", DANGEROUS),
         [render.to_markdown(source) for source in sources],
     )
+    record_property("attacks", [len(sources), len(sources) - len(bad)])
     assert [(sources[i], found, ran) for i, found, ran in bad] == []
     assert page.foreign == []
 
 
-def test_dozens_of_hostile_texts_are_harmless_live(notebook: Open, server: Loopback) -> None:
+def test_dozens_of_hostile_texts_are_harmless_live(
+    notebook: Open, server: Loopback, record_property: Callable[[str, object], None]
+) -> None:
     """The live renderer makes nothing dangerous of what streams in, piece by piece."""
     sources = [*FRAGMENTS, *documents(60, seed=4)]
     hold = Hold()
@@ -325,6 +330,7 @@ def test_dozens_of_hostile_texts_are_harmless_live(notebook: Open, server: Loopb
     )
     page.run(1, timeout=120)
     assert page.js("() => window.seen.size") > 20
+    record_property("attacks", [len(sources)] * 2)
     assert page.js("() => [window.bad, window.ran]") == [[], None]
     assert page.foreign == []
 
