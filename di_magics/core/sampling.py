@@ -289,8 +289,6 @@ class _Position:
 
     def apply_top_p(self, share: float, least: int) -> None:
         """Keep the likeliest tokens that together hold this share, and at least `least`."""
-        if not self.tokens:
-            return
         scale = self.tokens[0].weight
         low, high = self._group_sum(scale)
         masses = [math.exp(token.weight - scale) for token in self.tokens]
@@ -331,8 +329,6 @@ class _Position:
 
     def apply_min_p(self, share: float, least: int) -> None:
         """Keep the tokens at least this fraction as likely as the likeliest, at least `least`."""
-        if not self.tokens:
-            return
         group = self.power * self.cap if self.open else -math.inf
         first = next((token.weight for token in self.tokens if token.sure), -math.inf)
         lowest = first + math.log(share)
@@ -348,9 +344,8 @@ class _Position:
             self._close()
         elif self.open:
             self.low = 0.0
-            if self.high < math.inf:
-                fitting = math.floor(_exp(_log(self.high) - lowest / self.power) + NEAR)
-                self.count = min(self.count, max(1, fitting))
+            fitting = math.floor(_exp(_log(self.high) - lowest / self.power) + NEAR)
+            self.count = min(self.count, max(1, fitting))
 
     def result(self) -> Result:
         if self.notes:

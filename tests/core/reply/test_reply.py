@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -440,3 +441,15 @@ def test_a_fold_gives_the_reply_at_any_time() -> None:
     )
     assert not ReplyFold().began
     assert not ReplyFold().ended
+
+
+def test_a_reply_summarizes_its_log_probabilities() -> None:
+    """Without any it has no perplexity."""
+    likely = TokenProbability("a", math.log(0.5), (TokenProbability("a", math.log(0.5)),))
+    rare = TokenProbability("b", math.log(0.125))
+    reply = Reply("ab", logprobs=(likely, rare))
+    assert reply.perplexity == pytest.approx(4)
+    assert reply.entropy(0) == pytest.approx(1)
+    assert reply.entropy(1) is None
+    assert reply.least_likely(1) == [(1, rare)]
+    assert Reply().perplexity is None

@@ -13,7 +13,8 @@ from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.messages import round_messages
-from di_magics.core.errors import ParamError, ToolError
+from di_magics.core.errors import ParamError, PolicyError, ToolError
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.prices import Price
 from di_magics.core.reply.json_reply import parse_json
@@ -21,6 +22,7 @@ from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
 from di_magics.core.request.body import prompt_bytes
 from di_magics.core.request.plan import (
     Ask,
+    Beginning,
     Plan,
     build_request,
     ledger_entry,
@@ -336,3 +338,49 @@ def test_a_turn_with_tool_calls_is_sent_along_whole() -> None:
         *round_messages(CALLED),
         {"role": "user", "content": "hi"},
     ]
+
+
+PIECE = TokenProbability("Hi", -0.5, (), None, 7)
+
+
+def test_a_reply_is_continued_from_its_text() -> None:
+    """It is the last message, and the server is told not to begin another one."""
+    found = plan(Ask("hi", params={"logprobs": 5}, beginning=Beginning("Hi", (PIECE,))))
+    assert found.body["messages"][-1] == {"role": "assistant", "content": "Hi"}
+    assert (found.body["continue_final_message"], found.body["top_logprobs"]) == (True, 5)
+    assert found.beginning == Beginning("Hi", (PIECE,))
+    assert found.size == plan(Ask("hi")).size
+
+
+@pytest.mark.parametrize("params", [{}, {"logprobs": 5}])
+def test_a_reply_is_continued_by_ids(params: dict[str, int]) -> None:
+    """It is a request for a completion, of the slot that holds them."""
+    beginning = Beginning("Hi", (PIECE,), (1, 2, 7), 3)
+    body = plan(Ask("hi", params=params, beginning=beginning), route=BUILT_IN).body
+    assert (body["prompt"], body["id_slot"], body["cache_prompt"]) == ([1, 2, 7], 3, True)
+    assert "messages" not in body
+    assert "top_logprobs" not in body
+    assert body.get("logprobs") == params.get("logprobs")
+
+
+def test_only_a_local_model_sends_more_than_20_alternatives() -> None:
+    """Others refuse them, each in its own way."""
+    with pytest.raises(ParamError, match="at most 20 for e, not 21"):
+        plan(Ask("hi", params={"logprobs": 21}))
+    assert plan(Ask("hi", params={"logprobs": 20})).body["top_logprobs"] == 20
+    assert plan(Ask("hi", params={"logprobs": 21}), route=BUILT_IN).body["top_logprobs"] == 21
+
+
+def test_llama_sends_nothing_for_no_alternatives() -> None:
+    """So one is asked for."""
+    assert plan(Ask("hi", params={"logprobs": 0})).body["top_logprobs"] == 0
+    body = plan(Ask("hi", params={"logprobs": 0}), route=BUILT_IN).body
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 1)
+
+
+def test_a_policy_locks_the_log_probabilities() -> None:
+    """As it locks every other parameter."""
+    policy = parse_policy({"parameters": {"logprobs": 3}}, "p")
+    assert plan(Ask("hi"), policy=policy).body["top_logprobs"] == 3
+    with pytest.raises(PolicyError, match="locks it"):
+        plan(Ask("hi", params={"logprobs": 5}), policy=policy)

@@ -108,6 +108,9 @@ def test_a_long_line_takes_linear_time(piece: str) -> None:
         ("-- so?", "", "-- so?"),
         ("-s 'open", "-s 'open", ""),
         ("-t", "-t", ""),
+        ("--logprobs What is it?", "--logprobs", "What is it?"),
+        ("--logprobs 5 What is it?", "--logprobs 5", "What is it?"),
+        ("--logprobs", "--logprobs", ""),
     ],
 )
 def test_the_flags_of_a_line_end_where_its_text_begins(line: str, flags: str, text: str) -> None:
@@ -383,3 +386,9 @@ def test_tools_are_names_with_commas_and_no_spaces(line: str) -> None:
     """The message shows how they are written."""
     with pytest.raises(ParamError, match="--tools f,g"):
         parse_flags(line)
+
+
+def test_a_flag_may_have_a_value_of_its_own() -> None:
+    """`--logprobs` alone asks for as many alternatives as most servers send."""
+    assert parse_flags("--logprobs -t 0").params == {"logprobs": "20", "temperature": "0"}
+    assert parse_flags("--logprobs 5").params == {"logprobs": "5"}

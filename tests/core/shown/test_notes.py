@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.policy import Policy
-from di_magics.core.shown.notes import policy_notes, variant_notes
+from di_magics.core.shown.notes import logprobs_notes, policy_notes, variant_notes
 
 DONE = Reply(text="yes", status="done")
 
@@ -39,3 +42,13 @@ def test_variants_that_nothing_follows_are_only_counted() -> None:
     chat = Conversation().with_turn(turn("a1", None, "a"))
     again = turn("a2", None, "a")
     assert variant_notes(chat.with_turn(again), again) == ["variant 2 of 2"]
+
+
+def test_log_probabilities_that_did_not_come_are_noted() -> None:
+    """Where they were asked for, and the reply is complete."""
+    asked = replace(turn("a", None, "a"), params={"logprobs": 5})
+    token = TokenProbability("yes", -0.5)
+    assert logprobs_notes(asked) == ["the endpoint sent no log-probabilities"]
+    assert logprobs_notes(turn("a", None, "a")) == []
+    assert logprobs_notes(replace(asked, reply=replace(DONE, logprobs=(token,)))) == []
+    assert logprobs_notes(replace(asked, reply=replace(DONE, status="failed"))) == []

@@ -333,3 +333,30 @@ def test_what_came_and_is_not_shown_is_counted() -> None:
     assert "1 image not shown" in line(images=1)
     assert {"2 images not shown", "1 of 3 choices"} <= set(line(images=2, choices=3))
     assert not {part for part in line() if "choice" in part or "image" in part}
+
+
+@pytest.mark.parametrize(
+    ("most", "local", "text"),
+    [
+        (20, True, "20 log-probabilities a token, raw"),
+        (1, True, "1 log-probability a token, raw"),
+        (0, False, "log-probabilities of the tokens alone, raw or after the settings: not known"),
+    ],
+)
+def test_log_probabilities_are_named_with_their_basis(most: int, local: bool, text: str) -> None:
+    """llama.cpp's are the model's own; of other servers that is not known."""
+    request = build_body("m", [], {"logprobs": most}, local=local)
+    turn = replace(TURN, local=local, reply=replace(REPLY, request=request))
+    assert text in format_receipt(turn).split(" · ")
+    assert "logprobs" not in format_receipt(turn)
+
+
+def test_a_continued_reply_says_how() -> None:
+    """By token ids, or from the text."""
+    ids = {"model": "m", "prompt": [1, 2, 3], "logprobs": 5}
+    assert {
+        "continued from 3 token ids",
+        "5 log-probabilities a token, raw or after the settings: not known",
+    } <= {*line(request=ids)}
+    text = build_body("m", [], {}, fields={"continue_final_message": True})
+    assert "continued from the text" in line(request=text)
