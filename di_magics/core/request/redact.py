@@ -214,6 +214,9 @@ class ReplyRedactor:
             elif kind is Served:
                 if event != self._served:
                     return True
+            elif kind is Logprobs:
+                if any(map(may_hold_key, _texts(event.tokens))):  # type: ignore[union-attr]
+                    return True
             elif kind is not Used:
                 return True
         return False
@@ -261,6 +264,16 @@ class ReplyRedactor:
             for token in event.tokens
             for text in (_join(token.top), _join_bytes(token.top))
         )
+
+
+def _texts(tokens: Sequence[TokenProbability]) -> Iterator[str]:
+    """Yield all texts of these tokens and of their alternatives."""
+    yield _join(tokens)
+    yield _join_bytes(tokens)
+    for token in tokens:
+        if token.top:
+            yield _join(token.top)
+            yield _join_bytes(token.top)
 
 
 def _join(tokens: Iterable[TokenProbability]) -> str:

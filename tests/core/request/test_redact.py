@@ -246,3 +246,16 @@ def test_token_counts_pass() -> None:
     """They are numbers."""
     events: list[ReplyEvent] = [Used(Usage(1, 2, 3)), Text("a")]
     assert ReplyRedactor(Redactor(KEY)).feed(events) == events
+
+
+def test_the_time_is_linear_in_the_log_probabilities() -> None:
+    """Tokens whose end may begin the key are held back for a moment only."""
+    top = tuple(TokenProbability(f"w{n}", -1.0) for n in range(20))
+    event = Logprobs((TokenProbability(KEY[0], -1.0, top, KEY[:1].encode()),))
+
+    def run(count: int) -> None:
+        redactor = ReplyRedactor(Redactor(KEY))
+        for _ in range(count):
+            redactor.feed([Text(" a"), event])
+
+    assert growth(run, 2_000) < 2.8
