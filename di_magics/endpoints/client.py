@@ -33,9 +33,9 @@ from di_magics.core.request.body import encode_body
 from di_magics.core.request.redact import ReplyRedactor
 from di_magics.core.request.refusals import Target, http_error
 from di_magics.core.request.response import LONGEST_REPLY, ResponseReader, web_page_error
-from di_magics.core.request.route import CHAT_PATH
+from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import COMPLETIONS_PATH, Endpoint, is_deepinfra
+from di_magics.endpoints.endpoint import Endpoint, is_deepinfra
 from di_magics.endpoints.environment import (
     Proxy,
     certificate_variables,

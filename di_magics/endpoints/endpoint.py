@@ -11,7 +11,6 @@ from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.text import one_line
 
 DEEPINFRA = "https://api.deepinfra.com/v1/openai"
-COMPLETIONS_PATH = "/completions"
 
 
 def is_deepinfra(url: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CHAT_PATH = "/chat/completions"
+COMPLETIONS_PATH = "/completions"
 """Where the API is, below a base URL."""
 
 
