@@ -422,7 +422,7 @@ def test_a_redirect_is_not_followed(server: Loopback, other: Loopback, status: i
         ("https://me:secret@example.org/v1?key=secret#secret", "https://example.org/v1:"),
         ("http://[", "http://[:"),
         ("x\x9b31m" + "y" * 9000, "…"),
-        ("", "Check the endpoint's address"),
+        ("", "Check the endpoint's address with %chat endpoint (most end in /v1)"),
     ],
 )
 def test_a_redirect_names_where_to(server: Loopback, location: str, shown: str) -> None:

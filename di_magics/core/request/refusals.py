@@ -56,7 +56,8 @@ _NO_IMAGES = "This model cannot read images: choose one that can with -m."
 _LOWER_MAX = "Lower max_tokens: %chat set max_tokens=N."
 _NAME_MODEL = "Check the model's name ({model}) with %chat models."
 _ADDRESS = (
-    "Check the endpoint's address with %chat endpoint, and the model's name with %chat models."
+    "Check the endpoint's address with %chat endpoint (most end in /v1), and the model's name with "
+    "%chat models."
 )
 _GITHUB = "https://github.com/"
 _ABOUT_REQUEST = frozenset({0, 400, 401, 403, 404, 422})
