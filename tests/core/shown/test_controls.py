@@ -70,6 +70,13 @@ def test_the_local_model_has_its_own_defaults() -> None:
         "40",
         "a new one every time",
     )
+    limit = next(
+        control
+        for control in control_states(Settings(), NO_POLICY, local=True)
+        if control["name"] == "max_tokens"
+    )
+    assert limit["default"] == "512 (sent to the built-in model)"
+    assert limit["at"] == 512
 
 
 def test_a_policys_rules_are_in_the_controls() -> None:
