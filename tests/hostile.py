@@ -210,7 +210,8 @@ class _Structure:
 
     def _block(self, depth: int) -> str:
         draw = self._draw
-        kind = draw.randint(0, 9 if depth < 5 else 4)
+        folds = depth == 0 or not self._words  # elsewhere they are shown as their source
+        kind = draw.randint(0, 8 + folds if depth < 5 else 4)
         if kind < 2:
             return self._line()
         if kind == 2:

@@ -81,7 +81,10 @@ class ModelList:
         """
         job = self.refresh(route.endpoint)
         if job:
-            await asyncio.wait([asyncio.wrap_future(job.outcome)], timeout=PRICE_SECONDS)
+            waiting = asyncio.wrap_future(job.outcome)
+            # An exception that nobody asks for would be written to stderr.
+            waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.wait([waiting], timeout=PRICE_SECONDS)
         return self._catalog.price(route.url, route.model)
 
     async def _listed(self, endpoint: Endpoint) -> EndpointError | None:

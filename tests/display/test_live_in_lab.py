@@ -386,6 +386,8 @@ LOOKS = (
     "- - - - - - - - - - - - a\n\nafter @@0@@ & &lt; &amp;lt; AT&T \\* \\_ # 1. a",
     "1986\\. A\n\\# b\n\\- c\n\n1\\. d\n\n---\n\nSetext\n===\n\n"
     "    code <b> $x$\n\n~~~ a b\n$y$\n~~~",
+    "<details><summary>*a* $5 <b>c</b></summary>\n\n- $x$\n\n```py\n<b>\n```\n</details>\n\nd",
+    "```markdown\n# a\n\n```py\nb\n```\n\nc\n```\n\n$HOME/$USER and the $n$th",
 )
 
 
