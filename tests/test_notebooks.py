@@ -100,6 +100,37 @@ CLAIMS = {
             assert len({record["cat"] for record in sweep.records}) == 2
         """,
     },
+    "05-sampling-lab": {
+        "import math": """
+            written = fox.logprobs[3]
+            assert written.logprob < written.top[0].logprob
+        """,
+        "import random": "assert errors[10] > errors[100] > errors[1_000] > errors[10_000]",
+        "from di_magics.core.sampling": """
+            assert sorted(entropies.values()) == [*entropies.values()]
+        """,
+        "from collections": """
+            assert left["peaked", "top_k"] == left["flat", "top_k"] == 40
+            assert left["peaked", "top_p"] == left["peaked", "min_p"] == 1
+            assert left["flat", "top_p"] > 40 > left["flat", "min_p"] > 10
+        """,
+        "orders = {": """
+            assert counts["filters first"] * 3 < counts["temperature first"]
+            assert sane < counts["filters first"]
+        """,
+        "impossible = {": """
+            assert sorted(impossible.values()) == [*impossible.values()]
+            assert impossible[0.95] == 0 < impossible[0.5]
+        """,
+        "from di_magics.core.logprobs": "assert second < first",
+        "import di_magics as di": "assert mine.perplexity > 5 * own.perplexity",
+        "wordings = [": "assert max(yes.values()) > 2 * min(yes.values())",
+        "hand = [": "assert any(math.exp(token.logprob) < 0.01 for token in hand)",
+        "%chat branch": """
+            replies = [reply for reply in _sweep.replies]
+            assert {reply.logprobs[3].id for reply in replies} == {fox.logprobs[3].top[1].id}
+        """,
+    },
     "06-tools-and-structure": {
         "%%chat --once -t 0 --max-tokens 40\n{{name}}": "assert '36' in _reply.text",
         "%%chat --once -a note": "assert '51' in _reply.text",
