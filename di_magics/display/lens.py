@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import math
 import struct
+import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import di_magics.display.markdown as render
+from di_magics.core.errors import DiMagicsError
 from di_magics.core.logprobs import LensData, TokenProbability, least_likely, pack_lens, perplexity
 from di_magics.core.sampling import Result, reshape
 from di_magics.core.shown.lens_text import (
@@ -29,7 +32,7 @@ from di_magics.core.shown.lens_text import (
     setting_notes,
     token_label,
 )
-from di_magics.core.text import make_visible
+from di_magics.core.text import make_visible, one_line
 
 MOST_BYTES = 256_000
 """Of the saved form."""
@@ -60,11 +63,16 @@ STYLE = (
 )
 
 
+Continue = Callable[[int, str, Mapping[str, float]], Sequence[str]]
+"""Returns texts that go on after this token at this position, with these changed settings."""
+
+
 class Lens:
     """A reply's tokens by probability, to display in a notebook; a lab has settings as well.
 
     `at` is the position to begin with, `values` are settings of the lab by llama.cpp's names in
-    place of those that were sent, and `order` is the order of its filters.
+    place of those that were sent, and `order` is the order of its filters. `continue_from` is
+    called on a thread of its own.
     """
 
     def __init__(
@@ -75,8 +83,11 @@ class Lens:
         at: int = 0,
         values: Mapping[str, float] | None = None,
         order: Sequence[str] | None = None,
+        continue_from: Continue | None = None,
     ) -> None:
         self.data = data
+        self._continue_from = continue_from
+        self._widget: Any = None
         self.lab = lab
         self.at = max(0, min(at, len(data.tokens) - 1))
         # Where the settings are in the probabilities already, they must not be applied again.
@@ -97,6 +108,7 @@ class Lens:
             "orders": {server: list(order) for server, order in ORDERS.items()},
             "start": self.at,
             "lab": self.lab,
+            "continuing": self._continue_from is not None,
             "sizes": {name: len(array) for name, array in arrays.items()},
         }
         text = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode(
@@ -119,10 +131,27 @@ class Lens:
             from di_magics.display.widgets import LensWidget
         except ImportError:  # anywidget is broken or not installed
             return
-        model_id = LensWidget(packed=self.pack()).model_id
-        view = {"version_major": 2, "version_minor": 0, "model_id": model_id}
+        self._widget = LensWidget(self._receive, packed=self.pack())
+        view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
         bundle = {"text/plain": "", "application/vnd.jupyter.widget-view+json": view}
         display(bundle, raw=True)
+
+    def _receive(self, message: Mapping[str, Any]) -> None:
+        match message:
+            case {"type": "continue", "at": int(at), "token": str(token), "settings": dict(values)}:
+                work = threading.Thread(
+                    target=self._continue, args=(at, token, values), name="di_magics-lab"
+                )
+                work.start()
+
+    def _continue(self, at: int, token: str, values: Mapping[str, Any]) -> None:
+        assert self._continue_from
+        answer: dict[str, Any] = {"type": "continued", "at": at, "token": token}
+        try:
+            answer["texts"] = list(self._continue_from(at, token, values))
+        except DiMagicsError as error:
+            answer["error"] = one_line(error)
+        self._widget.post(answer)
 
 
 # The saved form -----------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ class PanelWidget(Widget):
         return "The panel is shown in JupyterLab and Notebook 7, while its kernel runs."
 
 
-class LensWidget(anywidget.AnyWidget):
+class LensWidget(Widget):
     """A lens or a lab; `packed` is what display/lens.py makes of a reply."""
 
     _esm = module("lens")

@@ -23,7 +23,7 @@ from di_magics.core.sweep.runs import Vary, parse_vary
 from di_magics.core.text import one_line, remove_hidden
 from di_magics.display.choose import choose_grid, choose_view
 from di_magics.display.sweep import Sweep
-from di_magics.display.views import SilentView
+from di_magics.display.views import FinalGrid, SilentView
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.last_error import ErrorRecorder, fix_prompt
 from di_magics.session.inspector import BRANCH_TOKENS
@@ -33,6 +33,10 @@ from di_magics.values.namespace import Namespace
 
 if TYPE_CHECKING:
     from di_magics.magics.panel import Panel
+
+
+CONTINUED = 4
+"""How many times a lab continues a reply."""
 
 
 class Asking:
@@ -138,16 +142,19 @@ class Asking:
         *,
         fresh: bool,
         show_replies: bool = True,
+        quiet: bool = False,
         concurrency: int | None = None,
         measures: Mapping[str, Measure] | None = None,
     ) -> Sweep:
         """Return a sweep, displayed while it runs; it is also stored in `_sweep`.
 
-        Without `show_replies` only a line about it stays in the output.
+        Without `show_replies` only a line about it stays in the output; `quiet` displays nothing.
         """
         runner = SweepRunner(self._session, ask, vary, repeats)
         cell = ask.cell.id if ask.cell else None
-        view = choose_grid(self._shell, cell, runner.runs, final=show_replies)
+        view = FinalGrid(final=False)
+        if not quiet:
+            view = choose_grid(self._shell, cell, runner.runs, final=show_replies)
         try:
             runner.run(view, concurrency=concurrency, fresh=fresh)
         finally:
@@ -205,12 +212,27 @@ class Asking:
         ask = self._session.inspector.branch(
             turn, position, token=token, rank=rank, max_tokens=max_tokens or BRANCH_TOKENS
         )
-        ask = replace(ask, cell=self.make_ask("").cell)
+        return self._sweep_branch(replace(ask, cell=self.make_ask("").cell), count)
+
+    def continue_from(
+        self, turn: Turn, position: int, token: str, params: Mapping[str, float]
+    ) -> list[str]:
+        """Return how a reply goes on after a token, with changed parameters; displays nothing.
+
+        The replies are also a sweep, in `_sweep`.
+        """
+        ask = self._session.inspector.branch(turn, position, token=token)
+        ask = replace(ask, params={**ask.params, **params})
+        begun = len(ask.beginning.text) if ask.beginning else 0
+        sweep = self._sweep_branch(ask, CONTINUED, quiet=True)
+        return [reply.text[begun:] for reply in sweep.replies if reply]
+
+    def _sweep_branch(self, ask: Ask, count: int, *, quiet: bool = False) -> Sweep:
         seed = ask.params.get("seed")
         if isinstance(seed, int):  # one for each, else they would be the same
             seeds = tuple(range(seed, seed + count))
-            return self.sweep(ask, {"seed": seeds}, 1, fresh=True)
-        return self.sweep(ask, {}, count, fresh=True)
+            return self.sweep(ask, {"seed": seeds}, 1, fresh=True, quiet=quiet)
+        return self.sweep(ask, {}, count, fresh=True, quiet=quiet)
 
     def require_sweep(self) -> Sweep:
         """Return the last sweep. Raises ChatError where there is none."""

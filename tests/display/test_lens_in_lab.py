@@ -283,3 +283,35 @@ def test_it_fits_420_pixels_and_both_themes(notebook: Open, dark: bool) -> None:
     )
     assert len(contrasts) == 7
     assert min(contrasts) >= 4.5
+
+
+CONTINUE = """
+def continue_from(position, token, values):
+    if position == 11:
+        raise ChatError("The server is gone. Ask again.")
+    return [f" and on {n} from {position} with {values} <b>" for n in range(4)]
+from di_magics.core.errors import ChatError
+Lens(sample_reply(60), lab=True, at=10, continue_from=continue_from)
+"""
+
+
+def test_a_reply_is_continued_in_the_lab(notebook: Open) -> None:
+    """From the chosen token, or from another one of the table; what changed is sent along."""
+    page = notebook([SETUP, CONTINUE])
+    lens = opened(page)
+    slider = lens.get_by_role("slider", name="temperature")
+    slider.focus()
+    page.page.keyboard.press("ArrowRight")
+    names = lens.locator("tbody th button:visible")
+    names.nth(1).click()
+    other = names.nth(1).inner_text()
+    button = lens.get_by_role("button", name=f"Continue from here with {other}", exact=True)
+    button.click()
+    replies = lens.get_by_role("list", name="Continued replies").get_by_role("listitem")
+    replies.nth(3).wait_for()
+    assert "and on 3 from 10 with {'temperature': 0.81} <b>" in replies.nth(3).inner_text()
+    assert replies.locator("b").first.inner_text().strip() == other.replace("·", " ").strip()
+    lens.get_by_role("option").nth(11).click()
+    lens.get_by_role("button", name="Continue from here").click()
+    lens.get_by_text("The server is gone. Ask again.").wait_for()
+    assert replies.count() == 0

@@ -101,6 +101,12 @@ def parse_order(text: str) -> list[str]:
     return names
 
 
+def sampling_params(values: Mapping[str, float]) -> dict[str, float]:
+    """Return settings of a lab by the names of their parameters."""
+    names = {param.local or name: name for name, param in PARAMS.items()}
+    return {names[name]: value for name, value in values.items() if name in NEUTRAL}
+
+
 def lab_values(settings: Mapping[str, object]) -> dict[str, float]:
     """Return settings of a lab by llama.cpp's names. Raises ParamError for another setting."""
     sliders = {name: param.local or name for name, param in PARAMS.items()}

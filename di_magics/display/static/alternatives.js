@@ -11,8 +11,12 @@ const LEAST_SCALE = 0.05; // a bar is full at the greatest probability, and neve
 
 // A row of the table.
 class AlternativeRow {
-  /** @param {boolean} lab */
-  constructor(lab) {
+  /**
+   * @param {boolean} lab
+   * @param {((index: number) => void) | null} pick
+   */
+  constructor(lab, pick) {
+    this.index = -1;
     this.name = element("code");
     this.model = element("i", { className: "model" });
     this.least = element("i", { className: "least" });
@@ -22,10 +26,16 @@ class AlternativeRow {
     this.now = element("td", { className: "number now" });
     this.raw = element("td", { className: lab ? "number faint" : "number" });
     const bar = element("div", { className: "bar" }, this.model, this.most, this.least, this.tick, this.why);
+    const button = element(
+      "button",
+      { type: "button", title: "Choose it for Continue from here" },
+      this.name,
+    );
+    button.addEventListener("click", () => pick?.(this.index));
     this.node = element(
       "tr",
       {},
-      element("th", { className: "token", scope: "row" }, this.name),
+      element("th", { className: "token", scope: "row" }, pick ? button : this.name),
       element("td", {}, bar),
       ...(lab ? [this.now] : []),
       this.raw,
@@ -64,13 +74,15 @@ export class Alternatives {
   /**
    * @param {import("./tokens.js").Tokens} tokens
    * @param {boolean} lab
+   * @param {((index: number) => void) | null} pick called with the index of a token that is chosen
    */
-  constructor(tokens, lab) {
+  constructor(tokens, lab, pick) {
     this.tokens = tokens;
     this.lab = lab;
+    const rows = Math.min(tokens.head.most, MOST_ROWS) + 2;
     this.rows = Array.from(
-      { length: Math.min(tokens.head.most, MOST_ROWS) + 2 },
-      () => new AlternativeRow(lab),
+      { length: rows },
+      (_, place) => new AlternativeRow(lab, place < rows - 1 ? pick : null),
     );
     this.rest = this.rows[this.rows.length - 1];
     this.heading = element("h4", { role: "status" });
@@ -122,6 +134,7 @@ export class Alternatives {
       const index = order[place];
       row.node.hidden = index === undefined;
       if (index === undefined) continue;
+      row.index = index;
       const cut = FILTER_NAMES[now.cut[index]];
       const why = cut ? `cut by ${cut}` : now.unsure[index] ? "may be cut" : "";
       const kind = `${index === own ? "own" : ""}${cut ? " cut" : ""}`;

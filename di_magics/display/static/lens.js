@@ -2,6 +2,7 @@
 // The lens: a reply's tokens by probability, and what else could have been there. The lab adds settings,
 // which reshape every position. All that is shown is text: tokens are a model's words, and hostile.
 import { Alternatives } from "./alternatives.js";
+import { Continuing } from "./continuing.js";
 import { element } from "./dom.js";
 import { LENS_STYLE } from "./lens_style.js";
 import { ReplyText } from "./reply_text.js";
@@ -55,8 +56,11 @@ export default {
     const tokens = await unpackTokens(model.get("packed"));
     const { head } = tokens;
     const text = new ReplyText(tokens, look, head.lab);
-    const alternatives = new Alternatives(tokens, head.lab);
     const sampler = head.lab ? new Sampler(head, change) : null;
+    const continuing =
+      sampler && head.continuing ? new Continuing(tokens, model, () => sampler.changes) : null;
+    const pick = continuing ? pickToken : null;
+    const alternatives = new Alternatives(tokens, head.lab, pick);
     const drawing = new Drawing(drawPosition);
     drawing.position = () => shaped(text.at);
     let version = 0;
@@ -80,8 +84,14 @@ export default {
       alternatives.draw(text.at, unshaped(tokens, text.at), shaped(text.at), drawing.draws);
     }
 
+    /** @param {number} index */
+    function pickToken(index) {
+      continuing?.choose(text.at, head.texts[tokens.position(text.at).tokens[index]]);
+    }
+
     function look() {
       drawing.forget();
+      continuing?.choose(text.at, tokens.text(text.at));
       drawPosition();
     }
 
@@ -116,7 +126,13 @@ export default {
       text.count();
     }
 
-    const side = element("div", { className: "side" }, alternatives.node, ...(sampler ? [drawing.node] : []));
+    const side = element(
+      "div",
+      { className: "side" },
+      alternatives.node,
+      ...(sampler ? [drawing.node] : []),
+      ...(continuing ? [continuing.node] : []),
+    );
     el.replaceChildren(
       element(
         "div",
@@ -140,6 +156,7 @@ export default {
     return () => {
       version += 1;
       text.close();
+      continuing?.close();
       drawing.forget();
     };
   },

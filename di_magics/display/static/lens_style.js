@@ -71,6 +71,9 @@ export const LENS_STYLE = `
 .di-lens .token { width: 30%; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; padding-left: 20px; position: relative; }
 .di-lens thead .number { width: 64px; }
 .di-lens thead .number:nth-child(3):not(:last-child) { width: 92px; }
+.di-lens .token button { border: 0; background: none; padding: 0; min-height: 0; max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
+.di-lens .token button:hover { text-decoration: underline; }
+.di-lens .replies { margin: 2px 0 0; padding-left: 22px; width: 100%; overflow-wrap: anywhere; white-space: pre-wrap; }
 .di-lens .own { background: var(--soft); }
 .di-lens .own code { font-weight: 700; }
 .di-lens .own .token::before { content: "●"; color: var(--accent); position: absolute; left: 7px; font-size: 10px; }

@@ -44,6 +44,7 @@ export class Sampler {
   constructor(head, changed) {
     this.changed = changed;
     /** @type {Values} */
+    this.sent = { ...OFF, ...head.settings };
     this.values = { ...OFF, ...head.values };
     this.order = head.order.filter((name) => name in FILTERS);
     this.orders = head.orders;
@@ -223,6 +224,15 @@ export class Sampler {
     if (filter !== "penalties") return values[filter] === OFF[filter];
     return ["presence_penalty", "frequency_penalty", "repeat_penalty"].every(
       (name) => values[name] === OFF[name],
+    );
+  }
+
+  /** The settings that are not as they were sent. */
+  get changes() {
+    return Object.fromEntries(
+      Object.keys(OFF).flatMap((name) =>
+        this.values[name] === this.sent[name] ? [] : [[name, this.values[name]]],
+      ),
     );
   }
 

@@ -37,6 +37,7 @@ const INVISIBLE =
  * @property {Record<string, number>} values the settings to begin with
  * @property {number} start
  * @property {boolean} lab
+ * @property {boolean} continuing whether the kernel can continue the reply
  */
 
 /** @typedef {import("./sampling.js").Position & { tokens: number[], own: number }} TokenPosition */

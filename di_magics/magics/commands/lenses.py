@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.flags import split_line
-from di_magics.core.shown.lens_text import parse_order
+from di_magics.core.shown.lens_text import parse_order, sampling_params
 from di_magics.core.text import one_line
 from di_magics.magics.commands.command import Context, command, incomplete, parse_number
 from di_magics.magics.commands.conversing import named_turn
@@ -64,4 +66,8 @@ def show_lab(context: Context, rest: str) -> None:
             f"The reply has no token {one_line(number, 40)!r}. Tokens are numbered 1 to "
             f"{len(data.tokens)}."
         )
-    display(Lens(data, lab=True, at=token - 1, order=order))
+
+    def continue_from(position: int, text: str, values: Mapping[str, float]) -> list[str]:
+        return context.asking.continue_from(turn, position, text, sampling_params(values))
+
+    display(Lens(data, lab=True, at=token - 1, order=order, continue_from=continue_from))

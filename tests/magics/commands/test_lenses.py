@@ -101,3 +101,19 @@ def test_a_reply_without_log_probabilities_is_refused(run: Run, server: Loopback
     error = run("import di_magics as di\ndi.lens(di.ask('hi'))").error
     assert isinstance(error, di.ChatError)
     assert "--logprobs" in str(error)
+
+
+def test_a_reply_is_continued_from_a_token(
+    asked: Run, server: Loopback, shell: InteractiveShell
+) -> None:
+    """Four times, with the settings of the lab, as a sweep that can be adopted."""
+    asking = shell.magics_manager.registry["ChatMagics"].asking
+    turn = asking._session.conversation.turn_at(1)
+    server.reply(*(Reply(f" runs {n}.") for n in range(4)))
+    texts = asking.continue_from(turn, 1, "dog", {"temperature": 1.5})
+    assert sorted(texts) == [f" runs {n}." for n in range(4)]
+    sent = server.chats[-1].json
+    assert sent["temperature"] == 1.5
+    assert sent["messages"][-1] == {"role": "assistant", "content": "Reddog"}
+    assert asked("%chat adopt 0").error is None
+    assert "Reddog runs" in asked("%chat history").text
