@@ -16,22 +16,33 @@ from itertools import accumulate
 PER_TOKEN = 3
 """The weight of a token; a byte of a letter weighs 1."""
 
+_FOUR_BYTES = bytes(range(0xF0, 0x100))
+"""The first of four bytes: emoji and rare letters."""
+_EXTRA = {
+    string.digits.encode(): 2,
+    (string.punctuation + string.ascii_uppercase).encode(): 1,
+    _FOUR_BYTES: 5,
+}
+"""What some bytes weigh more than 1."""
+_WEIGHTS = bytes(1 + sum(n for some, n in _EXTRA.items() if byte in some) for byte in range(256))
 
-def _weight(byte: int) -> int:
-    character = chr(byte)
-    if character in string.digits:
-        return 3
-    if character in string.punctuation + string.ascii_uppercase:
-        return 2
-    return 6 if byte >= 0xF0 else 1  # the first byte of four: emoji and rare letters
+
+def text_weight(text: str) -> int:
+    """Return the weight of a text; PER_TOKEN is about one token, rather too many than too few."""
+    data = _to_bytes(text)
+    return len(data) + sum(
+        extra * (len(data) - len(data.translate(None, some))) for some, extra in _EXTRA.items()
+    )
 
 
-_WEIGHTS = bytes(map(_weight, range(256)))
+def weight_tokens(weight: int) -> int:
+    """Return about how many tokens texts of this weight have."""
+    return -(-weight // PER_TOKEN)
 
 
 def estimate_text_tokens(text: str) -> int:
     """Return about how many tokens a text has, rather too many than too few."""
-    return -(-sum(_to_bytes(text).translate(_WEIGHTS)) // PER_TOKEN)
+    return weight_tokens(text_weight(text))
 
 
 def token_prefix(text: str, tokens: int) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from di_magics.core.tokens import text_weight
+
 IMAGE_TOKENS = 16_384
 """An image counts as this many tokens in a budget: the most that Qwen's vision models make of one
 (https://huggingface.co/Qwen/Qwen2.5-VL-7B-Instruct, `max_pixels`). Most make far fewer."""
@@ -59,11 +61,11 @@ def fence_block(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def content_bytes(content: str | Sequence[dict[str, Any]] | None, image: int) -> int:
-    """Return the bytes of text in a message's content; an image counts as `image` bytes."""
+def content_weight(content: str | Sequence[dict[str, Any]] | None, image: int) -> int:
+    """Return the weight of the text in a message's content; an image weighs `image`."""
     if not content:
         return 0
     if isinstance(content, str):
-        return len(content.encode("utf-8", "replace"))
+        return text_weight(content)
     texts = (part.get("text") for part in content)
-    return sum(image if text is None else content_bytes(text, image) for text in texts)
+    return sum(image if text is None else content_weight(text, image) for text in texts)

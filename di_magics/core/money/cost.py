@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from di_magics.core.amount import UNKNOWN, format_usd, in_money_context
-from di_magics.core.money.prices import Price, estimate_cost, estimate_tokens
+from di_magics.core.money.prices import Price, estimate_cost
 from di_magics.core.reply.reply import Reply, Status, Usage
+from di_magics.core.tokens import estimate_text_tokens, weight_tokens
 
 FREE = Decimal(0)
 
@@ -127,11 +128,11 @@ def cost_sections(
 
 
 @in_money_context
-def with_cost(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool = False) -> Reply:
+def with_cost(reply: Reply, sent_weight: int, price: Price | None, *, local: bool = False) -> Reply:
     """Return the reply with its cost: the API's, else an estimate, else None.
 
     An implausible cost of the API is marked, and replaced by the estimate if there is one. Where
-    the server sent no counts, the tokens are estimated from the bytes of the texts.
+    the server sent no counts, the tokens are estimated by the weight of the texts.
     """
     if local:
         return replace(reply, cost=FREE, estimate="")
@@ -145,8 +146,8 @@ def with_cost(reply: Reply, sent_bytes: int, price: Price | None, *, local: bool
         if reply.status == "failed" and not (reply.text or reply.reasoning or reply.tool_calls):
             return reply
         calls = "".join(call.arguments for call in reply.tool_calls)
-        written = len((reply.text + reply.reasoning + calls).encode("utf-8", "replace"))
-        counted = Usage(estimate_tokens(sent_bytes), estimate_tokens(written))
+        written = estimate_text_tokens(reply.text + reply.reasoning + calls)
+        counted = Usage(weight_tokens(sent_weight), written)
         cost = estimate_cost(counted, price)
         how = f"tokens counted from the texts, {how}"
     return replace(reply, cost=cost, estimate=how)

@@ -13,8 +13,9 @@ from di_magics.core.amount import in_money_context
 from di_magics.core.read_json import as_count, as_list, as_name, as_object, as_objects
 from di_magics.core.reply.reply import Usage
 from di_magics.core.settings.params import DEFAULT_MAX_TOKENS
+from di_magics.core.tokens import weight_tokens
 
-PER_TOKEN = Decimal(1)
+USD_PER_TOKEN = Decimal(1)
 CENTS_PER_TOKEN = Decimal("1E-2")
 PER_MILLION = Decimal("1E-6")
 
@@ -25,10 +26,6 @@ MOST = Decimal("1E-3")
 # Servers compute in binary fractions or with rounded rates: the digits after this one are noise.
 PLACE = Decimal("1E-13")
 ROUNDING = Context(prec=28)  # the user's own decimal context may have too few digits
-
-
-# English has about four bytes per token, code and most other writing about three.
-BYTES_PER_TOKEN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +94,9 @@ def _parse_price(pricing: Mapping[str, object], source: str, date: str) -> Price
         written = _parse_rate(pricing.get("output_tokens"), PER_MILLION)
         cached = _parse_rate(pricing.get("cache_read_tokens"), PER_MILLION)
     else:
-        sent = _parse_rate(pricing.get("prompt"), PER_TOKEN)
-        written = _parse_rate(pricing.get("completion"), PER_TOKEN)
-        cached = _parse_rate(pricing.get("input_cache_read"), PER_TOKEN)
+        sent = _parse_rate(pricing.get("prompt"), USD_PER_TOKEN)
+        written = _parse_rate(pricing.get("completion"), USD_PER_TOKEN)
+        cached = _parse_rate(pricing.get("input_cache_read"), USD_PER_TOKEN)
     return _make_price(sent, written, cached, source, date)
 
 
@@ -165,19 +162,14 @@ def estimate_cost(usage: Usage, price: Price) -> Decimal | None:
     return (sent - cached) * price.input + cached * cached_price + written * price.output
 
 
-def estimate_tokens(size: int) -> int:
-    """Return about how many tokens a text of this many bytes has, rather too many than too few."""
-    return -(-size // BYTES_PER_TOKEN)
-
-
 @in_money_context
-def request_cost(prompt_bytes: int, max_tokens: int | None, price: Price) -> Decimal:
+def request_cost(prompt_weight: int, max_tokens: int | None, price: Price) -> Decimal:
     """Return about what a request costs in USD with so long a reply, and nothing cached.
 
     Without `max_tokens` the reply is the longest that the server allows.
     """
     written = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
-    return estimate_tokens(prompt_bytes) * price.input + written * price.output
+    return weight_tokens(prompt_weight) * price.input + written * price.output
 
 
 def _make_price(

@@ -1,4 +1,7 @@
-"""The body of a request to the Chat Completions API, and how many bytes of it a model reads."""
+"""The body of a request to the Chat Completions API, and the weight of what a model reads of it.
+
+A weight is what core/tokens.py estimates tokens by.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_bytes
-from di_magics.core.money.prices import BYTES_PER_TOKEN
+from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_weight
 from di_magics.core.reply.reply import REASONING_FIELDS
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Value
+from di_magics.core.tokens import PER_TOKEN, text_weight
 
-BYTES_PER_MESSAGE = 24
-"""A chat template adds about eight tokens of about three bytes to every message."""
+MESSAGE_WEIGHT = 8 * PER_TOKEN
+"""A chat template adds about eight tokens to every message."""
 
 
 def build_body(
@@ -52,24 +55,24 @@ def encode_body(request: Mapping[str, Any]) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def prompt_bytes(request: Mapping[str, Any]) -> int:
-    """Return how many bytes a model reads of a body, the chat template's own tokens included.
+def prompt_weight(request: Mapping[str, Any]) -> int:
+    """Return the weight of what a model reads of a body, the chat template's tokens included.
 
     It reads messages, tools and the response format; an image counts as the largest it may be.
     """
     messages = request["messages"]
     fields = [request[name] for name in ("tools", "response_format") if name in request]
-    size = text_bytes(messages) + BYTES_PER_MESSAGE * len(messages)
-    return size + sum(len(json.dumps(field)) for field in fields)
+    weight = message_weight(messages) + MESSAGE_WEIGHT * len(messages)
+    return weight + sum(text_weight(json.dumps(field)) for field in fields)
 
 
-def text_bytes(messages: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many bytes of text these messages hold."""
-    image = IMAGE_TOKENS * BYTES_PER_TOKEN
+def message_weight(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Return the weight of the text in these messages."""
+    image = IMAGE_TOKENS * PER_TOKEN
     return sum(
-        content_bytes(message["content"], image)
-        + (len(json.dumps(message["tool_calls"])) if "tool_calls" in message else 0)
-        + sum(len(message.get(name, "").encode()) for name in REASONING_FIELDS)
+        content_weight(message["content"], image)
+        + (text_weight(json.dumps(message["tool_calls"])) if "tool_calls" in message else 0)
+        + sum(text_weight(message.get(name, "")) for name in REASONING_FIELDS)
         for message in messages
     )
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.messages import turn_messages
 from di_magics.core.errors import TooLong
-from di_magics.core.money.prices import estimate_tokens
-from di_magics.core.request.body import text_bytes
+from di_magics.core.request.body import message_weight
 from di_magics.core.request.plan import context_turns
+from di_magics.core.tokens import estimate_text_tokens, text_weight, weight_tokens
 
 MARGIN = 1.05
 """The server's count of tokens and ours differ by a little."""
@@ -25,13 +25,13 @@ def shortening_advice(error: TooLong, sent: Mapping[int, Turn], prompt: str) -> 
     `sent` are the turns that were sent with the prompt, by number. The server's count of tokens is
     divided among them by the length of their texts.
     """
-    sizes = [estimate_tokens(text_bytes(turn_messages(turn))) for turn in sent.values()]
+    sizes = [weight_tokens(message_weight(turn_messages(turn))) for turn in sent.values()]
     if not error.asked or not error.limit:
         half = -(-len(sent) // 2)
         return _leave_out(half, sent) if sent else SHORTER
     excess = error.asked - error.limit
     problem = f"It is too long by {excess:,} tokens: {error.asked:,} of at most {error.limit:,}"
-    counted = sum(sizes) + estimate_tokens(_size(prompt))
+    counted = sum(sizes) + estimate_text_tokens(prompt)
     scale = min(1.0, error.asked / counted) if counted else 1.0
     room = 0.0
     for count, size in enumerate(sizes, 1):
@@ -51,8 +51,8 @@ def context_tokens(turn: Turn, chat: Conversation) -> int:
         # With rounds the sum of several requests counts the conversation several times.
         if asked is not None and written is not None and not sent[-1].reply.rounds:
             return asked + written
-    sizes = (text_bytes(turn_messages(earlier)) for earlier in sent)
-    return estimate_tokens(_size(turn.system or "") + sum(sizes))
+    weights = (message_weight(turn_messages(earlier)) for earlier in sent)
+    return weight_tokens(text_weight(turn.system or "") + sum(weights))
 
 
 def _leave_out(count: int, sent: Mapping[int, Turn], size: str = "") -> str:
@@ -60,7 +60,3 @@ def _leave_out(count: int, sent: Mapping[int, Turn], size: str = "") -> str:
     which = f"turns {first} to {last}" if count > 1 else f"turn {first}"
     left = len(sent) - count
     return f"Leave out {which}{size}: --last {left}, or from now on %chat set context={left}."
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "replace"))

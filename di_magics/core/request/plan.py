@@ -21,7 +21,7 @@ from di_magics.core.money.cost import Entry, with_cost
 from di_magics.core.money.prices import Price, request_cost
 from di_magics.core.reply.json_reply import ReplySchema, response_format
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
-from di_magics.core.request.body import build_body, prompt_bytes
+from di_magics.core.request.body import build_body, prompt_weight
 from di_magics.core.request.route import Route
 from di_magics.core.settings.params import (
     BUILT_IN_MAX_TOKENS,
@@ -108,10 +108,10 @@ class Ask:
 class Plan:
     """A turn that is ready to be sent, its route, and the body of its request.
 
-    `size` is the bytes of text in the body, `price` the model's price if it is known, `reserve`
-    the worst case of the cost in USD, and `policy` the policy at the time of planning. With
-    `ends_loops` a reply that repeats itself is ended. `beginning` is what the reply begins with, if
-    it continues one.
+    `size` is the weight of the text in the body (core/tokens.py), `price` the model's price if it
+    is known, `reserve` the worst case of the cost in USD, and `policy` the policy at the time of
+    planning. With `ends_loops` a reply that repeats itself is ended. `beginning` is what the reply
+    begins with, if it continues one.
     """
 
     turn: Turn
@@ -220,7 +220,7 @@ def _check_built_in(ask: Ask, model: str) -> None:
 
 
 def _with_size(planned: Plan) -> Plan:
-    size, most = prompt_bytes(planned.body), planned.turn.params.get("max_tokens")
+    size, most = prompt_weight(planned.body), planned.turn.params.get("max_tokens")
     longest = most if isinstance(most, int) and most else None  # servers read 0 as no limit
     reserve = request_cost(size, longest, planned.price) if planned.price else None
     return replace(planned, size=size, reserve=reserve)

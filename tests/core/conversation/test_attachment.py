@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 
 from di_magics.core.conversation.attachment import (
     Attachment,
-    content_bytes,
+    content_weight,
     fence_block,
     message_content,
 )
@@ -89,22 +89,22 @@ def test_a_text_is_one_block_to_markdown(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "bytes_"),
+    ("found", "weight"),
     [
         (None, 0),
         ("", 0),
         ([], 0),
         ("aä", 3),
-        ("\ud800", 1),
-        (message_content("Hi", (IMAGE,)), 1000 + 2),
+        ("\ud800", 2),
+        (message_content("Hi", (IMAGE,)), 1000 + 3),
         ([url("x"), url("y"), {"type": "text", "text": "ä"}], 2000 + 2),
         ([{"type": "text", "text": ""}], 0),
         ([{"type": "text", "text": None}], 1000),
     ],
 )
-def test_a_message_weighs_its_texts_in_bytes(found: Any, bytes_: int) -> None:
+def test_a_message_weighs_its_texts(found: Any, weight: int) -> None:
     """An image weighs what it is said to, however long its data are."""
-    assert content_bytes(found, 1000) == bytes_
+    assert content_weight(found, 1000) == weight
 
 
 def test_a_request_is_shown_without_the_bytes_of_an_image() -> None:

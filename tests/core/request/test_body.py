@@ -9,8 +9,8 @@ import pytest
 
 from di_magics.core.conversation.attachment import IMAGE_TOKENS
 from di_magics.core.conversation.messages import Message
-from di_magics.core.money.prices import BYTES_PER_TOKEN
 from di_magics.core.request import body
+from di_magics.core.tokens import PER_TOKEN, text_weight
 
 ASKED = [{"role": "user", "content": "Hi"}]
 
@@ -51,9 +51,9 @@ def test_llama_cpp_has_names_of_its_own(local: bool, name: str) -> None:
 
 
 def test_the_size_of_a_body_is_that_of_its_texts() -> None:
-    """In bytes, whatever the characters are, with the marks around each."""
+    """By the kinds of their characters, with the marks around each."""
     messages = [{"role": "user", "content": "aä"}, {"role": "assistant", "content": "\ud800"}]
-    assert body.prompt_bytes(body.build_body("m", messages, {})) == 4 + 2 * body.BYTES_PER_MESSAGE
+    assert body.prompt_weight(body.build_body("m", messages, {})) == 5 + 2 * body.MESSAGE_WEIGHT
 
 
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
@@ -89,9 +89,9 @@ def test_fields_are_sent_as_they_are() -> None:
 
 
 def test_an_image_weighs_the_most_that_it_may_be() -> None:
-    """However long its data are; the text beside it counts in bytes."""
+    """However long its data are; the text beside it has its own weight."""
     message = {"role": "user", "content": [IMAGE, {"type": "text", "text": "aä"}]}
-    assert body.text_bytes([message, message]) == 2 * (IMAGE_TOKENS * BYTES_PER_TOKEN + 3)
+    assert body.message_weight([message, message]) == 2 * (IMAGE_TOKENS * PER_TOKEN + 3)
 
 
 def test_calls_and_their_results_weigh_what_is_read_of_them() -> None:
@@ -100,8 +100,8 @@ def test_calls_and_their_results_weigh_what_is_read_of_them() -> None:
         {"role": "assistant", "content": None, "tool_calls": [CALLED]},
         {"role": "tool", "tool_call_id": "1", "content": "three"},
     ]
-    assert body.text_bytes(calls) == len(json.dumps([CALLED])) + 5
-    assert body.text_bytes([]) == 0
+    assert body.message_weight(calls) == text_weight(json.dumps([CALLED])) + 5
+    assert body.message_weight([]) == 0
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,6 @@ def test_calls_and_their_results_weigh_what_is_read_of_them() -> None:
 )
 def test_tools_and_the_form_count_in_the_size(fields: dict[str, Any]) -> None:
     """A model reads them; other fields it does not."""
-    plain = body.prompt_bytes(body.build_body("m", ASKED, {}))
-    more = body.prompt_bytes(body.build_body("m", ASKED, {}, fields={**fields, "logprobs": True}))
-    assert more - plain == sum(len(json.dumps(each)) for each in fields.values())
+    plain = body.prompt_weight(body.build_body("m", ASKED, {}))
+    more = body.prompt_weight(body.build_body("m", ASKED, {}, fields={**fields, "logprobs": True}))
+    assert more - plain == sum(text_weight(json.dumps(each)) for each in fields.values())

@@ -19,7 +19,7 @@ from di_magics.core.money.budget import Budget
 from di_magics.core.money.prices import Price
 from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
-from di_magics.core.request.body import prompt_bytes
+from di_magics.core.request.body import prompt_weight
 from di_magics.core.request.plan import (
     Ask,
     Beginning,
@@ -245,7 +245,7 @@ def test_json_is_asked_for(ask: Ask, form: object) -> None:
     found = plan(ask)
     assert found.body.get("response_format") == form
     assert found.turn.format == ask.format
-    assert prompt_bytes(found.body) == found.size
+    assert prompt_weight(found.body) == found.size
 
 
 def test_a_turn_that_is_asked_again_keeps_its_place() -> None:
