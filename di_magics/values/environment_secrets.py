@@ -5,9 +5,8 @@ a key or of a URL with a password. Two promises:
 
 * `hide_secrets` replaces every secret of four characters or more in the result of a tool, as it is
   and in other spellings: Python's repr, JSON (also within JSON), percent-encoded, HTML, base64,
-  hexadecimal. A shorter one, or a word such as `true`, may be in any text, so it is not hidden;
-  `unhidden_names` returns its variable. A secret that a function encrypts or splits is not hidden
-  either.
+  hexadecimal. A shorter one may be in any text, so it is not hidden (`unhidden_names` returns its
+  variable), nor is a word such as `true`, or a secret that a function encrypts or splits.
 * `held_secret` finds the secrets that no ordinary text contains by chance, so that a text with one
   is refused: those of twelve characters, or of six of different kinds, such as `hunter2` but not
   `postgres`.
