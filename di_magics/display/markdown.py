@@ -28,6 +28,7 @@ from markdown_it.rules_inline.state_inline import Scanned
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
+from di_magics.core.shown.formula import MOST as MOST_FORMULAS
 from di_magics.display import markdown_rules as rules
 from di_magics.display.highlight import colour_code
 from di_magics.display.markdown_writer import OWN_TAGS, escape_line, fence_code, write_markdown
@@ -117,7 +118,7 @@ def _new_env(source: str) -> dict[str, Any]:
         "clock": rules.Clock(SECONDS),
         "colour_clock": rules.Clock(COLOUR_SECONDS),
         "cells": len(source),
-        "formulas": rules.MOST_FORMULAS,
+        "formulas": MOST_FORMULAS,
         "searches": rules.MOST_SEARCHES,
         "right_to_left": bool(_RIGHT_TO_LEFT.search(source)),
     }

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 DEEPEST = 40  # a list in a list is two deeper
-MOST_FORMULAS = 500  # in a reply; each is typeset
 MOST_SEARCHES = 100  # in a reply, for the end of a fold or of a fence with others in it
 LONGEST_ENVIRONMENT = 5000  # and formula, in characters
 
@@ -255,7 +254,7 @@ def read_formula_block(state: StateBlock, start_line: int, end_line: int, silent
 
 
 def _push_formula(state: StateInline | StateBlock, formula: Formula) -> None:
-    state.env["formulas"] -= 1
+    state.env["formulas"] -= formula.weight
     token = state.push("math", "", 0)
     token.content = formula.latex
     token.meta = {"display": formula.display}

@@ -407,3 +407,11 @@ def test_no_text_takes_long(unit: str) -> None:
     source = unit * (render.LONGEST // len(unit))
     assert cpu_seconds(lambda: render.to_html(source)) < render.SECONDS + 1
     assert cpu_seconds(lambda: render.to_markdown(source)) < 2 * render.SECONDS + 2
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, 500), (90, 500), (150, 250), (4900, 10)])
+def test_formulas_have_a_total_length(size: int, most: int) -> None:
+    """A long one counts as several; what is beyond the limit is shown as its source."""
+    source = f"$x{'+' * (size - 1)}$\n\n" * (most + 9)
+    assert render.to_html(source).count('<span class="mathjax_process') == most
+    assert render.to_markdown(source).count("&#36;</span>x") == 9

@@ -43,6 +43,7 @@ for (const [source, text, latex] of PROTECTED) {
 test("what follows so many formulas is shown as its source", () => {
   assert.deepEqual(protect("$x$ $y$", 1).text, `${F(0)} ${DOLLAR}y${DOLLAR}`);
   assert.equal(protect("$x$ ".repeat(9999)).formulas.length, 500);
+  assert.equal(protect(`$x${"+x".repeat(2450)}$ `.repeat(99)).formulas.length, 10); // a long one counts as 50
 });
 
 /** @type {[string, boolean][]} */

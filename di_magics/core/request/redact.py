@@ -2,8 +2,8 @@
 
 A server may repeat the key it was given: in an error, a header, the reply. `Redactor.clean`
 removes it from a complete text, in the spellings of servers and proxies: as it is, with JSON's or
-Python's escapes, percent-encoded, in base64. It must run before any cut: half a key is not
-recognised.
+Python's escapes, percent-encoded, in base64, also over several lines. It must run before any cut:
+half a key is not recognised.
 
 A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` holds events back
 while the text so far ends in what may be the beginning of the key: at most a few dozen
@@ -40,7 +40,9 @@ SHORTEST, SHORTEST_IN_REPLY = 4, 8
 _HEX = "([0-9a-fA-F]{2})"
 _BACKSLASH = re.compile(rf"\\(?:u00{_HEX}|x{_HEX}|([^\w\s]))")
 _PERCENT = re.compile(f"%{_HEX}")
+_LINE_BREAK = re.compile(r"(?:[\r\n]|\\[rn])[ \t]*")
 _CUT_ESCAPE = re.compile(r"(?:\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%[0-9a-fA-F]?)\Z")
+_ESCAPED = re.compile(r"[\\%\r\n]")
 LONGEST_SIGN = 12
 """Characters for one of the key, escaped three times."""
 LONGEST_ESCAPED = 1 << 20
@@ -57,7 +59,9 @@ class Redactor:
         self._key = key
         # Only a text that this matches can hold a spelling of the key, or begin one at its end.
         begun = "|".join(
-            rf"{re.escape(text[0])}(?:{re.escape(text[1])}|\Z)" for text in self._spellings if text
+            rf"{re.escape(text[0])}(?:{re.escape(text[1])}|[\r\n]|\Z)"
+            for text in self._spellings
+            if text
         )
         self._hint = re.compile(rf"{begun}|[\\%]")
 
@@ -89,7 +93,7 @@ class Redactor:
         """Return where at the end of the text the key may begin, the text's length if nowhere."""
         cut = max(0, len(text) - LONGEST_SIGN * len(self._key))
         end = len(text)
-        if "\\" not in text and "%" not in text:
+        if not _ESCAPED.search(text):
             return min(cut + _open_end(spelling, text[cut:]) for spelling in self._spellings)
         for plain, starts in _readings(text[cut:]):
             half = _CUT_ESCAPE.search(plain, max(0, len(plain) - LONGEST_SIGN))
@@ -100,7 +104,7 @@ class Redactor:
 
 
 def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
-    """Yield a text with 0 to 3 levels of backslashes and 0 to 2 levels of percents decoded.
+    """Yield a text with 0 to 3 levels of backslashes and 0 to 2 of percents decoded, and in a line.
 
     The second value has the positions of its characters in the original text.
     """
@@ -110,6 +114,19 @@ def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
         return
     for plain, places in _unescape(text, starts, _BACKSLASH, 3):
         yield from _unescape(plain, places, _PERCENT, 2)
+    if _LINE_BREAK.search(text):
+        yield _join_lines(text)
+
+
+def _join_lines(text: str) -> tuple[str, Sequence[int]]:
+    plain: list[str] = []
+    places: list[int] = []
+    at = 0
+    for line_break in _LINE_BREAK.finditer(text):
+        plain.append(text[at : line_break.start()])
+        places.extend(range(at, line_break.start()))
+        at = line_break.end()
+    return "".join([*plain, text[at:]]), [*places, *range(at, len(text) + 1)]
 
 
 def _unescape(

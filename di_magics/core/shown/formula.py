@@ -30,6 +30,7 @@ from typing import NamedTuple
 LONGEST = 5000  # characters of LaTeX
 DEEPEST = 30
 MOST = 500  # formulas in one reply; renderers show what follows as its source
+USUAL = 100  # characters; a longer formula counts as several
 WHITE = " \t\n\r\f\v"
 
 CLOSINGS = {r"\(": r"\)", r"\[": r"\]", "$$": "$$", "$": "$"}
@@ -109,6 +110,11 @@ class Formula(NamedTuple):
     display: bool
     end: int
 
+    @property
+    def weight(self) -> int:
+        """As how many formulas this one counts."""
+        return 1 + len(self.latex) // USUAL
+
 
 def as_json() -> str:
     """Return the lists and limits of this rule as JSON, for `static/formula.js`."""
@@ -116,6 +122,7 @@ def as_json() -> str:
         "longest": LONGEST,
         "deepest": DEEPEST,
         "most": MOST,
+        "usual": USUAL,
         "environments": ENVIRONMENTS,
         "commands": COMMANDS,
     }

@@ -1,7 +1,7 @@
 // @ts-check
 // What the live view must know of Markdown: which blocks are finished, and where formulas, dollars
 // and code are. Model text is hostile: everything here is linear in the length of the text.
-import { formulaAt, MOST_FORMULAS, matchEnd } from "./formula.js";
+import { countOf, formulaAt, MOST_FORMULAS, matchEnd } from "./formula.js";
 
 // Characters for private use stand in for what the front end would read by its own math rule: E000,
 // the number of a formula, E001; a dollar; a backslash.
@@ -34,8 +34,8 @@ const isReadable = (text) =>
     .every((part) => part.length <= LONGEST_PARAGRAPH && part.split(/[*_~[]/).length <= MOST_MARKS);
 
 /**
- * Return Markdown without formulas and dollars, the formulas that were taken out, and whether the
- * front end can read the rest in a short time.
+ * Return Markdown without formulas and dollars, the formulas that were taken out and as how many they
+ * count, and whether the front end can read the rest in a short time.
  * @param {string} source
  * @param {number} [most] no more formulas than this
  */
@@ -49,6 +49,7 @@ export function protect(source, most = MOST_FORMULAS) {
   /** @type {string[]} */
   const prose = []; // the same without fences
   let searches = MOST_SEARCHES;
+  let count = 0;
   // What comes before this is in `out`.
   let done = 0;
   let at = 0;
@@ -84,7 +85,8 @@ export function protect(source, most = MOST_FORMULAS) {
       atLineStart = true;
     } else if (char === "`") at = ends.get(at) ?? matchEnd(TICKS, text, at);
     else if (char) {
-      const formula = formulas.length < most ? formulaAt(text, at) : null;
+      const formula = count < most ? formulaAt(text, at) : null;
+      if (formula) count += countOf(formula);
       const next = text[at + 1] ?? "";
       if (formula) put(`\uE000${formulas.push(formula) - 1}\uE001`, formula.end);
       else if (char === "$") put(DOLLAR, at + 1);
@@ -95,7 +97,7 @@ export function protect(source, most = MOST_FORMULAS) {
     }
   }
   put("", at);
-  return { text: out.join(""), formulas, readable: isReadable(prose.join("")) };
+  return { text: out.join(""), formulas, count, readable: isReadable(prose.join("")) };
 }
 
 /**

@@ -22,6 +22,12 @@ const CLOSINGS = { "\\(": "\\)", "\\[": "\\]", $$: "$$", $: "$" };
 /** @typedef {{ latex: string, display: boolean, end: number }} Formula */
 
 /**
+ * Return as how many formulas this one counts.
+ * @param {Formula} formula
+ */
+export const countOf = ({ latex }) => 1 + Math.floor([...latex].length / TEX.usual);
+
+/**
  * Return the formula that begins at this position, or null.
  * @param {string} text
  * @param {number} start

@@ -109,7 +109,7 @@ export class Painter {
   /** @param {string} source */
   async block(source) {
     if (!this.registry || source.length > 20 * LONGEST_TAIL) return { block: plain(source), count: 0 };
-    const { text, formulas, readable } = protect(source, MOST_FORMULAS - this.formulas);
+    const { text, formulas, count, readable } = protect(source, MOST_FORMULAS - this.formulas);
     if (!readable) return { block: plain(source), count: 0 };
     const renderer = this.registry.createRenderer("text/markdown");
     const model = this.registry.createModel({ data: { "text/markdown": text }, trusted: false });
@@ -117,7 +117,7 @@ export class Painter {
     // The typesetter looks at the classes within what it is given, and only once that is shown.
     const block = element("div", {}, element("div", { className: MATH_OFF }, renderer.node));
     if (restore(block, formulas)) setTimeout(() => this.registry.latexTypesetter?.typeset(block), 0);
-    return { block, count: formulas.length };
+    return { block, count };
   }
 
   /** @param {string} text */

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
@@ -52,6 +54,22 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "base64 of a login": base64_in("u:", "\n"),
     "url base64": lambda key: base64.urlsafe_b64encode(f"?{key}>".encode()).decode(),
 }
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\n\t  ", "\\n", "\\r\\n"])
+@pytest.mark.parametrize("key", KEYS[:2])
+def test_a_key_in_base64_is_removed_over_several_lines(key: str, line_break: str) -> None:
+    """From a complete text, and from a reply in pieces of any size."""
+    for before in ("", "a", "ab"):
+        encoded = base64_in(before, "")(key)
+        lines = line_break.join(re.findall(".{1,7}", encoded))
+        whole = Redactor(key).clean(f"It is {lines}. No.")
+        assert whole.startswith("It is ")
+        assert whole.count(REDACTED) == 1
+        assert len(whole) <= len(f"It is {REDACTED}. No.") + 10
+        for size in (1, 3, 20):
+            pieces = split(f"It is {lines}. No.", itertools.repeat(size))
+            assert joined(feed_all(key, [Text(piece) for piece in pieces]), Text) == whole
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

@@ -213,5 +213,6 @@ def test_the_rule_for_javascript_has_every_list_and_limit() -> None:
     """So that no number or name of it stands in a script."""
     rule = json.loads(formula.as_json())
     assert (rule["longest"], rule["deepest"], rule["most"]) == (LONGEST, DEEPEST, formula.MOST)
+    assert rule["usual"] == formula.USUAL
     assert rule["commands"] == json.loads(json.dumps(formula.COMMANDS))
     assert rule["environments"] == json.loads(json.dumps(formula.ENVIRONMENTS))
