@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +81,26 @@ def _environment() -> Iterator[None]:
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test keeps its state in a folder of its own."""
     monkeypatch.setenv("DI_MAGICS_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def _connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test leaves a connection to a file of conversations open, and so no code that it runs."""
+    opened: set[sqlite3.Connection] = set()
+
+    class Recorded(sqlite3.Connection):
+        def __init__(self, database: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(database, *args, **kwargs)
+            if "conversations.sqlite3" in str(database):
+                opened.add(self)
+
+        def close(self) -> None:
+            super().close()
+            opened.discard(self)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Recorded))
+    yield
+    assert not opened, "Close the connection, or what has opened it."
 
 
 @pytest.fixture

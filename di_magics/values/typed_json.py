@@ -240,7 +240,8 @@ def short_error(error: Exception) -> str:
 def _first_mistake(error: pydantic.ValidationError) -> JsonTypeError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])
-    return JsonTypeError(one_line("$" + "".join(steps), 80), one_line(first["msg"], 200))
+    message = "it is nested too deeply" if "recursion limit" in first["msg"] else first["msg"]
+    return JsonTypeError(one_line("$" + "".join(steps), 80), one_line(message, 200))
 
 
 def _supported_type(hint: Any, within: tuple[Any, ...] = ()) -> Any:

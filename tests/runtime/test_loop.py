@@ -18,7 +18,7 @@ from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Loop
 
 SCRIPT = """
-import os, signal, sys, threading
+import os, signal, sys, threading, warnings
 from IPython.core.interactiveshell import InteractiveShell
 from loopback import Drop, Fault, Hold, Loopback, Raw, Reply, Stall
 import di_magics as di
@@ -48,7 +48,8 @@ def interrupt(hold, delay):
     threading.Thread(target=send).start()
 
 def fork(work):
-    pid = os.fork()
+    with warnings.catch_warnings(action="ignore"):  # Python 3.12 warns of threads
+        pid = os.fork()
     if not pid:
         work()
         sys.stdout.flush()

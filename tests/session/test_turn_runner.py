@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -307,7 +308,7 @@ def test_the_turn_is_on_disk_before_the_next_request(
 
     def look() -> None:
         while '"results":[null]' not in "".join(seen):  # the disk is a moment behind
-            with sqlite3.connect(tmp_path / "home" / "conversations.sqlite3") as db:
+            with closing(sqlite3.connect(tmp_path / "home" / "conversations.sqlite3")) as db:
                 seen[:] = [str(row) for row in db.execute("SELECT outcome, sealed FROM turns")]
 
     server.reply(asks(call("add", a=1, b=1)), asks(call("look")), Reply("2."))

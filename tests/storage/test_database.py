@@ -320,8 +320,14 @@ def test_a_failure_to_set_aside_loses_nothing(
 ) -> None:
     """Whether the copy or the new tables cannot be written, the file is what it was."""
     development_file(tmp_path).close()
+
+    def refuse(connection: sqlite3.Connection) -> None:
+        connection.close()
+        raise OSError("no space left on device")
+
     with monkeypatch.context() as patch:
-        patch.setattr(storing, broken, tmp_path / "is not there")
+        missing = tmp_path / "is not there"
+        patch.setattr(storing, broken, refuse if broken == "closing" else missing)
         store = Database(tmp_path)
         with pytest.raises(StoreError):
             store.write(write).result()
