@@ -315,7 +315,7 @@ def test_a_format_fills_the_next_cell(
         ("No code.", " 1", "no code block in this reply"),
         (BLOCKS, " 4", "There is no block 4: this reply has 3 blocks (1 bash, 2 python, 3 py)"),
         (BLOCKS, " 0", "There is no block 0"),
-        (BLOCKS, " rust", "There is no block in rust"),
+        (BLOCKS, " rust", "There is no block rust"),
     ],
 )
 def test_an_unknown_block_is_an_error(
