@@ -33,7 +33,7 @@ def chosen(lens: Locator) -> int:
     """Return the number of the chosen token, as the list says it."""
     box = lens.get_by_role("listbox")
     (text,) = lens.locator("h4 .faint").all_inner_texts()
-    number = int(text.removeprefix("token ").replace(",", ""))
+    number = int(text.split()[1].replace(",", ""))
     active = box.get_attribute("aria-activedescendant")
     assert active
     assert active.endswith(f"-{number - 1}")

@@ -101,7 +101,7 @@ export class Alternatives {
           element("th", { className: "token", scope: "col", textContent: "token" }),
           element("th", {
             scope: "col",
-            textContent: lab ? "with these settings" : "probability in the model",
+            textContent: lab ? "with settings" : "probability in the model",
           }),
           ...(lab ? [number("now"), number("model")] : [element("td", { className: "number" })]),
         ),
@@ -154,7 +154,7 @@ export class Alternatives {
     const others = this.others(at);
     rest.node.hidden = others === 0;
     const why = now.rest[1] === 0 && now.restCut ? `cut by ${FILTER_NAMES[now.restCut]}` : "";
-    const name = others === null ? "all others" : `${others.toLocaleString("en")} others`;
+    const name = "all others";
     rest.fill(
       name,
       why ? "rest gone" : "rest",
@@ -186,10 +186,11 @@ export class Alternatives {
       if (lab && now.cut[own]) words += "cannot be drawn now";
       else if (lab) words += `${percentRange(now.low[own], now.high[own])} now`;
     }
+    const place = `token ${(at + 1).toLocaleString("en")} of ${tokens.size.toLocaleString("en")}`;
     this.heading.replaceChildren(
       element("code", { textContent: label(tokens.text(at)) }),
-      ` ${words} `,
-      element("span", { className: "faint", textContent: `token ${(at + 1).toLocaleString("en")}` }),
+      element("span", { className: "faint", textContent: place }),
+      element("div", { textContent: words }),
     );
     const shown = lab ? now : model;
     const weights = [...shown.high].filter((value) => value > 0);
@@ -209,7 +210,7 @@ export class Alternatives {
       now.survivors === null
         ? `At least ${now.low.filter((value) => value > 0).length} tokens can be drawn`
         : `${counted(now.survivors, "token")} can be drawn`;
-    show(this.facts, `${drawable}; ${bits}.${this.removals(model, now)}`);
+    show(this.facts, `${drawable}; ${bits}.${this.removals(model, now)}`.replaceAll(" %", "\u00a0%"));
   }
 
   /**

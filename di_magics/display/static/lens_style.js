@@ -62,12 +62,13 @@ export const LENS_STYLE = `
 .di-lens h4 code { font-size: 14px; font-weight: 700; background: var(--soft); border: 1px solid var(--edge); border-radius: 4px;
   padding: 1px 5px; margin-right: 3px; }
 .di-lens h4 .faint { font-weight: 400; margin-left: 4px; }
+.di-lens h4 div { margin-top: 3px; }
 .di-lens .scroll { max-height: 424px; overflow: auto; border: 1px solid var(--edge); border-radius: 7px; contain: content; padding: 3px 0; }
 .di-lens table { width: 100%; table-layout: fixed; border-collapse: collapse; font-size: 12px; margin: 0; border: 0; }
 .di-lens tr, .di-lens td, .di-lens th { background: none; border: 0; }
 .di-lens td, .di-lens th { height: 18px; padding: 0 6px; line-height: 18px; text-align: left; font-weight: 400; vertical-align: middle; }
 .di-lens th.number, .di-lens td.number { text-align: right; }
-.di-lens thead th { opacity: 0.75; }
+.di-lens thead th { opacity: 0.75; white-space: nowrap; }
 .di-lens .token { width: 30%; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; padding-left: 20px; position: relative; }
 .di-lens thead .number { width: 64px; }
 .di-lens thead .number:nth-child(3):not(:last-child) { width: 92px; }

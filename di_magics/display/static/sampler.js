@@ -311,7 +311,7 @@ export class Drawing {
       }
       show(
         this.note,
-        `${draws.total.toLocaleString("en")} drawn: ${((off / 2) * 100).toFixed(1)} % of them off the theory`,
+        `${draws.total.toLocaleString("en")} drawn: ${((off / 2) * 100).toFixed(1)} % away from the theory`,
       );
       this.changed();
       if (draws.total < count) this.frame = requestAnimationFrame(step);
