@@ -65,14 +65,16 @@ STYLE = (
 
 Continue = Callable[[int, str, Mapping[str, float]], Sequence[str]]
 """Returns texts that go on after this token at this position, with these changed settings."""
+FindZero = Callable[[int], float | None]
+"""Returns logit - log-probability at a position, None where it cannot be found."""
 
 
 class Lens:
     """A reply's tokens by probability, to display in a notebook; a lab has settings as well.
 
     `at` is the position to begin with, `values` are settings of the lab by llama.cpp's names in
-    place of those that were sent, and `order` is the order of its filters. `continue_from` is
-    called on a thread of its own.
+    place of those that were sent, and `order` is the order of its filters. `continue_from` and
+    `find_zero` are called on a thread of their own.
     """
 
     def __init__(
@@ -84,9 +86,11 @@ class Lens:
         values: Mapping[str, float] | None = None,
         order: Sequence[str] | None = None,
         continue_from: Continue | None = None,
+        find_zero: FindZero | None = None,
     ) -> None:
         self.data = data
         self._continue_from = continue_from
+        self._find_zero = find_zero
         self._widget: Any = None
         self.lab = lab
         self.at = max(0, min(at, len(data.tokens) - 1))
@@ -98,16 +102,20 @@ class Lens:
     def pack(self) -> bytes:
         """Return what the widget gets: a JSON object and arrays, compressed."""
         head, arrays = pack_lens(self.data)
+        disabled = disabled_settings(self.data)
+        if self._find_zero:
+            del disabled["repeat_penalty"]
         head |= {
             "about": list(about_lines(self.data)),
             "notes": list(setting_notes(self.data)),
-            "disabled": disabled_settings(self.data),
+            "disabled": disabled,
             "settings": self.sent,
             "values": {name: self.values[name] for name in NEUTRAL},
             "order": self.order,
             "orders": {server: list(order) for server, order in ORDERS.items()},
             "start": self.at,
             "lab": self.lab,
+            "zeros": self._find_zero is not None,
             "continuing": self._continue_from is not None,
             "sizes": {name: len(array) for name, array in arrays.items()},
         }
@@ -139,19 +147,31 @@ class Lens:
     def _receive(self, message: Mapping[str, Any]) -> None:
         match message:
             case {"type": "continue", "at": int(at), "token": str(token), "settings": dict(values)}:
-                work = threading.Thread(
-                    target=self._continue, args=(at, token, values), name="di_magics-lab"
-                )
-                work.start()
+                self._answer(self._continue, at, token, values)
+            case {"type": "zero", "at": int(at)}:
+                self._answer(self._read_zero, at)
 
-    def _continue(self, at: int, token: str, values: Mapping[str, Any]) -> None:
+    def _answer(self, work: Callable[..., dict[str, Any]], *arguments: Any) -> None:
+        """Post what some work returns or why it failed, from a thread of its own."""
+
+        def answer() -> None:
+            try:
+                message = work(*arguments)
+            except DiMagicsError as error:
+                kind = "zero" if work == self._read_zero else "continued"
+                message = {"type": kind, "error": one_line(error)}
+            self._widget.post(message)
+
+        threading.Thread(target=answer, name="di_magics-lab").start()
+
+    def _continue(self, at: int, token: str, values: Mapping[str, Any]) -> dict[str, Any]:
         assert self._continue_from
-        answer: dict[str, Any] = {"type": "continued", "at": at, "token": token}
-        try:
-            answer["texts"] = list(self._continue_from(at, token, values))
-        except DiMagicsError as error:
-            answer["error"] = one_line(error)
-        self._widget.post(answer)
+        texts = list(self._continue_from(at, token, values))
+        return {"type": "continued", "at": at, "token": token, "texts": texts}
+
+    def _read_zero(self, at: int) -> dict[str, Any]:
+        assert self._find_zero
+        return {"type": "zero", "at": at, "zero": self._find_zero(at)}
 
 
 # The saved form -----------------------------------------------------------------------------------

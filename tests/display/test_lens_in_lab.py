@@ -315,3 +315,21 @@ def test_a_reply_is_continued_in_the_lab(notebook: Open) -> None:
     lens.get_by_role("button", name="Continue from here").click()
     lens.get_by_text("The server is gone. Ask again.").wait_for()
     assert replies.count() == 0
+
+
+def test_a_repetition_penalty_reads_the_zero_of_the_logits(notebook: Open) -> None:
+    """Position by position, the one that is looked at first; until then nothing is guessed."""
+    source = "Lens(sample_reply(60), lab=True, at=50, find_zero=lambda position: 20.0)"
+    page = notebook([SETUP, source])
+    lens = opened(page)
+    slider = lens.get_by_role("slider", name="repetition_penalty")
+    before = counts(lens)
+    slider.focus()
+    for _ in range(10):
+        page.page.keyboard.press("ArrowRight")
+    lens.get_by_text("more positions for the repetition penalty").wait_for()
+    lens.get_by_text("more positions for the repetition penalty").wait_for(state="hidden")
+    after = counts(lens)
+    assert sum(after.values()) == 60
+    assert after != before
+    assert not lens.get_by_role("button", name="not known").is_visible()

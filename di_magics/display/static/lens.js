@@ -8,7 +8,8 @@ import { LENS_STYLE } from "./lens_style.js";
 import { ReplyText } from "./reply_text.js";
 import { Drawing, Sampler } from "./sampler.js";
 import { FILTER_NAMES, reshape } from "./sampling.js";
-import { bandOf, IMPOSSIBLE, unpackTokens } from "./tokens.js";
+import { bandOf, IMPOSSIBLE, NOT_KNOWN, unpackTokens } from "./tokens.js";
+import { Zeros } from "./zeros.js";
 
 const SLICE = 4; // ms of work at a time for the tokens out of view
 const SETTLED = 30; // ms after a change before the tokens out of view follow
@@ -60,6 +61,7 @@ export default {
     const continuing =
       sampler && head.continuing ? new Continuing(tokens, model, () => sampler.changes) : null;
     const pick = continuing ? pickToken : null;
+    const zeros = sampler && head.zeros ? new Zeros(tokens, model, showZero) : null;
     const alternatives = new Alternatives(tokens, head.lab, pick);
     const drawing = new Drawing(drawPosition);
     drawing.position = () => shaped(text.at);
@@ -76,7 +78,8 @@ export default {
     function findBand(at) {
       const { own } = tokens.position(at);
       if (own < 0 || !sampler) return bandOf(tokens.probability(at));
-      const { low, high, cut } = shaped(at);
+      const { low, high, cut, notes } = shaped(at);
+      if (notes.length) return NOT_KNOWN;
       return FILTER_NAMES[cut[own]] ? IMPOSSIBLE : bandOf((low[own] + high[own]) / 2);
     }
 
@@ -87,6 +90,19 @@ export default {
     /** @param {number} index */
     function pickToken(index) {
       continuing?.choose(text.at, head.texts[tokens.position(text.at).tokens[index]]);
+    }
+
+    function askZeros() {
+      if (sampler && sampler.values.repeat_penalty !== 1) zeros?.ask(text.at);
+    }
+
+    /** @param {number} at */
+    function showZero(at) {
+      text.bands[at] = findBand(at);
+      text.paint(at, at + 1);
+      if (at === text.at) drawPosition();
+      text.count();
+      askZeros();
     }
 
     function look() {
@@ -102,6 +118,7 @@ export default {
       requestAnimationFrame(() => {
         due = false;
         sampler?.update();
+        askZeros();
         const [from, to] = text.view ?? [0, 0];
         for (let at = from; at < to; at++) text.bands[at] = findBand(at);
         text.paint(from, to);
@@ -126,6 +143,7 @@ export default {
       text.count();
     }
 
+    if (zeros) sampler?.node.append(zeros.note);
     const side = element(
       "div",
       { className: "side" },
@@ -157,6 +175,7 @@ export default {
       version += 1;
       text.close();
       continuing?.close();
+      zeros?.close();
       drawing.forget();
     };
   },

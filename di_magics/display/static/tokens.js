@@ -37,6 +37,7 @@ const INVISIBLE =
  * @property {Record<string, number>} values the settings to begin with
  * @property {number} start
  * @property {boolean} lab
+ * @property {boolean} zeros whether the kernel can read the zero of the logits
  * @property {boolean} continuing whether the kernel can continue the reply
  */
 

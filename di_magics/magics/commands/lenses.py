@@ -70,4 +70,16 @@ def show_lab(context: Context, rest: str) -> None:
     def continue_from(position: int, text: str, values: Mapping[str, float]) -> list[str]:
         return context.asking.continue_from(turn, position, text, sampling_params(values))
 
-    display(Lens(data, lab=True, at=token - 1, order=order, continue_from=continue_from))
+    def find_zero(position: int) -> float | None:
+        return context.session.inspector.logits_zero(turn, position)
+
+    display(
+        Lens(
+            data,
+            lab=True,
+            at=token - 1,
+            order=order,
+            continue_from=continue_from,
+            find_zero=find_zero if turn.local else None,
+        )
+    )
