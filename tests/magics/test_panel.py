@@ -11,6 +11,8 @@ import pytest
 from kernel import Kernel, Result
 from loopback import Fault, Hold, Loopback, Reply
 
+from di_magics.core.settings.params import PARAMS
+
 pytestmark = pytest.mark.kernel
 
 
@@ -89,7 +91,7 @@ def test_everything_starts_unset(panel: Panel) -> None:
     """Each parameter is not sent, with its default and its effect; there is nothing to pay yet."""
     controls = panel.state["controls"]
     assert {control["state"] for control in controls} == {"unset"}
-    assert len(controls) == 13
+    assert [control["name"] for control in controls] == list(PARAMS)
     assert panel.control("temperature")["default"] == "1"
     assert panel.state["hints"]["model"] == "a-model"
     assert panel.state["money"]["rows"][0][1] == "—"
