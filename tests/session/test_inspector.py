@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.logprobs import join_pieces
 from di_magics.core.money.cost import FREE
 from di_magics.display.sweep import Sweep
+from di_magics.endpoints.llama import Llama
 from di_magics.magics.chat import current
 from di_magics.session.inspector import LONGEST_TEXT, Inspector
 from di_magics.session.session import Session
@@ -187,6 +191,33 @@ def test_a_branch_without_a_change_is_exact(local: Run, shell: InteractiveShell)
             assert [t.id for t in reply.logprobs] == [t.id for t in whole.logprobs]
             drawn = [t.logprob for t in reply.logprobs]
             assert drawn == pytest.approx([t.logprob for t in whole.logprobs], abs=1e-6)
+
+
+def test_a_branch_is_exact_after_the_server_has_ended(local: Run, shell: InteractiveShell) -> None:
+    """It is started again, and the reply is read token by token, as it was written."""
+    local("%%chat --logprobs 3 -t 0 --max-tokens 24\nTell me about foxes.")
+    whole = shell.user_ns["_reply"]
+    session_of(shell).routing.close()
+    assert local("%chat branch 1:10 -n 1 --max-tokens 14").error is None
+    (reply,) = last_sweep(shell).replies
+    assert reply
+    assert reply.text == whole.text
+    drawn = [t.logprob for t in reply.logprobs]
+    assert drawn == pytest.approx([t.logprob for t in whole.logprobs], abs=1e-6)
+
+
+def test_scoring_can_be_interrupted(
+    local: Run, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one line, whatever the model is doing."""
+
+    async def force(*arguments: object) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Llama, "force", force)
+    with pytest.raises(di.Interrupted, match="Stopped"):
+        session_of(shell).inspector.score("A text.")
 
 
 def test_a_branch_with_another_token_has_it(local: Run, shell: InteractiveShell) -> None:
