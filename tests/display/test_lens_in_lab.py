@@ -242,6 +242,7 @@ def test_one_of_the_saved_form_and_the_widget_is_shown(notebook: Open) -> None:
     saved.wait_for()
     assert lens.count() == 0
     assert saved.get_by_text("perplexity").is_visible()
+    page.run(0)  # the page is connected again
     page.restart()
     page.reload(trusted=True)
     page.page.get_by_text("Error displaying widget").wait_for(state="attached")
