@@ -224,7 +224,7 @@ class Flags:
 
 
 def _param_flag(param: Param) -> Flag:
-    metavar = "[K]" if param.bare else param.name.rsplit("_", 1)[-1].upper()
+    metavar = "K" if param.bare else param.name.rsplit("_", 1)[-1].upper()
     usage = f"--{param.name.replace('_', '-')} {metavar}"
     is_choice = param.name == "tool_choice"
     return _make_flag(
@@ -292,7 +292,8 @@ def flag_help(name: str) -> str:
     """Return the help on the flag with this name (without hyphens), "" if there is none."""
     for flag in FLAGS.values():
         if name in [alias.lstrip("-").replace("-", "_") for alias in flag.names]:
-            usage = f"%%chat {', '.join(flag.names)} {flag.metavar}".rstrip()
+            value = f"[{flag.metavar}]" if flag.bare else flag.metavar
+            usage = f"%%chat {', '.join(flag.names)} {value}".rstrip()
             return f"{usage}\n\n{flag.help}"
     return ""
 

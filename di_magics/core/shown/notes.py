@@ -7,7 +7,7 @@ from di_magics.core.settings.policy import Policy
 from di_magics.core.text import count_noun
 
 SHARED = (
-    "another page shares this kernel and this conversation; a second notebook has its own when it "
+    "another page uses this kernel and this conversation; a second notebook gets its own once it "
     "is saved"
 )
 

@@ -1,8 +1,8 @@
 """The receipt under a reply: what was sent, what it used, and how it ended.
 
 A receipt is a list of facts. `format_receipt` returns all of them on one line, `receipt_parts` a
-short line and the details to unfold. The receipts of a sweep are apart in what they share, which is
-shown once, and in the rest of each run (`sweep_receipts`).
+short line and the details to unfold. `sweep_receipts` splits the receipts of a sweep into what they
+share, which is shown once, and the rest of each run.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def _ending(reply: Reply) -> str:
     if reply.finish_reason == "length":
         return "ran into max_tokens"
     if reply.finish_reason == LOOP:
-        return "ended because it repeated itself (with a max_tokens of yours it goes on)"
+        return "ended because it repeated itself (set max_tokens to let it go on)"
     reason = reply.finish_reason
     if reason == "tool_calls" and reply.tool_calls:
         return "ended with calls that were not run"

@@ -44,7 +44,7 @@ export default () => {
       reply.text += text;
       reply.thought += thought;
     }
-  }, "the kernel was restarted; %chat show has what had come");
+  }, "the kernel was restarted; %chat show has the partial reply");
 
   return {
     /** @param {{ model: any }} props */

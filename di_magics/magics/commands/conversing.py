@@ -109,7 +109,7 @@ def use_variant(context: Context, rest: str) -> None:
 
 @command("fork NAME", "continue under another name; this conversation stays unchanged")
 def fork(context: Context, rest: str) -> None:
-    """%chat use NAME switches between them, %chat list shows them."""
+    """%chat use NAME switches to a conversation, %chat list shows all of them."""
     name = rest or incomplete("fork another-try")
     before = context.session.conversation
     context.session.conversation = before.fork(name)

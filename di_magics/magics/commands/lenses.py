@@ -14,7 +14,7 @@ from di_magics.magics.commands.conversing import named_turn
 
 @command(
     "lens [TURN | run K] [--score]",
-    "the tokens of a reply by probability, and what could be there",
+    "the tokens of a reply by probability, and the alternatives to each",
 )
 def show_lens(context: Context, rest: str) -> None:
     """The reply needs log-probabilities: %%chat --logprobs, or %chat set logprobs=20.

@@ -111,8 +111,9 @@ def set_endpoint(context: Context, rest: str) -> None:
     _set_or_say(context.session, "endpoint", rest)
 
 
-@command("system [TEXT]", "set the system prompt for the next cells, or show it (unset system)")
+@command("system [TEXT]", "set the system prompt for the next cells, or show it")
 def set_system(context: Context, rest: str) -> None:
+    """%chat unset system clears it."""
     _set_or_say(context.session, "system", rest)
 
 

@@ -87,7 +87,7 @@ def _last_variants(conversation: Conversation) -> tuple[Turn, ...]:
 
 @command("plot [Y [X]] [--out FILE]", "plot a measure of the last sweep against a varied parameter")
 def plot(context: Context, rest: str) -> None:
-    """%chat plot diversity                 how different the replies to a value are
+    """%chat plot diversity                 how much the replies at each value differ
     %chat plot cost model --out cost.svg
     """
     from di_magics.display.plot import figure_output
@@ -120,11 +120,11 @@ def plot(context: Context, rest: str) -> None:
     "continue a reply from one of its tokens, several times, side by side",
 )
 def branch(context: Context, rest: str) -> None:
-    """%chat branch 2:14                 again from token 14 of turn 2
-    %chat branch 2:14 --rank 2        as if the second likeliest token stood there
+    """%chat branch 2:14                 continue turn 2 from its token 14
+    %chat branch 2:14 --rank 2        with the second likeliest token there
     %chat branch 2:14 --token " fox"
     The replies are not part of the conversation; %chat adopt K adds reply K. The current settings
-    are used. It is exact on a local model, by token ids.
+    are used. On a local model it is exact, because token ids are continued.
     """
     example = "branch 2:14 --rank 2"
     values: dict[str, str] = {}
