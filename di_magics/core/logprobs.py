@@ -39,9 +39,9 @@ UNKNOWN_LOGPROB = -9999.0
 """What OpenAI and vLLM send for a token that is too unlikely to have a number."""
 
 MOST_ROUNDED = 0.01
-"""A log-probability is at most 0, but for the rounding of the server."""
+"""A server's rounding may make a log-probability slightly greater than 0."""
 MOST_BYTES = 1000
-"""No token is longer."""
+"""Bytes of a token, at most."""
 DAMAGED = "the log-probabilities are damaged"
 
 

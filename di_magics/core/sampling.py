@@ -60,7 +60,7 @@ SLACK = 3e-4
 NEAR = 3e-6
 """Closer to a limit than this, 32 bits decide whether a token is kept."""
 LEAST = -700.0
-"""A lower log-probability is no number but a sign for "unknown", such as -9999."""
+"""A lower log-probability is not a number but a mark for "unknown", such as -9999."""
 LEAST_TEMPERATURE = 1e-6
 _LARGEST = 700.0
 

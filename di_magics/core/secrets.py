@@ -86,11 +86,11 @@ _KEY = re.compile(
 _CREDENTIAL = re.compile(f"{_KEY.pattern}|{_URL}|{_CONNECTION}")
 _ANY = re.compile(f"{_CREDENTIAL.pattern}|{_GENERIC}")
 
-# Names of secrets, and names of secrets where the value looks random.
+# Words in the name of a secret; those of _PERHAPS count only where the value looks random.
 _SECRET = {"password", "passwd", "pwd", "passphrase", "secret", "credential", "passcode"}
 _SECRET |= {name + "s" for name in _SECRET} | {"apikey", "apikeys", "passwort", "kennwort"}
 _PERHAPS = {"key", "token", "auth", "bearer", "pat", "pin"}
-# In a table a column `key` or `token` is usually not a secret: a sort key, a word of a text.
+# A column `key` or `token` of a table is usually a sort key or a word, so it needs one of these.
 _QUALIFIERS = {"api", "access", "auth", "bearer", "client", "private", "refresh", "session"}
 _RANDOM = re.compile(r"(?=\D*\d)(?=[^A-Za-z]*[A-Za-z])[\w+/=-]{16,500}")
 _WORDY = re.compile(r"[a-z]+(?:[_/-][a-z]+)*(?:[_/-]?\d{1,4})?")

@@ -3,8 +3,8 @@
 The text of a model, a server or a file may contain characters that nobody sees: controls that
 repaint a terminal, marks that reverse the text after them, fillers that are letters to Python, tags
 that are instructions to a model. `_HIDDEN` is the one list of them. Three functions handle them:
-`one_line` for a message, `make_visible` where two different texts must not look alike, as in "May
-the model run …?", and `remove_hidden` for code that goes into a cell.
+`one_line` for a message; `make_visible` where two different texts must not look alike, as in the
+question "May the model run …?"; `remove_hidden` for code that goes into a cell.
 
 A zero-width joiner between two emoji and a variation selector behind one stay as they are.
 """

@@ -1,8 +1,8 @@
 """Chooses the view of a reply: the one rule for all front ends.
 
 A view that streams replaces its output at the end. That works only in the cell's own output: an
-Output widget (`with out:`, `@interact`) does not take part in updates, and `%%capture` takes them
-for outputs of their own. There, and where no front end has sent the cell, the final view is used.
+Output widget (`with out:`, `@interact`) ignores updates, and `%%capture` counts each of them as
+another output. There, and where no front end has sent the cell, the final view is used.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class WidgetView:
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Replace the widget by the final output."""
-        # What it needs is not loaded before the first text is out.
+        # Loaded only now, so that the first text is shown sooner.
         from di_magics.display.final import final_output
 
         self._channel.close(*final_output(turn, notes))

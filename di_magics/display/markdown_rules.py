@@ -159,7 +159,7 @@ def split_cells(line: str, columns: int) -> list[str]:
 def read_nested_fences(fence: RuleFuncBlockType) -> RuleFuncBlockType:
     """Return the rule for fences in which one of Markdown may contain others with a language.
 
-    Models write them so, though in CommonMark the end of the inner one is that of the outer one.
+    Models write them so, though in CommonMark the end of the inner one also ends the outer one.
     """
 
     def read_fence(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
@@ -261,7 +261,7 @@ def _push_formula(state: StateInline | StateBlock, formula: Formula) -> None:
 
 
 def read_fold(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """Read `<details>` … `</details>`, each on a line of its own, that nothing else contains.
+    """Read `<details>` … `</details>` on the top level, each tag on a line of its own.
 
     The line after the first may have a `<summary>`; what follows is Markdown.
     """

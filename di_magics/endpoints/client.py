@@ -56,7 +56,7 @@ DRAIN_SECONDS = 0.2
 LONGEST_ERROR = 1 << 20
 
 PER_POOL = 16
-"""Requests per pool. The work of a pool is quadratic in its connections (httpcore 1.0,
+"""Requests per pool, at most. The work of a pool is quadratic in its connections (httpcore 1.0,
 `_assign_requests_to_connections`): 200 in one pool needed four times the CPU."""
 
 Waiting = Callable[[EndpointError, float], None]

@@ -6,8 +6,8 @@ The cache of its slot holds the tokens of the last call: a call that adds one to
 batches, which gives slightly different ones (up to 0.75 in the log-probability of a token that is
 not the likeliest), so `hold` reads a reply token by token before it is continued.
 
-`peek` forces the end token, which never becomes part of the text: a token that ends within a
-character would come without its alternatives.
+`peek` forces the end token, because the server reports no alternatives for a token that ends within
+a character, and the end token never does.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ ANY_SLOT = -1
 SLOT = 3
 """The last one of the server: chats use it least."""
 FORCED = 1000
-"""Added to a logit, it makes its token certain; reported log-probabilities do not have it."""
+"""Added to a logit, it makes its token certain. Reported log-probabilities do not include it."""
 LOOK_UP = 1000
-"""Among so many of the likeliest tokens, one without an entry is looked for before all others."""
+"""A token without an entry is looked for among so many likeliest ones, and only then among all."""
 REPEAT = 1.1
 ZERO_TOKENS = 200
 """How many probabilities are asked for to find the zero of the logits."""

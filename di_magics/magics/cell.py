@@ -1,10 +1,10 @@
 """The running cell and its notebook.
 
-The environment has the notebook's path when the kernel was started. A notebook can be renamed
-since, and in JupyterLab a second notebook can use the same kernel. A cell's message does not have
-its notebook, only its id and the page that sent it (the header's `session`: another one after a
-reload). So the file is followed under its new name, and a page belongs to the notebook whose file
-has the cell that it sends. What follows from that: the table in storage/notebook.py.
+The environment has the path that the notebook had when the kernel was started. It may be renamed
+later, and in JupyterLab a second notebook can use the same kernel. A cell's message does not name
+its notebook, only the cell's id and the page that sent it (the header's `session`, which a reload
+changes). So the file is followed under its new name, and a page belongs to the notebook whose file
+has the cell that it sends. The table in storage/notebook.py says which conversation that gives.
 """
 
 from __future__ import annotations
@@ -103,12 +103,12 @@ class RunningCell:
                 self._pages[page] = self._file_number(file or home)
         number = self._pages.get(page, 0)
         senders = self._senders.setdefault(number, [])
-        if senders[-1:] != [page]:  # one, another, and the first again: both are open
+        if senders[-1:] != [page]:  # a page, another one, the first again: both are open
             self._senders[number] = [*senders, page][-3:]
         return number
 
     def _file_number(self, path: str) -> int:
-        """Return the number of this file, which is added if it is another one than before."""
+        """Return the number of this file, which is added if it is new."""
         for number, file in enumerate(self._files):
             if os.path.realpath(file.path) == os.path.realpath(path):
                 return number
@@ -122,7 +122,7 @@ class RunningCell:
 
     @property
     def can_ask(self) -> bool:
-        """Whether the user can be asked a question; in a terminal always."""
+        """Whether the user can be asked a question, as is always so in a terminal."""
         content = self._parent().get("content", {})
         return bool(content.get("allow_stdin", getattr(self._shell, "kernel", None) is None))
 

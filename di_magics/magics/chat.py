@@ -1,4 +1,4 @@
-"""The magics `%%chat` and `%chat`: they parse a line and call the session; nothing else.
+"""The magics `%%chat`, `%%lens` and `%chat`: they parse a line and call the session.
 
 Modules that only a question needs are imported by the first question, so that loading is fast.
 """
@@ -91,7 +91,7 @@ class ChatMagics(Magics, SettingsTraits):
     def lens_cell(self, line: str, cell: str) -> None:
         """Show how surprising a text is to the local model, token by token.
 
-        The text is the cell's; it may take about 13 ms a token. `reply = di.score(text)` returns
+        The text is that of the cell. It takes about 13 ms a token. `reply = di.score(text)` returns
         the numbers.
         """
         from IPython.display import display

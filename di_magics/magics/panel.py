@@ -53,7 +53,8 @@ class Panel:
         self._lock = threading.Lock()
         self._drawing = threading.Lock()
         self.widget = PanelWidget(self._on_message)
-        self._draw({"turns"}, self._answered)  # in the cell, by which the notebook is found
+        # At once, because only the running cell tells which notebook this is.
+        self._draw({"turns"}, self._answered)
         session.watch(self._draw_soon)
         with suppress(DiMagicsError):
             session.models.refresh()
@@ -70,7 +71,7 @@ class Panel:
             self._do(what, name, _read_value(message.get("value")))
         except DiMagicsError as error:
             errors = {name: one_line(error, 300)}
-        with self._lock:  # only now: the answer must be drawn together with its change
+        with self._lock:  # after the change: the answer must be drawn together with it
             heard = {
                 **self._answered[0],
                 view: number if type(number) is int and abs(number) < 2**53 else 0,

@@ -54,7 +54,7 @@ class Job(Generic[T]):
                 self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
 
     def wait(self, interrupts: Interrupts) -> None:
-        """Wait for the end in short slices; an interrupt cancels, and the wait continues."""
+        """Wait until the coroutine has ended; an interrupt cancels it, and the wait continues."""
         while not concurrent.futures.wait([self._outcome], SLICE_SECONDS).done:
             if interrupts.interrupted:
                 self.cancel()
@@ -134,10 +134,10 @@ def _call_on_worker(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -
 async def _end_tasks() -> None:
     """Cancel the jobs, and end all generators, which hold connections.
 
-    Only the jobs: they end the tasks that they have started, and cancelled from outside before it
-    ran, such a task leaves a coroutine that was never awaited. A generator that a task is just
-    running cannot be ended, so the tasks come first; generators that are collected meanwhile are
-    ended by tasks of their own.
+    A job ends the tasks that it has started. They are not cancelled at once: a task that is
+    cancelled before it ran leaves a coroutine that was never awaited. The jobs come first, because
+    a generator cannot be ended while a task runs it. asyncio ends a generator that is collected
+    meanwhile in a task of its own, which is waited for, too.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda loop, context: None)  # nobody waits for the results any more

@@ -1,8 +1,9 @@
 """Which process wrote something to the disk, and whether it still runs.
 
-A process that stands still (a closed laptop, Ctrl-Z, a debugger) still runs, so no clock can tell.
-A process id alone cannot either, because it is given to another process later: its time of start
-is compared as well. Where Linux's /proc is missing, psutil tells it, which Jupyter kernels have.
+No time limit can tell this, because a process that is suspended (a closed laptop, Ctrl-Z, a
+debugger) still runs. Nor can a process id alone, because it is given to another process later; so
+the start time is compared as well. It is read from Linux's /proc, elsewhere with psutil, which
+Jupyter kernels have.
 """
 
 from __future__ import annotations

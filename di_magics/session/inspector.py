@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 MOST = 20
 WINDOW = 64
-"""The ids of the prompt that penalties count."""
+"""How many of the last ids penalties count."""
 LONGEST_TEXT = 4000
 """Tokens of a text that is scored: at 13 ms each, almost a minute."""
 BRANCH_TOKENS = 20
@@ -142,8 +142,8 @@ class Inspector:
     ) -> Ask:
         """Return an ask that continues a turn's reply from a position.
 
-        There stands the token that was drawn, or the one with this text or rank (1: the likeliest).
-        By token ids on the built-in model, elsewhere from the text.
+        The token at that position is the one with this text or rank (1: the likeliest), by default
+        the one that was drawn. A local model continues the token ids, another one the text.
         """
         data = self.lens_data(turn)
         if not 0 <= position < len(data.tokens):
@@ -241,7 +241,7 @@ class Inspector:
         return [*await model.prompt_ids(self._messages(turn)), *ids]
 
     async def _complete(self, model: Llama, turn: Turn, data: LensData) -> LensData:
-        """Return the data with what the server knows besides: prompt, vocabulary, pieces, end."""
+        """Return the data with what else the server knows: prompt, vocabulary, pieces, end."""
         prompt = await model.prompt_ids(self._messages(turn))
         data = replace(data, vocabulary=await model.vocabulary(), prompt=_window(prompt))
         if not data.unreported:
@@ -253,7 +253,7 @@ class Inspector:
         if len(known) > total:
             return data
         ids, tokens = [id_ for id_, _ in known], [token for _, token in known]
-        # From the end, because a position that is read takes what follows out of the slot.
+        # Backwards, because reading a position removes what follows it from the slot.
         for at in reversed(range(len(ids))):
             if tokens[at] is None:
                 tokens[at] = await model.force([*prompt, *ids[:at]], ids[at], data.most)

@@ -16,7 +16,7 @@ from di_magics.runtime.loop import Job, Loop
 
 Asking = Job[EndpointError | None]
 PRICE_SECONDS = 3.0
-"""How long the end of a reply waits for the list with its price."""
+"""How long a finished reply waits for the list with its price."""
 
 
 class ModelList:

@@ -3,7 +3,7 @@
 `ask` has these steps:
 
     plan         settings, flags and the policy become a turn and the body of its request
-    write down   the turn is on disk and the head of its conversation before it is sent
+    write down   the turn is written to disk, and becomes the head, before it is sent
     run          turn_runner sends its requests on the loop; this thread only waits
     keep         the sealed outcome is added to the conversation
     close        the view displays the final output
@@ -364,8 +364,8 @@ class Session:
             turn = replace(plan.turn, reply=reply)
             with self._lock:
                 if not ask.once:
-                    # The request can be built again; kept, it would repeat the path at every turn.
-                    # Log-probabilities are large, and on disk.
+                    # The request is not kept: it can be built again, and every turn would hold the
+                    # turns before it. Log-probabilities are large, and they are on disk.
                     kept = replace(turn, reply=replace(reply, request=None, logprobs=()))
                     self.conversation = self.conversation.with_outcome(kept)
             if runner.view_error is None:

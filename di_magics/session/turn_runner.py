@@ -4,8 +4,9 @@
                  |------ asks for tools ---> run them ------------> next request
                  |------ not the requested JSON, --repair --------> next request (once)
 
-Each request has its own entry in the ledger and its own check of the budget; the reply of the turn
-is the newest request's, with the rounds and the sums of those before. The turn is sealed once.
+Each request has its own entry in the ledger and its own check of the budget. The reply of the turn
+is that of the newest request, with the earlier rounds and with the sums of all usage and costs. The
+turn is sealed once.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class GridView(Protocol):
 class SafeView:
     """An exception in the view cannot end the request: the first one is kept in `error`.
 
-    After it nothing more is displayed.
+    After that error nothing more is displayed.
     """
 
     def __init__(self, screen: Screen) -> None:

@@ -22,8 +22,8 @@ from di_magics.runtime.process import is_process_running, name_process
 from di_magics.storage.database import Connection, Database, insert, to_utf8, update_notebook
 
 ABANDONED_SECONDS = 600.0
-"""A kernel on another machine, whose processes cannot be seen, has ended after this long without a
-checkpoint; a kernel that waits writes one every second."""
+"""A kernel that waits writes a checkpoint every second. On another machine its process cannot be
+looked up, so it counts as ended this long after its last checkpoint."""
 
 COLUMNS = (
     "turn, notebook, conversation, model, endpoint, begun, status, prompt_tokens, "
@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def is_in_flight(sealed: int, process: str, touched: float) -> bool:
-    """Return whether a kernel still waits for the reply: this process, last heard of then."""
+    """Return whether the kernel in this process, which last wrote at `touched`, still waits."""
     if sealed:
         return False
     running = is_process_running(process)

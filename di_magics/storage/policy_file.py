@@ -109,8 +109,8 @@ def _open_log(policy: Policy) -> Iterator[IO[str]]:
 def _identify(path: Path) -> Path:
     """Return the absolute path that stands for a file, by whichever links its folder was reached.
 
-    A link in the place of the file itself is kept: it may lead to another version of it tomorrow,
-    under which what was spent must not be forgotten.
+    A link in the place of the file itself is not followed: when it leads to a new version of the
+    file, what was spent under the old one still counts.
     """
     return Path(os.path.realpath(path.parent), path.name)
 

@@ -89,7 +89,7 @@ def _thread_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 class _Waker:
-    """Wakes a loop at intervals: a signal just before its wait would be handled only after it."""
+    """Wakes a loop at intervals: a signal just before its wait is handled only afterwards."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

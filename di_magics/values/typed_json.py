@@ -189,10 +189,10 @@ def _json_within(value: Any, kind: type | None) -> Any:
 def json_fields(name: str, fields: Mapping[str, Field]) -> JsonFields:
     """Return the object of these fields. Raises whatever pydantic raises for their types."""
     definitions: dict[str, Any] = {}
-    # The model's own fields are numbered: pydantic does not allow every name of a parameter.
+    # The fields have numbers as names, because pydantic does not allow every parameter's name.
     for number, (alias, field) in enumerate(fields.items()):
         default = None if field.optional else ...  # only the function itself knows its defaults
-        # No description is another thing than None, which would hide that of an annotation.
+        # Not description=None: that would hide the description in an annotation.
         described: dict[str, Any] = {"description": field.description} if field.description else {}
         info: Any = pydantic.Field(default, alias=alias, **described)
         definitions[f"p{number}"] = (_supported_type(field.hint), info)

@@ -18,8 +18,8 @@ class Where:
     """A notebook's path, the id of the cell that runs, and the kernel's id, as far as known.
 
     A restarted kernel keeps its id. `kernels` is the folder with a file for every kernel that runs.
-    `settled` is False if the cell may become known later: no code is being run, and there is a
-    front end. `notebook` is the number of the notebook among those that use the kernel, from 0.
+    `settled` is False if the cell may become known later: there is a front end, and it runs no
+    code now. `notebook` is the number of the notebook among those that use the kernel, from 0.
     With `shared` another page sends cells to it, too, and may show another notebook.
     """
 

@@ -23,7 +23,7 @@ PER_MILLION = Decimal("1E-6")
 LEAST = Decimal("1E-9")
 MOST = Decimal("1E-3")
 
-# Servers compute in binary fractions or with rounded rates: the digits after this one are noise.
+# The digits after this one are rounding errors of the servers.
 PLACE = Decimal("1E-13")
 ROUNDING = Context(prec=28)  # the user's own decimal context may have too few digits
 
@@ -164,7 +164,7 @@ def estimate_cost(usage: Usage, price: Price) -> Decimal | None:
 
 @in_money_context
 def request_cost(prompt_weight: int, max_tokens: int | None, price: Price) -> Decimal:
-    """Return about what a request costs in USD with so long a reply, and nothing cached.
+    """Return about what a request costs in USD if its reply has `max_tokens` and nothing is cached.
 
     Without `max_tokens` the reply is the longest that the server allows.
     """

@@ -277,7 +277,7 @@ class Reply:
         return select_code(self.clean_text)
 
     def json(self) -> Any:
-        """Return the value of the JSON in the reply, an object of the named class if there is one.
+        """Return the value of the JSON in the reply; an object of the schema's class if it has one.
 
         The JSON may be in a code block or between sentences. Raises ReplyError, with the place.
         """
@@ -384,7 +384,7 @@ class ReplyFold:
     def _add_call_part(self, part: ToolCallDelta) -> None:
         """Add a fragment to the newest call of its index, or as the next call.
 
-        The last of more than MOST_CALLS collects what is not kept.
+        After MOST_CALLS calls, one more collects what is not kept.
         """
         at = self._newest.get(part.index, -1) if part.index >= 0 else -1
         known = at >= 0
@@ -449,7 +449,7 @@ def with_call_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
 
 @in_money_context
 def add_request(before: Reply, reply: Reply) -> Reply:
-    """Return the newest request's reply with the rounds of the turn before it and summed usage.
+    """Return the newest request's reply with the turn's earlier rounds, and with summed usage.
 
     A sum with an unknown part is unknown; a request that failed adds nothing.
     """

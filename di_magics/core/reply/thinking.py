@@ -1,7 +1,7 @@
 """Reasoning that a model writes into its reply between `<think>` and `</think>`.
 
-ThinkTagParser separates it while the reply streams. It counts only at the very beginning: further
-on the tags are text like any other.
+ThinkTagParser separates it while the reply streams. `<think>` counts only at the very beginning of
+a reply: later the tags are ordinary text.
 
 Some chat templates (DeepSeek R1, QwQ, Qwen3 Thinking) put `<think>` into the prompt, so that the
 reply begins with the reasoning and only `</think>` is seen, thousands of tokens later. Until then

@@ -27,7 +27,7 @@ def build_body(
     local: bool = False,
     fields: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the body of the request: exactly what is set; what is not set is not sent.
+    """Return the body of the request, which has exactly what is set and nothing else.
 
     `local` uses llama.cpp's names of the parameters; `fields` are sent unchanged.
     """

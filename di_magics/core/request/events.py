@@ -81,7 +81,7 @@ class PayloadParser:
             )
         failed = find_error(payload)
         events = list(self._payload_events(payload))
-        if failed:  # its text and usage count; a name alone must not keep it from a retry
+        if failed:  # its text and usage count; but a model's name alone must not prevent a retry
             events = [event for event in events if not isinstance(event, Finished | Served)]
         self.has_content = self.has_content or any(
             not isinstance(event, Served | Used | OtherChoice) for event in events

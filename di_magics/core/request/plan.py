@@ -73,10 +73,10 @@ class Ask:
 
     None and "" mean not given. `new` starts another conversation, `once` neither sends nor stores
     one, `append` adds a turn instead of a variant. `replaces` is the turn of which this one is a
-    variant. `budget` is what it may cost in USD; with `yes` a request of
-    unknown price is sent as well. `rounds` is how often the model may call `tools`; with
-    `repair` a reply that does not fit the `schema` is asked for once more. `beginning` is what the
-    reply begins with, if it continues one.
+    variant. `budget` is what it may cost in USD; with `yes` a request of unknown price is sent as
+    well. `rounds` is how often the model may call `tools`; with `repair` the model is asked once
+    more if the reply does not fit the `schema`. `beginning` is what the reply begins with, if it
+    continues one.
     """
 
     prompt: str
@@ -143,8 +143,8 @@ def plan_turn(
 ) -> Plan:
     """Return the plan of an ask: a turn with this id in its place, and a valid request.
 
-    `messages` are its messages, where another plan has the same. Raises ParamError, ToolError or
-    PolicyError.
+    `messages` are the messages of another plan, to use them again where they are the same. Raises
+    ParamError, ToolError or PolicyError.
     """
     if not ask.prompt.strip():
         raise ParamError("The prompt is empty. Write it below the %%chat line.")
@@ -202,7 +202,7 @@ def plan_turn(
 
 
 def _check_logprobs(most: object, route: Route) -> None:
-    """Raise ParamError for more alternatives than other servers than our own send."""
+    """Raise ParamError for more alternatives than a server sends, unless it is our own."""
     if isinstance(most, int) and most > MOST_LOGPROBS:
         raise ParamError(
             f"logprobs must be at most {MOST_LOGPROBS} for {one_line(route.name, 80)}, not {most}. "
@@ -282,8 +282,8 @@ def build_request(
 def continue_body(body: Mapping[str, Any], beginning: Beginning) -> dict[str, Any]:
     """Return the body of a request that continues a reply.
 
-    By ids it is one for completions, else the reply is the last message, as vLLM and others read
-    it (OpenAI does not).
+    With ids it is a request for completions. Without them the reply is the last message, which vLLM
+    and others continue (OpenAI does not).
     """
     if not beginning.ids:
         message = {"role": "assistant", "content": beginning.text}

@@ -44,9 +44,9 @@ _LINE_BREAK = re.compile(r"(?:[\r\n]|\\[rn])[ \t]*")
 _CUT_ESCAPE = re.compile(r"(?:\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%[0-9a-fA-F]?)\Z")
 _ESCAPED = re.compile(r"[\\%\r\n]")
 LONGEST_SIGN = 12
-"""Characters for one of the key, escaped three times."""
+"""The longest spelling of one character of the key, which may be escaped three times."""
 LONGEST_ESCAPED = 1 << 20
-"""In a longer text a key is not searched behind escapes: a megabyte of them needs a second."""
+"""In a longer text escapes are not decoded to find a key: a megabyte of them needs a second."""
 
 
 class Redactor:
@@ -90,7 +90,7 @@ class Redactor:
         )
 
     def open_end(self, text: str) -> int:
-        """Return where at the end of the text the key may begin, the text's length if nowhere."""
+        """Return where the key may begin at the end of the text, or the text's length."""
         cut = max(0, len(text) - LONGEST_SIGN * len(self._key))
         end = len(text)
         if not _ESCAPED.search(text):
@@ -160,7 +160,7 @@ def _find(part: str, text: str) -> Iterator[int]:
 
 
 def _open_end(part: str, text: str) -> int:
-    """Return where the longest end of a text starts that is a beginning of `part`."""
+    """Return where the longest suffix of a text starts that is a prefix of `part`."""
     at = text.find(part[0], max(0, len(text) - len(part) + 1))
     while at >= 0:
         if part.startswith(text[at:]):
@@ -185,11 +185,11 @@ def _merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _base64_spellings(key: str) -> list[str]:
-    """Return what the key is within base64, wherever in a longer text it stands."""
+    """Return the base64 of the key at each of the three offsets it can have in a longer text."""
     spellings: dict[str, None] = {}
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + key.encode()).decode().rstrip("=")
-        # The first signs depend on what stands before the key, the last one on what follows it.
+        # The first characters depend on what is before the key, the last one on what is after it.
         inner = encoded[-(-before * 8 // 6) : None if (before + len(key)) % 3 == 0 else -1]
         spellings |= {inner: None, inner.replace("+", "-").replace("/", "_"): None}
     return list(spellings)
@@ -221,7 +221,7 @@ class ReplyRedactor:
         return held[:end]
 
     def _are_suspect(self, events: list[ReplyEvent]) -> bool:
-        """Return whether any of them needs a closer look; most do not, and there are many."""
+        """Return whether any of them may hold a part of the key: a quick check, as most do not."""
         may_hold_key = self._redactor.may_hold_key
         for event in events:
             kind = type(event)

@@ -61,7 +61,7 @@ _ADDRESS = (
 )
 _GITHUB = "https://github.com/"
 _ABOUT_REQUEST = frozenset({0, 400, 401, 403, 404, 422})
-"""With another status a server may say the same of its own parts."""
+"""With another status the same text may be about the server itself, not about the request."""
 _PI = "https://github.com/badlogic/pi-mono packages/ai/src/utils/overflow.ts, 2026"
 
 REFUSALS = (

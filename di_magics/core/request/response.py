@@ -1,6 +1,6 @@
 """The body of a response with status 200: bytes in, events out.
 
-What it is decides its first bytes, not its label: servers send JSON as text/event-stream and as
+Its first bytes decide what it is, not its label: servers send JSON as text/event-stream and as
 text/plain, and events as text/html. A response in which nothing can be read is an error that
 quotes it, never a finished reply.
 """

@@ -29,9 +29,9 @@ class Param(NamedTuple):
     """One sampling parameter: the API's own name, its range and its effect.
 
     `low` and `high` belong to the range unless `low_open` or `high_open`; `default` says what the
-    server does when it is not sent. Of llama.cpp: `local` is its name there, `local_end` the first
-    value that is read as another one, `local_default` the default, `local_ignored` whether it has
-    no effect. `usual` are the ends of a slider where the range is too wide for one. `shapes` is
+    server does when it is not sent. In llama.cpp `local` is its name, `local_end` the first value
+    that is read as another one, `local_default` the default, `local_ignored` whether it has no
+    effect. `usual` are the ends of a slider where the range is too wide for one. `shapes` is
     whether it shapes the choice of the next token, `bare` the value of its flag without one.
     """
 

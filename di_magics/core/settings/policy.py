@@ -30,7 +30,7 @@ NAMES = (*NARROWING, "endpoint", "key_variable", "key_file", "log")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The ends between which a parameter must be, both included; None for no such end."""
+    """The lowest and the highest value that a parameter may have; None for no limit."""
 
     low: Value | None = None
     high: Value | None = None
@@ -47,7 +47,8 @@ class Bounds:
 class Policy:
     """The rules in force. `models` holds lists of patterns; a model must match one of every list.
 
-    The first model of `choosing` is the default: the lists of files that may do more than narrow.
+    The default model is the first one in `choosing`, which are the lists of the teacher's files:
+    a file beside the notebook may only narrow.
     `locks` are values that are always sent. `budgets` is what may be spent under a file, in all
     notebooks together, by the file's path; `budget_per_notebook` what each of them may spend, both
     in USD. `key_variable` and `key_file` name what holds the key for `endpoint`, `log` a folder for

@@ -1,8 +1,8 @@
 """The settings for the next cells: one immutable value that every view reads and replaces.
 
 A model belongs to its endpoint: when the endpoint changes, the model that was set there before is
-back. An endpoint without one keeps the model, because it may be the same model elsewhere; only
-between a local model and another endpoint nothing is kept, because no model is at both.
+set again. Where none was set, it is the newest model of an endpoint that is not local, because the
+new endpoint may have it too; a local endpoint begins with the model of its own file.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Settings:
     """Model, endpoint, system prompt and sampling parameters; None or absent is not sent.
 
     `context` is how many turns are sent with a prompt, None for all. `models` are the models that
-    were set for other endpoints before ("" is the default); that of None is the newest that is not
-    local.
+    were set before, by endpoint ("" is the default one). Its key None has the newest model of any
+    endpoint that is not local.
     """
 
     model: str | None = None

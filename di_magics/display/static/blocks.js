@@ -17,11 +17,11 @@ const TICKS = /`+/y;
 const FENCE = /[ >]*(?:(?:[-+*]|\d+[.)]) +)?(`{3,}|~{3,})[^\n]*/y;
 const FENCE_END = /\n[ >]*(`{3,}|~{3,})[ \t]*(?![^\n])/g;
 const FENCE_LINE = /\n[ >]*(`{3,}|~{3,})[ \t]*([^\n`]*)(?![^\n])/g;
-// In a fence of Markdown, one with a language opens another, which the next bare one closes.
+// Within a fence of Markdown, a fence with a language opens an inner one; the next bare fence closes it.
 const NESTS = /^[ \t]*(?:markdown|mdx?)[ \t]*$/i;
 const MOST_SEARCHES = 100; // for the end of such a fence, in a text
 
-// What a reader of Markdown takes long for, or recurses for: quotes and lists that nest in a line.
+// What a parser of Markdown is slow for, or recurses for: quotes and lists nested in one line.
 const NESTED = /^[ \t]*(?:(?:>|[-+*][ \t]|\d{1,9}[.)][ \t])[ \t]*){50}/m;
 const LONGEST_PARAGRAPH = 20_000;
 const MOST_MARKS = 500; // in a paragraph; the front end's time is quadratic in them

@@ -1,5 +1,5 @@
 // @ts-check
-// The page's end of the stream protocol, which display/channel.py tells.
+// The page's end of the stream protocol, which display/channel.py explains.
 import { element, lockHeight, show } from "./dom.js";
 import { whenGone } from "./kernel.js";
 

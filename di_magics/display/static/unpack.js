@@ -1,5 +1,5 @@
 // @ts-check
-// A widget's scripts, packed by display/widgets.py, as the one module that it is.
+// Unpacks a widget's scripts, which display/widgets.py has packed, and imports them as one module.
 const PACKED = "";
 const bytes = Uint8Array.from(atob(PACKED), (byte) => byte.charCodeAt(0));
 const code = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
