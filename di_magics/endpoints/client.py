@@ -59,7 +59,7 @@ PER_POOL = 16
 """Requests per pool, at most. The work of a pool is quadratic in its connections (httpcore 1.0,
 `_assign_requests_to_connections`): 200 in one pool needed four times the CPU."""
 
-Waiting = Callable[[EndpointError, float], None]
+OnRetry = Callable[[EndpointError, float], None]
 
 
 class _Pool:
@@ -159,11 +159,11 @@ class Client:
         self._pools.clear()
 
     async def stream(
-        self, endpoint: Endpoint, body: Mapping[str, Any], waiting: Waiting
+        self, endpoint: Endpoint, body: Mapping[str, Any], on_retry: OnRetry
     ) -> AsyncGenerator[list[ReplyEvent]]:
         """Yield the events of the reply, one list per read of the network.
 
-        Retries by the rules of core/request/retry.py, and calls `waiting` with the error and the
+        Retries by the rules of core/request/retry.py, and calls `on_retry` with the error and the
         seconds until the next try. Raises EndpointError, and ParamError for an invalid environment.
         Ends without an error when the connection ends, so the caller must look for Finished.
         """
@@ -182,7 +182,7 @@ class Client:
                 seconds = None if final else retry.retry_delay(attempt, error, random.random())
                 if seconds is None:
                     raise
-                waiting(error, seconds)
+                on_retry(error, seconds)
                 await asyncio.sleep(seconds)
 
     async def get(self, endpoint: Endpoint, path: str) -> object:

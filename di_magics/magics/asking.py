@@ -17,7 +17,6 @@ from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import ROUNDS, Ask
 from di_magics.core.settings.flags import Flags
-from di_magics.core.settings.settings import is_local
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Vary, parse_vary
 from di_magics.core.text import one_line, remove_hidden
@@ -174,14 +173,12 @@ class Asking:
         It is sent to the current endpoint, because a turn of a loaded file may name any address.
         Raises ChatError if that is not the turn's endpoint.
         """
-        endpoint = self._session.settings.endpoint
-        if turn.local and not is_local(endpoint or ""):
-            endpoint = "local"
+        settings = self._session.settings
         ask = self.make_ask(
             turn.prompt,
             replaces=turn,
             model=None if turn.local else turn.model,
-            endpoint=endpoint,
+            endpoint=settings.local_endpoint if turn.local else settings.endpoint,
             system=turn.system,
             params=turn.params,
             context="all" if turn.context is None else turn.context,

@@ -80,7 +80,7 @@ class Exchange:
         `remembered` is whether the turn belongs to a conversation. The future raises BudgetError if
         the worst case does not fit the budget, or StoreError.
         """
-        entry = ledger_entry(plan, time.time(), kept=remembered)
+        entry = ledger_entry(plan, time.time(), remembered=remembered)
         return self._journal.begin(plan.turn, entry, budget, kept=is_turn)
 
     async def send(
@@ -103,7 +103,7 @@ class Exchange:
         fold = ReplyFold(_empty_reply(plan))
         first_token: float | None = None
         sent = False
-        loop = LoopDetector()
+        detector = LoopDetector()
 
         def latest() -> Reply:
             return replace(fold.snapshot(), first_token=first_token)
@@ -120,8 +120,8 @@ class Exchange:
                 async for events in batches:
                     fold.add(think_tags.feed(events))
                     if plan.ends_loops:
-                        loop.feed("".join(e.text for e in events if isinstance(e, Text)))
-                        if loop.found:
+                        detector.feed("".join(e.text for e in events if isinstance(e, Text)))
+                        if detector.found:
                             fold.add([Finished(LOOP)])
                             break
                     if first_token is None and fold.began:

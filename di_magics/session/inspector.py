@@ -19,7 +19,7 @@ from di_magics.core.money.cost import FREE
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.request.plan import Ask, Beginning
 from di_magics.core.request.route import Route
-from di_magics.core.settings.settings import Settings, is_local
+from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.lens import lens_data, lens_of_text
 from di_magics.core.text import one_line
 from di_magics.endpoints.client import Client
@@ -177,7 +177,7 @@ class Inspector:
             cell=turn.cell,
             replaces=turn,
             model=None if turn.local else turn.model,
-            endpoint="local" if turn.local and not is_local(settings.endpoint or "") else None,
+            endpoint=settings.local_endpoint if turn.local else None,
             system=turn.system,
             params={**params, "max_tokens": max_tokens, "logprobs": max(1, data.most)},
             context="all" if turn.context is None else turn.context,
@@ -190,8 +190,7 @@ class Inspector:
     def _route(self, turn: Turn | None, endpoint: str | None = None) -> Route:
         """Return the route of the local model that answered a turn."""
         session = self._session
-        usual = session.settings.endpoint or ""
-        named = endpoint or (usual if is_local(usual) else "local")
+        named = endpoint or session.settings.local_endpoint
         policy = session.policies.current()
         route = session.routing.choose(named, None, policy, session.policies.key())
         if not route.local:

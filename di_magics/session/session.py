@@ -24,7 +24,6 @@ from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import BadRequest, EndpointError, Interrupted, TooLong
-from di_magics.core.logprobs import LensData
 from di_magics.core.money.budget import Budget
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
@@ -284,10 +283,6 @@ class Session:
         by_policy = notebook is not None and notebook == policy.budget_per_notebook
         source = policy.source_names if by_policy else ""
         return Budget(notebook=notebook, policies=policy.budgets, source=source)
-
-    def lens_data(self, turn: Turn) -> LensData:
-        """Return what a lens shows of a turn. Raises ChatError if it has no log-probabilities."""
-        return self.inspector.lens_data(turn)
 
     # Planning -----------------------------------------------------------------------------------
 

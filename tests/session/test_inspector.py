@@ -72,7 +72,7 @@ def test_a_reply_of_another_endpoint_continues_from_its_text(
     assert texts == {"The quick dog barks", "The quick dog sleeps"}
     assert "continued from the text" in run("%chat adopt 0").text
     assert last_turn(shell).reply.text.startswith("The quick dog")
-    assert session_of(shell).lens_data(last_turn(shell)).tokens[2].token == " dog"
+    assert session_of(shell).inspector.lens_data(last_turn(shell)).tokens[2].token == " dog"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_the_lens_has_as_many_tokens_as_the_server_counts(
     flags = f"--logprobs 3 --seed 4 --max-tokens {most}"
     local(f"%%chat {flags}\nTell me a joke about a fox 🦊. Use emojis.")
     turn = last_turn(shell)
-    data = session_of(shell).lens_data(turn)
+    data = session_of(shell).inspector.lens_data(turn)
     assert len(data.tokens) + data.unreported == turn.reply.usage.completion_tokens == most
     assert data.unreported < 3
     groups = list(join_pieces(data.tokens))
@@ -162,7 +162,7 @@ def test_the_end_of_a_reply_is_its_last_token(local: Run, shell: InteractiveShel
     local("%%chat --logprobs 3 -t 0 --max-tokens 60\nSay only: yes")
     turn = last_turn(shell)
     assert turn.reply.finish_reason == "stop"
-    data = session_of(shell).lens_data(turn)
+    data = session_of(shell).inspector.lens_data(turn)
     assert len(data.tokens) == turn.reply.usage.completion_tokens
     assert (data.tokens[-1].data, data.tokens[-1].id) == (b"", 2)
 
@@ -173,7 +173,7 @@ def test_log_probabilities_survive_a_restart(local: Run, shell: InteractiveShell
     reply = shell.user_ns["_reply"]
     assert len(reply.logprobs) == 5
     assert last_turn(shell).reply.logprobs == ()
-    kept = session_of(shell).lens_data(last_turn(shell)).tokens
+    kept = session_of(shell).inspector.lens_data(last_turn(shell)).tokens
     assert [t.logprob for t in kept] == [t.logprob for t in reply.logprobs]
     assert [t.id for t in kept] == [t.id for t in reply.logprobs]
 

@@ -309,16 +309,16 @@ def context_turns(turn: Turn, chat: Conversation) -> dict[int, Turn]:
     return dict(sent if turn.context is None else sent[max(0, len(sent) - turn.context) :])
 
 
-def ledger_entry(planned: Plan, begun: float, *, kept: bool) -> Entry:
+def ledger_entry(planned: Plan, begun: float, *, remembered: bool) -> Entry:
     """Return the ledger entry for a request that is about to be sent.
 
-    `begun` is in POSIX seconds. A request that is not `kept` belongs to no conversation.
+    `begun` is in POSIX seconds. One that is not `remembered` belongs to no conversation.
     """
     turn, price = planned.turn, planned.price
     return Entry(
         turn=turn.id,
         notebook=turn.notebook,
-        conversation=turn.conversation if kept else "",
+        conversation=turn.conversation if remembered else "",
         model=turn.model,
         endpoint=turn.endpoint,
         begun=begun,

@@ -44,6 +44,11 @@ class Settings:
     params: Mapping[str, Value] = field(default_factory=dict)
     models: Mapping[str | None, str | None] = field(default_factory=dict, compare=False)
 
+    @property
+    def local_endpoint(self) -> str:
+        """The endpoint if it is local, else that of the built-in model."""
+        return self.endpoint if self.endpoint and is_local(self.endpoint) else LOCAL
+
     def with_value(self, name: str, value: object) -> Settings:
         """Return the settings with one value set. Raises ParamError for an invalid value."""
         name = _known_name(name)

@@ -142,7 +142,7 @@ def test_a_request_is_entered_under_every_file_of_the_policy() -> None:
     """Also under one without a budget, which it may get later."""
     outer, inner = parse_policy({"budget": 1}, "outer"), parse_policy({}, "inner")
     planned = plan(Ask("abc"), policy=merge_policies(outer, inner))
-    assert ledger_entry(planned, 1.0, kept=True).policies == ("outer", "inner")
+    assert ledger_entry(planned, 1.0, remembered=True).policies == ("outer", "inner")
 
 
 def test_tools_are_offered_by_their_names() -> None:
@@ -290,7 +290,7 @@ def test_a_later_request_has_the_rounds_before_it() -> None:
     assert first.reserve is not None
     assert third.reserve is not None
     assert first.reserve < third.reserve
-    assert ledger_entry(third, 0.0, kept=True).turn == "t.3"
+    assert ledger_entry(third, 0.0, remembered=True).turn == "t.3"
 
 
 @pytest.mark.parametrize("price", [PRICE, None])

@@ -94,3 +94,12 @@ def test_a_model_belongs_to_its_endpoint(changes: list[str], model: str | None) 
         name, value = change.split("=")
         settings = settings.with_value(name, value) if value else settings.without_value(name)
     assert settings.model == model
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "local"),
+    [(None, "local"), ("https://a", "local"), ("local", "local"), ("local:a.gguf", "local:a.gguf")],
+)
+def test_the_local_endpoint_is_the_one_that_is_set(endpoint: str | None, local: str) -> None:
+    """Where another or none is set, it is that of the built-in model."""
+    assert Settings(endpoint=endpoint).local_endpoint == local
