@@ -299,7 +299,7 @@ class _Position:
         for rank, (token, mass) in enumerate(zip(self.tokens, masses, strict=True)):
             outranks = self._outranks(token)
             sure_below -= mass if token.sure else 0.0
-            # The share of what stands before the token, which is kept where that is too little.
+            # The share of the tokens before this one, which is kept while that is below the limit.
             smallest = sure_above / (sure_above + below + high)
             behind = mass + max(0.0, sure_below)
             largest = _share(above, behind + low) if outranks else _share(above + high, behind)

@@ -16,23 +16,23 @@
        │<────────────────────────────── seen ────┤  now the widget can be closed
 
 A delta holds what is new since the message before it, a whole holds everything. Jupyter drops
-messages silently where a page lags or is not ready, so both are numbered in one sequence: a number
-that is missing shows, and one that was there is ignored. A page asks again when a delta does not
-follow, and repeats that after 60 more deltas if no answer comes. All pages together get at most a
-million characters a second for what they ask; one whole answers all that wait.
+messages silently where a page lags or is not ready, so both are numbered in one sequence: a page
+notices a missing number, and ignores a number that it has had. It sends `again` when a delta does
+not follow, and once more after 60 more deltas if no answer comes. The answers to all pages together
+have at most a million characters a second; one whole answers all pages that wait.
 
-Some front ends hold back what a page sends until the cell has ended. Hence the interrupt, and the
-early second, in which nothing needs to be asked for: it ends with a whole of any size, or when the
-page is here.
+Some front ends hold back what a page sends until the cell has ended. So the page interrupts the
+kernel if `ack` does not come, and for the first second the kernel sends a small content as wholes
+without being asked. This early second ends with a whole of any size, or with `here`.
 
-A page that is loaded anew finds the widget in the saved output, and says that it is here. If the
-stream has ended meanwhile, it gets the whole with `ended`. A page that never said so cannot be
-waited for: the widget is closed at the end. Where the kernel is restarted, the page sees it in the
-kernel's status.
+A page that is loaded anew finds the widget in the saved output, and sends `here`. If the stream has
+ended meanwhile, it gets the whole with `ended`. If no page has sent `here`, the widget is closed at
+the end, because there is nobody to wait for. A page sees in the kernel's status that the kernel was
+restarted.
 
 A message is a dict with `type`, and with `n` if it is numbered; `status` is the line beside the
-Stop button, sent when it has changed. The other fields are the content's own. Nothing is sent but
-what an update of the view asks for, so the pace is the view's: at most 10 messages a second.
+Stop button, sent when it has changed. The other fields are the content's own. Except
+for answers, messages are sent only when the view is updated: at most 10 times a second.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from IPython.display import display
 EARLY_SECONDS = 1.0
 EARLY_CHARACTERS = 500
 ANSWER_RATE = 1_000_000
-"""The characters a second that pages get for asking; each answer counts for a thousand more."""
+"""Characters a second in the answers to pages; an answer counts as its size and 1,000 more."""
 
 Message = dict[str, Any]
 

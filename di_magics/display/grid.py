@@ -118,7 +118,7 @@ class SweepContent:
 
 
 class GridCell(SilentView):
-    """One run's view: hands what comes to its grid."""
+    """The view of one run: passes its text and its status on to the grid."""
 
     def __init__(self, grid: GridView, index: int) -> None:
         self._grid = grid
@@ -136,7 +136,7 @@ class GridCell(SilentView):
 class GridView:
     """Streams all runs to one widget, at the pace of one reply; the final output takes its place.
 
-    Without `final` that is a line only: the caller shows the rest.
+    Without `final` the final output is only a line: the caller shows the rest.
     """
 
     def __init__(self, runs: tuple[Run, ...], *, final: bool = True) -> None:

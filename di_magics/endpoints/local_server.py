@@ -213,8 +213,8 @@ def main() -> None:
     params.kv_unified = True  # one pool for all slots: a third of the memory
     params.ui = False
     for cpu in (params.cpuparams, params.cpuparams_batch):
-        # Its threads wait for one another by spinning: two servers with a thread for every core
-        # fall from 90 tokens/s to 2. The small model is quick with few.
+        # By default threads spin while they wait for one another: two servers with a thread for
+        # every core fall from 90 tokens/s to 2. The small model is fast with few threads.
         cpu.poll = 0
         if settings["name"] == MODEL.name:
             cpu.n_threads = max(1, min(2, (os.cpu_count() or 2) // 2))

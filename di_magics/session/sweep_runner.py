@@ -223,7 +223,7 @@ class SweepRunner:
 
 @in_money_context
 def _likely_cost(plans: list[Plan]) -> Decimal | None:
-    """Return about what these requests cost together in USD, None where a price is not known."""
+    """Return about how many USD these requests cost together, None where a price is not known."""
     total = FREE
     for plan in plans:
         if plan.price is None:

@@ -5,7 +5,7 @@ objection to it), then its reply. Two rules keep a conversation acceptable to st
 message is empty, and the roles user and assistant alternate.
 
 While a turn calls tools, its reasoning goes back in the field in which it was sent, because some
-models refuse to continue without it. In later turns it is left out, as their makers want it.
+models refuse to continue without it. In later turns it is left out, as their makers recommend.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A text is in a loop if its end is one passage at least five times in a row, 500 characters or more.
 The passage may be up to 600 characters long, because only the last 3,000 characters are looked at.
 The length of the passage comes from the prefix function of the reversed text (Knuth, Morris and
-Pratt), in linear time: at each length it has the longest part that is both its beginning and its
-end, and where such a part is long, what is left is repeated.
+Pratt), in linear time. It has the border of each prefix: the longest shorter text that both begins
+and ends it. The prefix repeats a passage whose length is its own minus that of its border.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ LOOKED_AT = 3000  # characters
 SHORTEST = 500
 TIMES = 5
 STEP = 200
-"""How many new characters are waited for between two looks."""
+"""The text is looked at after every so many new characters."""
 
 
 class LoopDetector:

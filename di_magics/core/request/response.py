@@ -21,7 +21,7 @@ from di_magics.core.text import one_line
 
 DONE = "[DONE]"
 LONGEST_REPLY = 16 << 20
-"""Bytes of one JSON object: a complete reply, or an event of a stream."""
+"""Bytes of one JSON object or event, at most; endpoints/stream_size.py allows an event less."""
 LONGEST_QUOTE = 160
 
 _BLANK = b" \t\r\n"
