@@ -67,12 +67,18 @@ def with_model(server: LocalServer) -> Try:
 
 
 async def sample_truth(model: Llama, ids: list[int], settings: dict[str, Any]) -> dict[int, float]:
-    """Return llama.cpp's own probabilities after its chain, of at most 300 tokens."""
+    """Return llama.cpp's own probabilities after its chain, of at most 300 tokens.
+
+    It reports none where the drawn token ends within a character: then it draws with another seed.
+    """
     body = {**settings, "prompt": ids, "n_predict": 1, "n_probs": 300, "post_sampling_probs": True}
-    answer = await model._post("/completion", body | {"id_slot": SLOT, "cache_prompt": True})
-    assert answer["timings"]["prompt_n"] == 1, "it was read in a batch, with other numbers"
-    rows = answer.get("completion_probabilities")
-    return {entry["id"]: entry["prob"] for entry in rows[0]["top_probs"]} if rows else {}
+    for seed in range(20):
+        draw = {"seed": seed, "id_slot": SLOT, "cache_prompt": True}
+        answer = await model._post("/completion", body | draw)
+        assert answer["timings"]["prompt_n"] == 1, "it was read in a batch, with other numbers"
+        if rows := answer.get("completion_probabilities"):
+            return {entry["id"]: entry["prob"] for entry in rows[0]["top_probs"]}
+    raise AssertionError("No drawn token ends a character.")
 
 
 def test_the_filters_have_the_order_that_is_computed(with_model: Try) -> None:
@@ -106,7 +112,7 @@ def test_the_chain_is_that_of_the_installed_llama(with_model: Try) -> None:
                         if len(truth) < 300 or true:
                             assert low - OUTSIDE <= true <= high + OUTSIDE, where
                             assert not result.exact or abs(true - low) <= EXACT, where
-                    if result.survivors is not None and truth:
+                    if result.survivors is not None:
                         assert result.survivors == len(truth), where
                     exact += result.exact
         assert exact > POSITIONS * len(SETTINGS)
