@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from di_magics.core.shown.formula import LONGEST as LONGEST_FORMULA
 from di_magics.core.shown.formula import Formula, formula_at
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 DEEPEST = 40  # a list in a list is two deeper
 MOST_SEARCHES = 100  # in a reply, for the end of a fold or of a fence with others in it
-LONGEST_ENVIRONMENT = 5000  # and formula, in characters
 
 _ADDRESS = re.compile(
     r"(?<![\w@./-])(?:(?P<scheme>https?://|www\.)[^\s<>\"`\\]+"
@@ -235,7 +235,7 @@ def read_formula_block(state: StateBlock, start_line: int, end_line: int, silent
     ):
         return False
     closing = "$$" if state.src[start] == "$" else "\\]"
-    end = state.src.find(closing, start + 2, start + LONGEST_ENVIRONMENT)
+    end = state.src.find(closing, start + 2, start + LONGEST_FORMULA)
     line = start_line
     while line < end_line and state.bMarks[line] <= end and not state.isEmpty(line):
         line += 1
@@ -313,7 +313,7 @@ def read_environment(state: StateInline, silent: bool) -> bool:
     if not begin:
         return False
     closing = f"\\end{{{begin[1]}}}"
-    last = min(state.posMax, state.pos + LONGEST_ENVIRONMENT)
+    last = min(state.posMax, state.pos + LONGEST_FORMULA)
     end = state.src.find(closing, begin.end(), last)
     if end < 0:
         return False

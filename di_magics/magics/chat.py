@@ -158,10 +158,10 @@ class ChatMagics(Magics, SettingsTraits):
 
         return schemas_in(self._names)
 
-    def _file_names(self, begun: str) -> list[str]:
+    def _file_names(self, typed: str) -> list[str]:
         from di_magics.values.namespace import files_in
 
-        return files_in(self._cell.folder(), begun)
+        return files_in(self._cell.folder(), typed)
 
 
 def _flags_help() -> str:

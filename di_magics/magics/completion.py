@@ -86,12 +86,12 @@ def _flags_last(word: str) -> tuple[bool, str]:
 
 
 def _offer(
-    texts: Iterable[str], sources: Iterable[str], begun: str, choices: Choices
+    texts: Iterable[str], sources: Iterable[str], prefix: str, choices: Choices
 ) -> Iterable[str]:
     yield from texts
     for source in sources:
         if source == "files":
-            yield from choices.files(begun)
+            yield from choices.files(prefix)
         elif source == "measures":
             from di_magics.core.sweep.measures import MEASURES
 
@@ -102,17 +102,17 @@ def _offer(
 
 def _flag_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str]:
     """Yield the values for a flag, after it or after its `=`; otherwise the flags."""
-    name, sign, begun = token.partition("=")
+    name, sign, prefix = token.partition("=")
     if not sign:
-        name, begun = typed[-2] if token else typed[-1], token
+        name, prefix = typed[-2] if token else typed[-1], token
     flag = FLAGS.get(KEYS.get(_spell(name), ""))
     if flag is None or not flag.metavar:
         return KEYS if token.startswith("-") or not token else ()
-    before = token[: len(token) - len(begun)]
+    before = token[: len(token) - len(prefix)]
     if flag.listed:
-        before += begun[: begun.rfind(",") + 1]
-        begun = token[len(before) :]
-    return (before + word for word in _offer(flag.completions, flag.sources, begun, choices))
+        before += prefix[: prefix.rfind(",") + 1]
+        prefix = token[len(before) :]
+    return (before + word for word in _offer(flag.completions, flag.sources, prefix, choices))
 
 
 def _spell(name: str) -> str:
@@ -123,8 +123,8 @@ def _line_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str
     if not typed or (len(typed) == 1 and token):
         return choices.commands()
     if typed[0] == "ask":
-        begun = [word for word in typed[1:] if word.startswith("-")] == typed[1:]
+        only_flags = [word for word in typed[1:] if word.startswith("-")] == typed[1:]
         last = typed[-2] if token else typed[-1]
-        if begun or token.startswith("-") or last.startswith("-"):
+        if only_flags or token.startswith("-") or last.startswith("-"):
             return _flag_offers(typed, token, choices)
     return _offer(*ARGUMENTS.get(typed[0], ((), ())), token, choices)

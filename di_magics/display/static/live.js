@@ -35,10 +35,10 @@ function drawRound(root, round, renderer) {
 
 export default () => {
   const reply = { text: "", thought: "", rounds: /** @type {Round[]} */ ([]) };
-  let begun = 0; // how many times the text began anew
+  let restarts = 0; // how often the text has begun anew: once for each round
   const { state, listen, stopBar, watch } = channel(({ text = "", thought = "", rounds = [] }, whole) => {
     if (whole) {
-      if (rounds.length !== reply.rounds.length) begun += 1;
+      if (rounds.length !== reply.rounds.length) restarts += 1;
       Object.assign(reply, { text, thought, rounds });
     } else {
       reply.text += text;
@@ -65,15 +65,15 @@ export default () => {
       el.replaceChildren(element("div", { className: "di-live" }, style, before, details, text, bar));
       const renderer = model.get("plain") ? null : model.widget_manager?.rendermime;
       let painter = new Painter(text, renderer);
-      let drawn = begun;
+      let drawn = restarts;
 
       const forget = watch(el, () => {
         for (const [at, step] of reply.rounds.entries()) {
           const root = before.children[at] ?? before.appendChild(element("div"));
           drawRound(/** @type {HTMLElement} */ (root), step, renderer);
         }
-        if (drawn !== begun) {
-          drawn = begun;
+        if (drawn !== restarts) {
+          drawn = restarts;
           painter.gone = true;
           text.replaceChildren();
           thought.textContent = "";
