@@ -90,14 +90,14 @@ class Channel:
         self._early_until = 0.0
         self._number = -1
         self._status = ""
-        self._heard = self._seen = False
+        self._connected = self._seen = False
         self._allowance, self._allowed_at = float(ANSWER_RATE), time.monotonic()
         self._answer_is_due = False
 
     @property
     def seen(self) -> bool:
         """Whether a page confirmed the end; True if no page was connected."""
-        return self._seen or not self._heard
+        return self._seen or not self._connected
 
     def open(
         self,
@@ -143,7 +143,7 @@ class Channel:
         match message:
             case {"type": "here"}:
                 with self.lock:
-                    self._heard, self._early = True, False
+                    self._connected, self._early = True, False
                     self._answer_soon()
             case {"type": "again"}:
                 with self.lock:
@@ -165,7 +165,7 @@ class Channel:
         # The end comes before the cell's, so that a Stop on its way does not interrupt the next.
         self._widget.post({"type": "end"})
         self._handle.update(bundle, raw=True, metadata=metadata)
-        if not self._heard:
+        if not self._connected:
             self._widget.close()
 
     def _answer_soon(self) -> None:
