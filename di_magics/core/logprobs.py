@@ -32,7 +32,8 @@ Continuing = Literal["ids", "text", "none"]
 Data = bytes
 NO_INDEX, NO_WIDE_INDEX = 0xFFFF, 0xFFFFFFFF
 """In an array of indexes: none. The second one where indexes have 4 bytes."""
-LONGEST_DUMP = 256 << 20
+LONGEST_DUMP = 64 << 20
+"""More than the dump of any reply that is read; see MOST_TOKENS in core/request/events.py."""
 LONGEST_CHARACTER = 4
 """Bytes of a character in UTF-8."""
 UNKNOWN_LOGPROB = -9999.0
@@ -41,7 +42,7 @@ UNKNOWN_LOGPROB = -9999.0
 MOST_ROUNDED = 0.01
 """A server's rounding may make a log-probability slightly greater than 0."""
 MOST_BYTES = 1000
-"""Bytes of a token, at most."""
+"""Bytes of a token, or characters of its text, at most."""
 DAMAGED = "the log-probabilities are damaged"
 
 
@@ -92,7 +93,7 @@ def read_token(
 ) -> TokenProbability:
     """Return the token of an entry of a server, with these alternatives."""
     return TokenProbability(
-        replace_surrogates(as_text(entry.get("token"))),
+        replace_surrogates(as_text(entry.get("token"))[:MOST_BYTES]),
         _parse_logprob(entry.get("logprob")),
         top,
         _parse_bytes(entry.get("bytes")),
@@ -267,7 +268,7 @@ def _number(logprob: float | None) -> float:
 
 
 def _logprob(number: float) -> float | None:
-    return None if math.isnan(number) else number
+    return number if UNKNOWN_LOGPROB < number <= 0 else None
 
 
 def _pack_indexes(indexes: Sequence[int], *, wide: bool) -> bytes:
@@ -290,19 +291,27 @@ def dump_tokens(tokens: Sequence[TokenProbability]) -> bytes:
 def load_tokens(data: bytes) -> tuple[TokenProbability, ...]:
     """Return the tokens of `dump_tokens`. Raises ValueError for other bytes."""
     try:
-        plain = zlib.decompressobj().decompress(data, LONGEST_DUMP)
+        unpacked = zlib.decompressobj()
+        plain = unpacked.decompress(data, LONGEST_DUMP)
+        if unpacked.unconsumed_tail:
+            raise ValueError(DAMAGED)
         (end,) = struct.unpack_from("<I", plain)
         end += struct.calcsize("<I")
         rows, most, wide, sizes = json.loads(plain[struct.calcsize("<I") : end])
         ends = [end, *accumulate(sizes, initial=end)][1:]
         arrays = [plain[start:stop] for start, stop in pairwise(ends)]
-        table = [
-            TokenProbability(token, None, (), data if data is None else bytes.fromhex(data), id_)
-            for token, data, id_ in rows
-        ]
+        table = [_parse_row(*row) for row in rows]
         return unpack_tokens(PackedTokens(table, most, wide, *arrays))
-    except (zlib.error, struct.error, TypeError, ValueError) as error:
+    except (zlib.error, struct.error, TypeError, ValueError, RecursionError) as error:
         raise ValueError(DAMAGED) from error
+
+
+def _parse_row(token: object, data: object, id_: object) -> TokenProbability:
+    """Return the token of a row. Raises ValueError or TypeError for values of other types."""
+    if not isinstance(token, str) or as_count(id_) != id_ or not isinstance(data, str | None):
+        raise ValueError(DAMAGED)
+    own = None if data is None else bytes.fromhex(data)
+    return TokenProbability(token, None, (), own, as_count(id_))
 
 
 def pack_lens(data: LensData) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -32,7 +32,7 @@ from di_magics.core.shown.lens_text import (
     setting_notes,
     token_label,
 )
-from di_magics.core.text import make_visible, one_line
+from di_magics.core.text import describe_error, make_visible, one_line
 
 MOST_BYTES = 256_000
 """Of the saved form."""
@@ -40,6 +40,12 @@ NAMED = 3
 """The alternatives that the saved form names for a token."""
 LISTED = 10
 """The least likely tokens that the saved form lists."""
+ROWS = 100
+"""The alternatives of a lab's position in the saved form."""
+LONGEST_LABEL = 40
+"""Characters of a token in a table or a title; that of a hostile server may have a million."""
+TITLED = (0.9, 0.5, 0.05, 0.0)
+"""The tokens below this probability have a title: the first of these with which all tokens fit."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 BLOCK_BITS = 1.5
 COLUMNS = 60
@@ -92,6 +98,8 @@ class Lens:
         self._continue_from = continue_from
         self._find_zero = find_zero
         self._widget: Any = None
+        self._lock = threading.Lock()
+        self._answering: set[str] = set()
         self.lab = lab
         self.at = max(0, min(at, len(data.tokens) - 1))
         # Where the settings are in the probabilities already, they must not be applied again.
@@ -147,31 +155,36 @@ class Lens:
     def _receive(self, message: Mapping[str, Any]) -> None:
         match message:
             case {"type": "continue", "at": int(at), "token": str(token), "settings": dict(values)}:
-                self._answer(self._continue, at, token, values)
+                if go_on := self._continue_from:
+                    answer = {"type": "continued", "at": at, "token": token}
+                    self._answer(answer, "texts", lambda: list(go_on(at, token, values)))
             case {"type": "zero", "at": int(at)}:
-                self._answer(self._read_zero, at)
+                if find := self._find_zero:
+                    self._answer({"type": "zero", "at": at}, "zero", lambda: find(at))
 
-    def _answer(self, work: Callable[..., dict[str, Any]], *arguments: Any) -> None:
-        """Post what some work returns or why it failed, from a thread of its own."""
+    def _answer(self, answer: dict[str, Any], name: str, work: Callable[[], Any]) -> None:
+        """Post an answer with what some work returns or why it failed, from a thread of its own.
 
-        def answer() -> None:
+        There is one answer of a type at a time: a page may ask any number of times, and asks for
+        the next one after the answer.
+        """
+        kind = answer["type"]
+        with self._lock:
+            if kind in self._answering:
+                return
+            self._answering.add(kind)
+
+        def run() -> None:
             try:
-                message = work(*arguments)
-            except DiMagicsError as error:
-                kind = "zero" if work == self._read_zero else "continued"
-                message = {"type": kind, "error": one_line(error)}
-            self._widget.post(message)
+                answer[name] = work()
+            except Exception as error:  # the page waits
+                known = isinstance(error, DiMagicsError)
+                answer["error"] = one_line(error if known else describe_error(error))
+            with self._lock:
+                self._answering.discard(kind)
+            self._widget.post(answer)
 
-        threading.Thread(target=answer, name="di_magics-lab").start()
-
-    def _continue(self, at: int, token: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        assert self._continue_from
-        texts = list(self._continue_from(at, token, values))
-        return {"type": "continued", "at": at, "token": token, "texts": texts}
-
-    def _read_zero(self, at: int) -> dict[str, Any]:
-        assert self._find_zero
-        return {"type": "zero", "at": at, "zero": self._find_zero(at)}
+        threading.Thread(target=run, name="di_magics-lab").start()
 
 
 # The saved form -----------------------------------------------------------------------------------
@@ -184,7 +197,7 @@ def lens_text(data: LensData) -> str:
         token = data.tokens[at]
         others = ", ".join(_named(token))
         lines.append(
-            f"{at + 1:>6}  {token_label(token.text)}  {format_percent(probability_of(token))}"
+            f"{at + 1:>6}  {_label(token)}  {format_percent(probability_of(token))}"
             + f"  (most likely: {others})" * bool(others)
         )
     return render.strip_controls("\n".join(lines))
@@ -192,38 +205,41 @@ def lens_text(data: LensData) -> str:
 
 def lens_html(lens: Lens) -> str:
     """Return the saved form: HTML without script, of at most MOST_BYTES."""
-    count = len(lens.data.tokens)
-    shown, least = count, 0.9
-    while len((html := _build_html(lens, shown, least)).encode()) > MOST_BYTES:
-        if least:
-            least = 0.5 if least > 0.5 else 0.05 if least > 0.05 else 0.0
-        else:
-            shown = shown * 2 // 3
-    return html
-
-
-def _build_html(lens: Lens, shown: int, titled: float) -> str:
-    """Return the saved form of some tokens; those below a probability have a title."""
     data = lens.data
-    tokens = data.tokens[:shown]
-    left_out = ["Left out here: " + "all but the most likely alternatives of each token."]
-    if shown < len(data.tokens):
-        left_out.append(f"{len(data.tokens) - shown:,} of {len(data.tokens):,} tokens.")
-    if titled < 0.9:
-        left_out.append(f"The alternatives of tokens of {format_percent(titled)} and more.")
-    parts = [
-        f"<div><b>{_escape(data.model)}</b> · {_escape(' · '.join(_summary(data)[1:]))}</div>",
-        f'<div style="{FAINT}">{_escape(" ".join(about_lines(data)))}</div>',
-        f'<div style="line-height: 2; margin: 4px 0">{_legend_html(data)}</div>',
+    before = (
+        f"<div><b>{_escape(one_line(data.model, 80))}</b> · "
+        f"{_escape(' · '.join(_summary(data)[1:]))}</div>"
+        f'<div style="{FAINT}">{_escape(one_line(" ".join(about_lines(data)), 1000))}</div>'
+        f'<div style="line-height: 2; margin: 4px 0">{_legend_html(data)}</div>'
         '<div style="white-space: pre-wrap; line-height: 1.9; font-size: 110%; padding: 8px 12px; '
-        f'border: 1px solid #8886; border-radius: 6px">{_tokens_html(tokens, titled)}</div>',
-        f'<div style="margin: 4px 0"><span style="{FAINT}">Surprise along the reply</span> '
-        f"{_surprise(data.tokens)}</div>",
-        _least_html(data),
-        _position_html(lens) if lens.lab and data.tokens else "",
-        f'<div style="{FAINT}">{_escape(" ".join(left_out))}</div>',
-    ]
-    return f'<div class="di-saved-lens {render.MATH_OFF}">{STYLE}{"".join(parts)}</div>'
+        'border: 1px solid #8886; border-radius: 6px">'
+    )
+    after = (
+        f'</div><div style="margin: 4px 0"><span style="{FAINT}">Surprise along the reply</span> '
+        f"{_surprise(data.tokens)}</div>"
+        + _least_html(data)
+        + (_position_html(lens) if lens.lab and data.tokens else "")
+    )
+    room = MOST_BYTES - len((STYLE + before + after).encode()) - 1000  # for what is left out
+    for least in TITLED:
+        parts = _tokens_html(data.tokens, least, room)
+        if len(parts) == len(data.tokens):
+            break
+    left_out = _left_out(data, len(parts), least)
+    return (
+        f'<div class="di-saved-lens {render.MATH_OFF}">{STYLE}{before}{"".join(parts)}{after}'
+        f'<div style="{FAINT}">{_escape(left_out)}</div></div>'
+    )
+
+
+def _left_out(data: LensData, shown: int, titled: float) -> str:
+    """Return what the saved form of so many tokens has left out."""
+    parts = ["Left out here: all but the most likely alternatives of each token."]
+    if shown < len(data.tokens):
+        parts.append(f"{len(data.tokens) - shown:,} of {len(data.tokens):,} tokens.")
+    if titled < TITLED[0]:
+        parts.append(f"The alternatives of tokens of {format_percent(titled)} and more.")
+    return " ".join(parts)
 
 
 def _escape(text: str) -> str:
@@ -232,7 +248,7 @@ def _escape(text: str) -> str:
 
 def _summary(data: LensData) -> list[str]:
     count = len(data.tokens)
-    parts = [data.model, f"{count:,} token{'s' * (count != 1)}"]
+    parts = [one_line(data.model, 80), f"{count:,} token{'s' * (count != 1)}"]
     if (value := perplexity(data.tokens)) is not None:
         parts += [f"perplexity {value:.2f}", f"{math.log2(value):.2f} bits a token"]
     return parts
@@ -241,9 +257,14 @@ def _summary(data: LensData) -> list[str]:
 def _named(token: TokenProbability) -> list[str]:
     """Return the most likely alternatives of a token, each with its probability."""
     return [
-        f"{token_label(other.text)} {format_percent(probability_of(other))}"
-        for other in token.top[:NAMED]
+        f"{_label(other)} {format_percent(probability_of(other))}" for other in token.top[:NAMED]
     ]
+
+
+def _label(token: TokenProbability) -> str:
+    """Return the label of a token, of at most LONGEST_LABEL characters of it."""
+    text = token.text
+    return token_label(text[:LONGEST_LABEL]) + "…" * (len(text) > LONGEST_LABEL)
 
 
 def _mark(html: str, style: str, title: str = "") -> str:
@@ -261,15 +282,20 @@ def _legend_html(data: LensData) -> str:
     )
 
 
-def _tokens_html(tokens: Sequence[TokenProbability], titled: float) -> str:
-    parts = []
+def _tokens_html(tokens: Sequence[TokenProbability], titled: float, room: int) -> list[str]:
+    """Return the HTML of tokens, of the first ones that have room in so many bytes."""
+    parts: list[str] = []
     for token in tokens:
         probability = probability_of(token)
         title = ""
         if probability is not None and probability < titled:
             title = " · ".join([format_percent(probability), *_named(token)])
-        parts.append(_mark(_text_html(token.text), MARKS[band_of(token)], title))
-    return "".join(parts)
+        part = _mark(_text_html(token.text), MARKS[band_of(token)], title)
+        room -= len(part.encode())
+        if room < 0:
+            break
+        parts.append(part)
+    return parts
 
 
 def _text_html(text: str) -> str:
@@ -287,7 +313,7 @@ def _surprise(tokens: Sequence[TokenProbability]) -> str:
     for column in range(columns):
         part = tokens[column * len(tokens) // columns : (column + 1) * len(tokens) // columns]
         bits = max(-(token.logprob or 0.0) for token in part) / math.log(2)
-        heights.append(BLOCKS[min(len(BLOCKS) - 1, int(bits / BLOCK_BITS))])
+        heights.append(BLOCKS[int(min(len(BLOCKS) - 1, bits / BLOCK_BITS))])
     return "".join(heights)
 
 
@@ -309,7 +335,7 @@ def _least_html(data: LensData) -> str:
     rows = []
     for at in sorted(least_likely(data.tokens, LISTED)):
         token = data.tokens[at]
-        label, share = token_label(token.text), format_percent(probability_of(token))
+        label, share = _label(token), format_percent(probability_of(token))
         rows.append([f"{at + 1:,}", label, share, ", ".join(_named(token))])
     head = ["position", "token", "probability", "most likely"]
     return _table_html("The least likely tokens", head, rows) if rows else ""
@@ -323,11 +349,11 @@ def _position_html(lens: Lens) -> str:
     result = reshape(top, data.vocabulary, {**lens.values, "samplers": lens.order})
     rows = [
         [
-            token_label(other.text) + " ●" * other.is_same(token),
+            _label(other) + " ●" * other.is_same(token),
             format_percent(probability_of(other)),
             _now(result, n),
         ]
-        for n, other in enumerate(token.top)
+        for n, other in enumerate(token.top[:ROWS])
     ]
     settings = ", ".join(f"{name} {lens.values[name]:g}" for name in NEUTRAL)
     return _table_html(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,12 +94,16 @@ def _open_log(policy: Policy) -> Iterator[IO[str]]:
     except (KeyError, OSError):  # a container's user without a name
         user = "user"
     folder = Path(policy.log or "").expanduser()
-    # Other students must not read the log, nor redirect it with a link.
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    # Other students must not read the log, nor redirect it with a link, nor stop us with a pipe
+    # that nobody reads.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / f"{user}.jsonl", flags, 0o660)
         with open(descriptor, "a", encoding="utf-8") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is not a file")
             yield file
     except OSError as error:
         raise PolicyError(

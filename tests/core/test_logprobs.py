@@ -6,11 +6,14 @@ import json
 import math
 import random
 import struct
+import zlib
+from typing import Any
 
 import pytest
 from growth import growth
 
 from di_magics.core.logprobs import (
+    LONGEST_DUMP,
     NO_INDEX,
     LensData,
     TokenProbability,
@@ -191,3 +194,55 @@ def test_the_time_is_linear_in_the_tokens() -> None:
         pack_lens(LensData(tuple(tokens), "m"))
 
     assert growth(run, 500, lambda count: reply(count, 20)) < 2.8
+
+
+def damaged(change: str, value: object) -> bytes:
+    """Return a dump in which one value of a row or of the sizes is another."""
+    plain = zlib.decompress(dump_tokens(reply(3, 2)))
+    [end] = struct.unpack_from("<I", plain)
+    head = json.loads(plain[4 : 4 + end])
+    place: Any = head
+    *path, last = map(int, change.split("."))
+    for index in path:
+        place = place[index]
+    place[last] = value
+    text = json.dumps(head).encode()
+    return zlib.compress(struct.pack("<I", len(text)) + text + plain[4 + end :])
+
+
+@pytest.mark.parametrize("change", ["0.0.0", "0.1.1", "0.0.2", "0.0", "0", "1", "3.0", "3"])
+@pytest.mark.parametrize("value", [[], [1], {}, {"a": 1}, [[]], -1, 1.5, 10**400, "\ud800"])
+def test_a_dump_with_values_of_other_types_is_refused_or_can_be_used(
+    change: str, value: object
+) -> None:
+    """What is read can be packed and counted; a damaged file raises nothing but ValueError."""
+    try:
+        tokens = load_tokens(damaged(change, value))
+    except ValueError:
+        return
+    pack_lens(LensData(tokens, "m"))
+    perplexity(tokens)
+    list(map(entropy, tokens))
+
+
+@pytest.mark.parametrize("head", [b"[" * 200_000, b"[[]," + b"[" * 200_000, b"9" * 5000])
+def test_a_dump_that_is_nested_is_refused(head: bytes) -> None:
+    """Python's parser of JSON is recursive."""
+    with pytest.raises(ValueError, match="damaged"):
+        load_tokens(zlib.compress(struct.pack("<I", len(head)) + head))
+
+
+def test_a_dump_that_unpacks_to_more_than_a_reply_is_refused() -> None:
+    """A few hundred kilobytes may unpack to gigabytes."""
+    packer = zlib.compressobj(9)
+    parts = [packer.compress(struct.pack("<I", LONGEST_DUMP))]
+    parts += [packer.compress(b"0," * (1 << 20)) for _ in range(LONGEST_DUMP >> 20)]
+    with pytest.raises(ValueError, match="damaged"):
+        load_tokens(b"".join(parts) + packer.flush())
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, 0.5, 3e38, -1e30])
+def test_a_dump_has_no_impossible_probability(number: float) -> None:
+    """A number that no server may send counts as none."""
+    [token] = load_tokens(dump_tokens([TokenProbability("a", number)]))
+    assert token.logprob is None

@@ -6,12 +6,15 @@ import json
 import math
 import shutil
 import subprocess
+import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from growth import growth
 from lens_sample import hostile_reply, sample_reply
 
 from di_magics.core.logprobs import LensData, TokenProbability
@@ -116,6 +119,67 @@ def test_the_saved_form_is_bounded_and_says_what_it_left_out(count: int, left_ou
     assert len(html.encode()) <= MOST_BYTES
     assert "Left out here: all but the most likely alternatives" in html
     assert left_out in html
+
+
+LONG = "<&\u202e\n" * 100_000
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        LensData((TokenProbability(LONG, -9.0),) * 20, "m"),
+        LensData((TokenProbability("a", -9.0, (TokenProbability(LONG, -1.0),) * 4),) * 20, "m"),
+        LensData((TokenProbability("a", -0.01, ()),) * 20, LONG, note=LONG),
+        sample_reply(3, most=10_000),
+        LensData((TokenProbability("a", -math.inf), TokenProbability("\n", -3.0)), "m"),
+    ],
+    ids=["tokens", "alternatives", "names", "many alternatives", "impossible"],
+)
+def test_the_saved_form_of_a_hostile_reply_is_bounded(reply: LensData) -> None:
+    """A server may send a token, a name or a list of any length."""
+    lens = Lens(reply, lab=True)
+    assert len(lens_html(lens).encode()) <= MOST_BYTES
+    assert len(lens_text(reply)) <= 20_000
+    assert lens.pack()
+
+
+def test_the_time_of_the_saved_form_is_linear() -> None:
+    """Also where little of it has room."""
+    word = TokenProbability(" word", -3.0, (TokenProbability(" other", -0.1),))
+    assert growth(lens_html, 10_000, lambda n: Lens(LensData((word,) * n, "m"))) < 3
+
+
+def test_a_page_continues_a_reply_once_at_a_time() -> None:
+    """However many messages it sends, and whatever is in them; each continuation is answered."""
+    begun, go_on, calls = threading.Event(), threading.Event(), []
+
+    def continue_from(position: int, token: str, values: Mapping[str, float]) -> list[str]:
+        calls.append((position, token))
+        begun.set()
+        go_on.wait(10)
+        raise OverflowError("too large")
+
+    class Page:
+        def __init__(self) -> None:
+            self.answers: list[dict[str, Any]] = []
+            self.answered = threading.Event()
+
+        def post(self, message: dict[str, Any]) -> None:
+            self.answers.append(message)
+            self.answered.set()
+
+    lens = Lens(sample_reply(3), lab=True, continue_from=continue_from)
+    lens._widget = page = Page()
+    message = {"type": "continue", "at": 10**400, "token": "\x1b", "settings": {}}
+    for _ in range(1000):
+        lens._receive(message)
+        lens._receive({**message, "at": [], "token": None})
+    begun.wait(10)
+    go_on.set()
+    assert page.answered.wait(10)
+    assert len(calls) == 1
+    assert [answer["error"] for answer in page.answers] == ["OverflowError: too large"]
+    Lens(sample_reply(3), lab=True)._receive(message)  # one that continues nothing
 
 
 def test_the_saved_form_without_any_script() -> None:

@@ -44,6 +44,10 @@ MOST_ALTERNATIVES = 200_000
 """The alternatives of one token that are kept: the largest vocabularies are a little smaller."""
 MOST_IN_REPLY = 400_000
 """The alternatives of all tokens of a reply that are kept: of 2,000 tokens 200 each."""
+MOST_TOKENS = 200_000
+"""The tokens of a reply whose probability is kept."""
+LONG_TOKEN = 64
+"""A longer one counts as several, so that all of them together are bounded."""
 LEGACY_COLUMNS = ("tokens", "token_logprobs", "top_logprobs")
 MOST_EXTRA = 100_000  # characters
 IMAGE_PARTS = frozenset({"image", "image_url", "output_image"})
@@ -61,6 +65,7 @@ class PayloadParser:
         self._halves: dict[str | int, str] = {}
         self._began = False
         self._alternatives_left = MOST_IN_REPLY
+        self._tokens_left = MOST_TOKENS
         self.has_content = False
 
     def parse(self, data: str) -> tuple[list[ReplyEvent], EndpointError | None]:
@@ -150,23 +155,33 @@ class PayloadParser:
     def _token_probabilities(self, logprobs: Mapping[str, Any]) -> Iterator[TokenProbability]:
         """Yield the tokens of a choice; one without a number is kept, as others follow it."""
         for entry in as_objects(logprobs.get("content")):
-            top = as_list(entry.get("top_logprobs"))
-            yield read_token(entry, self._alternatives(as_objects(top[:MOST_ALTERNATIVES])))
+            if self._tokens_left > 0:
+                top = as_list(entry.get("top_logprobs"))
+                yield self._token(entry, as_objects(top[:MOST_ALTERNATIVES]))
         if isinstance(logprobs.get("tokens"), list):  # as the older completions API sends them
             columns = (as_list(logprobs.get(name)) for name in LEGACY_COLUMNS)
             for token, logprob, top in zip_longest(*columns):
+                if self._tokens_left <= 0:
+                    break
                 entries = (
                     {"token": other, "logprob": number}
                     for other, number in islice(as_object(top).items(), MOST_ALTERNATIVES)
                 )
-                entry = {"token": token, "logprob": logprob}
-                yield read_token(entry, self._alternatives(entries))
+                yield self._token({"token": token, "logprob": logprob}, entries)
 
-    def _alternatives(self, entries: Iterable[Mapping[str, Any]]) -> tuple[TokenProbability, ...]:
-        """Return the alternatives of a token; a reply has a limited number of them."""
-        top = tuple(map(read_token, islice(entries, self._alternatives_left)))
-        self._alternatives_left -= len(top)
-        return top
+    def _token(
+        self, entry: Mapping[str, Any], alternatives: Iterable[Mapping[str, Any]]
+    ) -> TokenProbability:
+        """Return a token; a reply has a limited number of them, and of alternatives."""
+        top = []
+        for other in alternatives:
+            if self._alternatives_left <= 0:
+                break
+            top.append(read_token(other))
+            self._alternatives_left -= 1 + len(top[-1].token) // LONG_TOKEN
+        token = read_token(entry, tuple(top))
+        self._tokens_left -= 1 + len(token.token) // LONG_TOKEN
+        return token
 
     def _message_events(self, message: Mapping[str, Any]) -> Iterator[ReplyEvent]:
         fields = ((name, message.get(name)) for name in REASONING_FIELDS)

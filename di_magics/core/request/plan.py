@@ -34,6 +34,7 @@ from di_magics.core.settings.params import (
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.text import one_line
+from di_magics.core.tokens import text_weight
 
 
 class Tools(Protocol):
@@ -222,7 +223,9 @@ def _check_built_in(ask: Ask, model: str) -> None:
 def _with_size(planned: Plan) -> Plan:
     size, most = prompt_weight(planned.body), planned.turn.params.get("max_tokens")
     longest = most if isinstance(most, int) and most else None  # servers read 0 as no limit
-    reserve = request_cost(size, longest, planned.price) if planned.price else None
+    # A reply that is continued is read again, but counts as the reply in the cost.
+    read = size + (text_weight(planned.beginning.text) if planned.beginning else 0)
+    reserve = request_cost(read, longest, planned.price) if planned.price else None
     return replace(planned, size=size, reserve=reserve)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, StreamBroken, TooLong
-from di_magics.core.logprobs import TokenProbability
+from di_magics.core.logprobs import MOST_BYTES, TokenProbability
 from di_magics.core.reply.reply import (
     Finished,
     Image,
@@ -24,7 +24,12 @@ from di_magics.core.reply.reply import (
     Usage,
     Used,
 )
-from di_magics.core.request.events import MOST_IN_REPLY, PayloadParser
+from di_magics.core.request.events import (
+    LONG_TOKEN,
+    MOST_IN_REPLY,
+    MOST_TOKENS,
+    PayloadParser,
+)
 
 
 def read(payload: object) -> list[ReplyEvent]:
@@ -382,6 +387,26 @@ def test_the_alternatives_of_a_reply_are_bounded() -> None:
         assert isinstance(event, Logprobs)
         counts.append(len(event.tokens[0].top))
     assert counts == [len(top)] * 4 + [0, 0]
+
+
+@pytest.mark.parametrize("form", ["content", "tokens"])
+def test_the_tokens_of_a_reply_are_bounded(form: str) -> None:
+    """A stream of 256 MB has room for ten million; longer ones count as several."""
+    parser = PayloadParser()
+    count = MOST_TOKENS // 4
+    sent = [("a", count, count), ("b" * LONG_TOKEN, count, count), ("c", count + 1, count)]
+    for text, number, kept in [*sent, ("d", 9, 0)]:
+        tokens = [text if form == "tokens" else {"token": text}] * number
+        data = json.dumps({"choices": [{"logprobs": {form: tokens}}]})
+        events, _ = parser.parse(data)
+        read = [len(event.tokens) for event in events if isinstance(event, Logprobs)]
+        assert read == ([kept] if kept else [])
+
+
+def test_a_token_is_bounded() -> None:
+    """No vocabulary has one of more than a thousand characters."""
+    [token] = tokens_of([{"token": "a" * 1_000_000}])
+    assert len(token.token) == MOST_BYTES
 
 
 @pytest.mark.parametrize(

@@ -352,6 +352,16 @@ def test_a_reply_is_continued_from_its_text() -> None:
     assert found.size == plan(Ask("hi")).size
 
 
+def test_the_worst_case_counts_what_a_continued_reply_begins_with() -> None:
+    """The model reads it again; a long one may cost more than all that follows."""
+    asked = Ask("hi", params={"max_tokens": 10})
+    continued = replace(asked, beginning=Beginning("word " * 10_000, (PIECE,)))
+    once, again = plan(asked).reserve, plan(continued).reserve
+    assert once is not None
+    assert again is not None
+    assert again > 100 * once
+
+
 @pytest.mark.parametrize("params", [{}, {"logprobs": 5}])
 def test_a_reply_is_continued_by_ids(params: dict[str, int]) -> None:
     """It is a request for a completion, of the slot that holds them."""

@@ -215,6 +215,23 @@ def test_only_the_user_can_read_the_log(policies: PolicyFiles, tmp_path: Path) -
     assert not elsewhere.exists()
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_pipe_in_the_place_of_the_log_is_refused(
+    policies: PolicyFiles, tmp_path: Path, is_read: bool
+) -> None:
+    """Nobody waits for its reader, and nobody reads there what was asked."""
+    policy = Policy(log=str(tmp_path / "logs"), sources=("class.toml",))
+    policies.check_log(policy)
+    (log,) = (tmp_path / "logs").iterdir()
+    log.unlink()
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK) if is_read else None
+    with pytest.raises(PolicyError, match="cannot be written"):
+        policies.check_log(policy)
+    if reader is not None:
+        os.close(reader)
+
+
 def test_a_file_that_is_too_large_is_an_error(policies: PolicyFiles, tmp_path: Path) -> None:
     """It is not cut off, which would lose rules."""
     (tmp_path / BESIDE).write_text("#" * 1_048_577 + "\nmodels = ['a']")
