@@ -33,10 +33,18 @@ from di_magics.core.conversation.cells import Cell
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.params import Value
-from di_magics.core.text import count_noun
+from di_magics.core.text import count_noun, one_line
 
 MAIN = "main"
 NOTHING = Reply()
+
+
+def readable_name(name: str) -> str:
+    """Return the name that a conversation gets: on one line, with hidden characters visible.
+
+    The name of a file that somebody else has chosen may have any character in it.
+    """
+    return one_line(name, 80)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +149,7 @@ class Conversation:
     ) -> tuple[str, str | None]:
         old = None if append else self.turn_shown_in(cell)
         if old is None or name not in (None, old.conversation):
-            name = name or self.name
+            name = readable_name(name) if name else self.name
             return name, self.heads.get(name)
         above = self.turns[old.parent] if old.parent else None
         if above is None:
@@ -218,7 +226,7 @@ class Conversation:
 
     def start(self, name: str | None = None) -> Conversation:
         """Return a copy with an empty conversation in use, named chat-2, chat-3, … by default."""
-        count = 2
+        count, name = 2, name and readable_name(name)
         while name is None or name in self.heads:
             name, count = f"chat-{count}", count + 1
         return replace(self, heads={**self.heads, name: None}, name=name)
@@ -266,6 +274,7 @@ class Conversation:
 
         Raises ChatError where the name is in use.
         """
+        name = readable_name(name)
         if name in self.heads:
             raise ChatError(f"Conversation {name} exists already. %chat use {name} switches to it.")
         return replace(self, heads={**self.heads, name: self.head}, name=name)
@@ -297,7 +306,8 @@ class Conversation:
         `ids` are the new ids of its turns. Turns that are here already are unchanged; the others
         get no cell.
         """
-        wanted, count = name, 1
+        wanted, count = readable_name(name), 1
+        name = wanted
         while name in self.heads:
             count += 1
             name = f"{wanted}-{count}"

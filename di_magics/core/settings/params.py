@@ -230,7 +230,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     choices = list(known)
     begun = [choice for choice in choices if len(word) > 2 and choice.startswith(word)]
     near = begun[:3] or difflib.get_close_matches(word, choices, n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
+    return f" Did you mean {' or '.join(one_line(word, 80) for word in near)}?" if near else ""
 
 
 def find_param(name: str) -> Param:

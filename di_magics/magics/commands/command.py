@@ -106,7 +106,8 @@ def parse_number(text: str) -> int | None:
 def cannot_write(path: Path, error: OSError) -> ChatError:
     """Return the error for a file that cannot be written."""
     return ChatError(
-        f"{path} cannot be written ({error.strerror or error}). Choose another name or folder."
+        f"{one_line(path, 160)} cannot be written ({error.strerror or error}). "
+        "Choose another name or folder."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation, Turn, readable_name
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.request import export
 from di_magics.core.settings.flags import split_line
@@ -112,13 +112,14 @@ def fork(context: Context, rest: str) -> None:
     """%chat use NAME switches to a conversation, %chat list shows all of them."""
     name = rest or incomplete("fork another-try")
     before = context.session.conversation
-    context.session.conversation = before.fork(name)
-    say(f"Conversation {name} starts as a copy. %chat use {before.name} goes back.")
+    context.session.conversation = after = before.fork(name)
+    say(f"Conversation {after.name} starts as a copy. %chat use {before.name} goes back.")
 
 
 @command("new [NAME]", "start a new conversation; the old one is kept")
 def start_new(context: Context, rest: str) -> None:
     before = context.session.conversation
+    rest = readable_name(rest)
     if rest in before.heads:
         raise ChatError(f"Conversation {rest} exists already. %chat use {rest} switches to it.")
     context.session.conversation = after = before.start(rest or None)

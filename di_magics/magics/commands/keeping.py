@@ -8,7 +8,7 @@ from pathlib import Path
 from di_magics.core.conversation import transcript
 from di_magics.core.conversation.record import rebuild_conversation
 from di_magics.core.errors import ChatError, ParamError
-from di_magics.core.text import count_noun
+from di_magics.core.text import count_noun, one_line
 from di_magics.magics.commands.command import (
     Context,
     cannot_write,
@@ -33,12 +33,13 @@ def save(context: Context, rest: str) -> None:
     text = transcript.write_transcript(turns, path.suffix)
     if path.exists() and not overwrite:
         raise ChatError(
-            f"{path} exists already. Choose another name, or %chat save {path} --overwrite."
+            f"{one_line(path, 160)} exists already. Choose another name, or add --overwrite."
         )
     own = context.session.where().path
     if own and Path(own).resolve() == path.resolve():
         raise ChatError(
-            f"{path} is this notebook, which has the conversation already. Choose another name."
+            f"{one_line(path, 160)} is this notebook, which has the conversation already. "
+            "Choose another name."
         )
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -46,7 +47,7 @@ def save(context: Context, rest: str) -> None:
             file.write(text)
     except OSError as error:
         raise cannot_write(path, error) from None
-    say(f"{count_noun(len(turns), 'turn')} saved in {path}")
+    say(f"{count_noun(len(turns), 'turn')} saved in {one_line(path, 160)}")
 
 
 @command("load FILE", "continue the conversation in a notebook, or in a saved .md or .json file")
@@ -61,14 +62,15 @@ def load(context: Context, rest: str) -> None:
         raise
     except (OSError, ValueError) as error:
         raise ChatError(
-            f"{path} cannot be read ({os_error_reason(error)}). Give the path of a file: "
-            "%chat load FILE."
+            f"{one_line(path, 160)} cannot be read ({os_error_reason(error)}). Give the path of a "
+            "file: %chat load FILE."
         ) from None
     text = data.decode("utf-8", "replace")
     loaded, problems = rebuild_conversation(transcript.read_transcript(text, path.suffix))
     if not loaded.turns:
         raise ChatError(
-            f"{path} has no turns of a conversation. Load a notebook with replies, or a file that "
+            f"{one_line(path, 160)} has no turns of a conversation. Load a notebook with replies, "
+            "or a file that "
             "%chat save has written."
         )
     before = context.session.conversation.name

@@ -74,7 +74,7 @@ def _write_csv(context: Context, entries: list[Entry], path: Path) -> None:
         path.write_text(as_csv(records), "utf-8", newline="")
     except OSError as error:
         raise cannot_write(path, error) from None
-    say(f"{len(records)} requests written to {path}")
+    say(f"{len(records)} requests written to {one_line(path, 160)}")
 
 
 @command(

@@ -112,7 +112,7 @@ def plot(context: Context, rest: str) -> None:
         figure.savefig(out.expanduser())
     except OSError as error:
         raise cannot_write(out, error) from None
-    say(f"saved in {out}")
+    say(f"saved in {one_line(out, 160)}")
 
 
 @command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -74,3 +75,37 @@ def test_forget_where_nobody_can_be_asked_needs_a_flag(
     assert isinstance(run("%chat forget --all").error, di.ChatError)
     assert "> a" in run("%chat history").text
     assert run("%chat forget --yes").text.startswith("1 turn deleted")
+
+
+ODD = "a\x1b]0;title\x07\x1b[2J\u009b31m\u202eb\u2066\u200bc"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%chat new NAME",
+        "%chat fork NAME",
+        "%%chat -c NAME\nhi",
+        "%chat save NAME.md",
+        "%chat save NAME/a.md",
+        "%chat load NAME.json",
+        "%chat cost --csv NAME.csv",
+    ],
+)
+def test_no_name_reaches_the_terminal_as_it_is(
+    run: Run, server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: str
+) -> None:
+    """A conversation or a file may be named by somebody else: its name is shown on one line."""
+    monkeypatch.chdir(tmp_path)
+    run("%%chat\nhi")
+    run("%chat save saved.json")
+    (tmp_path / "saved.json").rename(tmp_path / f"{ODD}.json")
+    (tmp_path / f"{ODD}.md").write_text("")
+    shown = [run(cell.replace("NAME", ODD))]
+    shown += map(run, ["%chat list", "%chat", "%chat history", "%chat history --tree"])
+    shown += map(run, ["%chat use main", f"%chat use {ODD}x", f"%chat forget {ODD[:9]}"])
+    for ran in shown:
+        for text in (re.sub(r"\r|\x1b\[(?:K|2m|0m|31m)", "", ran.text), str(ran.error)):
+            assert not re.search(
+                "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b]", text
+            )
