@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 
-from di_magics.core.logprobs import LensData, TokenProbability
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.packed_tokens import LensData
 
 WORDS = (
     " the| fox| was|,|.|\n| lazy| dog| over| jumps| a| brown|ing| of| to| and| in| it| is| red|\n\n"

@@ -122,7 +122,7 @@ CLAIMS = {
             assert sorted(impossible.values()) == [*impossible.values()]
             assert impossible[0.95] == 0 < impossible[0.5]
         """,
-        "from di_magics.core.logprobs": "assert second < first",
+        "from di_magics.core.token_statistics": "assert second < first",
         "import di_magics as di": "assert mine.perplexity > 5 * own.perplexity",
         "wordings = [": "assert max(yes.values()) > 2 * min(yes.values())",
         "hand = [": "assert any(math.exp(token.logprob) < 0.01 for token in hand)",

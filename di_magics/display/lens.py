@@ -17,7 +17,8 @@ from typing import Any
 
 import di_magics.display.markdown as render
 from di_magics.core.errors import DiMagicsError
-from di_magics.core.logprobs import LensData, TokenProbability, least_likely, pack_lens, perplexity
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.packed_tokens import LensData, pack_lens
 from di_magics.core.sampling import Result, reshape
 from di_magics.core.shown.lens_text import (
     BAND_NAMES,
@@ -33,6 +34,7 @@ from di_magics.core.shown.lens_text import (
     token_label,
 )
 from di_magics.core.text import describe_error, make_visible, one_line
+from di_magics.core.token_statistics import least_likely, perplexity
 
 MOST_BYTES = 256_000
 """Of the saved form."""

@@ -14,8 +14,9 @@ from typing import Any, Protocol, TypeVar
 
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import ChatError, EndpointError, Interrupted, ParamError, PolicyError
-from di_magics.core.logprobs import LensData, TokenProbability
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.money.cost import FREE
+from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.request.plan import Ask, Beginning
 from di_magics.core.request.route import Route

@@ -21,7 +21,7 @@ from di_magics.core.conversation.record import (
     parse_reply,
     parse_turn,
 )
-from di_magics.core.logprobs import dump_tokens
+from di_magics.core.packed_tokens import dump_tokens
 from di_magics.core.reply.reply import Reply, Status
 from di_magics.storage.database import Connection, insert, to_utf8
 from di_magics.storage.ledger import is_in_flight

@@ -34,7 +34,7 @@ CREATE TABLE attachments (
     PRIMARY KEY (turn, number)
 ) STRICT;
 
--- The log-probabilities of a reply's tokens, compressed (core/logprobs.py).
+-- The log-probabilities of a reply's tokens, compressed (core/packed_tokens.py).
 CREATE TABLE logprobs (
     turn   TEXT PRIMARY KEY REFERENCES turns (id) ON DELETE CASCADE,
     tokens BLOB NOT NULL

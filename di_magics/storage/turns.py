@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.logprobs import TokenProbability, load_tokens
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.packed_tokens import load_tokens
 from di_magics.core.reply.reply import Reply
 from di_magics.storage.database import Connection, Database, insert, update_notebook
 from di_magics.storage.rows import (

@@ -17,7 +17,8 @@ import pytest
 from growth import growth
 from lens_sample import hostile_reply, sample_reply
 
-from di_magics.core.logprobs import LensData, TokenProbability
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.packed_tokens import LensData
 from di_magics.core.shown.lens_text import band_of, format_percent, probability_of, token_label
 from di_magics.display import widgets
 from di_magics.display.lens import MOST_BYTES, Lens, lens_html, lens_text

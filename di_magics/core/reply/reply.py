@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from di_magics.core.amount import in_money_context
 from di_magics.core.errors import ReplyError
-from di_magics.core.logprobs import TokenProbability, entropy, least_likely, perplexity
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import parse_json
+from di_magics.core.token_statistics import entropy, least_likely, perplexity
 
 Status = Literal["open", "done", "stopped", "cut", "failed"]
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ChatError
-from di_magics.core.logprobs import Continuing, LensData, TokenProbability, basis_of
+from di_magics.core.logprobs import TokenProbability, basis_of
+from di_magics.core.packed_tokens import Continuing, LensData
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS
 from di_magics.core.settings.params import PARAMS

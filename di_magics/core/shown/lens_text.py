@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 
 from di_magics.core.errors import ParamError
-from di_magics.core.logprobs import LensData, TokenProbability
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.packed_tokens import LensData
 from di_magics.core.sampling import DEFAULT_ORDER
 from di_magics.core.settings.params import PARAMS, suggest, validate
 from di_magics.core.text import make_visible, one_line

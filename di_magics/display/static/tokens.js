@@ -16,7 +16,7 @@ const INVISIBLE =
   /(?!(?<=\p{Extended_Pictographic})\ufe0f)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 
 /**
- * What core/logprobs.py:pack_lens makes of a reply, and display/lens.py adds to it.
+ * What core/packed_tokens.py:pack_lens makes of a reply, and display/lens.py adds to it.
  * @typedef {object} Head
  * @property {string} model
  * @property {number} most how many alternatives a position has at most
