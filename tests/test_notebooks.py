@@ -166,6 +166,7 @@ def with_claims(notebook: nbformat.NotebookNode, claims: dict[str, str]) -> nbfo
 
 
 @pytest.mark.local
+@pytest.mark.timeout(900)  # the model has the cores that others leave it
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_and_says_what_it_shows(
     path: Path, model_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -612,6 +612,7 @@ def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
 
 
 @pytest.mark.local
+@pytest.mark.timeout(900)  # the model has the cores that others leave it
 @pytest.mark.parametrize(
     "name",
     ["01-first-chat.ipynb", "02-conversations.ipynb", "03-parameters.ipynb", "04-exploring.ipynb"],
@@ -626,7 +627,7 @@ def test_a_notebook_runs_on_the_built_in_model(
     shutil.copy(Path(__file__).parents[2] / "notebooks" / name, root)
     with Lab(root, env={"DI_MAGICS_HOME": str(model_home)}) as lab:
         page = Notebook(lab, chromium, name)
-        page.run_all(timeout=120)
+        page.run_all(timeout=600)
         cells = page.save()["cells"]
         page.close()
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
