@@ -75,8 +75,10 @@ def read_token(
     entry: Mapping[str, Any], top: tuple[TokenProbability, ...] = ()
 ) -> TokenProbability:
     """Return the token of an entry of a server, with these alternatives."""
+    text = as_text(entry.get("token"))
     return TokenProbability(
-        replace_surrogates(as_text(entry.get("token"))[:MOST_BYTES]),
+        # Not cut off: the cut might leave a part of a key, which nobody would recognise.
+        replace_surrogates(text) if len(text) <= MOST_BYTES else "\ufffd",
         _parse_logprob(entry.get("logprob")),
         top,
         _parse_bytes(entry.get("bytes")),

@@ -22,7 +22,8 @@ from di_magics.core.text import one_line
 from di_magics.runtime.files import read_bounded
 
 BESIDE = "di_magics.toml"
-LARGEST = 1_000_000
+LARGEST = 100_000
+"""More takes long to read: the time of `tomllib` grows faster than the file."""
 LARGEST_KEY = 10_000
 
 

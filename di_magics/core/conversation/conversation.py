@@ -23,7 +23,7 @@ follows the old turn itself (A ran again with --append), the old parent is kept.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -164,16 +164,22 @@ class Conversation:
 
         That conversation is then in use, unless `aside` is set.
         """
-        showing = {**self.showing, turn.cell: turn.id} if turn.cell else self.showing
+        added = self.with_turns([turn])
+        return replace(added, name=self.name) if aside else added
+
+    def with_turns(self, new: Iterable[Turn]) -> Conversation:
+        """Return a copy with these turns added one after another, in linear time."""
+        turns, heads, name = dict(self.turns), dict(self.heads), self.name
+        showing, redo_heads = dict(self.showing), dict(self.redo_heads)
+        for turn in new:
+            turns[turn.id] = turn
+            heads[turn.conversation] = turn.id
+            name = turn.conversation
+            redo_heads.pop(name, None)
+            if turn.cell:
+                showing[turn.cell] = turn.id
         return replace(
-            self,
-            turns={**self.turns, turn.id: turn},
-            heads={**self.heads, turn.conversation: turn.id},
-            name=self.name if aside else turn.conversation,
-            showing=showing,
-            redo_heads={
-                name: to for name, to in self.redo_heads.items() if name != turn.conversation
-            },
+            self, turns=turns, heads=heads, name=name, showing=showing, redo_heads=redo_heads
         )
 
     def with_outcome(self, turn: Turn) -> Conversation:

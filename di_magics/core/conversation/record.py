@@ -175,7 +175,7 @@ def rebuild_conversation(records: Iterable[object]) -> tuple[Conversation, list[
 
     A turn whose parent is missing follows the turn before it.
     """
-    chat = Conversation()
+    turns: dict[str, Turn] = {}
     problems: list[str] = []
     before: str | None = None
     for number, record in enumerate(records, 1):
@@ -186,11 +186,11 @@ def rebuild_conversation(records: Iterable[object]) -> tuple[Conversation, list[
         except ValueError as error:
             problems.append(f"entry {number}: {one_line(error, 80)}")
             continue
-        if turn.id in chat.turns:
+        if turn.id in turns:
             problems.append(f"entry {number}: it is a duplicate")
             continue
-        if turn.parent is not None and turn.parent not in chat.turns:
+        if turn.parent is not None and turn.parent not in turns:
             turn = replace(turn, parent=before)
-        chat = chat.with_turn(turn)
+        turns[turn.id] = turn
         before = turn.id
-    return chat, problems
+    return Conversation().with_turns(turns.values()), problems

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from growth import growth
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
@@ -326,3 +327,20 @@ def test_what_goes_back_with_a_call_comes_back(extra: str) -> None:
         record = {"rounds": [{"calls": [["1", "f", "{}", bad]], "reasoning_field": bad}]}
         [found] = parse_reply(record).rounds
         assert (found.calls[0].extra, found.reasoning_field) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [
+        lambda n: {"parent": str(n - 1)},
+        lambda n: {"conversation": f"c{n}"},
+        lambda n: {"cell": [f"cell{n}", 0]},
+    ],
+)
+def test_the_time_to_rebuild_a_conversation_is_linear(differing: Any) -> None:
+    """A notebook of somebody else may have as many turns and names as fit into 200 MB."""
+
+    def make(count: int) -> list[dict[str, Any]]:
+        return [{"turn": str(n), "prompt": "p", **differing(n)} for n in range(count)]
+
+    assert growth(rebuild_conversation, 4000, make) < 3
