@@ -88,13 +88,14 @@ LONG = "x" * (MEGABYTE // 2)
     ("steps", "problem"),
     [
         ([b"data: ", *[b"x" * 65536] * 40], "an event of more than 1 MB"),
+        ([b": ping\n\ndata:", *[b" " * 65536] * 40], "an event of more than 1 MB"),
         ([b"data: x\n" * 8192] * 40, "an event of more than 1 MB"),
         ([b": ping\n" * 8192] * 40, "an event of more than 1 MB"),
         ([chunk(content=LONG)] * 40, "a reply of more than 16 MB"),
         ([chunk(reasoning_content=LONG)] * 40, "a reply of more than 16 MB"),
         ([event({"id": "x" * 65536, "choices": []})] * 300, "16 MB without any text"),
     ],
-    ids=["line", "lines", "comments", "text", "reasoning", "no-text"],
+    ids=["line", "after-comment", "lines", "comments", "text", "reasoning", "no-text"],
 )
 def test_a_stream_without_end_is_cut(server: Loopback, steps: list[bytes], problem: str) -> None:
     """The text before it is kept, and the connection is closed."""

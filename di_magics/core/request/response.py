@@ -21,7 +21,7 @@ from di_magics.core.text import one_line
 
 DONE = "[DONE]"
 LONGEST_REPLY = 16 << 20
-"""Bytes of one JSON object or event, at most; endpoints/stream_size.py allows an event less."""
+"""Bytes of a reply in one JSON object, at most; a stream has limits in endpoints/stream_size.py."""
 LONGEST_QUOTE = 160
 
 _BLANK = b" \t\r\n"
@@ -93,10 +93,7 @@ class ResponseReader:
             too_long = len(self._start) > LONGEST_REPLY
             error = self._broken("more than 16 MB of JSON") if too_long else None
             return Batch(error=error, complete=True)  # it has a limit of its own
-        batch = self._read(self._decoder.feed(chunk))
-        if self._decoder.pending > LONGEST_REPLY:
-            batch.error = self._broken("an event of more than 16 MB")
-        return batch
+        return self._read(self._decoder.feed(chunk))
 
     def close(self) -> Batch:
         """Return what the end of the response leaves."""

@@ -24,13 +24,11 @@ class SSEDecoder:
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self._started = self._after_cr = False
-        self._rest_size = self._data_size = 0
         self._type = b""
         self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that this chunk completes."""
-        self._rest_size += len(chunk)
         self._rest.append(chunk)
         # A long line may arrive byte by byte: it is joined once, at its end.
         ends = b"\n" in chunk or b"\r" in chunk or self._after_cr
@@ -50,16 +48,10 @@ class SSEDecoder:
             block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = block.split(b"\n")
         self._rest = [lines.pop() + (b"\r" if self._after_cr else b"")]
-        self._rest_size = len(self._rest[0])
         events: list[Event] = []
         for line in lines:
             self._read(line, events)
         return events
-
-    @property
-    def pending(self) -> int:
-        """How many bytes of an unfinished event it holds."""
-        return self._rest_size + self._data_size
 
     def close(self) -> list[Event]:
         """Return the last event, if the stream ended without its blank line.
@@ -75,16 +67,14 @@ class SSEDecoder:
     def _read(self, line: bytes, events: list[Event]) -> None:
         if line.startswith(b"data:"):
             self._data.append(line[6:] if line[5:6] == b" " else line[5:])
-            self._data_size += len(line) + 1
         elif not line:
             if self._data:
                 data = b"\n".join(self._data).decode("utf-8", "replace")
                 events.append(Event(self._type.decode("utf-8", "replace") or "message", data))
-            self._data, self._type, self._data_size = [], b"", 0
+            self._data, self._type = [], b""
         elif line.startswith(b"event:"):
             self._type = line[6:].strip()
         elif line.startswith(b"error:"):
             # Not in the standard: llama.cpp's server has sent its errors as a field of this name.
             self._type = b"error"
             self._data.append(line[6:].strip())
-            self._data_size += len(line) + 1

@@ -210,11 +210,10 @@ def test_half_an_emoji_at_the_end_is_shown_as_a_replacement() -> None:
         assert read(body)[0].text == "a\ufffd"
 
 
-@pytest.mark.parametrize("start", [b"{", b"data: {", b"data: x\n", b": ping\n\ndata:"])
-def test_an_endless_response_is_not_read_to_its_end(start: bytes) -> None:
-    """A server at fault may send without end; the reader stops it."""
-    reader, block = ResponseReader(), (start if start.endswith(b"\n") else b" ") * (1 << 17)
-    batch = reader.feed(start)
+def test_an_endless_json_object_is_not_read_to_its_end() -> None:
+    """A server at fault may send without end; endpoints/test_client_limits.py has its streams."""
+    reader, block = ResponseReader(), b" " * (1 << 17)
+    batch = reader.feed(b"{")
     sent = 0
     while batch.error is None:
         batch = reader.feed(block)
