@@ -186,14 +186,14 @@ class Client:
                 await asyncio.sleep(seconds)
 
     async def get(self, endpoint: Endpoint, path: str) -> object:
-        """Return what a path of a local server has, as unparsed JSON values.
+        """Return what a path of a local server has, as JSON; None for other text.
 
         Raises EndpointError.
         """
         return await self._json("GET", endpoint, path)
 
     async def post(self, endpoint: Endpoint, path: str, body: Mapping[str, Any]) -> object:
-        """Return a local server's answer to a body, as unparsed JSON values.
+        """Return a local server's answer to a body, as JSON; None for other text.
 
         Raises EndpointError.
         """
@@ -216,9 +216,7 @@ class Client:
         except (httpx.HTTPError, TimeoutError) as error:
             raise _translate_error(error, endpoint, pool.proxy, SILENCE_SECONDS) from error
         except (ValueError, RecursionError):
-            raise BadRequest(
-                f"{endpoint.name} has no {path}. Use the built-in model: %chat endpoint local."
-            ) from None
+            return None
 
     async def models(self, endpoint: Endpoint) -> object:
         """Return the endpoint's own list of models, unparsed, without the key.

@@ -53,6 +53,12 @@ class Llama:
         self._end: int | None = None
         self._vocabulary: int | None = None
 
+    async def _get(self, path: str) -> dict[str, Any]:
+        answer = await self._client.get(self._endpoint, path)
+        if answer is None:
+            raise self._no_answer(path)
+        return as_object(answer)
+
     async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         answer = as_object(await self._client.post(self._endpoint, path, body))
         if not answer:
@@ -77,7 +83,7 @@ class Llama:
     async def end_token(self) -> int:
         """Return the id of the token that ends a reply."""
         if self._end is None:
-            properties = as_object(await self._client.get(self._endpoint, "/props"))
+            properties = await self._get("/props")
             ids = await self.tokenize(as_text(properties.get("eos_token")), special=True)
             if not ids:
                 raise self._no_answer("/props")
@@ -86,14 +92,14 @@ class Llama:
 
     async def order(self) -> list[str]:
         """Return the filters in the order in which the server applies them."""
-        properties = as_object(await self._client.get(self._endpoint, "/props"))
+        properties = await self._get("/props")
         settings = as_object(as_object(properties.get("default_generation_settings")).get("params"))
         return [as_text(name) for name in as_list(settings.get("samplers"))]
 
     async def vocabulary(self) -> int | None:
         """Return how many tokens the model has, None where the server does not say."""
         if self._vocabulary is None:
-            models = as_object(await self._client.get(self._endpoint, "/v1/models"))
+            models = await self._get("/v1/models")
             [meta] = [as_object(m.get("meta")) for m in as_objects(models.get("data"))][:1] or [{}]
             self._vocabulary = as_count(meta.get("n_vocab"))
         return self._vocabulary
