@@ -10,12 +10,7 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.record import METADATA_KEY, notebook_record
 from di_magics.core.reply.json_reply import format_json
 from di_magics.core.reply.reply import Reply, Round
-from di_magics.core.reply.tool_calls import (
-    call_headline,
-    calls_with_results,
-    result_text,
-    round_text,
-)
+from di_magics.core.reply.tool_calls import round_folds, round_text
 from di_magics.core.shown.receipt import (
     SEPARATOR,
     Receipt,
@@ -26,14 +21,10 @@ from di_magics.core.shown.receipt import (
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.text import one_line
 
-Bundle = dict[str, str]
-"""An output by MIME type."""
-
-PRE = "white-space: pre-wrap"
-FOLDED = f"{PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
+FOLDED = f"{render.PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
 
-def final_output(turn: Turn, notes: list[str]) -> tuple[Bundle, dict[str, Any]]:
+def final_output(turn: Turn, notes: list[str]) -> tuple[render.Bundle, dict[str, Any]]:
     """Return a turn's reply with its receipt, and the metadata of the output."""
     receipt = format_receipt(turn, notes)
     parts = receipt_parts(turn, notes)
@@ -49,7 +40,7 @@ def final_output(turn: Turn, notes: list[str]) -> tuple[Bundle, dict[str, Any]]:
     return bundle, {METADATA_KEY: notebook_record(turn)}
 
 
-def reply_output(reply: Reply) -> Bundle:
+def reply_output(reply: Reply) -> render.Bundle:
     """Return a reply as the value of a cell: as below the cell that asked, but not as a turn."""
     request = reply.request or {}
     form = "json" if "response_format" in request else ""
@@ -58,7 +49,7 @@ def reply_output(reply: Reply) -> Bundle:
     ]
 
 
-def line_output(text: str) -> Bundle:
+def line_output(text: str) -> render.Bundle:
     """Return a line of text."""
     return {"text/plain": render.strip_controls(text)}
 
@@ -71,7 +62,7 @@ MAX_SHOWN = 12
 SAMPLE = 6
 
 
-def grid_output(sweep: SweepResult) -> Bundle:
+def grid_output(sweep: SweepResult) -> render.Bundle:
     """Return a sweep's replies with their receipts, or a sample if there are many.
 
     What the receipts share is below the replies, once.
@@ -147,7 +138,9 @@ def _text_html(text: str, form: str) -> str:
     if form == "json":
         return render.to_html(fence_block(format_json(text), "json"))
     if form == "text":
-        return f'<pre class="{render.MATH_OFF}" style="{PRE}">{render.escape_html(text)}</pre>'
+        return (
+            f'<pre class="{render.MATH_OFF}" style="{render.PRE}">{render.escape_html(text)}</pre>'
+        )
     return render.to_html(text)
 
 
@@ -156,12 +149,7 @@ def _round_html(finished: Round) -> str:
     parts = [_reasoning_html(finished.reasoning)]
     if finished.text.strip():
         parts.append(render.to_html(finished.text))
-    parts += [
-        _fold_html(f"⚙ {call_headline(call, result)}", call.arguments, result_text(result))
-        for call, result in calls_with_results(finished)
-    ]
-    if finished.objection:
-        parts.append(_fold_html("asked again", finished.objection))
+    parts += [_fold_html(*fold) for fold in round_folds(finished)]
     return "".join(parts)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import Reply, Round
-from di_magics.core.reply.tool_calls import call_headline, calls_with_results, result_text
+from di_magics.core.reply.tool_calls import round_folds
 from di_magics.display.channel import Channel, Message
 from di_magics.display.widgets import LiveWidget
 
@@ -51,16 +51,10 @@ class ReplyContent:
 
 def _round_fields(step: Round) -> Message:
     """Return a round as the widget shows it; the final output has all of it."""
-    folds = [
-        [f"⚙ {call_headline(call, result)}", call.arguments, result_text(result)]
-        for call, result in calls_with_results(step)
-    ]
-    if step.objection:
-        folds.append(["asked again", step.objection])
     return {
         "text": step.text,
         "thought": step.reasoning[:LONGEST_SHOWN],
-        "calls": [[text[:LONGEST_SHOWN] for text in texts] for texts in folds],
+        "calls": [[text[:LONGEST_SHOWN] for text in texts] for texts in round_folds(step)],
     }
 
 

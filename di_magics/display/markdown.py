@@ -33,11 +33,14 @@ from di_magics.display import markdown_rules as rules
 from di_magics.display.highlight import colour_code
 from di_magics.display.markdown_writer import OWN_TAGS, escape_line, fence_code, write_markdown
 
+Bundle = dict[str, str]
+"""An output by MIME type."""
 MATH_OFF = "mathjax_ignore tex2jax_ignore"
 MATH_ON = "mathjax_process tex2jax_process"
 ELSEWHERE = {"rel": "noopener noreferrer nofollow", "target": "_blank"}
 CODE_BOX = "margin: 8px 0; border: 1px solid #8886; border-radius: 3px"
 CODE = "padding: 8px 12px"
+PRE = "white-space: pre-wrap"
 NOTE = "opacity: 0.7; font-size: 85%"
 LEFT = "text-align:left"
 LINKS = ("http://", "https://", "mailto:")

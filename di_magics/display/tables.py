@@ -12,9 +12,7 @@ from di_magics.core.shown.tree import tree_rows, tree_text
 from di_magics.core.sweep.difference import Part, count_texts, first_difference
 from di_magics.core.text import align_columns, one_line
 
-Bundle = dict[str, str]
-"""An output by MIME type."""
-PRE = "white-space: pre-wrap; text-align: left"
+PRE_LEFT = f"{render.PRE}; text-align: left"
 
 
 def _html_table(
@@ -44,19 +42,19 @@ def _html_table(
     return f"<table>{top}<tbody>{body}</tbody></table>"
 
 
-def _bundle(html: str, plain: str) -> Bundle:
+def _bundle(html: str, plain: str) -> render.Bundle:
     html = f'<div class="{render.MATH_OFF}">{html}</div>'
     return {"text/html": html, "text/plain": render.strip_controls(plain)}
 
 
-def table_output(rows: Sequence[Sequence[str]], *, head: bool = False) -> Bundle:
+def table_output(rows: Sequence[Sequence[str]], *, head: bool = False) -> render.Bundle:
     """Return rows of text as a table; the first may be its head."""
     cells = [[render.escape_html(cell) for cell in row] for row in rows]
     table = _html_table(cells[1:], cells[0]) if head else _html_table(cells)
     return _bundle(table, align_columns(rows))
 
 
-def tree_output(conversation: Conversation) -> Bundle:
+def tree_output(conversation: Conversation) -> render.Bundle:
     """Return a conversation's tree; the turns of the next request are bold."""
     rows, styles = [], []
     for row in tree_rows(conversation):
@@ -79,7 +77,7 @@ _STYLES = {
 _SIGNS = {"same": ("", ""), "gone": ("[-", "-]"), "new": ("{+", "+}")}
 
 
-def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> Bundle:
+def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> render.Bundle:
     """Return a comparison of two texts: the parts only in the first, and only in the second."""
     marked = "".join(
         f'<{_TAGS[part.kind]} style="{_STYLES[part.kind]}">{render.escape_html(part.text)}'
@@ -89,10 +87,10 @@ def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> Bundle:
     legend = f"only in {names[0]}: struck out; only in {names[1]}: underlined"
     note = f'<div style="{render.NOTE}">{render.escape_html(legend)}</div>'
     plain = "".join(part.text.join(_SIGNS[part.kind]) for part in parts)
-    return _bundle(f'<pre style="{PRE}">{marked}</pre>{note}', f"{plain}\n\n{legend}")
+    return _bundle(f'<pre style="{PRE_LEFT}">{marked}</pre>{note}', f"{plain}\n\n{legend}")
 
 
-def repeats_output(texts: Sequence[str], verdict: str) -> Bundle:
+def repeats_output(texts: Sequence[str], verdict: str) -> render.Bundle:
     """Return the replies to one repeated request, marked from the first difference."""
     at = first_difference(texts)
     rows, plain = [], [verdict]
@@ -100,7 +98,7 @@ def repeats_output(texts: Sequence[str], verdict: str) -> Bundle:
         begin, rest = (text, "") if at is None else (text[:at], text[at:])
         marked = render.escape_html(begin)
         marked += f'<b style="background: #ffb30050">{render.escape_html(rest)}</b>'
-        rows.append((f"{count}×", f'<pre style="{PRE}">{marked}</pre>'))
+        rows.append((f"{count}×", f'<pre style="{PRE_LEFT}">{marked}</pre>'))
         plain.append(f"{count}× {begin}{'>>> ' if rest else ''}{rest}")
     html = f"<div>{render.escape_html(verdict)}</div>{_html_table(rows)}"
     return _bundle(html, "\n\n".join(plain))
@@ -111,7 +109,9 @@ _COUNTS = ("replies", "prompt_tokens", "cached_tokens", "completion_tokens", "re
 
 
 @in_money_context
-def cost_output(entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool) -> Bundle:
+def cost_output(
+    entries: Sequence[Entry], names: Mapping[str, str], *, everywhere: bool
+) -> render.Bundle:
     """Return the costs of these entries, with a bar for the share of every group."""
     sections = {
         **cost_sections(entries, names, everywhere=everywhere),

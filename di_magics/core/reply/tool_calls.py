@@ -12,6 +12,7 @@ from di_magics.core.text import one_line
 F = TypeVar("F", bound=Callable[..., Any])
 
 LONGEST = 2000
+CALL_SIGN = "⚙"
 SAFE = "__di_magics_safe__"
 WAITING = ToolResult("waiting", seconds=None)
 ASKING = ToolResult("asking you", seconds=None)
@@ -51,9 +52,19 @@ def _format_arguments(arguments: str) -> str:
     return arguments
 
 
+def round_folds(step: Round) -> list[tuple[str, ...]]:
+    """Return what a user can unfold of a round, for each call and a repair: a line, then texts."""
+    folds: list[tuple[str, ...]] = [
+        (f"{CALL_SIGN} {call_headline(call, result)}", call.arguments, result_text(result))
+        for call, result in calls_with_results(step)
+    ]
+    return [*folds, ("asked again", step.objection)] if step.objection else folds
+
+
 def round_text(step: Round) -> str:
     """Return a round as plain text: the model's text, and one line per call."""
-    lines = [f"⚙ {call_headline(call, result)}" for call, result in calls_with_results(step)]
+    calls = calls_with_results(step)
+    lines = [f"{CALL_SIGN} {call_headline(call, result)}" for call, result in calls]
     if step.objection:
         lines.append(f"(asked again: {one_line(step.objection, 200)})")
     return "\n".join(filter(None, [step.text.strip(), *lines]))

@@ -17,6 +17,7 @@ from di_magics.core.reply.tool_calls import (
     calls_with_results,
     is_safe,
     result_text,
+    round_folds,
     round_text,
     safe,
 )
@@ -134,6 +135,18 @@ def test_a_round_is_a_text_with_a_line_for_each_call() -> None:
         'Let me see.\n⚙ add(a=1, b="x") → 3 · 0.00 s\n⚙ add(a=1, b="x") · waiting'
     )
     assert round_text(Round()) == ""
+
+
+def test_a_round_unfolds_to_its_calls_and_to_why_it_was_asked_again() -> None:
+    """Each is a line with its texts; a call without a result has an empty one."""
+    calls = (CALL, ToolCall("2", "g", "{}"))
+    folds = round_folds(Round(calls=calls, results=(ToolResult("3"),), objection="No JSON."))
+    assert folds == [
+        ('⚙ add(a=1, b="x") → 3 · 0.00 s', CALL.arguments, "3"),
+        ("⚙ g() · waiting", "{}", ""),
+        ("asked again", "No JSON."),
+    ]
+    assert round_folds(Round("x")) == []
 
 
 def test_a_reply_that_was_put_right_says_why() -> None:
