@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Redactor
 from di_magics.core.request.route import CHAT_PATH
+from di_magics.core.settings.settings import DEEPINFRA
 from di_magics.core.text import one_line
 
-DEEPINFRA = "https://api.deepinfra.com/v1/openai"
+DEEPINFRA_URL = "https://api.deepinfra.com/v1/openai"
 
 
 def is_deepinfra(url: str) -> bool:
@@ -71,7 +72,7 @@ class Endpoint:
             )
         self.url = url.removesuffix(CHAT_PATH).rstrip("/")
         self.note = f"the address is {self.url}, without {CHAT_PATH}" if self.url != url else ""
-        self.name = name or ("deepinfra" if is_deepinfra(url) else parts.netloc)
+        self.name = name or (DEEPINFRA if is_deepinfra(url) else parts.netloc)
         self._key = key
 
     def __repr__(self) -> str:

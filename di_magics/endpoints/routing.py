@@ -17,10 +17,10 @@ import di_magics.endpoints.local_server as local
 from di_magics.core.errors import ParamError, PolicyError, Refused
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import NO_POLICY, Policy
-from di_magics.core.settings.settings import LOCAL, is_local
+from di_magics.core.settings.settings import DEEPINFRA, LOCAL, is_local
 from di_magics.core.text import one_line
 from di_magics.endpoints.endpoint import (
-    DEEPINFRA,
+    DEEPINFRA_URL,
     Endpoint,
     LocalEndpoint,
     is_deepinfra,
@@ -54,7 +54,7 @@ class Routing:
         named = trim_url(named)
         if is_local(named):
             self._local(named, None)
-        elif named != "deepinfra":
+        elif named != DEEPINFRA:
             Endpoint(named)
 
     def choose(
@@ -101,7 +101,7 @@ class Routing:
         try:
             named = self._named(named, model, policy, key)
         except Refused:
-            named = "deepinfra"
+            named = DEEPINFRA
         if isinstance(named, str) and is_local(named):
             return None
         return self._endpoint(named, policy, key)
@@ -126,9 +126,9 @@ class Routing:
     def _endpoint(self, named: str | Endpoint, policy: Policy, key: str | None) -> Endpoint:
         if isinstance(named, Endpoint):
             return named
-        if named == "deepinfra" or is_deepinfra(named):
+        if named == DEEPINFRA or is_deepinfra(named):
             return Endpoint(
-                DEEPINFRA if named == "deepinfra" else named, key or self.deepinfra_key()
+                DEEPINFRA_URL if named == DEEPINFRA else named, key or self.deepinfra_key()
             )
         theirs = key if named == policy.endpoint else None
         try:
@@ -144,7 +144,7 @@ class Routing:
         if base := trim_url(os.environ.get("DI_MAGICS_BASE_URL", "")):
             return base
         if key or self.deepinfra_key():
-            return "deepinfra"
+            return DEEPINFRA
         if model:
             raise Refused(
                 f"{NO_KEY}; or leave the model {one_line(model, 80)} out to ask the built-in one: "

@@ -18,10 +18,11 @@ from di_magics.core.amount import parse_usd
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.counts import is_count, parse_positive, parse_turn_count
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Param, suggest
+from di_magics.core.settings.settings import DEEPINFRA, LOCAL
 from di_magics.core.text import one_line
 
 FORMATS = ("markdown", "text", "code", "json")
-ENDPOINTS = ("deepinfra", "local")
+ENDPOINTS = (DEEPINFRA, LOCAL)
 VARIED_TEXTS = ("model", "system")
 """What `--vary` accepts besides the sampling parameters."""
 

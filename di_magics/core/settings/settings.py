@@ -18,7 +18,8 @@ from di_magics.core.text import one_line
 
 TEXT_SETTINGS = ("model", "endpoint", "system")
 CONTEXT = "context"
-LOCAL = "local"
+DEEPINFRA, LOCAL = "deepinfra", "local"
+"""The endpoints that have a name."""
 SETTINGS = (*TEXT_SETTINGS, CONTEXT, *PARAMS)
 """The names of all settings."""
 
