@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from grow import grow
 from loopback import Loopback
 
 from di_magics.core.errors import EndpointError
@@ -33,7 +34,7 @@ async def ask(client: Client, endpoint: Endpoint, body: Any = BODY) -> Asked:
     asked = Asked()
     try:
         async for events in client.stream(endpoint, body, lambda _, s: asked.pauses.append(s)):
-            asked.reply = asked.reply.grow(events)
+            asked.reply = grow(asked.reply, events)
     except EndpointError as error:
         asked.error = error
     return asked

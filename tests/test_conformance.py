@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grow import grow
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.reply.reply import Reply, ReplyFold
@@ -417,7 +418,7 @@ def test_what_is_shown_only_grows(stream: bytes) -> None:
     """Each state of the reply shows the beginning of the next one."""
     reader, reply = ResponseReader(), Reply()
     for at in range(0, len(stream), 100):
-        grown = reply.grow(reader.feed(stream[at : at + 100]).events)
+        grown = grow(reply, reader.feed(stream[at : at + 100]).events)
         assert grown.clean_text.startswith(reply.clean_text)
         reply = grown
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from asking import BODY, Asked, ask, once, run
+from grow import grow
 from loopback import TEXT, USAGE, Answer, Drop, Fault, Hold, Loopback, Raw, Reply, Stall, event
 
 from di_magics.core.errors import (
@@ -99,7 +100,7 @@ def test_text_comes_as_it_is_sent(server: Loopback) -> None:
     async def work(client: Client) -> str:
         reply = Grown()
         async for events in client.stream(Endpoint(server.url), BODY, lambda *_: None):
-            reply = reply.grow(events)
+            reply = grow(reply, events)
             if reply.text == "Hel":
                 hold.release()
         return reply.text

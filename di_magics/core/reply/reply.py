@@ -295,12 +295,6 @@ class Reply:
             explained.reply = self
             raise explained from None
 
-    def grow(self, events: Iterable[ReplyEvent]) -> Reply:
-        """Return the reply with these events added. A ReplyFold does so in linear time."""
-        fold = ReplyFold(self)
-        fold.add(events)
-        return fold.snapshot()
-
 
 class ReplyFold:
     """Builds a reply from events; `snapshot` returns it so far.

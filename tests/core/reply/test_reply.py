@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from grow import grow
 from growth import growth
 
 from di_magics.core.errors import ChatError, ReplyError
@@ -73,7 +74,7 @@ def calls(*parts: ToolCallDelta) -> list[tuple[str, str, str]]:
     """Return the calls that these fragments make, which come one by one."""
     reply = Reply()
     for part in parts:
-        reply = reply.grow([part])
+        reply = grow(reply, [part])
     return [(call.id, call.name, call.arguments) for call in reply.tool_calls]
 
 
@@ -82,19 +83,19 @@ def test_a_reply_is_the_same_however_its_events_are_cut(size: int) -> None:
     """One event at a time or all at once: text adds up, of the rest the last one holds."""
     reply = Reply()
     for at in range(0, len(EVENTS), size):
-        reply = reply.grow(EVENTS[at : at + size])
+        reply = grow(reply, EVENTS[at : at + size])
     assert reply == GROWN
 
 
 def test_nothing_changes_a_reply_by_nothing() -> None:
     """Growing by no events gives an equal reply."""
-    assert GROWN.grow([]) == GROWN
+    assert grow(GROWN, []) == GROWN
 
 
 @pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "content_filter", "eos", None])
 def test_a_reply_has_ended_when_the_server_says_so(reason: str | None) -> None:
     """Any reason will do, and so will none."""
-    reply = Reply().grow([Text("a"), Finished(reason)])
+    reply = grow(Reply(), [Text("a"), Finished(reason)])
     assert reply.ended
     assert reply.finish_reason == reason
 
@@ -103,8 +104,8 @@ def test_a_reply_has_ended_when_the_server_says_so(reason: str | None) -> None:
 def test_a_reply_that_failed_at_the_server_is_not_whole(reason: str) -> None:
     """The end of the stream after such a reason does not make it so."""
     for reply in (
-        Reply().grow([Text("a"), Finished(reason), Finished()]),
-        Reply().grow([Text("a"), Finished(reason)]).grow([Finished()]),
+        grow(Reply(), [Text("a"), Finished(reason), Finished()]),
+        grow(grow(Reply(), [Text("a"), Finished(reason)]), [Finished()]),
     ):
         assert not reply.ended
         assert reply.finish_reason == reason
@@ -113,16 +114,16 @@ def test_a_reply_that_failed_at_the_server_is_not_whole(reason: str) -> None:
 @pytest.mark.parametrize("token", sorted(END_TOKENS))
 def test_an_end_token_that_leaked_is_not_shown(token: str) -> None:
     """Only as the very last piece, and the raw text keeps it."""
-    reply = Reply().grow([Text("Hi"), Text(token), Finished("stop")])
+    reply = grow(Reply(), [Text("Hi"), Text(token), Finished("stop")])
     assert (reply.text, reply.clean_text, str(reply)) == (f"Hi{token}", "Hi", "Hi")
-    more = reply.grow([Text("!")])
+    more = grow(reply, [Text("!")])
     assert more.clean_text == f"Hi{token}!"
     assert more.clean_text.startswith(reply.clean_text)
 
 
 def test_an_end_token_within_a_piece_is_text() -> None:
     """A model that writes about `</s>` is quoted as it is."""
-    assert Reply().grow([Text("a </s>")]).clean_text == "a </s>"
+    assert grow(Reply(), [Text("a </s>")]).clean_text == "a </s>"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_an_end_token_within_a_piece_is_text() -> None:
         (Reply(), True),
         (Reply(text=" \n"), True),
         (Reply(reasoning="hm"), True),
-        (Reply().grow([Text("</s>")]), True),
+        (grow(Reply(), [Text("</s>")]), True),
         (Reply(text="a"), False),
         (Reply(tool_calls=(ToolCall("", "f", ""),)), True),
         (
@@ -402,8 +403,8 @@ def test_the_calls_of_a_reply_are_bounded(index: str, size: int) -> None:
     late = [ToolCallDelta(5, "", "", "!")] if index == "one each" else []
     reply = Reply()
     for at in range(0, len(parts), size):
-        reply = reply.grow(parts[at : at + size])
-    reply = reply.grow(late)
+        reply = grow(reply, parts[at : at + size])
+    reply = grow(reply, late)
     assert len(reply.tool_calls) == MOST_CALLS
     assert [call.id for call in reply.tool_calls] == [f"c{i}" for i in range(MOST_CALLS)]
     assert {call.arguments for call in reply.tool_calls} == {"{}"} | ({"{}!"} if late else set())
@@ -421,7 +422,7 @@ def test_the_arguments_of_a_call_are_bounded(size: int) -> None:
 
 def test_images_and_other_choices_are_counted() -> None:
     """They are no part of the text."""
-    reply = Reply().grow([Image(), OtherChoice(2)]).grow([Image(), OtherChoice(1), Text("a")])
+    reply = grow(grow(Reply(), [Image(), OtherChoice(2)]), [Image(), OtherChoice(1), Text("a")])
     assert (reply.images, reply.choices, reply.text) == (2, 3, "a")
     assert (Reply().images, Reply().choices) == (0, 1)
 

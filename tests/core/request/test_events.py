@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from grow import grow
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, StreamBroken, TooLong
 from di_magics.core.logprobs import MOST_BYTES, TokenProbability
@@ -222,7 +223,7 @@ def fold(*deltas: dict[str, Any], finish: str | None = "stop") -> Reply:
         events += parser.parse(json.dumps({"choices": [{"delta": fields}]}))[0]
     if finish:
         events += parser.parse(json.dumps({"choices": [{"finish_reason": finish}]}))[0]
-    return Reply().grow([*events, *parser.close()])
+    return grow(Reply(), [*events, *parser.close()])
 
 
 @pytest.mark.parametrize("finish", ["stop", None])

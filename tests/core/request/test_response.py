@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from grow import grow
 
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
 from di_magics.core.reply.reply import Reply
@@ -36,11 +37,11 @@ def read(body: str | bytes, *cuts: int) -> tuple[Reply, EndpointError | None]:
     edges = [0, *cuts, len(data)]
     for start, end in pairwise(edges):
         batch = reader.feed(data[start:end])
-        reply = reply.grow(batch.events)
+        reply = grow(reply, batch.events)
         if batch.error or batch.done:
             return reply, batch.error
     batch = reader.close()
-    return reply.grow(batch.events), batch.error
+    return grow(reply, batch.events), batch.error
 
 
 def outcome(found: tuple[Reply, EndpointError | None]) -> tuple[Reply, type | None, str]:

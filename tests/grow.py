@@ -1,0 +1,14 @@
+"""A reply that grows by events, as in production."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from di_magics.core.reply.reply import Reply, ReplyEvent, ReplyFold
+
+
+def grow(reply: Reply, events: Iterable[ReplyEvent]) -> Reply:
+    """Return the reply with these events added."""
+    fold = ReplyFold(reply)
+    fold.add(events)
+    return fold.snapshot()
