@@ -21,7 +21,7 @@ DONE = Reply(
 def begin(journal: Journal, turn: Turn, *, kept: bool = True) -> None:
     """Write a turn before it is sent."""
     entry = Entry(turn.id, "n", "main", "m", "e", 1.0, "", "open", UNCOUNTED)
-    journal.begin(turn, entry, Budget(), kept=kept).result()
+    journal.begin(turn, entry, Budget(), is_turn=kept).result()
 
 
 def keep(store: Database, *asked: Turn) -> Conversation:

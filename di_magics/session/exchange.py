@@ -81,7 +81,7 @@ class Exchange:
         the worst case does not fit the budget, or StoreError.
         """
         entry = ledger_entry(plan, time.time(), remembered=remembered)
-        return self._journal.begin(plan.turn, entry, budget, kept=is_turn)
+        return self._journal.begin(plan.turn, entry, budget, is_turn=is_turn)
 
     async def send(
         self,

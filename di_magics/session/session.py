@@ -94,7 +94,7 @@ class Session:
         routing: Routing,
         client: Client,
         loop: Loop,
-        store: Database,
+        database: Database,
         where: Callable[[], Where],
         catalog: Catalog,
         policies: PolicyFiles,
@@ -105,7 +105,7 @@ class Session:
         self.catalog = catalog
         self.loop = loop
         self.where = where
-        self.journal = Journal(store)
+        self.journal = Journal(database)
         self.refused: dict[tuple[str, str], dict[str, str]] = {}
         """The parameters that models refused, with the server's message, by address and model."""
         self.models = ModelList(
@@ -118,7 +118,7 @@ class Session:
         self.exchange = Exchange(routing, client, self.journal, policies, self.models.find_price)
         self.inspector = Inspector(self, client)
         self._client = client
-        self._store = store
+        self._database = database
         self._place = Where()
         self._bind(uuid.uuid4().hex)
         self._settings = settings
@@ -167,7 +167,7 @@ class Session:
         with self._lock:
             if self._conversation is None:
                 self._place = self.where()
-                found = find_notebook(self._store, self._place, self._turns.notebook)
+                found = find_notebook(self._database, self._place, self._turns.notebook)
                 if found is None:
                     return Conversation()
                 notebook, note = found
@@ -202,8 +202,8 @@ class Session:
         return self._ledger
 
     def _bind(self, notebook: str) -> None:
-        self._turns = Turns(self._store, notebook)
-        self._ledger = Ledger(self._store, notebook)
+        self._turns = Turns(self._database, notebook)
+        self._ledger = Ledger(self._database, notebook)
 
     def enter_notebook(self) -> None:
         """Work with the notebook whose cell runs, where it is now.
@@ -221,7 +221,7 @@ class Session:
                 if where.notebook in self._others:
                     self._turns, self._ledger, self._conversation = self._others[where.notebook]
             elif where.path != place.path and self._conversation is not None:
-                set_location(self._store, self._turns.notebook, where)
+                set_location(self._database, self._turns.notebook, where)
             if where.shared and not place.shared:
                 self._news.append(SHARED)
             self._place = where
@@ -324,7 +324,7 @@ class Session:
             ask,
             uuid.uuid4().hex,
             notebook=self._turns.notebook,
-            chat=conversation,
+            conversation=conversation,
             settings=self.settings,
             policy=self.policies.current(),
             route=route,

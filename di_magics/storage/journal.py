@@ -24,15 +24,15 @@ RETRY_SECONDS = 1.0
 class Journal:
     """Writes what is sent and how it ended, for all notebooks."""
 
-    def __init__(self, store: Database) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._lock = threading.Lock()
         self._unwritten: list[Work[None]] = []
         self._timer: threading.Timer | None = None
         self._closed = False
 
-    def begin(self, turn: Turn, entry: Entry, budget: Budget, *, kept: bool) -> Future[None]:
-        """Write a turn and its ledger entry before it is sent; if not `kept`, only the entry.
+    def begin(self, turn: Turn, entry: Entry, budget: Budget, *, is_turn: bool) -> Future[None]:
+        """Write a turn and its ledger entry before it is sent; if not `is_turn`, only the entry.
 
         The future raises BudgetError, and nothing is written, if the worst case does not fit the
         budget. It is one transaction: no other kernel can spend in between.
@@ -41,14 +41,14 @@ class Journal:
 
         def write(db: Connection) -> None:
             add_entry(db, entry, budget)
-            if not kept:
+            if not is_turn:
                 return
             update_notebook(db, entry.notebook)
             insert(db, "turns", {**row, "begun": entry.begun, "touched": entry.begun})
             write_attachments(db, turn)
 
         self.retry()
-        return self._store.write(write)
+        return self._database.write(write)
 
     def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
         """Write the partial reply and its cost so far."""
@@ -92,7 +92,7 @@ class Journal:
         with self._lock:
             self._closed = True
         self.retry()
-        self._store.close()
+        self._database.close()
 
     def _write_outcome(self, turn: str, reply: Reply, *, sealed: bool) -> Future[None]:
         now = time.time()
@@ -107,10 +107,10 @@ class Journal:
             if sealed:
                 write_logprobs(db, turn, reply)
 
-        return self._write_until_done(write) if sealed else self._store.write(write)
+        return self._write_until_done(write) if sealed else self._database.write(write)
 
     def _write_until_done(self, write: Work[None]) -> Future[None]:
-        future = self._store.write(write)
+        future = self._database.write(write)
         future.add_done_callback(lambda done: self._keep(write) if done.exception() else None)
         return future
 

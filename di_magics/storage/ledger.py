@@ -43,14 +43,14 @@ def is_in_flight(sealed: int, process: str, touched: float) -> bool:
 class Ledger:
     """The costs of the notebook with this id. Every method raises StoreError."""
 
-    def __init__(self, store: Database, notebook: str) -> None:
-        self._store = store
+    def __init__(self, database: Database, notebook: str) -> None:
+        self._database = database
         self._notebook = notebook
 
     def entries(self, *, everywhere: bool = False, since: float = 0.0) -> list[Entry]:
         """Return the entries of this notebook, or of all, begun since that time (POSIX seconds)."""
         notebook = None if everywhere else self._notebook
-        return self._store.read(lambda db: _entries(db, notebook, since)).result()
+        return self._database.read(lambda db: _entries(db, notebook, since)).result()
 
     def names(self) -> dict[str, str]:
         """Return the names of all notebooks' files by id, without those that have no file."""
@@ -59,11 +59,11 @@ class Ledger:
             rows = db.execute("SELECT id, path FROM notebooks WHERE path IS NOT NULL")
             return {id_: Path(path).name for id_, path in rows}
 
-        return self._store.read(read).result()
+        return self._database.read(read).result()
 
     def committed(self, policies: Iterable[str] = ()) -> Committed:
         """Return what the notebook, and all under these files of a policy, have committed."""
-        return self._store.read(lambda db: _committed(db, self._notebook, policies)).result()
+        return self._database.read(lambda db: _committed(db, self._notebook, policies)).result()
 
     @property
     def budget(self) -> Decimal | None:
@@ -75,11 +75,11 @@ class Ledger:
             ).fetchone()
             return parse_amount(row[0]) if row else None
 
-        return self._store.read(read).result()
+        return self._database.read(read).result()
 
     @budget.setter
     def budget(self, limit: Decimal | None) -> None:
-        self._store.write(
+        self._database.write(
             lambda db: update_notebook(db, self._notebook, budget=_text(limit))
         ).result()
 

@@ -67,32 +67,32 @@ class _Saved(NamedTuple):
     turns: Collection[str] = ()
 
 
-def find_notebook(store: Database, where: Where, new: str) -> tuple[str, str] | None:
+def find_notebook(database: Database, where: Where, new: str) -> tuple[str, str] | None:
     """Return the notebook's id, which is `new` if it is not known, and a note for the user or "".
 
     None while it may become known later, because no cell runs (a completion, a widget's message).
     Raises StoreError.
     """
     if where.cell is None:
-        return (new, _set_aside(store)) if where.settled else None
+        return (new, _set_aside(database)) if where.settled else None
     saved = _read_saved(where.path)
     place = _place(where)
     cells = [where.cell, *saved.cells]
-    known = store.read(lambda db: _find(db, saved.notebooks, place, cells)).result()
+    known = database.read(lambda db: _find(db, saved.notebooks, place, cells)).result()
     original = _find_original(known, place, where.kernels) if known else None
     if known and original:
-        store.write(lambda db: _copy(db, known.id, new, saved.turns)).result()
+        database.write(lambda db: _copy(db, known.id, new, saved.turns)).result()
         name = Path(original).name
         note = f"this notebook is a copy of {name} with its own conversation"
     else:
-        new, note = (known.id, "") if known else (new, _set_aside(store))
-    store.write(lambda db: update_notebook(db, new, **place)).result()
+        new, note = (known.id, "") if known else (new, _set_aside(database))
+    database.write(lambda db: update_notebook(db, new, **place)).result()
     return new, note
 
 
-def set_location(store: Database, notebook: str, where: Where) -> None:
+def set_location(database: Database, notebook: str, where: Where) -> None:
     """Write where a notebook is now. Raises StoreError."""
-    store.write(lambda db: update_notebook(db, notebook, **_place(where))).result()
+    database.write(lambda db: update_notebook(db, notebook, **_place(where))).result()
 
 
 def _place(where: Where) -> dict[str, str | None]:
@@ -101,8 +101,8 @@ def _place(where: Where) -> dict[str, str | None]:
     return {"path": path, "file": file_identity(path), "kernel": where.kernel}
 
 
-def _set_aside(store: Database) -> str:
-    copy = store.set_aside().result()
+def _set_aside(database: Database) -> str:
+    copy = database.set_aside().result()
     return f"the conversations of an older version were moved to {copy}" if copy else ""
 
 

@@ -31,13 +31,13 @@ from di_magics.storage.rows import (
 class Turns:
     """The turns of the notebook with this id. Every method raises StoreError."""
 
-    def __init__(self, store: Database, notebook: str) -> None:
-        self._store = store
+    def __init__(self, database: Database, notebook: str) -> None:
+        self._database = database
         self.notebook = notebook
 
     def load(self) -> Conversation:
         """Return the notebook's conversation; a turn left unfinished by its kernel is `cut`."""
-        return self._store.read(lambda db: read_conversation(db, self.notebook)).result()
+        return self._database.read(lambda db: read_conversation(db, self.notebook)).result()
 
     def save_state(self, chat: Conversation) -> Future[None]:
         """Write which turns are heads, and which turn every cell shows; does not wait.
@@ -50,7 +50,7 @@ class Turns:
             state = merge_state(read_state(db, self.notebook), chat)
             update_notebook(db, self.notebook, state=to_json(state))
 
-        return self._store.write(write)
+        return self._database.write(write)
 
     def adopt(self, turns: Sequence[Turn]) -> None:
         """Write complete turns, whose cost is in the ledger already."""
@@ -64,7 +64,7 @@ class Turns:
                 write_attachments(db, turn)
                 write_logprobs(db, turn.id, turn.reply)
 
-        self._store.write(write).result()
+        self._database.write(write).result()
 
     def logprobs(self, turn: str) -> tuple[TokenProbability, ...]:
         """Return the log-probabilities of a turn's reply, () if it has none."""
@@ -73,7 +73,7 @@ class Turns:
             row = db.execute("SELECT tokens FROM logprobs WHERE turn = ?", [turn]).fetchone()
             return load_tokens(row[0]) if row else ()
 
-        return self._store.read(read).result()
+        return self._database.read(read).result()
 
     def runs(self, keys: Collection[str]) -> dict[str, Reply]:
         """Return the complete replies to the notebook's runs that are kept, by key."""
@@ -86,7 +86,7 @@ class Turns:
             replies = {key: reply_of(text, outcome) for key, text, outcome in rows if key in wanted}
             return {key: reply for key, reply in replies.items() if reply.complete}
 
-        return self._store.read(read).result()
+        return self._database.read(read).result()
 
     def forget(self, turns: Collection[str], name: str) -> None:
         """Delete the runs, these turns and the conversation of this name, for good.
@@ -103,7 +103,7 @@ class Turns:
             )
             db.executemany("DELETE FROM turns WHERE id = ?", [[turn] for turn in turns])
 
-        self._store.erase(write).result()
+        self._database.erase(write).result()
 
     def forget_all(self) -> int:
         """Delete the turns and runs of all notebooks, for good; return how many turns there were.
@@ -115,4 +115,4 @@ class Turns:
             db.execute("DELETE FROM runs")
             return db.execute("DELETE FROM turns").rowcount
 
-        return self._store.erase(write).result()
+        return self._database.erase(write).result()

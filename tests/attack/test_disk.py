@@ -39,7 +39,7 @@ class Writer:
         entry = Entry(name, "n", "main", "m", "e", 1.0, "", "open", UNCOUNTED)
         reply = Reply("x" * size, status="done")
         try:
-            self.journal.begin(Turn(name, name), entry, Budget(), kept=True).result()
+            self.journal.begin(Turn(name, name), entry, Budget(), is_turn=True).result()
             self.written.add(name)
             self.journal.seal(name, reply).result()
         except StoreError:

@@ -157,7 +157,7 @@ for book in range(50):
                     params={"temperature": 0.7}, reply=Reply(text=text, status="done", ended=True,
                     model="m", id="x", usage=usage, cost=cost, elapsed=2.5, first_token=0.3))
         entry = Entry(turn.id, str(book), "main", "m", "e", 1.0, "", "open", usage)
-        journal.begin(turn, entry, Budget(), kept=True)
+        journal.begin(turn, entry, Budget(), is_turn=True)
         journal.seal(turn.id, turn.reply)
         chat, parent = chat.with_turn(turn), turn.id
     Turns(store, str(book)).save_state(chat).result()

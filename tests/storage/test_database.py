@@ -351,7 +351,7 @@ journal = Journal(store)
 for number in range(100):
     turn = Turn(f"{sys.argv[2]}-{number}", "hi", notebook="n")
     entry = Entry(turn.id, "n", "main", "m", "e", 1.0, "", "open", UNCOUNTED)
-    journal.begin(turn, entry, Budget(), kept=True)
+    journal.begin(turn, entry, Budget(), is_turn=True)
     journal.checkpoint(turn.id, Reply(text="h"))
     last = journal.seal(turn.id, Reply(text="hi", status="done"))
 last.result()

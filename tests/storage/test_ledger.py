@@ -45,7 +45,7 @@ def begin(store: Database, name: str, limit: str | None = None, **changes: objec
     usd = None if limit is None else Decimal(limit)
     policies = {file: usd for file in entry.policies if usd is not None}
     budget = Budget(policies=policies) if policies else Budget(notebook=usd)
-    Journal(store).begin(Turn(name, "hi"), entry, budget, kept=False).result()
+    Journal(store).begin(Turn(name, "hi"), entry, budget, is_turn=False).result()
 
 
 def test_an_entry_comes_back(store: Database) -> None:
@@ -144,7 +144,7 @@ entry = Entry(
     name, name, "", "m", "e", 1.0, "", "open", UNCOUNTED, reserve=Decimal(reserve), policies=("p",)
 )
 budget = Budget(policies={"p": Decimal("0.09")})
-Journal(Database(Path(sys.argv[1]))).begin(Turn(name, "hi"), entry, budget, kept=True).result()
+Journal(Database(Path(sys.argv[1]))).begin(Turn(name, "hi"), entry, budget, is_turn=True).result()
 print("sent", flush=True)
 time.sleep(100)
 """

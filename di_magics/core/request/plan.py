@@ -137,7 +137,7 @@ def plan_turn(
     notebook: str,
     settings: Settings,
     policy: Policy,
-    chat: Conversation,
+    conversation: Conversation,
     route: Route,
     price: Price | None,
     messages: list[dict[str, Any]] | None = None,
@@ -164,7 +164,7 @@ def plan_turn(
     else:
         _check_logprobs(params.get("logprobs"), route)
     cell = ask.replaces.cell if ask.replaces else ask.cell
-    conversation, parent = chat.place_turn(
+    name, parent = conversation.place_turn(
         cell,
         ask.conversation,
         append=ask.append,
@@ -181,7 +181,7 @@ def plan_turn(
         parent=parent,
         cell=cell,
         replaces=(ask.replaces.replaces or ask.replaces.id) if ask.replaces else None,
-        conversation=conversation,
+        conversation=name,
         notebook=notebook,
         system=system or policy.system,
         model=route.model,
@@ -196,7 +196,7 @@ def plan_turn(
         format=ask.format,
         attachments=ask.attachments,
     )
-    body = build_request(planned, chat, messages)
+    body = build_request(planned, conversation, messages)
     plan = Plan(planned, route, body, 0, price, None, policy, ends_loops, ask.beginning)
     plan = _with_size(plan)
     return replace(plan, body=continue_body(body, ask.beginning)) if ask.beginning else plan
@@ -266,11 +266,11 @@ def _context(ask: Ask, settings: Settings) -> int | None:
 
 
 def build_request(
-    turn: Turn, chat: Conversation, messages: list[dict[str, Any]] | None = None
+    turn: Turn, conversation: Conversation, messages: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Return the body of the request for a turn, built from the turns that it follows."""
     if messages is None:
-        messages = request_messages(context_turns(turn, chat).values(), turn)
+        messages = request_messages(context_turns(turn, conversation).values(), turn)
     body = build_body(
         turn.model,
         messages,
@@ -305,9 +305,9 @@ def _relax_tool_choice(body: dict[str, Any]) -> dict[str, Any]:
     return body if chosen in (None, "none", "auto") else {**body, "tool_choice": "auto"}
 
 
-def context_turns(turn: Turn, chat: Conversation) -> dict[int, Turn]:
+def context_turns(turn: Turn, conversation: Conversation) -> dict[int, Turn]:
     """Return the turns that are sent before this one, by their numbers in the history."""
-    path = chat.path(turn.parent) if turn.parent else ()
+    path = conversation.path(turn.parent) if turn.parent else ()
     sent = [(n, earlier) for n, earlier in enumerate(path, 1) if not earlier.reply.is_empty]
     return dict(sent if turn.context is None else sent[max(0, len(sent) - turn.context) :])
 

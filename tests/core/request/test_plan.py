@@ -82,7 +82,7 @@ def plan(ask: Ask, **changes: Any) -> Plan:
         "notebook": "n",
         "settings": Settings(),
         "policy": NO_POLICY,
-        "chat": Conversation(),
+        "conversation": Conversation(),
         "route": REMOTE,
         "price": PRICE,
     }
@@ -253,7 +253,7 @@ def test_a_turn_that_is_asked_again_keeps_its_place() -> None:
     first = plan(Ask("a", cell=Cell("one", 0))).turn
     second = replace(first, id="u", cell=Cell("two", 0), conversation="x", parent="t")
     ask = Ask("b", cell=Cell("three", 0), replaces=second)
-    again = plan(ask, chat=Conversation().with_turn(first).with_turn(second)).turn
+    again = plan(ask, conversation=Conversation().with_turn(first).with_turn(second)).turn
     assert (again.cell, again.conversation, again.parent) == (second.cell, "x", "t")
     assert again.replaces == "u"
 
@@ -332,7 +332,7 @@ def test_no_tool_has_to_be_called_twice(chosen: str | None, step: Round, sent: s
 def test_a_turn_with_tool_calls_is_sent_along_whole() -> None:
     """Even where it ended without a text."""
     before = Turn("a", "A", reply=Reply(rounds=(CALLED,), status="stopped"))
-    found = plan(Ask("hi"), chat=Conversation().with_turn(before))
+    found = plan(Ask("hi"), conversation=Conversation().with_turn(before))
     assert found.body["messages"] == [
         {"role": "user", "content": "A"},
         *round_messages(CALLED),
