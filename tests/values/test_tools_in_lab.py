@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,7 +56,17 @@ def ready(notebook: Open, server: Loopback, *cells: str) -> Notebook:
     return opened
 
 
-def test_calls_are_shown_as_they_happen(notebook: Open, lab: Lab, server: Loopback) -> None:
+@pytest.fixture
+def thermometer(lab: Lab) -> Iterator[Path]:
+    """The file that `look` waits for; another test has none."""
+    path = lab.root / "thermometer"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_calls_are_shown_as_they_happen(
+    notebook: Open, thermometer: Path, server: Loopback
+) -> None:
     """Each is a closed fold that says what runs; one that was opened stays open."""
     hold = Hold()
     server.reply(
@@ -70,7 +81,7 @@ def test_calls_are_shown_as_they_happen(notebook: Open, lab: Lab, server: Loopba
     area.locator("strong", has_text="look").wait_for()
     assert area.locator("details[open]").count() == 0
     fold.locator("summary").click()
-    (lab.root / "thermometer").touch()
+    thermometer.touch()
     fold.get_by_text("12 degrees in Oslo").first.wait_for()
     assert area.locator("details[open]").count() == 1
     area.get_by_text("It has 12").wait_for()
@@ -78,12 +89,11 @@ def test_calls_are_shown_as_they_happen(notebook: Open, lab: Lab, server: Loopba
     (output,) = page.wait(2)
     area.get_by_text("2 requests").wait_for()
     html = output["data"]["text/html"]
-    assert html.count("<details") == 2
+    assert html.count("<details") == 3  # the reasoning, the call and the receipt
     assert "<details open" not in html
     assert "12 degrees in Oslo" in html
     assert "It has 12 degrees." in html
     assert [line for line in page.console if "rror" in line] == []
-    (lab.root / "thermometer").unlink()
 
 
 @pytest.mark.parametrize("tool", ["look", "wait"])
