@@ -159,7 +159,7 @@ class LensData:
     model has, None where that is not known. `settings` has what was sent and the endpoint's default
     for the rest, in llama.cpp's names; `order` is the order of the filters, None where it is not
     known. `prompt` are the last ids of the prompt, which penalties count. `unreported` is how many
-    tokens of the reply the server counted and did not report.
+    tokens of the reply the server counted and did not report. `name` says which reply it is.
     """
 
     tokens: tuple[TokenProbability, ...]
@@ -172,6 +172,7 @@ class LensData:
     prompt: tuple[int, ...] = ()
     unreported: int = 0
     note: str = ""
+    name: str = ""
 
     @property
     def most(self) -> int:
@@ -194,6 +195,7 @@ def pack_lens(data: LensData) -> tuple[dict[str, Any], dict[str, bytes]]:
     ]
     head = {
         "model": data.model,
+        "name": data.name,
         "count": len(data.tokens),
         "most": packed.most,
         "wide": packed.wide,

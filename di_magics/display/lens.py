@@ -250,7 +250,8 @@ def _escape(text: str) -> str:
 
 def _summary(data: LensData) -> list[str]:
     count = len(data.tokens)
-    parts = [one_line(data.model, 80), f"{count:,} token{'s' * (count != 1)}"]
+    parts = [one_line(data.model, 80), *filter(None, [data.name])]
+    parts.append(f"{count:,} token{'s' * (count != 1)}")
     if (value := perplexity(data.tokens)) is not None:
         parts += [f"perplexity {value:.2f}", f"{math.log2(value):.2f} bits a token"]
     return parts

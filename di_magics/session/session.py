@@ -126,6 +126,8 @@ class Session:
         self._others: dict[int, tuple[Turns, Ledger, Conversation | None]] = {}
         self._news: list[str] = []  # for the next receipt
         self._last_shown: tuple[Turn, View] | None = None
+        self.last_once: Turn | None = None
+        """The last turn, if it is not remembered and the conversation has not changed since."""
         self._lock = threading.RLock()
         self._watchers: list[Watcher] = []
 
@@ -179,7 +181,7 @@ class Session:
     @conversation.setter
     def conversation(self, conversation: Conversation) -> None:
         with self._lock:
-            self._conversation = conversation
+            self._conversation, self.last_once = conversation, None
             self._turns.save_state(conversation).add_done_callback(self._on_saved)
         self.notify("turns")
 
@@ -217,7 +219,7 @@ class Session:
             if where.notebook != place.notebook:
                 self._others[place.notebook] = self._turns, self._ledger, self._conversation
                 self._bind(uuid.uuid4().hex)
-                self._conversation, self._last_shown = None, None
+                self._conversation, self._last_shown, self.last_once = None, None, None
                 if where.notebook in self._others:
                     self._turns, self._ledger, self._conversation = self._others[where.notebook]
             elif where.path != place.path and self._conversation is not None:
@@ -358,7 +360,9 @@ class Session:
             reply, error = outcome.reply, outcome.error or runner.view_error
             turn = replace(plan.turn, reply=reply)
             with self._lock:
-                if not ask.once:
+                if ask.once:
+                    self.last_once = turn
+                else:
                     # The request is not kept: it can be built again, and every turn would hold the
                     # turns before it. Log-probabilities are large, and they are on disk.
                     kept = replace(turn, reply=replace(reply, request=None, logprobs=()))

@@ -43,6 +43,7 @@ function titleLines({ head, size, perplexity }) {
       "div",
       { className: "title" },
       element("b", { textContent: head.model }),
+      ...(head.name ? [element("span", { className: "fact", textContent: head.name })] : []),
       ...facts.map(([value, name]) =>
         element("span", { className: "fact" }, element("b", { textContent: value }), ` ${name}`),
       ),

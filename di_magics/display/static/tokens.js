@@ -19,6 +19,7 @@ const INVISIBLE =
  * What core/packed_tokens.py:pack_lens makes of a reply, and display/lens.py adds to it.
  * @typedef {object} Head
  * @property {string} model
+ * @property {string} name which reply it is, or ""
  * @property {number} most how many alternatives a position has at most
  * @property {boolean} wide whether an index has 4 bytes
  * @property {number | null} vocabulary

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.flags import split_line
 from di_magics.core.shown.lens_text import parse_order, sampling_params
@@ -19,7 +21,7 @@ from di_magics.magics.commands.conversing import named_turn
 def show_lens(context: Context, rest: str) -> None:
     """The reply needs log-probabilities: %%chat --logprobs, or %chat set logprobs=20.
 
-    %chat lens          the last reply
+    %chat lens          the last reply, also of --once or di.ask
     %chat lens run 5    a run of the last sweep
     With --score the built-in model reads its reply again, about 13 ms a token.
     """
@@ -28,10 +30,10 @@ def show_lens(context: Context, rest: str) -> None:
     from di_magics.display.lens import Lens
 
     words = split_line(rest)
-    turn = named_turn(context, [word for word in words if word != "--score"])
+    turn, name = _inspected_turn(context, [word for word in words if word != "--score"])
     inspector = context.session.inspector
     data = inspector.score_turn(turn) if "--score" in words else inspector.lens_data(turn)
-    display(Lens(data))
+    display(Lens(replace(data, name=name)))
 
 
 @command(
@@ -59,8 +61,8 @@ def show_lab(context: Context, rest: str) -> None:
         words = words[:at] + words[at + 2 :]
     place, _, number = " ".join(words).partition(":")
     token = parse_number(number) if number else 1
-    turn = named_turn(context, place.split())
-    data = context.session.inspector.lens_data(turn)
+    turn, name = _inspected_turn(context, place.split())
+    data = replace(context.session.inspector.lens_data(turn), name=name)
     if not token or token > len(data.tokens):
         raise ParamError(
             f"The reply has no token {one_line(number, 40)!r}. Tokens are numbered 1 to "
@@ -83,3 +85,17 @@ def show_lab(context: Context, rest: str) -> None:
             find_zero=find_zero if turn.local else None,
         )
     )
+
+
+def _inspected_turn(context: Context, words: list[str]) -> tuple[Turn, str]:
+    """Return the turn that these words name and what the header calls it.
+
+    Without words it is the last one, even if it is not remembered.
+    """
+    last = context.session.last_once
+    if last and not words:
+        return last, "the last reply, not remembered"
+    turn = named_turn(context, words)
+    if words[:1] == ["run"]:
+        return turn, f"run {int(words[1])} of the last sweep"
+    return turn, f"turn {context.session.conversation.path().index(turn) + 1}"

@@ -65,7 +65,33 @@ def test_a_run_of_a_sweep_is_shown(run: Run, server: Loopback) -> None:
     """By its number, as %chat show has it."""
     server.default = ANSWER
     run("%%chat --logprobs --vary seed=1..2\nA colour?")
-    assert "·fox  1.83 %" in run("%chat lens run 1").text
+    text = run("%chat lens run 1").text
+    assert "·fox  1.83 %" in text
+    assert "· run 1 of the last sweep ·" in text
+
+
+@pytest.mark.parametrize("command", ["%chat lens", "%chat lab", "%chat lab :2"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%%chat --once --logprobs\nAnother one?",
+        "import di_magics as di\n_ = di.ask('Another one?', logprobs=1)",
+    ],
+)
+def test_without_a_number_it_is_the_last_reply(
+    asked: Run, server: Loopback, cell: str, command: str
+) -> None:
+    """Also one that is not remembered, until the conversation changes; the header names it."""
+    green = [entry("Green", -0.5, Blue=-2.5), entry(".", -0.1)]
+    server.reply(Reply(chunks=["Green", "."], logprobs=green), Reply("plain"), ANSWER)
+    asked(cell)
+    text = asked(command).text
+    assert "Green" in text
+    assert "the last reply, not remembered" in text
+    asked("%%chat --once\nhi")
+    assert "has no log-probabilities" in str(asked(command).error)
+    asked("%%chat --logprobs\nA colour?")
+    assert "· turn 3 ·" in asked(command).text
 
 
 def test_a_reply_of_the_python_interface_is_shown(
