@@ -53,3 +53,14 @@ def variant_notes(chat: Conversation, turn: Turn) -> list[str]:
         turns = count_noun(after, "later turn")
         notes.append(f"{turns} after variant {other} (%chat variant {other} goes back)")
     return notes
+
+
+def adopted_notes(before: Conversation, after: Conversation, turn: Turn) -> list[str]:
+    """Return notes about an adopted turn: which variant it is, and which turns it leaves out."""
+    notes, head = variant_notes(after, turn), before.heads.get(turn.conversation)
+    kept = {other.id for other in after.path(turn.id)}
+    left = [other.id for other in before.path(head) if other.id not in kept] if head else []
+    if left and left[0] not in {variant.id for variant in after.variants(turn)}:
+        turns = count_noun(len(left), "later turn")
+        notes.append(f"{turns} not sent any more (%chat history --tree)")
+    return notes

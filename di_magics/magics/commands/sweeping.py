@@ -10,6 +10,7 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.settings.counts import parse_positive
 from di_magics.core.settings.flags import split_line
 from di_magics.core.settings.params import suggest
+from di_magics.core.shown.notes import adopted_notes
 from di_magics.core.sweep.difference import compare_texts, count_texts, first_difference
 from di_magics.core.text import count_noun, one_line
 from di_magics.display.views import FinalView
@@ -158,5 +159,7 @@ def adopt(context: Context, rest: str) -> None:
     turn = sweep.turn(run)
     if turn.id in context.session.conversation.turns:
         raise ChatError(f"Run {run} is in the conversation already. %chat history shows it.")
+    before = context.session.conversation
     context.session.adopt(turn)
-    FinalView().close(turn, [f"run {run} of {count_noun(len(sweep), 'run')}"])
+    notes = adopted_notes(before, context.session.conversation, turn)
+    FinalView().close(turn, [f"run {run} of {count_noun(len(sweep), 'run')}", *notes])

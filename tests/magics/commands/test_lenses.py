@@ -143,3 +143,23 @@ def test_a_reply_is_continued_from_a_token(
     assert sent["messages"][-1] == {"role": "assistant", "content": "Reddog"}
     assert asked("%chat adopt 0").error is None
     assert "Reddog runs" in asked("%chat history").text
+
+
+def test_an_adopted_reply_says_which_turns_it_leaves_out(asked: Run, server: Loopback) -> None:
+    """And how to return, as the receipt of a retry does."""
+    server.default = Reply(" runs.")
+    asked("%chat branch 1:2 --token dog -n 2")
+    text = asked("%chat adopt 1").text
+    assert "variant 2 of 2" in text
+    assert "1 later turn after variant 1 (%chat variant 1 goes back)" in text
+    asked("%chat variant 1")
+    assert "> hi" in asked("%chat history").text
+
+
+def test_an_adopted_run_of_a_sweep_says_so_too(asked: Run, server: Loopback) -> None:
+    """It is no variant of the turns that came after the sweep."""
+    asked("%%chat --vary seed=1..2\nA colour?")
+    assert "not sent any more" not in asked("%chat adopt 0").text
+    asked("%%chat\nA number?")
+    text = asked("%chat adopt 1").text
+    assert "2 later turns not sent any more (%chat history --tree)" in text
