@@ -94,7 +94,7 @@ def test_everything_starts_unset(panel: Panel) -> None:
     assert [control["name"] for control in controls] == list(PARAMS)
     assert panel.control("temperature")["default"] == "1"
     assert panel.state["hints"]["model"] == "a-model"
-    assert panel.state["money"]["rows"][0][1] == "—"
+    assert panel.state["money"]["rows"][0][1] == "$0"
     assert panel.state["presets"][0]["on"]
 
 

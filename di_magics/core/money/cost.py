@@ -48,7 +48,7 @@ class Tally:
     """The sums of entries: `cost` of the known costs, `estimated` of those that are estimates.
 
     `unpriced` is how many replies have no cost. A request that failed without a reply does not
-    count.
+    count, nor does one in flight whose cost is not known yet.
     """
 
     replies: int = 0
@@ -63,7 +63,7 @@ class Tally:
     @property
     def text(self) -> str:
         """The cost for display, with how much is an estimate and how many replies have none."""
-        if self.replies == self.unpriced:
+        if self.unpriced and self.replies == self.unpriced:
             return UNKNOWN
         text = format_usd(self.cost)
         if self.estimated == self.cost and self.estimated:
@@ -74,7 +74,7 @@ class Tally:
 
     def add(self, entry: Entry) -> Tally:
         """Return the tally with one more entry."""
-        if entry.status == "failed" and entry.cost is None:
+        if entry.status in ("failed", "open") and entry.cost is None:
             return self
         usage = entry.usage
         return Tally(

@@ -51,7 +51,7 @@ def test_entries_are_added_up() -> None:
 @pytest.mark.parametrize(
     ("costs", "shown"),
     [
-        ([], UNKNOWN),
+        ([], "$0"),
         ([None, None], UNKNOWN),
         (["0.5"], "$0.50"),
         (["0", "0"], "$0"),
@@ -75,6 +75,13 @@ def test_what_failed_before_a_reply_came_is_no_reply() -> None:
     """A refused request is not counted as one of unknown cost."""
     assert tally([entry(None, status="failed")]) == Tally()
     assert tally([entry("0.1", status="failed")]).replies == 1
+
+
+def test_a_reply_in_flight_is_not_of_unknown_cost() -> None:
+    """It counts when it has ended; what is known of its cost counts already."""
+    assert tally([entry(None, status="open")]).text == "$0"
+    assert tally([entry("0.1", status="open"), entry("0.2")]).text == "$0.30"
+    assert tally([entry(None, status="cut"), entry("0.2")]).text == "$0.20 and 1 of unknown cost"
 
 
 def test_entries_are_grouped_in_order() -> None:
