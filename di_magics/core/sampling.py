@@ -71,8 +71,9 @@ class Result:
 
     `probs` are the lowest and highest possible probability of every returned token that may
     survive, by id; `rest` those of all tokens that were not returned together. `cut` is the filter
-    that removed a token, by id. `exact` is whether nothing is estimated, `survivors` how many
-    tokens are left, None where that is not known, and `notes` what could not be computed.
+    after which a token is surely gone, by id, and `doubts` has the filters that may have cut one
+    before. `exact` is whether nothing is estimated, `survivors` how many tokens are left, None
+    where that is not known, and `notes` what could not be computed.
     """
 
     probs: dict[int, tuple[float, float]]
@@ -81,6 +82,7 @@ class Result:
     exact: bool
     survivors: int | None
     notes: list[str] = field(default_factory=list)
+    doubts: dict[int, list[str]] = field(default_factory=dict)
 
 
 def reshape(
@@ -175,6 +177,7 @@ class _Position:
         self.tokens = [_Token(*pair) for pair in sorted(known.items(), key=lambda pair: -pair[1])]
         self.ids = list(known)
         self.cut: dict[int, str] = {}
+        self.doubts: dict[int, list[str]] = {}
         self.notes: list[str] = []
         self.power = 1.0
         self.count = math.inf if vocabulary is None else float(max(0, vocabulary - len(known)))
@@ -218,9 +221,11 @@ class _Position:
         for token, kept in decided:
             if kept is False:
                 self.cut[token.id] = name
-            else:
-                token.sure = token.sure and kept is True
-                left.append(token)
+                continue
+            if kept is None:
+                token.sure = False
+                self.doubts.setdefault(token.id, []).append(name)
+            left.append(token)
         self.tokens = left
 
     def apply_penalties(
@@ -367,7 +372,7 @@ class _Position:
         closed = not self.open
         rest = (_share(low, every), _share(high, sure))
         survivors = len(self.tokens) if closed and certain else None
-        return Result(probs, rest, self.cut, closed and certain, survivors)
+        return Result(probs, rest, self.cut, closed and certain, survivors, doubts=self.doubts)
 
 
 def _share(part: float, others: float) -> float:

@@ -366,6 +366,6 @@ def _position_html(lens: Lens) -> str:
 
 def _now(result: Result, token: int) -> str:
     if token in result.cut:
-        return f"cut by {result.cut[token]}"
+        return f"cut by {' or '.join([*result.doubts.get(token, ()), result.cut[token]])}"
     low, high = map(format_percent, result.probs.get(token, (0.0, 1.0)))
     return low if low == high else f"{low} to {high}"

@@ -17,6 +17,7 @@ from di_magics.core.sampling import DEFAULT_ORDER, reshape
 CASES = json.loads(Path(__file__).with_name("sampling_cases.json").read_text("utf-8"))
 IN_NODE = Path(__file__).resolve().parents[1] / "js" / "positions.mjs"
 OFF = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0}
+FILTERS = ["top_k", "top_p", "min_p", "temperature 0"]
 CLOSE = 1e-6
 
 
@@ -29,6 +30,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         "probs": [list(result.probs.get(token, (0.0, 0.0))) for token, _ in top],
         "rest": list(result.rest),
         "cut": [result.cut.get(token, "") for token, _ in top],
+        "doubts": [sorted(result.doubts.get(token, ()), key=FILTERS.index) for token, _ in top],
         "exact": result.exact,
         "survivors": result.survivors,
     }
@@ -102,7 +104,7 @@ def test_python_and_javascript_agree() -> None:
         others = [*flat(theirs["probs"]), *theirs["rest"]]
         assert len(numbers) == len(others)
         assert all(abs(a - b) <= CLOSE for a, b in zip(numbers, others, strict=True)), question
-        for name in ("cut", "exact", "survivors"):
+        for name in ("cut", "doubts", "exact", "survivors"):
             assert ours[name] == theirs[name], question
         exact += ours["exact"]
     assert exact > 1000

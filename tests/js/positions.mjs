@@ -22,9 +22,14 @@ export function answer({ logprobs, vocabulary, settings, window, zero }) {
   const others = [...times].filter(([token]) => token >= logprobs.length).map(([, count]) => count);
   const position = { logprobs, best: logprobs.length, vocabulary, counts, others, zero };
   const all = { temperature: 1, top_k: 0, top_p: 1, min_p: 0, ...settings };
-  const { low, high, rest, cut, exact, survivors } = reshape(position, all, settings.samplers ?? ORDER);
+  const { low, high, rest, cut, unsure, exact, survivors } = reshape(
+    position,
+    all,
+    settings.samplers ?? ORDER,
+  );
   const probs = [...low].map((value, token) => [value, high[token]]);
-  return { probs, rest, cut: [...cut].map((filter) => FILTER_NAMES[filter]), exact, survivors };
+  const doubts = [...unsure].map((filters) => FILTER_NAMES.filter((_, filter) => filters & (1 << filter)));
+  return { probs, rest, cut: [...cut].map((filter) => FILTER_NAMES[filter]), doubts, exact, survivors };
 }
 
 if (process.argv[1]?.endsWith("positions.mjs")) {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { reshape } from "../../di_magics/display/static/sampling.js";
+import { describeRemovals } from "../../di_magics/display/static/alternatives.js";
+import { FILTER_NAMES, reshape } from "../../di_magics/display/static/sampling.js";
 import { answer } from "./positions.mjs";
 
 const CASES = JSON.parse(readFileSync(new URL("../core/sampling_cases.json", import.meta.url), "utf8"));
@@ -55,4 +56,94 @@ test("a token of the reply that is not among the best has an interval that holds
     assert.ok(low[best] <= truth.high[own] + 1e-9 && truth.low[own] <= high[best] + 1e-9, shown);
     if (cut[best]) assert.equal(truth.low[own], 0, shown);
   }
+});
+
+/**
+ * Return a random position twice, with its whole vocabulary and with its best tokens, and settings.
+ * @param {() => number} random
+ */
+function randomPosition(random) {
+  const size = 12 + Math.floor(random() * 60);
+  const spread = [1, 3, 6][Math.floor(random() * 3)];
+  const logits = Array.from({ length: size }, () => spread * random() + (random() < 0.2 ? 4 : 0));
+  logits.sort((a, b) => b - a);
+  const norm = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+  const logprobs = logits.map((logit) => logit - norm);
+  const best = 1 + Math.floor(random() * 10);
+  const times = logprobs.map(() => (random() < 0.2 ? 1 + Math.floor(random() * 3) : 0));
+  const penalised = random() < 0.5;
+  const settings = {
+    temperature: [0, 0.5, 1, 1, 1.5][Math.floor(random() * 5)],
+    top_k: [0, 3, 20, 40][Math.floor(random() * 4)],
+    top_p: [1, 0.95, 0.5][Math.floor(random() * 3)],
+    min_p: [0, 0.02, 0.2][Math.floor(random() * 3)],
+    presence_penalty: penalised ? [0.5, -0.5][Math.floor(random() * 2)] : 0,
+    frequency_penalty: penalised ? 0.5 : 0,
+  };
+  const order = ["penalties", "top_k", "top_p", "min_p", "temperature"].sort(() => random() - 0.5);
+  const others = times.slice(best).filter((count) => count > 0);
+  const whole = { logprobs, best: size, vocabulary: size, counts: times, others: [] };
+  const known = { logprobs: logprobs.slice(0, best), best, vocabulary: size, counts: times, others };
+  return { whole, known, settings, order };
+}
+
+test("what each filter removed is in its interval, and no other filter is named", () => {
+  const random = randomNumbers(7);
+  let [open, closed, certain] = [0, 0, 0];
+  for (let run = 0; run < 4000; run++) {
+    const { whole, known, settings, order } = randomPosition(random);
+    const truth = reshape(whole, settings, order);
+    const now = reshape(known, settings, order);
+    const shown = JSON.stringify({ whole, best: known.best, settings, order });
+    if (truth.unsure.some(Boolean)) continue; // closer to a limit than the arithmetic
+    const removed = FILTER_NAMES.map(() => 0);
+    for (const [i, filter] of truth.cut.entries()) {
+      const possible = i < known.best ? now.unsure[i] | (now.cut[i] && 1 << now.cut[i]) : now.restCut;
+      if (filter) assert.ok(possible & (1 << filter), `${i} ${shown}`);
+      if (i >= known.best) removed[filter] += Math.exp(whole.logprobs[i]);
+    }
+    for (const [filter, [low, high]] of now.removed.entries()) {
+      if (!filter) continue;
+      assert.ok(low - 4e-4 <= removed[filter] && removed[filter] <= high + 1e-5, `${filter} ${shown}`);
+      certain += Number(low > 0.01);
+    }
+    assert.ok(now.atMost >= (truth.survivors ?? 0), shown);
+    if (now.rest[1] === 0) closed += 1;
+    else open += 1;
+  }
+  assert.ok(open > 500 && closed > 500 && certain > 300, `${open} ${closed} ${certain}`);
+});
+
+test("top_k comes first: min_p is not named as the filter that cut all others", () => {
+  const logprobs = [0.223, ...Array(19).fill(0.0331)].map(Math.log);
+  const position = { logprobs, best: 20, vocabulary: 32000 };
+  const settings = { temperature: 1, top_k: 40, top_p: 0.95, min_p: 0.2 };
+  const now = reshape(position, settings, ["top_k", "top_p", "min_p"]);
+  assert.deepEqual(now.rest, [0, 0]);
+  const model = reshape(position, {}, []);
+  assert.equal(
+    describeRemovals(model, now),
+    " Removed: 59.6–77.7 % by min_p, at most 14.8 % by top_k, at most 8.31 % by top_p.",
+  );
+});
+
+test("a flat position says what is removed at least, though tokens may be left that are not known", () => {
+  const position = { logprobs: Array(20).fill(Math.log(0.01)), best: 20, vocabulary: 32000 };
+  const settings = { temperature: 1, top_k: 40, top_p: 0.95, min_p: 0.05 };
+  const now = reshape(position, settings, ["top_k", "top_p", "min_p"]);
+  assert.equal(now.atMost, 40);
+  assert.match(
+    describeRemovals(reshape(position, {}, []), now),
+    /^ Removed: 60\.0–80\.0 % by top_k, at most /,
+  );
+});
+
+test("a token that a penalty lowered and a filter cut names both", () => {
+  const position = { logprobs: [0.9, 0.1].map(Math.log), best: 2, vocabulary: 2, counts: [1, 0] };
+  const settings = { temperature: 1, top_k: 0, top_p: 1, min_p: 0.5, presence_penalty: 5 };
+  const now = reshape(position, settings, ["penalties", "min_p"]);
+  assert.equal(
+    describeRemovals(reshape(position, {}, []), now),
+    " Removed: 90.0 % by min_p after the penalty.",
+  );
 });

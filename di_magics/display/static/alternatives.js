@@ -5,6 +5,7 @@ import { FILTER_NAMES } from "./sampling.js";
 import { entropyBounds, label, percent, percentRange } from "./tokens.js";
 
 const MOST_ROWS = 100;
+const ROUNDED = 5e-4; // less of the other tokens' probability is what 32 bits lose
 const LEAST_SCALE = 0.05; // a bar is full at the greatest probability, and never at less than this
 
 /** @typedef {{ counts: Map<number, number>, total: number }} Draws how often a token was drawn; -1: another */
@@ -65,6 +66,55 @@ class AlternativeRow {
     show(this.now, percentRange(...now));
     show(this.raw, percentRange(...raw));
   }
+}
+
+/** @param {number} filters 1 << number each; which of them it was is not known */
+function filterNames(filters) {
+  const names = FILTER_NAMES.filter((_, filter) => filters & (1 << filter));
+  const last = names.pop() ?? "";
+  return names.length ? `${names.join(", ")} or ${last}` : last;
+}
+
+/**
+ * Return what cut a token: the filters, and the penalty that had lowered it.
+ * @param {import("./sampling.js").Reshaped} now
+ * @param {number} index
+ */
+function cutters(now, index) {
+  const names = filterNames(now.unsure[index] | (1 << now.cut[index]));
+  return now.lowered[index] ? `${names} after the penalty` : names;
+}
+
+/**
+ * Return how much of the model's probability each filter removes, as a sentence. It is a range where the
+ * other tokens, or one that may be cut, belong to one filter or another.
+ * @param {import("./sampling.js").Reshaped} model
+ * @param {import("./sampling.js").Reshaped} now
+ */
+export function describeRemovals(model, now) {
+  /** @type {Map<string, [number, number]>} */
+  const shares = new Map();
+  /** @param {string} name @param {number} low @param {number} high */
+  const add = (name, low, high) => {
+    const [least, most] = shares.get(name) ?? [0, 0];
+    shares.set(name, [least + low, most + high]);
+  };
+  for (const [filter, [low, high]] of now.removed.entries()) add(FILTER_NAMES[filter], low, high);
+  for (const [index, cut] of now.cut.entries()) {
+    const share = model.high[index];
+    const filters = now.unsure[index] | (cut && 1 << cut);
+    if (cut && !now.unsure[index]) add(cutters(now, index), share, share);
+    else
+      for (const [filter, name] of FILTER_NAMES.entries()) if (filters & (1 << filter)) add(name, 0, share);
+  }
+  const parts = [...shares]
+    .filter(([, [low, high]]) => low > 0 || high > ROUNDED)
+    .sort(([, a], [, b]) => b[0] + b[1] - a[0] - a[1])
+    .map(
+      ([name, [low, high]]) =>
+        `${low < ROUNDED && high > ROUNDED ? `at most ${percent(high)}` : percentRange(low, high)} by ${name}`,
+    );
+  return parts.length ? ` Removed: ${parts.join(", ")}.` : "";
 }
 
 /** @param {number} count @param {string} noun */
@@ -135,8 +185,8 @@ export class Alternatives {
       row.node.hidden = index === undefined;
       if (index === undefined) continue;
       row.index = index;
-      const cut = FILTER_NAMES[now.cut[index]];
-      const why = cut ? `cut by ${cut}` : now.unsure[index] ? "may be cut" : "";
+      const cut = now.cut[index];
+      const why = cut ? `cut by ${cutters(now, index)}` : now.unsure[index] ? "may be cut" : "";
       const kind = `${index === own ? "own" : ""}${cut ? " cut" : ""}`;
       const given = Math.exp(position.logprobs[index]);
       /** @type {{ raw: [number, number], now: [number, number] }} */
@@ -153,7 +203,7 @@ export class Alternatives {
     }
     const others = this.others(at);
     rest.node.hidden = others === 0;
-    const why = now.rest[1] === 0 && now.restCut ? `cut by ${FILTER_NAMES[now.restCut]}` : "";
+    const why = now.rest[1] === 0 && now.restCut ? `cut by ${filterNames(now.restCut)}` : "";
     const name = "all others";
     rest.fill(
       name,
@@ -210,26 +260,6 @@ export class Alternatives {
       now.survivors === null
         ? `At least ${now.low.filter((value) => value > 0).length} tokens can be drawn`
         : `${counted(now.survivors, "token")} can be drawn`;
-    show(this.facts, `${drawable}; ${bits}.${this.removals(model, now)}`.replaceAll(" %", "\u00a0%"));
-  }
-
-  /**
-   * Return how much of the model's probability each filter removes.
-   * @param {import("./sampling.js").Reshaped} model
-   * @param {import("./sampling.js").Reshaped} now
-   */
-  removals(model, now) {
-    /** @type {Map<number, number>} */
-    const shares = new Map();
-    for (const [index, filter] of now.cut.entries()) {
-      if (FILTER_NAMES[filter]) shares.set(filter, (shares.get(filter) ?? 0) + model.high[index]);
-    }
-    if (now.restCut && now.rest[1] === 0) {
-      shares.set(now.restCut, (shares.get(now.restCut) ?? 0) + model.rest[0]);
-    }
-    const parts = [...shares].sort((a, b) => b[1] - a[1]);
-    return parts.length
-      ? ` Removed: ${parts.map(([filter, share]) => `${percent(share)} by ${FILTER_NAMES[filter]}`).join(", ")}.`
-      : "";
+    show(this.facts, `${drawable}; ${bits}.${describeRemovals(model, now)}`.replaceAll(" %", "\u00a0%"));
   }
 }

@@ -20,8 +20,11 @@
 
 /**
  * Probabilities by the index of a token, as intervals; `rest` is that of all other tokens together. `cut`
- * is the filter that removed a token: the number of a name in FILTER_NAMES; `restCut` removed all others.
- * `unsure` says which tokens may be cut. `survivors` is how many tokens are left, or null.
+ * is the filter after which a token is surely gone: the number of a name in FILTER_NAMES. `unsure` has the
+ * filters that may have cut it before, 1 << number each; `restCut` those that may have cut the others.
+ * `lowered` are the tokens that a penalty lowered. `removed` has, by filter, how much of the model's
+ * probability of the others it removed. `survivors` is how many tokens are left, or null; `atMost` is never
+ * less.
  * @typedef {object} Reshaped
  * @property {Float64Array} low
  * @property {Float64Array} high
@@ -29,6 +32,9 @@
  * @property {Uint8Array} cut
  * @property {Uint8Array} unsure
  * @property {number} restCut
+ * @property {Uint8Array} lowered
+ * @property {[number, number][]} removed
+ * @property {number} atMost
  * @property {boolean} exact
  * @property {number | null} survivors
  * @property {string[]} notes
@@ -86,6 +92,7 @@ class Chain {
     this.size = size;
     this.weights = Float64Array.from(logprobs);
     this.unsure = new Uint8Array(size);
+    this.lowered = new Uint8Array(size);
     this.cut = new Uint8Array(size);
     /** @type {number[]} */
     this.left = [];
@@ -104,14 +111,32 @@ class Chain {
     this.low = Math.max(0, 1 - total);
     this.high = this.low + SLACK;
     this.cap = best ? this.weights[best - 1] : 0; // a logarithm
+    this.model = [this.low, this.high]; // of what is left of the group, its probability in the model
+    this.stretch = [1, 1]; // what makes that of `low` and `high`, which penalties change
+    this.penalised = false;
+    this.removed = FILTER_NAMES.map(() => /** @type {[number, number]} */ ([0, 0]));
     this.restCut = 0;
-    if (!this.count) this.close(0);
+    this.atMost = Infinity;
+    if (!this.count) this.close();
   }
 
-  /** @param {number} filter that removes what is left of the group */
-  close(filter) {
-    if (this.count) this.restCut = filter;
+  // No token of the group is left.
+  close() {
     this.count = this.low = this.high = 0;
+  }
+
+  /**
+   * Note what a filter may have removed of the group, at most so much of the model's probability.
+   * @param {number} filter
+   * @param {number} [most]
+   */
+  account(filter, most = Infinity) {
+    const [low, high] = this.model;
+    const least = Math.min(high, this.low * this.stretch[0]);
+    const greatest = this.high ? Math.min(high, this.high * this.stretch[1]) : 0;
+    this.removed[filter] = [Math.max(0, low - greatest), Math.min(high - least, most)];
+    this.model = [least, greatest];
+    this.restCut |= 1 << filter;
   }
 
   /** @param {number} i */
@@ -146,7 +171,7 @@ class Chain {
     for (const [rank, i] of this.left.entries()) {
       if (decided[rank] === false) this.cut[i] = filter;
       else {
-        if (decided[rank] === null) this.unsure[i] = 1;
+        if (decided[rank] === null) this.unsure[i] |= 1 << filter;
         left.push(i);
       }
     }
@@ -161,24 +186,29 @@ class Chain {
   }) {
     const { counts, weights, others } = this;
     if (!counts || (repeat === 1 && frequency === 0 && presence === 0)) return;
+    this.penalised = true;
     for (const i of this.left) {
       if (!counts[i]) continue;
+      const before = weights[i];
       if (repeat !== 1 && this.zero !== null) {
         const base = this.power * this.zero;
         const logit = weights[i] + base;
         weights[i] = (logit <= 0 ? logit * repeat : logit / repeat) - base;
       } else if (repeat !== 1) this.notes.push("the repetition penalty needs the zero of the logits");
       weights[i] -= counts[i] * frequency + presence;
+      if (weights[i] < before) this.lowered[i] = 1;
     }
     this.left.sort((a, b) => weights[b] - weights[a]);
     if (!this.count || !others.length) return;
     // Some tokens of the group are penalised, too; which is not known.
     const least = Math.min(...others) * frequency + presence;
     const most = Math.max(...others) * frequency + presence;
-    this.low *= boundedExp(-Math.max(0, least, most) / this.power);
+    const fall = Math.max(0, least, most) / this.power;
+    this.low *= boundedExp(-fall);
     const rise = -Math.min(0, least, most) / this.power;
     this.high *= boundedExp(rise);
     this.cap += rise;
+    this.stretch = [boundedExp(-rise), repeat > 1 ? Infinity : boundedExp(fall)];
     if (repeat > 1) this.low = 0;
     else if (repeat < 1) this.notes.push("a repetition penalty below 1 raises tokens that were not returned");
   }
@@ -212,14 +242,17 @@ class Chain {
       if (outranks) outranking += 1;
     }
     this.keep(decided, filter);
+    this.atMost = Math.min(this.atMost, most);
+    if (!this.count) return;
     const left = most - outranking;
-    if (left <= 0) this.close(filter);
-    else if (this.count) {
-      const share = Math.min(1, Math.max(0, most - possible) / this.count);
+    const share = Math.min(1, Math.max(0, most - possible) / this.count);
+    if (left <= 0) this.close();
+    else {
       this.count = Math.min(this.count, left);
       this.high = Math.min(this.high, left * boundedExp(this.cap));
       this.low = Math.min(this.low * share, this.high);
     }
+    if (share < 1) this.account(filter);
   }
 
   /**
@@ -255,15 +288,18 @@ class Chain {
     }
     this.keep(decided, TOP_P);
     if (!this.count) return;
-    if (outranking / (total + high) >= share + NEAR) this.close(TOP_P);
+    const whole = total * Math.exp(scale);
+    // Without penalties and temperature, these are shares of the model's probability.
+    const most = this.power === 1 && !this.penalised ? (1 - share) * (whole + this.high) + NEAR : Infinity;
+    if (outranking / (total + high) >= share + NEAR) this.close();
     else if (this.power === 1) {
       let kept = 0;
       for (const i of this.left) if (!unsure[i]) kept += boundedExp(weights[i]);
-      const whole = total * Math.exp(scale);
       const limit = share * (whole + this.high) - kept + boundedExp(this.cap);
       this.low = Math.max(0, share * this.low - (1 - share) * whole - NEAR);
       this.high = Math.min(this.high, Math.max(0, limit) + NEAR);
     } else this.low = 0;
+    this.account(TOP_P, most);
   }
 
   /**
@@ -284,21 +320,24 @@ class Chain {
       return weight > lowest - NEAR ? null : false;
     });
     this.keep(decided, MIN_P);
-    if (this.count && lowest > group + NEAR) this.close(MIN_P);
-    else if (this.count) {
+    if (!this.count) return;
+    if (lowest > group + NEAR) this.close();
+    else {
       this.low = 0;
       if (this.high < Infinity) {
         const fitting = Math.floor(boundedExp(Math.log(this.high) - lowest / this.power) + NEAR);
         this.count = Math.min(this.count, Math.max(1, fitting));
       }
     }
+    this.account(MIN_P);
   }
 
   /** @returns {Reshaped} */
   result() {
     const { size, weights, cut, unsure, left } = this;
     const [low, high] = [new Float64Array(size), new Float64Array(size)];
-    const { restCut, notes } = this;
+    const { restCut, removed, lowered, notes } = this;
+    const atMost = Math.min(this.atMost, left.length + this.count);
     if (notes.length) {
       const none = new Uint8Array(size);
       return {
@@ -308,6 +347,9 @@ class Chain {
         cut: none,
         unsure: none,
         restCut: 0,
+        lowered: none,
+        removed: [],
+        atMost: Infinity,
         exact: false,
         survivors: null,
         notes: [...new Set(notes)],
@@ -335,6 +377,9 @@ class Chain {
       cut,
       unsure,
       restCut,
+      lowered,
+      removed,
+      atMost,
       exact: certain,
       survivors: certain ? left.length : null,
       notes,
