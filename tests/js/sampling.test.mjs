@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { describeRemovals } from "../../di_magics/display/static/alternatives.js";
+import { describeRemovals, entropyBounds } from "../../di_magics/display/static/alternatives.js";
 import { FILTER_NAMES, reshape } from "../../di_magics/display/static/sampling.js";
 import { answer } from "./positions.mjs";
 
@@ -112,6 +112,25 @@ test("what each filter removed is in its interval, and no other filter is named"
     else open += 1;
   }
   assert.ok(open > 500 && closed > 500 && certain > 300, `${open} ${closed} ${certain}`);
+});
+
+test("the entropy is in its interval, which the number of tokens that can be left bounds", () => {
+  const random = randomNumbers(8);
+  for (let run = 0; run < 4000; run++) {
+    const { whole, known, settings, order } = randomPosition(random);
+    const truth = reshape(whole, settings, order);
+    const now = reshape(known, settings, order);
+    if (!truth.exact) continue; // closer to a limit than the arithmetic
+    let bits = 0;
+    for (const share of truth.high) if (share > 0) bits -= share * Math.log2(share);
+    const [least, most] = entropyBounds(now);
+    const shown = `${bits} ${least} ${most} ${JSON.stringify({ whole, best: known.best, settings, order })}`;
+    assert.ok(least <= bits + 0.01 && bits <= most + 0.01, shown);
+    assert.ok(most <= Math.log2(now.atMost), shown);
+  }
+  const flat = { logprobs: Array(20).fill(Math.log(0.01)), best: 20, vocabulary: null };
+  const [, most] = entropyBounds(reshape(flat, { top_k: 40 }, ["top_k"]));
+  assert.equal(most, Math.log2(40));
 });
 
 test("top_k comes first: min_p is not named as the filter that cut all others", () => {

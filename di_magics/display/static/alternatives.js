@@ -2,7 +2,7 @@
 // One position: the tokens that could stand there, as bars and numbers, before and after the settings.
 import { element, show } from "./dom.js";
 import { FILTER_NAMES } from "./sampling.js";
-import { entropyBounds, label, percent, percentRange } from "./tokens.js";
+import { label, percent, percentRange } from "./tokens.js";
 
 const MOST_ROWS = 100;
 const ROUNDED = 5e-4; // less of the other tokens' probability is what 32 bits lose
@@ -115,6 +115,39 @@ export function describeRemovals(model, now) {
         `${low < ROUNDED && high > ROUNDED ? `at most ${percent(high)}` : percentRange(low, high)} by ${name}`,
     );
   return parts.length ? ` Removed: ${parts.join(", ")}.` : "";
+}
+
+/**
+ * Return the entropy in bits of these weights and of a rest, which is one token or more.
+ * @param {number[]} weights
+ * @param {number} rest
+ * @param {number} many into how many equal tokens the rest is divided
+ */
+function entropyOf(weights, rest, many) {
+  const whole = weights.reduce((total, weight) => total + weight, rest);
+  let bits = rest ? (rest / whole) * Math.log2(many) : 0;
+  for (const weight of [...weights, rest])
+    if (weight > 0) bits -= (weight / whole) * Math.log2(weight / whole);
+  return bits;
+}
+
+/**
+ * Return the bounds of a position's entropy in bits. It is least where the tokens that may be cut are cut
+ * and the others are as few as they can be, and greatest where all are left and the others are equal.
+ * @param {import("./sampling.js").Reshaped} now
+ * @returns {[number, number]}
+ */
+export function entropyBounds({ weights, unsure, group, atMost }) {
+  const all = [...weights].filter((weight) => weight > 0);
+  const sure = [...weights].filter((weight, i) => weight > 0 && !unsure[i]);
+  const { low, high, count, cap } = group;
+  if (high === Infinity) return [0, Math.log2(atMost)];
+  const ends = [low, high].map((rest) => entropyOf(sure, rest, Math.max(1, rest / cap)));
+  // Of all sums, this one makes the whole as even as it can be.
+  const sum = all.reduce((total, weight) => total + weight, 0);
+  const best = (sum * count) / 2 ** entropyOf(all, 0, 1);
+  const most = count ? entropyOf(all, Math.min(high, Math.max(low, best)), count) : entropyOf(all, 0, 1);
+  return [Math.min(...ends), Math.min(most, Math.log2(atMost))];
 }
 
 /** @param {number} count @param {string} noun */
@@ -243,12 +276,8 @@ export class Alternatives {
       element("div", { textContent: words }),
     );
     const shown = lab ? now : model;
-    const weights = [...shown.high].filter((value) => value > 0);
-    if (!weights.length) return show(this.facts, "");
-    const many = Math.max(1, this.others(at) ?? Infinity);
-    const sum = weights.reduce((total, weight) => total + weight, 0);
-    const [low, high] = shown.rest.map((share) => (sum * share) / (1 - share)); // as weights beside these
-    const [least, most] = high < Infinity ? entropyBounds(weights, low, high, many) : [0, Infinity];
+    if (!shown.weights.some((weight) => weight > 0)) return show(this.facts, "");
+    const [least, most] = entropyBounds(shown);
     const bits =
       most - least < 0.05
         ? `entropy ${((least + most) / 2).toFixed(2)} bit, as if ${(2 ** ((least + most) / 2)).toFixed(1)} tokens were equally likely`

@@ -35,6 +35,9 @@
  * @property {Uint8Array} lowered
  * @property {[number, number][]} removed
  * @property {number} atMost
+ * @property {Float64Array} weights of the tokens that may be left, and in the same units:
+ * @property {{ low: number, high: number, count: number, cap: number }} group the sum of the others' weights,
+ *   how many may be left, and the greatest weight that one may have
  * @property {boolean} exact
  * @property {number | null} survivors
  * @property {string[]} notes
@@ -350,6 +353,8 @@ class Chain {
         lowered: none,
         removed: [],
         atMost: Infinity,
+        weights: new Float64Array(size),
+        group: { low: 0, high: Infinity, count: Infinity, cap: Infinity },
         exact: false,
         survivors: null,
         notes: [...new Set(notes)],
@@ -358,14 +363,16 @@ class Chain {
     const scale = left.length ? weights[left[0]] : 0;
     const [least, most] = this.groupSum(scale);
     let [every, sure, doubts] = [0, 0, 0];
+    const units = new Float64Array(size);
     for (const i of left) {
       const weight = Math.exp(weights[i] - scale);
+      units[i] = weight;
       every += weight;
       if (unsure[i]) doubts += 1;
       else sure += weight;
     }
     for (const i of left) {
-      const weight = Math.exp(weights[i] - scale);
+      const weight = units[i];
       low[i] = unsure[i] ? 0 : weight / (every + most);
       high[i] = weight / (sure + least + (unsure[i] ? weight : 0));
     }
@@ -380,6 +387,8 @@ class Chain {
       lowered,
       removed,
       atMost,
+      weights: units,
+      group: { low: least, high: most, count: this.count, cap: boundedExp(this.power * this.cap - scale) },
       exact: certain,
       survivors: certain ? left.length : null,
       notes,

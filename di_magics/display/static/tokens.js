@@ -88,31 +88,6 @@ export function bandOf(probability) {
 }
 
 /**
- * Return the bounds of the entropy in bits of these probabilities and a rest of `many` tokens, none of
- * which is above the least of them.
- * @param {number[]} weights
- * @param {number} low
- * @param {number} high
- * @param {number} many
- * @returns {[number, number]}
- */
-export function entropyBounds(weights, low, high, many) {
-  const sum = weights.reduce((total, weight) => total + weight, 0);
-  const cap = Math.min(...weights);
-  let [least, most] = [Infinity, 0];
-  for (const rest of low === high ? [low] : [0, 1, 2, 3, 4].map((step) => low + ((high - low) * step) / 4)) {
-    const whole = sum + rest;
-    let bits = 0;
-    for (const weight of [...weights, rest])
-      if (weight > 0) bits -= (weight / whole) * Math.log2(weight / whole);
-    const share = rest / whole;
-    least = Math.min(least, bits + share * Math.max(0, Math.log2(rest / cap)));
-    most = Math.max(most, share > 0 ? bits + share * Math.log2(many) : bits);
-  }
-  return [least, most];
-}
-
-/**
  * Return a reply's tokens from what display/lens.py has packed.
  * @param {DataView} packed
  */
