@@ -148,7 +148,7 @@ class Routing:
         if model:
             raise Refused(
                 f"{NO_KEY}; or leave the model {one_line(model, 80)} out to ask the built-in one: "
-                "%chat unset model."
+                "no flag -m, or %chat unset model."
             )
         if not local.is_available():
             raise Refused(
@@ -179,8 +179,9 @@ class Routing:
         name = local.model_name(file)
         if model and model != name:
             raise ParamError(
-                f"The local model is {one_line(name, 80)}, not {one_line(model, 80)}. Use it with "
-                "%chat unset model, or another one with %chat endpoint local:FILE.gguf."
+                f"The local model is {one_line(name, 80)}, not {one_line(model, 80)}. Use it "
+                "without -m or with %chat unset model, or another one with %chat endpoint "
+                "local:FILE.gguf."
             )
         return Route(LOCAL, name, local=True, file=str(file or ""))
 

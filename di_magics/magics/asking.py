@@ -235,7 +235,8 @@ class Asking:
         """Return the last sweep. Raises ChatError where there is none."""
         if self.last_sweep is None:
             raise ChatError(
-                "There is no sweep yet. Run one: %%chat --vary temperature=0,0.7, or %%chat -n 5."
+                "No sweep has run since the kernel started. Run its cell again, or a new one: "
+                "%%chat --vary temperature=0,0.7, or %%chat -n 5."
             )
         return self.last_sweep
 

@@ -565,6 +565,7 @@ def test_a_named_model_never_falls_back(
     with capture_output():
         error = shell.run_cell("%%chat -m some/model\nhello").error_in_exec
     assert isinstance(error, di.Refused)
+    assert "no flag -m, or %chat unset model" in str(error)
 
 
 @pytest.mark.parametrize(

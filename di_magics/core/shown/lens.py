@@ -53,6 +53,8 @@ def lens_of_text(reply: Reply) -> LensData:
 
 
 def _without_tokens(turn: Turn) -> str:
+    if turn.reply.is_empty and turn.reply.status != "done":
+        return "This turn ended without a reply, so it has no tokens. Ask again with --logprobs."
     if "logprobs" not in turn.params:
         offer = "; %chat lens --score reads the reply again" if turn.local else ""
         return (

@@ -52,7 +52,8 @@ def show_status(context: Context, rest: str) -> None:
         format_param(name, value) for name, value in setting.params_in_force(session).items()
     )
     turns = count_noun(len(conversation.path()), "turn")
-    last = "" if settings.context is None else f"; the last {settings.context} are sent"
+    are = "is" if settings.context == 1 else "are"
+    last = "" if settings.context is None else f"; the last {settings.context} {are} sent"
     rows = [
         ("endpoint", one_line(endpoint)),
         ("model", one_line(model)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from di_magics.core.conversation.conversation import Turn
@@ -47,6 +49,8 @@ def test_what_is_known_of_a_server_is_said() -> None:
         (turn(), "were not asked for. Ask again with %%chat --logprobs."),
         (turn(local=True), "%chat lens --score reads the reply again"),
         (turn(logprobs=5), "e sent no log-probabilities for m"),
+        (replace(turn(), reply=Reply(status="failed")), "ended without a reply"),
+        (replace(turn(logprobs=5), reply=Reply(status="stopped")), "ended without a reply"),
     ],
 )
 def test_a_turn_without_log_probabilities_says_where_they_come_from(asked: Turn, text: str) -> None:

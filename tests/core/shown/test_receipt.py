@@ -185,6 +185,7 @@ def along(**changes: Any) -> list[str]:
             ["2 requests", "cut: the stream broke off"],
         ),
         ({"context": 2}, ["with the last 2 turns"]),
+        ({"context": 1}, ["with the last turn"]),
         ({"context": 0}, ["without earlier turns"]),
         ({"system": "Be brief."}, ["with a system prompt"]),
         ({"system": "Be brief.", "system_is_policy": True}, []),

@@ -46,6 +46,7 @@ def test_a_turn_is_shown_token_by_token(asked: Run, line: str) -> None:
     [
         ("%chat lens", "has no log-probabilities, because they were not asked for"),
         ("%chat lens 9", "9"),
+        ("%chat lens run 1", "No sweep has run since the kernel started"),
         ("%chat lens fox", "'fox' is not a number"),
         ("%chat lab 1:4", "no token '4'. Tokens are numbered 1 to 3."),
         ("%chat lab 1:0", "no token '0'"),
