@@ -154,8 +154,8 @@ def _content_texts(turn: Turn) -> Iterator[str]:
     elif "continue_final_message" in request:
         yield "continued from the text"
     if turn.context is not None:
-        last = "turn" if turn.context == 1 else f"{turn.context:,} turns"
-        yield f"with the last {last}" if turn.context else "without earlier turns"
+        turns = "turn" if turn.context == 1 else f"{turn.context:,} turns"
+        yield f"with the last {turns}" if turn.context else "without earlier turns"
     for attachment in turn.attachments:
         yield f"with {one_line(attachment.name, 60)}: {one_line(attachment.note, 160)}"
     names = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
