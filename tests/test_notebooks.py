@@ -105,18 +105,42 @@ CLAIMS = {
             written = fox.logprobs[3]
             assert written.logprob < written.top[0].logprob
         """,
-        "import random": "assert errors[10] > errors[100] > errors[1_000] > errors[10_000]",
+        "import random": """
+            assert math.exp(position.top[0].logprob) < shares[0] / sum(shares) < 0.1
+            assert drawn.count(0) and errors[10] > errors[100] > errors[1_000] > errors[10_000]
+
+            def mean_error(draws, times=5):
+                total, races = sum(shares), []
+                for _ in range(times):
+                    came = Counter(random.choices(range(len(shares)), shares, k=draws))
+                    off = [abs(came[n] / draws - s / total) for n, s in enumerate(shares)]
+                    races.append(sum(off))
+                return sum(races) / times / 2
+
+            from collections import Counter
+
+            assert len({*random.choices(range(len(shares)), shares, k=10)}) < len(shares) / 2
+            for draws in (100, 1_000):
+                assert 0.25 < mean_error(10 * draws) / mean_error(draws) < 0.42
+        """,
         "from di_magics.core.sampling": """
             assert sorted(entropies.values()) == [*entropies.values()]
+            low, _ = after(position, top_k=50).probs[position.top[0].id]
+            assert low > shares[0] / sum(shares)
         """,
         "from collections": """
             assert left["peaked", "top_k"] == left["flat", "top_k"] == 40
             assert left["peaked", "top_p"] == left["peaked", "min_p"] == 1
             assert left["flat", "top_p"] > 40 > left["flat", "min_p"] > 10
         """,
-        "orders = {": """
-            assert counts["filters first"] * 3 < counts["temperature first"]
-            assert sane < counts["filters first"]
+        "filters = {": """
+            orders = ("filters first", "temperature first")
+            alone = [counts["top_p 0.7", order] for order in orders]
+            ours = [counts["built-in model's", order] for order in orders]
+            assert all(known["built-in model's", order] for order in orders)
+            assert 0.4 < ours[0] / ours[1] < 0.6 and ours[1] < 20
+            assert not known["top_p 0.7", "temperature first"]
+            assert alone[0] * 3 < alone[1]
         """,
         "impossible = {": """
             assert sorted(impossible.values()) == [*impossible.values()]
@@ -125,10 +149,16 @@ CLAIMS = {
         "from di_magics.core.token_statistics": "assert second < first",
         "import di_magics as di": "assert mine.perplexity > 5 * own.perplexity",
         "wordings = [": "assert max(yes.values()) > 2 * min(yes.values())",
-        "hand = [": "assert any(math.exp(token.logprob) < 0.01 for token in hand)",
+        "hand = [": """
+            assert any(math.exp(token.logprob) < 0.01 for token in hand)
+            assert forced.logprobs[0].token == "`" and "`" not in forced.text
+            assert forced.usage.completion_tokens > len(forced.logprobs)
+        """,
         "%chat branch": """
-            replies = [reply for reply in _sweep.replies]
-            assert {reply.logprobs[3].id for reply in replies} == {fox.logprobs[3].top[1].id}
+            likeliest = fox.logprobs[3].top[0]
+            assert fox.logprobs[3].id == fox.logprobs[3].top[1].id != likeliest.id
+            assert {reply.logprobs[3].id for reply in _sweep.replies} == {likeliest.id}
+            assert f"token 4 is {likeliest.text!r}" in _sweep.summary
         """,
     },
     "06-tools-and-structure": {

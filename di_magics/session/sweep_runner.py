@@ -18,7 +18,7 @@ from di_magics.core.money.cost import FREE
 from di_magics.core.money.prices import request_cost
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import Ask, Plan, turn_budget
-from di_magics.core.shown.notes import policy_notes
+from di_magics.core.shown.notes import branch_notes, policy_notes
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import (
     TYPICAL_TOKENS,
@@ -108,7 +108,8 @@ class SweepRunner:
                 for index, plan in enumerate(self._plans)
             ]
             errors = {index: str(error) for index, error in self._errors.items()}
-            notes = tuple(policy_notes(self._plans[0].turn, policy))
+            begun = self._ask.beginning.tokens if self._ask.beginning else ()
+            notes = (*branch_notes(begun), *policy_notes(self._plans[0].turn, policy))
             self.result = result = SweepResult(
                 self._vary, self._repeats, self.runs, tuple(turns), errors, notes
             )

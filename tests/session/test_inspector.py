@@ -64,6 +64,7 @@ def test_a_reply_of_another_endpoint_continues_from_its_text(
     run("%%chat --logprobs 2\nSay something.")
     server.reply(Reply(chunks=[" barks"]), Reply(chunks=[" sleeps"]))
     assert run("%chat branch 1:3 --token dog -n 2 --max-tokens 5").error is None
+    assert last_sweep(shell).summary.endswith("token 3 is ' dog' in all runs")
     sent = server.chats[1].json
     assert sent["messages"][-1] == {"role": "assistant", "content": "The quick dog"}
     assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
@@ -225,6 +226,7 @@ def test_a_branch_with_another_token_has_it(local: Run, shell: InteractiveShell)
     local("%%chat --logprobs 5 --seed 1 --max-tokens 12\nTell me about foxes.")
     second = shell.user_ns["_reply"].logprobs[2].top[1]
     assert local("%chat branch 1:3 --rank 2 -n 3 --max-tokens 6").error is None
+    assert f"token 3 is {second.text!r} in all runs" in last_sweep(shell).summary
     replies = [reply for reply in last_sweep(shell).replies if reply]
     assert {reply.logprobs[2].id for reply in replies} == {second.id}
     assert [reply.request["seed"] for reply in replies if reply.request] == [1, 2, 3]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.settings.policy import Policy
-from di_magics.core.text import count_noun
+from di_magics.core.text import count_noun, make_visible
 
 SHARED = (
     "another page uses this kernel and this conversation; a second notebook gets its own once it "
@@ -16,6 +19,11 @@ def policy_notes(turn: Turn, policy: Policy) -> list[str]:
     """Return notes about the policy under which a turn was sent."""
     notes = [f"system prompt of {policy.system_source}"] if turn.system_is_policy else []
     return [*notes, f"kept for your teacher in {policy.log}"] if policy.log else notes
+
+
+def branch_notes(kept: Sequence[TokenProbability]) -> list[str]:
+    """Return a note about the last of the tokens with which every run of a branch begins."""
+    return [f"token {len(kept)} is {make_visible(kept[-1].text, 40)!r} in all runs"] if kept else []
 
 
 def logprobs_notes(turn: Turn) -> list[str]:

@@ -16,7 +16,8 @@ from di_magics.core.sweep.runs import Run, Vary
 class SweepResult:
     """The turns of a sweep, in the order of its runs; None where a run was not sent.
 
-    `errors` has the messages by number of the run; `notes` are about the policy.
+    `errors` has the messages by number of the run; `notes` are about a branch's
+    token and the policy.
     """
 
     vary: Vary
