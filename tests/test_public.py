@@ -156,29 +156,10 @@ def test_the_python_of_the_readme_runs(
     server.default = lambda request: schema if "tools" in request.json else Reply("a cat")
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 3
-    shell.run_cell(README_NAMES).raise_error()
     for block in blocks:
-        shell.run_cell(block.replace("notes.txt", "LICENSE")).raise_error()
+        shell.run_cell(block).raise_error()
     assert shell.user_ns["reply"].json().sum == 7
     assert [record["cat"] for record in shell.user_ns["sweep"].records] == [True] * 10
-
-
-README_NAMES = """
-from dataclasses import dataclass
-from pathlib import Path
-
-import di_magics as di
-
-@di.safe
-def add(a: int, b: int) -> int:
-    return a + b
-
-@dataclass
-class Answer:
-    sum: int
-
-table = [{"a": 1}]
-"""
 
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "di_magics/README.md"]
