@@ -139,7 +139,7 @@ class Panel:
         except DiMagicsError as error:
             failed = one_line(error, 400)
         known = session.catalog.find(route.url, route.model) if route else None
-        local = bool(route and route.local)
+        local, built_in = bool(route and route.local), bool(route and route.built_in)
         if "turns" in changed:
             self._money = self._tallies()
         refused = session.refused.get((route.url, route.model), {}) if route else {}
@@ -156,7 +156,7 @@ class Panel:
             "about": failed or _about(known, local=local),
             "failed": bool(failed),
             "warnings": warnings,
-            "controls": control_states(settings, policy, local=local),
+            "controls": control_states(settings, policy, local=local, built_in=built_in),
             "presets": preset_states(settings, policy),
             "money": self._money,
             **self._ahead(known),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -258,6 +259,17 @@ def test_help_knows_the_parameters(run: Run) -> None:
     shown = run("%chat help top-p").text
     assert "0 < top_p ≤ 1" in shown
     assert "%chat set top_p=" in shown
+
+
+def test_the_limit_of_the_built_in_model_is_not_called_not_sent(run: Run) -> None:
+    """`%chat params` and the help say that 512 is sent, until it is set."""
+    run("%chat endpoint local")
+    (row,) = re.findall(r"^.*max_tokens.*$", run("%chat params").text, re.MULTILINE)
+    assert "512 (the built-in model)" in row
+    assert "not sent" not in row
+    assert "always sent a limit, 512" in run("%chat help max_tokens").text
+    run("%chat set max_tokens=90")
+    assert "512" not in run("%chat params").text
 
 
 def test_several_stops_add_up(run: Run, server: Loopback) -> None:

@@ -130,7 +130,6 @@ PARAMS: Mapping[str, Param] = {
             low=0,
             high=1_000_000,
             step=1,
-            local_default=f"{BUILT_IN_MAX_TOKENS} (sent to the built-in model)",
             usual=(1, 2000),
         ),
         Param(

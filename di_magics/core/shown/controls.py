@@ -8,7 +8,7 @@ from typing import Any
 
 from di_magics.core.errors import PolicyError
 from di_magics.core.money.prices import Model
-from di_magics.core.settings.params import PARAMS, Param, Value
+from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Param, Value
 from di_magics.core.settings.policy import Bounds, Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.text import one_line
@@ -48,20 +48,31 @@ def preset_states(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
     return presets
 
 
-def control_states(settings: Settings, policy: Policy, *, local: bool) -> list[dict[str, Any]]:
+def control_states(
+    settings: Settings, policy: Policy, *, local: bool, built_in: bool = False
+) -> list[dict[str, Any]]:
     """Return the control of every parameter: its value, its state, its range and its effect."""
     return [
-        _control(param, settings.params.get(name), policy, local=local)
+        _control(param, settings.params.get(name), policy, local=local, built_in=built_in)
         for name, param in PARAMS.items()
     ]
 
 
-def _control(param: Param, value: Value | None, policy: Policy, *, local: bool) -> dict[str, Any]:
+def _control(
+    param: Param, value: Value | None, policy: Policy, *, local: bool, built_in: bool
+) -> dict[str, Any]:
     locked = policy.locks.get(param.name)
     bounds = policy.bounds.get(param.name, Bounds())
     default = (local and param.local_default) or param.default
-    if param.name == "max_tokens" and bounds.high is not None:  # a policy sends its bound
-        default = f"{bounds.high}, sent by policy"
+    unset = f"not sent · default {default}"
+    if param.name == "max_tokens":
+        by_policy = bounds.high if isinstance(bounds.high, int) else None
+        if built_in and (by_policy is None or by_policy >= BUILT_IN_MAX_TOKENS):
+            default = f"{BUILT_IN_MAX_TOKENS}"
+            unset = f"{default} is sent to the built-in model"
+        elif by_policy is not None:
+            default = f"{by_policy}"
+            unset = f"{default} is sent, by policy"
     low, high = param.low, param.high
     state: dict[str, Any] = {
         "name": param.name,
@@ -71,6 +82,7 @@ def _control(param: Param, value: Value | None, policy: Policy, *, local: bool) 
         "state": "locked" if locked is not None else "unset" if value is None else "set",
         "value": _plain(locked if locked is not None else value),
         "default": default,
+        "unset": unset,
         "choices": list(param.choices),
     }
     if locked is not None:

@@ -230,7 +230,7 @@ class Row {
     const { state, value } = control;
     this.node.className = `row ${state}`;
     /** @type {Record<string, string>} */
-    const states = { unset: `not sent · default ${control.default}`, set: "sent", locked: control.note };
+    const states = { unset: control.unset, set: "sent", locked: control.note };
     show(this.state, states[state]);
     show(this.note, state !== "locked" ? (control.note ?? "") : "");
     show(this.error, error ?? "");
@@ -240,7 +240,7 @@ class Row {
       Object.assign(this.slider, { min: control.low, max: control.high, step: control.step });
       this.slider.setAttribute(
         "aria-valuetext",
-        value === null ? `not sent, default ${control.default}` : `${value}`,
+        value === null ? control.unset : `${value}`,
       );
     }
     if (newer || (error && this.drawn)) return;

@@ -15,7 +15,7 @@ from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.cost import tally
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import flag_help, flags_help
-from di_magics.core.settings.params import PARAMS, format_param, suggest
+from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, format_param, suggest
 from di_magics.core.text import align_columns, count_noun, one_line
 from di_magics.magics.commands import (
     asking,
@@ -99,6 +99,8 @@ def show_help(context: Context, rest: str) -> None:
 def _param_help(name: str) -> str:
     param, flag = PARAMS[name], "--" + name.replace("_", "-")
     local = f" A local model's is {param.local_default}." if param.local_default else ""
+    if name == "max_tokens":
+        local = f" The built-in model is always sent a limit, {BUILT_IN_MAX_TOKENS} unless set."
     return (
         f"{name}: {param.effect}\n\nRange: {param.range}. Not sent unless set; the "
         f"server's default is then {param.default}.{local}\n%%chat {flag} …   for one cell\n"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from di_magics.core.errors import DiMagicsError, ParamError, PolicyError
 from di_magics.core.settings.flags import parse_assignments, split_line
-from di_magics.core.settings.params import PARAMS, Value, format_param
+from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param
 from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
 from di_magics.core.text import one_line
 from di_magics.magics.commands.command import Context, command, incomplete, say, show_table
@@ -84,14 +84,17 @@ def show_params(context: Context, rest: str) -> None:
     """%chat help temperature explains one of them."""
     settings, sent = context.session.settings, params_in_force(context.session)
     try:
-        local = context.session.route().local
+        route = context.session.route()
+        local, built_in = route.local, route.built_in
     except DiMagicsError:  # no request is possible now: show DeepInfra's defaults
-        local = False
+        local = built_in = False
     rows = [("parameter", "value", "server's default", "range", "effect")]
     for name, param in PARAMS.items():
         value = format_param(name, sent[name]).partition("=")[2] if name in sent else "not sent"
         if name in sent and name not in settings.params:
             value += " (policy)"
+        elif name == "max_tokens" and name not in sent and built_in:
+            value = f"{BUILT_IN_MAX_TOKENS} (the built-in model)"
         default = (local and param.local_default) or param.default
         rows.append((name, value, default, param.range, param.effect))
     show_table(rows, head=True)

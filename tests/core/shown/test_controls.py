@@ -70,13 +70,27 @@ def test_the_local_model_has_its_own_defaults() -> None:
         "40",
         "a new one every time",
     )
-    limit = next(
-        control
-        for control in control_states(Settings(), NO_POLICY, local=True)
-        if control["name"] == "max_tokens"
-    )
-    assert limit["default"] == "512 (sent to the built-in model)"
-    assert limit["at"] == 512
+
+
+@pytest.mark.parametrize(
+    ("rules", "built_in", "default", "text"),
+    [
+        ({}, True, 512, "512 is sent to the built-in model"),
+        ({"max_tokens": {"max": 50}}, True, 50, "50 is sent, by policy"),
+        ({"max_tokens": {"max": 900}}, True, 512, "512 is sent to the built-in model"),
+        ({"max_tokens": {"max": 50}}, False, 50, "50 is sent, by policy"),
+        ({}, False, 0, "not sent · default the server's limit"),
+    ],
+)
+def test_a_limit_that_is_sent_without_being_set_is_not_called_not_sent(
+    rules: dict[str, Any], built_in: bool, default: int, text: str
+) -> None:
+    """The built-in model's, or the bound of a policy."""
+    policy = parse_policy({"parameters": rules}, "p.toml") if rules else NO_POLICY
+    states = control_states(Settings(), policy, local=True, built_in=built_in)
+    (limit,) = [control for control in states if control["name"] == "max_tokens"]
+    assert limit["unset"] == text
+    assert limit["at"] == (default or 1)
 
 
 def test_a_policys_rules_are_in_the_controls() -> None:
@@ -92,7 +106,7 @@ def test_a_policys_rules_are_in_the_controls() -> None:
 def test_a_control_shows_the_bound_that_a_policy_sends() -> None:
     """A bounded max_tokens, also where it is not set."""
     control = of(Settings(), "max_tokens", {"parameters": {"max_tokens": {"max": 50}}})
-    assert (control["state"], control["default"]) == ("unset", "50, sent by policy")
+    assert (control["state"], control["default"]) == ("unset", "50")
 
 
 @pytest.mark.parametrize("name", PRESETS)
