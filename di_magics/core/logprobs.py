@@ -8,6 +8,7 @@ tokens that are one character.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -43,6 +44,12 @@ class TokenProbability:
     top: tuple[TokenProbability, ...] = ()
     bytes: Data | None = None
     id: int | None = None
+
+    def __repr__(self) -> str:
+        share = "not known"
+        if self.logprob is not None:
+            share = f"{math.exp(min(0.0, self.logprob)) * 100:.3g} %"
+        return f"<TokenProbability {self.text!r}, {share}>"
 
     @property
     def data(self) -> Data:

@@ -109,6 +109,9 @@ class Lens:
         self.values = {**NEUTRAL, **self.sent, **(values or {})}
         self.order = list(order or filter_order(data))
 
+    def __repr__(self) -> str:
+        return lens_text(self.data)
+
     def pack(self) -> bytes:
         """Return what the widget gets: a JSON object and arrays, compressed."""
         head, arrays = pack_lens(self.data)

@@ -7,6 +7,24 @@ import pytest
 from di_magics.core.logprobs import TokenProbability, join_pieces
 
 
+@pytest.mark.parametrize(
+    ("token", "text"),
+    [
+        (
+            TokenProbability(" fox", -0.5, (TokenProbability("dog", -3.0),) * 20, id=7),
+            "' fox', 60.7 %",
+        ),
+        (TokenProbability("\x1b\n", -20.0), r"'\x1b\n', 2.06e-07 %"),
+        (TokenProbability("a", float("-inf")), "'a', 0 %"),
+        (TokenProbability("a", None), "'a', not known"),
+        (TokenProbability("", 0.001, (), b"\xf0"), "'⟨f0⟩', 100 %"),
+    ],
+)
+def test_the_repr_has_the_token_and_its_probability(token: TokenProbability, text: str) -> None:
+    """A notebook that echoes a list of them stays readable."""
+    assert repr(token) == f"<TokenProbability {text}>"
+
+
 def pieces(text: str, *sizes: int) -> list[TokenProbability]:
     """Return a text as tokens of these numbers of bytes."""
     data = text.encode()

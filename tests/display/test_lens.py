@@ -199,3 +199,4 @@ def test_a_reply_of_any_kind_can_be_saved() -> None:
     for reply in (LensData((), "m"), odd_reply(), LensData((TokenProbability("a", None),), "m")):
         assert "di-saved-lens" in lens_html(Lens(reply, lab=True))
         assert lens_text(reply)
+        assert str(Lens(reply)) == repr(Lens(reply, lab=True)) == lens_text(reply)
