@@ -164,3 +164,19 @@ def test_an_adopted_run_of_a_sweep_says_so_too(asked: Run, server: Loopback) -> 
     asked("%%chat\nA number?")
     text = asked("%chat adopt 1").text
     assert "2 later turns not sent any more (%chat history --tree)" in text
+
+
+def test_a_reply_that_is_not_remembered_is_continued_too(
+    asked: Run, server: Loopback, shell: InteractiveShell
+) -> None:
+    """From its own prompt; the conversation stays as it is."""
+    server.reply(ANSWER, *(Reply(f" runs {n}.") for n in range(4)))
+    asked("%%chat --once --logprobs\nAnother one?")
+    asking = shell.magics_manager.registry["ChatMagics"].asking
+    turn = asking._session.last_once
+    assert turn is not None
+    texts = asking.continue_from(turn, 1, "dog", {})
+    assert sorted(texts) == [f" runs {n}." for n in range(4)]
+    messages = [message["content"] for message in server.chats[-1].json["messages"]]
+    assert messages == ["Another one?", "Reddog"]
+    assert asking._session.last_once is turn
