@@ -334,3 +334,20 @@ def test_a_repetition_penalty_reads_the_zero_of_the_logits(notebook: Open) -> No
     assert sum(after.values()) == 60
     assert after != before
     assert not lens.get_by_role("button", name="not known").is_visible()
+
+
+def test_a_position_that_cannot_be_known_has_its_reason(notebook: Open) -> None:
+    """It is the first that is read; the others follow."""
+    find = (
+        "asked = []\ndef find_zero(at):\n    asked.append(at)\n    return None if at == 50 else 2"
+    )
+    source = find + "\nLens(sample_reply(60), lab=True, at=50, find_zero=find_zero)"
+    page = notebook([SETUP, source, "print('first', asked[0])"])
+    lens = opened(page)
+    lens.get_by_role("slider", name="repetition_penalty").focus()
+    page.page.keyboard.press("ArrowRight")
+    lens.get_by_text("Not known: the model's answer does not show the logits there.").wait_for()
+    lens.get_by_text("Not known at 1 position: the model's answer").wait_for()
+    lens.get_by_role("button", name="not known").wait_for()
+    page.run(2)
+    page.shown(2).get_by_text("first 50").wait_for()

@@ -3,6 +3,7 @@
 import { element, show } from "./dom.js";
 import { FILTER_NAMES } from "./sampling.js";
 import { label, percent, percentRange } from "./tokens.js";
+import { NO_ZERO } from "./zeros.js";
 
 const MOST_ROWS = 100;
 const ROUNDED = 5e-4; // less of the other tokens' probability is what 32 bits lose
@@ -254,6 +255,18 @@ export class Alternatives {
   }
 
   /**
+   * Return why nothing is known of a position with these settings.
+   * @param {number} at
+   * @param {string[]} notes
+   */
+  reason(at, notes) {
+    const { zero } = this.tokens.position(at);
+    if (zero === null) return NO_ZERO;
+    if (zero === undefined && this.tokens.head.zeros) return "the model has not read the logits there yet.";
+    return `${notes.join("; ")}.`;
+  }
+
+  /**
    * Put it in words.
    * @param {number} at
    * @param {number} own
@@ -276,6 +289,7 @@ export class Alternatives {
       element("div", { textContent: words }),
     );
     const shown = lab ? now : model;
+    if (shown.notes.length) return show(this.facts, `Not known: ${this.reason(at, shown.notes)}`);
     if (!shown.weights.some((weight) => weight > 0)) return show(this.facts, "");
     const [least, most] = entropyBounds(shown);
     const bits =

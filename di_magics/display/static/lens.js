@@ -110,6 +110,7 @@ export default {
       drawing.forget();
       continuing?.choose(text.at, tokens.text(text.at));
       drawPosition();
+      askZeros();
     }
 
     function change() {

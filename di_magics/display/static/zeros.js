@@ -3,6 +3,8 @@
 // one position after the other, the one that is looked at first.
 import { element, show } from "./dom.js";
 
+export const NO_ZERO = "the model's answer does not show the logits there.";
+
 export class Zeros {
   /**
    * @param {import("./tokens.js").Tokens} tokens
@@ -38,9 +40,11 @@ export class Zeros {
       this.isMissing(at),
     );
     const left = missing.length;
+    const unknown = this.tokens.positions.filter(({ zero }) => zero === null).length;
+    const rest = unknown ? `Not known at ${unknown} position${unknown === 1 ? "" : "s"}: ${NO_ZERO}` : "";
     show(
       this.note,
-      left ? `The model reads the logits of ${left} more positions for the repetition penalty.` : "",
+      left ? `The model reads the logits of ${left} more positions for the repetition penalty.` : rest,
     );
     if (!left) return;
     this.waiting = true;
