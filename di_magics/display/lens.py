@@ -30,6 +30,7 @@ from di_magics.core.shown.lens_text import (
     filter_order,
     format_percent,
     probability_of,
+    sampling_params,
     setting_notes,
     token_label,
 )
@@ -52,15 +53,15 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 BLOCK_BITS = 1.5
 COLUMNS = 60
 FAINT = "opacity: 0.75; font-size: 90%"
-# Translucent, so that they are legible on light and on dark paper.
+# The widget's colours on white paper, translucent, so that they are legible on dark paper, too.
 MARKS = (
     "",
-    "background-color: #e0a03026",
-    "background-color: #e0a0304d",
-    "background-color: #e0902f80; border-bottom: 1px solid #a8601a",
-    "background-color: #e0702f99; border-bottom: 2px solid #a8601a",
-    "background-color: #d8503fb3; border-bottom: 3px solid #a8601a",
-    "background-color: #d03c3ccc; border-bottom: 4px solid #a8601a",
+    "background-color: #edad001c",
+    "background-color: #f0aa0042",
+    "background-color: #f0a20076; border-bottom: 1px solid #a8601a",
+    "background-color: #ea8500a1; border-bottom: 2px solid #a8601a",
+    "background-color: #e05e00b5; border-bottom: 3px solid #a8601a",
+    "background-color: #cf2e00b5; border-bottom: 4px solid #a8601a",
     "border-bottom: 1px dotted #888",
 )
 # One of the two outputs: where the widget works, and where it does not.
@@ -361,7 +362,9 @@ def _position_html(lens: Lens) -> str:
         ]
         for n, other in enumerate(token.top[:ROWS])
     ]
-    settings = ", ".join(f"{name} {lens.values[name]:g}" for name in NEUTRAL)
+    settings = ", ".join(
+        f"{name} {value:g}" for name, value in sampling_params(lens.values).items()
+    )
     return _table_html(
         f"Position {at + 1:,} with {settings}", ["token", "in the model", "with the settings"], rows
     )

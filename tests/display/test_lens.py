@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import threading
@@ -21,7 +22,7 @@ from di_magics.core.logprobs import TokenProbability
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.shown.lens_text import band_of, format_percent, probability_of, token_label
 from di_magics.display import widgets
-from di_magics.display.lens import MOST_BYTES, Lens, lens_html, lens_text
+from di_magics.display.lens import MARKS, MOST_BYTES, Lens, lens_html, lens_text
 
 IN_NODE = Path(__file__).resolve().parents[1] / "js" / "read_tokens.mjs"
 
@@ -192,6 +193,21 @@ def test_the_saved_form_without_any_script() -> None:
     assert "Position 4 with temperature 0.8, top_k 40" in html
     assert "cut by min_p" in html
     assert "Position" not in lens_html(Lens(reply))
+
+
+def test_the_saved_form_has_the_colours_and_names_of_the_widget() -> None:
+    """On white paper the same colour is the same probability."""
+    script = (Path(widgets.__file__).parent / "static" / "lens_style.js").read_text("utf-8")
+    widget = dict(re.findall(r"--b(\d): (#\w{6});", script[script.index("export") :]))
+    assert len(widget) == 6
+    for band, colour in widget.items():
+        (mark,) = re.findall(r"background-color: #(\w{8})", MARKS[int(band)])
+        *channels, alpha = bytes.fromhex(mark)
+        for channel, shown in zip(channels, bytes.fromhex(colour[1:]), strict=True):
+            assert abs(255 + (channel - 255) * alpha / 255 - shown) <= 1
+    html = lens_html(Lens(sample_reply(20), lab=True))
+    assert "repetition_penalty 1" in html
+    assert "repeat_penalty" not in html
 
 
 def test_a_reply_of_any_kind_can_be_saved() -> None:
