@@ -89,7 +89,8 @@ def outcome_line(turn: Turn) -> str:
 def sweep_receipts(turns: Sequence[Turn]) -> tuple[Receipt, list[Receipt]]:
     """Return the facts that all turns of a sweep share, and the other facts of each turn.
 
-    Every parameter is a separate fact, so that only the varied ones are repeated.
+    Every parameter is a separate fact, so that only the varied ones are repeated. A time belongs to
+    its turn, even if all happen to be equal.
     """
     facts = [
         [
@@ -98,7 +99,8 @@ def sweep_receipts(turns: Sequence[Turn]) -> tuple[Receipt, list[Receipt]]:
         ]
         for turn in turns
     ]
-    shared = set(facts[0]).intersection(*facts[1:]) if facts else set[_Fact]()
+    times = {_Fact(text, False) for turn in turns for text in _timing_texts(turn.reply)}
+    shared = set(facts[0]).intersection(*facts[1:]) - times if facts else set[_Fact]()
     common = [fact for fact in facts[0] if fact in shared] if facts else []
     return _receipt(common), [_receipt(fact for fact in own if fact not in shared) for own in facts]
 

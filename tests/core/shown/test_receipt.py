@@ -305,11 +305,11 @@ def test_runs_of_a_sweep_share_their_common_facts() -> None:
     common, others = sweep_receipts([varied(0), varied(1, cost=Decimal("0.000020"))])
     assert common == (
         ("a/model", "seed=1", "1,234 → 51 tokens"),
-        ("first text 0.50 s", "50 tokens/s", "finished"),
+        ("finished",),
     )
     assert others == [
-        (("temperature=0", "$0.000012"), ()),
-        (("temperature=1", "$0.000020"), ()),
+        (("temperature=0", "$0.000012"), ("first text 0.50 s", "50 tokens/s")),
+        (("temperature=1", "$0.000020"), ("first text 0.50 s", "50 tokens/s")),
     ]
 
 
