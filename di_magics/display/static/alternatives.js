@@ -64,6 +64,7 @@ class AlternativeRow {
     this.tick.hidden = tick === null;
     if (tick !== null) this.tick.style.transform = `translateX(${Math.min(1, tick / scale) * 100}%)`;
     show(this.why, why);
+    if (this.why.title !== why) this.why.title = why;
     show(this.now, percentRange(...now));
     show(this.raw, percentRange(...raw));
   }

@@ -88,7 +88,8 @@ export const LENS_STYLE = `
 .di-lens .bar .most { background: repeating-linear-gradient(135deg, var(--rest) 0 2px, transparent 2px 4px); }
 .di-lens .rest .least { background: var(--rest); }
 .di-lens .bar .tick { transform: none; border-left: 2px solid var(--line); margin-left: -1px; }
-.di-lens .bar em { position: absolute; right: 3px; top: 0; font-size: 10.5px; line-height: 13px; opacity: 0.75; }
+.di-lens .bar em { position: absolute; right: 3px; top: 0; max-width: calc(100% - 6px); overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap; font-size: 10.5px; line-height: 13px; opacity: 0.75; }
 .di-lens .bar [hidden] { display: none; }
 .di-lens .rest .token { font-style: italic; }
 .di-lens .facts { margin: 7px 0 0; }
