@@ -3,6 +3,7 @@ declare const TEX: {
   longest: number;
   deepest: number;
   most: number;
+  usual: number;
   environments: string;
   commands: string;
 };

@@ -238,10 +238,7 @@ class Row {
     for (const field of this.fields) field.disabled = state === "locked";
     if (this.slider) {
       Object.assign(this.slider, { min: control.low, max: control.high, step: control.step });
-      this.slider.setAttribute(
-        "aria-valuetext",
-        value === null ? control.unset : `${value}`,
-      );
+      this.slider.setAttribute("aria-valuetext", value === null ? control.unset : `${value}`);
     }
     if (newer || (error && this.drawn)) return;
     this.drawn = true;
