@@ -352,3 +352,21 @@ def test_a_long_chain_has_a_tree_of_one_column() -> None:
     lines = tree_text(Conversation(turns, {"main": "4999"})).split("\n")
     assert len(lines) == 5000
     assert all(line.startswith("* p") for line in lines)
+
+
+def test_a_new_conversation_is_another_one_and_a_variant_of_its_own_first_turn() -> None:
+    """A second run of a cell with `--new` asks again; it does not begin a third conversation."""
+    first = Turn("1", "a", cell=Cell("a"))
+    chat = Conversation().with_turn(first)
+    name, parent = chat.place_turn(Cell("b"), new=True)
+    assert (name != first.conversation, parent) == (True, None)
+    chat = chat.with_turn(Turn("2", "b", cell=Cell("b"), conversation=name))
+    assert chat.place_turn(Cell("b"), new=True) == (name, None)
+
+
+def test_a_turn_in_place_of_another_has_its_parent() -> None:
+    """A retry is a variant, whatever cell it runs in."""
+    first, second = Turn("1", "a"), Turn("2", "b", parent="1")
+    chat = Conversation().with_turn(first).with_turn(second)
+    assert chat.place_turn(Cell("x"), replaces=second) == (second.conversation, "1")
+    assert chat.place_turn(Cell("x"), once=True)[1] is None

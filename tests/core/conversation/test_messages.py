@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -175,3 +176,12 @@ def test_attachments_are_sent_with_their_prompt() -> None:
         "n.txt (2 characters):\n\n```\nhi\n```\n\n"
         "(b.png was attached here; its content was not kept.)\n\nB"
     )
+
+
+def test_reasoning_goes_back_in_the_field_that_it_came_in() -> None:
+    """Only within a turn, and only where the server sent it in a field."""
+    step = Round("", "hm", (ToolCall("1", "f", "{}"),), (ToolResult("5"),))
+    named = replace(step, reasoning_field="reasoning_content")
+    assert round_messages(named, with_reasoning=True)[0]["reasoning_content"] == "hm"
+    for messages in (round_messages(named), round_messages(step, with_reasoning=True)):
+        assert "hm" not in str(messages)

@@ -392,3 +392,9 @@ def test_a_flag_may_have_a_value_of_its_own() -> None:
     """`--logprobs` alone asks for as many alternatives as most servers send."""
     assert parse_flags("--logprobs -t 0").params == {"logprobs": "20", "temperature": "0"}
     assert parse_flags("--logprobs 5").params == {"logprobs": "5"}
+
+
+def test_a_flag_that_is_none_is_refused_before_the_text() -> None:
+    """It would be asked as part of the question."""
+    with pytest.raises(ParamError, match="--temperature"):
+        split_ask("--temperatur 0 Why?")

@@ -103,3 +103,9 @@ def test_a_model_belongs_to_its_endpoint(changes: list[str], model: str | None) 
 def test_the_local_endpoint_is_the_one_that_is_set(endpoint: str | None, local: str) -> None:
     """Where another or none is set, it is that of the built-in model."""
     assert Settings(endpoint=endpoint).local_endpoint == local
+
+
+def test_the_same_endpoint_changes_nothing() -> None:
+    """Not the model, either."""
+    settings = Settings(model="a", endpoint="https://a")
+    assert settings.at_endpoint("https://a") is settings

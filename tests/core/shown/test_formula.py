@@ -216,3 +216,9 @@ def test_the_rule_for_javascript_has_every_list_and_limit() -> None:
     assert rule["usual"] == formula.USUAL
     assert rule["commands"] == json.loads(json.dumps(formula.COMMANDS))
     assert rule["environments"] == json.loads(json.dumps(formula.ENVIRONMENTS))
+
+
+def test_a_longer_formula_counts_as_several() -> None:
+    """All formulas of a reply together are bounded by this."""
+    assert Formula("x", True, 0).weight == 1
+    assert Formula("x" * formula.USUAL * 3, True, 0).weight == 4

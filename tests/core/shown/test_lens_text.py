@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from lens_sample import sample_reply
 
+from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.shown.lens_text import (
     APPLIED,
@@ -19,6 +20,9 @@ from di_magics.core.shown.lens_text import (
     disabled_settings,
     filter_order,
     format_percent,
+    lab_values,
+    parse_order,
+    sampling_params,
     setting_notes,
     token_label,
 )
@@ -103,3 +107,46 @@ def test_a_setting_that_cannot_be_shown_has_a_reason() -> None:
         "top_p",
         "min_p",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("VLLM", ["penalties", "temperature", "min_p", "top_k", "top_p"]),
+        ("llama.cpp", ["penalties", "top_k", "top_p", "min_p", "temperature"]),
+        ("top-p, temperature", ["top_p", "temperature"]),
+    ],
+)
+def test_an_order_is_a_server_or_its_filters(text: str, order: list[str]) -> None:
+    """A filter that is not named is not applied."""
+    assert parse_order(text) == order
+
+
+@pytest.mark.parametrize("text", ["", "topp", "top_p,top_p", "vllm,top_p", "<b>\x1b"])
+def test_another_order_is_refused(text: str) -> None:
+    """With the filters that there are."""
+    with pytest.raises(ParamError, match="penalties,top_k,top_p,min_p,temperature"):
+        parse_order(text)
+
+
+def test_settings_of_a_lab_have_the_names_of_parameters() -> None:
+    """There and back; what a lab cannot show is refused with what it has."""
+    values = lab_values({"repetition_penalty": 1.3, "temperature": "0.7"})
+    assert values == {"repeat_penalty": 1.3, "temperature": 0.7}
+    assert sampling_params({**values, "mirostat": 2}) == {
+        "repetition_penalty": 1.3,
+        "temperature": 0.7,
+    }
+    with pytest.raises(ParamError, match=r"'seed'.* It has temperature"):
+        lab_values({"seed": 1})
+
+
+def test_a_note_of_the_endpoint_is_read_last() -> None:
+    """After what holds for every reply."""
+    assert list(about_lines(replace(sample_reply(3), note="A note.")))[-1] == "A note."
+
+
+def test_a_reply_without_alternatives_says_so() -> None:
+    """Some endpoints send the tokens of the reply alone."""
+    alone = replace(sample_reply(3), most=0)
+    assert "The endpoint sent no other tokens than those of the reply." in about_lines(alone)

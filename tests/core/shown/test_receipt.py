@@ -10,7 +10,7 @@ import pytest
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.reply.reply import Reply, Round, Status, ToolCall, ToolResult, Usage
+from di_magics.core.reply.reply import LOOP, Reply, Round, Status, ToolCall, ToolResult, Usage
 from di_magics.core.request.body import build_body
 from di_magics.core.shown.receipt import (
     format_receipt,
@@ -361,3 +361,9 @@ def test_a_continued_reply_says_how() -> None:
     } <= {*line(request=ids)}
     text = build_body("m", [], {}, fields={"continue_final_message": True})
     assert "continued from the text" in line(request=text)
+
+
+def test_a_reply_that_was_ended_in_a_loop_says_so() -> None:
+    """And how to let it go on."""
+    ending = "ended because it repeated itself (set max_tokens to let it go on)"
+    assert line(finish_reason=LOOP)[-1] == ending
