@@ -148,5 +148,5 @@ def test_a_note_of_the_endpoint_is_read_last() -> None:
 
 def test_a_reply_without_alternatives_says_so() -> None:
     """Some endpoints send the tokens of the reply alone."""
-    alone = replace(sample_reply(3), most=0)
+    alone = replace(sample_reply(1), tokens=(TokenProbability("a", -0.5),))
     assert "The endpoint sent no other tokens than those of the reply." in about_lines(alone)
