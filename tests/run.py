@@ -223,7 +223,9 @@ def run_all(arguments: list[str]) -> Iterator[Result]:
         units = (*units, "--ignore=tests/core")
     yield run("units", units, live=True)
     heavy = HEAVY if found else HEAVY.removesuffix(" or browser")
-    yield run("real", (*pytest, "--dist=loadgroup", "-m", heavy, *arguments), live=True)
+    # In one process: two would sometimes choose the same ports for their kernels.
+    real: Command = (python, "-m", "pytest", "-m", heavy, *arguments)
+    yield run("real", real, live=True)
 
 
 def find_browser(python: Path) -> str | None:
