@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from di_magics.core.reply.reply import Reply, ReplyEvent, ReplyFold
+from di_magics.core.reply.fold import ReplyEvent, ReplyFold
+from di_magics.core.reply.reply import Reply
 
 
 def grow(reply: Reply, events: Iterable[ReplyEvent]) -> Reply:

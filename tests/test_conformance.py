@@ -22,7 +22,8 @@ import pytest
 from grow import grow
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
-from di_magics.core.reply.reply import Reply, ReplyFold
+from di_magics.core.reply.fold import ReplyFold
+from di_magics.core.reply.reply import Reply
 from di_magics.core.request.refusals import http_error
 from di_magics.core.request.response import ResponseReader
 

@@ -27,7 +27,7 @@ from di_magics.core.errors import (
     StreamBroken,
     Unreachable,
 )
-from di_magics.core.reply.reply import ReplyEvent
+from di_magics.core.reply.fold import ReplyEvent
 from di_magics.core.request import retry
 from di_magics.core.request.body import encode_body
 from di_magics.core.request.redact import ReplyRedactor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from di_magics.core.errors import StreamBroken
-from di_magics.core.reply.reply import Reasoning, ReplyEvent, Text, ToolCallDelta
+from di_magics.core.reply.fold import Reasoning, ReplyEvent, Text, ToolCallDelta
 from di_magics.core.request.response import LONGEST_REPLY, Batch
 from di_magics.endpoints.endpoint import Endpoint
 

@@ -27,8 +27,9 @@ from di_magics.core.errors import EndpointError, PolicyError, StoreError, Stream
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE
 from di_magics.core.money.prices import Price
-from di_magics.core.reply.loop import LoopDetector
-from di_magics.core.reply.reply import LOOP, Finished, Reply, ReplyFold, Status, Text
+from di_magics.core.reply.fold import Finished, ReplyFold, Text
+from di_magics.core.reply.repetition import RepetitionDetector
+from di_magics.core.reply.reply import LOOP, Reply, Status
 from di_magics.core.reply.thinking import ThinkTagParser, separate_lone_thinking
 from di_magics.core.request.plan import Plan, ledger_entry
 from di_magics.core.request.route import Route
@@ -103,7 +104,7 @@ class Exchange:
         fold = ReplyFold(_empty_reply(plan))
         first_token: float | None = None
         sent = False
-        detector = LoopDetector()
+        detector = RepetitionDetector()
 
         def latest() -> Reply:
             return replace(fold.snapshot(), first_token=first_token)

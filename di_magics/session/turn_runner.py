@@ -19,7 +19,8 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import BudgetError, ReplyError, StoreError, ToolError
 from di_magics.core.money.budget import Budget, with_partial_reply
 from di_magics.core.reply.json_reply import parse_json, repair_prompt
-from di_magics.core.reply.reply import Reply, Round, ToolResult, add_request, with_call_ids
+from di_magics.core.reply.reply import Reply, Round, ToolResult
+from di_magics.core.reply.rounds import add_request, with_call_ids
 from di_magics.core.request.plan import Ask, Plan, Tools, plan_next_request
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Job, Loop

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from di_magics.core.reply.reply import Finished, Reasoning, Reply, ReplyEvent, Text
+from di_magics.core.reply.fold import Finished, Reasoning, ReplyEvent, Text
+from di_magics.core.reply.reply import Reply
 
 OPEN, CLOSE = "<think>", "</think>"
 MOST_BLANKS = 1000

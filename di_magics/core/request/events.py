@@ -14,8 +14,7 @@ from di_magics.core.amount import parse_amount
 from di_magics.core.errors import EndpointError, StreamBroken
 from di_magics.core.logprobs import TokenProbability, read_token
 from di_magics.core.read_json import as_list, as_object, as_objects
-from di_magics.core.reply.reply import (
-    REASONING_FIELDS,
+from di_magics.core.reply.fold import (
     Finished,
     Image,
     Logprobs,
@@ -25,9 +24,9 @@ from di_magics.core.reply.reply import (
     Served,
     Text,
     ToolCallDelta,
-    Usage,
     Used,
 )
+from di_magics.core.reply.reply import REASONING_FIELDS, Usage
 from di_magics.core.request.readers import (
     dump_json,
     load_json,

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from di_magics.core.logprobs import TokenProbability
-from di_magics.core.reply.reply import (
+from di_magics.core.reply.fold import (
     Finished,
     Logprobs,
     Reasoning,

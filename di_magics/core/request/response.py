@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
-from di_magics.core.reply.reply import Finished, ReplyEvent
+from di_magics.core.reply.fold import Finished, ReplyEvent
 from di_magics.core.request.events import PayloadParser
 from di_magics.core.request.readers import load_json
 from di_magics.core.request.refusals import Target, stream_error

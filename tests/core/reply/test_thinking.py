@@ -9,18 +9,17 @@ import pytest
 from grow import grow
 from growth import growth
 
-from di_magics.core.reply.reply import (
+from di_magics.core.reply.fold import (
     Finished,
     Reasoning,
-    Reply,
     ReplyEvent,
     ReplyFold,
     Served,
     Text,
     ToolCallDelta,
-    Usage,
     Used,
 )
+from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.reply.thinking import (
     CLOSE,
     MOST_BLANKS,

@@ -11,20 +11,19 @@ from grow import grow
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, StreamBroken, TooLong
 from di_magics.core.logprobs import MOST_BYTES, TokenProbability
-from di_magics.core.reply.reply import (
+from di_magics.core.reply.fold import (
     Finished,
     Image,
     Logprobs,
     OtherChoice,
     Reasoning,
-    Reply,
     ReplyEvent,
     Served,
     Text,
     ToolCallDelta,
-    Usage,
     Used,
 )
+from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.request.events import (
     LONG_TOKEN,
     MOST_IN_REPLY,

@@ -14,7 +14,7 @@ import pytest
 from growth import growth
 
 from di_magics.core.logprobs import TokenProbability
-from di_magics.core.reply.reply import (
+from di_magics.core.reply.fold import (
     Finished,
     Logprobs,
     Reasoning,
@@ -22,9 +22,9 @@ from di_magics.core.reply.reply import (
     Served,
     Text,
     ToolCallDelta,
-    Usage,
     Used,
 )
+from di_magics.core.reply.reply import Usage
 from di_magics.core.request.redact import LONGEST_ESCAPED, REDACTED, Redactor, ReplyRedactor
 
 KEY = "sk-secret-0123456789"

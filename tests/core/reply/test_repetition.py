@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 from growth import growth
 
-from di_magics.core.reply.loop import LOOKED_AT, SHORTEST, LoopDetector, ends_in_loop
+from di_magics.core.reply.repetition import (
+    LOOKED_AT,
+    SHORTEST,
+    RepetitionDetector,
+    ends_in_repetition,
+)
 
 SAMPLE = (Path(__file__).parents[2] / "bench" / "sample.md").read_text("utf-8")
 
@@ -21,8 +26,8 @@ def test_a_passage_again_and_again_is_a_loop(length: int) -> None:
     times = max(5, -(-SHORTEST // length))
     for cut in {0, 1, length // 2}:
         text = SAMPLE + passage * (times + 1)
-        assert ends_in_loop(text[: len(text) - cut])
-    assert not ends_in_loop(SAMPLE + passage * (times - 2))
+        assert ends_in_repetition(text[: len(text) - cut])
+    assert not ends_in_repetition(SAMPLE + passage * (times - 2))
 
 
 @pytest.mark.parametrize(
@@ -36,14 +41,14 @@ def test_a_passage_again_and_again_is_a_loop(length: int) -> None:
 )
 def test_what_looks_like_a_loop_goes_on(text: str) -> None:
     """A rule of a table, a numbered list, a loop that has ended."""
-    assert not ends_in_loop(text)
+    assert not ends_in_repetition(text)
 
 
 def test_it_is_noticed_soon_while_the_text_grows() -> None:
     """Whatever the parts that it comes in."""
     text = SAMPLE[:1000] + "I am not sure. " * 200
     for size in (1, 7, 300):
-        detector, read = LoopDetector(), 0
+        detector, read = RepetitionDetector(), 0
         while not detector.found:
             detector.feed(text[read : read + size])
             read += size
@@ -55,4 +60,4 @@ def test_no_text_takes_long() -> None:
     for unit in ("a", "ab", "aab", "abacabad", SAMPLE):
         for size in (LOOKED_AT // 2, 50 * LOOKED_AT):
             texts = {n: (unit * n)[:n] for n in (size, 2 * size)}
-            assert growth(ends_in_loop, size, texts.__getitem__) < 3
+            assert growth(ends_in_repetition, size, texts.__getitem__) < 3

@@ -16,7 +16,7 @@ STEP = 200
 """The text is looked at after every so many new characters."""
 
 
-class LoopDetector:
+class RepetitionDetector:
     """Reads a text as it grows; `found` is whether it is in a loop."""
 
     def __init__(self) -> None:
@@ -30,10 +30,10 @@ class LoopDetector:
         self._new += len(text)
         if self._new >= STEP:
             self._new = 0
-            self.found = ends_in_loop(self._tail)
+            self.found = ends_in_repetition(self._tail)
 
 
-def ends_in_loop(text: str) -> bool:
+def ends_in_repetition(text: str) -> bool:
     """Return whether the last characters of a text repeat one passage again and again."""
     tail = text[: -LOOKED_AT - 1 : -1]
     borders = [0] * len(tail)

@@ -1,0 +1,228 @@
+"""The events that a reply is built from: one pure fold, the same for every server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.reply.reply import Reply, ToolCall, Usage
+
+# Finish reasons that mean that the reply is not complete.
+FAILURES = frozenset({"error", "network_error", "abort"})
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Which model answers, and the server's id of the answer."""
+
+    model: str | None
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the reply's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of the reasoning before the reply; `source` is the field that it was in."""
+
+    text: str
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call; the pieces of one call share an index."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+    extra: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """The probabilities of the tokens of this chunk."""
+
+    tokens: tuple[TokenProbability, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The usage of the reply so far; a later one replaces an earlier one."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The server says that the reply has ended, and perhaps why."""
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The server sent an image. It is neither stored nor loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherChoice:
+    """A piece of another choice than the first, which is not part of the reply."""
+
+    index: int
+
+
+ReplyEvent = (
+    Served | Text | Reasoning | ToolCallDelta | Logprobs | Used | Finished | Image | OtherChoice
+)
+
+MOST_CALLS = 64
+"""The calls of a reply that are kept, and run; a reply with more calls repeats itself."""
+MOST_ARGUMENTS = 1_000_000
+"""Characters of the arguments of one call; the rest is not kept."""
+
+
+EMPTY = Reply()
+
+
+class ReplyFold:
+    """Builds a reply from events; `snapshot` returns it so far.
+
+    The time is linear in the events, if snapshots are made at a constant rate.
+    """
+
+    def __init__(self, reply: Reply = EMPTY) -> None:
+        self._reply = reply
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._tokens: list[TokenProbability] = []
+        self._changes: dict[str, Any] = {}
+        self._calls = [
+            _GrowingCall(call.id, call.name, call.arguments, call.extra)
+            for call in reply.tool_calls
+        ]
+        self._indexes = list(reply.call_indexes)
+        if len(self._indexes) > MOST_CALLS:
+            self._calls.append(_GrowingCall())
+        self._newest = {index: at for at, index in enumerate(self._indexes) if index >= 0}
+
+    @property
+    def began(self) -> bool:
+        """Whether the reply has any text, reasoning or tool call."""
+        reply = self._reply
+        return bool(self._text or self._reasoning or self._calls or reply.text or reply.reasoning)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server reported that the reply is complete."""
+        return bool(self._changes.get("ended", self._reply.ended))
+
+    def add(self, events: Iterable[ReplyEvent]) -> None:
+        """Add events to the reply."""
+        changes = self._changes
+        for event in events:
+            match event:
+                case Text():
+                    self._text.append(event.text)
+                case Served():
+                    changes["model"] = event.model or changes.get("model", self._reply.model)
+                    changes["id"] = event.id or changes.get("id", self._reply.id)
+                case Reasoning():
+                    self._reasoning.append(event.text)
+                    if event.source:
+                        changes["reasoning_field"] = event.source
+                case ToolCallDelta():
+                    self._add_call_part(event)
+                case Logprobs():
+                    self._tokens.extend(event.tokens)
+                case Used():
+                    changes["usage"] = event.usage
+                    changes["cost"] = event.usage.cost
+                case Image():
+                    changes["images"] = changes.get("images", self._reply.images) + 1
+                case OtherChoice():
+                    most = changes.get("choices", self._reply.choices)
+                    changes["choices"] = max(most, event.index + 1)
+                case _:  # Finished
+                    reason = event.reason or changes.get("finish_reason", self._reply.finish_reason)
+                    changes["finish_reason"] = reason
+                    changes["ended"] = reason not in FAILURES
+
+    def snapshot(self) -> Reply:
+        """Return the reply so far."""
+        changes, self._changes = self._changes, {}
+        if self._text:
+            changes["text"] = self._reply.text + "".join(self._text)
+            changes["last_chunk"] = self._text[-1]
+        if self._reasoning:
+            changes["reasoning"] = self._reply.reasoning + "".join(self._reasoning)
+        if self._tokens:
+            changes["logprobs"] = self._reply.logprobs + tuple(self._tokens)
+        if self._calls:
+            changes["tool_calls"] = tuple(call.build() for call in self._calls[:MOST_CALLS])
+            changes["call_indexes"] = tuple(self._indexes)
+        self._text, self._reasoning, self._tokens = [], [], []
+        self._reply = replace(self._reply, **changes)
+        return self._reply
+
+    def _add_call_part(self, part: ToolCallDelta) -> None:
+        """Add a fragment to the newest call of its index, or as the next call.
+
+        After MOST_CALLS calls, one more collects what is not kept.
+        """
+        at = self._newest.get(part.index, -1) if part.index >= 0 else -1
+        known = at >= 0
+        if not self._calls or _begins_call(part, self._calls[at], known=known):
+            if len(self._calls) > MOST_CALLS:
+                self._calls.pop()
+                self._indexes.pop()
+            at = len(self._calls)
+            self._calls.append(_GrowingCall())
+            self._indexes.append(part.index if at < MOST_CALLS else -1)
+            if part.index >= 0:
+                self._newest[part.index] = at
+        self._calls[at].add(part)
+
+
+class _GrowingCall:
+    """A tool call that may not be complete yet."""
+
+    def __init__(self, id: str = "", name: str = "", arguments: str = "", extra: str = "") -> None:
+        self.id, self.name, self._extra = id, name, extra
+        self._parts = [arguments]
+        self._left = MOST_ARGUMENTS - len(arguments)
+
+    def add(self, part: ToolCallDelta) -> None:
+        """Add a fragment."""
+        self.id, self.name = self.id or part.id, self.name or part.name
+        self._extra = part.extra or self._extra
+        if part.arguments and self._left:
+            self._parts.append(part.arguments[: self._left])
+            self._left -= len(self._parts[-1])
+
+    def build(self) -> ToolCall:
+        """Return the call so far."""
+        self._parts = ["".join(self._parts)]
+        return ToolCall(self.id, self.name, self._parts[0], self._extra)
+
+
+def _begins_call(part: ToolCallDelta, call: _GrowingCall, *, known: bool) -> bool:
+    """Return whether a fragment begins another call than this one.
+
+    Indexes may start anywhere, be missing or be all the same, and later fragments may repeat the
+    name and leave the id out; so with a `known` index only another name or id means another call.
+    """
+    if known:
+        other_id = part.id and call.id and part.id != call.id
+        return bool(part.name and call.name and (other_id or part.name != call.name))
+    if part.index >= 0:
+        return bool(part.name or part.id)
+    return bool(part.name) and (not part.id or part.id != call.id)

@@ -1,0 +1,147 @@
+"""The requests of a turn are one reply, with usage and cost as sums."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from grow import grow
+
+from di_magics.core.logprobs import TokenProbability
+from di_magics.core.reply.fold import (
+    ToolCallDelta,
+)
+from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
+from di_magics.core.reply.rounds import add_request, with_call_ids
+
+TOKEN = TokenProbability("Hi", -0.5)
+GROWN = Reply(
+    text="Hi there",
+    reasoning="hm",
+    tool_calls=(ToolCall("c", "f", "{}"),),
+    finish_reason="stop",
+    usage=Usage(1, 2, cost=Decimal("0.2")),
+    cost=Decimal("0.2"),
+    model="n",
+    id="2",
+    logprobs=(TOKEN, TOKEN),
+    ended=True,
+    last_chunk=" there",
+    call_indexes=(0,),
+)
+
+
+def calls(*parts: ToolCallDelta) -> list[tuple[str, str, str]]:
+    """Return the calls that these fragments make, which come one by one."""
+    reply = Reply()
+    for part in parts:
+        reply = grow(reply, [part])
+    return [(call.id, call.name, call.arguments) for call in reply.tool_calls]
+
+
+@pytest.mark.parametrize(
+    ("ids", "named_as"),
+    [
+        ([], []),
+        (["a", "b"], ["a", "b"]),
+        ([""], ["call_0"]),
+        (["", ""], ["call_0", "call_1"]),
+        (["a", "a", "a"], ["a", "call_0", "call_1"]),
+        (["a", "", "a"], ["a", "call_0", "call_1"]),
+        (["_"], ["_"]),
+    ],
+)
+def test_every_call_has_an_id_of_its_own(ids: list[str], named_as: list[str]) -> None:
+    """Some servers send none, or one for all; what is there is kept."""
+    calls = [ToolCall(each, f"f{number}", "{}") for number, each in enumerate(ids)]
+    assert [call.id for call in with_call_ids(calls)] == named_as
+    assert [call.name for call in with_call_ids(calls)] == [call.name for call in calls]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["call_1", ""],
+        ["call_2", "", ""],
+        ["", "call_0"],
+        ["a", "call_2_a", "a"],
+        ["call_1_a", "a", "a", ""],
+        ["_", "_", "_"],
+        ["call_3", "call_2", "", ""],
+    ],
+)
+def test_no_call_is_lost_whatever_the_ids_are(ids: list[str]) -> None:
+    """An id that is made up is not one that a server has given."""
+    calls = [ToolCall(each, f"f{number}", "{}") for number, each in enumerate(ids)]
+    found = with_call_ids(calls)
+    assert [call.name for call in found] == [call.name for call in calls]
+    assert len({call.id for call in found}) == len(calls)
+
+
+ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(ToolResult("2"),))
+
+
+def test_one_request_is_the_turns_reply() -> None:
+    """Without rounds before it nothing is added."""
+    assert add_request(Reply(text="x", usage=Usage(1), elapsed=1), GROWN) is GROWN
+
+
+def test_the_requests_of_a_turn_add_up() -> None:
+    """Tokens, cost and time; the text is the newest, the first text that of the first request."""
+    before = Reply(
+        rounds=(ROUND,),
+        usage=Usage(10, 2, 12, 4, 1, Decimal("0.1")),
+        cost=Decimal("0.1"),
+        estimate="a list",
+        elapsed=1.5,
+        first_token=0.5,
+    )
+    newest = Reply(
+        text="Hi",
+        status="done",
+        usage=Usage(20, 3, 23, 5, 0, Decimal("0.2")),
+        cost=Decimal("0.2"),
+        elapsed=2.0,
+        first_token=0.25,
+    )
+    assert add_request(before, newest) == Reply(
+        text="Hi",
+        status="done",
+        rounds=(ROUND,),
+        usage=Usage(30, 5, 35, 9, 1, Decimal("0.3")),
+        cost=Decimal("0.3"),
+        estimate="a list",
+        elapsed=3.5,
+        first_token=0.5,
+    )
+
+
+def test_a_sum_of_which_a_part_is_not_known_is_not_known() -> None:
+    """On either side."""
+    known = Reply(rounds=(ROUND,), usage=Usage(1, 2), cost=Decimal(1), elapsed=1)
+    unknown = Reply(rounds=(ROUND,), text="x")
+    for before, newest in ((known, unknown), (unknown, known)):
+        whole = add_request(before, newest)
+        assert (whole.usage, whole.cost) == (Usage(), None)
+    assert add_request(known, unknown).elapsed is None
+    assert add_request(unknown, known).elapsed == 1
+
+
+def test_a_request_that_failed_adds_nothing() -> None:
+    """What the ones before have cost stays known, unless it has cost something itself."""
+    before = Reply(rounds=(ROUND,), usage=Usage(1, 2, 3), cost=Decimal("0.1"), elapsed=1.0)
+    failed = Reply(status="failed", elapsed=0.5)
+    whole = add_request(before, failed)
+    assert (whole.usage, whole.cost) == (before.usage, before.cost)
+    assert (whole.status, whole.elapsed) == ("failed", 1.5)
+    paid = add_request(before, Reply(status="failed", usage=Usage(4, 5, 6), cost=Decimal("0.2")))
+    assert (paid.usage, paid.cost) == (Usage(5, 7, 9), Decimal("0.3"))
+    stopped = add_request(before, Reply(status="stopped"))
+    assert (stopped.usage, stopped.cost) == (Usage(), None)
+
+
+def test_several_requests_have_no_speed() -> None:
+    """The time between them is not the model's."""
+    timed = Reply(usage=Usage(1, 11), first_token=0.5, elapsed=1.5)
+    assert timed.tokens_per_second == 10
+    assert add_request(Reply(rounds=(ROUND,), usage=Usage(1, 1)), timed).tokens_per_second is None
