@@ -90,10 +90,15 @@ def respell_number(text: object, *, whole: bool = False) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an exception's type and text; its own `str` may raise anything."""
+    """Return an exception's type and text; its own `str` may raise anything.
+
+    An interrupt meanwhile is raised.
+    """
     name = type(error).__name__
     try:
         return f"{name}: {error}".removesuffix(": ")
+    except KeyboardInterrupt:
+        raise
     except BaseException:
         return name
 

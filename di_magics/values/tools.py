@@ -317,4 +317,8 @@ def _bounded(text: str, whole: bool = True) -> str:
 
 def _failure(error: BaseException, start: float) -> ToolResult:
     """Return an exception as the model and the user see it."""
-    return ToolResult(_bounded(describe_error(error)), True, time.perf_counter() - start)
+    try:
+        text = describe_error(error)
+    except KeyboardInterrupt:  # raised by the exception itself: ■ is only noted here
+        text = type(error).__name__
+    return ToolResult(_bounded(text), True, time.perf_counter() - start)

@@ -180,3 +180,14 @@ class Unreadable(Exception):
 def test_an_error_is_described_by_its_type_and_text(error: Exception, described: str) -> None:
     """By its type alone where it has no text, or its text is an error of its own."""
     assert describe_error(error) == described
+
+
+def test_an_interrupt_is_raised_while_an_error_makes_its_text() -> None:
+    """Otherwise ■ would be lost there."""
+
+    class Slow(Exception):
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        describe_error(Slow())

@@ -222,13 +222,19 @@ def test_an_exception_goes_back_as_text() -> None:
 
 
 class Spiteful(Exception):
-    """An exception without a text."""
+    """An exception whose text raises another one."""
+
+    def __init__(self, raised: type[BaseException]) -> None:
+        self.raised = raised
 
     def __str__(self) -> str:
-        raise RuntimeError
+        raise self.raised
 
 
-@pytest.mark.parametrize("error", [Spiteful(), SystemExit(3), GeneratorExit()])
+@pytest.mark.parametrize(
+    "error",
+    [Spiteful(RuntimeError), Spiteful(KeyboardInterrupt), SystemExit(3), GeneratorExit()],
+)
 def test_whatever_a_function_raises_goes_back(error: BaseException) -> None:
     """Not even an exit or an exception that cannot be printed ends the turn."""
 

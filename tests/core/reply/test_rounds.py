@@ -5,12 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from grow import grow
 
 from di_magics.core.logprobs import TokenProbability
-from di_magics.core.reply.fold import (
-    ToolCallDelta,
-)
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
 from di_magics.core.reply.rounds import add_request, with_call_ids
 
@@ -29,14 +25,6 @@ GROWN = Reply(
     last_chunk=" there",
     call_indexes=(0,),
 )
-
-
-def calls(*parts: ToolCallDelta) -> list[tuple[str, str, str]]:
-    """Return the calls that these fragments make, which come one by one."""
-    reply = Reply()
-    for part in parts:
-        reply = grow(reply, [part])
-    return [(call.id, call.name, call.arguments) for call in reply.tool_calls]
 
 
 @pytest.mark.parametrize(
