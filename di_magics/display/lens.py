@@ -74,8 +74,9 @@ STYLE = (
 
 Continue = Callable[[int, str, Mapping[str, float]], Sequence[str]]
 """Returns texts that go on after this token at this position, with these changed settings."""
-FindZero = Callable[[int], float | None]
-"""Returns logit - log-probability at a position, None where it cannot be found."""
+ReadZeros = Callable[[Sequence[int]], list[float | None]]
+"""Returns logit - log-probability at positions, None where it cannot be found."""
+ZEROS_AT_ONCE = 16
 
 
 class Lens:
@@ -83,7 +84,7 @@ class Lens:
 
     `at` is the position to begin with, `values` are settings of the lab by llama.cpp's names in
     place of those that were sent, and `order` is the order of its filters. `continue_from` and
-    `find_zero` are called on a thread of their own.
+    `read_zeros` are called on a thread of their own.
     """
 
     def __init__(
@@ -95,11 +96,11 @@ class Lens:
         values: Mapping[str, float] | None = None,
         order: Sequence[str] | None = None,
         continue_from: Continue | None = None,
-        find_zero: FindZero | None = None,
+        read_zeros: ReadZeros | None = None,
     ) -> None:
         self.data = data
         self._continue_from = continue_from
-        self._find_zero = find_zero
+        self._read_zeros = read_zeros
         self._widget: Any = None
         self._lock = threading.Lock()
         self._answering: set[str] = set()
@@ -117,7 +118,7 @@ class Lens:
         """Return what the widget gets: a JSON object and arrays, compressed."""
         head, arrays = pack_lens(self.data)
         disabled = disabled_settings(self.data)
-        if self._find_zero:
+        if self._read_zeros:
             del disabled["repeat_penalty"]
         head |= {
             "about": list(about_lines(self.data)),
@@ -129,7 +130,7 @@ class Lens:
             "orders": {server: list(order) for server, order in ORDERS.items()},
             "start": self.at,
             "lab": self.lab,
-            "zeros": self._find_zero is not None,
+            "zeros": self._read_zeros is not None,
             "continuing": self._continue_from is not None,
             "sizes": {name: len(array) for name, array in arrays.items()},
         }
@@ -164,9 +165,12 @@ class Lens:
                 if go_on := self._continue_from:
                     answer = {"type": "continued", "at": at, "token": token}
                     self._answer(answer, "texts", lambda: list(go_on(at, token, values)))
-            case {"type": "zero", "at": int(at)}:
-                if find := self._find_zero:
-                    self._answer({"type": "zero", "at": at}, "zero", lambda: find(at))
+            case {"type": "zeros", "positions": list(positions)}:
+                size = len(self.data.tokens)
+                valid = all(isinstance(at, int) and 0 <= at < size for at in positions)
+                if (read := self._read_zeros) and 0 < len(positions) <= ZEROS_AT_ONCE and valid:
+                    answer = {"type": "zeros", "positions": positions}
+                    self._answer(answer, "zeros", lambda: read(positions))
 
     def _answer(self, answer: dict[str, Any], name: str, work: Callable[[], Any]) -> None:
         """Post an answer with what some work returns or why it failed, from a thread of its own.

@@ -6,6 +6,12 @@ The cache of its slot holds the tokens of the last call: a call that adds one to
 batches, which gives slightly different ones (up to 0.75 in the log-probability of a token that is
 not the likeliest), so `hold` reads a reply token by token before it is continued.
 
+A chat with a repetition penalty needs the logits, of which the server sends only the softmax: what
+is lost is one number a position, its zero. `LogitZeros` gets it by one request a position: two
+known tokens get a bias that lifts them above all others, one of them is also halved by the penalty,
+and the ratio of their probabilities then has the zero in it. The position must be read as when the
+reply was written, because the known log-probabilities are from there.
+
 `peek` forces the end token, because the server reports no alternatives for a token that ends within
 a character, and the end token never does.
 """
@@ -14,12 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from di_magics.core.errors import BadRequest
+from di_magics.core.errors import BadRequest, EndpointError
 from di_magics.core.logprobs import TokenProbability, read_token
 from di_magics.core.read_json import as_count, as_list, as_object, as_objects, as_text
-from di_magics.core.sampling import logits_zero
+from di_magics.core.sampling import LEAST, logits_zero
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint
 
@@ -31,9 +37,15 @@ FORCED = 1000
 """Added to a logit, it makes its token certain. Reported log-probabilities do not include it."""
 LOOK_UP = 1000
 """A token without an entry is looked for among so many likeliest ones, and only then among all."""
-REPEAT = 1.1
-ZERO_TOKENS = 200
-"""How many probabilities are asked for to find the zero of the logits."""
+REPEAT = 2.0
+LIFT = 30.0
+"""Added to a logit, it is above all others."""
+USUAL_ZERO = 20.0
+"""About what the zero of the logits is; where it is, the two lifted tokens are equally likely."""
+WINDOW = 64
+"""How many of the last ids penalties count."""
+RESTARTS = 3
+"""How often reading a reply begins again because another request has used its slot."""
 NO_FILTERS: Mapping[str, Any] = {
     "temperature": 1,
     "top_k": 0,
@@ -174,20 +186,27 @@ class Llama:
         return SLOT
 
     async def zero(
-        self, ids: Sequence[int], top: Sequence[TokenProbability], window: Sequence[int]
-    ) -> float | None:
-        """Return logit - log-probability after these ids, None where it cannot be found.
-
-        `top` are the likeliest tokens there, `window` the ids that penalties count.
-        """
+        self, ids: Sequence[int], top: Sequence[TokenProbability], slot: int = ANY_SLOT
+    ) -> Zero:
+        """Return logit - log-probability after these ids, of which `top` are tokens there."""
+        window = ids[-WINDOW:]
+        halved, other = _likeliest(top, window)
+        if halved and not other:
+            _, other = _likeliest(await self.peek(ids, LOOK_UP, slot), window)
+        lifted: list[tuple[int, float, float]] = []
+        if halved and other:
+            level = other[1] + LIFT
+            lifted = [(*halved, 2 * level + USUAL_ZERO - halved[1]), (*other, LIFT)]
         body = {
             **NO_FILTERS,
             "prompt": list(ids),
             "n_predict": 1,
-            "n_probs": ZERO_TOKENS,
+            "n_probs": 2,
             "repeat_penalty": REPEAT,
+            "logit_bias": [[id_, bias] for id_, _, bias in lifted],
             "post_sampling_probs": True,
             "cache_prompt": True,
+            "id_slot": slot,
         }
         answer = await self._post("/completion", body)
         after = {
@@ -196,8 +215,90 @@ class Llama:
             for entry in as_objects(row.get("top_probs"))
             if as_count(entry.get("id")) is not None and isinstance(entry.get("prob"), float | int)
         }
-        known = [(t.id, t.logprob) for t in top if t.id is not None and t.logprob is not None]
-        return logits_zero(known, window, after, REPEAT)
+        known = [(id_, logprob + bias) for id_, logprob, bias in lifted]
+        was_read = as_count(as_object(answer.get("timings")).get("prompt_n"))
+        return Zero(
+            logits_zero(known, window, after, REPEAT),
+            was_read == 1,
+            as_count(answer.get("id_slot")),
+        )
+
+
+class Zero(NamedTuple):
+    """`exact` is whether only the last id was read for it, the others being in the slot's cache."""
+
+    value: float | None
+    exact: bool
+    slot: int | None
+
+
+class LogitZeros:
+    """The zeros of the logits along a reply, by position; None where one cannot be found."""
+
+    def __init__(self, prompt: Sequence[int], tokens: Sequence[TokenProbability]) -> None:
+        self._prompt = list(prompt)
+        self._tokens = tokens
+        self._ids = [token.id for token in tokens]
+        self._known: dict[int, float | None] = {}
+        self._next = 0
+        """Up to this position, SLOT has read the reply token by token, but for its last id."""
+        self._kept = len(tokens)
+        """The position up to which the slot that wrote the reply may still hold it."""
+
+    async def read(self, model: Llama, positions: Sequence[int]) -> list[float | None]:
+        """Return the zeros at these positions, which takes about 15 ms for one.
+
+        One alone is read where the reply was written, if that is possible; otherwise SLOT reads
+        the reply up to the last one, from where it is. Raises EndpointError where other requests
+        do not let the reply be read as it was written.
+        """
+        if len(positions) == 1:
+            await self._read_in_place(model, positions[0])
+        restarts = RESTARTS
+        while missing := [at for at in positions if at not in self._known]:
+            at = min(self._next, *missing)
+            zero = await self._zero(model, at, SLOT)
+            if at and not zero.exact:
+                self._next, restarts = 0, restarts - 1
+                if restarts < 0:
+                    raise EndpointError("The model is busy with other requests. Try again later.")
+                continue
+            self._known[at] = zero.value
+            self._next = at + 1
+        return [self._known[at] for at in positions]
+
+    async def _read_in_place(self, model: Llama, at: int) -> None:
+        if at in self._known or at > self._kept or at == self._next:
+            return
+        zero = await self._zero(model, at, ANY_SLOT)
+        if zero.exact:
+            self._known[at] = zero.value
+        self._kept = at if zero.exact else -1
+        if zero.slot == SLOT:
+            self._next = at + 1 if zero.exact else 0
+
+    async def _zero(self, model: Llama, at: int, slot: int) -> Zero:
+        token = self._tokens[at]
+        before = [id_ for id_ in self._ids[:at] if id_ is not None]
+        return await model.zero([*self._prompt, *before], [*token.top, token], slot)
+
+
+def _likeliest(
+    top: Sequence[TokenProbability], window: Sequence[int]
+) -> tuple[tuple[int, float] | None, tuple[int, float] | None]:
+    """Return the likeliest token in the window and the likeliest other one, with their numbers.
+
+    Both are whole characters: the server reports nothing where a piece of one is drawn.
+    """
+    known = [
+        (token.id, token.logprob)
+        for token in top
+        if token.id is not None and token.logprob is not None and token.logprob >= LEAST
+        if not token.is_partial
+    ]
+    known.sort(key=lambda pair: -pair[1])
+    inside = next((pair for pair in known if pair[0] in window), None)
+    return inside, next((pair for pair in known if pair[0] not in window), None)
 
 
 def _ids(value: object) -> list[int]:

@@ -24,7 +24,7 @@ from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.lens import lens_data, lens_of_text
 from di_magics.core.text import one_line
 from di_magics.endpoints.client import Client
-from di_magics.endpoints.llama import Llama
+from di_magics.endpoints.llama import WINDOW, Llama, LogitZeros
 from di_magics.endpoints.routing import Routing
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Loop
@@ -34,8 +34,6 @@ from di_magics.storage.turns import Turns
 T = TypeVar("T")
 
 MOST = 20
-WINDOW = 64
-"""How many of the last ids penalties count."""
 LONGEST_TEXT = 4000
 """Tokens of a text that is scored: at 13 ms each, almost a minute."""
 BRANCH_TOKENS = 20
@@ -120,17 +118,26 @@ class Inspector:
 
         return self._run(self._route(turn), work)
 
-    def logits_zero(self, turn: Turn, position: int) -> float | None:
-        """Return logit - log-probability at a position, None where it cannot be found.
+    def zero_reader(
+        self, turn: Turn, data: LensData
+    ) -> Callable[[Sequence[int]], list[float | None]]:
+        """Return a function that returns logit - log-probability at positions of a turn's lens.
 
-        A repetition penalty needs it.
+        It is None where it cannot be found. A repetition penalty needs it.
         """
+        zeros: LogitZeros | None = None
 
-        async def work(model: Llama) -> float | None:
-            ids = await self._ids(model, turn, position)
-            return await model.zero(ids, await model.peek(ids, MOST), ids[-WINDOW:])
+        def read(positions: Sequence[int]) -> list[float | None]:
+            async def work(model: Llama) -> list[float | None]:
+                nonlocal zeros
+                zeros = zeros or LogitZeros(
+                    await model.prompt_ids(self._messages(turn)), data.tokens
+                )
+                return await zeros.read(model, positions)
 
-        return self._run(self._route(turn), work)
+            return self._run(self._route(turn), work)
+
+        return read
 
     def branch(
         self,

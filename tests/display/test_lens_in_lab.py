@@ -320,16 +320,19 @@ def test_a_reply_is_continued_in_the_lab(notebook: Open) -> None:
 
 def test_a_repetition_penalty_reads_the_zero_of_the_logits(notebook: Open) -> None:
     """Position by position, the one that is looked at first; until then nothing is guessed."""
-    source = "Lens(sample_reply(60), lab=True, at=50, find_zero=lambda position: 20.0)"
+    source = "Lens(sample_reply(60), lab=True, at=50, read_zeros=lambda at: [20.0] * len(at))"
     page = notebook([SETUP, source])
     lens = opened(page)
     slider = lens.get_by_role("slider", name="repetition_penalty")
-    before = counts(lens)
+    before, text = counts(lens), lens.locator(".legend").inner_text()
     slider.focus()
     for _ in range(10):
         page.page.keyboard.press("ArrowRight")
-    lens.get_by_text("more positions for the repetition penalty").wait_for()
-    lens.get_by_text("more positions for the repetition penalty").wait_for(state="hidden")
+    page.page.wait_for_function(
+        """([lens, before]) => lens.querySelector('.legend').innerText !== before
+            && ![...lens.querySelectorAll('.note')].some(note => /reads/.test(note.textContent))""",
+        arg=[lens.element_handle(), text],
+    )
     after = counts(lens)
     assert sum(after.values()) == 60
     assert after != before
@@ -339,10 +342,11 @@ def test_a_repetition_penalty_reads_the_zero_of_the_logits(notebook: Open) -> No
 def test_a_position_that_cannot_be_known_has_its_reason(notebook: Open) -> None:
     """It is the first that is read; the others follow."""
     find = (
-        "asked = []\ndef find_zero(at):\n    asked.append(at)\n    return None if at == 50 else 2"
+        "asked = []\ndef read(positions):\n    asked.append(positions)\n"
+        "    return [None if at == 50 else 2 for at in positions]"
     )
-    source = find + "\nLens(sample_reply(60), lab=True, at=50, find_zero=find_zero)"
-    page = notebook([SETUP, source, "print('first', asked[0])"])
+    source = find + "\nLens(sample_reply(60), lab=True, at=50, read_zeros=read)"
+    page = notebook([SETUP, source, "print('first', asked[0], max(map(len, asked)))"])
     lens = opened(page)
     lens.get_by_role("slider", name="repetition_penalty").focus()
     page.page.keyboard.press("ArrowRight")
@@ -350,4 +354,4 @@ def test_a_position_that_cannot_be_known_has_its_reason(notebook: Open) -> None:
     lens.get_by_text("Not known at 1 position: the model's answer").wait_for()
     lens.get_by_role("button", name="not known").wait_for()
     page.run(2)
-    page.shown(2).get_by_text("first 50").wait_for()
+    page.shown(2).get_by_text("first [50] 16").wait_for()

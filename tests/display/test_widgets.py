@@ -65,3 +65,11 @@ def test_a_module_is_small_and_complete(widget: str) -> None:
     assert len(text.encode()) <= (30_000 if widget == "lens" else 12_000)
     (code,) = re.findall(r'const PACKED = "(.+)";', text)
     assert zlib.decompress(base64.b64decode(code)).decode() == widgets.join_scripts(widget)
+
+
+def test_a_panel_loads_nothing_of_a_lens() -> None:
+    """The script of its preview comes with the first lens."""
+    panel = widgets.join_scripts("panel")
+    assert "lastPosition" in panel
+    assert "reshape" not in panel
+    assert "class Preview" in widgets.join_scripts("lens")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,6 +95,50 @@ def test_views_stay_in_step(notebook: Open, server: Loopback) -> None:
     assert value(panel, "temperature") == "0.2"
     assert value(panel, "top_k") == ""
     page.page.evaluate("() => jupyterapp.shell.currentWidget.close()")
+
+
+LENS = f"""%run {Path(__file__).parents[1] / "lens_sample.py"}
+from di_magics.display.lens import Lens
+Lens(sample_reply(60), at=20, read_zeros=lambda at: [20.0] * len(at))"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_last_position_looked_at_is_reshaped_as_sliders_move(
+    notebook: Open, server: Loopback, dark: bool
+) -> None:
+    """At once and without a request; before a lens is used, a line says how to get one."""
+    page = notebook([setup(server), "%chat panel", LENS])
+    if dark:
+        page.dark()
+    panel = opened(page)
+    preview = panel.get_by_role("region", name="Preview of the next token")
+    preview.get_by_text("%chat lens").wait_for()
+    page.run(2)
+    tokens = page.shown(2).get_by_role("listbox").get_by_role("option")
+    preview.get_by_text("token 21 of 60").wait_for()
+    table = preview.get_by_role("table", name="What could stand here")
+    assert 6 <= table.get_by_role("row").count() <= 8
+    preview.get_by_text("tokens can be drawn").wait_for()
+    temperature = panel.get_by_role("slider", name="temperature")
+    press(temperature, "Home")
+    preview.get_by_text("1 token can be drawn").wait_for()
+    assert "100 %" in table.inner_text()
+    tokens.nth(30).click()
+    preview.get_by_text("token 31 of 60").wait_for()
+    panel.get_by_role("button", name="Reset temperature").click()
+    preview.get_by_text("tokens can be drawn").wait_for()
+    before = table.inner_text()
+    press(panel.get_by_role("slider", name="repetition_penalty"), "End")
+    preview.get_by_text("tokens can be drawn").wait_for()
+    page.page.wait_for_function(
+        "([node, before]) => node.innerText !== before", arg=[table.element_handle(), before]
+    )
+    colors = preview.locator(".di-lens").evaluate(
+        "node => [getComputedStyle(node).color, getComputedStyle(node).backgroundColor]"
+    )
+    assert (colors[0] > colors[1]) == dark
+    assert not server.chats
+    assert [line for line in page.console if "rror" in line] == []
 
 
 def test_every_control_has_a_name(notebook: Open, server: Loopback) -> None:

@@ -236,15 +236,26 @@ def test_a_branch_with_another_token_has_it(local: Run, shell: InteractiveShell)
 
 
 def test_a_position_can_be_looked_at_closely(local: Run, shell: InteractiveShell) -> None:
-    """With more alternatives, and with the zero that a repetition penalty needs."""
+    """With more alternatives than were kept."""
     local("%%chat --logprobs 3 -t 0 --max-tokens 24\nTell me about foxes.")
     inspector, turn = session_of(shell).inspector, last_turn(shell)
     top = inspector.peek(turn, 20, 500)
     assert len(top) == 500
     written = shell.user_ns["_reply"].logprobs[20]
     assert [t.id for t in top[:3]] == [t.id for t in written.top]
-    zero = inspector.logits_zero(turn, 20)
-    assert zero is None or 5 < zero < 50
+
+
+def test_the_zeros_of_a_reply_are_read(local: Run, shell: InteractiveShell) -> None:
+    """Those that a repetition penalty needs, before and after the server has ended."""
+    local("%%chat --logprobs 20 -t 0 --max-tokens 24\nTell me about foxes.")
+    inspector, turn = session_of(shell).inspector, last_turn(shell)
+    data = inspector.lens_data(turn)
+    zeros = inspector.zero_reader(turn, data)([20, 21, 22, 23])
+    assert all(zero is not None and 5 < zero < 50 for zero in zeros)
+    session_of(shell).routing.close()
+    again = inspector.zero_reader(turn, data)
+    assert again([21]) == pytest.approx(zeros[1:2], abs=1e-5)
+    assert again([20, 21, 22, 23]) == pytest.approx(zeros, abs=1e-5)
 
 
 def test_a_reply_can_be_read_again(local: Run, shell: InteractiveShell) -> None:

@@ -160,11 +160,12 @@ export class Alternatives {
    * @param {import("./tokens.js").Tokens} tokens
    * @param {boolean} lab
    * @param {((index: number) => void) | null} pick called with the index of a token that is chosen
+   * @param {number} [most] how many tokens it shows, beside the drawn one
    */
-  constructor(tokens, lab, pick) {
+  constructor(tokens, lab, pick, most = MOST_ROWS) {
     this.tokens = tokens;
     this.lab = lab;
-    const rows = Math.min(tokens.head.most, MOST_ROWS) + 2;
+    const rows = Math.min(tokens.head.most, most) + 2;
     this.rows = Array.from(
       { length: rows },
       (_, place) => new AlternativeRow(lab, place < rows - 1 ? pick : null),

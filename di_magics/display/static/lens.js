@@ -5,6 +5,8 @@ import { Alternatives } from "./alternatives.js";
 import { Continuing } from "./continuing.js";
 import { element } from "./dom.js";
 import { LENS_STYLE } from "./lens_style.js";
+import { offerPosition } from "./looked.js";
+import { Preview } from "./preview.js";
 import { ReplyText } from "./reply_text.js";
 import { Drawing, Sampler } from "./sampler.js";
 import { FILTER_NAMES, reshape } from "./sampling.js";
@@ -62,7 +64,7 @@ export default {
     const continuing =
       sampler && head.continuing ? new Continuing(tokens, model, () => sampler.changes) : null;
     const pick = continuing ? pickToken : null;
-    const zeros = sampler && head.zeros ? new Zeros(tokens, model, showZero) : null;
+    const zeros = head.zeros ? new Zeros(tokens, model, showZeros) : null;
     const alternatives = new Alternatives(tokens, head.lab, pick);
     const drawing = new Drawing(drawPosition);
     drawing.position = () => shaped(text.at);
@@ -97,13 +99,23 @@ export default {
       if (sampler && sampler.values.repeat_penalty !== 1) zeros?.ask(text.at);
     }
 
-    /** @param {number} at */
-    function showZero(at) {
-      text.bands[at] = findBand(at);
-      text.paint(at, at + 1);
-      if (at === text.at) drawPosition();
+    /** @param {number[]} positions */
+    function showZeros(positions) {
+      for (const at of sampler ? positions : []) {
+        text.bands[at] = findBand(at);
+        text.paint(at, at + 1);
+      }
+      if (positions.includes(text.at)) {
+        drawPosition();
+        offer();
+      }
       text.count();
       askZeros();
+    }
+
+    function offer() {
+      const readZero = zeros && ((/** @type {number} */ at) => zeros.askOne(at));
+      offerPosition(model, { at: text.at, tokens, readZero, makePreview: () => new Preview() });
     }
 
     function look() {
@@ -111,6 +123,7 @@ export default {
       continuing?.choose(text.at, tokens.text(text.at));
       drawPosition();
       askZeros();
+      offer();
     }
 
     function change() {
@@ -145,7 +158,7 @@ export default {
       text.count();
     }
 
-    if (zeros) sampler?.node.append(zeros.note);
+    if (zeros && sampler) sampler.node.append(zeros.note);
     const side = element(
       "div",
       { className: "side" },

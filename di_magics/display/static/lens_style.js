@@ -92,6 +92,7 @@ export const LENS_STYLE = `
   text-overflow: ellipsis; white-space: nowrap; font-size: 10.5px; line-height: 13px; opacity: 0.75; }
 .di-lens .bar [hidden] { display: none; }
 .di-lens .rest .token { font-style: italic; }
+.di-preview .scroll { min-height: 152px; }
 .di-lens .facts { margin: 7px 0 0; }
 .di-lens .lab .facts { min-height: 38px; }
 .di-lens .draw { margin-top: 8px; }

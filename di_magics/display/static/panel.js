@@ -3,8 +3,11 @@
 // kernel decides. All that it shows is text: model names and server errors are hostile.
 import { element, show } from "./dom.js";
 import { whenGone } from "./kernel.js";
+import { lastPosition, watchPositions } from "./looked.js";
 
 const WAIT = 100; // ms between two messages of a slider that moves
+const NO_POSITION =
+  "Look at a token with %chat lens, and what these settings make of it is shown here, as the sliders move.";
 let count = 0; // for ids that are unique in the page
 
 const PANEL_STYLE = `
@@ -38,6 +41,8 @@ const PANEL_STYLE = `
 .di-panel .both.alone { grid-template-columns: 1fr; }
 .di-panel .row.unset input[type=range] { opacity: 0.45; }
 .di-panel .row.set .state { color: var(--jp-brand-color1, #1976d2); opacity: 1; }
+.di-panel .preview { position: sticky; top: 0; z-index: 1; background: var(--jp-layout-color0, Canvas); margin: 6px 0;
+  padding: 4px 0; border-bottom: 1px solid #8886; font-size: 0.92em; }
 .di-panel .error { color: var(--jp-error-color1, #c62828); }
 .di-panel .warning { border-left: 3px solid var(--jp-warn-color1, #ef6c00); padding: 2px 8px; margin: 4px 0; }
 .di-panel .line { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin: 4px 0; }
@@ -220,6 +225,11 @@ class Row {
     return field;
   }
 
+  /** The value that is seen, which a server's default is, too; NaN if it is not a number. */
+  get number() {
+    return Number(withPoint(this.field.value) || (this.slider?.value ?? Number.NaN));
+  }
+
   /**
    * Show the kernel's state, unless something newer is on its way to it.
    * @param {State} control
@@ -391,6 +401,26 @@ export default {
     const rows = new Map();
     const grid = element("div", { className: "rows" });
 
+    const preview = element("div", {
+      className: "preview",
+      role: "region",
+      "aria-label": "Preview of the next token",
+    });
+    /** @type {import("./preview.js").Preview | undefined} */
+    let drawn;
+    let due = 0;
+    const drawPreview = () => {
+      due ||= requestAnimationFrame(() => {
+        due = 0;
+        const looked = lastPosition(model);
+        if (!looked) return show(preview, NO_POSITION);
+        const shown = drawn ?? looked.makePreview();
+        if (!drawn) preview.replaceChildren(shown.node);
+        drawn = shown;
+        shown.draw(looked, Object.fromEntries([...rows].map(([name, row]) => [name, row.number])));
+      });
+    };
+
     const sums = element("div", {});
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     for (const [name, value] of Object.entries({
@@ -454,6 +484,7 @@ export default {
         element("h3", { textContent: "Parameters" }),
         element("div", { className: "line" }, presets, reset),
         warned,
+        preview,
         grid,
       ),
       element(
@@ -494,6 +525,8 @@ export default {
       whole,
     );
     ownKeys(root);
+    root.addEventListener("input", drawPreview);
+    const unwatch = watchPositions(drawPreview);
     el.replaceChildren(root);
     let gone = false;
     const forget = whenGone(model, () => {
@@ -531,6 +564,7 @@ export default {
         }
         row.update(control, state.errors[control.name], newer(control.name));
       }
+      drawPreview();
       while (presets.children.length < state.presets.length) {
         const button = presets.appendChild(element("button", { type: "button" }));
         button.addEventListener("click", () => say("preset", button.textContent));
@@ -585,6 +619,8 @@ export default {
       model.off("change:state", update);
       model.off("change:models", list);
       forget();
+      unwatch();
+      cancelAnimationFrame(due);
       Object.values(timers).forEach(clearTimeout);
     };
   },

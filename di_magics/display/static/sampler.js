@@ -15,8 +15,8 @@ const SLIDERS = [
   ["frequency_penalty", "frequency_penalty", -2, 2, 0.1, 0],
   ["repeat_penalty", "repetition_penalty", 1, 2, 0.05, 1],
 ];
-/** @type {Values} */
-const OFF = {
+/** @type {Values} the values with which a setting changes nothing */
+export const OFF = {
   temperature: 1,
   top_k: 0,
   top_p: 1,
@@ -25,6 +25,7 @@ const OFF = {
   frequency_penalty: 0,
   repeat_penalty: 1,
 };
+const PENALTIES = ["presence_penalty", "frequency_penalty", "repeat_penalty"];
 /** @type {Record<string, string>} */
 const FILTERS = {
   penalties: "makes tokens that were there before less likely",
@@ -35,6 +36,9 @@ const FILTERS = {
 };
 const DRAWS = [10, 100, 1000];
 const FRAMES = 45; // that drawing takes at most
+
+/** @param {Values} values */
+export const isPenalised = (values) => PENALTIES.some((name) => values[name] !== OFF[name]);
 
 export class Sampler {
   /**
@@ -221,10 +225,7 @@ export class Sampler {
   /** @param {string} filter */
   isOff(filter) {
     const { values } = this;
-    if (filter !== "penalties") return values[filter] === OFF[filter];
-    return ["presence_penalty", "frequency_penalty", "repeat_penalty"].every(
-      (name) => values[name] === OFF[name],
-    );
+    return filter === "penalties" ? !isPenalised(values) : values[filter] === OFF[filter];
   }
 
   /** The settings that are not as they were sent. */
@@ -237,7 +238,7 @@ export class Sampler {
   }
 
   get penalised() {
-    return !this.isOff("penalties");
+    return isPenalised(this.values);
   }
 }
 

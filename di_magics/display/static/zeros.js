@@ -1,28 +1,35 @@
 // @ts-check
 // The zero of the logits, which only a repetition penalty needs: the kernel reads it from the local model,
-// one position after the other, the one that is looked at first.
+// the position that is looked at first, then all from the beginning, as the model wrote them.
 import { element, show } from "./dom.js";
 
 export const NO_ZERO = "the model's answer does not show the logits there.";
+const AT_ONCE = 16; // positions of a message
+
+/** @param {number} count */
+const positionsText = (count) => `${count.toLocaleString("en")} position${count === 1 ? "" : "s"}`;
 
 export class Zeros {
   /**
    * @param {import("./tokens.js").Tokens} tokens
    * @param {any} model the widget's
-   * @param {(at: number) => void} found called when the zero of a position is known
+   * @param {(positions: number[]) => void} found called when the zeros of these positions are known
    */
   constructor(tokens, model, found) {
     this.tokens = tokens;
     this.model = model;
     this.waiting = false;
+    this.since = 0;
+    this.pace = 0; // ms a position
     this.note = element("div", { className: "faint note", role: "status" });
     /** @param {any} message */
-    this.receive = (message) => {
-      if (message.type !== "zero") return;
+    this.receive = ({ type, positions, zeros, error }) => {
+      if (type !== "zeros") return;
       this.waiting = false;
-      if (message.error !== undefined) return show(this.note, message.error);
-      tokens.position(message.at).zero = message.zero;
-      found(message.at);
+      if (error !== undefined) return show(this.note, error);
+      for (const [i, at] of positions.entries()) tokens.position(at).zero = zeros[i];
+      this.pace = (performance.now() - this.since) / positions.length;
+      found(positions);
     };
     model.on("msg:custom", this.receive);
   }
@@ -33,22 +40,38 @@ export class Zeros {
     return zero === undefined && counts.some((count) => count > 0);
   }
 
+  /** @param {number[]} positions */
+  send(positions) {
+    this.waiting = true;
+    this.since = performance.now();
+    this.model.send({ type: "zeros", positions });
+  }
+
+  /** @param {number} at a position to read, and no other */
+  askOne(at) {
+    if (!this.waiting && this.isMissing(at)) this.send([at]);
+  }
+
   /** @param {number} first the position that is wanted first */
   ask(first) {
     if (this.waiting) return;
     const missing = Array.from({ length: this.tokens.size }, (_, at) => at).filter((at) =>
       this.isMissing(at),
     );
-    const left = missing.length;
+    show(this.note, missing.length ? this.progress(missing.length) : this.remark());
+    if (missing.length) this.send(missing.includes(first) ? [first] : missing.slice(0, AT_ONCE));
+  }
+
+  /** @param {number} left */
+  progress(left) {
+    const seconds = (left * this.pace) / 1000;
+    const wait = seconds > 1 ? `: about ${Math.ceil(seconds)} s` : "";
+    return `The model reads the logits of ${positionsText(left)} for the repetition penalty${wait}.`;
+  }
+
+  remark() {
     const unknown = this.tokens.positions.filter(({ zero }) => zero === null).length;
-    const rest = unknown ? `Not known at ${unknown} position${unknown === 1 ? "" : "s"}: ${NO_ZERO}` : "";
-    show(
-      this.note,
-      left ? `The model reads the logits of ${left} more positions for the repetition penalty.` : rest,
-    );
-    if (!left) return;
-    this.waiting = true;
-    this.model.send({ type: "zero", at: missing.includes(first) ? first : missing[0] });
+    return unknown ? `Not known at ${positionsText(unknown)}: ${NO_ZERO}` : "";
   }
 
   close() {

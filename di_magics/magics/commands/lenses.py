@@ -33,7 +33,8 @@ def show_lens(context: Context, rest: str) -> None:
     turn, name = _inspected_turn(context, [word for word in words if word != "--score"])
     inspector = context.session.inspector
     data = inspector.score_turn(turn) if "--score" in words else inspector.lens_data(turn)
-    display(Lens(replace(data, name=name)))
+    zeros = inspector.zero_reader(turn, data) if turn.local else None
+    display(Lens(replace(data, name=name), read_zeros=zeros))  # for the panel's preview
 
 
 @command(
@@ -62,7 +63,8 @@ def show_lab(context: Context, rest: str) -> None:
     place, _, number = " ".join(words).partition(":")
     token = parse_number(number) if number else 1
     turn, name = _inspected_turn(context, place.split())
-    data = replace(context.session.inspector.lens_data(turn), name=name)
+    inspector = context.session.inspector
+    data = replace(inspector.lens_data(turn), name=name)
     if not token or token > len(data.tokens):
         raise ParamError(
             f"The reply has no token {one_line(number, 40)!r}. Tokens are numbered 1 to "
@@ -72,9 +74,6 @@ def show_lab(context: Context, rest: str) -> None:
     def continue_from(position: int, text: str, values: Mapping[str, float]) -> list[str]:
         return context.asking.continue_from(turn, position, text, sampling_params(values))
 
-    def find_zero(position: int) -> float | None:
-        return context.session.inspector.logits_zero(turn, position)
-
     display(
         Lens(
             data,
@@ -82,7 +81,7 @@ def show_lab(context: Context, rest: str) -> None:
             at=token - 1,
             order=order,
             continue_from=continue_from,
-            find_zero=find_zero if turn.local else None,
+            read_zeros=inspector.zero_reader(turn, data) if turn.local else None,
         )
     )
 
