@@ -19,7 +19,7 @@ from loopback import Loopback, Reply
 
 import di_magics as di
 from di_magics.core import errors
-from di_magics.core.settings import params
+from di_magics.core.settings import params, services
 from di_magics.core.settings.flags import FLAGS, KEYS
 from di_magics.magics.commands import COMMANDS
 
@@ -116,6 +116,11 @@ def test_the_readme_has_the_table_of_parameters() -> None:
     table, found, _ = README.partition(start)[2].partition(end)
     assert found
     assert table == params.params_table()
+
+
+def test_the_readme_has_the_table_of_endpoints() -> None:
+    """Word for word the one that routing reads."""
+    assert services.services_table() in README
 
 
 @pytest.mark.parametrize("name", COMMANDS)

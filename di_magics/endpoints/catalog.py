@@ -52,6 +52,10 @@ class Catalog:
         known = self._list(url) or (self._table if is_deepinfra(url) else {})
         return [known[name] for name in sorted(known, key=str.lower)]
 
+    def first(self, url: str) -> str | None:
+        """Return the first model of the endpoint's own list that chats, or None."""
+        return next((name for name in self._list(url) if "embed" not in name.lower()), None)
+
     def fresh(self, url: str) -> bool:
         """Return whether the list was fetched today."""
         self._list(url)

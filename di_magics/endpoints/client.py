@@ -34,8 +34,9 @@ from di_magics.core.request.redact import ReplyRedactor
 from di_magics.core.request.refusals import Target, http_error
 from di_magics.core.request.response import LONGEST_REPLY, ResponseReader, web_page_error
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
+from di_magics.core.settings.services import DEEPINFRA, SERVICES
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import Endpoint, is_deepinfra
+from di_magics.endpoints.endpoint import Endpoint
 from di_magics.endpoints.environment import (
     Proxy,
     certificate_variables,
@@ -54,6 +55,8 @@ SILENCE_SECONDS = 600.0
 LIST_SECONDS = 20.0
 DRAIN_SECONDS = 0.2
 LONGEST_ERROR = 1 << 20
+
+OTHERS = SERVICES.keys() - {DEEPINFRA}
 
 PER_POOL = 16
 """Requests per pool, at most. The work of a pool is quadratic in its connections (httpcore 1.0,
@@ -225,7 +228,9 @@ class Client:
         """
         import httpx
 
-        url = f"{endpoint.url}/models?filter=with_meta"
+        # DeepInfra's own, or a proxy that may lead there; others may refuse what they do not know.
+        query = "" if endpoint.service.name in OTHERS else "?filter=with_meta"
+        url = f"{endpoint.url}/models{query}"
         headers = {**endpoint.headers(), "Accept-Encoding": "identity"}
         pool = self._pool(endpoint)
         try:
@@ -370,7 +375,7 @@ async def _read_bounded(response: httpx.Response, limit: int) -> bytes:
 def _target(endpoint: Endpoint, model: str) -> Target:
     """Return the names of the endpoint and the model in errors."""
     model = one_line(endpoint.redactor.clean(model), 120)
-    return Target(model, endpoint.name, is_deepinfra(endpoint.url))
+    return Target(model, endpoint.name, endpoint.service)
 
 
 def _moved_to(endpoint: Endpoint, location: str) -> str:
@@ -465,6 +470,11 @@ def _translate_error(
             return Unreachable(
                 f"No connection to the proxy {proxy} of {proxy.variable} ({detail}). Correct "
                 f"{proxy.variable}, or add the host of {where} to NO_PROXY."
+            )
+        if endpoint.free:
+            return Unreachable(
+                f"No connection to {name} at {where} ({detail}). Start the server in a terminal: "
+                f"{endpoint.service.start}"
             )
         return Unreachable(
             f"No connection to {name} at {where} ({detail}). Check the network and the address: "

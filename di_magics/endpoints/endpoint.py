@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from functools import cached_property
 from urllib.parse import urlsplit
 
 from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Redactor
-from di_magics.core.request.route import CHAT_PATH
-from di_magics.core.settings.settings import DEEPINFRA
+from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
+from di_magics.core.settings.services import DEEPINFRA, SERVICES, UNKNOWN, Service
 from di_magics.core.text import one_line
 
-DEEPINFRA_URL = "https://api.deepinfra.com/v1/openai"
+PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/models", "/responses")
+"""What the address of a request has after the base address."""
 
 
 def is_deepinfra(url: str) -> bool:
@@ -22,8 +25,12 @@ def is_deepinfra(url: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether the address is on this machine."""
-    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+    """Return whether the address is on this machine: 127.0.0.0/8, ::1 or localhost."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def trim_url(text: str) -> str:
@@ -31,19 +38,51 @@ def trim_url(text: str) -> str:
     return text.strip().strip("'\"`\u2018\u2019\u201c\u201d").strip()
 
 
+def mend_url(text: str) -> str:
+    """Return the base address that is meant: without blanks and a request's path, with a scheme."""
+    url = re.sub(r"\s+", "", trim_url(text)).rstrip("/")
+    if re.match(r"(localhost|[\w-]+(\.[\w-]+)+|[\w.-]+(?=:\d)|\[[\da-fA-F:]+\])(:\d+)?(/|$)", url):
+        url = f"{'http' if is_loopback(f'//{url}') else 'https'}://{url}"
+    for path in PATHS:
+        url = url.removesuffix(path)
+    return url.rstrip("/")
+
+
+def service_at(url: str) -> Service:
+    """Return the service of the table whose host this is, over https; else UNKNOWN."""
+    if is_deepinfra(url):
+        return SERVICES[DEEPINFRA]
+    origin = urlsplit(url)[:2]
+    return next(
+        (
+            service
+            for service in SERVICES.values()
+            if service.url.startswith("https:") and urlsplit(service.url)[:2] == origin
+        ),
+        UNKNOWN,
+    )
+
+
 class Endpoint:
     """Where requests go: a base URL up to and including `/v1` or `/openai`, and its key.
 
     The key is sent as a bearer token over https, or to this machine; it is never displayed. `name`
-    is the endpoint's name in messages; `note` says how `url` was corrected, if it was. Raises
-    ParamError for an address that is not http(s), holds a password, or would carry the key
-    unencrypted.
+    is the endpoint's name in messages; `note` says how `url` was corrected, if it was; `service` is
+    what is known of the endpoint. Raises ParamError for an address that is not http(s), holds a
+    password, or would carry the key unencrypted.
     """
 
     local = False
 
-    def __init__(self, url: str, key: str | None = None, *, name: str | None = None) -> None:
-        url = trim_url(url).rstrip("/")
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        name: str | None = None,
+        service: Service | None = None,
+    ) -> None:
+        typed, url = url, mend_url(url)
         try:
             parts = urlsplit(url)
             host = parts.hostname if parts.port != 0 else None  # reading the port checks it
@@ -53,7 +92,7 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not host or not url.isprintable():
             raise ParamError(
                 f"{one_line(url.rpartition('@')[2], 120)!r} is not the address of an endpoint. "
-                "Write deepinfra, local, local:FILE.gguf, or a URL such as https://host/v1."
+                "Write a name (%chat endpoint lists them) or a URL such as https://host/v1."
             )
         if parts.username or parts.password:
             raise ParamError(
@@ -70,9 +109,10 @@ class Endpoint:
             raise ParamError(
                 "The key contains characters that no key has. Copy it again with %chat key."
             )
-        self.url = url.removesuffix(CHAT_PATH).rstrip("/")
-        self.note = f"the address is {self.url}, without {CHAT_PATH}" if self.url != url else ""
-        self.name = name or (DEEPINFRA if is_deepinfra(url) else parts.netloc)
+        self.url = url
+        self.note = "" if trim_url(typed).rstrip("/") == url else f"the address is {url}"
+        self.service = service or service_at(url)
+        self.name = name or self.service.name or parts.netloc
         self._key = key
 
     def __repr__(self) -> str:
@@ -82,6 +122,11 @@ class Endpoint:
     def has_key(self) -> bool:
         """Whether a key will be sent."""
         return self._key is not None
+
+    @property
+    def free(self) -> bool:
+        """Whether it is a server on this machine that we know to charge nothing."""
+        return bool(self.service.start) and is_loopback(self.url)
 
     @cached_property
     def redactor(self) -> Redactor:

@@ -1,7 +1,7 @@
 """Chooses the endpoint of a request: names, keys, and the servers of local models.
 
-A key is sent only to its own server: DeepInfra's to DeepInfra, DI_MAGICS_API_KEY to the address in
-DI_MAGICS_BASE_URL.
+A key is sent only to its own server: that of a service in core/settings/services.py to its host,
+DI_MAGICS_API_KEY to the address in DI_MAGICS_BASE_URL.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,45 +17,95 @@ import di_magics.endpoints.local_server as local
 from di_magics.core.errors import ParamError, PolicyError, Refused
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import NO_POLICY, Policy
-from di_magics.core.settings.settings import DEEPINFRA, LOCAL, is_local
+from di_magics.core.settings.services import (
+    DEEPINFRA,
+    FIXED,
+    LOCAL,
+    SERVICES,
+    Service,
+    find_service,
+    is_local,
+    is_name,
+)
+from di_magics.core.settings.settings import has_own_models
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import (
-    DEEPINFRA_URL,
-    Endpoint,
-    LocalEndpoint,
-    is_deepinfra,
-    trim_url,
-)
+from di_magics.endpoints.endpoint import Endpoint, LocalEndpoint, mend_url, service_at, trim_url
 
-DEFAULT_MODEL = "meta-llama/Llama-3.3-70B-Instruct-Turbo"
-KEY_VARIABLES = ("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY", "DEEPINFRA_API_TOKEN")
 
-NO_KEY = (
-    "No key for DeepInfra is set. Get one at https://deepinfra.com/dash/api_keys and set it with "
-    "%chat key, or in the environment as DEEPINFRA_TOKEN"
-)
+def no_key(service: Service) -> str:
+    """Return what is missing and how to get it, without an end."""
+    how = "with %chat key, or " if service.name == DEEPINFRA else ""
+    return (
+        f"No key for {service.title} is set. Get one at {service.key_page} and set it {how}"
+        f"in the environment as {service.key_variables[0]}"
+    )
+
+
+def _usual_model(named: str | Endpoint | None) -> str | None:
+    """Return DI_MAGICS_MODEL, which is not for an endpoint with a name that was chosen later."""
+    is_other = isinstance(named, str) and has_own_models(named)
+    if is_other and named != trim_url(os.environ.get("DI_MAGICS_ENDPOINT", "")):
+        return None
+    return os.environ.get("DI_MAGICS_MODEL") or None
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 class Routing:
-    """Turns an endpoint's name or address into a route, and runs the servers of local models."""
+    """Turns an endpoint's name or address into a route, and runs the servers of local models.
 
-    def __init__(self, state_dir: Path | None) -> None:
+    `own` returns the user's own endpoints by name. `first_models` are the models that are used
+    where none is set, by the address of a server on this machine.
+    """
+
+    def __init__(
+        self, state_dir: Path | None, own: Callable[[], Mapping[str, Service]] = dict
+    ) -> None:
         self.key: str | None = None
+        self.first_models: dict[str, str] = {}
+        self._own = own
         self._state_dir = state_dir
         self._servers: dict[str, local.LocalServer] = {}
 
-    def deepinfra_key(self) -> str | None:
-        """Return DeepInfra's key: the one typed in (%chat key), else the environment's."""
-        keys = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
-        return self.key or next(filter(None, keys), None)
+    def services(self) -> dict[str, Service]:
+        """Return the endpoints with a name. Raises ParamError if one of the user's is wrong."""
+        return {**SERVICES, **self._own()}
 
-    def check(self, named: str) -> None:
-        """Raise ParamError for an invalid endpoint; a key or a model may still be missing."""
+    def key_for(self, service: Service, url: str) -> str | None:
+        """Return the key for an address, None without any; `key_source` says where it is from."""
+        return self._find_key(service, url)[0]
+
+    def key_source(self, service: Service, url: str) -> str:
+        """Return where the key for an address is from, "" without any."""
+        return self._find_key(service, url)[1]
+
+    def _find_key(self, service: Service, url: str) -> tuple[str | None, str]:
+        if self.key and service.name == DEEPINFRA:
+            return self.key, "typed in"
+        base = trim_url(os.environ.get("DI_MAGICS_BASE_URL", ""))
+        names = ["DI_MAGICS_API_KEY"] if base and _origin(mend_url(base)) == _origin(url) else []
+        for name in (*names, *service.key_variables):
+            if key := os.environ.get(name, "").strip():
+                return key, name
+        return None, ""
+
+    def resolve(self, named: str) -> tuple[str, str]:
+        """Return an endpoint's name or corrected address, and a note on the correction, if any.
+
+        A key or a model may still be missing. Raises ParamError for an invalid endpoint.
+        """
         named = trim_url(named)
         if is_local(named):
             self._local(named, None)
-        elif named != DEEPINFRA:
-            Endpoint(named)
+        elif is_name(named):
+            find_service(named, {} if named in FIXED else self._own())
+        else:
+            endpoint = Endpoint(named)
+            return endpoint.url, endpoint.note
+        return named, ""
 
     def choose(
         self,
@@ -71,21 +121,24 @@ class Routing:
         key, for the policy's endpoint or for DeepInfra. Raises ParamError for an invalid endpoint,
         Refused if a key is missing, PolicyError for an endpoint that the policy forbids.
         """
-        usual = os.environ.get("DI_MAGICS_MODEL") or None
-        named = self._named(named, model or usual, policy, key)
+        named = self._named(named, model or _usual_model(None), policy, key)
         if isinstance(named, str) and is_local(named):
             return self._local(named, model)
-        model = model or usual
         endpoint = self._endpoint(named, policy, key)
-        if is_deepinfra(endpoint.url):
-            if not endpoint.has_key and not isinstance(named, Endpoint):
-                raise Refused(f"{NO_KEY}; or ask the built-in model: %chat endpoint local.")
-            model = model or DEFAULT_MODEL
+        service = endpoint.service
+        if service.key_page and not endpoint.has_key and not isinstance(named, Endpoint):
+            other = "; or ask the built-in model: %chat endpoint local"
+            raise Refused(f"{no_key(service)}{other if service.name == DEEPINFRA else ''}.")
+        model = (
+            model or _usual_model(named) or service.model or self.first_models.get(endpoint.url, "")
+        )
         if not model:
             raise ParamError(
-                f"No model is set for {endpoint.name}. Set one: -m MODEL, or %chat model MODEL."
+                f"No model is set for {endpoint.name}. Set one: -m MODEL, or %chat model MODEL; "
+                "%chat models lists them."
             )
-        return Route(endpoint.name, model, endpoint.url, endpoint.local, endpoint=endpoint)
+        free = endpoint.free and not model.endswith("cloud")  # Ollama's are run elsewhere
+        return Route(endpoint.name, model, endpoint.url, free=free, endpoint=endpoint)
 
     def listing(
         self,
@@ -126,13 +179,11 @@ class Routing:
     def _endpoint(self, named: str | Endpoint, policy: Policy, key: str | None) -> Endpoint:
         if isinstance(named, Endpoint):
             return named
-        if named == DEEPINFRA or is_deepinfra(named):
-            return Endpoint(
-                DEEPINFRA_URL if named == DEEPINFRA else named, key or self.deepinfra_key()
-            )
-        theirs = key if named == policy.endpoint else None
         try:
-            return Endpoint(named, theirs or self._own_key(named))
+            service, url = self._service(named)
+            theirs = key if named == policy.endpoint or service.name == DEEPINFRA else None
+            name = service.name or None
+            return Endpoint(url, theirs or self.key_for(service, url), name=name, service=service)
         except ParamError as error:
             if named == policy.endpoint:
                 raise PolicyError(
@@ -140,28 +191,30 @@ class Routing:
                 ) from None
             raise
 
+    def _service(self, named: str) -> tuple[Service, str]:
+        """Return what is known of an endpoint, and its address as it was written."""
+        if not is_name(named):
+            return service_at(mend_url(named)), named
+        service = find_service(named, {} if named in FIXED else self._own())
+        return service, service.url
+
     def _unnamed(self, model: str | None, key: str | None) -> str:
         if base := trim_url(os.environ.get("DI_MAGICS_BASE_URL", "")):
             return base
-        if key or self.deepinfra_key():
+        service = SERVICES[DEEPINFRA]
+        if key or self.key_for(service, service.url):
             return DEEPINFRA
         if model:
             raise Refused(
-                f"{NO_KEY}; or leave the model {one_line(model, 80)} out to ask the built-in one: "
-                "no flag -m, or %chat unset model."
+                f"{no_key(service)}; or leave the model {one_line(model, 80)} out to ask the "
+                "built-in one: no flag -m, or %chat unset model."
             )
         if not local.is_available():
             raise Refused(
-                f"{NO_KEY}; or install di_magics with its extra "
-                "[local] for the built-in model (see the README) and restart the kernel."
+                f"{no_key(service)}; or install di_magics with its extra [local] for the built-in "
+                "model (see the README) and restart the kernel."
             )
         return LOCAL
-
-    def _own_key(self, url: str) -> str | None:
-        """Return DI_MAGICS_API_KEY for the address in DI_MAGICS_BASE_URL, None for another one."""
-        base = trim_url(os.environ.get("DI_MAGICS_BASE_URL", ""))
-        same = urlsplit(base)[:2] == urlsplit(url)[:2]
-        return os.environ.get("DI_MAGICS_API_KEY") if base and same else None
 
     def _local(self, named: str, model: str | None) -> Route:
         if not local.is_available():
@@ -183,7 +236,7 @@ class Routing:
                 "without -m or with %chat unset model, or another one with %chat endpoint "
                 "local:FILE.gguf."
             )
-        return Route(LOCAL, name, local=True, file=str(file or ""))
+        return Route(LOCAL, name, local=True, free=True, file=str(file or ""))
 
     async def open(self, route: Route, progress: Callable[[str], None]) -> Endpoint:
         """Return the endpoint of a route; starts the server of a local model if it does not run.
@@ -211,9 +264,11 @@ class Routing:
         """Return an address for an export, and the environment variable with its key, if any."""
         if not url:
             return "http://127.0.0.1:PORT/v1", "LOCAL_KEY"
-        if is_deepinfra(url):
-            return url, KEY_VARIABLES[0]
-        return url, "DI_MAGICS_API_KEY" if self._own_key(url) else None
+        same = (service for service in SERVICES.values() if service.url == url)
+        service = next(same, service_at(url))
+        variables = service.key_variables[:1] if service.key_page else ()
+        source = self.key_source(service, url)
+        return url, next((name for name in (source, *variables) if name.isupper()), None)
 
     def close(self) -> None:
         """Stop the local servers."""

@@ -54,7 +54,7 @@ class ChatMagics(Magics, SettingsTraits):
         """The one session of this kernel."""
         from di_magics.magics.compose import new_session
 
-        session = new_session(self._cell, self.to_settings(), self._policy)
+        session = new_session(self._cell, self.to_settings(), self._policy, lambda: self.endpoints)
         self.on_change(session.update_settings)
         session.watch(lambda changed: self.copy_from(session.settings))
         return session
@@ -129,6 +129,7 @@ class ChatMagics(Magics, SettingsTraits):
             lambda: COMMANDS,
             self._conversation_names,
             self._model_names,
+            self._endpoint_names,
             lambda: [name for name in self._names if not name.startswith("_")],
             self._function_names,
             self._schema_names,
@@ -145,6 +146,12 @@ class ChatMagics(Magics, SettingsTraits):
         try:
             listed = [model.id for model in self.session.models.cached()]
             return listed or [self.session.route().model]
+        except DiMagicsError:
+            return []
+
+    def _endpoint_names(self) -> list[str]:
+        try:
+            return list(self.session.routing.services())
         except DiMagicsError:
             return []
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion
 
-from di_magics.core.settings.flags import ENDPOINTS, FLAGS, KEYS
+from di_magics.core.settings.flags import FLAGS, KEYS
 from di_magics.core.settings.params import PARAMS
 from di_magics.core.settings.settings import SETTINGS
 from di_magics.core.shown.lens_text import ORDERS
@@ -32,7 +32,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "model": ((), ("models",)),
     "models": ((), ("models",)),
     "help": (("flags", "params", *KEYS, *(key.replace("-", "_") for key in FLAGS)), ("commands",)),
-    "endpoint": (ENDPOINTS, ()),
+    "endpoint": ((), ("endpoints",)),
     "show": (("run", *EXPORTS), ()),
     "history": (("--tree",), ()),
     "lens": (("run", "--score"), ()),
@@ -53,6 +53,7 @@ class Choices:
     commands: Source
     conversations: Source
     models: Source
+    endpoints: Source
     variables: Source
     functions: Source
     schemas: Source

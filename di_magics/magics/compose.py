@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from di_magics.core.conversation.cells import Where
+from di_magics.core.settings.services import Service, parse_services
 from di_magics.core.settings.settings import Settings
 from di_magics.endpoints.catalog import Catalog
 from di_magics.endpoints.client import Client
@@ -14,20 +17,30 @@ from di_magics.runtime.loop import Loop
 from di_magics.runtime.state_dir import state_dir
 from di_magics.session.session import Session
 from di_magics.storage.database import Database
+from di_magics.storage.endpoint_file import EndpointFile
 from di_magics.storage.policy_file import PolicyFiles
 
 
 def new_session(
-    cell: RunningCell | None = None, settings: Settings | None = None, policy: str | None = None
+    cell: RunningCell | None = None,
+    settings: Settings | None = None,
+    policy: str | None = None,
+    endpoints: Callable[[], Mapping[str, Any]] = dict,
 ) -> Session:
     """Return a session with its own loop, connections and local servers.
 
-    `cell` finds its notebook; `policy` is the path of a teacher's file. The turns are on disk, or
+    `cell` finds its notebook; `policy` is the path of a teacher's file. `endpoints` returns
+    the user's own endpoints, besides those in the file of endpoints. The turns are on disk, or
     in memory if DI_MAGICS_HOME is `off`.
     """
     folder, client = state_dir(), Client()
+    file = EndpointFile(folder)
+
+    def own() -> dict[str, Service]:
+        return {**file.current(), **parse_services(endpoints(), "c.ChatMagics.endpoints")}
+
     return Session(
-        Routing(folder),
+        Routing(folder, own),
         client,
         Loop(),
         Database(folder),

@@ -22,6 +22,7 @@ from di_magics.core.request import export
 from di_magics.core.request.context import context_tokens
 from di_magics.core.request.plan import Ask
 from di_magics.core.settings.flags import decode_escapes
+from di_magics.core.settings.services import ENDPOINTS
 from di_magics.core.settings.settings import TEXT_SETTINGS
 from di_magics.core.shown.controls import (
     PRESETS,
@@ -95,7 +96,7 @@ class Panel:
                 )
             case "set":
                 if name == "endpoint":
-                    session.routing.check(value)
+                    value, _ = session.routing.resolve(value)
                 session.update_settings(lambda now: now.with_value(name, value))
             case "preset" if name in PRESETS:
                 policy = session.policies.current()
@@ -147,6 +148,7 @@ class Panel:
         self.widget.state = {
             "heard": answered[0],
             "errors": answered[1],
+            "endpoints": self._endpoint_names(),
             "texts": {name: getattr(settings, name) or "" for name in TEXT_SETTINGS},
             "hints": {
                 "endpoint": route.name if route else "none",
@@ -162,6 +164,12 @@ class Panel:
             **self._ahead(known),
         }
         self._list()
+
+    def _endpoint_names(self) -> list[str]:
+        try:
+            return list(self._session.routing.services())
+        except DiMagicsError:  # one of the user's own is wrong
+            return list(ENDPOINTS)
 
     def _list(self) -> None:
         try:
@@ -226,7 +234,7 @@ class Panel:
             text = f"context: {tokens:,} of {model.context:,} tokens"
             gauge = {"words": text, "share": share}
         price = planned.price
-        if planned.route.local:
+        if planned.route.free:
             least = "The next message is free."
         elif price is None:
             least = "The cost of the next message is not known."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HELP = {
     "model": "The model to ask.",
-    "endpoint": "deepinfra, local, local:FILE.gguf, or a URL.",
+    "endpoint": "A name (%chat endpoint lists them), local:FILE.gguf, or a URL.",
     "system": "The system prompt.",
     "context": "How many turns are sent with a prompt; all of them unless set.",
     **{name: f"{param.effect} ({param.range})" for name, param in PARAMS.items()},
@@ -28,6 +28,22 @@ class SettingsTraits(Configurable):
 
     for _name, _help in HELP.items():
         vars()[_name] = traitlets.Any(None, allow_none=True, help=_help).tag(config=True)
+
+    endpoints = traitlets.Dict(
+        help="Your own endpoints: their addresses (or tables with url, key_variable, model, like) "
+        "by name."
+    ).tag(config=True)
+
+    @traitlets.validate("endpoints")
+    def _fit_endpoints(self, proposal: Mapping[str, Any]) -> object:
+        """Refuse endpoints that are not valid; the old ones stay."""
+        from di_magics.core.settings.services import parse_services
+
+        try:
+            parse_services(proposal["value"], "c.ChatMagics.endpoints")
+        except ParamError as error:
+            raise traitlets.TraitError(str(error)) from None
+        return proposal["value"]
 
     @traitlets.validate(*HELP)
     def _fit(self, proposal: Mapping[str, Any]) -> object:

@@ -23,7 +23,13 @@ from typing import Any, Literal
 from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.errors import BadRequest, EndpointError, Interrupted, TooLong
+from di_magics.core.errors import (
+    BadRequest,
+    EndpointError,
+    Interrupted,
+    ParamError,
+    TooLong,
+)
 from di_magics.core.money.budget import Budget
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
@@ -67,6 +73,7 @@ from di_magics.storage.turns import Turns
 
 Changed = Literal["settings", "turns"]
 Watcher = Callable[[Changed], None]
+NOTHING_SENT = "Stopped before anything was sent. Run the cell again to ask."
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,25 +298,60 @@ class Session:
     def route(self, ask: Ask | None = None) -> Route:
         """Return where an ask will be sent. Raises ParamError, Refused or PolicyError."""
         policy = self.policies.current()
-        settings, endpoint = self.settings, ask.endpoint if ask else None
-        if isinstance(endpoint, str):
-            settings = settings.at_endpoint(endpoint)
-        model = (ask.model if ask else None) or settings.model or policy.model
-        endpoint = endpoint or settings.endpoint
+        endpoint, model = self._chosen(ask)
         route = self.routing.choose(endpoint, model, policy, self.policies.key())
         policy.check_model(route.model)
         return route
 
-    def _listed_endpoint(self) -> Endpoint | None:
-        policy, settings = self.policies.current(), self.settings
-        model = settings.model or policy.model
-        return self.routing.listing(settings.endpoint, model, policy, self.policies.key())
+    def _chosen(self, ask: Ask | None) -> tuple[str | Endpoint | None, str | None]:
+        """Return the endpoint and the model that an ask, the settings or the policy choose."""
+        settings, endpoint = self.settings, ask.endpoint if ask else None
+        if isinstance(endpoint, str):
+            settings = settings.at_endpoint(endpoint)
+        model = (ask.model if ask else None) or settings.model or self.policies.current().model
+        return endpoint or settings.endpoint, model
 
-    def look_up_price(self, ask: Ask, interrupts: Interrupts) -> None:
+    def _listed_endpoint(self, ask: Ask | None = None) -> Endpoint | None:
+        endpoint, model = self._chosen(ask)
+        return self.routing.listing(endpoint, model, self.policies.current(), self.policies.key())
+
+    def look_up(self, ask: Ask | None = None) -> None:
+        """Look up what an ask needs and the session does not know: a model, a price.
+
+        Both are in the endpoint's list. Raises the errors of the route, EndpointError if a list
+        that is needed cannot be fetched, and Interrupted if the user interrupted the cell.
+        """
+        with Interrupts() as interrupts:
+            self._look_up_model(ask, interrupts)
+            if ask:
+                self._look_up_price(ask, interrupts)
+
+    def _look_up_model(self, ask: Ask | None, interrupts: Interrupts) -> None:
+        """Choose the first model of a server on this machine, where none is set for it."""
+        endpoint = self._listed_endpoint(ask)
+        if endpoint is None or not endpoint.free or endpoint.url in self.routing.first_models:
+            return
+        if self._chosen(ask)[1] or endpoint.service.model:
+            return
+        job = self.models.refresh(endpoint, again=True)
+        if job is None:
+            return
+        job.wait(interrupts)
+        if interrupts.interrupted:
+            raise Interrupted(NOTHING_SENT)
+        if error := job.result():
+            raise error
+        first = self.catalog.first(endpoint.url)
+        if first is None:
+            fetch = endpoint.service.fetch or endpoint.service.start
+            raise ParamError(f"{endpoint.name} has no model yet. Fetch one in a terminal: {fetch}")
+        self.routing.first_models[endpoint.url] = first
+
+    def _look_up_price(self, ask: Ask, interrupts: Interrupts) -> None:
         """Fetch the endpoint's prices, if a budget needs one that is not known."""
         route = self.route(ask)
         limited = replace(self.limits, cell=ask.budget).lowest is not None
-        if limited and not route.local and self.catalog.price(route.url, route.model) is None:
+        if limited and not route.free and self.catalog.price(route.url, route.model) is None:
             job = self.models.refresh(route.endpoint)
             if job:
                 job.wait(interrupts)
@@ -330,7 +372,7 @@ class Session:
             settings=self.settings,
             policy=self.policies.current(),
             route=route,
-            price=None if route.local else self.catalog.price(route.url, route.model),
+            price=None if route.free else self.catalog.price(route.url, route.model),
             messages=messages,
         )
 
@@ -340,6 +382,7 @@ class Session:
 
     def preview(self, ask: Ask) -> str:
         """Return the body that an ask would send, as JSON."""
+        self.look_up(ask)
         return export.as_json(self.plan(ask).body)
 
     # Asking -------------------------------------------------------------------------------------
@@ -351,7 +394,7 @@ class Session:
         the partial reply is in the conversation.
         """
         with Interrupts() as interrupts:
-            self.look_up_price(ask, interrupts)
+            self.look_up(ask)
             plan = self.plan(ask)
             budget = turn_budget(plan, ask, self.limits)
             self._begin(plan, ask, budget, interrupts)
@@ -388,7 +431,7 @@ class Session:
         """Write the turn and its reserve before it is sent; it becomes the head."""
         self.policies.check_log(plan.policy)
         if interrupts.interrupted:
-            raise Interrupted("Stopped before anything was sent. Run the cell again to ask.")
+            raise Interrupted(NOTHING_SENT)
         remembered = not ask.once
         with self._lock:
             self.exchange.write_down(

@@ -87,7 +87,7 @@ class SweepRunner:
         """
         session = self._session
         with Interrupts() as interrupts:
-            session.look_up_price(self._ask_for(self.runs[0]), interrupts)
+            session.look_up(self._ask_for(self.runs[0]))
             self._make_plans()
             policy = self._plans[0].policy
             session.policies.check_log(policy)
@@ -157,7 +157,7 @@ class SweepRunner:
     def _check_budget(self, plans: list[Plan]) -> Budget:
         """Return the limits for every one of these runs. Raises BudgetError as `run` does."""
         ask, session = self._ask, self._session
-        paid = [plan for plan in plans if not plan.route.local]
+        paid = [plan for plan in plans if not plan.route.free]
         budget = turn_budget(paid[0], ask, session.limits) if paid else Budget()
         unknown = [plan for plan in paid if plan.reserve is None]
         worst = None if unknown else sum_amounts(plan.reserve for plan in paid)
@@ -189,7 +189,7 @@ class SweepRunner:
         exchange, recorder = session.exchange, _RunRecorder(session.journal, self._keys[run.index])
         async with limiter:
             written = exchange.write_down(
-                plan, Budget() if plan.route.local else budget, remembered=False
+                plan, Budget() if plan.route.free else budget, remembered=False
             )
             try:
                 await asyncio.shield(asyncio.wrap_future(written))

@@ -265,7 +265,8 @@ def test_an_address_that_was_copied_carelessly_is_mended(
 
     async def work(client: object) -> Endpoint:
         routing = Routing(None)
-        routing.check(spelled.format(server.url))
+        resolved = routing.resolve(spelled.format(server.url))
+        assert resolved == (server.url, f"the address is {server.url}" if "chat" in spelled else "")
         return await routing.open(routing.choose(None, "m"), lines.append)
 
     endpoint = run(work)

@@ -10,8 +10,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from loopback import Loopback
 from shell import Run
 
-from di_magics.core.settings.flags import ENDPOINTS, FLAGS, FORMATS, KEYS, VARIED_TEXTS
+from di_magics.core.settings.flags import FLAGS, FORMATS, KEYS, VARIED_TEXTS
 from di_magics.core.settings.params import PARAMS
+from di_magics.core.settings.services import ENDPOINTS
 from di_magics.core.settings.settings import SETTINGS
 
 VARIED = {f"{name}=" for name in (*PARAMS, *VARIED_TEXTS) if name != "stop"}

@@ -128,13 +128,13 @@ def cost_sections(
 
 
 @in_money_context
-def with_cost(reply: Reply, sent_weight: int, price: Price | None, *, local: bool = False) -> Reply:
+def with_cost(reply: Reply, sent_weight: int, price: Price | None, *, free: bool = False) -> Reply:
     """Return the reply with its cost: the API's, else an estimate, else None.
 
     An implausible cost of the API is marked, and replaced by the estimate if there is one. Where
     the server sent no counts, the tokens are estimated by the weight of the texts.
     """
-    if local:
+    if free:
         return replace(reply, cost=FREE, estimate="")
     if reply.cost is not None:
         return _check_cost(reply, price)

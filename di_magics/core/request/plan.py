@@ -127,7 +127,7 @@ class Plan:
 
     def with_cost(self, reply: Reply) -> Reply:
         """Return the reply with its cost."""
-        return with_cost(reply, self.size, self.price, local=self.route.local)
+        return with_cost(reply, self.size, self.price, free=self.route.free)
 
 
 def plan_turn(
@@ -337,6 +337,6 @@ def ledger_entry(planned: Plan, begun: float, *, remembered: bool) -> Entry:
 
 def turn_budget(planned: Plan, ask: Ask, limits: Budget) -> Budget:
     """Return the budget of a request: the `limits` for all requests, and those of the ask."""
-    if planned.route.local:
+    if planned.route.free:
         return Budget()
     return replace(limits, cell=ask.budget, yes=ask.yes)

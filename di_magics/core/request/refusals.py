@@ -17,16 +17,34 @@ from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, Stre
 from di_magics.core.read_json import as_object
 from di_magics.core.request.readers import load_json, read_count
 from di_magics.core.request.route import CHAT_PATH
+from di_magics.core.settings.services import DEEPINFRA, UNKNOWN, Service
 from di_magics.core.text import one_line, replace_surrogates
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which model of which endpoint was asked; `deepinfra` says whose key and account it is."""
+    """Which model of which endpoint was asked; `service` says whose key and account it is."""
 
     model: str = ""
     endpoint: str = "The server"
-    deepinfra: bool = True
+    service: Service = UNKNOWN
+
+    @property
+    def key(self) -> str:
+        """How the key is set."""
+        variable = next(iter(self.service.key_variables), "")
+        if self.service.name == DEEPINFRA:
+            return f"with %chat key, or in the environment as {variable}"
+        if variable:
+            return f"of {self.service.title} in the environment as {variable}"
+        return "in the environment as DI_MAGICS_API_KEY, with the address in DI_MAGICS_BASE_URL"
+
+    @property
+    def billing(self) -> str:
+        """Where funds are added."""
+        if self.service.name == DEEPINFRA:
+            return "at https://deepinfra.com/dash/billing"
+        return f"to your account at {self.service.title or 'the endpoint'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,17 +426,11 @@ def _error(
         answered = f"{target.endpoint} answered {status}{f': {text}' if text else ''}."
     else:
         answered = f"{target.endpoint} reported an error: {text or 'no reason given'}."
-    account, variables = (
-        "to your account there",
-        "DI_MAGICS_API_KEY, with the address in DI_MAGICS_BASE_URL",
-    )
     moved = one_line(location or "", 200).removesuffix(CHAT_PATH)
     step = refusal.step.format(
         model=target.model,
-        billing="at https://deepinfra.com/dash/billing" if target.deepinfra else account,
-        key="with %chat key, or in the environment as DEEPINFRA_TOKEN"
-        if target.deepinfra
-        else f"in the environment as {variables}",
+        billing=target.billing,
+        key=target.key,
         moved=f"It has moved to {moved}: if you trust that address, set it with %chat endpoint URL."
         if moved
         else _ADDRESS,

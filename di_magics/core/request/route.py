@@ -15,13 +15,14 @@ class Route:
     """An endpoint and a model of it.
 
     Our own llama.cpp server has no `endpoint` and an empty `url` until it runs; `file` is the
-    path of its GGUF file, empty for the built-in model.
+    path of its GGUF file, empty for the built-in model. `free` is whether it charges nothing.
     """
 
     name: str
     model: str
     url: str = ""
     local: bool = False
+    free: bool = False
     file: str = ""
     endpoint: Any = None
 

@@ -18,11 +18,9 @@ from di_magics.core.amount import parse_usd
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.counts import is_count, parse_positive, parse_turn_count
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Param, suggest
-from di_magics.core.settings.settings import DEEPINFRA, LOCAL
 from di_magics.core.text import one_line
 
 FORMATS = ("markdown", "text", "code", "json")
-ENDPOINTS = (DEEPINFRA, LOCAL)
 VARIED_TEXTS = ("model", "system")
 """What `--vary` accepts besides the sampling parameters."""
 
@@ -124,7 +122,9 @@ class Flags:
     model: str | None = _flag("-m, --model ID", "the model, for this cell", sources=("models",))
     system: str | None = _flag("-s, --system TEXT", "the system prompt, for this cell")
     endpoint: str | None = _flag(
-        "--endpoint NAME|URL", "deepinfra, local, local:FILE.gguf, or a URL", completions=ENDPOINTS
+        "--endpoint NAME|URL",
+        "a name (%chat endpoint lists them), local:FILE.gguf, or a URL",
+        sources=("endpoints",),
     )
     params: Mapping[str, object] = field(default_factory=dict)
     conversation: str | None = _flag(

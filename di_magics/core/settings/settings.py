@@ -1,8 +1,8 @@
 """The settings for the next cells: one immutable value that every view reads and replaces.
 
 A model belongs to its endpoint: when the endpoint changes, the model that was set there before is
-set again. Where none was set, it is the newest model of an endpoint that is not local, because the
-new endpoint may have it too; a local endpoint begins with the model of its own file.
+set again. Where none was set, it is the newest model of an endpoint without a name, because the new
+one may have it too; an endpoint with a name begins with its own default model.
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.counts import parse_turn_count
 from di_magics.core.settings.params import PARAMS, Value, suggest, validate
+from di_magics.core.settings.services import DEEPINFRA, LOCAL, is_local, is_name
 from di_magics.core.text import one_line
 
 TEXT_SETTINGS = ("model", "endpoint", "system")
 CONTEXT = "context"
-DEEPINFRA, LOCAL = "deepinfra", "local"
-"""The endpoints that have a name."""
 SETTINGS = (*TEXT_SETTINGS, CONTEXT, *PARAMS)
 """The names of all settings."""
 
 
-def is_local(endpoint: str) -> bool:
-    """Return whether an endpoint's name means a model on this machine."""
-    return endpoint == LOCAL or endpoint.startswith(LOCAL + ":")
+def has_own_models(endpoint: str) -> bool:
+    """Return whether no other endpoint has the models of this one.
+
+    An address may be a proxy to the same models; DeepInfra is the usual default.
+    """
+    return is_local(endpoint) or (is_name(endpoint) and endpoint != DEEPINFRA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Settings:
 
     `context` is how many turns are sent with a prompt, None for all. `models` are the models that
     were set before, by endpoint ("" is the default one). Its key None has the newest model of any
-    endpoint that is not local.
+    endpoint that may share it.
     """
 
     model: str | None = None
@@ -78,10 +80,10 @@ class Settings:
             return self
         before = self.endpoint or ""
         models = {**self.models, before: self.model}
-        if not is_local(before):
+        if not has_own_models(before):
             models[None] = self.model
         after = endpoint or ""
-        model = models.get(after, None if is_local(after) else models.get(None))
+        model = models.get(after, None if has_own_models(after) else models.get(None))
         return replace(self, endpoint=endpoint, model=model, models=models)
 
 

@@ -354,11 +354,7 @@ export default {
 
     const id = `di-panel-${++count}`;
     const models = element("datalist", { id: `${id}-models` });
-    const endpoints = element(
-      "datalist",
-      { id: `${id}-endpoints` },
-      ...["deepinfra", "local"].map((value) => element("option", { value })),
-    );
+    const endpoints = element("datalist", { id: `${id}-endpoints` });
     /** @type {Record<string, HTMLInputElement | HTMLTextAreaElement>} */
     const texts = {
       endpoint: element("input", {
@@ -545,6 +541,9 @@ export default {
       show(broken, state.broken ?? "");
       whole.hidden = !!state.broken;
       if (state.broken || !state.controls) return;
+      endpoints.replaceChildren(
+        ...state.endpoints.map((/** @type {string} */ value) => element("option", { value })),
+      );
       const heard = state.heard[view] ?? 0;
       /** @param {string} name */
       const newer = (name) => name in timers || (sent[name] ?? 0) > heard;

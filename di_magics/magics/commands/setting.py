@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from di_magics.core.errors import DiMagicsError, ParamError, PolicyError
 from di_magics.core.settings.flags import parse_assignments, split_line
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param
+from di_magics.core.settings.services import LOCAL
 from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
 from di_magics.core.text import one_line
+from di_magics.endpoints import probe
+from di_magics.endpoints.endpoint import mend_url
+from di_magics.endpoints.local_server import is_available
 from di_magics.magics.commands.command import Context, command, incomplete, say, show_table
 from di_magics.session.session import Session
 
@@ -42,17 +47,37 @@ def unset(context: Context, rest: str) -> None:
 def _set(session: Session, assignments: Sequence[tuple[str, str]]) -> None:
     """Set all of these, or none if one is invalid; several `stop` become one list."""
     stops = [value for name, value in assignments if name == "stop"]
+    before, notes = session.settings.endpoint, []
+    values: list[tuple[str, object]] = []
+    for name, text in sorted(assignments, key=lambda item: item[0] != "endpoint"):
+        if name == "endpoint" and text.strip():
+            text, note = session.routing.resolve(text)
+            notes += [note] if note else []
+        values.append((name, stops if name == "stop" else text))
 
     def with_all(settings: Settings) -> Settings:
-        before = settings.endpoint
-        for name, value in sorted(assignments, key=lambda item: item[0] != "endpoint"):
-            settings = settings.with_value(name, stops if name == "stop" else value)
-        if settings.endpoint and settings.endpoint != before:
-            session.routing.check(settings.endpoint)
+        for name, value in values:
+            settings = settings.with_value(name, value)
         return settings
 
     session.update_settings(with_all)
+    for note in notes:
+        say(f"Corrected: {one_line(note, 200)}.")
     _say_settings(session)
+    if session.settings.endpoint != before:
+        _say_what_is_missing(session)
+
+
+def _say_what_is_missing(session: Session) -> None:
+    """Print the model that a new endpoint uses, or what it still needs."""
+    try:
+        session.look_up()
+        route = session.route()
+    except DiMagicsError as error:
+        say(f"Not ready: {error}")
+        return
+    if session.settings.model is None:
+        say(f"The model is {one_line(route.model, 120)}; %chat models lists all of them.")
 
 
 def params_in_force(session: Session) -> dict[str, Value]:
@@ -106,12 +131,50 @@ def set_model(context: Context, rest: str) -> None:
     _set_or_say(context.session, "model", rest)
 
 
-@command("endpoint [NAME|URL]", "deepinfra, local, local:FILE.gguf or a URL; or show it")
+@command(
+    "endpoint [NAME|URL]", "set the endpoint for the next cells; alone: list those with a name"
+)
 def set_endpoint(context: Context, rest: str) -> None:
-    """A URL is the part before /chat/completions: https://host/v1. Its key is DI_MAGICS_API_KEY, if
-    DI_MAGICS_BASE_URL is the same address.
+    """%chat endpoint ollama, groq, openai, local:FILE.gguf, https://host/v1, …
+
+    A server on this machine that has a name needs nothing else: its first model is used. Any other
+    needs its key in the environment. The key of a URL is DI_MAGICS_API_KEY, if DI_MAGICS_BASE_URL
+    is the same address. Your own names: c.ChatMagics.endpoints = {"school": "https://host/v1"} in
+    ipython_config.py, or endpoints.toml in the state folder (or the file DI_MAGICS_ENDPOINTS):
+
+    [school]
+    url = "https://host/v1"
+    key_variable = "SCHOOL_KEY"
+    model = "a/model"
+    like = "vllm"
     """
-    _set_or_say(context.session, "endpoint", rest)
+    if rest:
+        _set_or_say(context.session, "endpoint", rest)
+    else:
+        _list_endpoints(context.session)
+
+
+def _list_endpoints(session: Session) -> None:
+    """Show the endpoints with a name: address, where the key is from, whether a server listens."""
+    try:
+        now = session.route().name
+    except DiMagicsError as error:
+        now = f"none. {error}"
+    rows = [("", "name", "address", "key", "server")]
+    for name, service in session.routing.services().items():
+        url = mend_url(service.url)
+        listening = probe.listens(service)
+        state = {True: "listens", False: service.start and f"start it: {service.start}"}
+        key = session.routing.key_source(service, url) if url else ""
+        if not key:
+            key = f"set {service.key_variables[0]}" if service.key_page else "not needed"
+        server = (state.get(listening, "") if listening is not None else "") or ""
+        if name == LOCAL:
+            server = "ours" if is_available() else "needs the extra [local]"
+        mark = "→" if now in (name, urlsplit(url).netloc) else ""
+        rows.append((mark, name, one_line(url, 80) or "this machine", one_line(key, 60), server))
+    show_table(rows, head=True)
+    say(f"Now: {one_line(now, 2000)}. %chat endpoint NAME or URL sets another one.")
 
 
 @command("system [TEXT]", "set the system prompt for the next cells, or show it")

@@ -126,7 +126,7 @@ def test_without_a_price_it_is_unknown() -> None:
 
 def test_this_machine_is_free() -> None:
     """Whatever the server says."""
-    reply = with_cost(replace(DONE, cost=Decimal("9")), 300, None, local=True)
+    reply = with_cost(replace(DONE, cost=Decimal("9")), 300, None, free=True)
     assert (reply.cost, reply.cost_is_estimate) == (Decimal(0), False)
 
 

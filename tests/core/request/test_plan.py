@@ -38,7 +38,7 @@ PRICE = Price(Decimal("1E-6"), Decimal("2E-6"), None, "a list", "2026-11-23")
 
 
 REMOTE = Route("e", "m", "https://e/v1")
-BUILT_IN = Route("local", "m", local=True)
+BUILT_IN = Route("local", "m", local=True, free=True)
 OWN_FILE = replace(BUILT_IN, file="m.gguf")
 
 

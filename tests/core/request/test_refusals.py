@@ -11,6 +11,7 @@ from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, TooL
 from di_magics.core.request import refusals
 from di_magics.core.request.refusals import REFUSALS, Target
 from di_magics.core.request.retry import retry_delay
+from di_magics.core.settings.services import SERVICES, UNKNOWN, Service
 
 
 @pytest.mark.parametrize(
@@ -656,7 +657,7 @@ def test_a_real_refusal_names_the_real_next_step(
     status: int, answer: bytes, kind: type[EndpointError], step: str
 ) -> None:
     """As an answer of its own, and inside a stream; what will not pass is not tried again."""
-    target = Target("m", "here", deepinfra=False)
+    target = Target("m", "here")
     if status:
         error = refusals.http_error(status, answer, target)
         assert type(error) is kind
@@ -705,21 +706,27 @@ def test_a_redirect_says_where_to(status: int, location: str | None, said: str) 
 
 
 @pytest.mark.parametrize(
-    ("deepinfra", "status", "said"),
+    ("service", "status", "said"),
     [
-        (True, 401, "DEEPINFRA_TOKEN"),
-        (False, 401, "DI_MAGICS_API_KEY"),
-        (True, 402, "deepinfra.com/dash/billing"),
-        (False, 402, "your account there"),
+        (SERVICES["deepinfra"], 401, "with %chat key, or in the environment as DEEPINFRA_TOKEN"),
+        (SERVICES["groq"], 401, "of Groq in the environment as GROQ_API_KEY"),
+        (UNKNOWN, 401, "DI_MAGICS_API_KEY"),
+        (SERVICES["deepinfra"], 402, "deepinfra.com/dash/billing"),
+        (SERVICES["groq"], 402, "your account at Groq"),
+        (UNKNOWN, 402, "your account at the endpoint"),
     ],
 )
 def test_the_key_and_the_account_are_those_of_the_endpoint(
-    deepinfra: bool, status: int, said: str
+    service: Service, status: int, said: str
 ) -> None:
-    """Also for an error inside a stream."""
-    target = Target("m", "here", deepinfra)
-    assert said in str(refusals.http_error(status, b"", target))
-    assert said in str(refusals.stream_error({"error": {"code": status}}, target))
+    """Also for an error inside a stream; none but DeepInfra's names DeepInfra."""
+    target = Target("m", "here", service)
+    for error in (
+        refusals.http_error(status, b"", target),
+        refusals.stream_error({"error": {"code": status}}, target),
+    ):
+        assert said in str(error)
+        assert (service.name == "deepinfra") == ("deepinfra" in str(error).lower())
 
 
 @pytest.mark.parametrize("code", [429, "429"])

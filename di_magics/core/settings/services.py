@@ -1,0 +1,482 @@
+"""The one table of endpoints that have a name: where they are, what holds their key, what is known.
+
+`%chat endpoint`, Tab, the help, the panel, the messages about keys and the README's table read it;
+tests/test_public.py compares the README. A user's own endpoints (c.ChatMagics.endpoints, or a TOML
+file) become rows of the same form, by `parse_services`.
+
+A fact is in the table only with its source, and the month in which that source was written or, for
+a page without a date, read. Where nothing is known, nothing is said and nothing is changed: the
+server decides. No fact was tried against the service itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from di_magics.core.errors import ParamError
+from di_magics.core.settings.params import suggest
+from di_magics.core.text import one_line
+
+DEEPINFRA, LOCAL = "deepinfra", "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of one parameter or field of a request at an endpoint, and the source of it.
+
+    `field` is its name there. `refused` is whether the endpoint answers it with an error, `ignored`
+    whether it has no effect; `when` says for which models. `default` holds where it is not sent.
+    `most` is how many texts (stop) or alternatives (logprobs) there may be, `end` the first number
+    that is read as another one, `choices` the texts that are accepted, and `basis` whether
+    log-probabilities are the model's own (`raw`).
+    """
+
+    source: str = ""
+    date: str = ""
+    field: str = ""
+    refused: bool = False
+    ignored: bool = False
+    when: str = ""
+    default: str = ""
+    most: int | None = None
+    end: int | None = None
+    choices: tuple[str, ...] = ()
+    basis: str = ""
+
+    def describe(self, name: str) -> str:
+        """Return the fact in a few words, "" for a default alone."""
+        parts = []
+        if self.field:
+            parts.append(f"`{name}` is sent as `{self.field}`")
+        if self.refused or self.ignored:
+            when = f" {self.when}" if self.when else ""
+            parts.append(f"{'refuses' if self.refused else 'ignores'} `{name}`{when}")
+        if self.most is not None:
+            parts.append(f"`{name}` at most {self.most}")
+        if self.choices:
+            parts.append(f"`{name}` {', '.join(self.choices)}")
+        if self.basis:
+            parts.append(f"log-probabilities {self.basis}")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An endpoint with a name.
+
+    `title` is its name in a sentence, `url` the base address (empty for our own llama.cpp server),
+    `key_variables` the environment variables that may hold its key, and `key_page` where to get
+    one. `start` is the command that starts it, if it is a server on this machine, and `fetch` the
+    one that fetches a model for it. `model` is its default model, `facts` what is known, by the
+    name of a parameter or field.
+    """
+
+    name: str = ""
+    title: str = ""
+    url: str = ""
+    key_variables: tuple[str, ...] = ()
+    key_page: str = ""
+    start: str = ""
+    fetch: str = ""
+    model: str = ""
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    def fact(self, name: str) -> Fact:
+        """Return what is known of a parameter or field, an empty fact for nothing."""
+        return self.facts.get(name, NOTHING_KNOWN)
+
+
+NOTHING_KNOWN = Fact()
+UNKNOWN = Service()
+"""An endpoint that is in no table."""
+
+
+def _known(source: str, date: str, **facts: Fact) -> dict[str, Fact]:
+    return {name: replace(fact, source=source, date=date) for name, fact in facts.items()}
+
+
+_REFUSED, _IGNORED = Fact(refused=True), Fact(ignored=True)
+_REPEAT = Fact(field="repeat_penalty")
+_GITHUB = "https://github.com/"
+_LLAMA_CPP = _known(
+    "https://github.com/ggml-org/llama.cpp tools/server/README.md; measured",
+    "2026-11",
+    temperature=Fact(default="0.8"),
+    top_k=Fact(default="40"),
+    top_p=Fact(default="0.95"),
+    min_p=Fact(default="0.05"),
+    repetition_penalty=_REPEAT,
+    # It keeps 32 bits, and reads all ones as "a new one every time".
+    seed=Fact(end=2**32 - 1),
+    user=_IGNORED,
+    reasoning_effort=_IGNORED,
+    logprobs=Fact(basis="raw"),
+)
+_REASONING = "with reasoning models"
+_THINKING = "while it thinks, which is the default"
+
+SERVICES: Mapping[str, Service] = {
+    service.name: service
+    for service in (
+        Service(
+            DEEPINFRA,
+            "DeepInfra",
+            "https://api.deepinfra.com/v1/openai",
+            ("DEEPINFRA_TOKEN", "DEEPINFRA_API_KEY", "DEEPINFRA_API_TOKEN"),
+            "https://deepinfra.com/dash/api_keys",
+            model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
+            facts=_known(
+                "https://docs.deepinfra.com and its openapi.json",
+                "2026-05",
+                temperature=Fact(default="1"),
+                top_p=Fact(default="1 (off)"),
+                min_p=Fact(default="0 (off)"),
+                top_k=Fact(default="0 (off)"),
+                presence_penalty=Fact(default="0 (off)"),
+                frequency_penalty=Fact(default="0 (off)"),
+                repetition_penalty=Fact(default="1 (off)"),
+                stop=Fact(most=16),
+                reasoning_effort=Fact(choices=("none", "low", "medium", "high", "xhigh")),
+                logprobs=Fact(most=20),
+            ),
+        ),
+        Service(LOCAL, "the built-in model", facts=_LLAMA_CPP),
+        Service(
+            "ollama",
+            "Ollama",
+            "http://127.0.0.1:11434/v1",
+            start="ollama serve",
+            fetch="ollama pull llama3.2",
+            facts={
+                **_known(
+                    "https://docs.ollama.com/api/openai-compatibility, its list of fields",
+                    "2026-11",
+                    min_p=_IGNORED,
+                    top_k=_IGNORED,
+                    repetition_penalty=_IGNORED,
+                    user=_IGNORED,
+                ),
+                **_known(
+                    _GITHUB + "ollama/ollama/issues/17744",
+                    "2026-08",
+                    temperature=Fact(default="1"),
+                    top_p=Fact(default="1 (off)"),
+                ),
+                **_known(
+                    _GITHUB + "ollama/ollama/issues/16196", "2026-05", logprobs=Fact(basis="raw")
+                ),
+            },
+        ),
+        Service(
+            "lmstudio",
+            "LM Studio",
+            "http://127.0.0.1:1234/v1",
+            start="lms server start",
+            fetch="lms get",
+            facts=_known(
+                "https://lmstudio.ai/docs/developer/openai-compat/chat-completions",
+                "2026-04",
+                repetition_penalty=_REPEAT,
+            ),
+        ),
+        Service(
+            "llamacpp",
+            "llama.cpp",
+            "http://127.0.0.1:8080/v1",
+            ("LLAMA_API_KEY",),
+            start="llama-server -m FILE.gguf",
+            facts=_LLAMA_CPP,
+        ),
+        Service(
+            "vllm",
+            "vLLM",
+            "http://127.0.0.1:8000/v1",
+            ("VLLM_API_KEY",),
+            start="vllm serve MODEL",
+            facts={
+                **_known(
+                    "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
+                    "2026-11",
+                    user=_IGNORED,
+                ),
+                **_known(
+                    "vLLM's --max-logprobs and --logprobs-mode, their defaults",
+                    "2026-11",
+                    logprobs=Fact(most=20, basis="raw"),
+                ),
+            },
+        ),
+        Service(
+            "openai",
+            "OpenAI",
+            "https://api.openai.com/v1",
+            ("OPENAI_API_KEY",),
+            "https://platform.openai.com/api-keys",
+            facts={
+                **_known(
+                    _GITHUB + "devnullvoid/dms-ai-assistant/issues/12",
+                    "2026-05",
+                    max_tokens=Fact(field="max_completion_tokens"),
+                ),
+                **_known(
+                    _GITHUB + "xlinx/sd-webui-decadetw-auto-prompt-llm/issues/29: an argument "
+                    "that the API reference does not have",
+                    "2024-10",
+                    top_k=_REFUSED,
+                    min_p=_REFUSED,
+                    repetition_penalty=_REFUSED,
+                ),
+                **_known(
+                    "https://help.openai.com/en/articles/5072263",
+                    "2026-11",
+                    stop=Fact(most=4),
+                ),
+                **_known(
+                    "https://platform.openai.com/docs/api-reference/chat",
+                    "2026-11",
+                    temperature=Fact(default="1"),
+                    top_p=Fact(default="1 (off)"),
+                    presence_penalty=Fact(default="0 (off)"),
+                    frequency_penalty=Fact(default="0 (off)"),
+                    logprobs=Fact(most=20),
+                ),
+            },
+        ),
+        Service(
+            "openrouter",
+            "OpenRouter",
+            "https://openrouter.ai/api/v1",
+            ("OPENROUTER_API_KEY",),
+            "https://openrouter.ai/settings/keys",
+            facts=_known(
+                "https://openrouter.ai/docs/api_reference/parameters",
+                "2026-11",
+                temperature=Fact(default="1"),
+                top_p=Fact(default="1 (off)"),
+                top_k=Fact(default="0 (off)"),
+                logprobs=Fact(most=20),
+            ),
+        ),
+        Service(
+            "groq",
+            "Groq",
+            "https://api.groq.com/openai/v1",
+            ("GROQ_API_KEY",),
+            "https://console.groq.com/keys",
+            facts=_known("https://console.groq.com/docs/openai", "2026-11", logprobs=_REFUSED),
+        ),
+        Service(
+            "mistral",
+            "Mistral",
+            "https://api.mistral.ai/v1",
+            ("MISTRAL_API_KEY",),
+            "https://console.mistral.ai/api-keys",
+            facts={
+                **_known(
+                    _GITHUB + "simonw/llm-mistral/issues/2",
+                    "2023-12",
+                    seed=Fact(field="random_seed"),
+                ),
+                **_known(
+                    _GITHUB + "dnakov/anon-kode/issues/53", "2025-03", stream_options=_REFUSED
+                ),
+                **_known(
+                    _GITHUB + "osaurus-ai/osaurus/issues/556: a field that the API's schema does "
+                    "not have",
+                    "2026-03",
+                    top_k=_REFUSED,
+                    min_p=_REFUSED,
+                    repetition_penalty=_REFUSED,
+                    logprobs=_REFUSED,
+                ),
+            },
+        ),
+        Service(
+            "together",
+            "Together",
+            "https://api.together.xyz/v1",
+            ("TOGETHER_API_KEY",),
+            "https://api.together.ai/settings/api-keys",
+            facts=_known(
+                "https://docs.together.ai/reference/chat-completions-1",
+                "2026-11",
+                logprobs=Fact(most=20),
+            ),
+        ),
+        Service(
+            "fireworks",
+            "Fireworks",
+            "https://api.fireworks.ai/inference/v1",
+            ("FIREWORKS_API_KEY",),
+            "https://app.fireworks.ai/settings/users/api-keys",
+        ),
+        Service(
+            "xai",
+            "xAI",
+            "https://api.x.ai/v1",
+            ("XAI_API_KEY",),
+            "https://console.x.ai",
+            facts={
+                **_known(
+                    "https://docs.x.ai/docs/guides/reasoning",
+                    "2026-11",
+                    stop=Fact(refused=True, when=_REASONING),
+                    frequency_penalty=Fact(refused=True, when=_REASONING),
+                ),
+                **_known(
+                    _GITHUB + "miaoxworld/NativeTavern/issues/83",
+                    "2026-09",
+                    presence_penalty=_REFUSED,
+                ),
+            },
+        ),
+        Service(
+            "deepseek",
+            "DeepSeek",
+            "https://api.deepseek.com/v1",
+            ("DEEPSEEK_API_KEY",),
+            "https://platform.deepseek.com/api_keys",
+            facts={
+                **_known(
+                    "https://api-docs.deepseek.com/guides/thinking_mode",
+                    "2026-11",
+                    temperature=Fact(ignored=True, when=_THINKING),
+                    presence_penalty=Fact(ignored=True, when=_THINKING),
+                    frequency_penalty=Fact(ignored=True, when=_THINKING),
+                    reasoning_effort=Fact(
+                        choices=("minimal", "low", "medium", "high", "xhigh", "max")
+                    ),
+                ),
+                **_known(
+                    "https://docs.camel-ai.org/reference/camel.configs.deepseek_config",
+                    "2026-11",
+                    stop=Fact(most=16),
+                    logprobs=Fact(most=20),
+                ),
+            },
+        ),
+        Service(
+            "gemini",
+            "Gemini",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+            ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+            "https://aistudio.google.com/apikey",
+            facts={
+                **_known(
+                    _GITHUB + "sleepydeer666/RPGBox/issues/2",
+                    "2026-08",
+                    frequency_penalty=_REFUSED,
+                    presence_penalty=_REFUSED,
+                ),
+                **_known(_GITHUB + "Vali-98/ChatterUI/issues/227", "2025-02", seed=_REFUSED),
+                **_known(
+                    _GITHUB + "MinLL/SkyrimNet-GamePlugin/issues/77", "2025-08", top_k=_REFUSED
+                ),
+            },
+        ),
+    )
+}
+
+ENDPOINTS = tuple(SERVICES)
+"""The names of the endpoints in the table."""
+FIXED = frozenset(name for name, service in SERVICES.items() if not service.start)
+"""The names that a user's own endpoint cannot have; a server on this machine may be elsewhere."""
+
+
+def is_local(endpoint: str) -> bool:
+    """Return whether an endpoint's name means a model on this machine that we run ourselves."""
+    return endpoint == LOCAL or endpoint.startswith(LOCAL + ":")
+
+
+_NAME = re.compile(r"[A-Za-z][\w-]{0,39}")
+
+
+def is_name(text: str) -> bool:
+    """Return whether this may be the name of an endpoint, and not its address."""
+    return bool(_NAME.fullmatch(text))
+
+
+def find_service(name: str, own: Mapping[str, Service]) -> Service:
+    """Return the endpoint of that name; the user's `own` come first.
+
+    Raises ParamError for an unknown name, with the nearest ones.
+    """
+    service = own.get(name) or SERVICES.get(name)
+    if service is None:
+        raise ParamError(
+            f"There is no endpoint {one_line(name, 60)!r}.{suggest(name, [*SERVICES, *own])} "
+            "%chat endpoint lists them; a URL such as https://host/v1 works as well."
+        )
+    return service
+
+
+# The user's own -----------------------------------------------------------------------------------
+
+ENTRIES = ("url", "key_variable", "model", "like", "title")
+"""What a user's entry may have. `like` is the name of an endpoint with the same facts."""
+
+
+def parse_services(table: Mapping[str, Any], source: str) -> dict[str, Service]:
+    """Return the endpoints in a user's table: an address, or a table of ENTRIES, by name.
+
+    Raises ParamError, naming the `source`, for anything else.
+    """
+    return {name: _parse_service(name, entry, source) for name, entry in table.items()}
+
+
+def _parse_service(name: object, entry: object, source: str) -> Service:
+    label = f"{one_line(source, 160)}: the endpoint {one_line(name, 60)!r}"
+    if not isinstance(name, str) or not is_name(name):
+        raise ParamError(f"{label} must have a name of letters, digits, - and _. Rename it.")
+    if name in FIXED:
+        raise ParamError(f"{label} has the name of a built-in one. Rename it.")
+    values = {"url": entry} if isinstance(entry, str) else entry
+    if not isinstance(values, Mapping):
+        raise ParamError(f'{label} must be an address, or a table with url = "https://host/v1".')
+    for key, value in values.items():
+        if key not in ENTRIES:
+            raise ParamError(
+                f"{label} has an unknown entry {one_line(key, 40)!r}."
+                f"{suggest(str(key), ENTRIES)} Correct or remove it."
+            )
+        if not isinstance(value, str) or not value.strip():
+            raise ParamError(f"{label} must have a text as its {key}. Correct or remove it.")
+    if "url" not in values:
+        raise ParamError(f'{label} has no address. Add url = "https://host/v1".')
+    like = SERVICES.get(values.get("like", name), UNKNOWN)
+    if "like" in values and like is UNKNOWN:
+        raise ParamError(
+            f"{label} is like {one_line(values['like'], 40)!r}, which is not a built-in endpoint."
+            f"{suggest(values['like'], SERVICES)} Correct or remove it."
+        )
+    variable = values.get("key_variable", "").strip()
+    return replace(
+        like,
+        name=name,
+        title=values.get("title", name),
+        url=values["url"],
+        key_variables=(variable,) if variable else (),
+        key_page="",
+        model=values.get("model", ""),
+    )
+
+
+# The README's table -------------------------------------------------------------------------------
+
+
+def services_table() -> str:
+    """Return the table of endpoints for the README."""
+    rows = ["| name | address | key | what is known |", "|---|---|---|---|"]
+    for service in SERVICES.values():
+        keys = ", ".join(f"`{name}`" for name in service.key_variables)
+        known = "; ".join(
+            filter(None, (fact.describe(name) for name, fact in service.facts.items()))
+        )
+        start = f" (`{service.start}`)" if service.start else ""
+        address = f"`{service.url}`{start}" if service.url else "a server of our own"
+        key = keys or ("not needed" if service.start or not service.url else "")
+        rows.append(f"| `{service.name}` | {address} | {key} | {known or '—'} |")
+    return "\n".join(rows)

@@ -1,0 +1,56 @@
+"""A user's own endpoints: DI_MAGICS_ENDPOINTS names a TOML file, else it is in the state folder."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from di_magics.core.errors import ParamError
+from di_magics.core.settings.services import Service, parse_services
+from di_magics.core.text import one_line
+from di_magics.runtime.files import read_bounded
+
+NAME = "endpoints.toml"
+LARGEST = 100_000
+"""More takes long to read: the time of `tomllib` grows faster than the file."""
+
+
+class EndpointFile:
+    """The endpoints in the file; a file that has changed is read again."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._stamp: object = None
+        self._services: Mapping[str, Service] = {}
+
+    def current(self) -> Mapping[str, Service]:
+        """Return the endpoints by name, {} without a file. Raises ParamError for a wrong file."""
+        path = self._path()
+        try:
+            status = path.stat() if path else None
+        except OSError:
+            status = None
+        stamp = (path, status and (status.st_mtime_ns, status.st_size))
+        if stamp != self._stamp:
+            self._services = _read(path) if path and status else {}
+            self._stamp = stamp
+        return self._services
+
+    def _path(self) -> Path | None:
+        if named := os.environ.get("DI_MAGICS_ENDPOINTS", "").strip():
+            return Path(os.path.expanduser(named)).absolute()
+        return self._folder / NAME if self._folder else None
+
+
+def _read(path: Path) -> dict[str, Service]:
+    try:
+        table = tomllib.loads(read_bounded(path, LARGEST, path.name).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error, 120)
+        raise ParamError(
+            f"The endpoints in {one_line(path, 160)} cannot be read ({reason}). Correct or remove "
+            "the file."
+        ) from None
+    return parse_services(table, str(path))

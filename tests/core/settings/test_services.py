@@ -1,0 +1,168 @@
+"""The table of endpoints: every fact has a source; a user's own rows are checked."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from di_magics.core.errors import ParamError
+from di_magics.core.settings import services
+from di_magics.core.settings.params import PARAMS
+from di_magics.core.settings.services import SERVICES, UNKNOWN, Fact, parse_services
+
+FACTS = [
+    pytest.param(service, name, fact, id=f"{service.name}-{name}")
+    for service in SERVICES.values()
+    for name, fact in service.facts.items()
+]
+
+
+def test_the_endpoints_are_these() -> None:
+    """By the names that a user types."""
+    assert services.ENDPOINTS == (
+        "deepinfra",
+        "local",
+        "ollama",
+        "lmstudio",
+        "llamacpp",
+        "vllm",
+        "openai",
+        "openrouter",
+        "groq",
+        "mistral",
+        "together",
+        "fireworks",
+        "xai",
+        "deepseek",
+        "gemini",
+    )
+
+
+@pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: str(service.name))
+def test_an_endpoint_is_on_this_machine_or_encrypted(service: services.Service) -> None:
+    """One elsewhere needs a key, and says where to get it; one here says how it is started."""
+    if service.name == services.LOCAL:
+        assert not service.url
+        return
+    here = service.url.startswith("http://127.0.0.1:")
+    assert here or service.url.startswith("https://")
+    assert bool(service.start) == here
+    assert bool(service.key_page) == (not here)
+    assert here or service.key_variables
+    assert not service.url.endswith("/")
+    assert all(re.fullmatch("[A-Z_]+", name) for name in service.key_variables)
+    assert services.is_name(service.name)
+
+
+@pytest.mark.parametrize(("service", "name", "fact"), FACTS)
+def test_a_fact_has_a_source_and_a_date_and_says_something(
+    service: services.Service, name: str, fact: Fact
+) -> None:
+    """It is about a parameter, or a field that we send ourselves."""
+    assert name in PARAMS or name == "stream_options"
+    assert fact.source
+    assert re.fullmatch(r"20\d\d-[01]\d", fact.date)
+    assert fact.describe(name) or fact.default or fact.end
+    assert not (fact.refused and fact.ignored)
+
+
+def test_the_readmes_table_has_a_row_for_each() -> None:
+    """With the address, the key, and what is known."""
+    table = services.services_table()
+    assert len(table.splitlines()) == 2 + len(SERVICES)
+    assert "`http://127.0.0.1:11434/v1` (`ollama serve`) | not needed |" in table
+    assert "`max_tokens` is sent as `max_completion_tokens`" in table
+    assert "refuses `stop` with reasoning models" in table
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("olama", "ollama"), ("open", "openai"), ("Groq", "groq"), ("scool", "school")],
+)
+def test_an_unknown_name_has_its_nearest_neighbours(name: str, nearest: str) -> None:
+    """Also of the user's own."""
+    own = parse_services({"school": "https://host/v1"}, "here")
+    with pytest.raises(ParamError, match=f"Did you mean .*{nearest}"):
+        services.find_service(name, own)
+
+
+def test_nothing_is_known_of_an_unknown_endpoint() -> None:
+    """Nor of a parameter that no source is about."""
+    assert UNKNOWN.fact("temperature") == Fact()
+    assert SERVICES["groq"].fact("top_k") == Fact()
+
+
+def test_a_user_names_endpoints() -> None:
+    """By an address, or with a key's variable, a model, and the facts of another."""
+    own = parse_services(
+        {
+            "plain": "https://host/v1",
+            "school": {
+                "url": "https://school.example/v1",
+                "key_variable": " SCHOOL_KEY ",
+                "model": "a/model",
+                "like": "vllm",
+                "title": "our school",
+            },
+        },
+        "here",
+    )
+    assert (own["plain"].url, own["plain"].title, own["plain"].facts) == (
+        "https://host/v1",
+        "plain",
+        {},
+    )
+    school = own["school"]
+    assert (school.name, school.title, school.model) == ("school", "our school", "a/model")
+    assert school.key_variables == ("SCHOOL_KEY",)
+    assert school.facts == SERVICES["vllm"].facts
+
+
+def test_a_server_on_this_machine_may_be_elsewhere() -> None:
+    """Its name keeps its facts and its commands, but not its key."""
+    own = parse_services({"llamacpp": "http://127.0.0.1:9/v1"}, "here")["llamacpp"]
+    assert own.facts == SERVICES["llamacpp"].facts
+    assert own.start == SERVICES["llamacpp"].start
+    assert own.key_variables == ()
+    assert services.find_service("llamacpp", {"llamacpp": own}) is own
+
+
+def test_no_key_page_is_inherited() -> None:
+    """A gateway that is like OpenAI has keys of its own."""
+    own = parse_services({"gate": {"url": "https://gate/v1", "like": "openai"}}, "here")["gate"]
+    assert (own.key_page, own.key_variables) == ("", ())
+    assert own.fact("max_tokens").field == "max_completion_tokens"
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"a b": "https://host/v1"}, "letters, digits"),
+        ({1: "https://host/v1"}, "letters, digits"),
+        ({"openai": "https://host/v1"}, "built-in"),
+        ({"local": "https://host/v1"}, "built-in"),
+        ({"x": 1}, "must be an address"),
+        ({"x": {"url": 1}}, "a text as its url"),
+        ({"x": {"url": " "}}, "a text as its url"),
+        ({"x": {}}, "has no address"),
+        ({"x": {"url": "https://host/v1", "modle": "m"}}, "Did you mean model"),
+        ({"x": {"url": "https://host/v1", "like": "opena"}}, "Did you mean openai"),
+    ],
+)
+def test_a_wrong_entry_is_one_line_that_names_it(table: dict[Any, Any], problem: str) -> None:
+    """And the file that it is in."""
+    with pytest.raises(ParamError, match=problem) as error:
+        parse_services(table, "the-file.toml")
+    assert str(error.value).startswith("the-file.toml: the endpoint")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("ollama", True), ("a-b_1", True), ("a.b", False), ("a/b", False), ("1a", False), ("", False)],
+)
+def test_a_name_is_not_an_address(text: str, name: bool) -> None:
+    """An address has a dot, a colon or a slash."""
+    assert services.is_name(text) is name

@@ -1,0 +1,43 @@
+"""Whether a server listens on this machine."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from loopback import Loopback
+
+from di_magics.core.settings.services import SERVICES, Service, parse_services
+from di_magics.endpoints.probe import listens
+
+
+def service_at(url: str) -> Service:
+    """Return an endpoint with this address."""
+    return parse_services({"x": url}, "here")["x"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_that_listens_is_found(server: Loopback, host: str) -> None:
+    """By its port."""
+    assert listens(service_at(server.url.replace("127.0.0.1", host))) is True
+
+
+def test_a_port_where_nothing_listens_is_told_at_once() -> None:
+    """Without waiting for anything."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert listens(service_at(f"http://127.0.0.1:{port}/v1")) is False
+
+
+def test_no_other_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a service nor a server in the same network."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection to another machine")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    for url in ("https://host.example/v1", "http://192.168.1.1:11434/v1", "https://10.0.0.1/v1"):
+        assert listens(service_at(url)) is None
+    remote = [service for service in SERVICES.values() if service.key_page]
+    assert {listens(service) for service in (*remote, SERVICES["local"])} == {None}

@@ -1,0 +1,187 @@
+"""The commands that set the endpoint, the model and the parameters of the next cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from loopback import TEXT, Fault, Loopback, Reply
+from shell import Ran, Run
+
+import di_magics as di
+
+Cell = Callable[[str], Ran]
+
+
+@pytest.fixture
+def here(run: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs cells where `ollama` is the loopback server, and the environment names nothing."""
+    for name in ("DI_MAGICS_BASE_URL", "DI_MAGICS_MODEL"):
+        monkeypatch.delenv(name)
+    run(f"%config ChatMagics.endpoints = {{'ollama': '{server.url}'}}")
+    server.models = ["nomic-embed-text", "llama3.2:latest", "a-model"]
+    return run
+
+
+def test_a_new_user_gets_an_answer_in_two_lines(here: Run, server: Loopback) -> None:
+    """The first model that chats is used, free of charge; no key is sent."""
+    ran = here("%%chat --endpoint ollama\nhello")
+    assert TEXT in ran.text
+    assert "llama3.2:latest" in ran.text
+    assert "free" in ran.text
+    assert server.chats[0].json["model"] == "llama3.2:latest"
+    assert "authorization" not in server.chats[0].headers
+    assert server.requests[0].path == "/v1/models"
+
+
+def test_setting_a_server_of_this_machine_says_which_model_it_uses(here: Run) -> None:
+    """And its list is asked for once in a kernel."""
+    said = here("%chat endpoint ollama").text
+    assert "endpoint='ollama'" in said
+    assert "The model is llama3.2:latest" in said
+    here("%%chat\nhello")
+    here("%chat model a-model")
+    here("%chat endpoint local")
+    assert "model='a-model'" in here("%chat endpoint ollama").text
+
+
+def test_a_model_of_another_endpoint_is_not_asked_of_this_one(here: Run, server: Loopback) -> None:
+    """An endpoint with a name begins with its own model."""
+    here("%chat model some/model")
+    here("%%chat --endpoint ollama\nhello")
+    assert server.chats[0].json["model"] == "llama3.2:latest"
+
+
+def test_a_dead_server_says_what_to_start(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, when it is set and when it is asked."""
+    monkeypatch.setattr("di_magics.core.request.retry.FIRST_PAUSE", 0.001)
+    with Loopback() as gone:
+        url = gone.url
+    run(f"%config ChatMagics.endpoints = {{'ollama': '{url}'}}")
+    said = run("%chat endpoint ollama").text
+    assert "Not ready: No connection to ollama" in said
+    assert "Start the server in a terminal: ollama serve" in said
+    for cell in ("%%chat\nhello", "%%chat -m m\nhello"):
+        error = run(cell).error
+        assert isinstance(error, di.Unreachable)
+        assert "ollama serve" in str(error)
+
+
+def test_a_server_without_a_model_says_how_to_fetch_one(here: Run, server: Loopback) -> None:
+    """Before anything is asked."""
+    server.models = []
+    error = here("%%chat --endpoint ollama\nhello").error
+    assert isinstance(error, di.ParamError)
+    assert "ollama pull" in str(error)
+    assert server.chats == []
+
+
+def test_a_dry_run_shows_the_model_that_would_be_asked(here: Run, server: Loopback) -> None:
+    """Only the list is asked for."""
+    assert '"model": "llama3.2:latest"' in here("%%chat --dry-run --endpoint ollama\nhello").text
+    assert server.chats == []
+
+
+def test_endpoints_are_listed_with_what_is_known(
+    here: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the key is from, which server listens, and which one is in use."""
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-secret-groq-key")
+    here("%chat endpoint ollama")
+    lines = {
+        line.split()[0 if line[0] != "→" else 1]: line
+        for line in _lines(here("%chat endpoint").text)
+    }
+    assert lines["ollama"].startswith("→")
+    assert "listens" in lines["ollama"]
+    assert server.url in lines["ollama"]
+    assert "GROQ_API_KEY" in lines["groq"]
+    assert "set OPENAI_API_KEY" in lines["openai"]
+    assert "gsk-secret" not in "".join(lines.values())
+    assert "Now: ollama." in lines["Now:"]
+    assert server.chats == []
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("olama", "Did you mean ollama"),
+        ("gorq", "Did you mean groq"),
+        ("ftp://host", "is not the address"),
+        ("https://host/v1?key=1", "Leave it out"),
+    ],
+)
+def test_a_mistake_sets_nothing(run: Run, typed: str, says: str) -> None:
+    """It is one line, with the nearest names."""
+    error = run(f"%chat endpoint {typed}").error
+    assert isinstance(error, di.ParamError)
+    assert says in str(error)
+    assert "127.0.0.1" in run("%chat").text
+
+
+def test_a_corrected_address_is_said_and_kept(run: Run, server: Loopback) -> None:
+    """In the settings, too."""
+    said = run(f"%chat endpoint '{server.url}/chat/completions'").text
+    assert f"Corrected: the address is {server.url}." in said
+    assert f"endpoint='{server.url}'" in said
+    assert TEXT in run("%%chat\nhi").text
+
+
+def test_a_refused_key_is_whose_it_is(
+    here: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the variable that holds it; DeepInfra is not named."""
+    monkeypatch.setenv("SCHOOL_KEY", "a-wrong-school-key")
+    entry = {"url": server.url, "key_variable": "SCHOOL_KEY", "model": "m", "title": "our school"}
+    here(f"%config ChatMagics.endpoints = {{'school': {entry}}}")
+    server.reply(Fault(401, {"error": "bad key"}))
+    error = here("%%chat --endpoint school\nhi").error
+    assert isinstance(error, di.Refused)
+    assert "Set the key of our school in the environment as SCHOOL_KEY." in str(error)
+    assert "deepinfra" not in str(error).lower()
+    assert server.chats[0].headers["authorization"] == "Bearer a-wrong-school-key"
+
+
+def test_endpoints_come_from_a_file_as_well(
+    run: Run, server: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tab offers them; the configuration comes first."""
+    path = tmp_path / "endpoints.toml"
+    path.write_text(f'[school]\nurl = "{server.url}"\nmodel = "class/model"\n')
+    monkeypatch.setenv("DI_MAGICS_ENDPOINTS", str(path))
+    server.reply(Reply("one"), Reply("two"))
+    assert "one" in run("%%chat --endpoint school\nhi").text
+    assert server.chats[0].json["model"] == "class/model"
+    run(f"%config ChatMagics.endpoints = {{'school': {{'url': '{server.url}', 'model': 'mine'}}}}")
+    run("%%chat --endpoint school\nhi")
+    assert server.chats[1].json["model"] == "mine"
+
+
+def test_a_wrong_configuration_keeps_the_old_one(
+    run: Run, server: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the message of the table, which IPython logs."""
+    run(f"%config ChatMagics.endpoints = {{'school': '{server.url}'}}")
+    run("%config ChatMagics.endpoints = {'openai': 'https://host/v1'}")
+    assert "has the name of a built-in one" in caplog.text
+    assert "school" in run("%chat endpoint").text
+
+
+def test_the_configuration_is_read_when_the_extension_is_loaded(server: Loopback) -> None:
+    """As from ipython_config.py."""
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    try:
+        shell.config.ChatMagics.endpoints = {"school": {"url": server.url, "model": "m"}}
+        shell.config.ChatMagics.endpoint = "school"
+        shell.run_line_magic("load_ext", "di_magics")
+        assert di.ask("hi").text == TEXT
+        shell.run_line_magic("unload_ext", "di_magics")
+    finally:
+        InteractiveShell.clear_instance()
