@@ -40,7 +40,7 @@ def _magics() -> ChatMagics | None:
         format_replies(shell)
     magics = current(shell)
     if magics:
-        magics.session.enter_notebook()
+        magics.session.notebook.enter()
     return magics
 
 

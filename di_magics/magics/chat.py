@@ -56,7 +56,7 @@ class ChatMagics(Magics, SettingsTraits):
 
         session = new_session(self._cell, self.to_settings(), self._policy, lambda: self.endpoints)
         self.on_change(session.update_settings)
-        session.watch(lambda changed: self.copy_from(session.settings))
+        session.watchers.add(lambda changed: self.copy_from(session.settings))
         return session
 
     @cached_property
@@ -83,7 +83,7 @@ class ChatMagics(Magics, SettingsTraits):
         if typed.help:
             say(flags.flags_help())
         else:
-            self.session.enter_notebook()
+            self.session.notebook.enter()
             self.asking.run(typed, cell.strip("\n"))
 
     @no_var_expand
@@ -114,7 +114,7 @@ class ChatMagics(Magics, SettingsTraits):
         from di_magics.magics.commands import run_command
         from di_magics.magics.commands.command import Context
 
-        self.session.enter_notebook()
+        self.session.notebook.enter()
         context = Context(self.session, self.asking, lambda: self.panel)
         return run_command(context, line)
 

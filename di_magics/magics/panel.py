@@ -33,7 +33,8 @@ from di_magics.core.shown.controls import (
 )
 from di_magics.core.text import one_line
 from di_magics.display.widgets import PanelWidget
-from di_magics.session.session import Changed, Session
+from di_magics.session.session import Session
+from di_magics.session.watchers import Changed
 
 BARS = 40
 SOON_SECONDS = 0.02
@@ -56,7 +57,7 @@ class Panel:
         self.widget = PanelWidget(self._on_message)
         # At once, because only the running cell tells which notebook this is.
         self._draw({"turns"}, self._answered)
-        session.watch(self._draw_soon)
+        session.watchers.add(self._draw_soon)
         with suppress(DiMagicsError):
             session.models.refresh()
 
@@ -181,10 +182,10 @@ class Panel:
             self.widget.models = models
 
     def _tallies(self) -> dict[str, Any]:
-        entries = self._session.ledger.entries()
+        entries = self._session.notebook.ledger.entries()
         name = self._session.conversation.name
         midnight = time.mktime((*time.localtime()[:3], 0, 0, 0, 0, 0, -1))
-        today = self._session.ledger.entries(everywhere=True, since=midnight)
+        today = self._session.notebook.ledger.entries(everywhere=True, since=midnight)
         here = [entry for entry in entries if entry.conversation == name]
         last = entries[-BARS:]
         paid = any(entry.cost for entry in last)
@@ -212,7 +213,7 @@ class Panel:
             budget = self._session.limits
         except DiMagicsError as error:
             return {"words": one_line(error, 200), "share": 0, "value": ""}
-        limits = budget.limits(self._session.ledger.committed(budget.policies))
+        limits = budget.limits(self._session.notebook.ledger.committed(budget.policies))
         return {
             "words": "; ".join(_describe(limit, spent) for limit in limits) or "no budget set",
             "share": float(max((limit.share for limit in limits), default=0)),

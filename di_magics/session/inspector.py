@@ -28,8 +28,8 @@ from di_magics.endpoints.llama import WINDOW, Llama, LogitZeros
 from di_magics.endpoints.routing import Routing
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Loop
+from di_magics.session.notebook import Notebook
 from di_magics.storage.policy_file import PolicyFiles
-from di_magics.storage.turns import Turns
 
 T = TypeVar("T")
 
@@ -46,13 +46,12 @@ class Source(Protocol):
     routing: Routing
     policies: PolicyFiles
     loop: Loop
+    notebook: Notebook
 
     @property
     def settings(self) -> Settings: ...
     @property
     def conversation(self) -> Conversation: ...
-    @property
-    def turns(self) -> Turns: ...
     def request(self, turn: Turn) -> dict[str, Any]: ...
 
 
@@ -228,7 +227,8 @@ class Inspector:
                 raise Interrupted("Stopped. Run the cell again to start over.") from None
 
     def _reported(self, turn: Turn) -> LensData:
-        return lens_data(turn, turn.reply.logprobs or self._session.turns.logprobs(turn.id))
+        kept = turn.reply.logprobs or self._session.notebook.turns.logprobs(turn.id)
+        return lens_data(turn, kept)
 
     def _messages(self, turn: Turn) -> list[dict[str, Any]]:
         """Return the messages that were sent. Raises ChatError where they are not known."""

@@ -1,4 +1,4 @@
-"""A notebook's session: its settings, its conversation, and the one way to ask.
+"""A kernel's session: its settings, its notebook, and the one way to ask.
 
 `ask` has these steps:
 
@@ -15,10 +15,9 @@ import os
 import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.conversation.cells import Where
@@ -46,13 +45,10 @@ from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import (
-    SHARED,
     logprobs_notes,
     policy_notes,
-    resumed_note,
     variant_notes,
 )
-from di_magics.core.text import one_line
 from di_magics.endpoints.catalog import Catalog
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint
@@ -62,17 +58,14 @@ from di_magics.runtime.loop import Loop
 from di_magics.session.exchange import Exchange
 from di_magics.session.inspector import Inspector
 from di_magics.session.model_list import ModelList
+from di_magics.session.notebook import Notebook
 from di_magics.session.turn_runner import TurnRunner
 from di_magics.session.view import View
+from di_magics.session.watchers import Watchers
 from di_magics.storage.database import Database
 from di_magics.storage.journal import Journal
-from di_magics.storage.ledger import Ledger
-from di_magics.storage.notebook import find_notebook, set_location
 from di_magics.storage.policy_file import PolicyFiles
-from di_magics.storage.turns import Turns
 
-Changed = Literal["settings", "turns"]
-Watcher = Callable[[Changed], None]
 NOTHING_SENT = "Stopped before anything was sent. Run the cell again to ask."
 
 
@@ -91,9 +84,10 @@ class Answer:
 
 
 class Session:
-    """The settings and the conversation of one notebook, and the means to ask.
+    """The settings of a kernel, the notebook whose cell runs, and the means to ask.
 
-    `where` returns the notebook's place and its running cell.
+    Settings are the kernel's; a conversation and its costs are a notebook's. `where` returns the
+    notebook's place and its running cell.
     """
 
     def __init__(
@@ -111,7 +105,8 @@ class Session:
         self.policies = policies
         self.catalog = catalog
         self.loop = loop
-        self.where = where
+        self.watchers = Watchers()
+        self.notebook = Notebook(database, where, self.watchers)
         self.journal = Journal(database)
         self.refused: dict[tuple[str, str], dict[str, str]] = {}
         """The parameters that models refused, with the server's message, by address and model."""
@@ -120,34 +115,14 @@ class Session:
             loop,
             self._listed_endpoint,
             lambda model: self.policies.current().allows(model),
-            lambda: self.notify("settings"),
+            lambda: self.watchers.notify("settings"),
         )
         self.exchange = Exchange(routing, client, self.journal, policies, self.models.find_price)
         self.inspector = Inspector(self, client)
         self._client = client
-        self._database = database
-        self._place = Where()
-        self._bind(uuid.uuid4().hex)
         self._settings = settings
-        self._conversation: Conversation | None = None
-        self._others: dict[int, tuple[Turns, Ledger, Conversation | None]] = {}
-        self._news: list[str] = []  # for the next receipt
         self._last_shown: tuple[Turn, View] | None = None
-        self.last_once: Turn | None = None
-        """The last turn, if it is not remembered and the conversation has not changed since."""
-        self._lock = threading.RLock()
-        self._watchers: list[Watcher] = []
-
-    # Changes and their watchers ------------------------------------------------------------------
-
-    def watch(self, watcher: Watcher) -> None:
-        """Call the watcher with what has changed, on whichever thread changed it."""
-        self._watchers.append(watcher)
-
-    def notify(self, changed: Changed) -> None:
-        """Call the watchers with what has changed."""
-        for watcher in self._watchers:
-            watcher(changed)
+        self._lock = threading.Lock()
 
     @property
     def settings(self) -> Settings:
@@ -158,115 +133,19 @@ class Session:
     def settings(self, settings: Settings) -> None:
         if settings != self._settings:
             self._settings = settings
-            self.notify("settings")
+            self.watchers.notify("settings")
 
     def update_settings(self, change: Callable[[Settings], Settings]) -> None:
         """Replace the settings by what `change` makes of them; no other thread can interfere."""
         with self._lock:
-            self.settings = change(self.settings)
-
-    # The conversation and its notebook ----------------------------------------------------------
+            before, self._settings = self._settings, change(self._settings)
+        if self._settings != before:
+            self.watchers.notify("settings")
 
     @property
     def conversation(self) -> Conversation:
-        """The notebook's conversation, resumed from disk; setting it saves it.
-
-        It is empty while no cell runs that tells which notebook this is.
-        """
-        with self._lock:
-            if self._conversation is None:
-                self._place = self.where()
-                found = find_notebook(self._database, self._place, self._turns.notebook)
-                if found is None:
-                    return Conversation()
-                notebook, note = found
-                self._bind(notebook)
-                self._conversation = self._turns.load()
-                self._news += filter(None, [note or resumed_note(self._conversation)])
-            return self._conversation
-
-    @conversation.setter
-    def conversation(self, conversation: Conversation) -> None:
-        with self._lock:
-            self._conversation, self.last_once = conversation, None
-            self._turns.save_state(conversation).add_done_callback(self._on_saved)
-        self.notify("turns")
-
-    def _on_saved(self, saved: Future[None]) -> None:
-        if error := saved.exception():
-            self._news.append(
-                f"the state of the conversation could not be saved: {one_line(error, 200)}"
-            )
-
-    @property
-    def turns(self) -> Turns:
-        """The notebook's turns on disk."""
-        _ = self.conversation  # resuming it decides which notebook this is
-        return self._turns
-
-    @property
-    def ledger(self) -> Ledger:
-        """The notebook's costs."""
-        _ = self.conversation
-        return self._ledger
-
-    def _bind(self, notebook: str) -> None:
-        self._turns = Turns(self._database, notebook)
-        self._ledger = Ledger(self._database, notebook)
-
-    def enter_notebook(self) -> None:
-        """Work with the notebook whose cell runs, where it is now.
-
-        Its conversation and its costs are its own, while settings are the kernel's.
-        """
-        where, place = self.where(), self._place
-        if where.cell is None:
-            return
-        with self._lock:
-            if where.notebook != place.notebook:
-                self._others[place.notebook] = self._turns, self._ledger, self._conversation
-                self._bind(uuid.uuid4().hex)
-                self._conversation, self._last_shown, self.last_once = None, None, None
-                if where.notebook in self._others:
-                    self._turns, self._ledger, self._conversation = self._others[where.notebook]
-            elif where.path != place.path and self._conversation is not None:
-                set_location(self._database, self._turns.notebook, where)
-            if where.shared and not place.shared:
-                self._news.append(SHARED)
-            self._place = where
-        if where.notebook != place.notebook:
-            self.notify("turns")
-
-    def forget(self, name: str | None) -> int:
-        """Delete a conversation's turns for good, or with None those of all notebooks.
-
-        Returns how many turns were deleted. Costs are kept.
-        """
-        conversation = self.conversation
-        if name is None:
-            self.conversation = Conversation()
-            return self._turns.forget_all()
-        gone = [turn.id for turn in conversation.turns.values() if turn.conversation == name]
-        self.conversation = conversation.remove(set(gone), name)
-        self._turns.forget(gone, name)
-        return len(gone)
-
-    def join(self, other: Conversation, name: str) -> None:
-        """Continue another conversation, under this name or a similar one."""
-        with self._lock:
-            before = self.conversation
-            ids = {turn: uuid.uuid4().hex for turn in other.turns}
-            joined = before.join(other, name, ids)
-            new = [turn for turn in joined.turns.values() if turn.id not in before.turns]
-            self._turns.adopt(new)
-            self.conversation = joined
-
-    def adopt(self, turn: Turn) -> None:
-        """Make a complete turn the head of its conversation."""
-        with self._lock:
-            self._turns.adopt([turn])
-            kept = replace(turn, reply=replace(turn.reply, request=None, logprobs=()))
-            self.conversation = self.conversation.with_turn(kept)
+        """The notebook's conversation."""
+        return self.notebook.conversation
 
     @property
     def budget(self) -> Decimal | None:
@@ -275,15 +154,15 @@ class Session:
         A policy's budget for each notebook holds if it is lower. Raises ParamError if the
         environment's is not an amount.
         """
-        own, common = self.ledger.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
+        own, common = self.notebook.ledger.budget, os.environ.get("DI_MAGICS_BUDGET", "").strip()
         if own is None and common:
             own = parse_usd(common, "DI_MAGICS_BUDGET")
         return least_amount(own, self.policies.current().budget_per_notebook)
 
     @budget.setter
     def budget(self, limit: Decimal | None) -> None:
-        self.ledger.budget = limit
-        self.notify("turns")
+        self.notebook.ledger.budget = limit
+        self.watchers.notify("turns")
 
     @property
     def limits(self) -> Budget:
@@ -363,12 +242,11 @@ class Session:
         Raises ParamError, ChatError, PolicyError or Refused.
         """
         route = self.route(ask)
-        conversation = self.conversation  # it sets the notebook's id
         return plan_turn(
             ask,
             uuid.uuid4().hex,
-            notebook=self._turns.notebook,
-            conversation=conversation,
+            notebook=self.notebook.id,
+            conversation=self.conversation,
             settings=self.settings,
             policy=self.policies.current(),
             route=route,
@@ -400,25 +278,18 @@ class Session:
             self._begin(plan, ask, budget, interrupts)
             runner = TurnRunner(self.exchange, self.loop, self.journal, interrupts, view)
             outcome = runner.run(plan, ask, budget)
-            reply, error = outcome.reply, outcome.error or runner.view_error
-            turn = replace(plan.turn, reply=reply)
-            with self._lock:
-                if ask.once:
-                    self.last_once = turn
-                else:
-                    # The request is not kept: it can be built again, and every turn would hold the
-                    # turns before it. Log-probabilities are large, and they are on disk.
-                    kept = replace(turn, reply=replace(reply, request=None, logprobs=()))
-                    self.conversation = self.conversation.with_outcome(kept)
+            error = outcome.error or runner.view_error
+            turn = replace(plan.turn, reply=outcome.reply)
+            self.notebook.keep(turn, remembered=not ask.once)
             if runner.view_error is None:
                 try:
                     view.close(turn, self._notes(turn, ask, plan.policy))
                 except Exception as failed:  # a front end may raise anything: the turn is not lost
                     error = error or failed
             self._last_shown = None if ask.once else (turn, view)
-            self.notify("turns")
+            self.watchers.notify("turns")
         error = error or self.exchange.log(plan, turn)
-        if reply.cost is None and not reply.is_empty:
+        if turn.reply.cost is None and not turn.reply.is_empty:
             self.models.refresh(plan.route.endpoint)  # so that the next one can be estimated
         if error:
             return Answer(turn, self._explain(error, turn))
@@ -433,13 +304,10 @@ class Session:
         if interrupts.interrupted:
             raise Interrupted(NOTHING_SENT)
         remembered = not ask.once
-        with self._lock:
-            self.exchange.write_down(
-                plan, budget, remembered=remembered, is_turn=remembered
-            ).result()
-            if remembered:
-                aside = bool(ask.conversation) and not ask.new
-                self.conversation = self.conversation.with_turn(plan.turn, aside=aside)
+        self.exchange.write_down(plan, budget, remembered=remembered, is_turn=remembered).result()
+        if remembered:
+            aside = bool(ask.conversation) and not ask.new
+            self.notebook.update(lambda before: before.with_turn(plan.turn, aside=aside))
 
     def _explain(self, error: Exception, turn: Turn) -> Exception:
         """Return the error with the turn's reply, and with advice if the prompt is too long."""
@@ -458,7 +326,7 @@ class Session:
 
     def _notes(self, turn: Turn, ask: Ask, policy: Policy) -> list[str]:
         """Return the notes of the receipt."""
-        news, self._news = self._news, []
+        news = self.notebook.take_news()
         if ask.once:
             return ["not remembered", *logprobs_notes(turn), *policy_notes(turn, policy), *news]
         notes = [*logprobs_notes(turn), *policy_notes(turn, policy), *news, *self._unseen_notes()]

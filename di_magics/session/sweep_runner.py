@@ -91,7 +91,7 @@ class SweepRunner:
             self._make_plans()
             policy = self._plans[0].policy
             session.policies.check_log(policy)
-            kept = {} if fresh else session.turns.runs(self._keys)
+            kept = {} if fresh else session.notebook.turns.runs(self._keys)
             for run, key in zip(self.runs, self._keys, strict=True):
                 if key in kept:
                     self._replies[run.index] = replace(kept[key], request=self._body(run))
@@ -114,7 +114,7 @@ class SweepRunner:
                 self._vary, self._repeats, self.runs, tuple(turns), errors, notes
             )
             view.close(result)
-            session.notify("turns")
+            session.watchers.notify("turns")
         if self._errors and not any(reply and reply.complete for reply in result.replies):
             raise next(iter(self._errors.values()))
         if interrupts.interrupted:
@@ -161,7 +161,7 @@ class SweepRunner:
         budget = turn_budget(paid[0], ask, session.limits) if paid else Budget()
         unknown = [plan for plan in paid if plan.reserve is None]
         worst = None if unknown else sum_amounts(plan.reserve for plan in paid)
-        committed = session.ledger.committed(budget.policies)
+        committed = session.notebook.ledger.committed(budget.policies)
         budget.check(worst, committed, unknown[0].turn.model if unknown else "")
         covered = budget.lowest is not None and worst is not None
         check_consent(len(plans), _likely_cost(paid), covered, yes=ask.yes)

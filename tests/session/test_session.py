@@ -117,7 +117,7 @@ def test_a_turn_is_kept_when_its_view_fails(
         session.ask(Ask("hi"), Faulty(method)).unwrap()
     (turn,) = session.conversation.path()
     assert (turn.reply.text, turn.reply.status) == ("one", "done")
-    assert [entry.cost for entry in session.ledger.entries()] == [turn.reply.cost]
+    assert [entry.cost for entry in session.notebook.ledger.entries()] == [turn.reply.cost]
 
 
 def test_a_view_that_cannot_open_stops_its_request(session: Session, server: Loopback) -> None:
@@ -142,7 +142,7 @@ def test_stopped_before_sending_costs_nothing(
     with pytest.raises(di.Interrupted):
         session.ask(Ask("hi"), Faulty()).unwrap()
     assert server.requests == []
-    (entry,) = session.ledger.entries()
+    (entry,) = session.notebook.ledger.entries()
     assert (entry.status, entry.cost) == ("stopped", Decimal(0))
 
 

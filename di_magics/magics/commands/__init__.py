@@ -47,7 +47,7 @@ def show_status(context: Context, rest: str) -> None:
         endpoint, model = route.name, route.model
     except DiMagicsError as error:
         endpoint, model = f"none. {error}", settings.model or "—"
-    budget, spent = session.limits, tally(session.ledger.entries())
+    budget, spent = session.limits, tally(session.notebook.ledger.entries())
     values = " ".join(
         format_param(name, value) for name, value in setting.params_in_force(session).items()
     )
@@ -62,7 +62,7 @@ def show_status(context: Context, rest: str) -> None:
         ("conversation", f"{conversation.name}, {turns}{last}"),
         ("cost", spent.text),
     ]
-    for limit in budget.limits(session.ledger.committed(budget.policies)):
+    for limit in budget.limits(session.notebook.ledger.committed(budget.policies)):
         scope = " for all notebooks" if limit.everywhere else ""
         amounts = f"{format_usd(limit.amount)}{scope}, of which {format_usd(limit.left)} is left"
         rows.append(("budget", amounts))

@@ -112,7 +112,7 @@ def fork(context: Context, rest: str) -> None:
     """%chat use NAME switches to a conversation, %chat list shows all of them."""
     name = rest or incomplete("fork another-try")
     before = context.session.conversation
-    context.session.conversation = after = before.fork(name)
+    after = context.session.notebook.update(lambda before: before.fork(name))
     say(f"Conversation {after.name} starts as a copy. %chat use {before.name} goes back.")
 
 
@@ -122,7 +122,7 @@ def start_new(context: Context, rest: str) -> None:
     rest = readable_name(rest)
     if rest in before.heads:
         raise ChatError(f"Conversation {rest} exists already. %chat use {rest} switches to it.")
-    context.session.conversation = after = before.start(rest or None)
+    after = context.session.notebook.update(lambda before: before.start(rest or None))
     say(f"Conversation {after.name} starts. %chat use {before.name} goes back.")
 
 
@@ -151,7 +151,7 @@ def check_name(conversation: Conversation, name: str) -> None:
 
 
 def _use(context: Context, conversation: Conversation) -> None:
-    context.session.conversation = conversation
+    context.session.notebook.update(lambda before: conversation)
     say_history(conversation)
 
 

@@ -35,7 +35,7 @@ def save(context: Context, rest: str) -> None:
         raise ChatError(
             f"{one_line(path, 160)} exists already. Choose another name, or add --overwrite."
         )
-    own = context.session.where().path
+    own = context.session.notebook.where().path
     if own and Path(own).resolve() == path.resolve():
         raise ChatError(
             f"{one_line(path, 160)} is this notebook, which has the conversation already. "
@@ -74,7 +74,7 @@ def load(context: Context, rest: str) -> None:
             "%chat save has written."
         )
     before = context.session.conversation.name
-    context.session.join(loaded, path.stem)
+    context.session.notebook.join(loaded, path.stem)
     for problem in problems:
         say(f"left out: {problem}")
     say(f"Conversation {context.session.conversation.name} starts. %chat use {before} goes back.")
@@ -99,5 +99,5 @@ def forget(context: Context, rest: str) -> None:
     if "--yes" not in rest.split(" ") and not context.asking.confirm(f"Delete {what} for good?"):
         say("Nothing was deleted.")
         return
-    count = context.session.forget(None if everything else name)
+    count = context.session.notebook.forget(None if everything else name)
     say(f"{count_noun(count, 'turn')} deleted. The outputs of notebooks stay until you clear them.")

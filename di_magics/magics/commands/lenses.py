@@ -91,7 +91,7 @@ def _inspected_turn(context: Context, words: list[str]) -> tuple[Turn, str]:
 
     Without words it is the last one, even if it is not remembered.
     """
-    last = context.session.last_once
+    last = context.session.notebook.last_once
     if last and not words:
         return last, "the last reply, not remembered"
     turn = named_turn(context, words)

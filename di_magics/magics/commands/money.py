@@ -34,7 +34,7 @@ def show_cost(context: Context, rest: str) -> None:
     arguments = split_line(rest)
     everywhere = "--all" in arguments
     arguments = [word for word in arguments if word != "--all"]
-    entries = context.session.ledger.entries(everywhere=everywhere)
+    entries = context.session.notebook.ledger.entries(everywhere=everywhere)
     if arguments[:1] == ["--csv"] and len(arguments) == 2:
         _write_csv(context, entries, Path(arguments[1]).expanduser())
     elif arguments:
@@ -47,11 +47,11 @@ def show_cost(context: Context, rest: str) -> None:
     else:
         from di_magics.display.tables import cost_output
 
-        show(cost_output(entries, context.session.ledger.names(), everywhere=everywhere))
+        show(cost_output(entries, context.session.notebook.ledger.names(), everywhere=everywhere))
 
 
 def _write_csv(context: Context, entries: list[Entry], path: Path) -> None:
-    names = context.session.ledger.names()
+    names = context.session.notebook.ledger.names()
     records = [
         {
             "begun": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(entry.begun)),
@@ -88,7 +88,7 @@ def set_budget(context: Context, rest: str) -> None:
     """
     if rest:
         context.session.budget = None if rest == "none" else parse_usd(rest, "%chat budget")
-    budget, ledger = context.session.limits, context.session.ledger
+    budget, ledger = context.session.limits, context.session.notebook.ledger
     total = tally(ledger.entries()).cost
     limits = budget.limits(ledger.committed(budget.policies))
     if not limits:

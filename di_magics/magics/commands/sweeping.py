@@ -160,6 +160,6 @@ def adopt(context: Context, rest: str) -> None:
     if turn.id in context.session.conversation.turns:
         raise ChatError(f"Run {run} is in the conversation already. %chat history shows it.")
     before = context.session.conversation
-    context.session.adopt(turn)
+    context.session.notebook.adopt(turn)
     notes = adopted_notes(before, context.session.conversation, turn)
     FinalView().close(turn, [f"run {run} of {count_noun(len(sweep), 'run')}", *notes])

@@ -173,10 +173,10 @@ def test_a_reply_that_is_not_remembered_is_continued_too(
     server.reply(ANSWER, *(Reply(f" runs {n}.") for n in range(4)))
     asked("%%chat --once --logprobs\nAnother one?")
     asking = shell.magics_manager.registry["ChatMagics"].asking
-    turn = asking._session.last_once
+    turn = asking._session.notebook.last_once
     assert turn is not None
     texts = asking.continue_from(turn, 1, "dog", {})
     assert sorted(texts) == [f" runs {n}." for n in range(4)]
     messages = [message["content"] for message in server.chats[-1].json["messages"]]
     assert messages == ["Another one?", "Reddog"]
-    assert asking._session.last_once is turn
+    assert asking._session.notebook.last_once is turn
