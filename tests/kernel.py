@@ -7,7 +7,10 @@ every output of that display id, clear_output clears. Each message keeps its siz
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +23,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 TIMEOUT_SECONDS = 60.0
+TRANSPORT = "tcp" if sys.platform == "win32" else "ipc"
+"""A free port may be taken by another process before the kernel opens it; a socket file is not."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class Kernel:
         manager: KernelManager | None = None,
     ) -> None:
         self._is_page = manager is not None
-        self._manager = manager or KernelManager(kernel_name="python3")
+        self._manager = manager or _new_manager()
         self._client: BlockingKernelClient
         if self._is_page:
             self._client = BlockingKernelClient()
@@ -139,6 +144,8 @@ class Kernel:
         self._client.stop_channels()
         if not self._is_page:
             self._manager.shutdown_kernel(now=True)
+            if TRANSPORT == "ipc":
+                shutil.rmtree(os.path.dirname(self._manager.ip), ignore_errors=True)
 
     @property
     def pid(self) -> int:
@@ -289,3 +296,10 @@ class Kernel:
                 last["text"] += content["text"]
             else:
                 outputs.append(output)
+
+
+def _new_manager() -> KernelManager:
+    if TRANSPORT == "tcp":
+        return KernelManager(kernel_name="python3")
+    sockets = os.path.join(tempfile.mkdtemp(prefix="kernel-"), "socket")
+    return KernelManager(kernel_name="python3", transport=TRANSPORT, ip=sockets)

@@ -25,6 +25,7 @@ from typing import Any, Literal, Self
 
 import browser
 import nbformat
+from kernel import TRANSPORT
 from nbformat.sign import NotebookNotary
 from playwright.sync_api import Browser, Locator, Playwright
 
@@ -101,6 +102,7 @@ class Lab:
                     f"--ServerApp.root_dir={root}",
                     "--ServerApp.terminals_enabled=False",
                     f"--IdentityProvider.token={self.token}",
+                    f"--KernelManager.transport={TRANSPORT}",
                     "--LabApp.expose_app_in_browser=True",
                     "--JupyterNotebookApp.expose_app_in_browser=True",
                     "--LabApp.extension_manager=readonly",

