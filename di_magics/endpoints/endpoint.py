@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -31,6 +32,16 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def trusts_http(url: str) -> bool:
+    """Return whether an address may get its key over http: this machine's, or one that is trusted.
+
+    DI_MAGICS_TRUST_HTTP names hosts, with commas between.
+    """
+    named = os.environ.get("DI_MAGICS_TRUST_HTTP", "").lower().split(",")
+    trusted = {trim_url(name).strip("[]") for name in named} - {""}
+    return is_loopback(url) or urlsplit(url).hostname in trusted
 
 
 def trim_url(text: str) -> str:
@@ -96,14 +107,15 @@ class Endpoint:
             )
         if parts.username or parts.password:
             raise ParamError(
-                f"The address {address} must not contain a key. Set DI_MAGICS_API_KEY instead."
+                f"The address {address} must not contain a key. Set it with %chat key instead."
             )
         if parts.query or parts.fragment:
             raise ParamError(f"The address {address} has a query (? or #). Leave it out.")
         key = (key or "").strip() or None
-        if key and parts.scheme == "http" and not is_loopback(url):
+        if key and parts.scheme == "http" and not trusts_http(url):
             raise ParamError(
-                f"{address} is not encrypted, so the key is not sent there. Use https."
+                f"{address} is not encrypted, so the key is not sent there. Use https, or name the "
+                "host in DI_MAGICS_TRUST_HTTP if you trust the network on the way to it."
             )
         if key and not (key.isascii() and key.isprintable()):
             raise ParamError(

@@ -1,7 +1,6 @@
 """Chooses the endpoint of a request: names, keys, and the servers of local models.
 
-A key is sent only to its own server: that of a service in core/settings/services.py to its host,
-DI_MAGICS_API_KEY to the address in DI_MAGICS_BASE_URL.
+A key is sent only to its own server; endpoints/keys.py finds it.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import di_magics.endpoints.local_server as local
 from di_magics.core.errors import ParamError, PolicyError, Refused
@@ -30,14 +28,14 @@ from di_magics.core.settings.services import (
 from di_magics.core.settings.settings import has_own_models
 from di_magics.core.text import one_line
 from di_magics.endpoints.endpoint import Endpoint, LocalEndpoint, mend_url, service_at, trim_url
+from di_magics.endpoints.keys import Keys
 
 
 def no_key(service: Service) -> str:
     """Return what is missing and how to get it, without an end."""
-    how = "with %chat key, or " if service.name == DEEPINFRA else ""
     return (
-        f"No key for {service.title} is set. Get one at {service.key_page} and set it {how}"
-        f"in the environment as {service.key_variables[0]}"
+        f"No key for {service.title} is set. Get one at {service.key_page} and set it with "
+        f"%chat key {service.name}, or in the environment as {service.key_variables[0]}"
     )
 
 
@@ -47,11 +45,6 @@ def _usual_model(named: str | Endpoint | None) -> str | None:
     if is_other and named != trim_url(os.environ.get("DI_MAGICS_ENDPOINT", "")):
         return None
     return os.environ.get("DI_MAGICS_MODEL") or None
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
 
 
 class Routing:
@@ -64,7 +57,7 @@ class Routing:
     def __init__(
         self, state_dir: Path | None, own: Callable[[], Mapping[str, Service]] = dict
     ) -> None:
-        self.key: str | None = None
+        self.keys = Keys(state_dir)
         self.first_models: dict[str, str] = {}
         self._own = own
         self._state_dir = state_dir
@@ -74,23 +67,19 @@ class Routing:
         """Return the endpoints with a name. Raises ParamError if one of the user's is wrong."""
         return {**SERVICES, **self._own()}
 
-    def key_for(self, service: Service, url: str) -> str | None:
-        """Return the key for an address, None without any; `key_source` says where it is from."""
-        return self._find_key(service, url)[0]
+    def endpoint_of_key(self, named: str | None, policy: Policy = NO_POLICY) -> Endpoint:
+        """Return the endpoint, without its key, whose key `%chat key` is about.
 
-    def key_source(self, service: Service, url: str) -> str:
-        """Return where the key for an address is from, "" without any."""
-        return self._find_key(service, url)[1]
-
-    def _find_key(self, service: Service, url: str) -> tuple[str | None, str]:
-        if self.key and service.name == DEEPINFRA:
-            return self.key, "typed in"
-        base = trim_url(os.environ.get("DI_MAGICS_BASE_URL", ""))
-        names = ["DI_MAGICS_API_KEY"] if base and _origin(mend_url(base)) == _origin(url) else []
-        for name in (*names, *service.key_variables):
-            if key := os.environ.get(name, "").strip():
-                return key, name
-        return None, ""
+        It is DeepInfra where no endpoint is set. Raises ParamError for a local model.
+        """
+        variables = (os.environ.get(f"DI_MAGICS_{name}") for name in ("ENDPOINT", "BASE_URL"))
+        chosen = trim_url(next(filter(None, (named, policy.endpoint, *variables)), DEEPINFRA))
+        if is_local(chosen):
+            raise ParamError(
+                "The local model needs no key. Name the endpoint: %chat key NAME or URL."
+            )
+        service, url = self._service(chosen)
+        return Endpoint(url, name=service.name or None, service=service)
 
     def resolve(self, named: str) -> tuple[str, str]:
         """Return an endpoint's name or corrected address, and a note on the correction, if any.
@@ -183,7 +172,8 @@ class Routing:
             service, url = self._service(named)
             theirs = key if named == policy.endpoint or service.name == DEEPINFRA else None
             name = service.name or None
-            return Endpoint(url, theirs or self.key_for(service, url), name=name, service=service)
+            key = theirs or self.keys.find(service, mend_url(url))[0]
+            return Endpoint(url, key, name=name, service=service)
         except ParamError as error:
             if named == policy.endpoint:
                 raise PolicyError(
@@ -202,7 +192,7 @@ class Routing:
         if base := trim_url(os.environ.get("DI_MAGICS_BASE_URL", "")):
             return base
         service = SERVICES[DEEPINFRA]
-        if key or self.key_for(service, service.url):
+        if key or self.keys.find(service, service.url)[0]:
             return DEEPINFRA
         if model:
             raise Refused(
@@ -267,7 +257,7 @@ class Routing:
         same = (service for service in SERVICES.values() if service.url == url)
         service = next(same, service_at(url))
         variables = service.key_variables[:1] if service.key_page else ()
-        source = self.key_source(service, url)
+        source = self.keys.find(service, url)[1]
         return url, next((name for name in (source, *variables) if name.isupper()), None)
 
     def close(self) -> None:

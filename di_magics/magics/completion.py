@@ -33,6 +33,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "models": ((), ("models",)),
     "help": (("flags", "params", *KEYS, *(key.replace("-", "_") for key in FLAGS)), ("commands",)),
     "endpoint": ((), ("endpoints",)),
+    "key": (("--keep", "--forget"), ("endpoints",)),
     "show": (("run", *EXPORTS), ()),
     "history": (("--tree",), ()),
     "lens": (("run", "--score"), ()),

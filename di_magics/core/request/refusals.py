@@ -32,12 +32,13 @@ class Target:
     @property
     def key(self) -> str:
         """How the key is set."""
-        variable = next(iter(self.service.key_variables), "")
-        if self.service.name == DEEPINFRA:
-            return f"with %chat key, or in the environment as {variable}"
-        if variable:
-            return f"of {self.service.title} in the environment as {variable}"
-        return "in the environment as DI_MAGICS_API_KEY, with the address in DI_MAGICS_BASE_URL"
+        service = self.service
+        whose = f"of {service.title} " if service.title else ""
+        variable = next(iter(service.key_variables), "")
+        if not variable:
+            variable = "DI_MAGICS_API_KEY, with the address in DI_MAGICS_BASE_URL"
+        command = f"%chat key {service.name}".strip()
+        return f"{whose}with {command}, or in the environment as {variable}"
 
     @property
     def billing(self) -> str:

@@ -12,7 +12,8 @@ from di_magics.core.settings.services import LOCAL
 from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
 from di_magics.core.text import one_line
 from di_magics.endpoints import probe
-from di_magics.endpoints.endpoint import mend_url
+from di_magics.endpoints.endpoint import Endpoint, mend_url
+from di_magics.endpoints.keys import key_place
 from di_magics.endpoints.local_server import is_available
 from di_magics.magics.commands.command import Context, command, incomplete, say, show_table
 from di_magics.session.session import Session
@@ -138,9 +139,8 @@ def set_endpoint(context: Context, rest: str) -> None:
     """%chat endpoint ollama, groq, openai, local:FILE.gguf, https://host/v1, …
 
     A server on this machine that has a name needs nothing else: its first model is used. Any other
-    needs its key in the environment. The key of a URL is DI_MAGICS_API_KEY, if DI_MAGICS_BASE_URL
-    is the same address. Your own names: c.ChatMagics.endpoints = {"school": "https://host/v1"} in
-    ipython_config.py, or endpoints.toml in the state folder (or the file DI_MAGICS_ENDPOINTS):
+    needs its key: %chat key. Your own: c.ChatMagics.endpoints = {"school": "https://host/v1"}
+    in ipython_config.py, or endpoints.toml in the state folder (or the file DI_MAGICS_ENDPOINTS):
 
     [school]
     url = "https://host/v1"
@@ -165,9 +165,9 @@ def _list_endpoints(session: Session) -> None:
         url = mend_url(service.url)
         listening = probe.listens(service)
         state = {True: "listens", False: service.start and f"start it: {service.start}"}
-        key = session.routing.key_source(service, url) if url else ""
+        key = session.routing.keys.find(service, url)[1] if url else ""
         if not key:
-            key = f"set {service.key_variables[0]}" if service.key_page else "not needed"
+            key = f"%chat key {name}" if service.key_page else "not needed"
         server = (state.get(listening, "") if listening is not None else "") or ""
         if name == LOCAL:
             server = "ours" if is_available() else "needs the extra [local]"
@@ -199,20 +199,65 @@ def _set_or_say(session: Session, name: str, value: str) -> None:
     say(one_line(text, 2000))
 
 
-@command("key", "type DeepInfra's key, hidden; it is kept for this kernel only")
+@command("key [NAME|URL] [--keep|--forget]", "type an endpoint's key, hidden; for this kernel only")
 def ask_for_key(context: Context, rest: str) -> None:
-    if rest:
+    """Without a name it is the key of the endpoint in use. It is sent to that host only.
+
+    --keep also puts it into the keyring of your system, for later kernels (the extra [keyring]);
+    --forget removes it from both.
+    """
+    session = context.session
+    words = rest.split()
+    options = {word for word in words if word in ("--keep", "--forget")}
+    named = [word for word in words if word not in options]
+    endpoint = _endpoint_of_key(session, named)
+    title = endpoint.service.title or endpoint.name
+    keys = session.routing.keys
+    if "--forget" in options:
+        removed = keys.forget(endpoint.url)
+        _, left = keys.find(endpoint.service, endpoint.url)
+        say(
+            f"The key of {title} is forgotten ({', '.join(removed) or 'none was set here'})."
+            + (f" The variable {left} still has one." if left else "")
+        )
+        return
+    if session.policies.key():
+        raise PolicyError(
+            f"The key is that of {session.policies.current().source_names}. It cannot be replaced."
+        )
+    typed = _type_key(f"Key of {title} ({key_place(endpoint.url)}): ")
+    Endpoint(endpoint.url, typed, service=endpoint.service)  # refuses what cannot be sent
+    keys.set(endpoint.url, typed)
+    kept = ""
+    if "--keep" in options:
+        try:
+            keys.keep(endpoint.url, typed)
+            kept = " and kept in your system's keyring"
+        except ParamError as error:
+            say(f"Not kept: {error}")
+    say(f"The key of {title} is set for this kernel{kept}.")
+
+
+def _endpoint_of_key(session: Session, named: Sequence[str]) -> Endpoint:
+    """Return the endpoint that is named, else the one in use. Raises ParamError for a key."""
+    routing, policy = session.routing, session.policies.current()
+    is_known = len(named) == 1 and (named[0] in routing.services() or "://" in named[0])
+    if named and not is_known:
         raise ParamError(
             "A key on this line is saved with the notebook: revoke it if that was your key. "
-            "%chat key alone asks for it, hidden."
+            "%chat key alone asks for it, hidden; %chat endpoint lists the names."
         )
+    return routing.endpoint_of_key(named[0] if named else session.settings.endpoint, policy)
+
+
+def _type_key(question: str) -> str:
+    """Return what the user types, hidden. Raises ParamError for nothing."""
     import getpass
 
     try:
-        typed = getpass.getpass("DeepInfra key: ").strip()
+        typed = getpass.getpass(question).strip()
     except (EOFError, RuntimeError, KeyboardInterrupt):  # there is no user
         typed = ""
     if not typed or len(typed.split()) > 1:
         raise ParamError("No key was typed; nothing has changed. Run %chat key again.")
-    context.session.routing.key = typed
-    say("The key is set for this kernel.")
+    return typed

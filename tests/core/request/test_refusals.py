@@ -708,8 +708,16 @@ def test_a_redirect_says_where_to(status: int, location: str | None, said: str) 
 @pytest.mark.parametrize(
     ("service", "status", "said"),
     [
-        (SERVICES["deepinfra"], 401, "with %chat key, or in the environment as DEEPINFRA_TOKEN"),
-        (SERVICES["groq"], 401, "of Groq in the environment as GROQ_API_KEY"),
+        (
+            SERVICES["deepinfra"],
+            401,
+            "%chat key deepinfra, or in the environment as DEEPINFRA_TOKEN",
+        ),
+        (
+            SERVICES["groq"],
+            401,
+            "of Groq with %chat key groq, or in the environment as GROQ_API_KEY",
+        ),
         (UNKNOWN, 401, "DI_MAGICS_API_KEY"),
         (SERVICES["deepinfra"], 402, "deepinfra.com/dash/billing"),
         (SERVICES["groq"], 402, "your account at Groq"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def test_endpoints_are_listed_with_what_is_known(
     assert "listens" in lines["ollama"]
     assert server.url in lines["ollama"]
     assert "GROQ_API_KEY" in lines["groq"]
-    assert "set OPENAI_API_KEY" in lines["openai"]
+    assert "%chat key openai" in lines["openai"]
     assert "gsk-secret" not in "".join(lines.values())
     assert "Now: ollama." in lines["Now:"]
     assert server.chats == []
@@ -143,7 +144,10 @@ def test_a_refused_key_is_whose_it_is(
     server.reply(Fault(401, {"error": "bad key"}))
     error = here("%%chat --endpoint school\nhi").error
     assert isinstance(error, di.Refused)
-    assert "Set the key of our school in the environment as SCHOOL_KEY." in str(error)
+    assert (
+        "Set the key of our school with %chat key school, or in the environment as SCHOOL_KEY."
+        in str(error)
+    )
     assert "deepinfra" not in str(error).lower()
     assert server.chats[0].headers["authorization"] == "Bearer a-wrong-school-key"
 
@@ -185,3 +189,114 @@ def test_the_configuration_is_read_when_the_extension_is_loaded(server: Loopback
         shell.run_line_magic("unload_ext", "di_magics")
     finally:
         InteractiveShell.clear_instance()
+
+
+# Keys ---------------------------------------------------------------------------------------------
+
+KEY = "sk-typed-secret-99"
+
+
+@pytest.fixture
+def typing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The questions that were asked; the answer is KEY."""
+    asked: list[str] = []
+
+    def getpass(question: str) -> str:
+        asked.append(question)
+        return f" {KEY} "
+
+    monkeypatch.setattr("getpass.getpass", getpass)
+    return asked
+
+
+def test_a_typed_key_is_for_the_endpoint_in_use(
+    run: Run, server: Loopback, typing: list[str]
+) -> None:
+    """The question says whose it is and where it goes; it is printed nowhere."""
+    ran = run("%chat key")
+    assert typing == [f"Key of {server.url[7:-3]} ({server.origin}): "]
+    assert "is set for this kernel." in ran.text
+    run("%%chat\nhi")
+    assert server.chats[0].headers["authorization"] == f"Bearer {KEY}"
+    with Loopback() as other:
+        run(f"%%chat --endpoint {other.url}\nhi")
+        assert "authorization" not in other.chats[0].headers
+    assert KEY not in ran.text + run("%chat endpoint").text + run("%chat").text
+
+
+def test_a_key_may_be_typed_for_an_endpoint_by_its_name(
+    run: Run, server: Loopback, typing: list[str]
+) -> None:
+    """The endpoint in use stays, and does not get it."""
+    run("%chat key groq")
+    assert typing == ["Key of Groq (https://api.groq.com): "]
+    (row,) = (line for line in run("%chat endpoint").text.splitlines() if " groq " in line)
+    assert "typed in" in row
+    run("%%chat\nhi")
+    assert "authorization" not in server.chats[0].headers
+
+
+def test_without_an_endpoint_it_is_deepinfras_key(here: Run, typing: list[str]) -> None:
+    """As before there were others."""
+    here("%chat key")
+    assert typing == ["Key of DeepInfra (https://deepinfra.com): "]
+    assert "Now: deepinfra." in here("%chat endpoint").text
+
+
+def test_a_key_is_forgotten(
+    run: Run, server: Loopback, typing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment has is still there, and is named."""
+    run("%chat key")
+    assert "is forgotten (typed in)" in run("%chat key --forget").text
+    run("%%chat\nhi")
+    assert "authorization" not in server.chats[0].headers
+    monkeypatch.setenv("DI_MAGICS_API_KEY", "another-key-of-env")
+    said = run("%chat key --forget").text
+    assert "none was set here" in said
+    assert "The variable DI_MAGICS_API_KEY still has one." in said
+
+
+def test_where_nothing_can_be_kept_the_key_still_holds(
+    run: Run, server: Loopback, typing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says why it is not kept."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    said = run("%chat key --keep").text
+    assert "Not kept: Keeping a key needs the extra [keyring]." in said
+    assert "is set for this kernel." in said
+    run("%%chat\nhi")
+    assert server.chats[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("%chat key sk-123456", "revoke it"),
+        ("%chat key groq sk-123456", "revoke it"),
+        ("%chat key --keep sk-123456", "revoke it"),
+        ("%chat key local", "needs no key"),
+        ("%chat key http://host.example/v1", "not encrypted"),
+    ],
+)
+def test_a_mistake_with_a_key_is_one_line(
+    run: Run, typing: list[str], cell: str, says: str
+) -> None:
+    """A key on the line is not repeated."""
+    error = run(cell).error
+    assert isinstance(error, di.ParamError)
+    assert says in str(error)
+    assert "sk-" not in str(error)
+
+
+def test_a_policys_key_is_not_replaced(
+    run: Run, typing: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Loopback
+) -> None:
+    """The class has one."""
+    policy = tmp_path / "class.toml"
+    policy.write_text(f"endpoint = '{server.url}'\nkey_variable = 'CLASS_KEY'")
+    monkeypatch.setenv("CLASS_KEY", "the-key-of-the-class")
+    monkeypatch.setenv("DI_MAGICS_POLICY", str(policy))
+    run("%reload_ext di_magics")
+    assert isinstance(run("%chat key").error, di.PolicyError)
+    assert typing == []

@@ -1,0 +1,136 @@
+"""The keys of endpoints: typed in, kept in the system's keyring, or in the environment.
+
+A key belongs to a *place*: the scheme, host and port of an address. So it stays with its server
+when a name gets another address. DeepInfra's own hosts are one place.
+
+The keyring is the operating system's, reached by the library `keyring`, the extra [keyring]. It may
+ask the user to unlock it, so it is read only for places whose key was kept; their names, without
+the keys, are in a file in the state folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from di_magics.core.errors import ParamError
+from di_magics.core.settings.services import Service
+from di_magics.core.text import one_line
+from di_magics.endpoints.endpoint import is_deepinfra, mend_url
+
+APPLICATION = "di_magics"
+TYPED, KEPT = "typed in", "keyring"
+UNUSABLE = ("keyring.backends.fail", "keyring.backends.null")
+"""Backends of the library that keep nothing."""
+
+
+def key_place(url: str) -> str:
+    """Return the place that a key for this address belongs to."""
+    parts = urlsplit(url)
+    return "https://deepinfra.com" if is_deepinfra(url) else f"{parts.scheme}://{parts.netloc}"
+
+
+class Keys:
+    """Finds, keeps and forgets keys; the names of kept ones are in `folder`, if there is one."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._file = folder / "kept_keys.json" if folder else None
+        self._typed: dict[str, str] = {}
+        self._from_keyring: dict[str, str | None] = {}
+
+    def find(self, service: Service, url: str) -> tuple[str | None, str]:
+        """Return the key for an address and where it is from: a variable, TYPED or KEPT."""
+        place = key_place(url)
+        if place in self._typed:
+            return self._typed[place], TYPED
+        base = mend_url(os.environ.get("DI_MAGICS_BASE_URL", ""))
+        own = ["DI_MAGICS_API_KEY"] if base and key_place(base) == place else []
+        for name in (*own, *service.key_variables):
+            if key := os.environ.get(name, "").strip():
+                return key, name
+        kept = self._read_kept(place)
+        return (kept, KEPT) if kept else (None, "")
+
+    def set(self, url: str, key: str) -> None:
+        """Use this key for the address until the kernel ends."""
+        self._typed[key_place(url)] = key
+
+    def keep(self, url: str, key: str) -> None:
+        """Put a key into the system's keyring. Raises ParamError where that is not possible."""
+        place = key_place(url)
+        if self._file is None:
+            raise ParamError("The key cannot be kept, because DI_MAGICS_HOME is off. Unset it.")
+        keyring = _load_keyring()
+        try:
+            keyring.set_password(APPLICATION, place, key)
+            self._write_places({*self._places(), place})
+        except Exception as error:  # a backend may raise anything
+            raise _no_keyring(type(error).__name__) from None
+        self._from_keyring[place] = key
+
+    def forget(self, url: str) -> list[str]:
+        """Forget the key for an address; return from where it was removed: TYPED, KEPT.
+
+        Raises ParamError if the keyring refuses.
+        """
+        place, removed = key_place(url), []
+        if self._typed.pop(place, None):
+            removed.append(TYPED)
+        if place in self._places():
+            try:
+                _load_keyring().delete_password(APPLICATION, place)
+                self._write_places(set(self._places()) - {place})
+            except ParamError:
+                raise
+            except Exception as error:  # a backend may raise anything
+                raise _no_keyring(type(error).__name__) from None
+            self._from_keyring.pop(place, None)
+            removed.append(KEPT)
+        return removed
+
+    def _read_kept(self, place: str) -> str | None:
+        if place not in self._from_keyring:
+            key = None
+            if place in self._places():
+                try:
+                    key = _load_keyring().get_password(APPLICATION, place)
+                except Exception:  # it is locked or gone: as without a key
+                    return None
+            self._from_keyring[place] = key
+        return self._from_keyring[place]
+
+    def _places(self) -> list[str]:
+        try:
+            places = json.loads(self._file.read_text("utf-8")) if self._file else []
+        except (OSError, ValueError, RecursionError):
+            return []
+        return [place for place in places if isinstance(place, str)]
+
+    def _write_places(self, places: Iterable[str]) -> None:
+        if self._file:
+            self._file.write_text(json.dumps(sorted(places)), "utf-8")
+
+
+def _load_keyring() -> Any:
+    """Return the library. Raises ParamError without it, and for one that stores plain text."""
+    try:
+        import keyring
+    except ImportError:
+        raise ParamError(
+            "Keeping a key needs the extra [keyring]. Run pip install keyring, then this again."
+        ) from None
+    backend = type(keyring.get_keyring())
+    if backend.__module__ in UNUSABLE or "plaintext" in backend.__qualname__.lower():
+        raise _no_keyring(f"{backend.__module__}.{backend.__qualname__}")
+    return keyring
+
+
+def _no_keyring(why: str) -> ParamError:
+    return ParamError(
+        f"This system has no keyring that can be used ({one_line(why, 80)}). Set the variable of "
+        "the key in the environment instead."
+    )
