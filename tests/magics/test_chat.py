@@ -442,7 +442,7 @@ def test_cost_adds_up(run: Run, server: Loopback) -> None:
         ("%chat use nowhere", di.ChatError, "%chat list"),
         ("%chat key sk-secret", di.ParamError, "revoke"),
         ("%chat endpoint ftp://x", di.ParamError, "not the address"),
-        ("%chat endpoint https://u:p@x/v1", di.ParamError, "DI_MAGICS_API_KEY"),
+        ("%chat endpoint https://u:p@x/v1", di.ParamError, "%chat key"),
         pytest.param(
             *("%%chat --endpoint local:/nowhere.gguf\nx", di.ParamError, "nowhere"),
             marks=pytest.mark.local,
