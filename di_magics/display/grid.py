@@ -152,7 +152,7 @@ class GridView:
         labels = [run.label for run in self._runs[: self._content.columns]]
         self._channel.open(GridWidget(self._channel.receive, labels=labels), stop, stop_one)
 
-    def cell(self, run: Run) -> GridCell:
+    def screen(self, run: Run) -> GridCell:
         """Return the view of one run; on the loop."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -170,7 +170,7 @@ class GridView:
             loop = self._loop  # a server that starts reports on another thread
             loop.call_soon_threadsafe(loop.call_later, FRAME_SECONDS, self._draw)
 
-    def finished(self, run: Run, turn: Turn) -> None:
+    def finish(self, run: Run, turn: Turn) -> None:
         """Count a run that has ended, and put its outcome below its text; on the loop."""
         with self._channel.lock:
             self._content.count(run, turn)

@@ -141,11 +141,11 @@ class FinalGrid:
     def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None:
         """Do nothing."""
 
-    def cell(self, run: Run) -> SilentView:
+    def screen(self, run: Run) -> SilentView:
         """Return a view that displays nothing."""
         return SilentView()
 
-    def finished(self, run: Run, turn: Turn) -> None:
+    def finish(self, run: Run, turn: Turn) -> None:
         """Do nothing."""
 
     def close(self, sweep: SweepResult) -> None:

@@ -199,7 +199,7 @@ class SweepRunner:
             except asyncio.CancelledError:  # it was written, and is not sent
                 session.journal.seal(plan.turn.id, Reply(status="stopped", cost=FREE))
                 raise
-            outcome = await exchange.send(plan, view.cell(run), recorder, limiter.on_busy)
+            outcome = await exchange.send(plan, view.screen(run), recorder, limiter.on_busy)
             if outcome.error:
                 self._errors[run.index] = outcome.error
             elif outcome.reply.complete:
@@ -211,7 +211,7 @@ class SweepRunner:
 
     def _finish(self, run: Run, view: GridView) -> Turn:
         turn = replace(self._plans[run.index].turn, reply=self._replies[run.index])
-        view.finished(run, turn)
+        view.finish(run, turn)
         return turn
 
     def _stop_run(self, index: int) -> None:

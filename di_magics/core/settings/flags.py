@@ -17,7 +17,7 @@ from typing import Any, Literal, NoReturn
 from di_magics.core.amount import parse_usd
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.counts import is_count, parse_positive, parse_turn_count
-from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Param, suggest
+from di_magics.core.settings.params import PARAMS, Param, suggest
 from di_magics.core.text import one_line
 
 FORMATS = ("markdown", "text", "code", "json")
@@ -227,15 +227,14 @@ class Flags:
 def _param_flag(param: Param) -> Flag:
     metavar = "K" if param.bare else param.name.rsplit("_", 1)[-1].upper()
     usage = f"--{param.name.replace('_', '-')} {metavar}"
-    is_choice = param.name == "tool_choice"
     return _make_flag(
         f"{param.short}, {usage}" if param.short else usage,
         f"{param.effect} ({param.range}{'; repeatable' * (param.kind is list)})",
         group="sampling parameters (not sent unless set)" * (param is next(iter(PARAMS.values()))),
         repeated=param.kind is list,
         bare=param.bare,
-        completions=TOOL_CHOICES if is_choice else param.choices,
-        sources=("functions",) if is_choice else (),
+        completions=param.choices or param.suggestions,
+        sources=("functions",) if param.name == "tool_choice" else (),
     )
 
 

@@ -28,11 +28,12 @@ BUILT_IN_MAX_TOKENS = 512
 class Param(NamedTuple):
     """One sampling parameter: the API's own name, its range and its effect.
 
-    `low` and `high` belong to the range unless `low_open` or `high_open`; `default` says what the
-    server does when it is not sent. In llama.cpp `local` is its name, `local_end` the first value
-    that is read as another one, `local_default` the default, `local_ignored` whether it has no
-    effect. `usual` are the ends of a slider where the range is too wide for one. `shapes` is
-    whether it shapes the choice of the next token, `bare` the value of its flag without one.
+    `low` and `high` belong to the range unless `low_open` or `high_open`; `choices` are all values
+    of a text, `suggestions` only some of them. `default` says what the server does when it is not
+    sent. In llama.cpp `local` is its name, `local_end` the first value that is read as another one,
+    `local_default` the default, `local_ignored` whether it has no effect. `usual` are the ends of a
+    slider where the range is too wide for one. `shapes` is whether it shapes the choice of the next
+    token, `bare` the value of its flag without one.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Param(NamedTuple):
     high_open: bool = False
     step: float | None = None
     choices: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
     max_texts: int | None = None
     short: str | None = None
     local: str | None = None
@@ -189,6 +191,7 @@ PARAMS: Mapping[str, Param] = {
             str,
             "Whether the model may call a tool: auto, none, required, or a tool's name.",
             "auto with tools, else none",
+            suggestions=TOOL_CHOICES,
         ),
         Param(
             "user",

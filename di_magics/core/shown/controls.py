@@ -84,6 +84,7 @@ def _control(
         "default": default,
         "unset": unset,
         "choices": list(param.choices),
+        "suggestions": list(param.suggestions),
     }
     if locked is not None:
         state["note"] = f"locked by {one_line(policy.source_names, 160)}"

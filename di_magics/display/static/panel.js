@@ -187,11 +187,11 @@ class Row {
       return this.makeNumber(control, id);
     }
     const field = element("input", { id, type: "text", className: "wide", autocomplete: "off" });
-    if (control.name === "tool_choice") {
+    if (control.suggestions.length) {
       this.list = element(
         "datalist",
         { id: `${id}-list` },
-        ...["auto", "none", "required"].map((value) => element("option", { value })),
+        ...[...control.suggestions].map((value) => element("option", { value })),
       );
       field.setAttribute("list", `${id}-list`);
     }
