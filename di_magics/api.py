@@ -122,15 +122,17 @@ def sweep(
     model: str | None = None,
     system: str | None = None,
     endpoint: str | Endpoint | None = None,
+    extra: Mapping[str, Any] | None = None,
     **params: Any,
 ) -> Sweep:
     """Return a sweep: `n` replies for every combination of the values in `vary`.
 
     `vary` has names of sampling parameters, `model` or `system`; `measures` are functions of a
     reply, by name. `concurrency` is the number of concurrent requests: 8 by default, at most 200,
-    and one for a local model. Only the progress is displayed, and the conversation does not change.
-    A run with a complete saved reply is not sent again, unless `fresh`. Raises the errors of `ask`,
-    and BudgetError for more than 20 calls or $0.05 without `yes` or a `budget` in USD.
+    and one for a local model. `extra` are other fields of the request. Only the progress is
+    displayed, and the conversation does not change. A run with a complete saved reply is not sent
+    again, unless `fresh`. Raises the errors of `ask`, and BudgetError for more than 20 calls or
+    $0.05 without `yes` or a `budget` in USD.
     """
     limit = None if budget is None else parse_usd(budget, "budget")
     asked = Ask(
@@ -139,6 +141,7 @@ def sweep(
         system=system,
         endpoint=endpoint,
         params=params,
+        extra=extra or {},
         once=True,
         budget=limit,
         yes=yes,
@@ -173,6 +176,7 @@ def ask(
     rounds: int = ROUNDS,
     schema: Any = None,
     repair: bool = False,
+    extra: Mapping[str, Any] | None = None,
     **params: Any,
 ) -> Reply:
     """Return the model's reply; displays nothing, and does not change the conversation.
@@ -182,7 +186,8 @@ def ask(
     the path (`Path`) of a file, or a list of them. The model may call `tools`; the user is asked
     before a call of one that is not marked `@safe`, and with `confirm` before every call. `schema`
     is the class or the JSON Schema of `reply.json()`; with `repair` the model is asked once more if
-    the reply does not fit it. Raises ParamError for an invalid parameter, ToolError, ReplyError if
+    the reply does not fit it. `extra` are other fields of the request, sent as they are. Raises
+    ParamError for an invalid parameter, ToolError, ReplyError if
     the reply does not fit the schema, and EndpointError if there is no complete reply (`.reply` is
     the partial one).
     """
@@ -195,6 +200,7 @@ def ask(
         system=system,
         endpoint=endpoint,
         params=params,
+        extra=extra or {},
         once=True,
         attachments=tuple(_attached(value, number) for number, value in enumerate(values, 1)),
         tools=_toolbox(functions, confirm=confirm) if functions else None,

@@ -40,7 +40,6 @@ TESTED_BY = {
     "endpoints/endpoint": "endpoints/test_environment.py",
     "endpoints/local_model": "endpoints/test_local_server.py",
     "endpoints/stream_size": "endpoints/test_client_limits.py",
-    "magics/asking": "magics/test_chat.py",
     "magics/commands/asking": "magics/commands/test_money.py",
     "magics/commands/command": "magics/test_chat.py",
     "magics/commands/conversing": "magics/test_chat.py",

@@ -16,6 +16,7 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import ROUNDS, Ask
+from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Vary, parse_vary
@@ -88,6 +89,7 @@ class Asking:
             endpoint=typed.endpoint,
             system=typed.system,
             params=typed.params,
+            extra=parse_extras(typed.extra),
             conversation=typed.conversation,
             new=typed.new,
             once=typed.once,
@@ -181,6 +183,7 @@ class Asking:
             endpoint=settings.local_endpoint if turn.local else settings.endpoint,
             system=turn.system,
             params=turn.params,
+            extra=turn.extra,
             context="all" if turn.context is None else turn.context,
             attachments=turn.attachments,
             fields=turn.fields,

@@ -18,6 +18,7 @@ HELP = {
     "model": "The model to ask.",
     "endpoint": "A name (%chat endpoint lists them), local:FILE.gguf, or a URL.",
     "system": "The system prompt.",
+    "extra": "Other fields of the request, as a dict.",
     "context": "How many turns are sent with a prompt; all of them unless set.",
     **{name: f"{param.effect} ({param.range})" for name, param in PARAMS.items()},
 }

@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_said_beside_it(panel: Panel) -> None:
     assert "out of range" in state["errors"]["temperature"]
     assert panel.control("temperature")["value"] == 1
     assert panel.set("seed", "1")["errors"] == {}
-    assert "not the address" in panel.set("endpoint", "nowhere")["errors"]["endpoint"]
+    assert "no endpoint" in panel.set("endpoint", "nowhere")["errors"]["endpoint"]
 
 
 def test_presets_clear_when_a_value_is_moved(panel: Panel) -> None:

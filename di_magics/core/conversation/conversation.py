@@ -55,7 +55,8 @@ class Sent:
     then it is not exported. `endpoint` is the endpoint's name and `url` its address, empty where
     llama.cpp answers on this machine (`local`). `context` is how many turns before this one are
     sent with it, None for all. `fields` are the request's fields besides messages and parameters
-    (tools, response_format). `format` is the format of the reply, empty for Markdown.
+    (tools, response_format), `extra` those that the user has added. `format` is the format of the
+    reply, empty for Markdown.
     """
 
     system: str | None = None
@@ -68,6 +69,7 @@ class Sent:
     context: int | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     format: str = ""
     attachments: tuple[Attachment, ...] = ()
 

@@ -19,6 +19,7 @@ from di_magics.core.conversation.record_values import (
     parse_attachments,
     parse_calls,
     parse_cell,
+    parse_extra_fields,
     parse_fields,
     parse_params,
     parse_rounds,
@@ -80,6 +81,7 @@ TURN_ENTRIES = (
     ),
     RecordEntry("params", "params", parse_params, dict),
     RecordEntry("fields", "fields", parse_fields, dict),
+    RecordEntry("extra", "extra", parse_extra_fields, dict),
     RecordEntry("format", "format", as_text),
     RecordEntry("attached", "attachments", parse_attachments, write_attachments),
 )
@@ -150,7 +152,7 @@ def notebook_record(turn: Turn) -> dict[str, Any]:
     record = export_record(turn)
     if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > LARGEST:
         record |= {"prompt": "", "system": None, "reply": "", "reasoning": "", "tool_calls": []}
-        record |= {"tail": "", "rounds": [], "fields": {}, "attached": []}
+        record |= {"tail": "", "rounds": [], "fields": {}, "extra": {}, "attached": []}
         record["too_long"] = True
     return record
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, get_args
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.errors import DiMagicsError
+from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.read_json import (
     LARGEST_COUNT,
     as_count,
@@ -28,6 +29,7 @@ from di_magics.core.reply.reply import (
     ToolResult,
     Usage,
 )
+from di_magics.core.settings.extras import check_extra
 from di_magics.core.settings.params import PARAMS, Value, validate
 
 STATUSES: Mapping[str, Status] = {status: status for status in get_args(Status)}
@@ -188,6 +190,15 @@ def parse_fields(value: object) -> dict[str, Any]:
             fields["response_format"] = {"type": "json_object"}
         case {"type": "json_schema", "json_schema": {"name": str(), "schema": dict()}} as form:
             fields["response_format"] = form
+    return fields
+
+
+def parse_extra_fields(value: object) -> dict[str, Any]:
+    """Return the fields that a user has added, without those that cannot be sent."""
+    fields = {}
+    for name, item in as_object(value).items():
+        with suppress(ParamError):
+            fields[name] = check_extra(name, item)
     return fields
 
 

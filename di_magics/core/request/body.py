@@ -11,6 +11,7 @@ from typing import Any
 
 from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_weight
 from di_magics.core.reply.reply import REASONING_FIELDS
+from di_magics.core.settings.extras import check_conflicts
 from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Value
 from di_magics.core.tokens import PER_TOKEN, text_weight
 
@@ -26,10 +27,12 @@ def build_body(
     stream: bool = True,
     local: bool = False,
     fields: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the body of the request, which has exactly what is set and nothing else.
 
-    `local` uses llama.cpp's names of the parameters; `fields` are sent unchanged.
+    `local` uses llama.cpp's names of the parameters; `fields` and `extra` are sent unchanged.
+    Raises ParamError for an extra that would replace another field.
     """
     sent: dict[str, Any] = {"model": model, "messages": list(messages)}
     for name, value in params.items():
@@ -43,6 +46,8 @@ def build_body(
     if "tools" in (fields or {}) and choice not in (None, *TOOL_CHOICES):
         sent["tool_choice"] = {"type": "function", "function": {"name": choice}}
     sent |= fields or {}
+    check_conflicts(extra or {}, sent)
+    sent |= extra or {}
     sent["stream"] = stream
     if stream:
         sent["stream_options"] = {"include_usage": True}

@@ -73,6 +73,7 @@ def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
             else [f"{value}"]
         )
         pairs += [("--" + name.replace("_", "-"), text) for text in texts]
+    pairs += [("--extra", f"{name}={json.dumps(value)}") for name, value in settings.extra.items()]
     for flag, text in pairs:
         quote = next((sign for sign in ("", '"', "'") if _fits_in_quotes(text, sign)), None)
         if quote is None:

@@ -23,6 +23,7 @@ from di_magics.core.reply.json_reply import ReplySchema, response_format
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
 from di_magics.core.request.body import build_body, prompt_weight
 from di_magics.core.request.route import Route
+from di_magics.core.settings.extras import check_extra
 from di_magics.core.settings.params import (
     BUILT_IN_MAX_TOKENS,
     MOST_LOGPROBS,
@@ -76,8 +77,8 @@ class Ask:
     one, `append` adds a turn instead of a variant. `replaces` is the turn of which this one is a
     variant. `budget` is what it may cost in USD; with `yes` a request of unknown price is sent as
     well. `rounds` is how often the model may call `tools`; with `repair` the model is asked once
-    more if the reply does not fit the `schema`. `beginning` is what the reply begins with, if it
-    continues one.
+    more if the reply does not fit the `schema`. `extra` are other fields of the request, as they
+    are sent. `beginning` is what the reply begins with, if it continues one.
     """
 
     prompt: str
@@ -86,6 +87,7 @@ class Ask:
     endpoint: Any = None
     system: str | None = None
     params: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, object] = field(default_factory=dict)
     conversation: str | None = None
     new: bool = False
     once: bool = False
@@ -193,6 +195,7 @@ def plan_turn(
         system_is_policy=not system and policy.system is not None,
         params=params,
         fields=_fields(ask, params.get("tool_choice")),
+        extra=policy.apply_to_extra({**settings.extra, **_extra(ask)}),
         format=ask.format,
         attachments=ask.attachments,
     )
@@ -259,6 +262,10 @@ def _fields(ask: Ask, chosen: object) -> dict[str, Any]:
     return fields
 
 
+def _extra(ask: Ask) -> dict[str, Any]:
+    return {name: check_extra(name, value) for name, value in ask.extra.items()}
+
+
 def _context(ask: Ask, settings: Settings) -> int | None:
     if ask.context is None:
         return settings.context
@@ -278,6 +285,7 @@ def build_request(
         stream=turn.stream,
         local=turn.local,
         fields=turn.fields,
+        extra=turn.extra,
     )
     return _relax_tool_choice(body) if any(step.calls for step in turn.reply.rounds) else body
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, NoReturn
 from di_magics.core.amount import parse_usd
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.counts import is_count, parse_positive, parse_turn_count
+from di_magics.core.settings.extras import PREFIX, is_json
 from di_magics.core.settings.params import PARAMS, Param, suggest
 from di_magics.core.text import one_line
 
@@ -139,10 +140,15 @@ class Flags:
         "--last N", "send only the last N turns (or all)", parse=_parse_last, completions=("all",)
     )
     append: bool = _flag("--append", "a cell that runs again adds a turn, not a variant")
+    extra: tuple[str, ...] = _flag(
+        "--extra NAME=JSON",
+        "any other field of the request, as it is given (repeatable)",
+        group="what is sent with the prompt, and what the reply must be",
+        repeated=True,
+    )
     attach: tuple[str, ...] = _flag(
         "-a, --attach FILE|NAME",
         "an image, a text file or a variable (repeatable)",
-        group="what is sent with the prompt, and what the reply must be",
         repeated=True,
         sources=("variables", "files"),
     )
@@ -307,13 +313,17 @@ _QUOTED_WORD = re.compile(r"""(?:[^ \t\r\n'"]+|'[^']*'|"[^"]*")+""")
 def split_line(line: str) -> list[str]:
     """Return the words of a line as a shell splits it, but without escapes and comments.
 
-    Without an escape character Windows paths survive. Raises ParamError for an open quote.
+    Without an escape character Windows paths survive. An extra that is JSON keeps its quotes.
+    Raises ParamError for an open quote.
     """
-    words, end = [], 0
+    words: list[str] = []
+    end = 0
     for word in _QUOTED_WORD.finditer(line):
         if line[end : word.start()].strip(_WHITESPACE):
             break
-        words.append(_PART.sub(lambda part: part[1] or part[2] or part[3] or "", word[0]))
+        bare = _PART.sub(lambda part: part[1] or part[2] or part[3] or "", word[0])
+        before = words[-1] if words else ""
+        words.append(word[0] if _is_extra(word[0], before) else bare)
         end = word.end()
         if line[end : end + 1].strip(_WHITESPACE):
             break
@@ -323,6 +333,13 @@ def split_line(line: str) -> list[str]:
             "quotes around a text that holds one."
         )
     return words
+
+
+def _is_extra(word: str, before: str) -> bool:
+    """Return whether a word is NAME=JSON for an extra, whose quotes belong to the JSON."""
+    text = word.removeprefix("--extra=").partition("=")[2]
+    is_extra = before == "--extra" or word.startswith(("--extra=", PREFIX))
+    return is_extra and text[:1] in ("{", "[", '"') and is_json(text)
 
 
 def parse_flags(line: str) -> Flags:

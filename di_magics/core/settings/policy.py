@@ -13,6 +13,7 @@ from typing import Any
 
 from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.errors import DiMagicsError, PolicyError
+from di_magics.core.settings.extras import OWNERS, PREFIX, check_extra, format_extra
 from di_magics.core.settings.params import (
     DEFAULT_MAX_TOKENS,
     Value,
@@ -23,7 +24,7 @@ from di_magics.core.settings.params import (
 )
 from di_magics.core.text import one_line
 
-NARROWING = ("models", "parameters", "system", "budget", "budget_per_notebook")
+NARROWING = ("models", "parameters", "extra", "system", "budget", "budget_per_notebook")
 """The names allowed in a file beside the notebook, which anybody may have put there."""
 NAMES = (*NARROWING, "endpoint", "key_variable", "key_file", "log")
 
@@ -49,17 +50,20 @@ class Policy:
 
     The default model is the first one in `choosing`, which are the lists of the teacher's files:
     a file beside the notebook may only narrow.
-    `locks` are values that are always sent. `budgets` is what may be spent under a file, in all
-    notebooks together, by the file's path; `budget_per_notebook` what each of them may spend, both
-    in USD. `key_variable` and `key_file` name what holds the key for `endpoint`, `log` a folder for
-    turns. `sources` are the paths of the files these rules are from, `system_source` the one with
-    the system prompt.
+    `locks` are values that are always sent, `extra_locks` the same for other fields of the request;
+    `extras` holds lists of the other fields that may be sent. `budgets` is what may be spent under
+    a file, in all notebooks together, by the file's path; `budget_per_notebook` what each of them
+    may spend, both in USD. `key_variable` and `key_file` name what holds the key for `endpoint`,
+    `log` a folder for turns. `sources` are the paths of the files these rules are from,
+    `system_source` the one with the system prompt.
     """
 
     models: tuple[tuple[str, ...], ...] = ()
     choosing: tuple[tuple[str, ...], ...] = ()
     locks: Mapping[str, Value] = field(default_factory=dict)
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    extra_locks: Mapping[str, Any] = field(default_factory=dict)
+    extras: tuple[tuple[str, ...], ...] = ()
     system: str | None = None
     system_source: str = ""
     budgets: Mapping[str, Decimal] = field(default_factory=dict)
@@ -115,6 +119,30 @@ class Policy:
                 )
         return sent
 
+    def apply_to_extra(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the other fields of a request as they may be sent, with the locked ones.
+
+        Raises PolicyError for one that is not allowed, that is locked to another value, or that
+        would replace a parameter with a rule.
+        """
+        sent = dict(extra)
+        for name, value in self.extra_locks.items():
+            if sent.setdefault(name, value) != value:
+                raise PolicyError(
+                    f"The extra {format_extra(name, sent[name])} is not allowed here: "
+                    f"{self.source_names} locks it to {format_extra(name, value)}. Leave it out."
+                )
+        for name in sent:
+            owner = OWNERS.get(name, name)
+            is_listed = all(name in names for names in self.extras)
+            if name not in self.extra_locks and (
+                owner in self.locks or owner in self.bounds or not is_listed
+            ):
+                raise PolicyError(
+                    f"The extra {name} is not allowed here, by {self.source_names}. Leave it out."
+                )
+        return sent
+
     def check_model(self, model: str) -> None:
         """Raise PolicyError for a model that may not be asked."""
         if not self.allows(model):
@@ -140,7 +168,11 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
         if name not in allowed:
             why = "may not set" if name in NAMES else "has an unknown entry"
             raise _policy_error(source, f"{why} {one_line(name, 40)!r}.{suggest(name, allowed)}")
-    locks, bounds = _parse_parameters(table.get("parameters", {}), source, narrowing=narrowing)
+    rules = table.get("parameters", {})
+    extra_locks = _parse_extra_locks(rules, source, narrowing=narrowing)
+    if extra_locks:
+        rules = {name: rule for name, rule in rules.items() if not name.startswith(PREFIX)}
+    locks, bounds = _parse_parameters(rules, source, narrowing=narrowing)
     models = _parse_models(table.get("models"), source)
     budget = _parse_budget(table, "budget", source)
     return Policy(
@@ -148,6 +180,8 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
         choosing=() if narrowing else models,
         locks=locks,
         bounds=bounds,
+        extra_locks=extra_locks,
+        extras=_parse_extras(table.get("extra"), source),
         system=_parse_text(table, "system", source),
         system_source=source if "system" in table else "",
         budgets={} if budget is None else {source: budget},
@@ -172,6 +206,7 @@ def merge_policies(outer: Policy, inner: Policy) -> Policy:
         outer,
         models=outer.models + inner.models,
         locks={**inner.locks, **outer.locks},
+        extras=outer.extras + inner.extras,
         bounds=bounds,
         budgets={**inner.budgets, **outer.budgets},
         budget_per_notebook=least_amount(outer.budget_per_notebook, inner.budget_per_notebook),
@@ -212,6 +247,30 @@ def _parse_models(models: object, source: str) -> tuple[tuple[str, ...], ...]:
     ):
         raise _policy_error(source, "must have its models as a list of texts: models = ['…'].")
     return (tuple(models),)
+
+
+def _parse_extras(names: object, source: str) -> tuple[tuple[str, ...], ...]:
+    if names is None:
+        return ()
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _policy_error(source, "must have its extra as a list of names: extra = ['…'].")
+    return (tuple(names),)
+
+
+def _parse_extra_locks(rules: object, source: str, *, narrowing: bool) -> dict[str, Any]:
+    if not isinstance(rules, Mapping):
+        return {}
+    locks = {}
+    for key, value in rules.items():
+        if not key.startswith(PREFIX):
+            continue
+        if narrowing:
+            raise _policy_error(source, f"may not set {one_line(key, 60)!r}.")
+        try:
+            locks[key.removeprefix(PREFIX)] = check_extra(key.removeprefix(PREFIX), value)
+        except DiMagicsError as error:
+            raise _policy_error(source, f"is wrong: {str(error).rstrip('.')}.") from None
+    return locks
 
 
 def _parse_parameters(

@@ -13,13 +13,14 @@ from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.counts import parse_turn_count
+from di_magics.core.settings.extras import EXTRA, PREFIX, check_extra, check_name, parse_extra
 from di_magics.core.settings.params import PARAMS, Value, suggest, validate
 from di_magics.core.settings.services import DEEPINFRA, LOCAL, is_local, is_name
 from di_magics.core.text import one_line
 
 TEXT_SETTINGS = ("model", "endpoint", "system")
 CONTEXT = "context"
-SETTINGS = (*TEXT_SETTINGS, CONTEXT, *PARAMS)
+SETTINGS = (*TEXT_SETTINGS, CONTEXT, EXTRA, *PARAMS)
 """The names of all settings."""
 
 
@@ -35,7 +36,8 @@ def has_own_models(endpoint: str) -> bool:
 class Settings:
     """Model, endpoint, system prompt and sampling parameters; None or absent is not sent.
 
-    `context` is how many turns are sent with a prompt, None for all. `models` are the models that
+    `context` is how many turns are sent with a prompt, None for all. `extra` are other fields of
+    the request, as they are sent. `models` are the models that
     were set before, by endpoint ("" is the default one). Its key None has the newest model of any
     endpoint that may share it.
     """
@@ -45,6 +47,7 @@ class Settings:
     system: str | None = None
     context: int | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str | None, str | None] = field(default_factory=dict, compare=False)
 
     @property
@@ -53,8 +56,16 @@ class Settings:
         return self.endpoint if self.endpoint and is_local(self.endpoint) else LOCAL
 
     def with_value(self, name: str, value: object) -> Settings:
-        """Return the settings with one value set. Raises ParamError for an invalid value."""
+        """Return the settings with one value set. Raises ParamError for an invalid value.
+
+        The value of `extra.NAME` is JSON, that of `extra` a dict of fields.
+        """
+        if name.startswith(PREFIX):
+            field = name.removeprefix(PREFIX)
+            return replace(self, extra={**self.extra, field: parse_extra(field, str(value))})
         name = _known_name(name)
+        if name == EXTRA:
+            return replace(self, extra=_parse_fields(value))
         if name == "endpoint":
             return self.at_endpoint(_parse_text(name, value))
         if name in TEXT_SETTINGS:
@@ -66,7 +77,12 @@ class Settings:
 
     def without_value(self, name: str) -> Settings:
         """Return the settings without one value. Raises ParamError for an unknown name."""
+        if name.startswith(PREFIX):
+            check_name(field := name.removeprefix(PREFIX))
+            return replace(self, extra={k: v for k, v in self.extra.items() if k != field})
         name = _known_name(name)
+        if name == EXTRA:
+            return replace(self, extra={})
         if name == "endpoint":
             return self.at_endpoint(None)
         if name in (*TEXT_SETTINGS, CONTEXT):
@@ -95,6 +111,12 @@ def _parse_text(name: str, value: object) -> str:
     text = value.strip()
     is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1] if is_quoted else text
+
+
+def _parse_fields(value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ParamError("extra must be a dict of fields. Set one with %chat set extra.NAME=JSON.")
+    return {str(name): check_extra(name, item) for name, item in value.items()}
 
 
 def _known_name(name: str) -> str:

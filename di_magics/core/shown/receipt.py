@@ -15,6 +15,7 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.logprobs import Basis, basis_of
 from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.request.body import sent_params
+from di_magics.core.settings.extras import format_extra
 from di_magics.core.settings.params import format_param
 from di_magics.core.text import count_noun, one_line
 
@@ -128,6 +129,8 @@ def _param_texts(turn: Turn) -> list[str]:
     if turn.reply.rounds and "tool_choice" in sent:  # that of the first request, not of the last
         sent["tool_choice"] = turn.params.get("tool_choice", sent["tool_choice"])
     texts = [one_line(format_param(name, value), 80) for name, value in sent.items()]
+    extra = ((name, value) for name, value in turn.extra.items() if name not in sent)
+    texts += [one_line(format_extra(name, value), 80) for name, value in extra]
     return texts or ["server's defaults"]
 
 

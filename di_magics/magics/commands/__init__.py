@@ -49,7 +49,13 @@ def show_status(context: Context, rest: str) -> None:
         endpoint, model = f"none. {error}", settings.model or "—"
     budget, spent = session.limits, tally(session.notebook.ledger.entries())
     values = " ".join(
-        format_param(name, value) for name, value in setting.params_in_force(session).items()
+        [
+            *(
+                format_param(name, value)
+                for name, value in setting.params_in_force(session).items()
+            ),
+            *setting.extras_in_force(session),
+        ]
     )
     turns = count_noun(len(conversation.path()), "turn")
     are = "is" if settings.context == 1 else "are"

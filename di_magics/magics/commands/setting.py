@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from di_magics.core.errors import DiMagicsError, ParamError, PolicyError
+from di_magics.core.settings.extras import EXTRA, format_extra
 from di_magics.core.settings.flags import parse_assignments, split_line
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param
 from di_magics.core.settings.services import LOCAL
@@ -24,6 +26,7 @@ def set_values(context: Context, rest: str) -> None:
     """%chat set temperature=0.7 seed=1
     %chat set "system=Answer in one sentence." stop=END stop=###
     %chat set context=4     sends only the last four turns, context=all all of them
+    %chat set extra.service_tier="flex"     any other field of the request, as JSON
     """
     assignments = parse_assignments(split_line(rest))
     _set(context.session, assignments or incomplete("set temperature=0.7 seed=1"))
@@ -37,7 +40,8 @@ def unset(context: Context, rest: str) -> None:
     names = split_line(rest) or incomplete("unset temperature")
 
     def without(settings: Settings) -> Settings:
-        for name in list(settings.params) if names == ["all"] else names:
+        everything = [*settings.params, EXTRA]
+        for name in everything if names == ["all"] else names:
             settings = settings.without_value(name)
         return settings
 
@@ -90,15 +94,25 @@ def params_in_force(session: Session) -> dict[str, Value]:
         return dict(params)
 
 
+def extras_in_force(session: Session) -> list[str]:
+    """Return the other fields of the next request as text, with those of a policy."""
+    extra = session.settings.extra
+    with suppress(PolicyError):  # what is set now would be refused
+        extra = session.policies.current().apply_to_extra(extra)
+    return [one_line(format_extra(name, value), 80) for name, value in extra.items()]
+
+
 def _say_settings(session: Session) -> None:
     settings, policy = session.settings, session.policies.current()
     parts = [format_param(name, value) for name, value in settings.params.items()]
     texts = [(name, getattr(settings, name)) for name in TEXT_SETTINGS]
+    parts += [one_line(format_extra(name, value), 80) for name, value in settings.extra.items()]
     parts += [f"{name}={one_line(text, 80)!r}" for name, text in texts if text]
     parts += [f"{CONTEXT}={settings.context}"] if settings.context is not None else []
     say("set: " + (" ".join(parts) or "nothing; the server's defaults hold"))
     try:
         policy.apply_to(settings.params)
+        policy.apply_to_extra(settings.extra)
         if settings.model:
             policy.check_model(settings.model)
     except PolicyError as error:

@@ -281,3 +281,58 @@ def test_a_file_that_narrows_never_raises_max_tokens(rule: object) -> None:
     policy = parse_policy(rules, "di_magics.toml", narrowing=True)
     assert policy.apply_to({}) == {"max_tokens": 16_384}
     assert policy.apply_to({"max_tokens": 5}) == {"max_tokens": 5}
+
+
+def test_extras_are_locked_listed_and_refused_like_parameters() -> None:
+    """A locked one is always sent; a list names the others; a rule for a parameter holds."""
+    policy = parse_policy(
+        {
+            "extra": ["service_tier", "top_a"],
+            "parameters": {"extra.service_tier": "flex", "top_k": 5, "seed": {"max": 9}},
+        },
+        "class.toml",
+    )
+    assert policy.locks == {"top_k": 5}
+    assert policy.apply_to_extra({}) == {"service_tier": "flex"}
+    assert policy.apply_to_extra({"top_a": 1}) == {"service_tier": "flex", "top_a": 1}
+    for refused in ({"service_tier": "priority"}, {"other": 1}, {"top_k": 9}, {"random_seed": 99}):
+        with pytest.raises(PolicyError, match=r"class\.toml"):
+            policy.apply_to_extra(refused)
+    assert NO_POLICY.apply_to_extra({"other": 1}) == {"other": 1}
+
+
+def test_a_lock_of_an_extra_needs_no_list() -> None:
+    """It is sent whether or not others may be."""
+    policy = parse_policy({"extra": [], "parameters": {"extra.a": {"b": 1}}}, "class.toml")
+    assert policy.apply_to_extra({}) == {"a": {"b": 1}}
+    with pytest.raises(PolicyError):
+        policy.apply_to_extra({"c": 1})
+
+
+def test_a_file_beside_the_notebook_narrows_the_list_and_sets_no_extra() -> None:
+    """Both lists must have a name."""
+    outer = parse_policy({"extra": ["a", "b"]}, "class.toml")
+    inner = parse_policy({"extra": ["b", "c"]}, "beside.toml", narrowing=True)
+    merged = merge_policies(outer, inner)
+    assert merged.apply_to_extra({"b": 1}) == {"b": 1}
+    for name in ("a", "c"):
+        with pytest.raises(PolicyError, match=r"class\.toml and beside\.toml"):
+            merged.apply_to_extra({name: 1})
+    with pytest.raises(PolicyError, match="may not set"):
+        parse_policy({"parameters": {"extra.a": 1}}, "beside.toml", narrowing=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"extra": "a"}, "list of names"),
+        ({"extra": [1]}, "list of names"),
+        ({"parameters": {"extra.model": "m"}}, "cannot replace model"),
+        ({"parameters": {"extra.a b": 1}}, "not the name of a field"),
+        ({"parameters": 1}, "in a table"),
+    ],
+)
+def test_a_wrong_rule_about_extras_is_refused(table: dict[str, Any], problem: str) -> None:
+    """Nothing is sent then."""
+    with pytest.raises(PolicyError, match=problem):
+        parse_policy(table, "class.toml")

@@ -109,3 +109,34 @@ def test_the_same_endpoint_changes_nothing() -> None:
     """Not the model, either."""
     settings = Settings(model="a", endpoint="https://a")
     assert settings.at_endpoint("https://a") is settings
+
+
+def test_other_fields_of_the_request_are_set_as_json() -> None:
+    """One by one, or as a dict; `extra` alone removes all of them."""
+    settings = Settings().with_value("extra.a", '{"b": 1}').with_value("extra.c", "true")
+    assert settings.extra == {"a": {"b": 1}, "c": True}
+    assert settings.without_value("extra.a").extra == {"c": True}
+    assert settings.without_value("extra").extra == {}
+    assert settings.with_value("extra", {"d": None}).extra == {"d": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("extra.a", "flex", "is not JSON"),
+        ("extra.model", '"m"', "cannot replace"),
+        ("extra.", "1", "not the name"),
+        ("extra", "1", "a dict of fields"),
+        ("extra", {"a": {1}}, "JSON"),
+    ],
+)
+def test_a_wrong_field_changes_nothing(name: str, value: object, problem: str) -> None:
+    """In one line."""
+    with pytest.raises(ParamError, match=problem):
+        Settings().with_value(name, value)
+
+
+def test_a_field_that_cannot_be_there_is_not_removed() -> None:
+    """Its name is a mistake."""
+    with pytest.raises(ParamError, match="cannot replace"):
+        Settings().without_value("extra.stream")
