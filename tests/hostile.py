@@ -4,6 +4,44 @@ from __future__ import annotations
 
 import random
 
+HARMLESS_ELEMENTS = frozenset(
+    [
+        "a",
+        "blockquote",
+        "br",
+        "code",
+        "details",
+        "div",
+        "em",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "s",
+        "span",
+        "strong",
+        "sub",
+        "summary",
+        "sup",
+        "table",
+        "tbody",
+        "td",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ]
+)
+"""The elements that a saved reply may have."""
+HARMLESS_ATTRIBUTES = frozenset({"class", "dir", "href", "rel", "start", "style", "target"})
+
 RUN = "window.ran=1"
 FRAGMENTS = (
     f"<script>{RUN}</script>",

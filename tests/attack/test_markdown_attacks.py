@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from xml.etree.ElementTree import Element
 
 import html5lib
 import pytest
 from attack.conftest import FULL, Attacks, scaled
 from attack.readers import read_all
-from hostile import FRAGMENTS, documents, structured
+from hostile import FRAGMENTS, HARMLESS_ATTRIBUTES, HARMLESS_ELEMENTS, documents, structured
 from hostile import attacks as combine
 
 from di_magics.display import markdown as render
@@ -21,33 +21,12 @@ from di_magics.display import markdown as render
 CHUNKS = 20
 PER_CHUNK = scaled(1000)
 
-OURS = {
-    *(
-        "a",
-        "blockquote",
-        "br",
-        "code",
-        "details",
-        "div",
-        "em",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-    ),
-    *("li", "ol", "p", "pre", "s", "span", "strong", "sub", "summary", "sup", "ul"),
-    *("table", "tbody", "td", "th", "thead", "tr"),
-}
-THEIRS = OURS | {"del"}
-ATTRIBUTES = {"class", "href", "rel", "target", "start", "style", "dir"}
+THEIRS = HARMLESS_ELEMENTS | {"del"}
 ADDRESS = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 STYLE = re.compile(r"[\w\s:;#.-]*")
 
 
-def find_live(html: str, elements: set[str], *, ours: bool) -> Iterator[str]:
+def find_live(html: str, elements: Set[str], *, ours: bool) -> Iterator[str]:
     """Yield what a browser finds in this HTML that is not on the list of what is harmless."""
     root: Element = html5lib.parse(html, treebuilder="etree", namespaceHTMLElements=False)
     for element in root.iter():
@@ -62,7 +41,9 @@ def find_live(html: str, elements: set[str], *, ours: bool) -> Iterator[str]:
             elif attribute == "style":
                 if not STYLE.fullmatch(value):
                     yield f"style={value}"
-            elif attribute not in ATTRIBUTES and (ours or attribute not in ("align", "id")):
+            elif attribute not in HARMLESS_ATTRIBUTES and (
+                ours or attribute not in ("align", "id")
+            ):
                 yield f"{attribute}={value}"
 
 
@@ -70,7 +51,7 @@ def check_dead(sources: list[str], attacks: Attacks) -> None:
     """Check that our HTML of these texts is dead, and any program's HTML of our Markdown."""
     live: list[tuple[str, str, list[str]]] = []
     for source in sources:
-        if bad := list(find_live(render.to_html(source), OURS, ours=True)):
+        if bad := list(find_live(render.to_html(source), HARMLESS_ELEMENTS, ours=True)):
             live.append((source, "to_html", bad))
     saved = [render.to_markdown(source) for source in sources]
     for reader, pages in read_all(saved).items():
