@@ -5,39 +5,11 @@ from __future__ import annotations
 import random
 
 HARMLESS_ELEMENTS = frozenset(
-    [
-        "a",
-        "blockquote",
-        "br",
-        "code",
-        "details",
-        "div",
-        "em",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "li",
-        "ol",
-        "p",
-        "pre",
-        "s",
-        "span",
-        "strong",
-        "sub",
-        "summary",
-        "sup",
-        "table",
-        "tbody",
-        "td",
-        "th",
-        "thead",
-        "tr",
-        "ul",
-    ]
+    {
+        *("a", "blockquote", "br", "code", "details", "div", "em", "hr", "li", "ol", "p", "pre"),
+        *("h1", "h2", "h3", "h4", "h5", "h6", "s", "span", "strong", "sub", "summary", "sup", "ul"),
+        *("table", "tbody", "td", "th", "thead", "tr"),
+    }
 )
 """The elements that a saved reply may have."""
 HARMLESS_ATTRIBUTES = frozenset({"class", "dir", "href", "rel", "start", "style", "target"})
