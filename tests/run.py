@@ -263,11 +263,12 @@ def lowest_environment() -> Environment:
 
 
 def other_environments() -> Iterator[Environment]:
-    """Yield an environment for each other Python that is found."""
+    """Yield an environment for each other Python that is found, and that of the lowest versions."""
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     for version in VERSIONS:
         if version != running and find_python(version):
             yield other_environment(version)
+    yield lowest_environment()
 
 
 def main(arguments: list[str]) -> int:
@@ -275,9 +276,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__)
     parser.add_argument("--python", metavar="VERSION", help="the unit tests on another Python")
     parser.add_argument("--lowest", action="store_true", help="… with the lowest versions")
-    parser.add_argument(
-        "--others", action="store_true", help="… on each other Python that is found"
-    )
+    parser.add_argument("--others", action="store_true", help="… with these and on other Pythons")
     options, rest = parser.parse_known_args(arguments)
     results: list[Result] = []
     choices: list[tuple[object, Callable[[], Iterator[Environment]]]] = [

@@ -254,28 +254,27 @@ def test_importing_the_core_adds_nothing_heavy(tmp_path: Path) -> None:
     assert not {"asyncio", "IPython", "socket"} & set(modules)
 
 
+SHELL = (
+    "from IPython.core.interactiveshell import InteractiveShell\n"
+    "shell = InteractiveShell.instance()\n"
+)
+LOAD = "shell.run_line_magic('load_ext', 'di_magics')\n"
+
+
 @pytest.mark.parametrize(
-    "program",
+    ("before", "program"),
     [
-        "import di_magics",
-        "import di_magics; dir(di_magics); di_magics.ParamError; di_magics.Reply",
-        "from IPython.core.interactiveshell import InteractiveShell\n"
-        "shell = InteractiveShell.instance()\n"
-        "shell.run_line_magic('load_ext', 'di_magics')\n"
-        "assert 'chat' in shell.magics_manager.magics['cell']\n",
+        ("", "import di_magics"),
+        ("", "import di_magics; dir(di_magics); di_magics.ParamError; di_magics.Reply"),
+        (SHELL, LOAD + "assert 'chat' in shell.magics_manager.magics['cell']"),
     ],
     ids=["import", "names", "load_ext"],
 )
-def test_loading_adds_nothing_heavy(program: str, tmp_path: Path) -> None:
+def test_loading_adds_nothing_heavy(before: str, program: str, tmp_path: Path) -> None:
     """Neither the import nor `%load_ext` brings in what only an answer needs."""
-    assert added(program, tmp_path)["heavy"] == []
+    assert added(before + program, tmp_path)["heavy"] == added(before, tmp_path)["heavy"]
 
 
 def test_loading_starts_no_thread(tmp_path: Path) -> None:
     """The loop's thread starts with the first request."""
-    shell = (
-        "from IPython.core.interactiveshell import InteractiveShell\n"
-        "shell = InteractiveShell.instance()\n"
-    )
-    load = "shell.run_line_magic('load_ext', 'di_magics')\n"
-    assert added(shell + load, tmp_path)["threads"] == added(shell, tmp_path)["threads"]
+    assert added(SHELL + LOAD, tmp_path)["threads"] == added(SHELL, tmp_path)["threads"]
