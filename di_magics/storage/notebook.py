@@ -16,12 +16,14 @@ a cell of a kernel asks for the first time, the first row that fits decides:
        d  the file at its last path has the id, too       a copy of it
        e  its last path has no such file, but its         a copy of it: it was moved while open
           last kernel runs, which is not this one
-       f  none of these                                   that notebook's: it was moved
+       f  none of these                                   that notebook's: it was moved, or it
+                                                          is a copy and the original deleted
     4  the path, and a turn in one of its cells           that notebook's: outputs were cleared
     5  none of these                                      a new one
 
 A copy begins with the turns up to the newest one in its own file: what was asked in the original
-later is not its. A file that cannot be read counts as one without outputs.
+later is not its. Row f cannot tell a copy from a move to another disk; it keeps all turns, because
+no other file leads to them. A file that cannot be read counts as one without outputs.
 
 While the kernel runs (magics/cell.py asks before each cell):
 

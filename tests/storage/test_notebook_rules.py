@@ -133,6 +133,17 @@ def test_3f_a_file_that_was_moved_to_another_disk(store: Database, place: Path) 
     assert found_at(store, moved, kernels=str(place.parent)) == "n"
 
 
+def test_3f_a_copy_of_a_file_that_was_deleted(store: Database, place: Path) -> None:
+    """It leads to all the turns; the next copy is a copy of it."""
+    older, oldest = place.with_name("older.ipynb"), place.with_name("oldest.ipynb")
+    for copied in (older, oldest):
+        save(copied, "a")
+    place.unlink()
+    assert found_at(store, older) == "n"
+    assert prompts(store, "n") == ["prompt a", "prompt b"]
+    assert original_of(store, oldest) == "older.ipynb"
+
+
 def test_4_cleared_outputs_lose_nothing(store: Database, place: Path) -> None:
     """The path and the cell of a turn are enough."""
     save(place, cells=("a",))
