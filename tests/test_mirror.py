@@ -37,7 +37,6 @@ TESTED_BY = {
     "display/tables": "magics/commands/test_money.py",
     "display/views": "magics/commands/test_money.py",
     "endpoints/catalog": "magics/commands/test_money.py",
-    "endpoints/endpoint": "endpoints/test_environment.py",
     "endpoints/local_model": "endpoints/test_local_server.py",
     "endpoints/stream_size": "endpoints/test_client_limits.py",
     "magics/commands/asking": "magics/commands/test_money.py",

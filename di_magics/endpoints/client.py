@@ -229,8 +229,8 @@ class Client:
         import httpx
 
         # DeepInfra's own, or a proxy that may lead there; others may refuse what they do not know.
-        query = "" if endpoint.service.name in OTHERS else "?filter=with_meta"
-        url = f"{endpoint.url}/models{query}"
+        query = {} if endpoint.service.name in OTHERS else {"filter": "with_meta"}
+        url = endpoint.address("/models", **query)
         headers = {**endpoint.headers(), "Accept-Encoding": "identity"}
         pool = self._pool(endpoint)
         try:
@@ -264,7 +264,7 @@ class Client:
             # connection is cheap on this machine.
             headers["Connection"] = "close"
         path = COMPLETIONS_PATH if "prompt" in body else CHAT_PATH
-        url, content = endpoint.url + path, encode_body(body)
+        url, content = endpoint.address(path), encode_body(body)
         pool = self._pool(endpoint)
         keys = ReplyRedactor(endpoint.redactor)
         begun = False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from functools import cached_property
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Redactor
@@ -14,6 +15,20 @@ from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
 from di_magics.core.settings.services import DEEPINFRA, SERVICES, UNKNOWN, Service
 from di_magics.core.text import one_line
 
+VERSION = re.compile(r"v?\d[\d.-]{0,20}(?:preview|beta|alpha)?")
+"""A value of a header or a query that is not secret: a version or a date."""
+OURS = frozenset(
+    [
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+    ]
+)
+"""The headers that we send ourselves."""
 PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/models", "/responses")
 """What the address of a request has after the base address."""
 
@@ -59,6 +74,19 @@ def mend_url(text: str) -> str:
     return url.rstrip("/")
 
 
+def _check_header(name: object, value: object) -> str:
+    """Return the name of a header. Raises ParamError for one that cannot be sent."""
+    if not isinstance(name, str) or not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):
+        raise ParamError("The name of a header must be letters, digits and hyphens. Correct it.")
+    if name.lower() in OURS:
+        raise ParamError(f"The header {name} is set by di_magics. Leave it out.")
+    if not isinstance(value, str) or not value.strip() or not value.isascii():
+        raise ParamError(f"The value of the header {name} must be a text in ASCII. Correct it.")
+    if not value.strip().isprintable():
+        raise ParamError(f"The value of the header {name} has a line end. Remove it.")
+    return name
+
+
 def service_at(url: str) -> Service:
     """Return the service of the table whose host this is, over https; else UNKNOWN."""
     if is_deepinfra(url):
@@ -78,9 +106,10 @@ class Endpoint:
     """Where requests go: a base URL up to and including `/v1` or `/openai`, and its key.
 
     The key is sent as a bearer token over https, or to this machine; it is never displayed. `name`
-    is the endpoint's name in messages; `note` says how `url` was corrected, if it was; `service` is
+    is the endpoint's name in messages; `headers` and `query` are sent with every request, and their
+    values are as secret as the key. `note` says how `url` was corrected, if it was; `service` is
     what is known of the endpoint. Raises ParamError for an address that is not http(s), holds a
-    password, or would carry the key unencrypted.
+    password, or would carry the key unencrypted, and for a header that cannot be sent.
     """
 
     local = False
@@ -91,6 +120,8 @@ class Endpoint:
         key: str | None = None,
         *,
         name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         service: Service | None = None,
     ) -> None:
         typed, url = url, mend_url(url)
@@ -110,9 +141,15 @@ class Endpoint:
                 f"The address {address} must not contain a key. Set it with %chat key instead."
             )
         if parts.query or parts.fragment:
-            raise ParamError(f"The address {address} has a query (? or #). Leave it out.")
+            raise ParamError(
+                f"The address {address} has a query (? or #). Leave it out, or give it "
+                "to di.Endpoint as query={…}."
+            )
         key = (key or "").strip() or None
-        if key and parts.scheme == "http" and not trusts_http(url):
+        self._headers = {_check_header(*item): item[1].strip() for item in (headers or {}).items()}
+        self._query = {str(name): str(value) for name, value in (query or {}).items()}
+        is_secret = bool(key or self._headers or self._query)
+        if is_secret and parts.scheme == "http" and not trusts_http(url):
             raise ParamError(
                 f"{address} is not encrypted, so the key is not sent there. Use https, or name the "
                 "host in DI_MAGICS_TRUST_HTTP if you trust the network on the way to it."
@@ -142,12 +179,20 @@ class Endpoint:
 
     @cached_property
     def redactor(self) -> Redactor:
-        """Removes the key from everything that the server sends."""
-        return Redactor(self._key)
+        """Removes the key and the other secrets from everything that the server sends."""
+        others = (*self._headers.values(), *self._query.values())
+        return Redactor(self._key, *(value for value in others if not VERSION.fullmatch(value)))
 
     def headers(self) -> dict[str, str]:
-        """Return the headers of a request to this endpoint."""
-        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        """Return the headers of a request to this endpoint; its own come first."""
+        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        own = {name.lower() for name in self._headers}
+        return {**self._headers, **{n: v for n, v in key.items() if n.lower() not in own}}
+
+    def address(self, path: str, **query: str) -> str:
+        """Return the address of a request, with the endpoint's query."""
+        text = urlencode({**query, **self._query})
+        return f"{self.url}{path}{f'?{text}' if text else ''}"
 
 
 class LocalEndpoint(Endpoint):

@@ -39,6 +39,21 @@ def no_key(service: Service) -> str:
     )
 
 
+def _fill(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the values, those of environment variables filled in. Raises ParamError."""
+    filled = {}
+    for name, value in values.items():
+        variable = value.removeprefix("$")
+        is_variable = value.startswith("$") and variable.isidentifier()
+        filled[name] = os.environ.get(variable, "").strip() if is_variable else value
+        if is_variable and not filled[name]:
+            raise ParamError(
+                f"The variable {one_line(variable, 60)} of {one_line(name, 60)} is not set. Set it "
+                "in the environment."
+            )
+    return filled
+
+
 def _usual_model(named: str | Endpoint | None) -> str | None:
     """Return DI_MAGICS_MODEL, which is not for an endpoint with a name that was chosen later."""
     is_other = isinstance(named, str) and has_own_models(named)
@@ -173,7 +188,8 @@ class Routing:
             theirs = key if named == policy.endpoint or service.name == DEEPINFRA else None
             name = service.name or None
             key = theirs or self.keys.find(service, mend_url(url))[0]
-            return Endpoint(url, key, name=name, service=service)
+            headers, query = _fill(service.headers), _fill(service.query)
+            return Endpoint(url, key, name=name, headers=headers, query=query, service=service)
         except ParamError as error:
             if named == policy.endpoint:
                 raise PolicyError(

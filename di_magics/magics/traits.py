@@ -31,8 +31,8 @@ class SettingsTraits(Configurable):
         vars()[_name] = traitlets.Any(None, allow_none=True, help=_help).tag(config=True)
 
     endpoints = traitlets.Dict(
-        help="Your own endpoints: their addresses (or tables with url, key_variable, model, like) "
-        "by name."
+        help="Your own endpoints by name: their addresses, or tables with url, key_variable, "
+        "model, like, headers, query."
     ).tag(config=True)
 
     @traitlets.validate("endpoints")

@@ -1,9 +1,9 @@
 """The key of an endpoint is removed from everything that its server sends.
 
-A server may repeat the key it was given: in an error, a header, the reply. `Redactor.clean`
-removes it from a complete text, in the spellings of servers and proxies: as it is, with JSON's or
-Python's escapes, percent-encoded, in base64, also over several lines. It must run before any cut:
-half a key is not recognised.
+So are the values of its headers and its query. A server may repeat the key it was given: in an
+error, a header, the reply. `Redactor.clean` removes it from a complete text, in the spellings of
+servers and proxies: as it is, with JSON's or Python's escapes, percent-encoded, in base64, also
+over several lines. It must run before any cut: half a key is not recognised.
 
 A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` holds events back
 while the text so far ends in what may be the beginning of the key: at most a few dozen
@@ -36,6 +36,7 @@ from di_magics.core.reply.fold import (
 
 REDACTED = "[key]"
 SHORTEST, SHORTEST_IN_REPLY = 4, 8
+_Span = tuple[int, int]
 
 _HEX = "([0-9a-fA-F]{2})"
 _BACKSLASH = re.compile(rf"\\(?:u00{_HEX}|x{_HEX}|([^\w\s]))")
@@ -49,58 +50,80 @@ LONGEST_ESCAPED = 1 << 20
 """In a longer text escapes are not decoded to find a key: a megabyte of them needs a second."""
 
 
-class Redactor:
-    """Removes one key from texts."""
+class _Secret:
+    """One key in all its spellings."""
 
-    def __init__(self, key: str | None) -> None:
-        key = key if key and len(key) >= SHORTEST else ""
+    def __init__(self, key: str) -> None:
         self.in_replies = len(key) >= SHORTEST_IN_REPLY
-        self._spellings = [key, *_base64_spellings(key)] if self.in_replies else [key]
-        self._key = key
-        # Only a text that this matches can hold a spelling of the key, or begin one at its end.
+        self.longest = LONGEST_SIGN * len(key)
+        self.spellings = [key, *_base64_spellings(key)] if self.in_replies else [key]
+
+    def spans(self, text: str, readings: Sequence[tuple[str, Sequence[int]]]) -> list[_Span]:
+        """Return where it is in a text with these readings."""
+        spans = [
+            (starts[at], starts[at + len(spelling)])
+            for plain, starts in readings
+            for spelling in self.spellings
+            for at in _find(spelling, plain)
+        ]
+        return spans if self.in_replies else [span for span in spans if _is_word(text, *span)]
+
+    def open_end(self, text: str) -> int:
+        """Return where it may begin at the end of the text, or the text's length."""
+        cut = max(0, len(text) - self.longest)
+        end = len(text)
+        if not _ESCAPED.search(text):
+            return min(cut + _open_end(spelling, text[cut:]) for spelling in self.spellings)
+        for plain, starts in _readings(text[cut:]):
+            half = _CUT_ESCAPE.search(plain, max(0, len(plain) - LONGEST_SIGN))
+            for part in (plain, plain[: half.start()]) if half else (plain,):
+                for spelling in self.spellings:
+                    end = min(end, cut + starts[_open_end(spelling, part)])
+        return end
+
+
+class Redactor:
+    """Removes keys, and whatever else is as secret, from texts."""
+
+    def __init__(self, *keys: str | None) -> None:
+        self._keys = [key for key in dict.fromkeys(keys) if key and len(key) >= SHORTEST]
+        self._secrets = [_Secret(key) for key in self._keys]
+        self._shortest = min(map(len, self._keys), default=0)
+        # Only a text that this matches can hold a spelling of a key, or begin one at its end.
         begun = "|".join(
             rf"{re.escape(text[0])}(?:{re.escape(text[1])}|[\r\n]|\Z)"
-            for text in self._spellings
-            if text
+            for secret in self._secrets
+            for text in secret.spellings
         )
         self._hint = re.compile(rf"{begun}|[\\%]")
 
+    def in_replies(self) -> Redactor:
+        """Return the redactor of replies, in which short keys stay."""
+        return Redactor(*(key for key in self._keys if len(key) >= SHORTEST_IN_REPLY))
+
+    def __bool__(self) -> bool:
+        return bool(self._secrets)
+
     def clean(self, text: str) -> str:
-        """Return the text without the key."""
+        """Return the text without the keys."""
         return _without(text, 0, self.spans(text))
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return where the key is in the text, in order and without overlaps."""
-        if not self._key or len(text) < len(self._key):
+    def spans(self, text: str) -> list[_Span]:
+        """Return where keys are in the text, in order and without overlaps."""
+        if not self._secrets or len(text) < self._shortest:
             return []
-        spans = [
-            (starts[at], starts[at + len(spelling)])
-            for plain, starts in _readings(text)
-            for spelling in self._spellings
-            for at in _find(spelling, plain)
-        ]
-        if not self.in_replies:
-            spans = [span for span in spans if _is_word(text, *span)]
-        return _merge(spans)
+        readings = list(_readings(text))
+        return _merge([span for secret in self._secrets for span in secret.spans(text, readings)])
 
     def may_hold_key(self, text: str) -> bool:
-        """Return whether the key is in the text, or begins at its end."""
+        """Return whether a key is in the text, or begins at its end."""
         return bool(self._hint.search(text)) and (
             self.open_end(text) < len(text) or bool(self.spans(text))
         )
 
     def open_end(self, text: str) -> int:
-        """Return where the key may begin at the end of the text, or the text's length."""
-        cut = max(0, len(text) - LONGEST_SIGN * len(self._key))
-        end = len(text)
-        if not _ESCAPED.search(text):
-            return min(cut + _open_end(spelling, text[cut:]) for spelling in self._spellings)
-        for plain, starts in _readings(text[cut:]):
-            half = _CUT_ESCAPE.search(plain, max(0, len(plain) - LONGEST_SIGN))
-            for part in (plain, plain[: half.start()]) if half else (plain,):
-                for spelling in self._spellings:
-                    end = min(end, cut + starts[_open_end(spelling, part)])
-        return end
+        """Return where a key may begin at the end of the text, or the text's length."""
+        return min((secret.open_end(text) for secret in self._secrets), default=len(text))
 
 
 def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
@@ -199,13 +222,13 @@ class ReplyRedactor:
     """Removes a key from the events of one reply, also where it is split over them."""
 
     def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
+        self._redactor = redactor.in_replies()
         self._held: list[ReplyEvent] = []
         self._served: ReplyEvent | None = None
 
     def feed(self, events: list[ReplyEvent]) -> list[ReplyEvent]:
         """Return the events that can be passed on; the rest is kept for the next call."""
-        if not self._redactor.in_replies or not (self._held or self._are_suspect(events)):
+        if not self._redactor or not (self._held or self._are_suspect(events)):
             return events
         held = self._held + events
         self._clean(held)

@@ -71,7 +71,8 @@ class Service:
     `key_variables` the environment variables that may hold its key, and `key_page` where to get
     one. `start` is the command that starts it, if it is a server on this machine, and `fetch` the
     one that fetches a model for it. `model` is its default model, `facts` what is known, by the
-    name of a parameter or field.
+    name of a parameter or field. `headers` and `query` are sent with every request; a value `$NAME`
+    is that of an environment variable.
     """
 
     name: str = ""
@@ -83,6 +84,8 @@ class Service:
     fetch: str = ""
     model: str = ""
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def fact(self, name: str) -> Fact:
         """Return what is known of a parameter or field, an empty fact for nothing."""
@@ -415,7 +418,9 @@ def find_service(name: str, own: Mapping[str, Service]) -> Service:
 
 # The user's own -----------------------------------------------------------------------------------
 
-ENTRIES = ("url", "key_variable", "model", "like", "title")
+TEXTS = ("url", "key_variable", "model", "like", "title")
+TABLES = ("headers", "query")
+ENTRIES = (*TEXTS, *TABLES)
 """What a user's entry may have. `like` is the name of an endpoint with the same facts."""
 
 
@@ -442,7 +447,13 @@ def _parse_service(name: object, entry: object, source: str) -> Service:
                 f"{label} has an unknown entry {one_line(key, 40)!r}."
                 f"{suggest(str(key), ENTRIES)} Correct or remove it."
             )
-        if not isinstance(value, str) or not value.strip():
+        if key in TABLES:
+            is_table = isinstance(value, Mapping) and all(
+                isinstance(text, str) for item in value.items() for text in item
+            )
+            if not is_table:
+                raise ParamError(f"{label} must have its {key} as a table of texts. Correct it.")
+        elif not isinstance(value, str) or not value.strip():
             raise ParamError(f"{label} must have a text as its {key}. Correct or remove it.")
     if "url" not in values:
         raise ParamError(f'{label} has no address. Add url = "https://host/v1".')
@@ -461,6 +472,8 @@ def _parse_service(name: object, entry: object, source: str) -> Service:
         key_variables=(variable,) if variable else (),
         key_page="",
         model=values.get("model", ""),
+        headers=values.get("headers", {}),
+        query=values.get("query", {}),
     )
 
 
