@@ -151,7 +151,7 @@ class Channel:
                         self._answer_soon()
             case {"type": "stop", "run": int(run)}:
                 self._stop_run(run)
-            case {"type": "stop"}:
+            case {"type": "stop"} if "run" not in message:
                 self._stop()
                 self._widget.post({"type": "ack"})
             case {"type": "seen"} if not self._streaming:

@@ -1,12 +1,17 @@
-"""Reads files if they are regular and not too large; finds files that were renamed."""
+"""Reads files that are regular and not too large, writes private ones, finds renamed ones."""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import stat
-from collections.abc import Collection
+import tempfile
+import tomllib
+from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.text import one_line
@@ -14,6 +19,9 @@ from di_magics.core.text import one_line
 MOST_ENTRIES = 5000
 """A folder's entries that are looked at."""
 MOST_READ = 50_000_000
+LARGEST_TOML = 100_000
+MOST_KEY_PARTS = 20
+"""The parts of a key such as `a.b.c` in TOML: the time of `tomllib` is quadratic in them."""
 
 
 def resolve_path(named: str, folder: Path) -> Path:
@@ -42,6 +50,48 @@ def read_bounded(path: Path, limit: int, name: str, suffixes: Collection[str] = 
     if len(data) > limit:  # it grows, or is in /proc, where sizes are 0
         raise _too_large(label, f"at most {_size(limit)} are read")
     return data
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the table in a TOML file of at most 100 kB.
+
+    Raises OSError, ValueError or RecursionError if it cannot be read; a ParamError is a ValueError.
+    """
+    text = read_bounded(path, LARGEST_TOML, path.name).decode("utf-8")
+    between_values = re.split(r"[^\w\"'\t .-]", text)
+    if max(part.count(".") for part in between_values) >= MOST_KEY_PARTS:
+        raise ValueError(f"a key, or a text without other marks, has {MOST_KEY_PARTS} dots or more")
+    table = tomllib.loads(text)
+    _check_numbers(table.values())
+    return table
+
+
+def _check_numbers(values: Iterable[object]) -> None:
+    """Raise ValueError for a whole number of more than 64 bits, which TOML does not have."""
+    for value in values:
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("a number has more than 64 bits")
+        if isinstance(value, dict | list):
+            _check_numbers(value.values() if isinstance(value, dict) else value)
+
+
+def write_private(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a file that only its user can read; a link or a pipe of that name is replaced.
+
+    Raises FileExistsError unless `overwrite`, and OSError if it cannot be written.
+    """
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    descriptor, written = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8", errors="replace", newline="") as file:
+            file.write(text)
+        os.replace(written, path)
+    except BaseException:
+        os.unlink(written)
+        raise
 
 
 # A pipe is not waited for.

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.services import Service, parse_services
 from di_magics.core.text import one_line
-from di_magics.runtime.files import read_bounded
+from di_magics.runtime.files import read_toml
 
 NAME = "endpoints.toml"
-LARGEST = 100_000
-"""More takes long to read: the time of `tomllib` grows faster than the file."""
 
 
 class EndpointFile:
@@ -46,7 +43,7 @@ class EndpointFile:
 
 def _read(path: Path) -> dict[str, Service]:
     try:
-        table = tomllib.loads(read_bounded(path, LARGEST, path.name).decode("utf-8"))
+        table = read_toml(path)
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or one_line(error, 120)
         raise ParamError(

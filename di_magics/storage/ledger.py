@@ -125,7 +125,7 @@ def _add_to_sums(db: Connection, turn: str, cost: Decimal | None) -> None:
     notebook, policies = db.execute(query, [turn]).fetchone()
     total = _add(_spent(db, "notebooks", "id", notebook), cost)
     update_notebook(db, notebook, spent=str(total))
-    for file in json.loads(policies):
+    for file in _parse_files(policies):
         row = {"file": file, "spent": str(_add(_spent(db, "policies", "file", file), cost))}
         insert(db, "policies", row, "ON CONFLICT (file) DO UPDATE SET spent = excluded.spent")
 
@@ -153,7 +153,7 @@ def _committed(db: Connection, notebook: str, policies: Iterable[str]) -> Commit
             amount = max(amount, parse_amount(reserve) or FREE)
         if owner == notebook:
             mine = _add(mine, amount)
-        for file in by_file.keys() & json.loads(files):
+        for file in by_file.keys() & {*_parse_files(files)}:
             by_file[file] = _add(by_file[file], amount)
     return Committed(mine, by_file)
 
@@ -186,8 +186,17 @@ def _parse_entry(*row: Any) -> Entry:
         cost=parse_amount(cost),
         estimate=estimate,
         reserve=parse_amount(reserve) if in_flight else None,
-        policies=tuple(json.loads(policies)),
+        policies=_parse_files(policies),
     )
+
+
+def _parse_files(policies: str) -> tuple[str, ...]:
+    """Return the files of the policies of a request; a damaged row has none."""
+    try:
+        files = json.loads(policies)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(file for file in files if isinstance(file, str)) if isinstance(files, list) else ()
 
 
 def _text(amount: Decimal | None) -> str | None:

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +18,9 @@ from di_magics.core.conversation.record import identity_record, outcome_record
 from di_magics.core.errors import PolicyError
 from di_magics.core.settings.policy import NO_POLICY, Policy, merge_policies, parse_policy
 from di_magics.core.text import one_line
-from di_magics.runtime.files import read_bounded
+from di_magics.runtime.files import read_bounded, read_toml
 
 BESIDE = "di_magics.toml"
-LARGEST = 100_000
-"""More takes long to read: the time of `tomllib` grows faster than the file."""
 LARGEST_KEY = 10_000
 
 
@@ -132,7 +129,7 @@ def _stamp(path: Path | None) -> tuple[int, int] | None:
 
 def _read(path: Path, *, narrowing: bool) -> Policy:
     try:
-        rules = tomllib.loads(read_bounded(path, LARGEST, path.name).decode("utf-8"))
+        rules = read_toml(path)
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or one_line(error, 120)
         raise PolicyError(

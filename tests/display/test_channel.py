@@ -140,6 +140,7 @@ def test_stop_is_acknowledged(recorder: Recorder) -> None:
     channel = Channel(ReplyContent(), "away")
     channel.open(recorder, lambda: stopped.append(None), stopped.append)
     channel.receive({"type": "stop", "run": 3})
+    channel.receive({"type": "stop", "run": "1"})  # no number of a run
     assert recorder.posted == []
     channel.receive({"type": "stop"})
     assert recorder.posted == [{"type": "ack"}]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from growth import growth
 
 from di_magics.core.errors import ParamError
 from di_magics.runtime import files
-from di_magics.runtime.files import read_bounded
+from di_magics.runtime.files import LARGEST_TOML, read_bounded, read_toml, write_private
 
 
 def refused(path: Path, limit: int = 100) -> str:
@@ -136,3 +139,110 @@ def test_a_file_is_found_by_what_it_contains(
     assert files.find_containing(place, b"z") is None
     monkeypatch.setattr(files, "MOST_READ", 1)
     assert files.find_containing(place, b"xy") is None
+
+
+TOML: dict[str, Callable[[int], str]] = {
+    "a key of many parts": lambda size: "a" + ".a" * (size // 2) + "=1",
+    "the same, in quotes": lambda size: '"a"' + ' . "a"' * (size // 6) + "=1",
+    "a key of many parts within a value": lambda size: "x={a" + ".a" * (size // 2) + "=1}",
+    "a table of many parts": lambda size: "[a" + ".a" * (size // 2) + "]",
+    "keys of as many parts as allowed": lambda size: "".join(
+        f"k{n}.{'a.' * 18}a=1\n" for n in range(size // 48)
+    ),
+    "tables": lambda size: "".join(f"[a{n}]\n" for n in range(size // 9)),
+    "tables in an array": lambda size: "[[a]]\n" * (size // 6),
+    "tables within tables in an array": lambda size: "[[a]]\n[[a.b]]\n" * (size // 14),
+    "arrays in arrays": lambda size: "x=" + "[" * (size // 2) + "]" * (size // 2),
+    "tables in tables": lambda size: "x=" + "{a=" * (size // 3),
+    "a table on one line": lambda size: "x={" + ",".join(f"a{n}=1" for n in range(size // 9)) + "}",
+    "an array": lambda size: "x=[" + "1," * (size // 2) + "]",
+    "an array of blank lines": lambda size: "x=[" + "\n" * size + "]",
+    "keys": lambda size: "".join(f"a{n}=1\n" for n in range(size // 9)),
+    "the same key": lambda size: "a=1\n" * (size // 4),
+    "escapes": lambda size: 'x="' + "\\t" * (size // 2) + '"',
+    "a text without an end": lambda size: 'x="' + "a" * size,
+    "lines of a text that are joined": lambda size: 'x="""' + "\\\n" * (size // 2) + '"""',
+    "quotes in a text": lambda size: "x='''" + "'' " * (size // 3),
+    "comments": lambda size: "#\n" * (size // 2),
+    "digits": lambda size: "x=" + "1" * size,
+    "digits apart": lambda size: "x=" + "1_" * (size // 2) + "1",
+    "a float": lambda size: "x=1." + "1" * size + "e",
+    "dates": lambda size: "x=[" + "1979-05-27T07:32:00Z," * (size // 21) + "]",
+    "no TOML": lambda size: "=" * size,
+}
+
+
+def read_again(path: Path) -> object:
+    """Return what is in a TOML file, None where it is refused."""
+    try:
+        return read_toml(path)
+    except (ValueError, RecursionError):
+        return None
+
+
+@pytest.mark.parametrize("kind", TOML)
+def test_a_toml_file_is_read_in_linear_time(tmp_path: Path, kind: str) -> None:
+    """In twice the time where it is twice as large, or it is refused."""
+
+    def make(size: int) -> Path:
+        path = tmp_path / f"{size}.toml"
+        path.write_text(TOML[kind](size))
+        return path
+
+    assert growth(read_again, LARGEST_TOML // 2 - 100, make) <= 3
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 17, "9" * 19, "-" + "9" * 5000, "0b" + "1" * 65])
+@pytest.mark.parametrize("place", ["x={}", "x=[1,[{}]]", "[x.y]\nz={{a={}}}"])
+def test_a_number_of_more_than_64_bits_is_refused(tmp_path: Path, number: str, place: str) -> None:
+    """TOML has none, and Python does not write one of thousands of digits."""
+    path = tmp_path / "a.toml"
+    path.write_text(place.format(number))
+    with pytest.raises(ValueError, match=r"digits|64 bits"):
+        read_toml(path)
+
+
+def test_numbers_of_64_bits_and_texts_with_dots_are_read(tmp_path: Path) -> None:
+    """Dots in a text are no parts of a key."""
+    path = tmp_path / "a.toml"
+    models = [f"meta-llama/Llama-3.{n}-8B" for n in range(100)]
+    path.write_text(f"x=[{2**63 - 1},{-(2**63)}]\nmodels={models}\ny='One. Two. Three, four.'")
+    assert read_toml(path)["x"] == [2**63 - 1, -(2**63)]
+    assert read_toml(path)["models"] == models
+
+
+@pytest.mark.parametrize("before", ["nothing", "file", "link", "dangling link", "pipe"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_private_file_is_its_users_whatever_was_there(
+    tmp_path: Path, before: str, overwrite: bool
+) -> None:
+    """Its mode is 0600; nothing is written through a link, and a pipe is not waited for."""
+    path, other = tmp_path / "a.md", tmp_path / "other"
+    if "link" in before:
+        path.symlink_to(other)
+        if before == "link":
+            other.write_text("other")
+    elif before == "pipe":
+        os.mkfifo(path)
+    elif before == "file":
+        path.write_text("before")
+        path.chmod(0o644)
+    if before != "nothing" and not overwrite:
+        with pytest.raises(FileExistsError):
+            write_private(path, "after")
+    else:
+        write_private(path, "after\r\n\ud800", overwrite=overwrite)
+        assert path.read_bytes() == b"after\r\n?"
+        assert stat.S_IMODE(path.lstat().st_mode) == 0o600
+        assert stat.S_ISREG(path.lstat().st_mode)
+    assert not other.exists() or other.read_text() == "other"
+    assert {file.name for file in tmp_path.iterdir()} <= {"a.md", "other"}
+
+
+def test_a_private_file_does_not_replace_a_folder(tmp_path: Path) -> None:
+    """Nor is anything left where it cannot be written."""
+    (tmp_path / "a.md").mkdir()
+    for path in (tmp_path / "a.md", tmp_path / "missing" / "a.md"):
+        with pytest.raises(OSError, match="directory"):
+            write_private(path, "text", overwrite=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.md"]

@@ -218,3 +218,15 @@ def test_a_budget_is_kept(store: Database) -> None:
     assert ledger.budget == Decimal("0.10")
     ledger.budget = None
     assert ledger.budget is None
+
+
+@pytest.mark.parametrize("policies", ["[" * 3000, "{}", "null", "", "[1, null, {}]", "no JSON"])
+def test_an_entry_whose_policies_are_damaged_is_of_none(store: Database, policies: str) -> None:
+    """The other entries, and sealing it, are not affected."""
+    begin(store, "t", begun=9e9)
+    store.write(lambda db: db.execute("UPDATE ledger SET policies = ?", [policies])).result()
+    ledger = Ledger(store, "n")
+    assert [entry.policies for entry in ledger.entries(everywhere=True)] == [()]
+    assert ledger.committed(["a policy"]).policies == {"a policy": 0}
+    Journal(store).seal("t", Reply(status="done", cost=Decimal(1))).result()
+    assert ledger.committed([]).notebook == 1

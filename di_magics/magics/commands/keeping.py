@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from di_magics.core.conversation import transcript
@@ -18,7 +17,7 @@ from di_magics.magics.commands.command import (
     say_history,
 )
 from di_magics.magics.commands.conversing import check_name
-from di_magics.runtime.files import os_error_reason, read_bounded
+from di_magics.runtime.files import os_error_reason, read_bounded, write_private
 from di_magics.storage.notebook import LARGEST_FILE
 
 
@@ -31,10 +30,6 @@ def save(context: Context, rest: str) -> None:
     if not turns:
         raise ChatError("This conversation has no turns yet. Ask in a %%chat cell first.")
     text = transcript.write_transcript(turns, path.suffix)
-    if path.exists() and not overwrite:
-        raise ChatError(
-            f"{one_line(path, 160)} exists already. Choose another name, or add --overwrite."
-        )
     own = context.session.notebook.where().path
     if own and Path(own).resolve() == path.resolve():
         raise ChatError(
@@ -42,9 +37,11 @@ def save(context: Context, rest: str) -> None:
             "Choose another name."
         )
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        write_private(path, text, overwrite=overwrite)
+    except FileExistsError:
+        raise ChatError(
+            f"{one_line(path, 160)} exists already. Choose another name, or add --overwrite."
+        ) from None
     except OSError as error:
         raise cannot_write(path, error) from None
     say(f"{count_noun(len(turns), 'turn')} saved in {one_line(path, 160)}")

@@ -21,6 +21,7 @@ from di_magics.magics.commands.command import (
     show,
     show_table,
 )
+from di_magics.runtime.files import write_private
 
 
 @command(
@@ -71,7 +72,7 @@ def _write_csv(context: Context, entries: list[Entry], path: Path) -> None:
         for entry in entries
     ]
     try:
-        path.write_text(as_csv(records), "utf-8", newline="")
+        write_private(path, as_csv(records), overwrite=True)
     except OSError as error:
         raise cannot_write(path, error) from None
     say(f"{len(records)} requests written to {one_line(path, 160)}")
