@@ -17,6 +17,7 @@ from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.request.plan import ROUNDS, Ask
+from di_magics.core.settings.extras import OWNERS
 from di_magics.core.sweep.difference import Part, compare_texts
 from di_magics.core.sweep.runs import check_measures, check_vary
 from di_magics.display.sweep import Sweep
@@ -104,7 +105,7 @@ def _make_lens(reply: Reply, **options: Any) -> Lens:
                 "",
                 model=reply.model or "",
                 local=reply.cost == 0 and ids,
-                params=sent_params(reply.request or {}),
+                params={OWNERS[n]: v for n, v in sent_params(reply.request or {}).items()},
             )
         return Lens(session.inspector.lens_data(replace(turn, reply=reply)), **options)
 

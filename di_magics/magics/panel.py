@@ -22,7 +22,7 @@ from di_magics.core.request import export
 from di_magics.core.request.context import context_tokens
 from di_magics.core.request.plan import Ask
 from di_magics.core.settings.flags import decode_escapes
-from di_magics.core.settings.services import ENDPOINTS
+from di_magics.core.settings.services import DEEPINFRA, ENDPOINTS, SERVICES
 from di_magics.core.settings.settings import TEXT_SETTINGS
 from di_magics.core.shown.controls import (
     PRESETS,
@@ -145,7 +145,8 @@ class Panel:
         if "turns" in changed:
             self._money = self._tallies()
         refused = session.refused.get((route.url, route.model), {}) if route else {}
-        warnings = setting_warnings(settings, known, local=local, refused=refused)
+        service = route.service if route else SERVICES[DEEPINFRA]
+        warnings = setting_warnings(settings, known, service, refused)
         self.widget.state = {
             "heard": answered[0],
             "errors": answered[1],
@@ -159,7 +160,7 @@ class Panel:
             "about": failed or _about(known, local=local),
             "failed": bool(failed),
             "warnings": warnings,
-            "controls": control_states(settings, policy, local=local, built_in=built_in),
+            "controls": control_states(settings, policy, service, built_in=built_in),
             "presets": preset_states(settings, policy),
             "money": self._money,
             **self._ahead(known),

@@ -16,29 +16,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.errors import EndpointError, PolicyError, StoreError, StreamBroken
+from di_magics.core.errors import BadRequest, EndpointError, PolicyError, StoreError, StreamBroken
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE
 from di_magics.core.money.prices import Price
-from di_magics.core.reply.fold import Finished, ReplyFold, Text
+from di_magics.core.reply.fold import Finished, ReplyEvent, ReplyFold, Text
 from di_magics.core.reply.repetition import RepetitionDetector
 from di_magics.core.reply.reply import LOOP, Reply, Status
 from di_magics.core.reply.thinking import ThinkTagParser, separate_lone_thinking
 from di_magics.core.request.plan import Plan, ledger_entry
+from di_magics.core.request.refusals import mentions_param
 from di_magics.core.request.route import Route
-from di_magics.endpoints.client import Client
+from di_magics.endpoints.client import Client, OnRetry
+from di_magics.endpoints.endpoint import Endpoint
 from di_magics.endpoints.routing import Routing
 from di_magics.session.throttle import Throttle
 from di_magics.session.view import SafeView, Screen
 from di_magics.storage.journal import Journal
 from di_magics.storage.policy_file import PolicyFiles
+
+OPTIONS = "stream_options"
 
 
 class Recorder(Protocol):
@@ -72,6 +76,7 @@ class Exchange:
         self._find_price = find_price
         self._journal = journal
         self._policies = policies
+        self._without_options: set[str] = set()
 
     def write_down(
         self, plan: Plan, budget: Budget, *, remembered: bool, is_turn: bool = False
@@ -106,8 +111,14 @@ class Exchange:
         sent = False
         detector = RepetitionDetector()
 
+        body = plan.body
+
         def latest() -> Reply:
-            return replace(fold.snapshot(), first_token=first_token)
+            return replace(fold.snapshot(), request=body, first_token=first_token)
+
+        def on_body(smaller: Mapping[str, Any]) -> None:
+            nonlocal body
+            body = smaller
 
         def on_retry(refused: EndpointError, seconds: float) -> None:
             on_busy()
@@ -117,7 +128,7 @@ class Exchange:
             endpoint = await self._routing.open(plan.route, view.status)
             view.status(f"waiting for {turn.model}")
             sent = True
-            async with aclosing(self._client.stream(endpoint, plan.body, on_retry)) as batches:
+            async with aclosing(self._receive(endpoint, plan.body, on_retry, on_body)) as batches:
                 async for events in batches:
                     fold.add(think_tags.feed(events))
                     if plan.ends_loops:
@@ -160,6 +171,35 @@ class Exchange:
         except StoreError as lost:
             error = error or lost
         return Outcome(reply, error or view.error)
+
+    async def _receive(
+        self,
+        endpoint: Endpoint,
+        body: Mapping[str, Any],
+        on_retry: OnRetry,
+        on_body: Callable[[Mapping[str, Any]], None],
+    ) -> AsyncGenerator[list[ReplyEvent]]:
+        """Yield the events of a reply; `on_body` is called with a body that is sent instead.
+
+        A server that refuses `stream_options`, which asks for the usage, is asked without it.
+        """
+        smaller = {name: value for name, value in body.items() if name != OPTIONS}
+        begun = False
+        if endpoint.url not in self._without_options:
+            try:
+                async with aclosing(self._client.stream(endpoint, body, on_retry)) as batches:
+                    async for events in batches:
+                        begun = True
+                        yield events
+                return
+            except BadRequest as refused:
+                if begun or OPTIONS not in body or not mentions_param(str(refused), OPTIONS):
+                    raise
+            self._without_options.add(endpoint.url)
+        on_body(smaller)
+        async with aclosing(self._client.stream(endpoint, smaller, on_retry)) as batches:
+            async for events in batches:
+                yield events
 
     async def _with_cost(self, plan: Plan, reply: Reply) -> Reply:
         """Return the reply with its cost; if it needs a price that is not known, it is looked up.

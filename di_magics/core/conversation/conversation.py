@@ -33,6 +33,7 @@ from di_magics.core.conversation.cells import Cell
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.params import Value
+from di_magics.core.settings.services import LOCAL, SERVICES, UNKNOWN, Service
 from di_magics.core.text import count_noun, one_line
 
 MAIN = "main"
@@ -53,10 +54,10 @@ class Sent:
 
     `system` is the system prompt; `system_is_policy` is whether it comes from a policy;
     then it is not exported. `endpoint` is the endpoint's name and `url` its address, empty where
-    llama.cpp answers on this machine (`local`). `context` is how many turns before this one are
-    sent with it, None for all. `fields` are the request's fields besides messages and parameters
-    (tools, response_format), `extra` those that the user has added. `format` is the format of the
-    reply, empty for Markdown.
+    llama.cpp answers on this machine (`local`). `dialect` is the row of the table of services by
+    which the request is made. `context` is how many turns before this one are sent, None for all.
+    `fields` are the request's fields besides messages and parameters (tools, response_format),
+    `extra` those that the user has added. `format` is the format of the reply, empty for Markdown.
     """
 
     system: str | None = None
@@ -65,6 +66,7 @@ class Sent:
     endpoint: str = ""
     url: str = ""
     local: bool = False
+    dialect: str = ""
     stream: bool = True
     context: int | None = None
     params: Mapping[str, Value] = field(default_factory=dict)
@@ -72,6 +74,11 @@ class Sent:
     extra: Mapping[str, Any] = field(default_factory=dict)
     format: str = ""
     attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def service(self) -> Service:
+        """What is known of its endpoint."""
+        return SERVICES.get(self.dialect or (LOCAL if self.local else ""), UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)

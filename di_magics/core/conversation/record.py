@@ -69,6 +69,7 @@ TURN_ENTRIES = (
     RecordEntry("endpoint", "endpoint", as_text),
     RecordEntry("url", "url", as_text),
     RecordEntry("local", "local", lambda value: value is True, lambda local: local or None),
+    RecordEntry("dialect", "dialect", as_text),
     RecordEntry(
         "stream",
         "stream",

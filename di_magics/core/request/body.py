@@ -11,8 +11,9 @@ from typing import Any
 
 from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_weight
 from di_magics.core.reply.reply import REASONING_FIELDS
-from di_magics.core.settings.extras import check_conflicts
-from di_magics.core.settings.params import PARAMS, TOOL_CHOICES, Value
+from di_magics.core.settings.extras import OWNERS, check_conflicts
+from di_magics.core.settings.params import TOOL_CHOICES, Value
+from di_magics.core.settings.services import UNKNOWN, Service
 from di_magics.core.tokens import PER_TOKEN, text_weight
 
 MESSAGE_WEIGHT = 8 * PER_TOKEN
@@ -25,23 +26,21 @@ def build_body(
     params: Mapping[str, Value],
     *,
     stream: bool = True,
-    local: bool = False,
+    service: Service = UNKNOWN,
     fields: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the body of the request, which has exactly what is set and nothing else.
 
-    `local` uses llama.cpp's names of the parameters; `fields` and `extra` are sent unchanged.
-    Raises ParamError for an extra that would replace another field.
+    Parameters have the names that the `service` has for them; `fields` and `extra` are sent
+    unchanged. Raises ParamError for an extra that would replace another field.
     """
     sent: dict[str, Any] = {"model": model, "messages": list(messages)}
     for name, value in params.items():
         if name == "logprobs":
-            # llama.cpp sends nothing for 0 alternatives.
-            sent |= {"logprobs": True, "top_logprobs": value or int(local)}
+            sent |= {"logprobs": True, "top_logprobs": value or service.fact(name).least}
             continue
-        local_name = PARAMS[name].local if local else None
-        sent[local_name or name] = list(value) if isinstance(value, tuple) else value
+        sent[service.name_of(name)] = list(value) if isinstance(value, tuple) else value
     choice = sent.get("tool_choice")
     if "tools" in (fields or {}) and choice not in (None, *TOOL_CHOICES):
         sent["tool_choice"] = {"type": "function", "function": {"name": choice}}
@@ -49,7 +48,7 @@ def build_body(
     check_conflicts(extra or {}, sent)
     sent |= extra or {}
     sent["stream"] = stream
-    if stream:
+    if stream and not service.fact("stream_options").refused:
         sent["stream_options"] = {"include_usage": True}
     return sent
 
@@ -84,7 +83,7 @@ def message_weight(messages: Sequence[Mapping[str, Any]]) -> int:
 
 def sent_params(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sampling parameters of a body, under the names in it; not `logprobs`."""
-    names = {name for param in PARAMS.values() for name in (param.name, param.local)} - {"logprobs"}
+    names = OWNERS.keys() - {"logprobs", "top_logprobs"}
     sent = {name: value for name, value in request.items() if name in names}
     if isinstance(choice := sent.get("tool_choice"), dict):
         sent["tool_choice"] = choice["function"]["name"]

@@ -26,10 +26,8 @@ from di_magics.core.request.route import Route
 from di_magics.core.settings.extras import check_extra
 from di_magics.core.settings.params import (
     BUILT_IN_MAX_TOKENS,
-    MOST_LOGPROBS,
     TOOL_CHOICES,
     Value,
-    check_local_value,
     validate,
 )
 from di_magics.core.settings.policy import Policy
@@ -160,11 +158,7 @@ def plan_turn(
         bound = params.get("max_tokens")
         most = min(bound, BUILT_IN_MAX_TOKENS) if isinstance(bound, int) else BUILT_IN_MAX_TOKENS
         params["max_tokens"] = most
-    if route.local:
-        for name, setting in params.items():
-            check_local_value(name, setting)
-    else:
-        _check_logprobs(params.get("logprobs"), route)
+    route.service.check(params)
     cell = ask.replaces.cell if ask.replaces else ask.cell
     name, parent = conversation.place_turn(
         cell,
@@ -190,6 +184,7 @@ def plan_turn(
         endpoint=route.name,
         url=route.url,
         local=route.local,
+        dialect=route.service.like,
         stream=ask.stream,
         context=_context(ask, settings),
         system_is_policy=not system and policy.system is not None,
@@ -203,15 +198,6 @@ def plan_turn(
     plan = Plan(planned, route, body, 0, price, None, policy, ends_loops, ask.beginning)
     plan = _with_size(plan)
     return replace(plan, body=continue_body(body, ask.beginning)) if ask.beginning else plan
-
-
-def _check_logprobs(most: object, route: Route) -> None:
-    """Raise ParamError for more alternatives than a server sends, unless it is our own."""
-    if isinstance(most, int) and most > MOST_LOGPROBS:
-        raise ParamError(
-            f"logprobs must be at most {MOST_LOGPROBS} for {one_line(route.name, 80)}, not {most}. "
-            "Only a local model sends more (%chat endpoint local)."
-        )
 
 
 def _check_built_in(ask: Ask, model: str) -> None:
@@ -283,7 +269,7 @@ def build_request(
         messages,
         turn.params,
         stream=turn.stream,
-        local=turn.local,
+        service=turn.service,
         fields=turn.fields,
         extra=turn.extra,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from di_magics.core.settings.services import LOCAL, SERVICES, UNKNOWN, Service
+
 CHAT_PATH = "/chat/completions"
 COMPLETIONS_PATH = "/completions"
 """Where the API is, below a base URL."""
@@ -25,6 +27,14 @@ class Route:
     free: bool = False
     file: str = ""
     endpoint: Any = None
+
+    @property
+    def service(self) -> Service:
+        """What is known of the endpoint."""
+        if self.local:
+            return SERVICES[LOCAL]
+        known: Service = self.endpoint.service if self.endpoint else UNKNOWN
+        return known
 
     @property
     def built_in(self) -> bool:

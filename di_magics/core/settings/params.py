@@ -29,11 +29,10 @@ class Param(NamedTuple):
     """One sampling parameter: the API's own name, its range and its effect.
 
     `low` and `high` belong to the range unless `low_open` or `high_open`; `choices` are all values
-    of a text, `suggestions` only some of them. `default` says what the server does when it is not
-    sent. In llama.cpp `local` is its name, `local_end` the first value that is read as another one,
-    `local_default` the default, `local_ignored` whether it has no effect. `usual` are the ends of a
-    slider where the range is too wide for one. `shapes` is whether it shapes the choice of the next
-    token, `bare` the value of its flag without one.
+    of a text, `suggestions` only some of them. `default` says what DeepInfra does when it is not
+    sent; other endpoints are in services.py. `usual` are the ends of a slider where the range is
+    too wide for one. `shapes` is whether it shapes the choice of the next token, `bare` the value
+    of its flag without one.
     """
 
     name: str
@@ -49,10 +48,6 @@ class Param(NamedTuple):
     suggestions: tuple[str, ...] = ()
     max_texts: int | None = None
     short: str | None = None
-    local: str | None = None
-    local_end: int | None = None
-    local_default: str | None = None
-    local_ignored: bool = False
     usual: tuple[float, float] | None = None
     shapes: bool = False
     bare: str = ""
@@ -85,7 +80,6 @@ PARAMS: Mapping[str, Param] = {
             high=2,
             step=0.05,
             short="-t",
-            local_default="0.8",
             shapes=True,
         ),
         Param(
@@ -97,7 +91,6 @@ PARAMS: Mapping[str, Param] = {
             high=1,
             low_open=True,
             step=0.01,
-            local_default="0.95",
             shapes=True,
         ),
         Param(
@@ -108,7 +101,6 @@ PARAMS: Mapping[str, Param] = {
             low=0,
             high=1,
             step=0.01,
-            local_default="0.05",
             shapes=True,
         ),
         Param(
@@ -120,7 +112,6 @@ PARAMS: Mapping[str, Param] = {
             high=1000,
             high_open=True,
             step=1,
-            local_default="40",
             usual=(0, 200),
             shapes=True,
         ),
@@ -162,7 +153,6 @@ PARAMS: Mapping[str, Param] = {
             low=0.01,
             high=5,
             step=0.05,
-            local="repeat_penalty",
             usual=(0.5, 2),
             shapes=True,
         ),
@@ -176,8 +166,6 @@ PARAMS: Mapping[str, Param] = {
             high_open=True,
             step=1,
             usual=(0, 100),
-            # llama.cpp keeps 32 bits, and reads all ones as "a new one every time".
-            local_end=2**32 - 1,
         ),
         Param(
             "stop",
@@ -198,15 +186,13 @@ PARAMS: Mapping[str, Param] = {
             str,
             "An id of the user, for the provider's abuse checks; send a hash, not a name.",
             "none",
-            local_ignored=True,
         ),
         Param(
             "reasoning_effort",
             str,
             "How long a reasoning model thinks before it answers.",
             "the model's own",
-            choices=("none", "low", "medium", "high", "xhigh"),
-            local_ignored=True,
+            choices=("none", "minimal", "low", "medium", "high", "xhigh", "max"),
         ),
         Param(
             "logprobs",
@@ -273,13 +259,6 @@ def validate(name: str, value: object) -> Value:
     ):
         raise _invalid(param, value, f"is out of range: {param.range}")
     return number
-
-
-def check_local_value(name: str, value: Value) -> None:
-    """Raise ParamError for a valid value that llama.cpp would read as another one."""
-    end = PARAMS[name].local_end
-    if end is not None and isinstance(value, int) and value >= end:
-        raise ParamError(f"{name} must be below {end} for the local model, not {value}.")
 
 
 def _invalid(param: Param, value: object, why: str) -> ParamError:

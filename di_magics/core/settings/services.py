@@ -12,12 +12,12 @@ server decides. No fact was tried against the service itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.params import suggest
+from di_magics.core.settings.params import MOST_LOGPROBS, Param, Value, suggest
 from di_magics.core.text import one_line
 
 DEEPINFRA, LOCAL = "deepinfra", "local"
@@ -29,7 +29,8 @@ class Fact:
 
     `field` is its name there. `refused` is whether the endpoint answers it with an error, `ignored`
     whether it has no effect; `when` says for which models. `default` holds where it is not sent.
-    `most` is how many texts (stop) or alternatives (logprobs) there may be, `end` the first number
+    `most` is how many texts (stop) or alternatives (logprobs) there may be, and `least` how many
+    alternatives must be asked for. `end` is the first number
     that is read as another one, `choices` the texts that are accepted, and `basis` whether
     log-probabilities are the model's own (`raw`).
     """
@@ -42,6 +43,7 @@ class Fact:
     when: str = ""
     default: str = ""
     most: int | None = None
+    least: int = 0
     end: int | None = None
     choices: tuple[str, ...] = ()
     basis: str = ""
@@ -71,8 +73,9 @@ class Service:
     `key_variables` the environment variables that may hold its key, and `key_page` where to get
     one. `start` is the command that starts it, if it is a server on this machine, and `fetch` the
     one that fetches a model for it. `model` is its default model, `facts` what is known, by the
-    name of a parameter or field. `headers` and `query` are sent with every request; a value `$NAME`
-    is that of an environment variable.
+    name of a parameter or field, and `like` the name of the row of the table with these facts.
+    `headers` and `query` are sent with every request; a value `$NAME` is that of an environment
+    variable.
     """
 
     name: str = ""
@@ -83,6 +86,7 @@ class Service:
     start: str = ""
     fetch: str = ""
     model: str = ""
+    like: str = ""
     facts: Mapping[str, Fact] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -90,6 +94,51 @@ class Service:
     def fact(self, name: str) -> Fact:
         """Return what is known of a parameter or field, an empty fact for nothing."""
         return self.facts.get(name, NOTHING_KNOWN)
+
+    def name_of(self, param: str) -> str:
+        """Return the name of a parameter here."""
+        return self.fact(param).field or param
+
+    def default(self, param: Param) -> str:
+        """Return what holds where a parameter is not sent, "" if that is not known."""
+        return self.fact(param.name).default or ("" if param.shapes else param.default)
+
+    def check(self, params: Mapping[str, Value]) -> None:
+        """Raise ParamError for a value that this endpoint is known to refuse or to misread."""
+        title = self.title or "this endpoint"
+        for name, value in params.items():
+            fact = self.fact(name)
+            most = fact.most
+            if name == "logprobs" and most is None:
+                most = MOST_LOGPROBS
+            if fact.refused and not fact.when:
+                raise ParamError(
+                    f"{title} refuses {name}. Leave it out (%chat unset {name}), or send it all "
+                    f"the same: --extra {name}=…"
+                )
+            if fact.choices and value not in fact.choices:
+                raise ParamError(
+                    f"{name} must be one of {', '.join(fact.choices)} for {title}, not {value}."
+                )
+            if fact.end is not None and isinstance(value, int) and value >= fact.end:
+                raise ParamError(f"{name} must be below {fact.end} for {title}, not {value}.")
+            count = len(value) if isinstance(value, tuple) else value
+            if most is not None and isinstance(count, int) and count > most:
+                more = "" if self.like == LOCAL else " A local model sends more."
+                raise ParamError(
+                    f"{name} must be at most {most} for {title}, not {count}."
+                    f"{more if name == 'logprobs' else ''}"
+                )
+
+    def warnings(self, params: Iterable[str]) -> list[str]:
+        """Return what is known against sending these parameters."""
+        found = ((name, self.fact(name)) for name in params)
+        return [
+            f"{self.title} {'refuses' if fact.refused else 'ignores'} {name}"
+            f"{f' {fact.when}' if fact.when else ''}."
+            for name, fact in found
+            if fact.refused or fact.ignored
+        ]
 
 
 NOTHING_KNOWN = Fact()
@@ -116,13 +165,14 @@ _LLAMA_CPP = _known(
     seed=Fact(end=2**32 - 1),
     user=_IGNORED,
     reasoning_effort=_IGNORED,
-    logprobs=Fact(basis="raw"),
+    # It sends nothing for 0 alternatives.
+    logprobs=Fact(basis="raw", least=1, most=10_000),
 )
 _REASONING = "with reasoning models"
 _THINKING = "while it thinks, which is the default"
 
 SERVICES: Mapping[str, Service] = {
-    service.name: service
+    service.name: replace(service, like=service.name)
     for service in (
         Service(
             DEEPINFRA,
@@ -146,7 +196,7 @@ SERVICES: Mapping[str, Service] = {
                 logprobs=Fact(most=20),
             ),
         ),
-        Service(LOCAL, "the built-in model", facts=_LLAMA_CPP),
+        Service(LOCAL, "the local model", facts=_LLAMA_CPP),
         Service(
             "ollama",
             "Ollama",

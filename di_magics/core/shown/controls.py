@@ -10,6 +10,7 @@ from di_magics.core.errors import PolicyError
 from di_magics.core.money.prices import Model
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Param, Value
 from di_magics.core.settings.policy import Bounds, Policy
+from di_magics.core.settings.services import Service
 from di_magics.core.settings.settings import Settings
 from di_magics.core.text import one_line
 
@@ -49,22 +50,22 @@ def preset_states(settings: Settings, policy: Policy) -> list[dict[str, Any]]:
 
 
 def control_states(
-    settings: Settings, policy: Policy, *, local: bool, built_in: bool = False
+    settings: Settings, policy: Policy, service: Service, *, built_in: bool = False
 ) -> list[dict[str, Any]]:
     """Return the control of every parameter: its value, its state, its range and its effect."""
     return [
-        _control(param, settings.params.get(name), policy, local=local, built_in=built_in)
+        _control(param, settings.params.get(name), policy, service, built_in=built_in)
         for name, param in PARAMS.items()
     ]
 
 
 def _control(
-    param: Param, value: Value | None, policy: Policy, *, local: bool, built_in: bool
+    param: Param, value: Value | None, policy: Policy, service: Service, *, built_in: bool
 ) -> dict[str, Any]:
     locked = policy.locks.get(param.name)
     bounds = policy.bounds.get(param.name, Bounds())
-    default = (local and param.local_default) or param.default
-    unset = f"not sent · default {default}"
+    default = service.default(param)
+    unset = f"not sent · default {default}" if default else "not sent · the server's default"
     if param.name == "max_tokens":
         by_policy = bounds.high if isinstance(bounds.high, int) else None
         if built_in and (by_policy is None or by_policy >= BUILT_IN_MAX_TOKENS):
@@ -97,7 +98,7 @@ def _control(
         ends[0] += (param.step or 0) if param.low_open and ends[0] == low else 0
         state |= {"low": ends[0], "high": ends[1], "step": param.step}
         state |= {"least": _plain(low), "most": _plain(high)}
-        state["at"] = _leading_number(default, ends[0])
+        state["at"] = _leading_number(default or param.default, ends[0])
     return state
 
 
@@ -122,29 +123,30 @@ def _plain(value: Value | None) -> object:
 def setting_warnings(
     settings: Settings,
     model: Model | None,
-    *,
-    local: bool,
+    service: Service,
     refused: Mapping[str, str],
 ) -> list[str]:
     """Return warnings about these settings.
 
     `refused` are the parameters that this model has refused before, with the server's messages.
     """
-    return list(_warnings(settings.params, model, refused, local=local))
+    return list(_warnings(settings.params, model, service, refused))
 
 
 def _warnings(
-    params: Mapping[str, Value], model: Model | None, refused: Mapping[str, str], *, local: bool
+    params: Mapping[str, Value],
+    model: Model | None,
+    service: Service,
+    refused: Mapping[str, str],
 ) -> Iterator[str]:
     if "temperature" in params and "top_p" in params:
         yield (
             "temperature and top_p are both set, and each changes the effect of the other. Unset "
             "one to see what the other does."
         )
+    yield from (line[0].upper() + line[1:] for line in service.warnings(params))
     for name in params:
-        if local and PARAMS[name].local_ignored:
-            yield f"The local model ignores {name}."
-        elif name in refused:
+        if name in refused:
             yield f"This model has refused {name}: {one_line(refused[name], 200)}"
     tags = model.tags if model else ()
     if "reasoning_effort" in params and tags and not {"reasoning", "reasoning_effort"} & {*tags}:

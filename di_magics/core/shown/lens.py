@@ -10,7 +10,7 @@ from di_magics.core.logprobs import TokenProbability, basis_of
 from di_magics.core.packed_tokens import Continuing, LensData
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS
-from di_magics.core.settings.params import PARAMS
+from di_magics.core.settings.services import LOCAL, SERVICES
 from di_magics.core.text import one_line
 
 OFF: Mapping[str, float] = {**DEFAULTS, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
@@ -27,13 +27,14 @@ def lens_data(turn: Turn, tokens: Sequence[TokenProbability]) -> LensData:
     counted = turn.reply.usage.completion_tokens or 0
     settings = dict(DEFAULTS if turn.local else OFF)
     for name, value in turn.params.items():
-        if (PARAMS[name].local or name) in settings and isinstance(value, int | float):
-            settings[PARAMS[name].local or name] = value
+        local = SERVICES[LOCAL].name_of(name)
+        if local in settings and isinstance(value, int | float):
+            settings[local] = value
     continues: Continuing = "ids" if turn.local else "text"
     return LensData(
         tokens=tuple(tokens),
         model=turn.reply.model or turn.model,
-        basis=basis_of(turn.local),
+        basis=basis_of(turn.service.fact("logprobs").basis == "raw"),
         settings=settings,
         order=DEFAULT_ORDER if turn.local else None,
         continues=continues,

@@ -14,6 +14,7 @@ from di_magics.core.logprobs import TokenProbability
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.sampling import DEFAULT_ORDER
 from di_magics.core.settings.params import PARAMS, suggest, validate
+from di_magics.core.settings.services import LOCAL, SERVICES
 from di_magics.core.text import make_visible, one_line
 
 BANDS = (0.9, 0.5, 0.2, 0.05, 0.01, 0.001, 0.0)
@@ -104,13 +105,13 @@ def parse_order(text: str) -> list[str]:
 
 def sampling_params(values: Mapping[str, float]) -> dict[str, float]:
     """Return settings of a lab by the names of their parameters."""
-    names = {param.local or name: name for name, param in PARAMS.items()}
+    names = {SERVICES[LOCAL].name_of(name): name for name in PARAMS}
     return {names[name]: value for name, value in values.items() if name in NEUTRAL}
 
 
 def lab_values(settings: Mapping[str, object]) -> dict[str, float]:
     """Return settings of a lab by llama.cpp's names. Raises ParamError for another setting."""
-    sliders = {name: param.local or name for name, param in PARAMS.items()}
+    sliders = {name: SERVICES[LOCAL].name_of(name) for name in PARAMS}
     sliders = {name: local for name, local in sliders.items() if local in NEUTRAL}
     values = {}
     for name, value in settings.items():

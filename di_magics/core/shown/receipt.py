@@ -185,7 +185,7 @@ def _logprobs_text(turn: Turn) -> str:
     if asked is None or asked is False:
         return ""
     most = (request.get("top_logprobs") or 0) if asked is True else asked
-    basis = BASES[basis_of(turn.local)]
+    basis = BASES[basis_of(turn.service.fact("logprobs").basis == "raw")]
     if not most:
         return f"log-probabilities of the tokens alone, {basis}"
     return f"{most:,} log-probabilit{'y' if most == 1 else 'ies'} a token, {basis}"

@@ -16,6 +16,7 @@ from di_magics.core.money.cost import tally
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import flag_help, flags_help
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, format_param, suggest
+from di_magics.core.settings.services import Service
 from di_magics.core.text import align_columns, count_noun, one_line
 from di_magics.magics.commands import (
     asking,
@@ -88,7 +89,7 @@ def show_help(context: Context, rest: str) -> None:
     elif rest in COMMANDS:
         say(COMMANDS[rest].help)
     elif name in PARAMS:
-        say(_param_help(name))
+        say(_param_help(name, setting.service_in_use(context.session)[0]))
     elif flag := flag_help(name):
         say(flag)
     elif rest:
@@ -102,14 +103,16 @@ def show_help(context: Context, rest: str) -> None:
         show_table([("%%chat [flags]", "ask; the prompt is below (%%chat -h)"), *rows])
 
 
-def _param_help(name: str) -> str:
+def _param_help(name: str, service: Service) -> str:
     param, flag = PARAMS[name], "--" + name.replace("_", "-")
-    local = f" A local model's is {param.local_default}." if param.local_default else ""
+    default, local = service.default(param), ""
+    title = service.title or "this endpoint"
+    holds = f"the default of {title} is then {default}" if default else "the server decides then"
     if name == "max_tokens":
         local = f" The built-in model is always sent a limit, {BUILT_IN_MAX_TOKENS} unless set."
     return (
-        f"{name}: {param.effect}\n\nRange: {param.range}. Not sent unless set; the "
-        f"server's default is then {param.default}.{local}\n%%chat {flag} …   for one cell\n"
+        f"{name}: {param.effect}\n\nRange: {param.range}. Not sent unless set; "
+        f"{holds}.{local}\n%%chat {flag} …   for one cell\n"
         f"%chat set {name}=…   for the next cells; %chat unset {name} removes it"
     )
 

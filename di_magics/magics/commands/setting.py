@@ -10,7 +10,7 @@ from di_magics.core.errors import DiMagicsError, ParamError, PolicyError
 from di_magics.core.settings.extras import EXTRA, format_extra
 from di_magics.core.settings.flags import parse_assignments, split_line
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param
-from di_magics.core.settings.services import LOCAL
+from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, Service
 from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
 from di_magics.core.text import one_line
 from di_magics.endpoints import probe
@@ -117,17 +117,27 @@ def _say_settings(session: Session) -> None:
             policy.check_model(settings.model)
     except PolicyError as error:
         say(f"Warning: {error}")
+    for line in service_in_use(session)[0].warnings(settings.params):
+        say(f"Warning: {line}")
+
+
+def service_in_use(session: Session) -> tuple[Service, bool]:
+    """Return what is known of the endpoint in use, and whether its model is the built-in one.
+
+    It is DeepInfra where no request is possible now.
+    """
+    try:
+        route = session.route()
+    except DiMagicsError:
+        return SERVICES[DEEPINFRA], False
+    return route.service, route.built_in
 
 
 @command("params", "the sampling parameters: value, range, effect")
 def show_params(context: Context, rest: str) -> None:
     """%chat help temperature explains one of them."""
     settings, sent = context.session.settings, params_in_force(context.session)
-    try:
-        route = context.session.route()
-        local, built_in = route.local, route.built_in
-    except DiMagicsError:  # no request is possible now: show DeepInfra's defaults
-        local = built_in = False
+    service, built_in = service_in_use(context.session)
     rows = [("parameter", "value", "server's default", "range", "effect")]
     for name, param in PARAMS.items():
         value = format_param(name, sent[name]).partition("=")[2] if name in sent else "not sent"
@@ -135,7 +145,7 @@ def show_params(context: Context, rest: str) -> None:
             value += " (policy)"
         elif name == "max_tokens" and name not in sent and built_in:
             value = f"{BUILT_IN_MAX_TOKENS} (the built-in model)"
-        default = (local and param.local_default) or param.default
+        default = service.default(param) or "its own"
         rows.append((name, value, default, param.range, param.effect))
     show_table(rows, head=True)
 

@@ -153,7 +153,7 @@ def test_the_format_stays_as_it_is() -> None:
     """Saved notebooks and files have these keys."""
     assert " ".join(entry.key for entry in TURN_ENTRIES) == (
         "turn parent cell instead conversation notebook prompt system asked endpoint url local "
-        "stream last taught params fields extra format attached"
+        "dialect stream last taught params fields extra format attached"
     )
     assert " ".join(entry.key for entry in REPLY_ENTRIES) == (
         "status reply reasoning tail tool_calls rounds finish_reason model id usage cost estimate "

@@ -10,6 +10,7 @@ import pytest
 from di_magics.core.conversation.attachment import IMAGE_TOKENS
 from di_magics.core.conversation.messages import Message
 from di_magics.core.request import body
+from di_magics.core.settings.services import SERVICES
 from di_magics.core.tokens import PER_TOKEN, text_weight
 
 ASKED = [{"role": "user", "content": "Hi"}]
@@ -42,11 +43,13 @@ def test_what_is_set_is_sent_exactly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("local", "name"), [(False, "repetition_penalty"), (True, "repeat_penalty")]
+    ("service", "name"), [("deepinfra", "repetition_penalty"), ("local", "repeat_penalty")]
 )
-def test_llama_cpp_has_names_of_its_own(local: bool, name: str) -> None:
+def test_llama_cpp_has_names_of_its_own(service: str, name: str) -> None:
     """A parameter is sent under the name that the server knows, and found again under it."""
-    sent = body.build_body("m", ASKED, {"repetition_penalty": 1.1, "top_k": 5}, local=local)
+    sent = body.build_body(
+        "m", ASKED, {"repetition_penalty": 1.1, "top_k": 5}, service=SERVICES[service]
+    )
     assert body.sent_params(sent) == {name: 1.1, "top_k": 5}
 
 

@@ -32,6 +32,7 @@ from di_magics.core.request.plan import (
 )
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import NO_POLICY, merge_policies, parse_policy
+from di_magics.core.settings.services import SERVICES
 from di_magics.core.settings.settings import Settings
 
 PRICE = Price(Decimal("1E-6"), Decimal("2E-6"), None, "a list", "2026-11-23")
@@ -375,7 +376,7 @@ def test_a_reply_is_continued_by_ids(params: dict[str, int]) -> None:
 
 def test_only_a_local_model_sends_more_than_20_alternatives() -> None:
     """Others refuse them, each in its own way."""
-    with pytest.raises(ParamError, match="at most 20 for e, not 21"):
+    with pytest.raises(ParamError, match="at most 20 for this endpoint, not 21"):
         plan(Ask("hi", params={"logprobs": 21}))
     assert plan(Ask("hi", params={"logprobs": 20})).body["top_logprobs"] == 20
     assert plan(Ask("hi", params={"logprobs": 21}), route=BUILT_IN).body["top_logprobs"] == 21
@@ -394,3 +395,20 @@ def test_a_policy_locks_the_log_probabilities() -> None:
     assert plan(Ask("hi"), policy=policy).body["top_logprobs"] == 3
     with pytest.raises(PolicyError, match="locks it"):
         plan(Ask("hi", params={"logprobs": 5}), policy=policy)
+
+
+def test_a_plan_has_the_names_of_its_endpoint() -> None:
+    """And its turn says by which row of the table, so that the request can be built again."""
+
+    class Openai:
+        """An endpoint that is like OpenAI."""
+
+        service = SERVICES["openai"]
+
+    route = Route("gate", "m", "https://gate/v1", endpoint=Openai())
+    planned = plan(Ask("hi", params={"max_tokens": 5}), route=route)
+    assert planned.body["max_completion_tokens"] == 5
+    assert planned.turn.dialect == "openai"
+    assert build_request(planned.turn, Conversation()) == planned.body
+    assert plan(Ask("hi")).turn.dialect == ""
+    assert Turn("t", "hi", local=True).service is SERVICES["local"]

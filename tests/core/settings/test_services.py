@@ -166,3 +166,99 @@ def test_a_wrong_entry_is_one_line_that_names_it(table: dict[Any, Any], problem:
 def test_a_name_is_not_an_address(text: str, name: bool) -> None:
     """An address has a dot, a colon or a slash."""
     assert services.is_name(text) is name
+
+
+# What is checked before sending -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "problem"),
+    [
+        ("groq", {"logprobs": 5}, r"refuses logprobs.*%chat unset logprobs.*--extra logprobs="),
+        ("gemini", {"seed": 1}, "Gemini refuses seed"),
+        ("openai", {"stop": ("a",) * 5}, "stop must be at most 4 for OpenAI, not 5"),
+        ("deepinfra", {"logprobs": 21}, "at most 20 .* A local model sends more"),
+        ("vllm", {"logprobs": 21}, "at most 20"),
+        ("deepseek", {"reasoning_effort": "none"}, "must be one of minimal, low"),
+        ("deepinfra", {"reasoning_effort": "max"}, "must be one of none, low"),
+        ("local", {"seed": 2**32 - 1}, "seed must be below 4294967295 for the local model"),
+        ("llamacpp", {"seed": 2**32}, "must be below"),
+        ("", {"logprobs": 21}, "at most 20 for this endpoint"),
+    ],
+)
+def test_what_an_endpoint_is_known_to_refuse_is_said_before(
+    name: str, params: dict[str, Any], problem: str
+) -> None:
+    """In one line, with the way out."""
+    service = SERVICES.get(name, UNKNOWN)
+    with pytest.raises(ParamError, match=problem) as error:
+        service.check(params)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("openai", {"stop": ("a",) * 4, "logprobs": 20, "temperature": 2, "max_tokens": 5}),
+        ("local", {"seed": 2**32 - 2, "logprobs": 10_000, "user": "me"}),
+        ("xai", {"stop": ("a",), "frequency_penalty": 1}),
+        ("deepseek", {"temperature": 1, "reasoning_effort": "max"}),
+        ("ollama", {"top_k": 5}),
+        ("groq", {"top_k": 5}),
+        ("", {"stop": ("a",) * 16, "seed": 2**40}),
+    ],
+)
+def test_anything_else_is_left_to_the_server(name: str, params: dict[str, Any]) -> None:
+    """Also what it ignores, and what only some of its models refuse."""
+    SERVICES.get(name, UNKNOWN).check(params)
+
+
+def test_what_has_no_effect_is_a_warning() -> None:
+    """And what only some models refuse."""
+    assert SERVICES["ollama"].warnings(["top_k", "seed"]) == ["Ollama ignores top_k."]
+    assert SERVICES["xai"].warnings(["stop"]) == ["xAI refuses stop with reasoning models."]
+    assert UNKNOWN.warnings(["stop"]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "default"),
+    [
+        ("deepinfra", "temperature", "1"),
+        ("local", "temperature", "0.8"),
+        ("llamacpp", "top_k", "40"),
+        ("ollama", "temperature", "1"),
+        ("openai", "top_p", "1 (off)"),
+        ("groq", "temperature", ""),
+        ("", "temperature", ""),
+        ("", "stop", "none"),
+        ("groq", "max_tokens", "the server's limit"),
+    ],
+)
+def test_a_default_is_the_endpoints_own_or_not_known(name: str, param: str, default: str) -> None:
+    """What does not depend on the endpoint holds for all."""
+    assert SERVICES.get(name, UNKNOWN).default(PARAMS[param]) == default
+
+
+def test_deepinfras_defaults_are_those_of_the_table_of_parameters() -> None:
+    """They are in both, and are the same."""
+    deepinfra = SERVICES["deepinfra"]
+    assert {name: deepinfra.default(param) for name, param in PARAMS.items()} == {
+        name: param.default for name, param in PARAMS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "param", "field"),
+    [
+        ("openai", "max_tokens", "max_completion_tokens"),
+        ("mistral", "seed", "random_seed"),
+        ("lmstudio", "repetition_penalty", "repeat_penalty"),
+        ("groq", "max_tokens", "max_tokens"),
+        ("", "max_tokens", "max_tokens"),
+    ],
+)
+def test_a_parameter_has_the_name_that_the_endpoint_has_for_it(
+    name: str, param: str, field: str
+) -> None:
+    """Its own, unless another one is known."""
+    assert SERVICES.get(name, UNKNOWN).name_of(param) == field

@@ -9,6 +9,7 @@ import pytest
 from di_magics.core.money.prices import Model
 from di_magics.core.settings.params import PARAMS, validate
 from di_magics.core.settings.policy import NO_POLICY, parse_policy
+from di_magics.core.settings.services import SERVICES, UNKNOWN
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.controls import (
     PRESETS,
@@ -27,12 +28,14 @@ def setting(**params: Any) -> Settings:
 def of(settings: Settings, name: str, rules: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the control of a parameter."""
     policy = parse_policy(rules, "p.toml") if rules else NO_POLICY
-    return next(c for c in control_states(settings, policy, local=False) if c["name"] == name)
+    return next(
+        c for c in control_states(settings, policy, SERVICES["deepinfra"]) if c["name"] == name
+    )
 
 
 def test_there_is_a_control_for_each_parameter() -> None:
     """In the order of the one table, with its range and effect."""
-    found = control_states(Settings(), NO_POLICY, local=False)
+    found = control_states(Settings(), NO_POLICY, SERVICES["deepinfra"])
     assert [control["name"] for control in found] == list(PARAMS)
     assert all(control["effect"] == PARAMS[control["name"]].effect for control in found)
 
@@ -64,7 +67,9 @@ def test_a_slider_has_a_usable_range() -> None:
 
 def test_the_local_model_has_its_own_defaults() -> None:
     """llama.cpp's own."""
-    found = {c["name"]: c["default"] for c in control_states(Settings(), NO_POLICY, local=True)}
+    found = {
+        c["name"]: c["default"] for c in control_states(Settings(), NO_POLICY, SERVICES["local"])
+    }
     assert (found["temperature"], found["top_k"], found["seed"]) == (
         "0.8",
         "40",
@@ -87,7 +92,7 @@ def test_a_limit_that_is_sent_without_being_set_is_not_called_not_sent(
 ) -> None:
     """The built-in model's, or the bound of a policy."""
     policy = parse_policy({"parameters": rules}, "p.toml") if rules else NO_POLICY
-    states = control_states(Settings(), policy, local=True, built_in=built_in)
+    states = control_states(Settings(), policy, SERVICES["local"], built_in=built_in)
     (limit,) = [control for control in states if control["name"] == "max_tokens"]
     assert limit["unset"] == text
     assert limit["at"] == (default or 1)
@@ -148,7 +153,7 @@ def test_a_preset_does_not_change_locked_values() -> None:
 )
 def test_warnings(params: dict[str, Any], model: Model | None, hints: list[str]) -> None:
     """What one should know before asking."""
-    found = setting_warnings(setting(**params), model, local=False, refused={"top_k": "no"})
+    found = setting_warnings(setting(**params), model, UNKNOWN, refused={"top_k": "no"})
     assert len(found) == len(hints)
     for line, hint in zip(found, hints, strict=True):
         assert hint in line
@@ -156,5 +161,5 @@ def test_warnings(params: dict[str, Any], model: Model | None, hints: list[str])
 
 def test_parameters_that_the_local_model_ignores_are_named() -> None:
     """llama.cpp ignores some parameters."""
-    (line,) = setting_warnings(setting(user="me"), None, local=True, refused={})
+    (line,) = setting_warnings(setting(user="me"), None, SERVICES["local"], refused={})
     assert line == "The local model ignores user."

@@ -12,6 +12,7 @@ from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.reply import LOOP, Reply, Round, Status, ToolCall, ToolResult, Usage
 from di_magics.core.request.body import build_body
+from di_magics.core.settings.services import SERVICES, UNKNOWN
 from di_magics.core.shown.receipt import (
     format_receipt,
     outcome_line,
@@ -49,9 +50,9 @@ def test_a_receipt_has_every_fact_in_order() -> None:
 def test_parameters_are_those_that_were_sent() -> None:
     """They come from the request, not from what the turn meant to send."""
     assert line(request=None)[1] == "server's defaults"
-    assert line(request=build_body("m", [], {"repetition_penalty": 2}, local=True))[1] == (
-        "repeat_penalty=2"
-    )
+    assert line(request=build_body("m", [], {"repetition_penalty": 2}, service=SERVICES["local"]))[
+        1
+    ] == ("repeat_penalty=2")
 
 
 def test_another_model_than_asked_for_is_named() -> None:
@@ -346,7 +347,9 @@ def test_what_came_and_is_not_shown_is_counted() -> None:
 )
 def test_log_probabilities_are_named_with_their_basis(most: int, local: bool, text: str) -> None:
     """llama.cpp's are the model's own; of other servers that is not known."""
-    request = build_body("m", [], {"logprobs": most}, local=local)
+    request = build_body(
+        "m", [], {"logprobs": most}, service=SERVICES["local"] if local else UNKNOWN
+    )
     turn = replace(TURN, local=local, reply=replace(REPLY, request=request))
     assert text in format_receipt(turn).split(" · ")
     assert "logprobs" not in format_receipt(turn)

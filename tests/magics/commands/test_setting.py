@@ -300,3 +300,85 @@ def test_a_policys_key_is_not_replaced(
     run("%reload_ext di_magics")
     assert isinstance(run("%chat key").error, di.PolicyError)
     assert typing == []
+
+
+# What is known of the endpoint --------------------------------------------------------------------
+
+
+def like(run: Run, server: Loopback, name: str) -> None:
+    """Let the server be one that is known to behave as this one, and use it."""
+    entry = {"url": server.url, "like": name, "model": "m"}
+    run(f"%config ChatMagics.endpoints = {{'it': {entry}}}")
+    run("%chat endpoint it")
+
+
+def test_a_request_has_the_names_of_its_endpoint(run: Run, server: Loopback) -> None:
+    """What was sent is on the receipt, and can be shown later."""
+    like(run, server, "openai")
+    ran = run("%%chat --max-tokens 9 --seed 1\nhi")
+    sent = server.chats[0].json
+    assert sent["max_completion_tokens"] == 9
+    assert "max_tokens" not in sent
+    assert "max_completion_tokens=9" in ran.text
+    assert '"max_completion_tokens": 9' in run("%chat show --request").text
+    like(run, server, "mistral")
+    run("%%chat --max-tokens 9 --seed 1\nhi")
+    sent = server.chats[1].json
+    assert (sent["max_tokens"], sent["random_seed"]) == (9, 1)
+    assert "stream_options" not in sent
+
+
+def test_what_is_known_to_be_refused_is_not_sent(run: Run, server: Loopback) -> None:
+    """Unless as an extra, which is sent as it is."""
+    like(run, server, "groq")
+    error = run("%%chat --logprobs\nhi").error
+    assert isinstance(error, di.ParamError)
+    assert server.chats == []
+    run("%%chat --extra logprobs=true\nhi")
+    assert server.chats[0].json["logprobs"] is True
+
+
+def test_what_has_no_effect_is_said_when_it_is_set(run: Run, server: Loopback) -> None:
+    """It is sent all the same."""
+    like(run, server, "ollama")
+    assert "ignores top_k." in run("%chat set top_k=5").text
+    run("%%chat\nhi")
+    assert server.chats[0].json["top_k"] == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        ("llamacpp", "the default of it is then 0.8"),
+        ("deepinfra", "the default of it is then 1."),
+        ("groq", "the server decides then"),
+    ],
+)
+def test_the_help_names_the_default_of_the_endpoint_in_use(
+    run: Run, server: Loopback, name: str, default: str
+) -> None:
+    """As the table of parameters and the panel do."""
+    like(run, server, name)
+    assert default in run("%chat help temperature").text
+    (row,) = (line for line in run("%chat params").text.splitlines() if "temperature" in line[:20])
+    value = default.rpartition(" ")[2].rstrip(".") if "then " in default else "its own"
+    assert value in row
+
+
+def test_a_server_that_refuses_stream_options_is_asked_without(run: Run, server: Loopback) -> None:
+    """Once: later requests leave it out, and what is shown is what was sent."""
+    refusal = {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs"}]}
+    server.reply(Fault(422, refusal), Reply("one"), Reply("two"))
+    assert "one" in run("%%chat -o reply\nhi").text
+    assert "two" in run("%%chat\nhi").text
+    assert ["stream_options" in request.json for request in server.chats] == [True, False, False]
+    assert run("print('stream_options' in reply.request)").text.strip() == "False"
+
+
+def test_another_refusal_is_not_tried_again(run: Run, server: Loopback) -> None:
+    """Nor the same one twice."""
+    named = {"error": "stream_options: extra inputs"}
+    server.reply(Fault(400, {"error": "no"}), Fault(400, named), Fault(400, named))
+    for _ in range(2):
+        assert isinstance(run("%%chat\nhi").error, di.BadRequest)
+    assert len(server.chats) == 3
