@@ -55,6 +55,7 @@ __all__ = [
     "Unreachable",
     "Usage",
     "ask",
+    "branch",
     "diff",
     "lab",
     "lens",
@@ -66,6 +67,7 @@ __all__ = [
 
 _HOMES = {
     "ask": "di_magics.api",
+    "branch": "di_magics.api",
     "diff": "di_magics.api",
     "lab": "di_magics.api",
     "lens": "di_magics.api",

@@ -23,8 +23,10 @@ from di_magics.core.sweep.runs import check_measures, check_vary
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import FinalGrid, SilentView
 from di_magics.endpoints.endpoint import Endpoint
+from di_magics.magics.asking import branch_runs
 from di_magics.magics.chat import ChatMagics, current, format_replies
 from di_magics.magics.compose import new_session
+from di_magics.session.inspector import BRANCH_TOKENS
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
 
@@ -74,7 +76,13 @@ def lens(reply: Reply) -> Lens:
 
     The reply needs log-probabilities: `ask(prompt, logprobs=20)`. Raises ChatError without any.
     """
-    return _make_lens(reply)
+    from di_magics.display.lens import Lens
+
+    with _session() as session:
+        turn = _turn_of(session, reply)
+        data = session.inspector.lens_data(turn)
+        magics = _magics()
+        return Lens(data, **magics.asking.lens_functions(turn, data) if magics else {})
 
 
 def lab(reply: Reply, *, at: int = 0, order: str | None = None, **settings: Any) -> Lens:
@@ -86,28 +94,63 @@ def lab(reply: Reply, *, at: int = 0, order: str | None = None, **settings: Any)
     ChatError without log-probabilities, ParamError for an invalid setting.
     """
     from di_magics.core.shown.lens_text import lab_values, parse_order
-
-    values = lab_values(settings)
-    return _make_lens(reply, lab=True, at=at, values=values, order=order and parse_order(order))
-
-
-def _make_lens(reply: Reply, **options: Any) -> Lens:
     from di_magics.display.lens import Lens
 
+    values, filters = lab_values(settings), order and parse_order(order)
     with _session() as session:
-        turns = session.conversation.turns.values()
-        turn = next((turn for turn in turns if reply.id and turn.reply.id == reply.id), None)
-        if turn is None:  # it is not part of the conversation
-            # A local server costs nothing, and is the one that sends ids.
-            ids = all(token.id is not None for token in reply.logprobs)
-            turn = Turn(
-                "",
-                "",
-                model=reply.model or "",
-                local=reply.cost == 0 and ids,
-                params={OWNERS[n]: v for n, v in sent_params(reply.request or {}).items()},
+        turn = _turn_of(session, reply)
+        data = session.inspector.lens_data(turn)
+        magics = _magics()  # without the extension there is no session that lives on
+        functions = magics.asking.lab_functions(turn, data) if magics else {}
+        return Lens(data, lab=True, at=at, values=values, order=filters or None, **functions)
+
+
+def branch(
+    reply: Reply,
+    *,
+    at: int,
+    token: str | None = None,
+    rank: int | None = None,
+    n: int = 8,
+    max_tokens: int = BRANCH_TOKENS,
+) -> Sweep:
+    """Return `n` continuations of a reply from one of its tokens, as a sweep.
+
+    `at` is the index of the token in `reply.logprobs`. The token there is the reply's own, the one
+    with this text, or the one of this rank (1: the likeliest). The current settings are used. Only
+    the progress is displayed, and the conversation does not change. Raises ChatError without
+    log-probabilities, ParamError where there is no such token, and EndpointError.
+    """
+    with _session() as session:
+        turn = _turn_of(session, reply)
+        if magics := _magics():
+            return magics.asking.branch(
+                turn, at, n, token=token, rank=rank, max_tokens=max_tokens, show_replies=False
             )
-        return Lens(session.inspector.lens_data(replace(turn, reply=reply)), **options)
+        ask = session.inspector.branch(turn, at, token=token, rank=rank, max_tokens=max_tokens)
+        runner = SweepRunner(session, ask, *branch_runs(ask, n))
+        return Sweep.of(runner.run(FinalGrid(final=False), fresh=True), {})
+
+
+def _turn_of(session: Session, reply: Reply) -> Turn:
+    """Return the turn of a reply, which may not be part of the conversation."""
+    turns = [*session.conversation.turns.values(), session.last_once]
+    for turn in turns:
+        if turn and reply.id and turn.reply.id == reply.id:
+            return replace(turn, reply=reply)
+    request = reply.request or {}
+    texts = {m.get("role"): m.get("content") for m in request.get("messages", ())}
+    prompt = texts.get("user")
+    return Turn(
+        "",
+        prompt if isinstance(prompt, str) else "",
+        system=texts.get("system"),
+        model=reply.model or "",
+        # A local server costs nothing, and is the one that sends ids.
+        local=reply.cost == 0 and all(token.id is not None for token in reply.logprobs),
+        params={OWNERS[name]: value for name, value in sent_params(request).items()},
+        reply=reply,
+    )
 
 
 def sweep(

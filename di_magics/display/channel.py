@@ -104,12 +104,19 @@ class Channel:
         widget: Any,
         stop: Callable[[], None],
         stop_run: Callable[[int], None] = lambda run: None,
+        show: Callable[[Any], None] | None = None,
     ) -> None:
-        """Display the widget, and send what there is already."""
+        """Display the widget, and send what there is already.
+
+        With `show`, which displays it elsewhere, it stays there at the end.
+        """
         self._widget, self._stop, self._stop_run = widget, stop, stop_run
-        view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-        bundle = {"text/plain": "…", "application/vnd.jupyter.widget-view+json": view}
-        self._handle = display(bundle, raw=True, display_id=True)
+        if show:
+            show(widget)
+        else:
+            view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+            bundle = {"text/plain": "…", "application/vnd.jupyter.widget-view+json": view}
+            self._handle = display(bundle, raw=True, display_id=True)
         with self.lock:
             self._streaming = True
             self._early_until = time.monotonic() + EARLY_SECONDS
@@ -159,9 +166,14 @@ class Channel:
                 self._widget.close()
 
     def close(self, bundle: Message, metadata: Message) -> None:
-        """Replace the widget by the final output."""
+        """Replace the widget by the final output, if it was displayed here."""
         with self.lock:
             self._streaming = False
+            if self._handle is None:
+                self._status = ""
+                whole = {**self._content.build_whole(), "ended": True}
+                self._send_numbered("whole", whole, self._content.status)
+                return
         # The end comes before the cell's, so that a Stop on its way does not interrupt the next.
         self._widget.post({"type": "end"})
         self._handle.update(bundle, raw=True, metadata=metadata)

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from di_magics.core.sweep.runs import Run
-from di_magics.display.views import DisplayView, FinalGrid, FinalView, TerminalView
+from di_magics.display.views import DisplayView, FinalGrid, FinalView, Progress, TerminalView
 
 
 def choose_grid(
@@ -23,6 +23,14 @@ def choose_grid(
     from di_magics.display.grid import GridView
 
     return GridView(runs, final=final)
+
+
+def choose_progress(shell: Any) -> Progress:
+    """Return what says how far a text has been read, in a notebook's own output only."""
+    progress = Progress()
+    if getattr(shell, "kernel", None) is not None and not _is_redirected(shell):
+        progress.open()
+    return progress
 
 
 def choose_view(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
@@ -136,12 +137,23 @@ class GridCell(SilentView):
 class GridView:
     """Streams all runs to one widget, at the pace of one reply; the final output takes its place.
 
-    Without `final` the final output is only a line: the caller shows the rest.
+    Without `final` the final output is only a line: the caller shows the rest. `show` displays the
+    widget elsewhere, where it stays; there the replies are shown without their first `skip`
+    characters.
     """
 
-    def __init__(self, runs: tuple[Run, ...], *, final: bool = True) -> None:
+    def __init__(
+        self,
+        runs: tuple[Run, ...],
+        *,
+        final: bool = True,
+        show: Callable[[Any], None] | None = None,
+        skip: int = 0,
+    ) -> None:
         self._runs = runs
         self._final = final
+        self._show = show
+        self._skip = skip
         self._content = SweepContent(runs)
         self._channel = Channel(self._content, AWAY)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -150,7 +162,8 @@ class GridView:
     def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None:
         """Display the widget."""
         labels = [run.label for run in self._runs[: self._content.columns]]
-        self._channel.open(GridWidget(self._channel.receive, labels=labels), stop, stop_one)
+        widget = GridWidget(self._channel.receive, labels=labels)
+        self._channel.open(widget, stop, stop_one, self._show)
 
     def screen(self, run: Run) -> GridCell:
         """Return the view of one run; on the loop."""
@@ -164,7 +177,7 @@ class GridView:
         if not self._content.columns:
             return
         with self._channel.lock:
-            self._content.change(index, text, line)
+            self._content.change(index, text and text[self._skip :], line)
             due, self._frame_is_due = self._frame_is_due, True
         if not due and self._loop:
             loop = self._loop  # a server that starts reports on another thread

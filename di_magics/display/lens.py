@@ -72,8 +72,11 @@ STYLE = (
 )
 
 
-Continue = Callable[[int, str, Mapping[str, float]], Sequence[str]]
-"""Returns texts that go on after this token at this position, with these changed settings."""
+Continue = Callable[[int, str, Mapping[str, float], Callable[[Any], None]], None]
+"""Continues a reply after this token at this position, with these changed settings.
+
+The replies stream into a widget, with which it calls its last argument.
+"""
 ReadZeros = Callable[[Sequence[int]], list[float | None]]
 """Returns logit - log-probability at positions, None where it cannot be found."""
 ZEROS_AT_ONCE = 16
@@ -102,6 +105,7 @@ class Lens:
         self._continue_from = continue_from
         self._read_zeros = read_zeros
         self._widget: Any = None
+        self._grid: Any = None
         self._lock = threading.Lock()
         self._answering: set[str] = set()
         self.lab = lab
@@ -144,10 +148,17 @@ class Lens:
         return {"text/html": lens_html(self), "text/plain": lens_text(self.data)}
 
     def _ipython_display_(self) -> None:
+        self.show()
+
+    def show(self, handle: Any = None) -> None:
+        """Display it, in place of the output with this handle if there is one."""
         from IPython import get_ipython
         from IPython.display import display
 
-        display(self.saved(), raw=True)
+        if handle is None:
+            display(self.saved(), raw=True)
+        else:
+            handle.update(self.saved(), raw=True)
         if getattr(get_ipython(), "kernel", None) is None:
             return
         try:
@@ -163,14 +174,24 @@ class Lens:
         match message:
             case {"type": "continue", "at": int(at), "token": str(token), "settings": dict(values)}:
                 if go_on := self._continue_from:
-                    answer = {"type": "continued", "at": at, "token": token}
-                    self._answer(answer, "texts", lambda: list(go_on(at, token, values)))
+                    self._answer(
+                        {"type": "continued"},
+                        "done",
+                        lambda: go_on(at, token, values, self._show_grid),
+                    )
             case {"type": "zeros", "positions": list(positions)}:
                 size = len(self.data.tokens)
                 valid = all(isinstance(at, int) and 0 <= at < size for at in positions)
                 if (read := self._read_zeros) and 0 < len(positions) <= ZEROS_AT_ONCE and valid:
                     answer = {"type": "zeros", "positions": positions}
                     self._answer(answer, "zeros", lambda: read(positions))
+
+    def _show_grid(self, grid: Any) -> None:
+        """Show the widget of a grid below the lab, in place of the one before."""
+        if self._grid:
+            self._grid.close()
+        self._grid = grid
+        self._widget.post({"type": "grid", "grid": grid.model_id})
 
     def _answer(self, answer: dict[str, Any], name: str, work: Callable[[], Any]) -> None:
         """Post an answer with what some work returns or why it failed, from a thread of its own.
@@ -357,7 +378,8 @@ def _position_html(lens: Lens) -> str:
     data, at = lens.data, lens.at
     token = data.tokens[at]
     top = [(n, t.logprob) for n, t in enumerate(token.top) if t.logprob is not None]
-    result = reshape(top, data.vocabulary, {**lens.values, "samplers": lens.order})
+    applied = {**lens.values, "repeat_penalty": 1.0}
+    result = reshape(top, data.vocabulary, {**applied, "samplers": lens.order}, _window(data, at))
     rows = [
         [
             _label(other) + " ●" * other.is_same(token),
@@ -366,12 +388,24 @@ def _position_html(lens: Lens) -> str:
         ]
         for n, other in enumerate(token.top[:ROWS])
     ]
-    settings = ", ".join(
-        f"{name} {value:g}" for name, value in sampling_params(lens.values).items()
-    )
+    settings = ", ".join(f"{name} {value:g}" for name, value in sampling_params(applied).items())
+    left_out = "" if lens.values == applied else ", because a penalty above 1 needs the logits"
     return _table_html(
-        f"Position {at + 1:,} with {settings}", ["token", "in the model", "with the settings"], rows
+        f"Position {at + 1:,} with {settings}{left_out}",
+        ["token", "in the model", "with the settings"],
+        rows,
     )
+
+
+def _window(data: LensData, at: int) -> list[int]:
+    """Return what penalties count before a position; its alternatives are 0, 1, 2, …"""
+
+    def key(token: TokenProbability) -> int | bytes:
+        return token.data if token.id is None else token.id
+
+    numbers = {key(other): n for n, other in enumerate(data.tokens[at].top)}
+    before = [*data.prompt, *map(key, data.tokens[:at])]
+    return [numbers.setdefault(token, len(numbers)) for token in before]
 
 
 def _now(result: Result, token: int) -> str:

@@ -15,6 +15,8 @@ from di_magics.core.shown.receipt import format_receipt
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run
 
+PROGRESS_SECONDS = 0.5
+
 
 class SilentView:
     """Displays nothing: the reply is in `_reply`."""
@@ -130,6 +132,35 @@ class DisplayView(SilentView):
 
         bundle, metadata = final_output(turn, notes)
         self._handle.update(bundle, raw=True, metadata=metadata)
+
+
+class Progress:
+    """A line that says how far a text has been read; the result is displayed in its place.
+
+    `handle` is that of the output, None where nothing is displayed.
+    """
+
+    def __init__(self) -> None:
+        self.handle: Any = None
+        self._started = self._next = 0.0
+
+    def open(self) -> None:
+        """Display an empty line."""
+        from IPython.display import display
+
+        self.handle = display({"text/plain": "…"}, raw=True, display_id=True)
+        self._started = time.monotonic()
+        self._next = self._started + PROGRESS_SECONDS
+
+    def update(self, done: int, total: int) -> None:
+        """Update the line if its time has come."""
+        now = time.monotonic()
+        if self.handle is None or now < self._next:
+            return
+        self._next = now + PROGRESS_SECONDS
+        left = (now - self._started) / done * (total - done)
+        line = f"The model reads the text: {done:,} of {total:,} tokens, about {left:,.0f} s left."
+        self.handle.update({"text/plain": line}, raw=True)
 
 
 class FinalGrid:

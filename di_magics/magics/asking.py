@@ -13,22 +13,25 @@ from typing import TYPE_CHECKING, Any
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ChatError, ParamError
+from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import ROUNDS, Ask
 from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
+from di_magics.core.shown.lens_text import sampling_params
 from di_magics.core.sweep.measures import Measure
-from di_magics.core.sweep.runs import Vary, parse_vary
+from di_magics.core.sweep.runs import Run, Vary, parse_vary
 from di_magics.core.text import one_line, remove_hidden
-from di_magics.display.choose import choose_grid, choose_view
+from di_magics.display.choose import choose_grid, choose_progress, choose_view
 from di_magics.display.sweep import Sweep
-from di_magics.display.views import FinalGrid, SilentView
+from di_magics.display.views import Progress, SilentView
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.last_error import ErrorRecorder, fix_prompt
 from di_magics.session.inspector import BRANCH_TOKENS
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
+from di_magics.session.view import GridView as AnyGrid
 from di_magics.values.namespace import Namespace
 
 if TYPE_CHECKING:
@@ -37,6 +40,19 @@ if TYPE_CHECKING:
 
 CONTINUED = 4
 """How many times a lab continues a reply."""
+WORDS_BEFORE = 80
+"""How many characters before a token a lab shows with what continues it."""
+
+
+def branch_runs(ask: Ask, count: int) -> tuple[Vary, int]:
+    """Return what varies between `count` continuations, and how often each is repeated.
+
+    With a seed each has one of its own, or they would be the same.
+    """
+    seed = ask.params.get("seed")
+    if isinstance(seed, int):
+        return {"seed": tuple(range(seed, seed + count))}, 1
+    return {}, count
 
 
 class Asking:
@@ -143,18 +159,20 @@ class Asking:
         *,
         fresh: bool,
         show_replies: bool = True,
-        quiet: bool = False,
+        make_view: Callable[[tuple[Run, ...]], AnyGrid] | None = None,
         concurrency: int | None = None,
         measures: Mapping[str, Measure] | None = None,
     ) -> Sweep:
         """Return a sweep, displayed while it runs; it is also stored in `_sweep`.
 
-        Without `show_replies` only a line about it stays in the output; `quiet` displays nothing.
+        Without `show_replies` only a line about it stays in the output; `make_view` displays it
+        elsewhere.
         """
         runner = SweepRunner(self._session, ask, vary, repeats)
         cell = ask.cell.id if ask.cell else None
-        view = FinalGrid(final=False)
-        if not quiet:
+        if make_view:
+            view = make_view(runner.runs)
+        else:
             view = choose_grid(self._shell, cell, runner.runs, final=show_replies)
         try:
             runner.run(view, concurrency=concurrency, fresh=fresh)
@@ -206,33 +224,59 @@ class Asking:
         *,
         token: str | None = None,
         rank: int | None = None,
-        max_tokens: int | None = None,
+        max_tokens: int = BRANCH_TOKENS,
+        show_replies: bool = True,
     ) -> Sweep:
         """Return a sweep of `count` continuations of a turn's reply from a position."""
         ask = self._session.inspector.branch(
-            turn, position, token=token, rank=rank, max_tokens=max_tokens or BRANCH_TOKENS
+            turn, position, token=token, rank=rank, max_tokens=max_tokens
         )
-        return self._sweep_branch(replace(ask, cell=self.make_ask("").cell), count)
+        ask = replace(ask, cell=self.make_ask("").cell)
+        return self.sweep(ask, *branch_runs(ask, count), fresh=True, show_replies=show_replies)
 
-    def continue_from(
-        self, turn: Turn, position: int, token: str, params: Mapping[str, float]
-    ) -> list[str]:
-        """Return how a reply goes on after a token, with changed parameters; displays nothing.
+    def make_progress(self) -> Progress:
+        """Return what says how far a text has been read."""
+        return choose_progress(self._shell)
 
-        The replies are also a sweep, in `_sweep`.
+    def lab_functions(self, turn: Turn, data: LensData) -> dict[str, Any]:
+        """Return what a lab of a turn calls, by the names of Lens's arguments."""
+
+        def continue_from(
+            position: int, token: str, values: Mapping[str, float], show: Callable[[Any], None]
+        ) -> None:
+            self._continue_from(turn, position, token, sampling_params(values), show)
+
+        return {"continue_from": continue_from, **self.lens_functions(turn, data)}
+
+    def lens_functions(self, turn: Turn, data: LensData) -> dict[str, Any]:
+        """Return what a lens of a turn calls for the panel's preview."""
+        return {"read_zeros": self._session.inspector.zero_reader(turn, data)} if turn.local else {}
+
+    def _continue_from(
+        self,
+        turn: Turn,
+        position: int,
+        token: str,
+        params: Mapping[str, float],
+        show: Callable[[Any], None],
+    ) -> None:
+        """Continue a reply after a token, with changed parameters, as a sweep.
+
+        `show` is called with the widget of its grid, in which the replies begin with the last words
+        before the token.
         """
+        from di_magics.display.grid import GridView
+
         ask = self._session.inspector.branch(turn, position, token=token)
         ask = replace(ask, params={**ask.params, **params})
-        begun = len(ask.beginning.text) if ask.beginning else 0
-        sweep = self._sweep_branch(ask, CONTINUED, quiet=True)
-        return [reply.text[begun:] for reply in sweep.replies if reply]
-
-    def _sweep_branch(self, ask: Ask, count: int, *, quiet: bool = False) -> Sweep:
-        seed = ask.params.get("seed")
-        if isinstance(seed, int):  # one for each, else they would be the same
-            seeds = tuple(range(seed, seed + count))
-            return self.sweep(ask, {"seed": seeds}, 1, fresh=True, quiet=quiet)
-        return self.sweep(ask, {}, count, fresh=True, quiet=quiet)
+        text = ask.beginning.text if ask.beginning else ""
+        skip = text.find(" ", max(0, len(text) - WORDS_BEFORE)) if len(text) > WORDS_BEFORE else 0
+        self.sweep(
+            ask,
+            *branch_runs(ask, CONTINUED),
+            fresh=True,
+            make_view=lambda runs: GridView(runs, show=show, skip=max(0, skip)),
+        )
 
     def require_sweep(self) -> Sweep:
         """Return the last sweep. Raises ChatError where there is none."""

@@ -94,14 +94,14 @@ class ChatMagics(Magics, SettingsTraits):
         The text is that of the cell. It takes about 13 ms a token. `reply = di.score(text)` returns
         the numbers.
         """
-        from IPython.display import display
-
+        from di_magics.display.choose import choose_progress
         from di_magics.display.lens import Lens
 
         if line.strip():
             raise ParamError("%%lens has no flags. Write the text below it.")
-        inspector = self.session.inspector
-        display(Lens(inspector.lens_of_text(inspector.score(cell.strip("\n")))))
+        inspector, progress = self.session.inspector, choose_progress(self.shell)
+        reply = inspector.score(cell.strip("\n"), report=progress.update)
+        Lens(inspector.lens_of_text(reply)).show(progress.handle)
 
     @no_var_expand
     @line_magic("chat")  # type: ignore[arg-type]

@@ -32,12 +32,18 @@ from di_magics.session.notebook import Notebook
 from di_magics.storage.policy_file import PolicyFiles
 
 T = TypeVar("T")
+Report = Callable[[int, int], None]
+"""Is called on the loop's thread with how many tokens of how many have been read."""
 
 MOST = 20
 LONGEST_TEXT = 4000
 """Tokens of a text that is scored: at 13 ms each, almost a minute."""
 BRANCH_TOKENS = 20
 READ_AGAIN = "read again afterwards, not as it was drawn"
+
+
+def unreported(done: int, total: int) -> None:
+    """Do nothing."""
 
 
 class Source(Protocol):
@@ -71,26 +77,32 @@ class Inspector:
         except (ChatError, EndpointError, ParamError, PolicyError):  # what is kept can be shown
             return data
 
-    def score_turn(self, turn: Turn) -> LensData:
+    def score_turn(self, turn: Turn, report: Report = unreported) -> LensData:
         """Return what a lens shows of a turn whose reply the model reads again."""
         route, text = self._route(turn), turn.reply.clean_text
 
         async def work(model: Llama) -> LensData:
             prompt = await model.prompt_ids(self._messages(turn))
-            tokens = await _score(model, prompt, text)
+            tokens = await _score(model, prompt, text, report)
             data = replace(lens_data(turn, tokens), note=READ_AGAIN, unreported=0)
             return replace(data, vocabulary=await model.vocabulary(), prompt=_window(prompt))
 
         return self._run(route, work)
 
-    def score(self, text: str, prompt: str | None = None, endpoint: str = "local") -> Reply:
+    def score(
+        self,
+        text: str,
+        prompt: str | None = None,
+        endpoint: str = "local",
+        report: Report = unreported,
+    ) -> Reply:
         """Return a text as a reply with log-probabilities, after a prompt or by itself."""
         route = self._route(None, endpoint)
         messages = [] if prompt is None else [{"role": "user", "content": prompt}]
 
         async def work(model: Llama) -> Reply:
             ids = await model.prompt_ids(messages) if messages else [await model.end_token()]
-            tokens = await _score(model, ids, text)
+            tokens = await _score(model, ids, text, report)
             return Reply(
                 text=text,
                 status="done",
@@ -291,7 +303,9 @@ async def _place_pieces(
     return placed
 
 
-async def _score(model: Llama, prompt: Sequence[int], text: str) -> list[TokenProbability]:
+async def _score(
+    model: Llama, prompt: Sequence[int], text: str, report: Report
+) -> list[TokenProbability]:
     ids = await model.tokenize(text)
     if not ids:
         raise ParamError("The text is empty. Write at least a word.")
@@ -299,7 +313,7 @@ async def _score(model: Llama, prompt: Sequence[int], text: str) -> list[TokenPr
         raise ParamError(
             f"The text has {len(ids):,} tokens; at most {LONGEST_TEXT:,} are scored. Shorten it."
         )
-    return await model.score(prompt, ids, MOST)
+    return await model.score(prompt, ids, MOST, lambda done: report(done, len(ids)))
 
 
 async def _with_vocabulary(model: Llama, data: LensData) -> LensData:

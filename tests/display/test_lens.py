@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -155,7 +155,9 @@ def test_a_page_continues_a_reply_once_at_a_time() -> None:
     """However many messages it sends, and whatever is in them; each continuation is answered."""
     begun, go_on, calls = threading.Event(), threading.Event(), []
 
-    def continue_from(position: int, token: str, values: Mapping[str, float]) -> list[str]:
+    def continue_from(
+        position: int, token: str, values: Mapping[str, float], show: Callable[[Any], None]
+    ) -> None:
         calls.append((position, token))
         begun.set()
         go_on.wait(10)
@@ -193,6 +195,21 @@ def test_the_saved_form_without_any_script() -> None:
     assert "Position 4 with temperature 0.8, top_k 40" in html
     assert "cut by min_p" in html
     assert "Position" not in lens_html(Lens(reply))
+
+
+def test_the_saved_form_applies_the_penalties() -> None:
+    """Those that need no logits, as the sliders do; what is left out is said."""
+    blue = TokenProbability(" blue", math.log(0.5), (), None, 2)
+    red = TokenProbability(" red", math.log(0.5), (), None, 1)
+    position = replace(red, top=(red, blue))
+    data = LensData((position,) * 3, "m", "raw", 2, {}, None, "ids", (9, 8))
+    html = lens_html(Lens(data, lab=True, at=2, values={"frequency_penalty": 1.0}))
+    shares = [1 / (1 + math.exp(2)), 1 / (1 + math.exp(-2))]
+    for share in shares:
+        assert f">{format_percent(share)}<" in html
+    assert "needs the logits" not in html
+    html = lens_html(Lens(data, lab=True, values={"repeat_penalty": 1.2}))
+    assert "repetition_penalty 1, because a penalty above 1 needs the logits" in html
 
 
 def test_the_saved_form_has_the_colours_and_names_of_the_widget() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from loopback import Hold, Loopback, Reply
 
 if TYPE_CHECKING:
     from lab import Notebook
@@ -81,14 +82,26 @@ def test_a_token_is_chosen_by_mouse_and_by_keys(notebook: Open) -> None:
 
 
 def test_keys_stay_in_the_lens(notebook: Open) -> None:
-    """JupyterLab's commands of one key do not reach the notebook: no cell is added or deleted."""
-    page = notebook([SETUP, "Lens(sample_reply(60))", "1"])
+    """Wherever it was clicked: no cell is added or deleted, and the arrows choose a token."""
+    page = notebook([SETUP, "Lens(sample_reply(60), lab=True)", "1"])
     lens = opened(page)
     lens.get_by_role("option").nth(3).click()
-    for key in "ddabxcvmyn":
-        page.page.keyboard.press(key)
-    assert page.js("() => cells.length") == 3
-    assert page.js("() => panel.content.mode") == "command"
+    for part in (
+        lens.get_by_role("listbox"),
+        lens.get_by_role("button", name="50–90 %"),
+        lens.get_by_role("button", name="Greedy"),
+        lens.get_by_role("button", name="Swap penalties and top_k"),
+        lens.locator("h4"),
+        lens.locator(".title"),
+        lens.locator(".strip"),
+        lens.locator("tbody tr").first,
+    ):
+        part.click()
+        at = chosen(lens)
+        for key in ("Escape", *"ddabxcvmyn", "Home", "ArrowRight"):
+            page.page.keyboard.press(key)
+        assert (at, chosen(lens)) == (at, 2), part
+        assert page.js("() => [cells.length, panel.content.mode]") == [3, "command"]
 
 
 def test_the_legend_counts_and_filters(notebook: Open) -> None:
@@ -286,36 +299,59 @@ def test_it_fits_420_pixels_and_both_themes(notebook: Open, dark: bool) -> None:
     assert min(contrasts) >= 4.5
 
 
-CONTINUE = """
-def continue_from(position, token, values):
-    if position == 11:
-        raise ChatError("The server is gone. Ask again.")
-    return [f" and on {n} from {position} with {values} <b>" for n in range(4)]
-from di_magics.core.errors import ChatError
-Lens(sample_reply(60), lab=True, at=10, continue_from=continue_from)
-"""
-
-
-def test_a_reply_is_continued_in_the_lab(notebook: Open) -> None:
-    """From the chosen token, or from another one of the table; what changed is sent along."""
-    page = notebook([SETUP, CONTINUE])
-    lens = opened(page)
-    slider = lens.get_by_role("slider", name="temperature")
-    slider.focus()
+def test_a_reply_is_continued_in_the_lab(notebook: Open, server: Loopback) -> None:
+    """From another token of the table, side by side as they stream; the sliders are sent along."""
+    words = ["The", " quick", " fox"]
+    entries = [
+        {
+            "token": word,
+            "logprob": -0.5,
+            "top_logprobs": [{"token": word, "logprob": -0.5}, {"token": " dog", "logprob": -2}],
+        }
+        for word in words
+    ]
+    hold = Hold()
+    server.reply(Reply(chunks=words, logprobs=entries))
+    load = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
+    ask = "%%chat --logprobs 2 --seed 5\nSay something."
+    page = notebook([f"{load}", ask, "%chat lab 1:3", "%chat adopt 2"])
+    page.run(0)
+    page.run(1)
+    page.run(2)
+    lens = page.shown(2).locator(".di-lens")
+    lens.get_by_role("slider", name="temperature").focus()
     page.page.keyboard.press("ArrowRight")
-    names = lens.locator("tbody th button:visible")
-    names.nth(1).click()
-    other = names.nth(1).inner_text()
-    button = lens.get_by_role("button", name=f"Continue from here with {other}", exact=True)
+    lens.get_by_role("button", name="·dog", exact=True).click()
+    button = lens.get_by_role("button", name="Continue from here with ·dog")
+    server.reply(*(Reply(chunks=[f" barks {n}", hold, "!"]) for n in range(4)))
     button.click()
-    replies = lens.get_by_role("list", name="Continued replies").get_by_role("listitem")
-    replies.nth(3).wait_for()
-    assert "and on 3 from 10 with {'temperature': 0.81} <b>" in replies.nth(3).inner_text()
-    assert replies.locator("b").first.inner_text().strip() == other.replace("·", " ").strip()
-    lens.get_by_role("option").nth(11).click()
-    lens.get_by_role("button", name="Continue from here").click()
+    replies = lens.get_by_role("region", name="Continued replies")
+    replies.get_by_text("The quick dog barks 3").wait_for()
+    assert button.get_attribute("aria-disabled") == "true"
+    assert page.js("() => document.activeElement.textContent").startswith("Continue from here")
+    hold.release()
+    replies.get_by_text("The quick dog barks 3!").wait_for()
+    lens.get_by_text("%chat adopt 0 makes the first one the reply").wait_for()
+    assert replies.get_by_role("button").count() == 0
+    sent = [chat.json for chat in server.chats[1:]]
+    assert [body["temperature"] for body in sent] == [1.01] * 4
+    assert sorted(body["seed"] for body in sent) == [5, 6, 7, 8]
+    page.run(3)
+    page.shown(3).get_by_text("The quick dog barks 2!").wait_for()
+
+
+def test_a_reply_that_cannot_be_continued_is_said(notebook: Open) -> None:
+    """In one line, and the button works again."""
+    source = """from di_magics.core.errors import ChatError
+def continue_from(position, token, values, show):
+    raise ChatError("The server is gone. Ask again.")
+Lens(sample_reply(60), lab=True, at=10, continue_from=continue_from)"""
+    page = notebook([SETUP, source])
+    lens = opened(page)
+    button = lens.get_by_role("button", name="Continue from here")
+    button.click()
     lens.get_by_text("The server is gone. Ask again.").wait_for()
-    assert replies.count() == 0
+    assert button.get_attribute("aria-disabled") == "false"
 
 
 def test_a_repetition_penalty_reads_the_zero_of_the_logits(notebook: Open) -> None:

@@ -76,6 +76,27 @@ def test_a_reply_of_another_endpoint_continues_from_its_text(
     assert session_of(shell).inspector.lens_data(last_turn(shell)).tokens[2].token == " dog"
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_reply_of_the_python_interface_is_continued(
+    run: Run, server: Loopback, shell: InteractiveShell, loaded: bool
+) -> None:
+    """An older one as well, with and without the extension; the conversation stays as it is."""
+    server.reply(Reply(chunks=["The", " quick", " fox"], logprobs=ENTRIES), Reply(chunks=["hi"]))
+    reply = di.ask("Say something.", system="Be brief.", logprobs=2)
+    di.ask("Something else.")
+    if not loaded:
+        run("%unload_ext di_magics")
+    server.reply(Reply(chunks=[" barks"]), Reply(chunks=[" sleeps"]))
+    sweep = di.branch(reply, at=2, token=" dog", n=2, max_tokens=5)
+    assert {r.text for r in sweep.replies if r} == {"The quick dog barks", "The quick dog sleeps"}
+    assert [m["content"] for m in server.chats[-1].json["messages"]] == [
+        "Be brief.",
+        "Say something.",
+        "The quick dog",
+    ]
+    assert not loaded or not session_of(shell).conversation.turns
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [

@@ -194,7 +194,8 @@ export class Alternatives {
       ),
       element("tbody", {}, ...this.rows.map(({ node }) => node)),
     );
-    this.node = element("div", {}, this.heading, element("div", { className: "scroll" }, table), this.facts);
+    const box = element("div", { className: "scroll", "data-lm-suppress-shortcuts": "true" }, table);
+    this.node = element("div", {}, this.heading, box, this.facts);
   }
 
   /**

@@ -1,55 +1,58 @@
 // @ts-check
-// "Continue from here" in the lab: the kernel continues the reply from a token, several times.
+// "Continue from here" in the lab: the kernel continues the reply from a token, several times. The replies
+// stream into a grid, which is a widget of its own.
 import { element, show } from "./dom.js";
-import { harmless, label } from "./tokens.js";
+import { label } from "./tokens.js";
 
 export class Continuing {
   /**
-   * @param {import("./tokens.js").Tokens} tokens
    * @param {any} model the widget's
    * @param {() => Record<string, number>} changes the settings that are not as they were sent
    */
-  constructor(tokens, model, changes) {
-    this.tokens = tokens;
+  constructor(model, changes) {
     this.model = model;
     this.at = 0;
     this.text = "";
+    this.waiting = false;
     this.button = element("button", { type: "button" });
     this.button.addEventListener("click", () => {
-      this.button.disabled = true;
+      if (this.waiting) return;
+      this.wait(true);
       show(this.note, "The model continues …");
       model.send({ type: "continue", at: this.at, token: this.text, settings: changes() });
     });
     this.note = element("span", { className: "faint", role: "status" });
-    this.replies = element("ol", { className: "replies", "aria-label": "Continued replies", hidden: true });
-    this.node = element("div", { className: "line draw" }, this.button, this.note, this.replies);
+    this.line = element("div", { className: "line draw" }, this.button, this.note);
+    this.replies = element("div", {
+      className: "replies",
+      role: "region",
+      "aria-label": "Continued replies",
+    });
     /** @param {any} message */
-    this.receive = (message) => {
-      if (message.type === "continued") this.show(message);
+    this.receive = ({ type, grid, error }) => {
+      if (type === "grid") this.showGrid(grid);
+      if (type !== "continued") return;
+      this.wait(false);
+      show(
+        this.note,
+        error ?? "Below: %chat adopt 0 makes the first one the reply, %chat adopt 1 the second …",
+      );
     };
     model.on("msg:custom", this.receive);
   }
 
-  /** @param {{ error?: string, at: number, token: string, texts: string[] }} message */
-  show({ error, at, token, texts }) {
-    this.button.disabled = false;
-    show(this.note, error ?? "%chat adopt 0 makes the first one the reply, %chat adopt 1 the second …");
-    this.replies.hidden = error !== undefined;
-    if (error !== undefined) return;
-    const before = Array.from({ length: Math.min(at, 8) }, (_, i) =>
-      this.tokens.text(at - Math.min(at, 8) + i),
-    );
-    this.replies.replaceChildren(
-      ...texts.map((text) =>
-        element(
-          "li",
-          {},
-          element("span", { className: "faint", textContent: `… ${harmless(before.join(""))}` }),
-          element("b", { textContent: harmless(token) }),
-          harmless(text),
-        ),
-      ),
-    );
+  /** @param {boolean} waiting the button keeps the focus meanwhile, as a disabled one would not */
+  wait(waiting) {
+    this.waiting = waiting;
+    this.button.setAttribute("aria-disabled", `${waiting}`);
+  }
+
+  /** @param {string} id of the grid's model */
+  async showGrid(id) {
+    const { widget_manager: manager } = this.model;
+    const view = await manager.create_view(await manager.get_model(id));
+    this.replies.replaceChildren(view.el);
+    this.replies.scrollIntoView({ block: "nearest" });
   }
 
   /**

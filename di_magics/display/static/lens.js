@@ -61,8 +61,7 @@ export default {
     const { head } = tokens;
     const text = new ReplyText(tokens, look, head.lab);
     const sampler = head.lab ? new Sampler(head, change) : null;
-    const continuing =
-      sampler && head.continuing ? new Continuing(tokens, model, () => sampler.changes) : null;
+    const continuing = sampler && head.continuing ? new Continuing(model, () => sampler.changes) : null;
     const pick = continuing ? pickToken : null;
     const zeros = head.zeros ? new Zeros(tokens, model, showZeros) : null;
     const alternatives = new Alternatives(tokens, head.lab, pick);
@@ -164,22 +163,27 @@ export default {
       { className: "side" },
       alternatives.node,
       ...(sampler ? [drawing.node] : []),
-      ...(continuing ? [continuing.node] : []),
+      ...(continuing ? [continuing.line] : []),
     );
-    el.replaceChildren(
+    // Wherever in the lens the focus is, keys are not JupyterLab's, and the arrows choose a token. A click
+    // beside the buttons gives it the focus as well. JupyterLab asks the element with the focus only.
+    const root = element(
+      "div",
+      { className: "di-lens", tabIndex: -1, "data-lm-suppress-shortcuts": "true" },
+      element("style", { textContent: LENS_STYLE }),
       element(
         "div",
-        { className: "di-lens" },
-        element("style", { textContent: LENS_STYLE }),
-        element(
-          "div",
-          { className: head.lab ? "lab" : "" },
-          titleLines(tokens),
-          text.legend,
-          element("div", { className: "both" }, text.node, side, ...(sampler ? [sampler.node] : [])),
-        ),
+        { className: head.lab ? "lab" : "" },
+        titleLines(tokens),
+        text.legend,
+        element("div", { className: "both" }, text.node, side, ...(sampler ? [sampler.node] : [])),
+        ...(continuing ? [continuing.replies] : []),
       ),
     );
+    root.addEventListener("keydown", (event) => {
+      if (!(/** @type {HTMLElement} */ (event.target).matches("input, .scroll"))) text.press(event);
+    });
+    el.replaceChildren(root);
     for (let at = 0; at < tokens.size; at++) text.bands[at] = bandOf(tokens.probability(at));
     text.paint(0, tokens.size);
     text.count();

@@ -13,6 +13,7 @@ export const LENS_STYLE = `
   container-type: inline-size; max-width: 1180px; padding: 4px 8px 8px 2px; box-sizing: border-box;
   background: var(--paper); color: var(--ink); font: 13px/1.45 var(--jp-ui-font-family, system-ui, sans-serif); }
 [data-jp-theme-light="false"] .di-lens { ${DARK} }
+.di-lens:focus { outline: none; }
 .di-lens * { box-sizing: border-box; }
 .di-lens .faint { opacity: 0.75; font-size: 12px; }
 .di-lens .number { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
@@ -23,7 +24,7 @@ export const LENS_STYLE = `
   border: 1px solid var(--edge); border-radius: 5px; padding: 3px 9px; min-height: 24px; cursor: pointer; }
 .di-lens button:hover:enabled { border-color: var(--accent); }
 .di-lens button[aria-pressed=true] { border-color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent); }
-.di-lens :disabled { opacity: 0.5; cursor: default; }
+.di-lens :disabled, .di-lens [aria-disabled=true] { opacity: 0.5; cursor: default; }
 .di-lens :focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
 .di-lens .line { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; }
 .di-lens .legend { margin: 8px 0; }
@@ -74,7 +75,7 @@ export const LENS_STYLE = `
 .di-lens thead .number:nth-child(3):not(:last-child) { width: 92px; }
 .di-lens .token button { border: 0; background: none; padding: 0; min-height: 0; max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
 .di-lens .token button:hover { text-decoration: underline; }
-.di-lens .replies { margin: 2px 0 0; padding-left: 22px; width: 100%; overflow-wrap: anywhere; white-space: pre-wrap; }
+.di-lens .replies:not(:empty) { margin-top: 14px; min-height: 200px; }
 .di-lens .own { background: var(--soft); }
 .di-lens .own code { font-weight: 700; }
 .di-lens .own .token::before { content: "●"; color: var(--accent); position: absolute; left: 7px; font-size: 10px; }

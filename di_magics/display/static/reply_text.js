@@ -152,14 +152,6 @@ export class ReplyText {
       const span = /** @type {HTMLElement} */ (event.target).closest(".t");
       return span && box.contains(span) ? Number(/** @type {HTMLElement} */ (span).dataset.at) : -1;
     };
-    box.addEventListener("keydown", (event) => {
-      const to = this.target(event);
-      if (to === null) return;
-      event.preventDefault();
-      event.stopPropagation();
-      this.pinned = true;
-      this.go(to, true);
-    });
     box.addEventListener("pointerover", (event) => {
       const at = tokenAt(event);
       if (at >= 0 && !this.pinned && event.pointerType === "mouse") this.go(at, false);
@@ -170,6 +162,8 @@ export class ReplyText {
       this.pinned = !(this.pinned && at === this.at);
       this.go(at, false);
     });
+    // The keys go on from where the strip was clicked.
+    strip.addEventListener("pointerup", () => this.box.focus({ preventScroll: true }));
     /** @param {PointerEvent} event */
     const slide = (event) => {
       this.pinned = true;
@@ -182,6 +176,19 @@ export class ReplyText {
     strip.addEventListener("pointermove", (event) => {
       if (event.buttons) slide(event);
     });
+  }
+
+  /**
+   * Go where a key leads, if it is one of the list's.
+   * @param {KeyboardEvent} event
+   */
+  press(event) {
+    const to = this.target(event);
+    if (to === null) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.pinned = true;
+    this.go(to, true);
   }
 
   /**

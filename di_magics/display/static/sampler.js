@@ -190,7 +190,10 @@ export class Sampler {
         "aria-label": `Swap ${name} and ${order[at + 1]}`,
         tabIndex: -1,
       });
-      arrow.addEventListener("click", () => this.swap(at));
+      arrow.addEventListener("click", () => {
+        this.swap(at);
+        /** @type {HTMLElement | null} */ (this.chips.children[at].querySelector(".swap"))?.focus();
+      });
       return element("li", {}, chip, arrow);
     });
     this.chips.replaceChildren(...items);
@@ -252,6 +255,7 @@ export class Drawing {
     this.note = element("span", { className: "faint", role: "status" });
     this.clear = element("button", { type: "button", textContent: "Clear", hidden: true });
     this.clear.addEventListener("click", () => {
+      this.node.querySelector("button")?.focus(); // this one is hidden now
       this.forget();
       changed();
     });

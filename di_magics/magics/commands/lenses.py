@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.flags import split_line
-from di_magics.core.shown.lens_text import parse_order, sampling_params
+from di_magics.core.shown.lens_text import parse_order
 from di_magics.core.text import one_line
 from di_magics.magics.commands.command import Context, command, incomplete, parse_number
 from di_magics.magics.commands.conversing import named_turn
@@ -25,16 +24,17 @@ def show_lens(context: Context, rest: str) -> None:
     %chat lens run 5    a run of the last sweep
     With --score the built-in model reads its reply again, about 13 ms a token.
     """
-    from IPython.display import display
-
     from di_magics.display.lens import Lens
 
     words = split_line(rest)
     turn, name = _inspected_turn(context, [word for word in words if word != "--score"])
-    inspector = context.session.inspector
-    data = inspector.score_turn(turn) if "--score" in words else inspector.lens_data(turn)
-    zeros = inspector.zero_reader(turn, data) if turn.local else None
-    display(Lens(replace(data, name=name), read_zeros=zeros))  # for the panel's preview
+    inspector, handle = context.session.inspector, None
+    if "--score" in words:
+        progress = context.asking.make_progress()
+        data, handle = inspector.score_turn(turn, progress.update), progress.handle
+    else:
+        data = inspector.lens_data(turn)
+    Lens(replace(data, name=name), **context.asking.lens_functions(turn, data)).show(handle)
 
 
 @command(
@@ -63,27 +63,15 @@ def show_lab(context: Context, rest: str) -> None:
     place, _, number = " ".join(words).partition(":")
     token = parse_number(number) if number else 1
     turn, name = _inspected_turn(context, place.split())
-    inspector = context.session.inspector
-    data = replace(inspector.lens_data(turn), name=name)
+    data = replace(context.session.inspector.lens_data(turn), name=name)
     if not token or token > len(data.tokens):
         raise ParamError(
             f"The reply has no token {one_line(number, 40)!r}. Tokens are numbered 1 to "
             f"{len(data.tokens)}."
         )
 
-    def continue_from(position: int, text: str, values: Mapping[str, float]) -> list[str]:
-        return context.asking.continue_from(turn, position, text, sampling_params(values))
-
-    display(
-        Lens(
-            data,
-            lab=True,
-            at=token - 1,
-            order=order,
-            continue_from=continue_from,
-            read_zeros=inspector.zero_reader(turn, data) if turn.local else None,
-        )
-    )
+    functions = context.asking.lab_functions(turn, data)
+    display(Lens(data, lab=True, at=token - 1, order=order, **functions))
 
 
 def _inspected_turn(context: Context, words: list[str]) -> tuple[Turn, str]:

@@ -137,8 +137,13 @@ def test_a_reply_is_continued_from_a_token(
     asking = shell.magics_manager.registry["ChatMagics"].asking
     turn = asking._session.conversation.turn_at(1)
     server.reply(*(Reply(f" runs {n}.") for n in range(4)))
-    texts = asking.continue_from(turn, 1, "dog", {"temperature": 1.5})
-    assert sorted(texts) == [f" runs {n}." for n in range(4)]
+    shown: list[Any] = []
+    lab = asking.lab_functions(turn, asking._session.inspector.lens_data(turn))
+    lab["continue_from"](1, "dog", {"temperature": 1.5}, shown.append)
+    assert len(shown) == 1
+    assert sorted(r.text for r in asking.last_sweep.replies) == [
+        f"Reddog runs {n}." for n in range(4)
+    ]
     sent = server.chats[-1].json
     assert sent["temperature"] == 1.5
     assert sent["messages"][-1] == {"role": "assistant", "content": "Reddog"}
@@ -175,8 +180,8 @@ def test_a_reply_that_is_not_remembered_is_continued_too(
     asking = shell.magics_manager.registry["ChatMagics"].asking
     turn = asking._session.notebook.last_once
     assert turn is not None
-    texts = asking.continue_from(turn, 1, "dog", {})
-    assert sorted(texts) == [f" runs {n}." for n in range(4)]
+    lab = asking.lab_functions(turn, asking._session.inspector.lens_data(turn))
+    lab["continue_from"](1, "dog", {}, lambda widget: None)
     messages = [message["content"] for message in server.chats[-1].json["messages"]]
     assert messages == ["Another one?", "Reddog"]
     assert asking._session.notebook.last_once is turn
