@@ -331,3 +331,29 @@ def test_unloading_ends_thread_and_views(chat: Kernel, server: Loopback) -> None
         "if hasattr(ipywidgets.Widget, 'widgets') else [])"
     )
     assert "[] []" in result.text
+
+
+def test_a_text_that_is_read_long_says_how_far_it_is(kernel: Kernel, model_home: Path) -> None:
+    """In the output that the lens replaces; an interrupt ends it in one line."""
+    kernel.run(f"%env DI_MAGICS_HOME={model_home}\n%load_ext di_magics")
+    kernel.run("import di_magics.display.views as views; views.PROGRESS_SECONDS = 0")
+    text = "The fox is a small animal. " * 5
+    result = kernel.run(f"%%lens\n{text}", "cell-1")
+    assert result.status == "ok", result.text
+    reading = re.compile(
+        r"The model reads the text: [\d,]+ of [\d,]+ tokens, about [\d,]+ s left\."
+    )
+    lines = [
+        message.content["data"]["text/plain"] for message in result.of_type("update_display_data")
+    ]
+    assert all(map(reading.fullmatch, lines[:-1]))
+    assert len(lines) > 10
+    saved, _ = result.outputs
+    assert "di-saved-lens" in saved["data"]["text/html"]
+    result = kernel.start(f"%%lens\n{text * 12}", "cell-2")
+    kernel.wait(result, lambda: bool(reading.search(result.text)))
+    kernel.interrupt()
+    kernel.wait(result)
+    assert result.status == "error"
+    assert result.error
+    assert result.error["ename"] == "Interrupted"
