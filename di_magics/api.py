@@ -134,7 +134,7 @@ def branch(
 
 def _turn_of(session: Session, reply: Reply) -> Turn:
     """Return the turn of a reply, which may not be part of the conversation."""
-    turns = [*session.conversation.turns.values(), session.last_once]
+    turns = [*session.conversation.turns.values(), session.notebook.last_once]
     for turn in turns:
         if turn and reply.id and turn.reply.id == reply.id:
             return replace(turn, reply=reply)
