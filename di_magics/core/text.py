@@ -2,9 +2,10 @@
 
 The text of a model, a server or a file may contain characters that nobody sees: controls that
 repaint a terminal, marks that reverse the text after them, fillers that are letters to Python, tags
-that are instructions to a model. `_HIDDEN` is the one list of them. Three functions handle them:
-`one_line` for a message; `make_visible` where two different texts must not look alike, as in the
-question "May the model run …?"; `remove_hidden` for code that goes into a cell.
+that are instructions to a model. `_HIDDEN` is the one list of them. Four functions handle them:
+`one_line` for a message; `make_visible` where two different texts must not look alike;
+`show_exactly` for the question "May the model run …?", where moreover nothing may be pushed out of
+sight by padding; `remove_hidden` for code that goes into a cell.
 
 A zero-width joiner between two emoji and a variation selector behind one stay as they are.
 """
@@ -59,6 +60,37 @@ def make_visible(text: object, limit: int | None = None) -> str:
     line = line.replace("⟨U+", "⟨U+27E8⟩U+")
     line = replace_hidden(line, _mark).replace("\n", "⟨U+000A⟩").replace("\t", "⟨U+0009⟩")
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
+
+
+# Padding: one character, or its spelling, again and again.
+_RUN = r"(⟨U\+[0-9A-F]{4,6}⟩|\\u[0-9a-f]{4}|\\.|.)\1{19,}"
+_CYRILLIC_OR_GREEK = re.compile("[\u0370-\u052f]")
+_LIKE_LATIN = frozenset("асеорхуіјѕһԁԛԝАВСЕНІЈКМОРЅТХУҮΑΒΕΖΗΙΚΜΝΟΡΤΥΧονιυα")
+
+
+def show_exactly(text: str) -> str:
+    """Return foreign text on one line, such that no other text looks the same.
+
+    Hidden characters are `⟨U+200B⟩`, and so are Cyrillic and Greek letters in a word that looks
+    Latin. A run of 20 or more equal characters is one sign, such as `⟨2,100 spaces⟩`.
+    """
+    marked = re.sub(r"⟨(?=\d)", "⟨U+27E8⟩", make_visible(text))
+    if _CYRILLIC_OR_GREEK.search(marked):
+        marked = re.sub(r"[^\W\d_]+", _mark_lookalikes, marked)
+    return re.sub(_RUN, _name_run, marked)
+
+
+def _mark_lookalikes(word: re.Match[str]) -> str:
+    letters = word[0]
+    if not (re.search("[A-Za-z]", letters) or _LIKE_LATIN.issuperset(letters)):
+        return letters
+    return _CYRILLIC_OR_GREEK.sub(lambda letter: _mark(letter[0]), letters)
+
+
+def _name_run(run: re.Match[str]) -> str:
+    unit = run[1]
+    count = len(run[0]) // len(unit)
+    return f"⟨{count:,} spaces⟩" if unit == " " else f"⟨{count:,} × {unit}⟩"
 
 
 def one_line(text: object, limit: int = 400) -> str:

@@ -54,7 +54,7 @@ def _round_fields(step: Round) -> Message:
     return {
         "text": step.text,
         "thought": step.reasoning[:LONGEST_SHOWN],
-        "calls": [[text[:LONGEST_SHOWN] for text in texts] for texts in round_folds(step)],
+        "calls": round_folds(step, LONGEST_SHOWN),
     }
 
 

@@ -46,7 +46,7 @@ class ToolArguments:
         """Return the arguments in a JSON text. Raises ToolError if they do not fit."""
         text = text if text.strip() else "{}"
         try:
-            parse_strict_json(text)
+            parse_strict_json(text, unique_names=True)
         except ValueError as error:
             raise self._mismatch(f"they are not JSON ({error})") from None
         try:

@@ -15,11 +15,12 @@ from di_magics.core.errors import DiMagicsError, ParamError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
 from di_magics.core.secrets import redact
-from di_magics.core.text import describe_error, make_visible, one_line
+from di_magics.core.text import describe_error, one_line
 from di_magics.core.tokens import PER_TOKEN
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.values.async_calls import check_loop, run_on_loop
 from di_magics.values.attach import attach_value, truncate_text
+from di_magics.values.call_text import ANYWAY, call_text, question
 from di_magics.values.environment_secrets import contains_secret, hide_secrets
 from di_magics.values.json_text import NoJsonError, to_json
 from di_magics.values.tool_schema import ToolArguments, tool_arguments
@@ -66,12 +67,18 @@ class _Call:
     def __call__(self) -> Any:
         return self.tool.function(*self.bound.args, **self.bound.kwargs)
 
+    def describe(self, arguments: str) -> str:
+        """Return the call as text, made of the JSON `arguments`."""
+        document = json.loads(arguments) if arguments.strip() else {}
+        return call_text(self.tool.name, self.bound.arguments, document)
+
 
 class Toolbox:
     """The functions that a model may call in a turn.
 
-    `allow` asks the user whether a call may run: for functions that are not marked as safe, and
-    with `confirm` for all. Raises ToolError for a function that cannot be offered or run here.
+    `allow` asks the user whether a call, given as text, may run: for functions that are not marked
+    as safe, and with `confirm` for all. Raises ToolError for a function that cannot be offered or
+    run here.
     """
 
     def __init__(
@@ -131,8 +138,8 @@ class Toolbox:
                 if isinstance(checked, _Call) and self._asks_for(checked.tool):
                     settle(at, ASKING)
                     with interrupts.raise_in_user_code():
-                        question = _question(checked.tool.name, call.arguments)
-                        checked = checked if self._allow(question) else NOT_ALLOWED
+                        allowed = self._allow(checked.describe(call.arguments))
+                        checked = checked if allowed else NOT_ALLOWED
                 if isinstance(checked, ToolResult):
                     settle(at, checked)
                 else:
@@ -178,16 +185,6 @@ class Toolbox:
         return self._confirm or not tool.is_safe
 
 
-LONGEST_QUESTION = 2000
-
-
-def _question(name: str, arguments: str) -> str:
-    """Return a call as text for the question to the user."""
-    excess = len(arguments) - LONGEST_QUESTION
-    rest = f" and {excess:,} more characters, in the output above" if excess > 0 else ""
-    return f"{make_visible(name, 80)}({make_visible(arguments[:LONGEST_QUESTION])}){rest}"
-
-
 def make_toolbox(
     functions: Iterable[Callable[..., Any]],
     allow: Callable[[str], bool],
@@ -210,11 +207,12 @@ def make_toolbox(
 
 def ask_user(call: str) -> bool:
     """Return whether the user allows a call; False if nobody can be asked."""
+    text, is_whole = question(call)
     try:
-        answer = input(f"May the model run {call}? [y/N] ")
+        answer = input(text)
     except (EOFError, NotImplementedError):
         return False
-    return answer.strip().lower() in ("y", "yes")
+    return answer.strip().lower() in (("y", "yes") if is_whole else (ANYWAY,))
 
 
 # Running ------------------------------------------------------------------------------------

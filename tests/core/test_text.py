@@ -15,6 +15,7 @@ from di_magics.core.text import (
     one_line,
     remove_hidden,
     respell_number,
+    show_exactly,
 )
 
 HIDDEN = {
@@ -84,6 +85,25 @@ def test_texts_that_look_alike_are_shown_differently(text: str, looks_like: str)
     """As in "May the model run …?": whoever allows one text does not get another one."""
     assert make_visible(text) != make_visible(looks_like)
     assert "\n" not in make_visible(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a" + " " * 2100 + "b", "a⟨2,100 spaces⟩b"),
+        ("a" + " " * 19 + "b", "a" + " " * 19 + "b"),
+        ("-" * 20, "⟨20 × -⟩"),
+        (r"\n" * 20, r"⟨20 × \n⟩"),
+        ("\u200b" * 20, "⟨20 × ⟨U+200B⟩⟩"),
+        ("⟨20 spaces⟩", "⟨U+27E8⟩20 spaces⟩"),
+        ("r\u043c -rf", "r⟨U+043C⟩ -rf"),
+        ("\u0441\u043e\u0440", "⟨U+0441⟩⟨U+043E⟩⟨U+0440⟩"),
+        ("привет, Αθήνα, naïve 漢字", "привет, Αθήνα, naïve 漢字"),
+    ],
+)
+def test_what_is_shown_exactly_hides_nothing(text: str, shown: str) -> None:
+    """Padding is counted, and letters that only look Latin are marked."""
+    assert show_exactly(text) == shown
 
 
 @pytest.mark.parametrize(

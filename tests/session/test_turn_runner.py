@@ -245,7 +245,7 @@ def test_a_tool_is_run_only_if_the_user_allows_it(
     monkeypatch.setattr("builtins.input", refuse)
     server.reply(asks(call("delete", file="a.txt")), Reply("I may not."))
     assert tools("%%chat --tools delete\ngo").error is None
-    assert asked == ['May the model run delete({"file": "a.txt"})? [y/N] ']
+    assert asked == ['May the model run delete(file="a.txt")? [y/N] ']
     assert ("tool", "The user did not allow this call; it was not run.") in sent(server)
 
 

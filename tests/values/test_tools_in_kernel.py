@@ -212,7 +212,7 @@ def test_the_reader_is_asked_in_the_notebook(
     server.reply(asks(("delete", {"file": "a.txt"})), Reply("Well."))
     result = tools.run("%%chat --tools delete\ngo", "cell-1", inputs=[said])
     assert result.status == "ok", result.text
-    assert result.prompts == ['May the model run delete({"file": "a.txt"})? [y/N] ']
+    assert result.prompts == ['May the model run delete(file="a.txt")? [y/N] ']
     assert came in results(server)[0]
 
 

@@ -216,3 +216,26 @@ def test_code_fills_the_next_cell(notebook: Open, server: Loopback) -> None:
     page.cell(3).get_by_text("print").wait_for()
     assert page.sources()[3:] == ["print('hi')", "last = 1"]
     assert page.outputs(3) == []
+
+
+def test_a_long_call_is_seen_whole_before_it_runs(notebook: Open, server: Loopback) -> None:
+    """All of the question is within the page, and its fold above has all of the arguments."""
+    code = "\n".join(f"line_{n} = '{'ab ' * 30}'" for n in range(25))
+    server.reply(asks(("delete", {"file": code + " " * 3000 + "the end"})), Reply("Well."))
+    page = ready(notebook, server, "%%chat --tools delete\ngo")
+    page.start(2)
+    field = page.cell(2).locator("input.jp-Stdin-input")
+    field.wait_for()
+    prompt = page.cell(2).locator(".jp-Stdin-prompt")
+    assert "⟨3,000 spaces⟩the end" in prompt.inner_text()
+    sizes = prompt.evaluate("e => [e.scrollWidth, e.clientWidth, e.scrollHeight, e.clientHeight]")
+    assert sizes[0] <= sizes[1]
+    assert sizes[2] <= sizes[3]
+    within = page.js("() => panel.content.node.getBoundingClientRect().right")
+    assert prompt.evaluate("e => e.getBoundingClientRect().right") <= within
+    shown = page.shown(2).locator("pre").first.text_content()
+    assert shown is not None
+    assert shown.endswith('⟨3,000 spaces⟩the end"')
+    field.fill("n")
+    field.press("Enter")
+    page.wait(2)

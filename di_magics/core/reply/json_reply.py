@@ -117,10 +117,14 @@ def parse_json(text: str) -> Any:
         raise ReplyError(f"The reply is not JSON: {error}.") from None
 
 
-def parse_strict_json(source: str) -> Any:
-    """Return the value of a text of JSON. Raises ValueError, which says where it is wrong."""
+def parse_strict_json(source: str, *, unique_names: bool = False) -> Any:
+    """Return the value of a text of JSON. Raises ValueError, which says where it is wrong.
+
+    With `unique_names` an object with the same name twice is wrong too.
+    """
+    pairs = _refuse_repetition if unique_names else None
     try:
-        return json.loads(source, parse_constant=_refuse_constant)
+        return json.loads(source, parse_constant=_refuse_constant, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         if not source[error.pos :].strip() or _is_cut_off(error):
             why = f"it breaks off in line {source.count(chr(10)) + 1}"
@@ -135,6 +139,15 @@ def parse_strict_json(source: str) -> Any:
 
 def _is_cut_off(error: json.JSONDecodeError) -> bool:
     return error.msg.startswith("Unterminated string")
+
+
+def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in members if names.count(name) > 1)
+        raise ValueError(f"an object has the name {one_line(repeated, 40)} twice")
+    return members
 
 
 def _refuse_constant(name: str) -> NoReturn:

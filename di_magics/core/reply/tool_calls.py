@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from di_magics.core.reply.reply import Round, ToolCall, ToolResult
-from di_magics.core.text import one_line
+from di_magics.core.text import one_line, show_exactly
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,23 +42,34 @@ def result_text(result: ToolResult) -> str:
 def _format_arguments(arguments: str) -> str:
     """Return a JSON object as the arguments of a call in Python, any other text unchanged."""
     if len(arguments) > LONGEST:
-        return arguments[:LONGEST]
+        return f"{len(arguments):,} characters"
+    return ", ".join(_split_arguments(arguments))
+
+
+def _split_arguments(arguments: str) -> list[str]:
+    """Return each argument of a call as `name=value`, or the whole text if it is not an object."""
     try:
         parsed = json.loads(arguments or "{}")
         if isinstance(parsed, dict):
-            return ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in parsed.items())
+            return [f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in parsed.items()]
     except (ValueError, RecursionError):
         pass
-    return arguments
+    return [arguments]
 
 
-def round_folds(step: Round) -> list[tuple[str, ...]]:
-    """Return what a user can unfold of a round, for each call and a repair: a line, then texts."""
-    folds: list[tuple[str, ...]] = [
-        (f"{CALL_SIGN} {call_headline(call, result)}", call.arguments, result_text(result))
-        for call, result in calls_with_results(step)
-    ]
-    return [*folds, ("asked again", step.objection)] if step.objection else folds
+def round_folds(step: Round, limit: int | None = None) -> list[tuple[str, ...]]:
+    """Return what a user can unfold of a round, for each call and a repair: a line, then texts.
+
+    A text is cut at `limit` characters, except the arguments that the user is asked about.
+    """
+    folds: list[tuple[str, ...]] = []
+    for call, result in calls_with_results(step):
+        arguments = call.arguments[:limit]
+        if result == ASKING:
+            arguments = "\n".join(map(show_exactly, _split_arguments(call.arguments)))
+        line = f"{CALL_SIGN} {call_headline(call, result)}"
+        folds.append((line, arguments, result_text(result)[:limit]))
+    return [*folds, ("asked again", step.objection[:limit])] if step.objection else folds
 
 
 def round_text(step: Round) -> str:

@@ -172,6 +172,15 @@ def test_strict_json_says_in_a_few_words_what_is_wrong() -> None:
         parse_strict_json('{"a": "x')
 
 
+def test_a_name_may_have_to_be_unique() -> None:
+    """At every level; of two members with one name a program may read either."""
+    for text in ('{"b": 1, "a": 1, "a": 1}', '[{"x": {"a": 1, "\\u0061": 2}}]'):
+        assert parse_strict_json(text)
+        with pytest.raises(ValueError, match=r"^an object has the name a twice$"):
+            parse_strict_json(text, unique_names=True)
+    assert parse_strict_json('{"a": {"a": 1}}', unique_names=True) == {"a": {"a": 1}}
+
+
 def test_an_error_may_be_caught_as_a_value_error() -> None:
     """As that of `json.loads` is."""
     with pytest.raises(ValueError, match="not JSON"):

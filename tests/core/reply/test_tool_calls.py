@@ -93,11 +93,12 @@ def test_control_characters_are_left_out(foreign: str) -> None:
 
 
 def test_a_long_call_is_cut() -> None:
-    """The line says so with an ellipsis in each place."""
+    """The line says so with an ellipsis in each place, and how long the arguments are."""
     call = ToolCall("1", "f" * 999, json.dumps({"a": "x" * 999_999}))
     line = call_headline(call, ToolResult("y" * 999_999))
     assert len(line) < 300
-    assert line.count("…") == 3
+    assert line.count("…") == 2
+    assert "(1,000,008 characters)" in line
 
 
 def test_arguments_nested_deeply_are_shown() -> None:
@@ -147,6 +148,16 @@ def test_a_round_unfolds_to_its_calls_and_to_why_it_was_asked_again() -> None:
         ("asked again", "No JSON."),
     ]
     assert round_folds(Round("x")) == []
+
+
+def test_arguments_that_the_user_is_asked_about_unfold_whole() -> None:
+    """With what is hidden in them visible; other texts are cut for the live view."""
+    call = ToolCall("1", "f", json.dumps({"a": "\u200b" + "x " * 50, "b": [1]}))
+    folds = round_folds(Round(calls=(call, call), results=(ASKING, ToolResult("y" * 99))), 9)
+    assert [fold[1:] for fold in folds] == [
+        ('a="⟨U+200B⟩' + "x " * 50 + '"\nb=[1]', ""),
+        (call.arguments[:9], "y" * 9),
+    ]
 
 
 def test_a_reply_that_was_put_right_says_why() -> None:
