@@ -20,6 +20,7 @@ from di_magics.core.errors import BudgetError, ReplyError, StoreError, ToolError
 from di_magics.core.money.budget import Budget, with_partial_reply
 from di_magics.core.reply.json_reply import parse_json, repair_prompt
 from di_magics.core.reply.reply import Reply, Round, ToolResult
+from di_magics.core.reply.returned import join_returned
 from di_magics.core.reply.rounds import add_request, with_call_ids
 from di_magics.core.request.plan import Ask, Plan, Tools, plan_next_request
 from di_magics.runtime.interrupts import Interrupts
@@ -196,7 +197,11 @@ class TurnRunner:
             )
         calls = with_call_ids(reply.tool_calls)
         current = Round(
-            reply.clean_text, reply.reasoning, calls, reasoning_field=reply.reasoning_field
+            reply.clean_text,
+            reply.reasoning,
+            calls,
+            reasoning_field=reply.reasoning_field,
+            returned=join_returned(reply.returned),
         )
         ended = -1
 
@@ -220,6 +225,7 @@ def _with_round(reply: Reply, finished: Round) -> Reply:
         text="",
         last_chunk="",
         reasoning="",
+        returned=(),
         tool_calls=(),
         call_indexes=(),
         rounds=(*reply.rounds, finished),

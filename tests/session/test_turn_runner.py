@@ -516,3 +516,79 @@ def test_a_plain_class_is_not_a_schema(run: Run, server: Loopback) -> None:
     """The line says what makes it one."""
     run("class Plain: ...")
     assert "Write @dataclass above it" in str(run("%%chat --schema Plain\ngo").error)
+
+
+def test_reasoning_details_and_a_messages_extra_go_back_whole(tools: Run, server: Loopback) -> None:
+    """Put together from their pieces, within the turn only, also after a repair of the kernel."""
+    part = {"type": "reasoning.text", "index": 0, "format": "x-v1"}
+    sealed = {"type": "reasoning.encrypted", "index": 1, "data": "AY89/+=="}
+    asked = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "add", "arguments": '{"a": 1, "b": 2}'},
+    }
+    deltas: list[dict[str, Any]] = [
+        {"reasoning": "I ", "reasoning_details": [{**part, "text": "I "}]},
+        {"reasoning": "add.", "reasoning_details": [{**part, "text": "add.", "signature": "S="}]},
+        {"reasoning_details": [sealed]},
+        {"extra_content": {"google": {"thought_signature": "T="}}},
+        {"tool_calls": [{**asked, "index": 0}]},
+    ]
+    events = [event({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+    server.reply(Raw([*events, event(end), b"data: [DONE]\n\n"]), Reply("3"), Reply("Bye"))
+    assert tools("%%chat --tools add\n1+2?").error is None
+    within = server.chats[1].json["messages"][1]
+    assert within["reasoning_details"] == [{**part, "text": "I add.", "signature": "S="}, sealed]
+    assert within["extra_content"] == {"google": {"thought_signature": "T="}}
+    assert within["reasoning"] == "I add."
+    assert json.loads(tools("%chat show --request").text)["messages"][1] == within
+    tools("%%chat\nThanks")
+    later = server.chats[2].json["messages"][1]
+    assert later == {"role": "assistant", "content": None, "tool_calls": [asked]}
+
+
+def test_a_key_in_what_goes_back_is_not_kept(
+    tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither whole nor in pieces; the rest of the turn goes on."""
+    monkeypatch.setenv("DI_MAGICS_API_KEY", "sk-very-secret-77")
+    asked = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "add", "arguments": '{"a": 1, "b": 2}'},
+    }
+    deltas: list[dict[str, Any]] = [
+        {"reasoning_details": [{"type": "t", "index": 0, "text": "sk-very-"}]},
+        {"reasoning_details": [{"type": "t", "index": 0, "text": "secret-77"}]},
+        {"extra_content": {"echo": "sk-very-secret-77"}},
+        {"tool_calls": [{**asked, "index": 0}]},
+    ]
+    events = [event({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+    server.reply(Raw([*events, event(end), b"data: [DONE]\n\n"]), Reply("3"))
+    assert tools("%%chat --tools add\n1+2?").error is None
+    body = server.chats[1].body.decode()
+    assert "secret-77" not in body
+    assert "sk-very" not in body
+
+
+def test_deepseek_gets_the_reasoning_of_a_turn_with_calls_in_later_turns(
+    tools: Run, server: Loopback
+) -> None:
+    """It refuses the request otherwise; of a turn without calls it gets none."""
+    entry = {"url": server.url, "like": "deepseek", "model": "m"}
+    tools(f"%config ChatMagics.endpoints = {{'it': {entry}}}")
+    tools("%chat endpoint it")
+    server.reply(
+        Reply("plain", reasoning="No need."),
+        asks(call("add", a=1, b=1), reasoning="I add."),
+        Reply("2.", reasoning="Easy."),
+        Reply("ok"),
+    )
+    tools("%%chat\nhi")
+    tools("%%chat --tools add\ngo")
+    tools("%%chat\nthanks")
+    messages = server.chats[-1].json["messages"]
+    thoughts = [message.get("reasoning_content") for message in messages]
+    assert thoughts == [None, None, None, "I add.", None, "Easy.", None]

@@ -4,8 +4,10 @@ A turn becomes its prompt, then its rounds (tool calls with their results, or a 
 objection to it), then its reply. Two rules keep a conversation acceptable to strict servers: no
 message is empty, and the roles user and assistant alternate.
 
-While a turn calls tools, its reasoning goes back in the field in which it was sent, because some
-models refuse to continue without it. In later turns it is left out, as their makers recommend.
+While a turn calls tools, its reasoning goes back in the field in which it was sent, with whatever
+else the server wants back (core/reply/returned.py), because some models refuse to continue without
+it. In later turns it is left out, as their makers recommend, except where one is known to require
+it (`kept` in the table of services).
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from di_magics.core.conversation.attachment import message_content
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.reply.json_reply import parse_strict_json
 from di_magics.core.reply.reply import Round, ToolCall
+from di_magics.core.reply.returned import read_returned
 
 Message = dict[str, Any]
+KEPT = "reasoning_content"
 
 
 def request_messages(path: Iterable[Turn], turn: Turn) -> list[Message]:
@@ -31,18 +35,25 @@ def request_messages(path: Iterable[Turn], turn: Turn) -> list[Message]:
     messages: list[Message] = []
     if turn.system:
         messages.append({"role": "system", "content": turn.system})
+    keep = turn.service.fact(KEPT).kept
     for earlier in path:
         if not earlier.reply.is_empty:
-            messages += turn_messages(earlier)
+            messages += turn_messages(earlier, with_reasoning=keep)
     return [*messages, *_prompt_messages(turn, with_reasoning=True)]
 
 
-def turn_messages(turn: Turn) -> list[Message]:
-    """Return the messages of an answered turn; a partial reply is sent as it is."""
-    messages = _prompt_messages(turn, with_reasoning=False)
+def turn_messages(turn: Turn, *, with_reasoning: bool = False) -> list[Message]:
+    """Return the messages of an answered turn; a partial reply is sent as it is.
+
+    `with_reasoning` keeps the reasoning of a turn with tool calls.
+    """
+    has_calls = any(step.calls for step in turn.reply.rounds)
+    messages = _prompt_messages(turn, with_reasoning=with_reasoning)
     reply = turn.reply.clean_text
     if reply.strip():
-        return [*messages, {"role": "assistant", "content": reply}]
+        thought = turn.reply.reasoning if with_reasoning and has_calls else ""
+        reasoning = {KEPT: thought} if thought else {}
+        return [*messages, {"role": "assistant", "content": reply, **reasoning}]
     unanswered_objection = len(messages) > 1 and messages[-1]["role"] == "user"
     return messages[:-1] if unanswered_objection else messages
 
@@ -81,6 +92,8 @@ def round_messages(step: Round, *, with_reasoning: bool = False) -> list[Message
     message: Message = {"role": "assistant", "content": step.text or None, "tool_calls": calls}
     if with_reasoning and step.reasoning and step.reasoning_field:
         message[step.reasoning_field] = step.reasoning
+    if with_reasoning:
+        message |= read_returned(step.returned)
     return [message, *results]
 
 

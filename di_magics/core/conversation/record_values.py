@@ -29,6 +29,7 @@ from di_magics.core.reply.reply import (
     ToolResult,
     Usage,
 )
+from di_magics.core.reply.returned import read_returned
 from di_magics.core.settings.extras import check_extra
 from di_magics.core.settings.params import PARAMS, Value, validate
 
@@ -125,6 +126,7 @@ def write_rounds(rounds: Iterable[Round]) -> list[dict[str, Any]]:
                 "results": [_write_result(result) for result in step.results],
                 "objection": step.objection,
                 "reasoning_field": step.reasoning_field,
+                "returned": step.returned,
             }
         )
         for step in rounds
@@ -155,11 +157,17 @@ def _parse_round(value: Mapping[str, Any]) -> Round:
         results=tuple(result for _, result in pairs),
         objection=as_text(value.get("objection")),
         reasoning_field=_parse_field(value.get("reasoning_field")),
+        returned=_parse_returned(value.get("returned")),
     )
 
 
 def _parse_field(value: object) -> str:
     return str(value) if value in REASONING_FIELDS else ""
+
+
+def _parse_returned(value: object) -> str:
+    fields = read_returned(as_text(value))
+    return json.dumps(fields, ensure_ascii=False) if fields else ""
 
 
 def _is_object(value: object) -> bool:

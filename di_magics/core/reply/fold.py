@@ -8,6 +8,7 @@ from typing import Any
 
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, ToolCall, Usage
+from di_magics.core.reply.returned import MOST_RETURNED
 
 # Finish reasons that mean that the reply is not complete.
 FAILURES = frozenset({"error", "network_error", "abort"})
@@ -48,6 +49,14 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ToReturn:
+    """A piece of what the server wants back with the message: a field's name, and JSON."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Logprobs:
     """The probabilities of the tokens of this chunk."""
 
@@ -81,7 +90,16 @@ class OtherChoice:
 
 
 ReplyEvent = (
-    Served | Text | Reasoning | ToolCallDelta | Logprobs | Used | Finished | Image | OtherChoice
+    Served
+    | Text
+    | Reasoning
+    | ToolCallDelta
+    | ToReturn
+    | Logprobs
+    | Used
+    | Finished
+    | Image
+    | OtherChoice
 )
 
 MOST_CALLS = 64
@@ -104,6 +122,8 @@ class ReplyFold:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._tokens: list[TokenProbability] = []
+        self._returned: list[tuple[str, str]] = []
+        self._returnable = MOST_RETURNED + 1 - sum(len(text) for _, text in reply.returned)
         self._changes: dict[str, Any] = {}
         self._calls = [
             _GrowingCall(call.id, call.name, call.arguments, call.extra)
@@ -141,6 +161,10 @@ class ReplyFold:
                         changes["reasoning_field"] = event.source
                 case ToolCallDelta():
                     self._add_call_part(event)
+                case ToReturn():
+                    if self._returnable > 0:  # one that is over the limit shows that it is
+                        self._returned.append((event.name, event.value))
+                        self._returnable -= len(event.value)
                 case Logprobs():
                     self._tokens.extend(event.tokens)
                 case Used():
@@ -166,10 +190,12 @@ class ReplyFold:
             changes["reasoning"] = self._reply.reasoning + "".join(self._reasoning)
         if self._tokens:
             changes["logprobs"] = self._reply.logprobs + tuple(self._tokens)
+        if self._returned:
+            changes["returned"] = self._reply.returned + tuple(self._returned)
         if self._calls:
             changes["tool_calls"] = tuple(call.build() for call in self._calls[:MOST_CALLS])
             changes["call_indexes"] = tuple(self._indexes)
-        self._text, self._reasoning, self._tokens = [], [], []
+        self._text, self._reasoning, self._tokens, self._returned = [], [], [], []
         self._reply = replace(self._reply, **changes)
         return self._reply
 

@@ -14,6 +14,7 @@ from di_magics.core.errors import ReplyError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import parse_json
+from di_magics.core.reply.returned import Pieces
 from di_magics.core.token_statistics import entropy, least_likely, perplexity
 
 Status = Literal["open", "done", "stopped", "cut", "failed"]
@@ -79,7 +80,8 @@ class Round:
     """One tool-call or repair step: the assistant's message and the answers sent back.
 
     `results` are those of its calls, in their order; `objection` is what was wrong with a reply
-    that must fit a schema. `reasoning_field` is the field in which the server sent the reasoning,
+    that must fit a schema. `returned` is the JSON of what else the server wants back (returned.py).
+    `reasoning_field` is the field in which the server sent the reasoning,
     "" where it was part of the text.
     """
 
@@ -89,6 +91,7 @@ class Round:
     results: tuple[ToolResult, ...] = ()
     objection: str = ""
     reasoning_field: str = ""
+    returned: str = ""
 
     @property
     def answered(self) -> bool:
@@ -109,7 +112,7 @@ class Reply:
     calls of earlier rounds are in `rounds`, with their results. `parsed` is the object in a reply
     that must fit a schema, and `validation_error` is why it does not fit. `images` counts the
     images in the reply, which are not kept, and `choices` the choices that the server sent, of
-    which only the first is kept. `reasoning_field` is as in a Round.
+    which only the first is kept. `reasoning_field` is as in a Round, `returned` has its pieces.
     """
 
     text: str = ""
@@ -135,6 +138,7 @@ class Reply:
     images: int = 0
     choices: int = 1
     reasoning_field: str = ""
+    returned: Pieces = ()
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {len(self.text):,} characters>"

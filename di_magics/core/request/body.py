@@ -11,6 +11,7 @@ from typing import Any
 
 from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_weight
 from di_magics.core.reply.reply import REASONING_FIELDS
+from di_magics.core.reply.returned import RETURNED_FIELDS
 from di_magics.core.settings.extras import OWNERS, check_conflicts
 from di_magics.core.settings.params import TOOL_CHOICES, Value
 from di_magics.core.settings.services import UNKNOWN, Service
@@ -77,6 +78,7 @@ def message_weight(messages: Sequence[Mapping[str, Any]]) -> int:
         content_weight(message["content"], image)
         + (text_weight(json.dumps(message["tool_calls"])) if "tool_calls" in message else 0)
         + sum(text_weight(message.get(name, "")) for name in REASONING_FIELDS)
+        + sum(text_weight(json.dumps(message[name])) for name in RETURNED_FIELDS if name in message)
         for message in messages
     )
 

@@ -24,6 +24,7 @@ from di_magics.core.reply.fold import (
     Served,
     Text,
     ToolCallDelta,
+    ToReturn,
     Used,
 )
 from di_magics.core.reply.reply import REASONING_FIELDS, Usage
@@ -88,7 +89,7 @@ class PayloadParser:
         if failed:  # its text and usage count; but a model's name alone must not prevent a retry
             events = [event for event in events if not isinstance(event, Finished | Served)]
         self.has_content = self.has_content or any(
-            not isinstance(event, Served | Used | OtherChoice) for event in events
+            not isinstance(event, Served | Used | OtherChoice | ToReturn) for event in events
         )
         return events, stream_error(failed, self._target) if failed else None
 
@@ -191,6 +192,10 @@ class PayloadParser:
         else:
             for detail in as_objects(message.get("reasoning_details")):
                 yield from self._reasoning_events(detail.get("text") or detail.get("summary"))
+        if details := as_objects(message.get("reasoning_details")):
+            yield ToReturn("reasoning_details", dump_json(list(details)))
+        if extra := _read_extra(message.get("extra_content")):
+            yield ToReturn("extra_content", extra)
         content = message.get("content")
         if isinstance(content, str):
             yield from self._text_events(content)

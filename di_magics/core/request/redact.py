@@ -31,6 +31,7 @@ from di_magics.core.reply.fold import (
     Served,
     Text,
     ToolCallDelta,
+    ToReturn,
     Used,
 )
 
@@ -251,6 +252,9 @@ class ReplyRedactor:
             if kind is Text or kind is Reasoning:
                 if may_hold_key(event.text):  # type: ignore[union-attr]
                     return True
+            elif kind is ToReturn:
+                if may_hold_key(event.value):  # type: ignore[union-attr]
+                    return True
             elif kind is Served:
                 if event != self._served:
                     return True
@@ -267,7 +271,10 @@ class ReplyRedactor:
         return held
 
     def _clean(self, held: list[ReplyEvent]) -> None:
-        """Remove the key from these events; the probabilities of its tokens go, too."""
+        """Remove the key from these events.
+
+        The probabilities of its tokens go, too, and what would be sent back and has its text.
+        """
         redactor, removed = self._redactor, False
         for parts in _streams(held).values():
             spans = redactor.spans("".join(part for _, part in parts))
@@ -289,13 +296,15 @@ class ReplyRedactor:
                     clean_id, clean_extra = redactor.clean(id), redactor.clean(extra)
                     name = redactor.clean(name)
                     held[index] = replace(event, id=clean_id, name=name, extra=clean_extra)
+                case ToReturn(_, value) if redactor.spans(value):
+                    removed = True
                 case Finished(reason) if reason:
                     reason = redactor.clean(reason)
                     if reason.endswith("…"):  # it was cut when it was read, perhaps within a key
                         reason = reason[: redactor.open_end(reason[:-1])] + "…"
                     held[index] = replace(event, reason=reason)
         if removed or any(map(self._alternatives_hold_key, held)):
-            held[:] = [event for event in held if not isinstance(event, Logprobs)]
+            held[:] = [event for event in held if not isinstance(event, Logprobs | ToReturn)]
 
     def _alternatives_hold_key(self, event: ReplyEvent) -> bool:
         """Return whether the alternatives of a token spell the key, as text or as bytes."""

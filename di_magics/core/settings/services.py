@@ -30,9 +30,9 @@ class Fact:
     `field` is its name there. `refused` is whether the endpoint answers it with an error, `ignored`
     whether it has no effect; `when` says for which models. `default` holds where it is not sent.
     `most` is how many texts (stop) or alternatives (logprobs) there may be, and `least` how many
-    alternatives must be asked for. `end` is the first number
-    that is read as another one, `choices` the texts that are accepted, and `basis` whether
-    log-probabilities are the model's own (`raw`).
+    alternatives must be asked for. `end` is the first number that is read as another one, `choices`
+    the texts that are accepted, `basis` whether log-probabilities are the model's own (`raw`), and
+    `kept` whether it must be sent back in later turns, too, after tool calls.
     """
 
     source: str = ""
@@ -47,6 +47,7 @@ class Fact:
     end: int | None = None
     choices: tuple[str, ...] = ()
     basis: str = ""
+    kept: bool = False
 
     def describe(self, name: str) -> str:
         """Return the fact in a few words, "" for a default alone."""
@@ -62,6 +63,8 @@ class Fact:
             parts.append(f"`{name}` {', '.join(self.choices)}")
         if self.basis:
             parts.append(f"log-probabilities {self.basis}")
+        if self.kept:
+            parts.append(f"`{name}` goes back in later turns, after tool calls")
         return "; ".join(parts)
 
 
@@ -399,6 +402,7 @@ SERVICES: Mapping[str, Service] = {
                     temperature=Fact(ignored=True, when=_THINKING),
                     presence_penalty=Fact(ignored=True, when=_THINKING),
                     frequency_penalty=Fact(ignored=True, when=_THINKING),
+                    reasoning_content=Fact(kept=True),
                     reasoning_effort=Fact(
                         choices=("minimal", "low", "medium", "high", "xhigh", "max")
                     ),

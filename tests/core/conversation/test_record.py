@@ -140,7 +140,7 @@ def test_rounds_attachments_fields_and_format_come_back() -> None:
 def test_every_attribute_has_an_entry() -> None:
     """Whatever a turn is given, its record holds; of a reply some things are not kept."""
     not_kept = {"request", "logprobs", "ended", "call_indexes", "parsed", "validation_error"}
-    not_kept |= {"images", "choices", "reasoning_field"}
+    not_kept |= {"images", "choices", "reasoning_field", "returned"}
     for kind, entries, others in (
         (Turn, TURN_ENTRIES, {"reply"}),
         (Reply, REPLY_ENTRIES, not_kept),

@@ -21,6 +21,7 @@ from di_magics.core.reply.fold import (
     Served,
     Text,
     ToolCallDelta,
+    ToReturn,
     Used,
 )
 from di_magics.core.reply.reply import Reply, Usage
@@ -130,8 +131,19 @@ def test_a_chunk_may_say_nothing(payload: object) -> None:
     ],
 )
 def test_reasoning_comes_in_several_shapes(fields: dict[str, Any]) -> None:
-    """Whichever field holds the reasoning, it is read once."""
-    assert delta(**fields) == [Reasoning("a")]
+    """Whichever field holds the reasoning, it is read once; details also go back as they are."""
+    details = fields.get("reasoning_details")
+    back = [ToReturn("reasoning_details", json.dumps(details))] if details else []
+    assert delta(**fields) == [Reasoning("a"), *back]
+
+
+def test_what_a_message_wants_back_is_read() -> None:
+    """An object; it is no content by itself."""
+    assert delta(extra_content={"a": 1}) == [ToReturn("extra_content", '{"a": 1}')]
+    assert delta(extra_content=[1], reasoning_details={}) == []
+    parser = PayloadParser()
+    parser.parse(json.dumps({"choices": [{"delta": {"reasoning_details": [{"data": "x"}]}}]}))
+    assert not parser.has_content
 
 
 def test_reasoning_that_is_no_text_is_left_out() -> None:
