@@ -216,6 +216,20 @@ def test_an_endless_reply_is_read_in_linear_time(start: str, piece: str, end: st
     assert growth(extract_json, 100_000, make) <= 3
 
 
+def test_a_repeated_name_is_found_in_linear_time() -> None:
+    """Also where it is the last one of many."""
+
+    def make(size: int) -> str:
+        names = ", ".join(f'"{number}": 0' for number in range(size // 11))
+        return f'{{{names}, "last": 0, "last": 0}}'
+
+    def read(text: str) -> None:
+        with pytest.raises(ValueError, match="the name last twice"):
+            parse_strict_json(text, unique_names=True)
+
+    assert growth(read, 50_000, make) <= 3
+
+
 def test_a_misfit_is_named_with_its_place() -> None:
     """Foreign words stay in one line, and are cut."""
     error = schema_mismatch("Person", "\x1b[31m\nage", "'x' is not of type 'integer'" + "y" * 999)
