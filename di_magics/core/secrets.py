@@ -86,15 +86,59 @@ _KEY = re.compile(
 _CREDENTIAL = re.compile(f"{_KEY.pattern}|{_URL}|{_CONNECTION}")
 _ANY = re.compile(f"{_CREDENTIAL.pattern}|{_GENERIC}")
 
-# Words in the name of a secret; those of _PERHAPS count only where the value looks random.
-_SECRET = {"password", "passwd", "pwd", "passphrase", "secret", "credential", "passcode"}
-_SECRET |= {name + "s" for name in _SECRET} | {"apikey", "apikeys", "passwort", "kennwort"}
-_PERHAPS = {"key", "token", "auth", "bearer", "pat", "pin"}
+# Names -------------------------------------------------------------------------------------
+#
+# A name is compared in small letters, with `_` where dbPassword has its second word. The one list:
+# what is called _PASSWORD holds a secret whatever it is. _ENVIRONMENT has the further names that
+# say so of a variable of the environment, where a key is short of words, but not of a column, which
+# may be called `pass` or `key`; _PERHAPS those that say so anywhere of what looks random.
+_ACCOUNT = (
+    r"(?:db|database|user|usr|login|admin|root|ssh|s?ftp|smtp|imap|e?mail|my(?:sql)?|pg|postgres"
+    r"|redis|mongo|ldap|proxy|wifi|vpn|account|service|svc|sudo|http|basic|registry|docker|git)"
+)
+_PASSWORD = re.compile(
+    r"passw(?:d|or[dt])|pass_?(?:phrase|code|key)|(?<![a-z])pass_?word|kennwort|wachtwoord|senha"
+    rf"|contrase[nñ]a|mot_de_passe|passwörter|{_ACCOUNT}_?(?:pass|pw)(?![a-z])"
+    r"|(?<![a-z])pw(?![a-z])|(?<![a-z])pwd|pwd(?![a-z])|secret(?!ar|ion|or)|credential"
+    r"|(?<![a-z])creds?(?![a-z])|apikey"
+)
+_ENVIRONMENT = re.compile(
+    r"(?<!com)(?<!by)(?<!tres)(?<!sur)(?<!ask)(?<!ask_)pass(?!eng|age|iv|ed|es|ing|port|_?through)"
+    r"|token(?!iz)|auth(?!or(?!iza))|bearer|jwt|cookie|private|webhook|(?<![a-z])salt(?![a-z])"
+    r"|(?<![a-z])(?:psk|pat|pin|sas|t?otp|hmac)(?![a-z])|pw(?![a-z])|conn(?:ection)?_?str|_headers"
+    r"|(?<!mon)(?<!tur)(?<!hoc)(?<!joc)(?<!whis)(?<!don)(?<!pub_)(?<!public)(?<!public_)"
+    r"key(?!board|map|ring|code|word|note|pad|stroke|frame|cloak|stone|server|log|store)"
+)
+_PERHAPS = re.compile(
+    r"(?<![a-z])(?:key|token|auth|bearer|pat|pin)s?(?![a-z])"
+    r"|(?:api|access|auth|client|private|bot)(?:key|token)"
+)
 # A column `key` or `token` of a table is usually a sort key or a word, so it needs one of these.
-_QUALIFIERS = {"api", "access", "auth", "bearer", "client", "private", "refresh", "session"}
+_QUALIFIERS = re.compile(
+    r"(?<![a-z])(?:api|access|auth|bearer|client|private|refresh|session|sas|bot|signing"
+    r"|encryption)_?(?:key|token)"
+)
+# What a name is about that ends so is not the secret itself.
+_ABOUT = re.compile(
+    r"(?:file|path|dir|folder|sock|socket|home|url|uri|host|hostname|port|server|endpoint|domain"
+    r"|realm|method|type|mode|provider|backend|alg|algorithm|length|len|size|count|limit|min|max"
+    r"|timeout|ttl|age|expiry|expires|expiration|lifetime|policy|strength|hint|required|enabled"
+    r"|disabled|names?|user|username|email|field|column|prefix|suffix|format|version|repeat|delay"
+    r"|rate|issuer|audience|scopes?|region|parallelism|reset|changed|updated|at|date|rules?)"
+)
+_WEAK_ABOUT = re.compile(r"(?:id|ids|no|number|index|style|map|header|by|order|space|cache)")
+_LAST_WORD = re.compile(r"[a-z]+(?=[^a-z]*$)")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+_NUMBER = re.compile(r"[-+]?\d{0,400}\.?\d{1,400}")
+_PATH = re.compile(
+    r"(?:~|\.{1,2}|[A-Za-z]:)?[/\\][^/\\=;:,\n]{1,255}(?:[/\\][^/\\=;:,\n]{1,255}){1,64}"
+)
+_SWITCHES = {"true", "false", "none", "null", "auto", "default", "disabled", "enabled", "nan"}
+_SWITCHES |= {"0", "1", "on", "off", "yes", "no", "n/a", "na", "<na>", "nat"}
+_MASK = re.compile(r"\W*|(?i:x{3,}|\W*(?:redacted|hidden|masked|secret|removed|omitted)\W*)")
 _RANDOM = re.compile(r"(?=\D*\d)(?=[^A-Za-z]*[A-Za-z])[\w+/=-]{16,500}")
 _WORDY = re.compile(r"[a-z]+(?:[_/-][a-z]+)*(?:[_/-]?\d{1,4})?")
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 _FILES = re.compile(
     r"\.env(?:\..+)?|.+\.env|id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|.*\.(?:key|ppk|p12|pfx|jks|kdbx)"
@@ -126,21 +170,52 @@ def find_credential(text: str) -> bool:
 
 def looks_secret(name: str, text: str) -> bool:
     """Return whether a variable looks like a key or a password, by its name or by its text."""
-    parts = _words(name)
-    bare = text.strip()
-    if parts & _SECRET and bare:
+    plain, bare = _plain(name), text.strip()
+    if _PASSWORD.search(plain) and not _is_about(plain, _ABOUT) and bare:
         return True
-    return bool((parts & _PERHAPS and _looks_random(bare)) or _ANY.search(text))
+    return bool((_PERHAPS.search(plain) and _looks_random(bare)) or _ANY.search(text))
+
+
+def is_secret_variable(name: str, value: str) -> bool:
+    """Return whether a variable of the environment holds a secret, by its name or its value."""
+    plain, bare = _plain(name), value.strip()
+    if not bare or is_switch(bare):
+        return False
+    if _ANY.search(value):
+        return True
+    if _PASSWORD.search(plain) and not _is_about(plain, _ABOUT):
+        may_be_place = not re.search("pass|pw", plain)
+        return plain not in ("pwd", "oldpwd") and not (may_be_place and _is_place(bare))
+    may_be_number = not re.search("pass|pw|pin", plain)
+    is_plain = _is_place(bare) or (may_be_number and _NUMBER.fullmatch(bare))
+    return names_secret(name) and not is_plain
+
+
+def names_secret(name: str) -> bool:
+    """Return whether a variable of the environment may hold a secret, by its name alone."""
+    plain = _plain(name)
+    if _PASSWORD.search(plain) and not _is_about(plain, _ABOUT):
+        return True
+    if "webhook" in plain:
+        return True
+    return bool(_ENVIRONMENT.search(plain)) and not (
+        _is_about(plain, _ABOUT) or _is_about(plain, _WEAK_ABOUT)
+    )
 
 
 def is_secret_column(name: str, values: Iterable[str]) -> bool:
     """Return whether a column or a member of this name holds passwords or keys."""
-    parts = _words(name)
-    if parts & _SECRET:
-        return any(value.strip() for value in values)
-    if parts & _PERHAPS and parts & _QUALIFIERS:
+    plain = _plain(name)
+    if _PASSWORD.search(plain) and not _is_about(plain, _ABOUT):
+        return any(_is_filled(value.strip()) for value in values)
+    if _QUALIFIERS.search(plain):
         return any(_looks_random(value.strip()) for value in values)
     return False
+
+
+def is_switch(value: str) -> bool:
+    """Return whether a value is a word such as `true`, which is no secret."""
+    return value.lower() in _SWITCHES
 
 
 def find_assignment(text: str) -> str | None:
@@ -162,8 +237,25 @@ def redact(text: str) -> str:
     return _ANY.sub("[secret]", text)
 
 
-def _words(name: str) -> set[str]:
-    return {word.lower() for word in _WORDS.findall(name)}
+def _plain(name: str) -> str:
+    return re.sub(r"\W", "_", _CAMEL.sub("_", name[:200]).lower())
+
+
+def _is_about(plain: str, words: re.Pattern[str]) -> bool:
+    """Return whether a name ends in a word that says that it is about a secret."""
+    last = _LAST_WORD.search(plain)
+    return bool(last and words.fullmatch(last[0]))
+
+
+def _is_place(value: str) -> bool:
+    """Return whether a value is the path of a file; a key in base64 may begin like one."""
+    parts = value.replace("/", "")
+    mixed = re.search("[a-z]", parts) and re.search("[A-Z]", parts)
+    return bool(_PATH.fullmatch(value)) and not (mixed and _looks_random(parts))
+
+
+def _is_filled(value: str) -> bool:
+    return not (is_switch(value) or _MASK.fullmatch(value))
 
 
 def _looks_random(text: str) -> bool:

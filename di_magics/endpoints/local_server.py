@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import secrets
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from di_magics.core.errors import ParamError, Unreachable
+from di_magics.core.secrets import is_secret_variable, names_secret
 from di_magics.core.text import one_line
 from di_magics.endpoints.local_model import MODEL, fetch_model
 
@@ -142,17 +142,12 @@ class LocalServer:
             self._log = None
 
 
-# What llama.cpp needs (PATH, LD_*, CUDA_*, OMP_*, …) has none of these in its name.
-_SECRET_NAME = re.compile("TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH|^DEEPINFRA_", re.IGNORECASE)
-_LOGIN = re.compile(r"://[^/\s@:]*:[^/\s@]*@")
-
-
 def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for the child, which needs no key and no password."""
     return {
         name: value
         for name, value in environment.items()
-        if not _SECRET_NAME.search(name) and not _LOGIN.search(value)
+        if not names_secret(name) and not is_secret_variable(name, value)
     }
 
 

@@ -32,6 +32,7 @@ from di_magics.session.inspector import BRANCH_TOKENS
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
 from di_magics.session.view import GridView as AnyGrid
+from di_magics.values.environment_secrets import add_key_variables
 from di_magics.values.namespace import Namespace
 
 if TYPE_CHECKING:
@@ -70,7 +71,15 @@ class Asking:
     @property
     def namespace(self) -> Namespace:
         """The user's variables."""
+        self._note_keys()
         return Namespace(self._shell.user_ns, self._cell.folder(), can_ask=self._cell.can_ask)
+
+    def _note_keys(self) -> None:
+        """Count the keys of all endpoints, also of the user's and the policy's, as secrets."""
+        services = self._session.routing.services().values()
+        policy = self._session.policies.current().key_variable
+        variables = {name for service in services for name in service.key_variables}
+        add_key_variables(variables | {policy} if policy else variables)
 
     def make_ask(self, prompt: str, **flags: Any) -> Ask:
         """Return an ask in the running cell."""
@@ -135,6 +144,7 @@ class Asking:
 
     def ask_fix(self, remark: str) -> Reply:
         """Ask what was wrong with the last failed cell, and return the reply."""
+        self._note_keys()
         return self.ask(self.make_ask(fix_prompt(self._shell, self._errors.last, remark)))
 
     def ask_again(self, turn: Turn) -> Reply:

@@ -19,6 +19,7 @@ from di_magics.session.session import Session
 from di_magics.storage.database import Database
 from di_magics.storage.endpoint_file import EndpointFile
 from di_magics.storage.policy_file import PolicyFiles
+from di_magics.values.environment_secrets import add_key_variables
 
 
 def new_session(
@@ -37,7 +38,9 @@ def new_session(
     file = EndpointFile(folder)
 
     def own() -> dict[str, Service]:
-        return {**file.current(), **parse_services(endpoints(), "c.ChatMagics.endpoints")}
+        named = {**file.current(), **parse_services(endpoints(), "c.ChatMagics.endpoints")}
+        add_key_variables(name for service in named.values() for name in service.key_variables)
+        return named
 
     return Session(
         Routing(folder, own),

@@ -1,7 +1,8 @@
 """Keys and passwords in the environment, which must not be sent.
 
-A secret is the value of a variable whose name says so (DB_PASSWORD), or whose value has the form of
-a key or of a URL with a password. Two promises:
+A secret is the value of a variable whose name says so (DB_PASSWORD, `is_secret_variable`), that is
+the key of an endpoint, or whose value has the form of a key or of a URL with a password. Two
+promises:
 
 * `hide_secrets` replaces every secret of four characters or more in the result of a tool, as it is
   and in other spellings: Python's repr, JSON (also within JSON), percent-encoded, HTML, base64,
@@ -19,19 +20,25 @@ import html
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote
 
-from di_magics.core.secrets import looks_secret
+from di_magics.core.secrets import is_secret_variable, is_switch
+from di_magics.core.settings.services import SERVICES
 
 SHORTEST = 4
 SHORTEST_LINE = 16
-SWITCHES = {"true", "false", "none", "null", "auto", "default", "disabled", "enabled"}
-SWITCHES |= {"0", "1", "on", "off", "yes", "no"}
-# Names with a word of a secret, whose values are folders or files.
-NOT_SECRET = re.compile(r"PWD|OLDPWD|.*_(?:FILE|PATH|DIR|SOCK)", re.IGNORECASE)
 URL_PASSWORD = re.compile(r"://[^\s/:@]{0,100}:([^\s/@]{1,200})@")
+
+_key_variables = {name for service in SERVICES.values() for name in service.key_variables}
+
+
+def add_key_variables(names: Iterable[str]) -> None:
+    """Count these variables as keys of endpoints: their values are secrets, whatever they are."""
+    if not _key_variables.issuperset(names := set(names)):
+        _key_variables.update(names)
+        _is_secret.cache_clear()
 
 
 def hide_secrets(text: str) -> str:
@@ -61,7 +68,7 @@ def unhidden_names() -> list[str]:
     return [
         name
         for name, value in os.environ.items()
-        if 0 < len(value) < SHORTEST and not _is_switch(value) and _is_secret(name, value)
+        if 0 < len(value) < SHORTEST and not is_switch(value) and _is_secret(name, value)
     ]
 
 
@@ -74,17 +81,13 @@ def _secrets() -> Iterator[tuple[str, str]]:
         for match in URL_PASSWORD.finditer(value):
             parts += [match[1], unquote(match[1])]
         for part in parts:
-            if len(part) >= SHORTEST and not _is_switch(part):
+            if len(part) >= SHORTEST and not is_switch(part):
                 yield name, part
 
 
 @lru_cache(1000)
 def _is_secret(name: str, value: str) -> bool:
-    return not NOT_SECRET.fullmatch(name) and looks_secret(name, value)
-
-
-def _is_switch(value: str) -> bool:
-    return value.lower() in SWITCHES
+    return name in _key_variables or is_secret_variable(name, value)
 
 
 def _is_distinctive(value: str) -> bool:

@@ -13,7 +13,9 @@ from di_magics.core.secrets import (
     find_key,
     is_secret_column,
     is_secret_file,
+    is_secret_variable,
     looks_secret,
+    names_secret,
     redact,
 )
 
@@ -364,3 +366,81 @@ def test_a_column_of_secrets_is_known_by_its_name(
 def test_a_setting_that_is_a_secret_is_found(text: str, name: str | None) -> None:
     """In JSON, YAML and INI; places for a secret are not secrets."""
     assert find_assignment(text) == name
+
+
+# Names that programs read, with a value as they have it (the values are made up).
+VARIABLES = """
+PGPASSWORD=hunter22 POSTGRES_PASSWORD=postgres PGPASS=x1 MYSQL_PWD=mysql-pw-9
+MYSQL_ROOT_PASSWORD=root MARIADB_PASSWORD=maria REDISCLI_AUTH=redis-pw-9 REDIS_PASSWORD=12345
+REDIS_PASS=cache RABBITMQ_DEFAULT_PASS=guest RABBITMQ_ERLANG_COOKIE=monstercookie
+MONGO_INITDB_ROOT_PASSWORD=m ELASTIC_PASSWORD=changeme NEO4J_AUTH=neo4j/s3cr3t
+CLICKHOUSE_PASSWORD=9 DB_PASS=dbpass DATABASE_PASSWORD=d SSHPASS=ssh-secret-77
+ADMINPASSWORD=adm123456 ADMIN_PW=adm rootpw=toor LDAP_BINDPW=bind DOCKER_PASSWORD=d0cker
+REGISTRY_AUTH=ZG9ja2VyOnB3 NPM_TOKEN=abcdefgh NODE_AUTH_TOKEN=n0de NPM_CONFIG__AUTH=bnBtOnB3
+TWINE_PASSWORD=pypi PYPI_API_TOKEN=py UV_PUBLISH_TOKEN=uv POETRY_PYPI_TOKEN_PYPI=po
+POETRY_HTTP_BASIC_X_PASSWORD=b GITHUB_TOKEN=gh GH_TOKEN=gh1 GITHUB_PAT=g1 GITLAB_TOKEN=gl
+CI_JOB_TOKEN=ci CI_REGISTRY_PASSWORD=cr GITLAB_PRIVATE_TOKEN=pt BITBUCKET_APP_PASSWORD=bb
+CIRCLE_TOKEN=cc TRAVIS_API_TOKEN=tt JENKINS_API_TOKEN=jk CODECOV_TOKEN=cov SONAR_TOKEN=sq
+BUILDKITE_AGENT_ACCESS_TOKEN=bk AWS_SECRET_ACCESS_KEY=/K7MDENG/bPxRfiCYEXAMPLE0
+AWS_SESSION_TOKEN=FwoG AWS_SECRET_KEY=k GOOGLE_API_KEY=g GOOGLE_CLIENT_SECRET=c
+GCP_SERVICE_ACCOUNT_KEY=eyJ CLOUDFLARE_API_TOKEN=cf AZURE_CLIENT_SECRET=az AZURE_STORAGE_KEY=st
+AZURE_STORAGE_CONNECTION_STRING=x;y AZURE_STORAGE_SAS_TOKEN=sv AZURE_OPENAI_API_KEY=ao
+ARM_CLIENT_SECRET=ar DIGITALOCEAN_ACCESS_TOKEN=do HEROKU_API_KEY=hk LINODE_CLI_TOKEN=li
+VAULT_TOKEN=s.abc VAULT_SECRET_ID=sid CONSUL_HTTP_TOKEN=co NOMAD_TOKEN=nm KUBE_TOKEN=ku
+SLACK_BOT_TOKEN=xo SLACK_SIGNING_SECRET=sl SLACK_WEBHOOK_URL=https://example.org/T/B/x
+DISCORD_TOKEN=di TELEGRAM_BOT_TOKEN=12:x TWILIO_AUTH_TOKEN=tw SENDGRID_API_KEY=sg
+MAILGUN_API_KEY=mg SMTP_PASS=mail EMAIL_HOST_PASSWORD=e STRIPE_SECRET_KEY=ss STRIPE_API_KEY=sa
+STRIPE_WEBHOOK_SECRET=sw PAYPAL_CLIENT_SECRET=pp SENTRY_AUTH_TOKEN=se DD_API_KEY=dd
+NEW_RELIC_LICENSE_KEY=nr GRAFANA_API_KEY=gr HONEYCOMB_API_KEY=hc
+OTEL_EXPORTER_OTLP_HEADERS=x-key=abc KAGGLE_KEY=kk HF_TOKEN=hf HUGGING_FACE_HUB_TOKEN=hu
+HUGGINGFACEHUB_API_TOKEN=ht WANDB_API_KEY=wb COMET_API_KEY=cm NEPTUNE_API_TOKEN=np
+MLFLOW_TRACKING_PASSWORD=ml CLEARML_API_SECRET_KEY=cl JUPYTER_TOKEN=ju JUPYTERHUB_API_TOKEN=jh
+JPY_API_TOKEN=jp JUPYTERHUB_CRYPT_KEY=cr COLAB_BACKEND_AUTH=cb OPENAI_API_KEY=oa
+DEEPINFRA_TOKEN=correct-horse-battery DI_MAGICS_API_KEY=word DJANGO_SECRET_KEY=dj SECRET_KEY=sk
+FLASK_SECRET=fl JWT_SECRET=jw NEXTAUTH_SECRET=nx SESSION_COOKIE=ck ENCRYPTION_KEY=en FERNET_KEY=fe
+PASSWORD_SALT=sa AIRFLOW__CORE__FERNET_KEY=af AIRFLOW_CONN_STR=x SNOWFLAKE_PASSWORD=sn
+SNOWFLAKE_PRIVATE_KEY_PASSPHRASE=sp DATABRICKS_TOKEN=da DBT_ENV_SECRET_PAT=db
+ANSIBLE_VAULT_PASSWORD=an ANSIBLE_BECOME_PASS=ab TF_VAR_db_password=tf RESTIC_PASSWORD=re
+BORG_PASSPHRASE=bo GPG_PASSPHRASE=gp RCLONE_CONFIG_PASS=rc KEYSTORE_PASSWORD=ke WIFI_PSK=wi
+dbPassword=x apiKey=x MY_APIKEY=x CREDENTIALS=x userpass=x Kennwort=x PIN=1234 OTP=x2
+"""
+HARMLESS = """
+PATH=/usr/bin:/bin HOME=/home/ann PWD=/home/ann OLDPWD=/tmp/a LANG=en_GB.UTF-8 TERM=xterm
+EDITOR=vim SHELL=/bin/bash SSH_AUTH_SOCK=/run/user/1000/keyring/ssh
+XAUTHORITY=/run/user/1000/gdm/Xauthority SSH_ASKPASS=/usr/bin/ksshaskpass
+GIT_ASKPASS=/usr/lib/git/askpass SUDO_ASKPASS=/usr/bin/x PGPASSFILE=/home/ann/.pgpass
+AWS_PROFILE=default GOOGLE_APPLICATION_CREDENTIALS=/home/ann/key.json
+AWS_SHARED_CREDENTIALS_FILE=/home/ann/aws KRB5_KTNAME=/etc/krb5 SSLKEYLOGFILE=/home/ann/keys.log
+TLS_KEY=/etc/ssl/private/server.pem POSTGRES_PASSWORD_FILE=/run/secrets/pg
+TOKENIZERS_PARALLELISM=false MAX_TOKENS=4096 TOKEN_LIMIT=9000 TOKEN_BUDGET=12000 AUTHOR=Ann
+GIT_AUTHOR_NAME=Ann_Smith GIT_AUTHOR_EMAIL=ann@example.org KEYBOARD=qwerty XKB_DEFAULT_LAYOUT=de
+KEYMAP=de-latin1 KEY_REPEAT_DELAY=250 PYTHON_KEYRING_BACKEND=keyring.backends.null
+PASSENGER_APP_ENV=production COMPASS=north BYPASS_CACHE=yes-please PASSIVE_MODE=on
+TEST_PASSED=always MONKEY=see TURKEY=istanbul HOCKEY=ice DONKEY=grey KEYWORDS=a,b SECRETARY=Bob
+AUTH_METHOD=ldap AUTH_TYPE=basic AUTH_URL=https://login.example.org NEXTAUTH_URL=https://x.org
+AUTH0_DOMAIN=x.auth0.com KEYCLOAK_REALM=school AZURE_KEYVAULT_URL=https://x.vault.azure.net
+SECRET_NAME=prod-db PASSWORD_MIN_LENGTH=12 PASSWORD_POLICY=strict PASSWORD_HASH_ALGORITHM=argon2
+TOKEN_TTL=one-hour TOKEN_TYPE=bearer JWT_ALGORITHM=RS256 JWT_ISSUER=https://x.org
+SSH_PUBLIC_KEY=ssh-ed25519-AAAA API_KEY_HEADER=X-Api-Key SORT_KEY_ORDER=descending USE_AUTH=true
+REQUIRE_PASSWORD=yes CUDA_CACHE_PATH=/x/y OMP_NUM_THREADS=4 LD_LIBRARY_PATH=/usr/lib
+VIRTUAL_ENV=/v/e DESKTOP_SESSION=gnome PATRON=Ann SPIN=left PINNED=left SPATIAL=yes-it-is
+NUMEXPR_MAX_THREADS=8 SALTSTACK=on-it
+"""
+
+
+@pytest.mark.parametrize("variable", VARIABLES.split(), ids=lambda item: item.partition("=")[0])
+def test_a_variable_that_holds_a_secret_is_known_by_its_name(variable: str) -> None:
+    """Whatever its value, in any case; the child process does not get it."""
+    name, _, value = variable.partition("=")
+    assert is_secret_variable(name, value)
+    assert is_secret_variable(name.lower(), value)
+    assert names_secret(name)
+    assert not is_secret_variable(name, "")
+    assert not is_secret_variable(name, "true")
+
+
+@pytest.mark.parametrize("variable", HARMLESS.split(), ids=lambda item: item.partition("=")[0])
+def test_a_variable_that_only_sounds_like_a_secret_is_not_one(variable: str) -> None:
+    """Places, numbers, switches, and words that have a secret's name within them."""
+    name, _, value = variable.partition("=")
+    assert not is_secret_variable(name, value)

@@ -10,11 +10,18 @@ from collections.abc import Callable
 
 import pytest
 from growth import growth
+from loopback import Loopback
+from shell import Run
 
 from di_magics.core.reply.reply import ToolCall
 from di_magics.core.reply.tool_calls import safe
 from di_magics.runtime.interrupts import Interrupts
-from di_magics.values.environment_secrets import held_secret, hide_secrets, unhidden_names
+from di_magics.values.environment_secrets import (
+    add_key_variables,
+    held_secret,
+    hide_secrets,
+    unhidden_names,
+)
 from di_magics.values.tools import make_toolbox
 
 SECRETS = [
@@ -197,3 +204,29 @@ def test_the_time_is_linear(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_PASSWORD", "aaaa'\"\\é")
     assert growth(lambda n: hide_secrets("aaaa" * n), 20_000) <= 3
     assert growth(lambda n: held_secret("aaaa" * n), 20_000) <= 3
+
+
+@pytest.mark.parametrize("name", ["DEEPINFRA_TOKEN", "LLAMA_API_KEY", "SCHOOL_ACCESS"])
+def test_the_key_of_an_endpoint_is_a_secret_whatever_it_is(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the table's and of the user's own, also where it is made of words."""
+    add_key_variables(["SCHOOL_ACCESS"])
+    for key in ("correct-horse-battery", "/srv/words/only"):
+        monkeypatch.setenv(name, key)
+        assert held_secret(f"My key is {key}.") == name
+        assert key not in hide_secrets(f"My key is {key}.")
+
+
+def test_the_key_variables_of_the_users_endpoints_are_known(
+    run: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once they are named in %config, a cell with such a key is refused."""
+    monkeypatch.setenv("SCHOOL_DOOR", "correct-horse-battery")
+    run(
+        "%config ChatMagics.endpoints = "
+        "{'school': {'url': 'https://ai.example.org/v1', 'key_variable': 'SCHOOL_DOOR'}}"
+    )
+    ran = run("%%chat --once\nMy key is correct-horse-battery")
+    assert "SCHOOL_DOOR" in str(ran.error)
+    assert server.requests == []

@@ -173,7 +173,12 @@ def test_a_secret_that_is_a_default_of_a_tool_goes_nowhere(run: Run, server: Loo
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SOME_API_KEY", "short"), ("SOME_API_KEY", "no digits in here"), ("LANGUAGE_OF_IT", SECRET)],
+    [
+        ("SOME_API_KEY", "true"),
+        ("SOME_API_KEY_FILE", "/home/ann/the.key"),
+        ("SOME_AUTHOR", "no digits in here"),
+        ("LANGUAGE_OF_IT", SECRET),
+    ],
 )
 def test_what_is_no_secret_may_be_sent(
     run: Run,
@@ -183,7 +188,7 @@ def test_what_is_no_secret_may_be_sent(
     name: str,
     value: str,
 ) -> None:
-    """Short texts, words, and variables of other names are no keys."""
+    """Switches, places, and variables of other names are no keys."""
     monkeypatch.setenv(name, value)
     shell.user_ns["it"] = value
     run("%%chat\n{{it}}")
