@@ -39,7 +39,6 @@ TESTED_BY = {
     "endpoints/catalog": "magics/commands/test_money.py",
     "endpoints/local_model": "endpoints/test_local_server.py",
     "endpoints/stream_size": "endpoints/test_client_limits.py",
-    "magics/commands/asking": "magics/commands/test_money.py",
     "magics/commands/command": "magics/test_chat.py",
     "magics/commands/conversing": "magics/test_chat.py",
     "magics/commands/sweeping": "session/test_sweep_runner.py",

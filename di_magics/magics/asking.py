@@ -11,14 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.conversation import Turn, check_continuable
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import ROUNDS, Ask
+from di_magics.core.request.plan import ROUNDS, Ask, Beginning
 from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
+from di_magics.core.settings.services import GO_ON, PREFILL
 from di_magics.core.shown.lens_text import sampling_params
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Run, Vary, parse_vary
@@ -203,6 +204,31 @@ class Asking:
         It is sent to the current endpoint, because a turn of a loaded file may name any address.
         Raises ChatError if that is not the turn's endpoint.
         """
+        ask = self._ask_like(turn, yes=yes)
+        return self.sweep(ask, {}, count, fresh=True, show_replies=False)
+
+    def ask_to_continue(self, turn: Turn) -> Reply:
+        """Return a turn's reply with its continuation, as a variant of the turn.
+
+        Raises ChatError if the reply was not cut off, or cannot be continued.
+        """
+        check_continuable(turn)
+        ask = self._ask_like(turn)
+        service = self._session.route(ask).service
+        tokens = turn.reply.logprobs or self._session.notebook.turns.logprobs(turn.id)
+        beginning = Beginning(
+            turn.reply.clean_text,
+            tuple(tokens),
+            how=service.fact(PREFILL).field or GO_ON,
+            reasoning=turn.reply.reasoning,
+        )
+        return self.ask(replace(ask, beginning=beginning))
+
+    def _ask_like(self, turn: Turn, **flags: Any) -> Ask:
+        """Return an ask that sends the same request, to the current endpoint.
+
+        Raises ChatError if that is not the turn's endpoint.
+        """
         settings = self._session.settings
         ask = self.make_ask(
             turn.prompt,
@@ -216,7 +242,7 @@ class Asking:
             attachments=turn.attachments,
             fields=turn.fields,
             format=turn.format,
-            yes=yes,
+            **flags,
         )
         route = self._session.route(ask)
         if route.url != turn.url and not turn.local:
@@ -224,7 +250,7 @@ class Asking:
                 f"This turn was answered at {one_line(turn.url, 120)}, but the endpoint is now "
                 f"{route.name}. Switch back first, with %chat endpoint."
             )
-        return self.sweep(ask, {}, count, fresh=True, show_replies=False)
+        return ask
 
     def branch(
         self,

@@ -228,7 +228,10 @@ def _empty_reply(plan: Plan) -> Reply:
     """Return the reply before its first event."""
     if plan.beginning is None:
         return Reply(request=plan.body)
-    return Reply(request=plan.body, text=plan.beginning.text, logprobs=plan.beginning.tokens)
+    begun = plan.beginning
+    return Reply(
+        request=plan.body, text=begun.text, logprobs=begun.tokens, reasoning=begun.reasoning
+    )
 
 
 def seal_unsent(plan: Plan, recorder: Recorder) -> Outcome:

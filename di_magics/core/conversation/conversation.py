@@ -31,13 +31,15 @@ from typing import Any
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.errors import ChatError
-from di_magics.core.reply.reply import Reply
+from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.settings.params import Value
 from di_magics.core.settings.services import LOCAL, SERVICES, UNKNOWN, Service
 from di_magics.core.text import count_noun, one_line
 
 MAIN = "main"
 NOTHING = Reply()
+CUT_OFF = ("length", "max_tokens", "MAX_TOKENS")
+"""The finish reasons of a reply that ran into max_tokens."""
 
 
 def readable_name(name: str) -> str:
@@ -58,6 +60,8 @@ class Sent:
     which the request is made. `context` is how many turns before this one are sent, None for all.
     `fields` are the request's fields besides messages and parameters (tools, response_format),
     `extra` those that the user has added. `format` is the format of the reply, empty for Markdown.
+    `beginning` is the text that the reply continues, and `continued_by` how that was asked for (a
+    value of PREFILL in services.py, or GO_ON).
     """
 
     system: str | None = None
@@ -74,6 +78,8 @@ class Sent:
     extra: Mapping[str, Any] = field(default_factory=dict)
     format: str = ""
     attachments: tuple[Attachment, ...] = ()
+    beginning: str = ""
+    continued_by: str = ""
 
     @property
     def service(self) -> Service:
@@ -102,6 +108,19 @@ class Turn(Sent):
 def _place(turn: Turn) -> Cell | str:
     """Return what a turn shares with its variants."""
     return turn.cell or turn.replaces or turn.id
+
+
+def check_continuable(turn: Turn) -> None:
+    """Raise ChatError if a turn's reply was not cut off, or has no text that can be continued."""
+    reply = turn.reply
+    if reply.rounds:
+        raise ChatError(
+            "A reply after tool calls cannot be continued. Ask again with a higher --max-tokens."
+        )
+    if not reply.clean_text.strip():
+        raise ChatError("The last reply has no text to continue. %chat retry asks again.")
+    if reply.complete and reply.finish_reason not in (*CUT_OFF, LOOP):
+        raise ChatError("The last reply is complete. Ask for more in a %%chat cell.")
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,8 @@ TURN_ENTRIES = (
     RecordEntry("extra", "extra", parse_extra_fields, dict),
     RecordEntry("format", "format", as_text),
     RecordEntry("attached", "attachments", parse_attachments, write_attachments),
+    RecordEntry("beginning", "beginning", as_text),
+    RecordEntry("continued_by", "continued_by", as_text),
 )
 REPLY_ENTRIES = (
     RecordEntry("status", "status", parse_status),
@@ -153,7 +155,14 @@ def notebook_record(turn: Turn) -> dict[str, Any]:
     record = export_record(turn)
     if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > LARGEST:
         record |= {"prompt": "", "system": None, "reply": "", "reasoning": "", "tool_calls": []}
-        record |= {"tail": "", "rounds": [], "fields": {}, "extra": {}, "attached": []}
+        record |= {
+            "tail": "",
+            "rounds": [],
+            "fields": {},
+            "extra": {},
+            "attached": [],
+            "beginning": "",
+        }
         record["too_long"] = True
     return record
 

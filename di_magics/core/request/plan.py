@@ -31,6 +31,7 @@ from di_magics.core.settings.params import (
     validate,
 )
 from di_magics.core.settings.policy import Policy
+from di_magics.core.settings.services import FINAL, GO_ON, PREFIX
 from di_magics.core.settings.settings import Settings
 from di_magics.core.text import one_line
 from di_magics.core.tokens import text_weight
@@ -49,6 +50,10 @@ class Tools(Protocol):
     ) -> list[ToolResult]: ...
 
 
+GO_ON_PROMPT = (
+    "Your reply was cut off. Continue it exactly where it ends, even in the middle of a word: "
+    "begin with the next character, repeat nothing, and explain nothing."
+)
 ROUNDS = 8
 """How many times a model may call tools before it answers."""
 
@@ -58,13 +63,16 @@ class Beginning:
     """The beginning of a reply that is continued: its text and its tokens.
 
     `ids` are the ids of the prompt and of these tokens, for our own server, where `slot` holds
-    them; without ids the reply is continued from its text.
+    them; without ids the reply is continued from its text, in the way `how` (a value of PREFILL
+    in services.py, or GO_ON).
     """
 
     text: str
     tokens: tuple[TokenProbability, ...]
     ids: tuple[int, ...] = ()
     slot: int = 0
+    how: str = FINAL
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +201,10 @@ def plan_turn(
         extra=policy.apply_to_extra({**settings.extra, **_extra(ask)}),
         format=ask.format,
         attachments=ask.attachments,
+        beginning=ask.beginning.text if ask.beginning and not ask.beginning.ids else "",
+        continued_by=ask.beginning.how if ask.beginning and not ask.beginning.ids else "",
     )
-    body = build_request(planned, conversation, messages)
+    body = _build_base(planned, conversation, messages)
     plan = Plan(planned, route, body, 0, price, None, policy, ends_loops, ask.beginning)
     plan = _with_size(plan)
     return replace(plan, body=continue_body(body, ask.beginning)) if ask.beginning else plan
@@ -258,10 +268,18 @@ def _context(ask: Ask, settings: Settings) -> int | None:
     return None if ask.context == "all" else ask.context
 
 
-def build_request(
+def build_request(turn: Turn, conversation: Conversation) -> dict[str, Any]:
+    """Return the body of the request for a turn, built from the turns that it follows."""
+    body = _build_base(turn, conversation)
+    if not turn.continued_by:
+        return body
+    return continue_body(body, Beginning(turn.beginning, (), how=turn.continued_by))
+
+
+def _build_base(
     turn: Turn, conversation: Conversation, messages: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Return the body of the request for a turn, built from the turns that it follows."""
+    """Return the same without the beginning of a reply that is continued."""
     if messages is None:
         messages = request_messages(context_turns(turn, conversation).values(), turn)
     body = build_body(
@@ -279,13 +297,20 @@ def build_request(
 def continue_body(body: Mapping[str, Any], beginning: Beginning) -> dict[str, Any]:
     """Return the body of a request that continues a reply.
 
-    With ids it is a request for completions. Without them the reply is the last message, which vLLM
-    and others continue (OpenAI does not).
+    With ids it is a request for completions. Without them the reply is the last message, or is
+    followed by a request to go on.
     """
     if not beginning.ids:
-        message = {"role": "assistant", "content": beginning.text}
-        continuing = {"continue_final_message": True, "add_generation_prompt": False}
-        return {**body, "messages": [*body["messages"], message], **continuing}
+        message: dict[str, Any] = {"role": "assistant", "content": beginning.text}
+        added = [message]
+        fields: dict[str, Any] = {}
+        if beginning.how == FINAL:
+            fields = {"continue_final_message": True, "add_generation_prompt": False}
+        elif beginning.how == PREFIX:
+            message["prefix"] = True
+        elif beginning.how == GO_ON:
+            added.append({"role": "user", "content": GO_ON_PROMPT})
+        return {**body, "messages": [*body["messages"], *added], **fields}
     sent = {name: value for name, value in body.items() if name not in ("messages", "top_logprobs")}
     if "top_logprobs" in body:
         sent["logprobs"] = body["top_logprobs"]

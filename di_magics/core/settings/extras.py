@@ -40,7 +40,7 @@ OWNERS: Mapping[str, str] = {
         fact.field: name
         for service in SERVICES.values()
         for name, fact in service.facts.items()
-        if fact.field
+        if fact.field and name in PARAMS
     },
     "top_logprobs": "logprobs",
 }

@@ -22,6 +22,13 @@ from di_magics.core.text import one_line
 
 DEEPINFRA, LOCAL = "deepinfra", "local"
 
+PREFILL = "prefill"
+"""The fact about how an endpoint continues a reply that it is sent as the last message."""
+LAST, FINAL, PREFIX = "last message", "continue_final_message", "prefix"
+"""Without more; with this field of the request; with this field of the message."""
+GO_ON = "go on"
+"""It is asked in words, where the endpoint is not known to continue a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -51,6 +58,8 @@ class Fact:
 
     def describe(self, name: str) -> str:
         """Return the fact in a few words, "" for a default alone."""
+        if name == PREFILL:
+            return f"continues a reply (`{self.field}`)"
         parts = []
         if self.field:
             parts.append(f"`{name}` is sent as `{self.field}`")
@@ -170,6 +179,7 @@ _LLAMA_CPP = _known(
     reasoning_effort=_IGNORED,
     # It sends nothing for 0 alternatives.
     logprobs=Fact(basis="raw", least=1, most=10_000),
+    prefill=Fact(field=LAST),
 )
 _REASONING = "with reasoning models"
 _THINKING = "while it thinks, which is the default"
@@ -197,6 +207,7 @@ SERVICES: Mapping[str, Service] = {
                 stop=Fact(most=16),
                 reasoning_effort=Fact(choices=("none", "low", "medium", "high", "xhigh")),
                 logprobs=Fact(most=20),
+                prefill=Fact(field=FINAL),
             ),
         ),
         Service(LOCAL, "the local model", facts=_LLAMA_CPP),
@@ -257,6 +268,7 @@ SERVICES: Mapping[str, Service] = {
                     "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
                     "2026-11",
                     user=_IGNORED,
+                    prefill=Fact(field=FINAL),
                 ),
                 **_known(
                     "vLLM's --max-logprobs and --logprobs-mode, their defaults",
@@ -338,6 +350,11 @@ SERVICES: Mapping[str, Service] = {
                 ),
                 **_known(
                     _GITHUB + "dnakov/anon-kode/issues/53", "2025-03", stream_options=_REFUSED
+                ),
+                **_known(
+                    "https://docs.litellm.ai/docs/completion/prefix",
+                    "2026-10",
+                    prefill=Fact(field=PREFIX),
                 ),
                 **_known(
                     _GITHUB + "osaurus-ai/osaurus/issues/556: a field that the API's schema does "

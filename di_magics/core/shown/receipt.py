@@ -17,6 +17,7 @@ from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.settings.extras import format_extra
 from di_magics.core.settings.params import format_param
+from di_magics.core.settings.services import GO_ON
 from di_magics.core.text import count_noun, one_line
 
 ENDINGS = {
@@ -156,8 +157,10 @@ def _content_texts(turn: Turn) -> Iterator[str]:
         yield "with a system prompt"
     if "prompt" in request:
         yield f"continued from {len(request['prompt']):,} token ids"
-    elif "continue_final_message" in request:
-        yield "continued from the text"
+    elif turn.continued_by == GO_ON:
+        yield "continued by a request to go on"
+    elif turn.continued_by:
+        yield f"continued from the text ({turn.continued_by})"
     if turn.context is not None:
         turns = "turn" if turn.context == 1 else f"{turn.context:,} turns"
         yield f"with the last {turns}" if turn.context else "without earlier turns"

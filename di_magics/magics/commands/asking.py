@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import flags_help, parse_flags, split_ask
 from di_magics.display.sweep import Sweep
@@ -33,6 +34,17 @@ def show_panel(context: Context, rest: str) -> None:
 def retry(context: Context, rest: str) -> Reply:
     """The next questions send the new reply in place of the old one, which is kept."""
     return context.asking.ask_again(context.session.conversation.turn_at())
+
+
+@command("continue", "go on with the last reply, where max_tokens or Stop has cut it off")
+def continue_reply(context: Context, rest: str) -> Reply:
+    """The whole reply is shown, as a variant of its turn; the cut one is kept. Endpoints that are
+    known to continue a message are sent the reply so far, others are asked to go on; the receipt
+    says which. A reply that was cut by max_tokens gets as many tokens again.
+    """
+    if rest:
+        raise ParamError("%chat continue has no arguments. It continues the last reply.")
+    return context.asking.ask_to_continue(context.session.conversation.turn_at())
 
 
 @command("fix [TEXT]", "ask what was wrong with the last cell that failed")

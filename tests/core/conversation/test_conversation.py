@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import MAIN, Conversation, Turn
+from di_magics.core.conversation.conversation import MAIN, Conversation, Turn, check_continuable
 from di_magics.core.errors import ChatError
-from di_magics.core.reply.reply import Reply
+from di_magics.core.reply.reply import Reply, Round
 from di_magics.core.shown.notes import variant_notes
 from di_magics.core.shown.tree import tree_rows, tree_text
 
@@ -370,3 +370,26 @@ def test_a_turn_in_place_of_another_has_its_parent() -> None:
     chat = Conversation().with_turn(first).with_turn(second)
     assert chat.place_turn(Cell("x"), replaces=second) == (second.conversation, "1")
     assert chat.place_turn(Cell("x"), once=True)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (Reply("a", status="done", finish_reason="length"), None),
+        (Reply("a", status="done", finish_reason="loop"), None),
+        (Reply("a", status="stopped"), None),
+        (Reply("a", status="cut"), None),
+        (Reply("a", status="done", finish_reason="stop"), "is complete"),
+        (Reply("a", status="done"), "is complete"),
+        (Reply(" ", status="stopped"), "no text"),
+        (Reply("a", status="stopped", rounds=(Round("b"),)), "after tool calls"),
+    ],
+)
+def test_only_a_reply_that_was_cut_off_can_be_continued(reply: Reply, problem: str | None) -> None:
+    """By max_tokens, Stop, a broken connection, or our own end of a loop."""
+    turn = Turn("t", "hi", reply=reply)
+    if problem is None:
+        check_continuable(turn)
+        return
+    with pytest.raises(ChatError, match=problem):
+        check_continuable(turn)

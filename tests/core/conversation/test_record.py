@@ -153,7 +153,8 @@ def test_the_format_stays_as_it_is() -> None:
     """Saved notebooks and files have these keys."""
     assert " ".join(entry.key for entry in TURN_ENTRIES) == (
         "turn parent cell instead conversation notebook prompt system asked endpoint url local "
-        "dialect stream last taught params fields extra format attached"
+        "dialect stream last taught params fields extra format attached beginning "
+        "continued_by"
     )
     assert " ".join(entry.key for entry in REPLY_ENTRIES) == (
         "status reply reasoning tail tool_calls rounds finish_reason model id usage cost estimate "
@@ -344,3 +345,20 @@ def test_the_time_to_rebuild_a_conversation_is_linear(differing: Any) -> None:
         return [{"turn": str(n), "prompt": "p", **differing(n)} for n in range(count)]
 
     assert growth(rebuild_conversation, 4000, make) < 3
+
+
+def test_fields_that_a_user_added_are_read_without_those_that_cannot_be_sent() -> None:
+    """A file may come from somebody else."""
+    turn = Turn("t", "hi", extra={"a": {"b": [1]}})
+    record = identity_record(turn)
+    assert record["extra"] == {"a": {"b": [1]}}
+    record["extra"] |= {"model": "evil", "b c": 1, "messages": []}
+    assert parse_turn(record).extra == {"a": {"b": [1]}}
+
+
+def test_what_a_turn_continues_is_kept() -> None:
+    """With the way in which that was asked for."""
+    turn = Turn("t", "hi", beginning="One, t", continued_by="prefix", dialect="mistral")
+    assert parse_turn(identity_record(turn)) == replace(
+        turn, reply=parse_turn(identity_record(turn)).reply
+    )

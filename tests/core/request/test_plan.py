@@ -21,6 +21,7 @@ from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
 from di_magics.core.request.body import prompt_weight
 from di_magics.core.request.plan import (
+    GO_ON_PROMPT,
     Ask,
     Beginning,
     Plan,
@@ -412,3 +413,38 @@ def test_a_plan_has_the_names_of_its_endpoint() -> None:
     assert build_request(planned.turn, Conversation()) == planned.body
     assert plan(Ask("hi")).turn.dialect == ""
     assert Turn("t", "hi", local=True).service is SERVICES["local"]
+
+
+@pytest.mark.parametrize(
+    ("how", "message", "fields"),
+    [
+        ("last message", {}, {}),
+        ("prefix", {"prefix": True}, {}),
+        (
+            "continue_final_message",
+            {},
+            {"continue_final_message": True, "add_generation_prompt": False},
+        ),
+    ],
+)
+def test_a_reply_is_continued_as_its_endpoint_does_it(
+    how: str, message: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    """The request can be built again from the turn."""
+    plain = plan(Ask("hi"))
+    beginning = Beginning("One, t", (), how=how)
+    found = plan(Ask("hi", beginning=beginning))
+    last = {"role": "assistant", "content": "One, t", **message}
+    assert found.body == {**plain.body, "messages": [*plain.body["messages"], last], **fields}
+    assert build_request(found.turn, Conversation()) == found.body
+    assert (found.turn.beginning, found.turn.continued_by) == ("One, t", how)
+
+
+def test_an_endpoint_that_is_not_known_to_continue_is_asked_to_go_on() -> None:
+    """After the reply so far."""
+    found = plan(Ask("hi", beginning=Beginning("One, t", (), how="go on")))
+    assert found.body["messages"][-2:] == [
+        {"role": "assistant", "content": "One, t"},
+        {"role": "user", "content": GO_ON_PROMPT},
+    ]
+    assert build_request(found.turn, Conversation()) == found.body

@@ -22,6 +22,7 @@ from di_magics.core.reply.fold import (
     Served,
     Text,
     ToolCallDelta,
+    ToReturn,
     Used,
 )
 from di_magics.core.reply.reply import Usage
@@ -277,3 +278,22 @@ def test_the_time_is_linear_in_the_log_probabilities() -> None:
             redactor.feed([Text(" a"), event])
 
     assert growth(run, 2_000) < 2.8
+
+
+def test_what_would_be_sent_back_goes_with_the_key() -> None:
+    """It is signed: a part of it is of no use."""
+    redactor = ReplyRedactor(Redactor(KEY))
+    back: list[ReplyEvent] = [ToReturn("extra_content", '{"a": 1}')]
+    assert redactor.feed(back) == back
+    assert redactor.feed([ToReturn("extra_content", f'{{"a": "{KEY}"}}'), Text("x")]) == [Text("x")]
+    assert redactor.feed([Text("y"), *back]) == [Text("y"), *back]
+
+
+def test_several_secrets_are_removed() -> None:
+    """Those of a reply are the long ones."""
+    redactor = Redactor(KEY, "another-secret", "short", None, "abc", KEY)
+    text = f"{KEY} another-secret short abc"
+    assert redactor.clean(text) == "[key] [key] [key] abc"
+    assert redactor.in_replies().clean(text) == "[key] [key] short abc"
+    assert not Redactor(None, "abc")
+    assert Redactor(None).open_end("x") == 1

@@ -61,7 +61,7 @@ def test_a_fact_has_a_source_and_a_date_and_says_something(
     service: services.Service, name: str, fact: Fact
 ) -> None:
     """It is about a parameter, or a field that we send ourselves."""
-    assert name in PARAMS or name in ("stream_options", "reasoning_content")
+    assert name in PARAMS or name in ("stream_options", "reasoning_content", "prefill")
     assert fact.source
     assert re.fullmatch(r"20\d\d-[01]\d", fact.date)
     assert fact.describe(name) or fact.default or fact.end
@@ -75,6 +75,8 @@ def test_the_readmes_table_has_a_row_for_each() -> None:
     assert "`http://127.0.0.1:11434/v1` (`ollama serve`) | not needed |" in table
     assert "`max_tokens` is sent as `max_completion_tokens`" in table
     assert "refuses `stop` with reasoning models" in table
+    assert "continues a reply (`prefix`)" in table
+    assert "`reasoning_content` goes back in later turns" in table
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,8 @@ def test_a_user_names_endpoints() -> None:
                 "model": "a/model",
                 "like": "vllm",
                 "title": "our school",
+                "headers": {"X-A": "$A"},
+                "query": {"v": "1"},
             },
         },
         "here",
@@ -118,6 +122,7 @@ def test_a_user_names_endpoints() -> None:
     assert (school.name, school.title, school.model) == ("school", "our school", "a/model")
     assert school.key_variables == ("SCHOOL_KEY",)
     assert school.facts == SERVICES["vllm"].facts
+    assert (school.headers, school.query) == ({"X-A": "$A"}, {"v": "1"})
 
 
 def test_a_server_on_this_machine_may_be_elsewhere() -> None:
@@ -148,6 +153,8 @@ def test_no_key_page_is_inherited() -> None:
         ({"x": {"url": " "}}, "a text as its url"),
         ({"x": {}}, "has no address"),
         ({"x": {"url": "https://host/v1", "modle": "m"}}, "Did you mean model"),
+        ({"x": {"url": "https://host/v1", "headers": {"X": 1}}}, "headers as a table of texts"),
+        ({"x": {"url": "https://host/v1", "query": "a=1"}}, "query as a table of texts"),
         ({"x": {"url": "https://host/v1", "like": "opena"}}, "Did you mean openai"),
     ],
 )

@@ -362,8 +362,11 @@ def test_a_continued_reply_says_how() -> None:
         "continued from 3 token ids",
         "5 log-probabilities a token, raw or after the settings: not known",
     } <= {*line(request=ids)}
-    text = build_body("m", [], {}, fields={"continue_final_message": True})
-    assert "continued from the text" in line(request=text)
+    for how, text in (
+        ("prefix", "continued from the text (prefix)"),
+        ("go on", "continued by a request to go on"),
+    ):
+        assert text in format_receipt(replace(TURN, continued_by=how)).split(" · ")
 
 
 def test_a_reply_that_was_ended_in_a_loop_says_so() -> None:
