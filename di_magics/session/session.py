@@ -202,8 +202,10 @@ class Session:
         """
         with Interrupts() as interrupts:
             self._look_up_model(ask, interrupts)
-            if ask:
+            if ask and not interrupts.interrupted:
                 self._look_up_price(ask, interrupts)
+        if interrupts.interrupted:
+            raise Interrupted(NOTHING_SENT)
 
     def _look_up_model(self, ask: Ask | None, interrupts: Interrupts) -> None:
         """Choose the first model of a server on this machine, where none is set for it."""
@@ -217,7 +219,7 @@ class Session:
             return
         job.wait(interrupts)
         if interrupts.interrupted:
-            raise Interrupted(NOTHING_SENT)
+            return
         if error := job.result():
             raise error
         first = self.catalog.first(endpoint.url)

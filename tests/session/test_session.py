@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from loopback import USAGE, Fault, Loopback, Raw, Reply, Request
+from loopback import USAGE, Fault, Hold, Loopback, Raw, Reply, Request
 from shell import Run
 
 import di_magics as di
@@ -216,3 +218,28 @@ def test_a_key_that_the_server_repeats_is_not_shown(
     assert isinstance(error, di.Refused)
     assert "is not known" in str(error)
     assert "sk-very-secret" not in str(error)
+
+
+@pytest.mark.parametrize("what", ["model", "price"])
+def test_an_interrupt_while_something_is_looked_up_sends_nothing(
+    run: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The list that has it is not waited for."""
+    hold = Hold()
+    monkeypatch.setattr(server, "answer", lambda request: Fault(200, b"[]", before=[hold]))
+    if what == "model":
+        run(f"%config ChatMagics.endpoints = {{'ollama': '{server.url}'}}")
+
+    def press() -> None:
+        hold.reached.wait(10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    cell = "--endpoint ollama" if what == "model" else "--budget 0.1"
+    error = run(f"%%chat {cell}\nhi").error
+    pressing.join()
+    hold.release()
+    assert isinstance(error, di.Interrupted)
+    assert "before anything was sent" in str(error)
+    assert server.chats == []

@@ -538,7 +538,7 @@ def _parse_service(name: object, entry: object, source: str) -> Service:
     return replace(
         like,
         name=name,
-        title=values.get("title", name),
+        title=values.get("title", like.title if name == like.name else name),
         url=values["url"],
         key_variables=(variable,) if variable else (),
         key_page="",

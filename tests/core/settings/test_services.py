@@ -129,7 +129,7 @@ def test_a_server_on_this_machine_may_be_elsewhere() -> None:
     """Its name keeps its facts and its commands, but not its key."""
     own = parse_services({"llamacpp": "http://127.0.0.1:9/v1"}, "here")["llamacpp"]
     assert own.facts == SERVICES["llamacpp"].facts
-    assert own.start == SERVICES["llamacpp"].start
+    assert (own.start, own.title) == (SERVICES["llamacpp"].start, "llama.cpp")
     assert own.key_variables == ()
     assert services.find_service("llamacpp", {"llamacpp": own}) is own
 
