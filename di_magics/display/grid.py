@@ -177,11 +177,14 @@ class GridView:
         if not self._content.columns:
             return
         with self._channel.lock:
-            self._content.change(index, text and text[self._skip :], line)
+            self._content.change(index, text and self._cut(text), line)
             due, self._frame_is_due = self._frame_is_due, True
         if not due and self._loop:
             loop = self._loop  # a server that starts reports on another thread
             loop.call_soon_threadsafe(loop.call_later, FRAME_SECONDS, self._draw)
+
+    def _cut(self, text: str) -> str:
+        return f"…{text[self._skip :]}" if self._skip else text
 
     def finish(self, run: Run, turn: Turn) -> None:
         """Count a run that has ended, and put its outcome below its text; on the loop."""

@@ -1,6 +1,6 @@
 """Measures what the README and the design promise; prints one line a figure.
 
-python tests/bench/measure.py load bytes store stop first browser grid lens     (or any of them)
+python tests/bench/measure.py load bytes store stop first browser grid lens branch  (or some)
 
 `load`: what %load_ext costs in a kernel. `bytes`: what a reply sends to the browser.
 `store`: from opening the store, in a fresh process, to the next request of a 200-turn conversation
@@ -8,7 +8,8 @@ among 10,000 turns. `stop`: from the interrupt to the closed connection. `first`
 to the first text of the warm built-in model, in a browser. `browser`: how busy 10,000 tokens keep
 the page. `grid`: how near to the ideal 300 calls of a grid come, and the memory of 2,000. `lens`:
 what a lab of 2,000 tokens with 20 alternatives sends, how long the page takes to build it, and its
-frames while a slider is dragged.
+frames while a slider is dragged. `branch`, on the built-in model: what 20 log-probabilities a token
+cost, 8 branches of 20 tokens, and the zero of the logits at one position.
 """
 
 from __future__ import annotations
@@ -408,6 +409,52 @@ def lens(folder: Path) -> None:
         chromium.close()
 
 
+BRANCH = """
+import statistics, time
+import di_magics as di
+from di_magics.magics.chat import current
+%load_ext di_magics
+def rate(**params):
+    reply = di.ask("Write a long story about a fox.", seed=3, max_tokens=100, **params)
+    return reply.usage.completion_tokens / (reply.elapsed - reply.first_token)
+rate()
+pairs = [(rate(), rate(logprobs=20)) for _ in range(9)]
+plain, with_logprobs = (statistics.median(column) for column in zip(*pairs))
+cost = 1 - statistics.median(b / a for a, b in pairs)
+reply = di.ask("Write a story about a fox.", seed=3, max_tokens=200, logprobs=20)
+times, ratios = [], []
+for at in (120, 60, 20):
+    start = time.perf_counter()
+    di.branch(reply, at=at, n=8)
+    times.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    di.ask("Write a long story about a fox.", seed=3, max_tokens=160, logprobs=20)
+    ratios.append(times[-1] / (time.perf_counter() - start))
+session = current(get_ipython()).session
+turn = session.notebook.last_once
+read = session.inspector.zero_reader(turn, session.inspector.lens_data(turn))
+start = time.perf_counter()
+for at in range(0, 160, 16):
+    read(range(at, at + 16))
+zero = (time.perf_counter() - start) / 160
+seconds, ratio = statistics.median(times), statistics.median(ratios)
+print("figures", plain, with_logprobs, cost, seconds, ratio, zero)
+"""
+
+
+def branch(folder: Path) -> None:
+    """Print what log-probabilities, branches and zeros of logits cost on the built-in model."""
+    with Kernel(folder, {"DI_MAGICS_ENDPOINT": "local"}) as kernel:
+        text = kernel.run(BRANCH, timeout=900).text
+    figures = text.partition("figures")[2].split()
+    plain, with_logprobs, cost, seconds, ratio, zero = map(float, figures)
+    print(
+        f"branch: {plain:.0f} tokens/s, {with_logprobs:.0f} with 20 log-probabilities "
+        f"({cost:.0%} slower); 8 branches of 20 tokens in {seconds:.2f} s, {ratio:.2f} of "
+        f"the time of one reply of 160; a zero of the logits in {zero * 1e3:.0f} ms"
+    )
+
+
 MEASURES = {
     "grid": grid,
     "load": load,
@@ -417,6 +464,7 @@ MEASURES = {
     "first": first,
     "browser": browser,
     "lens": lens,
+    "branch": branch,
 }
 
 if __name__ == "__main__":

@@ -39,6 +39,13 @@ test("the panel's settings have the sampler's names, and what is not a number is
   assert.deepEqual(previewSettings(panel, {}), { ...OFF, temperature: 0.5, repeat_penalty: 1.3 });
 });
 
+test("a default that is not known is named", () => {
+  const panel = { temperature: 1, top_p: Number.NaN, min_p: Number.NaN, seed: Number.NaN };
+  assert.deepEqual(leftOut(panel, {}), [
+    "Off here, because the server's default is not known: top_p, min_p.",
+  ]);
+});
+
 test("a setting that cannot be shown is off, with its reason where the panel has it on", () => {
   const disabled = { repeat_penalty: "It needs the logits.", top_p: "It is applied." };
   const panel = { temperature: 2, repetition_penalty: 1.3, top_p: 1 };

@@ -172,7 +172,9 @@ _LLAMA_CPP = _known(
     top_k=Fact(default="40"),
     top_p=Fact(default="0.95"),
     min_p=Fact(default="0.05"),
-    repetition_penalty=_REPEAT,
+    presence_penalty=Fact(default="0 (off)"),
+    frequency_penalty=Fact(default="0 (off)"),
+    repetition_penalty=replace(_REPEAT, default="1 (off)"),
     # It keeps 32 bits, and reads all ones as "a new one every time".
     seed=Fact(end=2**32 - 1),
     user=_IGNORED,

@@ -28,16 +28,20 @@ class AlternativeRow {
     this.now = element("td", { className: "number now" });
     this.raw = element("td", { className: lab ? "number faint" : "number" });
     const bar = element("div", { className: "bar" }, this.model, this.most, this.least, this.tick, this.why);
-    const button = element(
+    this.button = element(
       "button",
-      { type: "button", title: "Choose it for Continue from here" },
+      {
+        type: "button",
+        tabIndex: -1,
+        title: "Choose it for Continue from here. Arrow keys go to the others.",
+      },
       this.name,
     );
-    button.addEventListener("click", () => pick?.(this.index));
+    this.button.addEventListener("click", () => pick?.(this.index));
     this.node = element(
       "tr",
       {},
-      element("th", { className: "token", scope: "row" }, pick ? button : this.name),
+      element("th", { className: "token", scope: "row" }, pick ? this.button : this.name),
       element("td", {}, bar),
       ...(lab ? [this.now] : []),
       this.raw,
@@ -171,6 +175,7 @@ export class Alternatives {
       (_, place) => new AlternativeRow(lab, place < rows - 1 ? pick : null),
     );
     this.rest = this.rows[this.rows.length - 1];
+    this.rows[0].button.tabIndex = 0; // the tab stop of all
     this.heading = element("h4", { role: "status" });
     this.facts = element("div", { className: "facts" });
     /** @param {string} textContent */
@@ -194,6 +199,7 @@ export class Alternatives {
       ),
       element("tbody", {}, ...this.rows.map(({ node }) => node)),
     );
+    table.addEventListener("keydown", (event) => this.moveFocus(event));
     const box = element("div", { className: "scroll", "data-lm-suppress-shortcuts": "true" }, table);
     this.node = element("div", {}, this.heading, box, this.facts);
   }
@@ -249,6 +255,20 @@ export class Alternatives {
       scale,
     );
     this.tell(at, own, model, now);
+  }
+
+  /**
+   * Let the up and down keys go from a token to the next one.
+   * @param {KeyboardEvent} event
+   */
+  moveFocus(event) {
+    const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
+    const at = this.rows.findIndex(({ button }) => button === event.target);
+    const next = this.rows[at + step];
+    if (!step || at < 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (next && !next.node.hidden) next.button.focus();
   }
 
   /** @param {number} at the number of tokens that were not returned */

@@ -71,7 +71,7 @@ export const LENS_STYLE = `
 .di-lens th.number, .di-lens td.number { text-align: right; }
 .di-lens thead th { opacity: 0.75; white-space: nowrap; }
 .di-lens .token { width: 30%; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; padding-left: 20px; position: relative; }
-.di-lens thead .number { width: 64px; }
+.di-lens thead .number { width: 70px; }
 .di-lens thead .number:nth-child(3):not(:last-child) { width: 92px; }
 .di-lens .token button { border: 0; background: none; padding: 0; min-height: 0; max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
 .di-lens .token button:hover { text-decoration: underline; }
@@ -94,6 +94,7 @@ export const LENS_STYLE = `
 .di-lens .bar [hidden] { display: none; }
 .di-lens .rest .token { font-style: italic; }
 .di-preview .scroll { min-height: 152px; }
+@container (max-width: 340px) { .di-preview .number:last-child { display: none; } }
 .di-lens .facts { margin: 7px 0 0; }
 .di-lens .lab .facts { min-height: 38px; }
 .di-lens .draw { margin-top: 8px; }

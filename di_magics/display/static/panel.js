@@ -41,8 +41,7 @@ const PANEL_STYLE = `
 .di-panel .both.alone { grid-template-columns: 1fr; }
 .di-panel .row.unset input[type=range] { opacity: 0.45; }
 .di-panel .row.set .state { color: var(--jp-brand-color1, #1976d2); opacity: 1; }
-.di-panel .preview { position: sticky; top: 0; z-index: 1; background: var(--jp-layout-color0, Canvas); margin: 6px 0;
-  padding: 4px 0; border-bottom: 1px solid #8886; font-size: 0.92em; }
+.di-panel .preview { margin: 6px 0; padding: 4px 0; border-bottom: 1px solid #8886; font-size: 0.92em; }
 .di-panel .error { color: var(--jp-error-color1, #c62828); }
 .di-panel .warning { border-left: 3px solid var(--jp-warn-color1, #ef6c00); padding: 2px 8px; margin: 4px 0; }
 .di-panel .line { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; margin: 4px 0; }
@@ -52,6 +51,11 @@ const PANEL_STYLE = `
 .di-panel .meter div { height: 100%; background: var(--jp-brand-color1, #1976d2); }
 .di-panel .meter.full div { background: var(--jp-error-color1, #c62828); }
 .di-panel svg { display: block; width: 100%; height: 48px; color: var(--jp-brand-color1, #1976d2); }
+/* In a sidebar, which is tall, the preview stays above the sliders. */
+@container (max-width: 619px) {
+  .di-panel .preview { position: sticky; top: 0; z-index: 1; background: var(--jp-layout-color0, Canvas); }
+  .di-panel .row { scroll-margin-top: 340px; }
+}
 @container (min-width: 620px) {
   .di-panel .rows { display: grid; grid-template-columns: 1fr 1fr; column-gap: 28px; }
   .di-panel .pair { display: grid; grid-template-columns: 1fr 1fr; column-gap: 28px; }
@@ -127,6 +131,7 @@ class Row {
     /** @type {HTMLDataListElement | null} */
     this.list = null;
     this.drawn = false;
+    this.defaultIsKnown = false;
     if ("low" in control) {
       this.slider = element("input", {
         type: "range",
@@ -225,9 +230,10 @@ class Row {
     return field;
   }
 
-  /** The value that is seen, which a server's default is, too; NaN if it is not a number. */
+  /** The value that is sent, or else the server's default; NaN if it is not known, or not a number. */
   get number() {
-    return Number(withPoint(this.field.value) || (this.slider?.value ?? Number.NaN));
+    const text = withPoint(this.field.value) || (this.defaultIsKnown ? this.slider?.value : "");
+    return text ? Number(text) : Number.NaN;
   }
 
   /**
@@ -239,6 +245,7 @@ class Row {
   update(control, error, newer) {
     const { state, value } = control;
     this.node.className = `row ${state}`;
+    this.defaultIsKnown = !!control.default;
     /** @type {Record<string, string>} */
     const states = { unset: control.unset, set: "sent", locked: control.note };
     show(this.state, states[state]);

@@ -31,11 +31,17 @@ export function previewSettings(panel, disabled) {
  * @param {Record<string, number>} panel
  * @param {Record<string, string>} disabled the reason by name
  */
-export const leftOut = (panel, disabled) =>
-  Object.entries(panel).flatMap(([title, value]) => {
+export function leftOut(panel, disabled) {
+  const ours = Object.entries(panel).filter(([title]) => samplerName(title) in OFF);
+  const lines = ours.flatMap(([title, value]) => {
     const reason = disabled[samplerName(title)];
     return reason && value !== OFF[samplerName(title)] ? [`${title} is left out here. ${reason}`] : [];
   });
+  const unknown = ours.filter(([, value]) => Number.isNaN(value)).map(([title]) => title);
+  if (unknown.length)
+    lines.push(`Off here, because the server's default is not known: ${unknown.join(", ")}.`);
+  return lines;
+}
 
 export class Preview {
   constructor() {
