@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hostile import FRAGMENTS, documents, structured
+from hostile import FRAGMENTS, HARMLESS_ELEMENTS, documents, structured
 from loopback import CountingServer, Drop, Fault, Hold, Loopback, Pace, Reply
 
 from di_magics.display import markdown as render
@@ -199,6 +199,17 @@ def test_a_refusal_is_one_line(notebook: Open, server: Loopback) -> None:
     assert "Traceback" not in shown
 
 
+# What the live view never makes: another element, or an attribute that a reply chose.
+FOREIGN = """root => [...root.querySelectorAll('.di-text *')].filter(node =>
+    !node.closest('mjx-container') && (
+        !ELEMENTS.includes(node.localName)
+        || [...node.attributes].some(a => !ATTRIBUTES.includes(a.name))
+        || [...node.classList].some(
+            name => !/^(jp-Rendered\\w+|(mathjax|tex2jax)_\\w+|di-\\w+|\u037c\\w+)$/.test(name))
+)).map(node => node.outerHTML.slice(0, 200))""".replace(
+    "ELEMENTS", str(sorted(HARMLESS_ELEMENTS - {"details", "summary"}))
+).replace("ATTRIBUTES", str(["align", "class", "href", "rel", "start", "target"]))
+
 HOSTILE = """\
 Hello.
 
@@ -260,6 +271,75 @@ def test_model_text_never_runs(notebook: Open, server: Loopback) -> None:
         harmless(page, 1, web)
 
 
+DIAGRAM = """%%{init: {"themeCSS": "* {background: url(URL/css.png)}"}}%%
+flowchart TD
+A@{ img: "URL/shape.png", h: 60, w: 60 }
+B["<img src=URL/label.png onerror=window.ran=1>"]"""
+CONTAINERS = (
+    "",
+    "- ",
+    "- - ",
+    "* > ",
+    "> 1. + ",
+    "- [ ] ",
+    "   ",
+    "a\n\n: ",
+    "[^1]: ",
+    "| a |\n|---|\n| ",
+)
+FENCES = (("```mermaid", "```"), ("~~~\u00a0mermaid", "~~~"), ("```&#109;ermaid", "```"))
+
+
+def test_no_fence_is_drawn_by_its_language(notebook: Open, server: Loopback) -> None:
+    """A diagram in a reply stays code in whatever it is: live, final, and as Markdown alone."""
+    diagrams = []
+    for container in CONTAINERS:
+        indent = "".join(c if c == ">" else " " for c in container.rpartition("\n")[2])
+        for opening, closing in FENCES:
+            body = f"{DIAGRAM}\n{closing}".replace("\n", f"\n{indent}")
+            diagrams.append(f"{container}{opening}\n{indent}{body}")
+    with CountingServer() as web:
+        hold = Hold()
+        text = "\n\n---\n\n".join([*diagrams, "The end."]).replace("URL", web.origin)
+        server.reply(Reply(chunks=[text, "\n\nBye.\n\nBye.", hold]))
+        page = ready(notebook, server, "%%chat\nhi")
+        page.start(1)
+        page.shown(1).get_by_text("Bye.").first.wait_for()
+        harmless(page, 1, web)
+        assert page.shown(1).locator("pre").count() > len(CONTAINERS)
+        hold.release()
+        (output,) = page.wait(1)
+        harmless(page, 1, web)
+        alone = notebook([show_alone(output["data"]["text/markdown"])])
+        alone.run(0)
+        harmless(alone, 0, web)
+        assert alone.page.locator(".jp-RenderedMermaid").count() == 0
+
+
+def test_html_and_its_classes_are_text_while_a_reply_streams(
+    notebook: Open, server: Loopback
+) -> None:
+    """No element, class or TeX of a reply's HTML reaches the page; a formula is still typeset."""
+    html = (
+        '<b>bold</b> <div class="jp-Dialog jp-ThemedContainer"><a href="https://a.b">c</a></div>',
+        f'<span class="mathjax_process tex2jax_process">{FORMULAS[0]}</span>',
+        '<span class="mathjax_process">$\\DeclareMathOperator{\\alpha}{PWNED}$</span>',
+        '<input name="body" id="main"> <a name="x" href="file:///etc">d</a> <h1 id="y">e</h1>',
+    )
+    hold = Hold()
+    server.reply(Reply(chunks=["$x$ ", *html, "\n\n$\\alpha$\n\nThe end.", hold]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    area = page.shown(1)
+    area.locator("mjx-container").nth(1).wait_for()
+    assert area.locator("mjx-container").count() == 2
+    for text in html:
+        assert area.get_by_text(text).count() == 1
+    assert area.evaluate(FOREIGN) == []
+    hold.release()
+    page.wait(1)
+
+
 def test_the_saved_markdown_is_harmless_alone(
     notebook: Open, server: Loopback, lab: Lab, chromium: Browser
 ) -> None:
@@ -318,15 +398,16 @@ def test_dozens_of_hostile_texts_are_harmless_live(
     page.js(
         """() => {
             const dangerous = DANGEROUS;
+            const foreign = FOREIGN;
             window.bad = [];
             const look = () => {
                 for (const live of document.querySelectorAll('.di-live')) {
                     window.seen = (window.seen ?? new Set()).add(live);
-                    window.bad.push(...dangerous(live));
+                    window.bad.push(...dangerous(live), ...foreign(live));
                 }
             };
             new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
-        }""".replace("DANGEROUS", DANGEROUS)
+        }""".replace("DANGEROUS", DANGEROUS).replace("FOREIGN", FOREIGN)
     )
     page.run(1, timeout=120)
     assert page.js("() => window.seen.size") > 20
@@ -345,9 +426,17 @@ FORMULAS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "slow", ["\n\n".join(FORMULAS), "*a " * 7000, "> " * 3000], ids=["formulas", "marks", "quotes"]
-)
+SLOW = {
+    "formulas": "\n\n".join(FORMULAS),
+    "marks": "*a " * 7000,
+    "quotes": "> " * 3000,
+    "table": "|" * 501 + "\n" + "|-" * 500 + "|\n" + "|a\n" * 1500,
+    "backticks": " ".join("`" * count for count in range(1, 180)),
+    "references": f"[a]: {'b' * 9999}\n\n" + "[a]\n\n" * 2000,
+}
+
+
+@pytest.mark.parametrize("slow", SLOW.values(), ids=SLOW)
 def test_a_reply_made_to_be_slow_leaves_the_page_alone(
     notebook: Open, server: Loopback, slow: str
 ) -> None:

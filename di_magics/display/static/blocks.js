@@ -1,80 +1,100 @@
 // @ts-check
-// What the live view must know of Markdown: which blocks are finished, and where formulas, dollars
-// and code are. Model text is hostile: everything here is linear in the length of the text.
+// What the live view must know of Markdown: which blocks are finished, and where formulas and code
+// are. Model text is hostile: everything here is linear in the length of the text.
+//
+// The front end's parser may read a text in another way than this file does. So what it gets is
+// harmless whatever it reads in it:
+// * Code is taken out. An empty fence stands for it, so that nothing is drawn by its language.
+// * A run of marks that might still open a fence is followed by NOTHING, so that no language is known.
+// * `<` is LESS, so that there is no HTML but <br>, <sub> and <sup>.
+// * What would take long to parse, or become much longer, is not parsed at all: `isReadable`.
 import { countOf, formulaAt, MOST_FORMULAS, matchEnd } from "./formula.js";
 
-// Characters for private use stand in for what the front end would read by its own math rule: E000,
-// the number of a formula, E001; a dollar; a backslash.
-export const DOLLAR = "\uE002";
-export const BACKSLASH = "\uE003";
-export const STAND_INS = /[\uE000-\uE003]/g;
+// Characters for private use: E000, the number of a part that was taken out, E001; and these.
+export const LESS = "\uE002";
+export const NOTHING = "\uE003";
+const STAND_INS = /[\uE000-\uE003]/g;
 
 const ITEM = /^([-+*]|\d+[.)])(\s|$)/;
 // The next character that `protect` must look at.
-const SPECIAL = /[$\\`\n]/g;
+const SPECIAL = /[$\\`\n<]/g;
 const TICKS = /`+/y;
-// A line that opens a fence, in a quote or an item perhaps, and one that closes it.
-const FENCE = /[ >]*(?:(?:[-+*]|\d+[.)]) +)?(`{3,}|~{3,})[^\n]*/y;
-const FENCE_END = /\n[ >]*(`{3,}|~{3,})[ \t]*(?![^\n])/g;
-const FENCE_LINE = /\n[ >]*(`{3,}|~{3,})[ \t]*([^\n`]*)(?![^\n])/g;
+const QUOTE = /[ \t]*>/y;
+const SMALL_HTML = /<(?:br ?\/?|\/?su[bp])>/y;
+// A line that opens a fence, in quotes and items perhaps.
+const FENCE = /((?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*)(`{3,}(?!`)(?![^\n]*`)|~{3,})([^\n]*)/y;
+// A line of marks in a fence, and what follows them.
+const MARKS = /^[ \t]*(`{3,}(?!`)|~{3,}(?!~))[ \t]*([^`]*)$/;
+const MIGHT_OPEN = /(?:(?<!`)`{3,}|(?<!~)~{3,})(?![`~]|[ \t]*(?:\n|$))/g;
 // Within a fence of Markdown, a fence with a language opens an inner one; the next bare fence closes it.
 const NESTS = /^[ \t]*(?:markdown|mdx?)[ \t]*$/i;
 const MOST_SEARCHES = 100; // for the end of such a fence, in a text
 
-// What a parser of Markdown is slow for, or recurses for: quotes and lists nested in one line.
-const NESTED = /^[ \t]*(?:(?:>|[-+*][ \t]|\d{1,9}[.)][ \t])[ \t]*){50}/m;
+// What a parser of Markdown is slow for, or recurses for: nested quotes and lists, and long runs.
+const SLOW = /^[ \t]*(?:(?:>|[-+*][ \t]|\d{1,9}[.)][ \t])[ \t]*){50}|`{20}/m;
+const MARK = /[*_~[\]!`\\&@()]/g;
+const BULLET = /\n {0,3}[-*+] (?=\S)/; // ends a paragraph, wherever
 const LONGEST_PARAGRAPH = 20_000;
-const MOST_MARKS = 500; // in a paragraph; the front end's time is quadratic in them
+const MOST_WORK = 4_000_000; // marks (or ten lines) times characters of each paragraph
+const MOST_CELLS = 5000; // of tables: rows are filled up to the width of the longest one
+const MOST_LINKED = 2_000_000; // brackets times definitions' characters, which are copied to each use
 
-/** @param {string} text what is not in fences */
-const isReadable = (text) =>
-  !NESTED.test(text) &&
-  text
-    .split(/\n[ \t]*\n/)
-    .every((part) => part.length <= LONGEST_PARAGRAPH && part.split(/[*_~[]/).length <= MOST_MARKS);
+/** @param {string} text */
+function isReadable(text) {
+  let [work, cells, definitions] = [0, 0, 0];
+  for (const part of text.split(/\n[ \t]*\n/)) {
+    if (part.length > LONGEST_PARAGRAPH) return false;
+    const widths = part.split("\n").map((line) => line.split("|").length);
+    work += (part.length * widths.length) / 10;
+    for (const piece of part.split(BULLET)) work += piece.length * (piece.match(MARK)?.length ?? 0);
+    if (part.includes("|")) cells += widths.length * Math.max(...widths);
+    if (part.includes("]:")) definitions += part.length;
+  }
+  const linked = definitions * text.split("[").length;
+  return work <= MOST_WORK && cells <= MOST_CELLS && linked <= MOST_LINKED && !SLOW.test(text);
+}
+
+/** @typedef {{ info: string, text: string }} Code */
+/** @typedef {{ source: string, formula?: import("./formula.js").Formula, code?: Code }} Part */
 
 /**
- * Return Markdown without formulas and dollars, the formulas that were taken out and as how many they
- * count, and whether the front end can read the rest in a short time.
+ * Return Markdown without formulas, code and HTML, the parts that were taken out, as how many formulas
+ * they count, and whether the front end can parse the rest in a short time.
  * @param {string} source
  * @param {number} [most] no more formulas than this
  */
 export function protect(source, most = MOST_FORMULAS) {
-  const text = source.replace(STAND_INS, "\uFFFD");
+  const text = source.replace(/\r\n?/g, "\n").replace(STAND_INS, "\uFFFD");
   const ends = codeEnds(text);
-  /** @type {import("./formula.js").Formula[]} */
-  const formulas = [];
+  /** @type {Part[]} */
+  const parts = [];
   /** @type {string[]} */
   const out = [];
-  /** @type {string[]} */
-  const prose = []; // the same without fences
   let searches = MOST_SEARCHES;
   let count = 0;
   // What comes before this is in `out`.
   let done = 0;
   let at = 0;
-  /** @param {string} replacement @param {number} end @param {string} [inProse] */
-  const put = (replacement, end, inProse = replacement) => {
+  /** @param {string} replacement @param {number} end */
+  const put = (replacement, end) => {
     out.push(text.slice(done, at), replacement);
-    prose.push(text.slice(done, at), inProse);
     done = at = end;
   };
+  /** @param {Part} part */
+  const standIn = (part) => `\uE000${parts.push(part) - 1}\uE001`;
   let atLineStart = true;
   while (at < text.length) {
     FENCE.lastIndex = at;
     const fence = atLineStart && FENCE.exec(text);
     atLineStart = false;
     if (fence) {
-      const lineEnd = FENCE.lastIndex;
-      const [marks, info] = [fence[1], fence[0].slice(fence[0].indexOf(fence[1]) + fence[1].length)];
-      const outer = NESTS.test(info) && searches-- > 0 ? outerFence(text, lineEnd, marks) : null;
-      const end = outer?.end ?? fenceEnd(text, lineEnd, marks);
-      let code = text.slice(lineEnd, end);
-      // The front end has CommonMark's rule, by which longer marks contain others.
-      if (outer) code = code.replace(/(`+|~+)[ \t]*$/, outer.marks);
-      // The front end would draw what is called mermaid.
-      const opening = fence[0].replace(/mermaid/i, "text").replace(marks, outer?.marks ?? marks);
-      put(opening + code, end, "\n\n");
+      const [line, prefix, marks, info] = fence;
+      const begin = at + line.length;
+      const outer = NESTS.test(info) && searches-- > 0 ? fenced(text, begin, prefix, marks, true) : null;
+      const { end, code } = outer?.nested ? outer : fenced(text, begin, prefix, marks);
+      const indent = prefix.replace(/[^\s>]/g, " ");
+      const part = { source: code, code: { info: info.trim(), text: code } };
+      put(`${prefix}${marks}\n${indent}${standIn(part)}\n${indent}${marks}`, end);
       continue;
     }
     SPECIAL.lastIndex = at;
@@ -83,56 +103,66 @@ export function protect(source, most = MOST_FORMULAS) {
     if (char === "\n") {
       at += 1;
       atLineStart = true;
-    } else if (char === "`") at = ends.get(at) ?? matchEnd(TICKS, text, at);
-    else if (char) {
+    } else if (char === "`") {
+      const end = ends.get(at) ?? matchEnd(TICKS, text, at);
+      put(text.slice(at, end).replaceAll("<", LESS), end);
+    } else if (char === "<") {
+      const end = matchEnd(SMALL_HTML, text, at);
+      if (end) at = end;
+      else put(LESS, at + 1);
+    } else if (char) {
       const formula = count < most ? formulaAt(text, at) : null;
-      if (formula) count += countOf(formula);
       const next = text[at + 1] ?? "";
-      if (formula) put(`\uE000${formulas.push(formula) - 1}\uE001`, formula.end);
-      else if (char === "$") put(DOLLAR, at + 1);
-      else if (next === "$") put(DOLLAR, at + 2);
-      else if (next === "\\") put(BACKSLASH, at + 2);
-      else if (text.startsWith("begin", at + 1) || text.startsWith("end", at + 1)) put(BACKSLASH, at + 1);
-      else at += /[!-/:-@[-`{-~]/.test(next) ? 2 : 1;
+      if (formula) {
+        count += countOf(formula);
+        put(standIn({ source: text.slice(at, formula.end), formula }), formula.end);
+      } else if (next === "<" && char === "\\") put(LESS, at + 2);
+      else at += char === "\\" && /[!-/:-@[-`{-~]/.test(next) ? 2 : 1;
     }
   }
   put("", at);
-  return { text: out.join(""), formulas, count, readable: isReadable(prose.join("")) };
+  const safe = out.join("").replace(MIGHT_OPEN, `$&${NOTHING}`);
+  return { text: safe, parts, count, readable: isReadable(safe) };
 }
 
 /**
- * Return where the fence that these marks open is closed, from the end of its first line on.
+ * Return the code of a fence, where it ends (after its closing line, or with its container), and
+ * whether it is closed and contains others.
  * @param {string} text
- * @param {number} lineEnd
+ * @param {number} at the end of its first line
+ * @param {string} prefix of its first line: quotes and items
  * @param {string} marks
  */
-function fenceEnd(text, lineEnd, marks) {
-  FENCE_END.lastIndex = lineEnd;
-  let closing = FENCE_END.exec(text);
-  while (closing && !closing[1].startsWith(marks)) closing = FENCE_END.exec(text);
-  return closing ? FENCE_END.lastIndex : text.length;
-}
-
-/**
- * Return where a fence with others in it is closed, and marks that are longer than theirs.
- * @param {string} text
- * @param {number} lineEnd
- * @param {string} marks
- */
-function outerFence(text, lineEnd, marks) {
-  let depth = 0;
-  let longest = "";
-  FENCE_LINE.lastIndex = lineEnd;
-  for (let line = FENCE_LINE.exec(text); line; line = FENCE_LINE.exec(text)) {
-    if (line[2].trim()) {
+function fenced(text, at, prefix, marks, nests = false) {
+  const quotes = prefix.split(">").length - 1;
+  const own = prefix.slice(prefix.lastIndexOf(">") + 1);
+  const item = /[^ \t]/.test(own);
+  /** @type {string[]} */
+  const lines = [];
+  let end = at;
+  let depth = 0; // fences within this one
+  let nested = false;
+  while (end < text.length) {
+    const start = end + 1;
+    const next = text.indexOf("\n", start);
+    const lineEnd = next < 0 ? text.length : next;
+    let from = start;
+    for (let quote = 0; quote < quotes && from; quote += 1) from = matchEnd(QUOTE, text, from);
+    if (!from) break;
+    let line = text.slice(from, lineEnd);
+    const indent = line.search(/[^ \t]|$/);
+    if (item && indent < own.length && indent < line.length) break;
+    line = line.slice(Math.min(indent, own.length));
+    end = lineEnd;
+    const [, found = "", info = ""] = MARKS.exec(line) ?? [];
+    if (nests && info) {
       depth += 1;
-      if (line[1].length > longest.length) longest = line[1];
-    } else if (depth) depth -= 1;
-    else if (line[1].startsWith(marks)) {
-      return longest ? { end: FENCE_LINE.lastIndex, marks: marks[0].repeat(longest.length + 1) } : null;
-    }
+      nested = true;
+    } else if (found && !info && depth) depth -= 1;
+    else if (found.startsWith(marks) && !info) return { end, code: lines.join("\n"), nested };
+    lines.push(line);
   }
-  return null;
+  return { end, code: lines.join("\n"), nested: false };
 }
 
 /**

@@ -1,92 +1,19 @@
 // @ts-check
-// Markdown that grows: rendered by the front end's own renderer behind a stricter sanitizer. Finished
-// blocks are rendered once; only the last one is rendered again. Model text is hostile: nothing of it
-// runs, and nothing is loaded.
-import { BACKSLASH, DOLLAR, finished, protect, STAND_INS, settled } from "./blocks.js";
+// Markdown that grows. The front end's parser reads what `blocks.js` lets through, and `rebuild.js`
+// makes elements of the result. Finished blocks are made once; only the last one is made again.
+import { finished, protect, settled } from "./blocks.js";
 import { element } from "./dom.js";
 import { MOST_FORMULAS } from "./formula.js";
+import { parseInert, rebuild, showCode } from "./rebuild.js";
 
-const MATH_ON = "mathjax_process tex2jax_process";
 export const MATH_OFF = "mathjax_ignore tex2jax_ignore";
-const FORMULA = /\uE000(\d+)\uE001/g;
 
 // A tail longer than this is shown as plain text until it ends.
 const LONGEST_TAIL = 6000;
 const FRAME = 80; // ms between two paints at least
-
-/**
- * Put formulas and dollars back, now that the front end has rendered; return whether any formula.
- * @param {HTMLElement} root
- * @param {import("./formula.js").Formula[]} formulas
- */
-function restore(root, formulas) {
-  /** @param {string} text */
-  const back = (text) =>
-    text
-      .replace(FORMULA, (_, i) => formulas[i]?.latex ?? "")
-      .replaceAll(DOLLAR, "$")
-      .replaceAll(BACKSLASH, "\\");
-  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-  /** @type {Text[]} */
-  const texts = [];
-  while (walker.nextNode()) {
-    const node = /** @type {Text} */ (walker.currentNode);
-    if (node.data.search(STAND_INS) >= 0) texts.push(node);
-  }
-  for (const node of texts) {
-    const parts = node.data.split(FORMULA).map((part, i) => {
-      if (i % 2 === 0) return back(part);
-      const { latex, display } = formulas[Number(part)] ?? { latex: "" };
-      return element("span", {
-        className: MATH_ON,
-        textContent: display ? `\\[${latex}\\]` : `\\(${latex}\\)`,
-      });
-    });
-    node.replaceWith(...parts);
-  }
-  for (const node of root.querySelectorAll("[href],[title],[id]")) {
-    for (const { name, value } of [...node.attributes]) {
-      const plain = value.replace(/%EE%80%8([0-3])/g, (_, i) => String.fromCharCode(0xe000 + Number(i)));
-      if (plain.search(STAND_INS) >= 0) node.setAttribute(name, back(plain));
-    }
-  }
-  return formulas.length > 0;
-}
-
-const BANNED =
-  "script,style,link,meta,base,iframe,object,embed,video,audio,source,track,picture," +
-  "form,input,button,select,textarea,svg,math,canvas,dialog";
-
-/**
- * Return the front end's renderer, which loads nothing from elsewhere and keeps no control or style.
- * @param {any} rendermime
- */
-function quiet(rendermime) {
-  const theirs = rendermime.sanitizer;
-  /** @param {string} dirty @param {any} options */
-  const sanitize = (dirty, options) => {
-    // An inert document: nothing in it is fetched.
-    const page = new DOMParser().parseFromString(theirs.sanitize(dirty, options), "text/html");
-    for (const image of page.querySelectorAll("img")) {
-      const link = page.createElement("a");
-      const source = image.getAttribute("src") ?? "";
-      link.setAttribute("href", source);
-      link.textContent = `[image: ${image.alt || source}]`;
-      image.replaceWith(image.closest("a") ? link.textContent : link);
-    }
-    for (const node of page.querySelectorAll(BANNED)) node.remove();
-    for (const node of page.querySelectorAll("[style]")) node.removeAttribute("style");
-    for (const link of page.querySelectorAll("[href]")) {
-      if (!/^(https?:\/\/|mailto:|#)/i.test(link.getAttribute("href") ?? "")) link.removeAttribute("href");
-      else {
-        link.setAttribute("rel", "noopener noreferrer nofollow");
-        link.setAttribute("target", "_blank");
-      }
-    }
-    return page.body.innerHTML;
-  };
-  return rendermime.clone({ sanitizer: { sanitize, getAutolink: () => true, allowNamedProperties: false } });
-}
+const MOST_ELEMENTS = 30_000; // of a reply
+const LONGEST_HTML = 2_000_000; // of a block
+const COLOURING = 500; // ms for the code of a reply
 
 // Draws one reply into one element.
 export class Painter {
@@ -97,27 +24,50 @@ export class Painter {
   constructor(root, rendermime) {
     this.text = "";
     this.tail = root.appendChild(element("div"));
-    this.registry = rendermime && quiet(rendermime);
+    this.parser = rendermime?.markdownParser;
+    this.typesetter = rendermime?.latexTypesetter;
     this.offset = 0; // what comes before is frozen
-    this.formulas = 0; // in what is frozen
+    this.formulas = this.elements = 0; // in what is frozen
+    this.colouring = COLOURING;
     /** @type {Text | null} */
     this.plain = null;
     this.cost = 0;
     this.busy = this.stale = this.gone = false;
   }
 
-  /** @param {string} source */
+  /**
+   * Return Markdown as an element, and as how many formulas it counts.
+   * @param {string} source
+   */
   async block(source) {
-    if (!this.registry || source.length > 20 * LONGEST_TAIL) return { block: plain(source), count: 0 };
-    const { text, formulas, count, readable } = protect(source, MOST_FORMULAS - this.formulas);
-    if (!readable) return { block: plain(source), count: 0 };
-    const renderer = this.registry.createRenderer("text/markdown");
-    const model = this.registry.createModel({ data: { "text/markdown": text }, trusted: false });
-    await renderer.renderModel(model);
-    // The typesetter looks at the classes within what it is given, and only once that is shown.
-    const block = element("div", {}, element("div", { className: MATH_OFF }, renderer.node));
-    if (restore(block, formulas)) setTimeout(() => this.registry.latexTypesetter?.typeset(block), 0);
-    return { block, count };
+    const shown = { block: plain(source), count: 0, elements: 0 };
+    if (!this.parser || source.length > 20 * LONGEST_TAIL) return shown;
+    const { text, parts, count, readable } = protect(source, MOST_FORMULAS - this.formulas);
+    if (!readable) return shown;
+    try {
+      const html = await this.parser.render(text);
+      const parsed = html.length <= LONGEST_HTML && parseInert(html);
+      const elements = parsed ? parsed.querySelectorAll("*").length : MOST_ELEMENTS;
+      if (!parsed || this.elements + elements > MOST_ELEMENTS) return shown;
+      const codes = [];
+      for (const { code } of parts) codes.push(code && (await this.code(code)));
+      const { root, formulas } = rebuild(parsed, parts, codes);
+      // What is not shown yet cannot be measured.
+      setTimeout(() => {
+        for (const formula of formulas) this.typesetter?.typeset(formula);
+      }, 0);
+      return { block: element("div", { className: MATH_OFF }, root), count, elements };
+    } catch {
+      return shown; // the parser recurses
+    }
+  }
+
+  /** @param {import("./blocks.js").Code} code */
+  async code(code) {
+    const start = performance.now();
+    const shown = await showCode(code, this.colouring > 0 ? (text) => this.parser.render(text) : null);
+    this.colouring -= performance.now() - start;
+    return shown;
   }
 
   /** @param {string} text */
@@ -131,14 +81,15 @@ export class Painter {
     const start = performance.now();
     const { done, fence } = finished(text.slice(this.offset));
     if (done > 0) {
-      const { block, count } = await this.block(text.slice(this.offset, this.offset + done));
+      const { block, count, elements } = await this.block(text.slice(this.offset, this.offset + done));
       this.tail.before(block);
       this.offset += done;
       this.formulas += count;
+      this.elements += elements;
       this.plain = null;
     }
     const tail = text.slice(this.offset);
-    if (fence || tail.length > LONGEST_TAIL || !this.registry) this.append(tail, fence);
+    if (fence || tail.length > LONGEST_TAIL || !this.parser) this.append(tail, fence);
     else {
       this.plain = null;
       this.tail.replaceChildren((await this.block(settled(tail))).block);
