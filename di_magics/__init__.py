@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from di_magics.api import ask, diff, lab, lens, panel, score, sweep
+    from di_magics.api import aask, ask, diff, lab, lens, panel, score, stream, sweep
     from di_magics.core.errors import (
         BadRequest,
         BudgetError,
@@ -54,6 +54,7 @@ __all__ = [
     "ToolError",
     "Unreachable",
     "Usage",
+    "aask",
     "ask",
     "branch",
     "diff",
@@ -62,10 +63,12 @@ __all__ = [
     "panel",
     "safe",
     "score",
+    "stream",
     "sweep",
 ]
 
 _HOMES = {
+    "aask": "di_magics.api",
     "ask": "di_magics.api",
     "branch": "di_magics.api",
     "diff": "di_magics.api",
@@ -73,6 +76,7 @@ _HOMES = {
     "lens": "di_magics.api",
     "panel": "di_magics.api",
     "score": "di_magics.api",
+    "stream": "di_magics.api",
     "sweep": "di_magics.api",
     "safe": "di_magics.core.reply.tool_calls",
     "Sweep": "di_magics.display.sweep",

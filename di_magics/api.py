@@ -27,8 +27,10 @@ from di_magics.magics.asking import branch_runs
 from di_magics.magics.chat import ChatMagics, current, format_replies
 from di_magics.magics.compose import new_session
 from di_magics.session.inspector import BRANCH_TOKENS
-from di_magics.session.session import Session
+from di_magics.session.session import Answer, Session
+from di_magics.session.stream import ReplyStream
 from di_magics.session.sweep_runner import SweepRunner
+from di_magics.session.view import View
 
 if TYPE_CHECKING:
     from di_magics.display.lens import Lens
@@ -236,9 +238,72 @@ def ask(
     the partial one).
     """
     functions = [tools] if callable(tools) else list(tools)
+    asked = _make_ask(prompt, attach, schema, extra, params, model, system, endpoint, repair=repair)
+    toolbox = _toolbox(functions, confirm=confirm) if functions else None
+    with _session() as session:
+        return (
+            session.ask(replace(asked, tools=toolbox, rounds=rounds), SilentView()).unwrap().reply
+        )
+
+
+def stream(
+    prompt: str,
+    *,
+    model: str | None = None,
+    system: str | None = None,
+    endpoint: str | Endpoint | None = None,
+    attach: Any = (),
+    extra: Mapping[str, Any] | None = None,
+    **params: Any,
+) -> ReplyStream:
+    """Return the reply's text as it comes, to iterate over with `for` or `async for`.
+
+    Leaving the loop stops the reply; its cost counts. `.reply` is the reply after the loop. The
+    arguments and the errors are those of `ask`.
+    """
+    asked = _make_ask(prompt, attach, None, extra, params, model, system, endpoint)
+    return ReplyStream(_asker(asked))
+
+
+async def aask(
+    prompt: str,
+    *,
+    model: str | None = None,
+    system: str | None = None,
+    endpoint: str | Endpoint | None = None,
+    attach: Any = (),
+    schema: Any = None,
+    repair: bool = False,
+    extra: Mapping[str, Any] | None = None,
+    **params: Any,
+) -> Reply:
+    """Return the model's reply, without blocking the event loop; several can be asked at once.
+
+    Cancelling it stops the reply. The arguments and the errors are those of `ask`, without tools.
+    """
+    asked = _make_ask(prompt, attach, schema, extra, params, model, system, endpoint, repair=repair)
+    pieces = ReplyStream(_asker(asked))
+    async for _ in pieces:
+        pass
+    assert pieces.reply is not None  # else it has raised
+    return pieces.reply
+
+
+def _make_ask(
+    prompt: str,
+    attach: Any,
+    schema: Any,
+    extra: Mapping[str, Any] | None,
+    params: Mapping[str, Any],
+    model: str | None,
+    system: str | None,
+    endpoint: str | Endpoint | None,
+    *,
+    repair: bool = False,
+) -> Ask:
     values = attach if isinstance(attach, list | tuple) else [attach]
     shape = None if schema is None else _shape(schema)
-    asked = Ask(
+    return Ask(
         prompt,
         model=model,
         system=system,
@@ -247,14 +312,24 @@ def ask(
         extra=extra or {},
         once=True,
         attachments=tuple(_attached(value, number) for number, value in enumerate(values, 1)),
-        tools=_toolbox(functions, confirm=confirm) if functions else None,
-        rounds=rounds,
         schema=shape,
         repair=repair,
         format="json" if shape else "",
     )
-    with _session() as session:
-        return session.ask(asked, SilentView()).unwrap().reply
+
+
+def _asker(asked: Ask) -> Callable[[View], Answer]:
+    """Return a function that asks on another thread; this one knows which cell runs."""
+    if magics := _magics():
+        session = magics.session
+        _ = session.conversation  # only the running cell tells which notebook it is
+        return lambda view: session.ask(asked, view)
+
+    def ask_alone(view: View) -> Answer:
+        with _session() as session:
+            return session.ask(asked, view)
+
+    return ask_alone
 
 
 def score(text: str, *, prompt: str | None = None, endpoint: str = "local") -> Reply:

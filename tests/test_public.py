@@ -55,6 +55,7 @@ def test_the_public_names_are_these() -> None:
         "ToolError",
         "Unreachable",
         "Usage",
+        "aask",
         "ask",
         "branch",
         "diff",
@@ -63,6 +64,7 @@ def test_the_public_names_are_these() -> None:
         "panel",
         "safe",
         "score",
+        "stream",
         "sweep",
     ]
 
