@@ -13,7 +13,7 @@ bounded or ends the match, so that the time is linear in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # The owner, the prefix and the form of well-known keys. Sources: the providers' documentation and
 # the table of GitHub's secret scanning (https://docs.github.com/code-security/secret-scanning).
@@ -136,7 +136,14 @@ _PATH = re.compile(
 )
 _SWITCHES = {"true", "false", "none", "null", "auto", "default", "disabled", "enabled", "nan"}
 _SWITCHES |= {"0", "1", "on", "off", "yes", "no", "n/a", "na", "<na>", "nat"}
-_MASK = re.compile(r"\W*|(?i:x{3,}|\W*(?:redacted|hidden|masked|secret|removed|omitted)\W*)")
+# A count, a mask, and what stands for a value: ${NAME}, $NAME, <yours>, {{ name }}, %(name)s.
+_NOT_FILLED = re.compile(
+    r"\d{0,3}|\d{0,30}\.\d{1,30}(?:e-?\d{1,3})?|\W*|(?i:x{3,}|\W*(?:redacted|hidden|masked|omitted"
+    r"|removed|secret|password|your[\w -]{0,40})\W*)|\$\{[^{}]{0,200}\}|\$\([^()]{0,200}\)"
+    r"|\$[A-Z_][A-Z0-9_]{0,99}|<[^<>]{0,200}>|\{{1,2}[^{}]{0,200}\}{1,2}|%\(\w{1,99}\)s|%\w{1,99}%"
+    r"|(?:!|ENC\[|vault:|op://|secret://|env[.:(\[]|env\b|os\.(?:environ|getenv)|process\.env)"
+    r"[^\n]{0,400}"
+)
 _RANDOM = re.compile(r"(?=\D*\d)(?=[^A-Za-z]*[A-Za-z])[\w+/=-]{16,500}")
 _WORDY = re.compile(r"[a-z]+(?:[_/-][a-z]+)*(?:[_/-]?\d{1,4})?")
 
@@ -146,10 +153,20 @@ _FILES = re.compile(
     r"|\.?(?:secrets?|passwords?|passwd|shadow|credentials?)(?:\.\w+)?|kubeconfig(?:\.\w+)?"
 )
 _SAMPLES = re.compile(r".*[._-](?:example|sample|template|dist)")
+# name: value, name = value, "name": value, <name>value</name>
 _ASSIGNMENT = re.compile(
-    r"(?m)(?:^|[{,])[ \t]{0,40}(?:export )?[\"']?([\w.-]{1,60})[\"']?[ \t]{0,5}[:=][ \t]{0,5}"
-    r"[\"']?([^\s\"'$<{%\[][^\s\"']{3,200})"
+    r"(?m)(?:^|[{,;(\[\s])[ \t]{0,40}(?:- {1,9}){0,9}"
+    r"([\"']?)([A-Za-z_][\w.-]{0,60})\1[ \t]{0,20}(=>|[:=](?![:=~>]))"
 )
+_LINE = re.compile(
+    r"(?m)^[ \t]{0,40}(?:export )?([A-Za-z_][\w -]{0,60}?)[ \t]{0,20}[:=][ \t]{0,20}"
+    r"(\S{1,400})[ \t]{0,40}$"
+)
+_ELEMENT = re.compile(r"<([\w.:-]{1,60})(?:\s[^<>]{0,200})?>([^<>]{1,200})</")
+_QUOTED = re.compile(
+    r"(\"\"\"|'''|[\"'`])((?:\\.|(?!\1)[^\\]){0,400})(?:\1(?P<key>\s{0,40}:(?!:))?)?", re.DOTALL
+)
+LONGEST_VALUE = 500
 
 
 def find_key(text: str) -> str | None:
@@ -218,12 +235,58 @@ def is_switch(value: str) -> bool:
     return value.lower() in _SWITCHES
 
 
-def find_assignment(text: str) -> str | None:
-    """Return the first name that a text of settings (JSON, YAML, INI) gives a secret to."""
+def find_assignment(text: str, *, quoted: bool = False) -> str | None:
+    """Return the first name that a text of settings gives a secret to (JSON, YAML, TOML, INI, XML).
+
+    With `quoted`, as in a program, only a quoted text counts as a value.
+    """
     for match in _ASSIGNMENT.finditer(text):
-        if is_secret_column(match[1], [match[2]]):
-            return match[1]
+        quote, name, sign = match.groups()
+        if not (quote or sign == "=" or match[0][0] in "{,;([") and not _starts_line(match):
+            continue  # as in "The password: it is hidden."
+        if is_secret_column(name, _read_values(text, match.end(), quoted=quoted)):
+            return name
+    for element in _ELEMENT.finditer(text):
+        if is_secret_column(element[1], [element[2]]):
+            return element[1]
     return None
+
+
+def find_line(text: str) -> str | None:
+    """Return the first name that a line of an ordinary text, alone on it, gives a secret to."""
+    lines = _LINE.finditer(text)
+    return next((line[1] for line in lines if is_secret_column(line[1], [line[2]])), None)
+
+
+def _starts_line(match: re.Match[str]) -> bool:
+    before = match.string[max(match.start() - 100, 0) : match.start(1)]
+    return not before.rpartition("\n")[2].strip(" \t-")
+
+
+def _read_values(text: str, start: int, *, quoted: bool) -> Iterator[str]:
+    """Yield the values behind a name: one, or those of a list."""
+    window = text[start : start + LONGEST_VALUE]
+    value = window.lstrip(" \t")
+    if block := re.match(r"[|>][+-]?\d?[ \t]*\n", value):
+        yield value[block.end() :].lstrip().partition("\n")[0]
+    elif items := re.match(r"\s*[\[(]", value):
+        for item in re.split(r"[,\n]", re.split(r"[\])]", value[items.end() :])[0]):
+            yield from _read_value(item.strip(), quoted=quoted)
+    elif items := re.match(r"\n\s*-(?=\s)", value):
+        yield from _read_value(value[items.end() :].lstrip(), quoted=quoted)
+    else:
+        bare = value.lstrip()
+        on_next_line = "\n" in value[: len(value) - len(bare)]
+        yield from _read_value(bare, quoted=quoted or on_next_line)
+
+
+def _read_value(text: str, *, quoted: bool) -> Iterator[str]:
+    if match := _QUOTED.match(text):
+        if not match["key"]:
+            yield match[2].strip()
+    elif not quoted and (text[:1] not in ("{", "&", "*", "!") or text.startswith("{{")):
+        whole = re.split(r"[\n,;]|(?:^|\s)#", text)[0].strip()
+        yield re.split(r"[}\])]", whole)[0] if _is_filled(whole) else whole
 
 
 def is_secret_file(name: str) -> bool:
@@ -255,7 +318,10 @@ def _is_place(value: str) -> bool:
 
 
 def _is_filled(value: str) -> bool:
-    return not (is_switch(value) or _MASK.fullmatch(value))
+    """Return whether a value may be a password: no count, switch, mask, label or placeholder."""
+    word = _PASSWORD.search(value.lower())
+    is_label = word and (" " in value or word[0] == value.lower())
+    return not (is_label or is_switch(value) or _NOT_FILLED.fullmatch(value))
 
 
 def _looks_random(text: str) -> bool:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
+import csv
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.secrets import (
     find_assignment,
     find_credential,
+    find_line,
     is_secret_column,
     is_secret_file,
     looks_secret,
 )
 from di_magics.core.text import describe_error, one_line
 from di_magics.values.environment_secrets import held_secret
-from di_magics.values.value_text import is_table
+from di_magics.values.value_names import named_texts
 
-MOST_MEMBERS = 10_000
-ROWS = 50
-"""Rows of a table that are checked."""
+HEADER_LINES = 20
 SETTINGS = {".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties"}
-TABLES = {".csv": ",", ".tsv": "\t"}
+SETTINGS |= {".xml", ".plist", ".config", ".tf", ".tfvars", ".envrc", ".ndjson", ".json5"}
+PROGRAMS = {".py", ".js", ".mjs", ".ts", ".jsx", ".tsx", ".r", ".jl", ".rb", ".go", ".java", ".kt"}
+PROGRAMS |= {".php", ".pl", ".sh", ".bash", ".zsh", ".ps1", ".cs", ".c", ".cpp", ".rs", ".swift"}
+MANUALS = {".md", ".rst", ".adoc", ".tex", ".html", ".htm", ".ipynb"}
+TABLES = {".csv", ".tsv", ".tab", ".psv"}
+DELIMITERS = ",;\t|"
 
 
 def refuse_secret_file(path: Path, name: str) -> None:
@@ -48,14 +50,15 @@ def refuse_secret_text(text: str, path: Path) -> None:
         raise ParamError(
             f"{name} seems to hold a key or a password: it was not attached. Remove that first."
         )
-    if suffix in SETTINGS and (member := find_assignment(text)):
+    member = None
+    if suffix in SETTINGS or suffix in PROGRAMS:
+        member = find_assignment(text, quoted=suffix in PROGRAMS)
+    elif suffix in TABLES:
+        member = _secret_column(text)
+    elif suffix not in MANUALS:
+        member = find_line(text)
+    if member:
         raise _member_error(name, member)
-    if suffix in TABLES:
-        header, *rows = (line.split(TABLES[suffix]) for line in text.splitlines()[: ROWS + 1])
-        for number, column in enumerate(header):
-            column = column.strip().strip('"')
-            if is_secret_column(column, (row[number] for row in rows if number < len(row))):
-                raise _member_error(name, column)
     refuse_environment_secret(text, name)
 
 
@@ -80,9 +83,14 @@ def refuse_environment_secret(text: str, name: str) -> None:
 
 
 def refuse_secret_member(value: object, name: str) -> None:
-    """Raise ParamError for a table with a column of passwords, or a dict with one."""
+    """Raise ParamError for a table with a column of passwords, or a dict with one, at any level."""
     try:
-        secret = next((n for n, values in _members(value) if is_secret_column(n, values)), None)
+        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+            secret = find_assignment(value)
+        else:
+            secret = next(
+                (n for n, texts in named_texts(value) if is_secret_column(n, texts)), None
+            )
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what the value's own methods raise
@@ -101,32 +109,26 @@ def _member_error(name: str, member: str) -> ParamError:
     )
 
 
-def _columns(table: Any) -> list[Any]:
-    """Return the columns of a DataFrame of pandas or polars; a Series is its own column."""
-    if not hasattr(table, "columns"):
-        return [table]
-    if hasattr(table, "get_columns"):
-        return list(table.get_columns())
-    return [column for _, column in table.items()]
+def _secret_column(text: str) -> str | None:
+    """Return the first column of a text of CSV that holds passwords, whatever separates columns.
 
-
-def _members(value: Any) -> Iterator[tuple[str, list[str]]]:
-    """Yield the columns of a table, or the members of nested dicts, with some of their values."""
-    if is_table(value):
-        for column in _columns(value.head(ROWS))[:MOST_MEMBERS]:
-            yield str(column.name), [str(cell) for cell in column if cell is not None]
-        return
-    waiting, seen = [value], 0
-    while waiting and seen < MOST_MEMBERS:
-        inner = waiting.pop()
-        seen += 1
-        if dataclasses.is_dataclass(inner) or hasattr(type(inner), "__pydantic_serializer__"):
-            inner = getattr(inner, "__dict__", {})
-        if isinstance(inner, dict):
-            for key, member in islice(inner.items(), MOST_MEMBERS):
-                if isinstance(key, str) and isinstance(member, str):
-                    yield key, [member]
-                else:
-                    waiting.append(member)
-        elif isinstance(inner, list | tuple):
-            waiting += inner[: MOST_MEMBERS - seen]
+    Its names are in the first line of several cells, or in a comment before it.
+    """
+    lines = [line for line in text.splitlines() if line.strip("# ")]
+    comments = next((at for at, line in enumerate(lines) if line[0] != "#"), 0)
+    lines = [line.lstrip("# ") for line in lines]
+    for delimiter in DELIMITERS:
+        try:
+            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+        except csv.Error:
+            continue
+        start = enumerate(rows[: comments + HEADER_LINES])
+        header = next((at for at, row in start if at >= comments and len(row) > 1), comments)
+        for at, names in enumerate(rows[: header + 1]):
+            for column, name in enumerate(names):
+                if any(other in name for other in DELIMITERS):
+                    continue  # a line that another delimiter splits
+                cells = (row[column] for row in islice(rows, at + 1, None) if column < len(row))
+                if is_secret_column(name, cells):
+                    return name
+    return None

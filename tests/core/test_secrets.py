@@ -11,6 +11,7 @@ from di_magics.core.secrets import (
     find_assignment,
     find_credential,
     find_key,
+    find_line,
     is_secret_column,
     is_secret_file,
     is_secret_variable,
@@ -275,14 +276,23 @@ PIECES = [
         "gh",
         "sq0",
     ],
+    *["password=", "password: [", '"password":\n', "<a>", "<password>", 'password="""a', "\n- "],
+    *["password: |\n", "(a", "{a", " a", "\\", '"'],
 ]
 
 
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize(
     "find",
-    [find_key, find_credential, lambda text: looks_secret("x", text), redact, find_assignment],
-    ids=["key", "credential", "secret", "redact", "assignment"],
+    [
+        find_key,
+        find_credential,
+        lambda text: looks_secret("x", text),
+        redact,
+        find_assignment,
+        find_line,
+    ],
+    ids=["key", "credential", "secret", "redact", "assignment", "line"],
 )
 def test_the_time_of_a_search_is_linear(find: object, piece: str) -> None:
     """Twice the text takes about twice the time, whatever it is made of."""
@@ -330,6 +340,14 @@ RANDOM = "0a1B2c3D4e5F6g7H8"
         ("User Password", ["", "x"], True),
         ("passwords", ["x"], True),
         ("password", ["", " "], False),
+        ("password", ["***", "xxxx", "[redacted]", "<yours>", "None", "nan"], False),
+        ("password", ["3", "17", "0.25"], False),
+        ("password", ["73194628"], True),
+        ("password", ["Passwort", "your password"], False),
+        ("password_hash", ["$2b$12$abc"], True),
+        ("password_length", ["12345"], False),
+        ("db_pass", ["hunter2"], True),
+        ("pass", ["hunter2"], False),
         ("api_key", [RANDOM], True),
         ("accessToken", ["", RANDOM], True),
         ("api_key", ["none"], False),
@@ -347,25 +365,123 @@ def test_a_column_of_secrets_is_known_by_its_name(
     assert is_secret_column(name, values) is secret
 
 
+ASSIGNMENTS = [
+    '{"user": "ann", "password": "hunter2"}',
+    "{'password': 'hunter2'}",
+    "a: 1\ndb_password: hunter2\n",
+    "[db]\npassword = hunter2",
+    "export DB_PASSWORD=hunter2",
+    "  api-key: 0a1B2c3D4e5F6g7H8",
+    '{"user": ["ada"], "password": ["hunter2"]}',
+    '{"password": "$hunter2$"}',
+    '{"password":\n  "hunter2"}',
+    "- password: hunter2",
+    "- name: x\n  password: hunter2",
+    'password = """hunter2"""',
+    'password = """\nhunter2\n"""',
+    "password: |\n  hunter2\n",
+    "password:\n  - hunter2\n",
+    "host=x user=y password=hunter2",
+    "password: 73194628",
+    '{"password": 73194628}',
+    "<user><password>hunter2</password></user>",
+    '{"password": ["", "hunter2"]}',
+    'password => "hunter2"',
+    "x: {password: hunter2}",
+    'password: "hunter2"  # secret',
+    "$hunter2: x\npassword: $hunter2",
+    '"password"="hunter2"',
+    "password\t=\thunter2",
+    "password:hunter2",
+    '{"a":{"b":{"password":"hun\\"ter"}}}',
+    '<add name="password">hunter2</add><password>x1</password>',
+]
+NOT_ASSIGNED = [
+    '{"password": {"type": "string"}}',
+    '{"password": ""}',
+    "password: ${DB_PASSWORD}\nsecret: <yours>\npwd: {{ pwd }}",
+    "key: value\ntoken: abc",
+    "The password: it is hidden.",
+    "password:\n  min_length: 8\n",
+    'password:\n  "min": 8\n',
+    '{"password": null, "secret": true}',
+    "password: ***",
+    '{"password": "Your password"}',
+    "password_min_length = 12",
+    'password = os.environ["PASSWORD"]',
+    "password: !vault x",
+    '{"password": 3}',
+    '{"passwords": []}',
+    "description: |\n  The password: ask Ann",
+    "password: {type: string}",
+    "password: *anchor",
+    "password = $DB_PASSWORD",
+    "password: # see below\n",
+    '{"passengers": "x"}',
+    "<password></password>",
+    "<password>${x}</password>",
+    "a: password",
+]
+NOT_ASSIGNED_IN_CODE = [
+    'password = os.environ["PASSWORD"]',
+    'password = getpass("Password: ")',
+    'print("password: ")\nx = "abc"',
+    'if password == "x":',
+    'def f(password: str = "")',
+    "login(password=password)",
+    '"""Set the password: a text"""',
+    'parser.add_argument("--password", help="the password")',
+    'password = input("Password: ")',
+    'f"password={password}"',
+    'password = settings["password"]',
+    "password = None",
+    "password: str",
+    "help(secret)",
+    'd = {"password": password}',
+]
+
+
+@pytest.mark.parametrize("text", ASSIGNMENTS)
+def test_a_setting_that_is_a_secret_is_found(text: str) -> None:
+    """In JSON, YAML, TOML, INI and XML: on the next line, in a list, as a number, as a block."""
+    found = find_assignment(text)
+    assert found
+    assert found.lower().endswith(("password", "api-key"))
+
+
+@pytest.mark.parametrize("text", NOT_ASSIGNED)
+def test_what_only_describes_a_secret_is_not_one(text: str) -> None:
+    """Places for a secret, schemas, labels, counts, masks and prose."""
+    assert find_assignment(text) is None
+
+
+@pytest.mark.parametrize("text", NOT_ASSIGNED_IN_CODE)
+def test_code_that_reads_a_secret_holds_none(text: str) -> None:
+    """Only a text in quotes is a value there."""
+    assert find_assignment(text, quoted=True) is None
+
+
+@pytest.mark.parametrize(
+    "text", ['password = "hunter2"', "login(password='hunter2')", "const password = `hunter2`"]
+)
+def test_code_with_a_password_in_quotes_holds_one(text: str) -> None:
+    """In any language."""
+    assert find_assignment(text, quoted=True) == "password"
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ('{"user": "ann", "password": "hunter2"}', "password"),
-        ("{'password': 'hunter2'}", "password"),
-        ("a: 1\ndb_password: hunter2\n", "db_password"),
-        ("[db]\npassword = hunter2", "password"),
+        ("Things\n\nPassword: hunter2\n", "Password"),
         ("export DB_PASSWORD=hunter2", "DB_PASSWORD"),
-        (f"  api-key: {RANDOM}", "api-key"),
-        ('{"password": {"type": "string"}}', None),
-        ('{"password": ""}', None),
-        ("password: ${DB_PASSWORD}\nsecret: <yours>\npwd: {{ pwd }}", None),
-        ("key: value\ntoken: abc", None),
         ("The password: it is hidden.", None),
+        ("password: ***\nPassword:\nx = 1", None),
+        ("See password=hunter2 above.", None),
     ],
 )
-def test_a_setting_that_is_a_secret_is_found(text: str, name: str | None) -> None:
-    """In JSON, YAML and INI; places for a secret are not secrets."""
-    assert find_assignment(text) == name
+def test_a_line_alone_may_hold_a_secret(text: str, name: str | None) -> None:
+    """In an ordinary text; within a sentence it is not looked for."""
+    assert find_line(text) == name
 
 
 # Names that programs read, with a value as they have it (the values are made up).
@@ -444,3 +560,9 @@ def test_a_variable_that_only_sounds_like_a_secret_is_not_one(variable: str) -> 
     """Places, numbers, switches, and words that have a secret's name within them."""
     name, _, value = variable.partition("=")
     assert not is_secret_variable(name, value)
+
+
+def test_a_variable_may_hold_a_secret_by_its_value() -> None:
+    """A URL with a password, and a key of a well-known form."""
+    assert is_secret_variable("DATABASE", "postgres://ann:s3cret@db/x")
+    assert is_secret_variable("X", FORMS["aws"])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
+import types
+from collections import ChainMap, Counter, UserDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pydantic
 import pytest
@@ -70,6 +74,24 @@ def test_a_file_that_only_resembles_one_is_attached(tmp_path: Path, name: str) -
         ("users.csv", "name,password\nann,hunter2\n"),
         ("users.tsv", 'name\t"Password"\nann\thunter2\n'),
         ("tokens.csv", f"name,api_key\nann,{RANDOM}\n"),
+        ("comment.csv", "# exported 2026\nuser,password\nada,hunter2\n"),
+        ("comments.csv", "# exported, by Ann\n\n#user,password\nada,hunter2\n"),
+        ("blank.csv", "\n\nuser,password\nada,hunter2\n"),
+        ("title.csv", "The users\nuser,password\nada,hunter2\n"),
+        ("comma.csv", '"name, first",password\nada,hunter2\n'),
+        ("semicolons.csv", "user;password\nada;hunter2\n"),
+        ("alone.csv", "password\nhunter2\n"),
+        ("late.csv", "user,password\n" + "ada,\n" * 500 + "bob,hunter2\n"),
+        ("list.json", '{"user": ["ada"], "password": ["hunter2"]}'),
+        ("dollar.json", '{"password": "$hunter2$"}'),
+        ("next.json", '{"password":\n  "hunter2"}'),
+        ("cut.json", '{"password": "hunter2", "rest": [' + "1, " * 9000),
+        ("item.yaml", "users:\n  - password: hunter2\n"),
+        ("block.toml", 'password = """\nhunter2"""'),
+        ("web.xml", "<user><password>hunter2</password></user>"),
+        ("notes.txt", "Things\n\nPassword: hunter2\n"),
+        ("settings", "user = ann\npassword = hunter2\n"),
+        ("login.py", "connect(user='ann', password='hunter2')"),
     ],
 )
 def test_a_file_with_a_secret_in_it_is_refused(tmp_path: Path, name: str, text: str) -> None:
@@ -78,6 +100,27 @@ def test_a_file_with_a_secret_in_it_is_refused(tmp_path: Path, name: str, text: 
     message = refused(lambda: attach(name, {}, tmp_path))
     assert name in message
     assert "Remove" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("words.csv", "English,German\npassword,Passwort\nhouse,Haus\n"),
+        ("counts.csv", "login,password\n3,0\n1,12\n"),
+        ("empty.csv", "user,password\nada,\nbob,***\n"),
+        ("schema.json", '{"properties": {"password": {"type": "string", "minLength": 8}}}'),
+        ("labels.json", '{"password": "Password", "hint": "Your password"}'),
+        ("app.yaml", "password: ${DB_PASSWORD}\nsecret: !vault db\npwd: {{ pwd }}\n"),
+        ("app.py", 'import os\npassword = os.environ["PASSWORD"]\nprint("password: ")\n'),
+        ("app.js", "const password = process.env.PASSWORD;"),
+        ("manual.md", "Set `password: hunter2` and `PASSWORD=hunter2`; the password is secret."),
+        ("notes.txt", "The password: it is hidden. PASSWORD=hunter2 is an example."),
+    ],
+)
+def test_a_file_that_only_speaks_of_secrets_is_sent(tmp_path: Path, name: str, text: str) -> None:
+    """Vocabularies, counts, schemas, labels, places for a secret, programs that read one, prose."""
+    (tmp_path / name).write_text(text)
+    assert attach(name, {}, tmp_path).content
 
 
 @pytest.mark.parametrize("before", [*range(-60, 8, 4), 100, 3000])
@@ -109,6 +152,20 @@ class Account(pydantic.BaseModel):
     password: str
 
 
+class Login(NamedTuple):
+    """A login."""
+
+    user: str
+    password: str
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    """A dataclass without a dict."""
+
+    password: str
+
+
 SECRET_VALUES: dict[str, Any] = {
     "frame": pd.DataFrame({"name": ["ann"], "password": ["hunter2"]}),
     "two of a name": pd.DataFrame([["ann", "x"]], columns=["password", "password"]),
@@ -121,6 +178,36 @@ SECRET_VALUES: dict[str, Any] = {
     "dataclass": User("ann", "hunter2"),
     "dataclasses": [User("ann", "hunter2")],
     "model": Account(password="x"),
+    "columns": {"user": ["ann", "bob"], "password": ["hunter2", "tr0ub4dor"]},
+    "number": {"user": "ann", "password": 73194628},
+    "float": pd.DataFrame({"password": [None, 73194628]}),
+    "bytes": {"password": b"hunter2"},
+    "below": {"password": {0: "hunter2", 1: "x"}},
+    "deep": {"password": [["hunter2"]]},
+    "index": pd.DataFrame({"user": ["a"], "password": ["hunter2"]}).set_index("password"),
+    "turned": pd.DataFrame({"user": ["a"], "password": ["hunter2"]}).T,
+    "turned index": pd.DataFrame({"user": ["a"], "password": ["x1"]}).set_index("password").T,
+    "labels": pd.Series({"user": "ann", "password": "hunter2"}),
+    "index alone": pd.Index(["hunter2"], name="password"),
+    "levels": pd.DataFrame([["a", "x1"]], columns=[["db", "db"], ["user", "password"]]),
+    "far": pd.DataFrame({"user": range(3000), "password": [None] * 2999 + ["hunter2"]}),
+    "cells": pd.DataFrame({"login": [{"password": "hunter2"}]}),
+    "frame in a dict": {"staff": pd.DataFrame({"password": ["hunter2"]})},
+    "frame in a list": [pd.DataFrame({"password": ["hunter2"]})],
+    "named tuple": Login("ann", "hunter2"),
+    "user dict": UserDict(password="hunter2"),
+    "chain": ChainMap({}, {"password": "hunter2"}),
+    "default dict": defaultdict(list, password=["hunter2"]),
+    "read only": types.MappingProxyType({"password": "hunter2"}),
+    "namespace": types.SimpleNamespace(password="hunter2"),
+    "arguments": argparse.Namespace(db_password="hunter2"),
+    "slots": Slotted("hunter2"),
+    "record": np.array([("ann", "hunter2")], dtype=[("user", "U9"), ("password", "U9")]),
+    "rows with a header": [["user", "password"], ["ann", "hunter2"]],
+    "pairs": [("user", "ann"), ("password", "hunter2")],
+    "items": {"user": "ann", "password": "hunter2"}.items(),
+    "names and values": [{"name": "DB_PASSWORD", "value": "hunter2"}],
+    "json": '{"password": ["hunter2"]}',
 }
 
 
@@ -143,6 +230,17 @@ def test_a_column_or_a_member_of_passwords_is_refused(value: Any) -> None:
         {"password": {"min_length": 8}},
         {"sort_key": RANDOM},
         [1, {"a": ["b"]}],
+        {"password": {"type": "string", "title": "Password", "default": "changeit"}},
+        {"password": ["***", "", None], "secret": True},
+        pd.DataFrame({"password": ["********", "<hidden>", "[redacted]"]}),
+        pd.DataFrame({"password": [0, 1, 12], "login": [3, 0, 1]}),
+        pd.DataFrame({"password": [0.25, 0.5]}),
+        Counter({"password": 12345, "the": 99999}),
+        [("house", "Haus"), ("password", "Passwort")],
+        [["English", "German"], ["password", "Passwort"]],
+        {"password_length": 12345, "has_password": True, "password_file": "/run/secrets/x"},
+        {"compass": "north", "passenger": "Ann", "secretary": "Bob", "pass": "yes"},
+        {"name": "Ann", "value": "hunter2"},
     ],
 )
 def test_ordinary_tables_and_dicts_are_sent(value: Any) -> None:
