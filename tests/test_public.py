@@ -112,13 +112,29 @@ def test_the_version_is_written_once() -> None:
     assert re.findall(r"^## (\S+)", changes, re.MULTILINE)[0] == di.__version__
 
 
+def readme_table(name: str) -> str:
+    """Return a table of the README."""
+    (table,) = re.findall(rf"<!-- table: {name} -->\n(.*?)\n<!-- end -->", README, re.DOTALL)
+    assert isinstance(table, str)
+    return table
+
+
 def test_the_readme_has_the_table_of_parameters() -> None:
     """Word for word the one that validation reads."""
-    start, end = "<!-- table: parameters -->\n", "\n<!-- end -->"
-    assert README.count(start) == 1
-    table, found, _ = README.partition(start)[2].partition(end)
-    assert found
-    assert table == params.params_table()
+    assert readme_table("parameters") == params.params_table()
+
+
+def test_the_readme_has_the_lowest_versions() -> None:
+    """They are those that pyproject.toml allows, and no table of versions is without these."""
+    project = PROJECT["project"]
+    extras = [name for extra in project["optional-dependencies"].values() for name in extra]
+    required = [f"python{project['requires-python']}", *project["dependencies"], *extras]
+    allowed = dict(requirement.split(">=") for requirement in required)
+    rows = [row.split(" | ") for row in readme_table("versions").splitlines()[2:]]
+    lowest = {row[0].removeprefix("| ").lower(): row[1] for row in rows}
+    assert lowest == {name: allowed[name] for name in lowest}
+    front_ends = {"ipython", "ipykernel", "ipywidgets", "jupyterlab", "notebook"}
+    assert lowest.keys() >= front_ends | {"python", "xllamacpp"}
 
 
 def test_the_readme_has_the_table_of_endpoints() -> None:
