@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -212,6 +213,11 @@ class Notebook:
         self.page.goto(f"{lab.url}/{tree}/{name}?token={lab.token}")
         self._wait_until_open()
         self.page.wait_for_function(f"() => {{ {KERNEL} return kernel.status === 'idle' }}")
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of the console that tell of an error; codemirror does not."""
+        return [line for line in self.console if re.search(r"Error|\berror", line)]
 
     def _note(self, url: str) -> None:
         if url.startswith(("http", "ws")) and self.lab.url.partition(":")[2] not in url:

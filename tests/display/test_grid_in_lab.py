@@ -56,7 +56,7 @@ def test_columns_stream_side_by_side(notebook: Open, server: Loopback) -> None:
     assert receipt.locator("summary").inner_text() == "10 → 5 tokens · $0.0000015"
     receipt.locator("summary").click()
     assert "first text" in receipt.inner_text()
-    assert [line for line in page.console if "Error" in line] == []
+    assert page.errors == []
 
 
 def test_stop_all_and_go_on_later(notebook: Open, server: Loopback) -> None:

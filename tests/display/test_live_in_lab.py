@@ -57,7 +57,7 @@ def test_a_reply_streams_formatted_and_stays_in_the_file(notebook: Open, server:
     (saved,) = page.save()["cells"][1]["outputs"]
     assert set(output["data"]) == set(saved["data"]) == MIMES
     assert saved["metadata"]["di_magics"]["prompt"] == "hi"
-    assert [line for line in page.console if "Error" in line] == []
+    assert page.errors == []
 
 
 def test_stop_keeps_the_partial_reply(notebook: Open, server: Loopback) -> None:

@@ -66,7 +66,7 @@ def test_a_slider_moved_while_a_reply_streams_holds_for_the_next(
     assert server.chats[1].json["temperature"] == 1.2
     panel.get_by_role("button", name="Reset temperature").click()
     panel.get_by_role("group", name="temperature").get_by_text("not sent").wait_for()
-    assert [line for line in page.console if "Error" in line] == []
+    assert page.errors == []
 
 
 def test_views_stay_in_step(notebook: Open, server: Loopback) -> None:
@@ -138,7 +138,7 @@ def test_the_last_position_looked_at_is_reshaped_as_sliders_move(
     )
     assert (colors[0] > colors[1]) == dark
     assert not server.chats
-    assert [line for line in page.console if "Error" in line] == []
+    assert page.errors == []
 
 
 def test_every_control_has_a_name(notebook: Open, server: Loopback) -> None:

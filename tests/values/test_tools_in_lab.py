@@ -93,7 +93,7 @@ def test_calls_are_shown_as_they_happen(
     assert "<details open" not in html
     assert "12 degrees in Oslo" in html
     assert "It has 12 degrees." in html
-    assert [line for line in page.console if "Error" in line] == []
+    assert page.errors == []
 
 
 @pytest.mark.parametrize("tool", ["look", "wait"])
