@@ -79,8 +79,12 @@ _CONNECTION = (
 )
 _GENERIC = r"(?<!\w)(?:sk|pk|rk)[-_](?:(?=[\w-]{0,200}\d)[\w-]{16,}|[\w-]{32,})"
 
+# A key may follow `_`, a letter of a script without spaces, or an escaped line break; a long prefix
+# with hyphens is one wherever it stands.
 _KEY = re.compile(
-    r"(?<!\w)(?:" + "|".join(f"(?P<f{n}>{form})" for n, (*_, form) in enumerate(_FORMS)) + ")"
+    r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?=sk-(?:ant|proj|svcacct|admin|or-v1)-|github_pat_|glpat-))(?:"
+    + "|".join(f"(?P<f{n}>{form})" for n, (*_, form) in enumerate(_FORMS))
+    + ")"
     rf"|(?P<pem>{_PEM})"
 )
 _CREDENTIAL = re.compile(f"{_KEY.pattern}|{_URL}|{_CONNECTION}")

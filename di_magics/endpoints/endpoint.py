@@ -102,6 +102,15 @@ def service_at(url: str) -> Service:
     )
 
 
+class Secret(str):
+    """A key or another secret text; its repr hides it, as in a traceback with local variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'[secret]'"
+
+
 class Endpoint:
     """Where requests go: a base URL up to and including `/v1` or `/openai`, and its key.
 
@@ -146,8 +155,10 @@ class Endpoint:
                 "to di.Endpoint as query={…}."
             )
         key = (key or "").strip() or None
-        self._headers = {_check_header(*item): item[1].strip() for item in (headers or {}).items()}
-        self._query = {str(name): str(value) for name, value in (query or {}).items()}
+        self._headers = {
+            _check_header(*item): Secret(item[1].strip()) for item in (headers or {}).items()
+        }
+        self._query = {str(name): Secret(value) for name, value in (query or {}).items()}
         is_secret = bool(key or self._headers or self._query)
         if is_secret and parts.scheme == "http" and not trusts_http(url):
             raise ParamError(
@@ -162,7 +173,7 @@ class Endpoint:
         self.note = "" if trim_url(typed).rstrip("/") == url else f"the address is {url}"
         self.service = service or service_at(url)
         self.name = name or self.service.name or parts.netloc
-        self._key = key
+        self._key = Secret(key) if key else None
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r}, {'with a key' if self._key else 'no key'})"
@@ -185,7 +196,7 @@ class Endpoint:
 
     def headers(self) -> dict[str, str]:
         """Return the headers of a request to this endpoint; its own come first."""
-        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        key = {"Authorization": Secret(f"Bearer {self._key}")} if self._key else {}
         own = {name.lower() for name in self._headers}
         return {**self._headers, **{n: v for n, v in key.items() if n.lower() not in own}}
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.services import Service
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import is_deepinfra, mend_url
+from di_magics.endpoints.endpoint import Secret, is_deepinfra, mend_url
 
 APPLICATION = "di_magics"
 TYPED, KEPT = "typed in", "keyring"
@@ -51,13 +51,13 @@ class Keys:
         own = ["DI_MAGICS_API_KEY"] if base and key_place(base) == place else []
         for name in (*own, *service.key_variables):
             if key := os.environ.get(name, "").strip():
-                return key, name
+                return Secret(key), name
         kept = self._read_kept(place)
-        return (kept, KEPT) if kept else (None, "")
+        return (Secret(kept), KEPT) if kept else (None, "")
 
     def set(self, url: str, key: str) -> None:
         """Use this key for the address until the kernel ends."""
-        self._typed[key_place(url)] = key
+        self._typed[key_place(url)] = Secret(key)
 
     def keep(self, url: str, key: str) -> None:
         """Put a key into the system's keyring. Raises ParamError where that is not possible."""

@@ -5,6 +5,7 @@ It has what a session does not have: the running cell, the user's variables, the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -34,7 +35,7 @@ from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
 from di_magics.session.view import GridView as AnyGrid
 from di_magics.values.environment_secrets import add_key_variables
-from di_magics.values.namespace import Namespace
+from di_magics.values.namespace import Namespace, refuse_secret
 
 if TYPE_CHECKING:
     from di_magics.magics.panel import Panel
@@ -108,14 +109,15 @@ class Asking:
         return reply
 
     def _ask_with_flags(self, typed: Flags, prompt: str) -> Ask:
-        names = self.namespace
+        names, extra = self.namespace, parse_extras(typed.extra)
+        self._refuse_secrets(typed, extra)
         return self.make_ask(
             names.fill(prompt),
             model=typed.model,
             endpoint=typed.endpoint,
             system=typed.system,
             params=typed.params,
-            extra=parse_extras(typed.extra),
+            extra=extra,
             conversation=typed.conversation,
             new=typed.new,
             once=typed.once,
@@ -131,6 +133,15 @@ class Asking:
             repair=typed.repair,
             format="json" if typed.schema else typed.format or "",
         )
+
+    def _refuse_secrets(self, typed: Flags, extra: Mapping[str, Any]) -> None:
+        """Raise ParamError for a secret in what is sent besides the prompt, typed now or set."""
+        settings = self._session.settings
+        refuse_secret("The system prompt", typed.system or settings.system or "")
+        fields = {**settings.params, **typed.params, **settings.extra, **extra}
+        for name, value in fields.items():
+            if not isinstance(value, int | float):
+                refuse_secret(name, json.dumps(value, ensure_ascii=False, default=str))
 
     def ask(self, ask: Ask, *, quiet: bool = False, out: str | None = None) -> Reply:
         """Return the reply; `_reply` and the variable `out` hold it even if it failed."""

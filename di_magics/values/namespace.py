@@ -36,15 +36,7 @@ class Namespace:
 
     def fill(self, prompt: str) -> str:
         """Return a prompt with every `{{name}}` filled in. Raises ParamError."""
-        if prefix := find_key(prompt):
-            raise ParamError(
-                f"The prompt holds what looks like a key ({prefix}): nothing was sent. Remove it."
-            )
-        if variable := held_secret(prompt):
-            raise ParamError(
-                f"The prompt holds the value of {variable}, a variable of the environment: nothing "
-                "was sent. Remove it."
-            )
+        refuse_secret("The prompt", prompt)
         return fill_placeholders(prompt, self._text, self._names)
 
     def _text(self, name: str) -> str:
@@ -115,6 +107,22 @@ class Namespace:
                 stacklevel=2,
             )
         return toolbox
+
+
+def refuse_secret(what: str, text: str) -> None:
+    """Raise ParamError for a text of the user's with a well-known key or an environment's secret.
+
+    `what` is its name at the beginning of a sentence.
+    """
+    if prefix := find_key(text):
+        raise ParamError(
+            f"{what} holds what looks like a key ({prefix}): nothing was sent. Remove it."
+        )
+    if variable := held_secret(text):
+        raise ParamError(
+            f"{what} holds the value of {variable}, a variable of the environment: nothing was "
+            "sent. Remove it."
+        )
 
 
 def functions_in(names: Mapping[str, object]) -> list[str]:

@@ -186,6 +186,7 @@ FORMS = {
     "pgp": "-----BEGIN PGP " + "PRIVATE KEY BLOCK-----\n\nlQOY",
 }
 AROUND = ["{}", "key={}", "'{}'", "Use {} now.", "a\n{}\nb", '{{"k": "{}"}}', "({})", "Bearer {}"]
+AROUND += ["_{}", "my_key_{}", "密钥{}", r"key:\n{}", r"\t{}"]
 
 
 @pytest.mark.parametrize("key", FORMS.values(), ids=FORMS.keys())
@@ -199,6 +200,13 @@ def test_a_well_known_key_is_found(key: str, around: str) -> None:
     assert find_credential(text)
     assert looks_secret("notes", text)
     assert key[-8:] not in redact(text).replace("[secret]", "\0")
+
+
+@pytest.mark.parametrize("key", ["openai project", "anthropic", "openrouter", "github fine"])
+def test_a_key_with_a_long_prefix_is_found_behind_a_letter(key: str) -> None:
+    """Nothing else is written so."""
+    assert find_key(f"Bearer{FORMS[key]}")
+    assert FORMS[key] not in redact(f"x{FORMS[key]}")
 
 
 CONNECTIONS = [

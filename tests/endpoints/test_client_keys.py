@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -126,3 +127,16 @@ def test_a_short_key_garbles_nothing(server: Loopback, key: str) -> None:
     endpoint = Endpoint(server.url, key)
     assert "a servers EMPTYness" in str(once(endpoint).error)
     assert once(endpoint).reply.text == "a server EMPTY"
+
+
+@pytest.mark.parametrize("fault", ["refused", "no server", "broken"])
+def test_a_traceback_with_local_variables_has_no_key(server: Loopback, fault: str) -> None:
+    """Some tools show the variables of every frame."""
+    server.reply(Fault(401, {"error": "no"}) if fault == "refused" else Raw([b"data: {\n\n"]))
+    url = "http://127.0.0.1:9/v1" if fault == "no server" else server.url
+    error = once(Endpoint(url, KEY, headers={"X-Key": KEY})).error
+    assert error is not None
+    lines = traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    assert "headers = " in (text := "".join(lines))
+    assert KEY not in text
+    assert KEY not in repr((Endpoint(url, KEY), Endpoint(url, KEY).headers()))

@@ -301,6 +301,31 @@ def test_nothing_is_sent_of_a_prompt_with_a_key(run: Run, server: Loopback, cell
     assert KEY not in run("%chat history").text
 
 
+@pytest.mark.parametrize(
+    ("line", "cell", "what"),
+    [
+        ("", f"%%chat --system 'Use {KEY}'", "The system prompt"),
+        ("", f"%%chat --user {KEY}", "user"),
+        ("", f"%%chat --stop {KEY}", "stop"),
+        ("", f"""%%chat --extra 'meta={{"a": ["{KEY}"]}}'""", "meta"),
+        (f"%chat system Use {KEY}", "%%chat", "The system prompt"),
+        (f"%chat set user={KEY}", "%%chat", "user"),
+        ("", "%%chat --user hunter2-x", "user"),
+    ],
+)
+def test_a_key_beside_the_prompt_is_refused(
+    run: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch, line: str, cell: str, what: str
+) -> None:
+    """In what a cell sends with it, whether it was typed now or set before."""
+    monkeypatch.setenv("DB_PASSWORD", "hunter2-x")
+    if line:
+        run(line)
+    message = str(run(f"{cell}\nHi").error)
+    assert message.startswith(f"{what} holds ")
+    assert KEY not in message
+    assert server.chats == []
+
+
 def test_a_password_that_is_too_short_to_be_hidden_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
