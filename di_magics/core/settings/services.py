@@ -6,7 +6,7 @@ file) become rows of the same form, by `parse_services`.
 
 A fact is in the table only with its source, and the month in which that source was written or, for
 a page without a date, read. Where nothing is known, nothing is said and nothing is changed: the
-server decides. No fact was tried against the service itself.
+server decides. Only llama.cpp's facts are tried against the server itself.
 """
 
 from __future__ import annotations

@@ -382,3 +382,30 @@ def test_another_refusal_is_not_tried_again(run: Run, server: Loopback) -> None:
     for _ in range(2):
         assert isinstance(run("%%chat\nhi").error, di.BadRequest)
     assert len(server.chats) == 3
+
+
+@pytest.mark.local
+def test_llamacpp_is_llama_cpps_own_server(
+    run: Run, shell: InteractiveShell, model_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real one: first model, its names and defaults, raw log-probabilities, a continued reply."""
+    monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
+    for name in ("DI_MAGICS_BASE_URL", "DI_MAGICS_MODEL"):
+        monkeypatch.delenv(name)
+    run("%reload_ext di_magics")
+    run("%%chat --endpoint local --max-tokens 1\nhi")  # starts the server
+    session = shell.magics_manager.registry["ChatMagics"].session
+    (own,) = session.routing._servers.values()
+    monkeypatch.setenv("OWN_KEY", own.key)
+    entry = {"url": own.url, "key_variable": "OWN_KEY"}
+    run(f"%config ChatMagics.endpoints = {{'llamacpp': {entry}}}")
+    assert "The model is SmolLM2-135M-Instruct" in run("%chat endpoint llamacpp").text
+    flags = "-t 0 --max-tokens 8 --repetition-penalty 1.1 --logprobs 2 --top-k 40"
+    ran = run(f"%%chat {flags}\nCount from one to ten in words.")
+    for fact in ("free", "repeat_penalty=1.1", "2 log-probabilities a token, raw ·", "max_tokens"):
+        assert fact in ran.text
+    begun = shell.user_ns["_reply"].text
+    assert "continued from the text (last message)" in run("%chat continue").text
+    assert shell.user_ns["_reply"].text.startswith(begun)
+    assert len(shell.user_ns["_reply"].text) > len(begun)
+    assert "the default of llama.cpp is then 0.8" in run("%chat help temperature").text
