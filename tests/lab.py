@@ -31,6 +31,7 @@ from nbformat.sign import NotebookNotary
 from playwright.sync_api import Browser, Locator, Playwright
 
 TIMEOUT_SECONDS = 60.0
+LABEXTENSION = Path(__file__).resolve().parent.parent / "di_magics" / "labextension"
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -91,7 +92,11 @@ class Lab:
             "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
             "IPYTHONDIR": "ipython",
             "DI_MAGICS_HOME": "home",
+            "JUPYTER_PATH": "source",
         }
+        # This folder's extension, also where an older one is installed.
+        (self.state / "source" / "labextensions").mkdir(parents=True)
+        (self.state / "source" / "labextensions" / "di-magics").symlink_to(LABEXTENSION)
         own = {name: str(self.state / folder) for name, folder in folders.items()}
         with self.log.open("w") as log:
             self._process = subprocess.Popen(

@@ -33,6 +33,7 @@ BIOME = (
     "--error-on-warnings",
     f"--config-path={JS}/lint.json",
     "di_magics/display/static",
+    "di_magics/labextension",
     JS,
 )
 # For a machine without Node and npm: the folder of the wheel's Node, and its npm.

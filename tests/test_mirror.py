@@ -64,6 +64,7 @@ OTHER_FILES = {
     "attack/test_wire.py",
     "test_conformance.py",
     "test_growth.py",
+    "test_labextension_in_lab.py",
     "test_layers.py",
     "test_loopback.py",
     "test_map.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import shutil
@@ -203,14 +204,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a copy of the project, and a wheel and an sdist built from it."""
     folder = tmp_path_factory.mktemp("built")
     copy, backend, out = folder / "copy", folder / "backend", folder / "out"
-    out.mkdir()
+    (out / "editable").mkdir(parents=True)
     shutil.copytree(ROOT, copy, ignore=NOT_SHIPPED)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     requires = PROJECT["build-system"]["requires"]
     subprocess.run([*pip, "--target", str(backend), *requires], check=True)
     build = (
         "import sys; from setuptools import build_meta as backend; out = sys.argv[1]; "
-        "backend.build_sdist(out); backend.build_wheel(out)"
+        "backend.build_sdist(out); backend.build_wheel(out); "
+        "backend.build_editable(out + '/editable')"
     )
     subprocess.run(
         [sys.executable, "-c", build, str(out)],
@@ -236,10 +238,35 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     """Modules, widget scripts, the map and py.typed."""
     [wheel] = built.glob("out/*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        own = re.compile(r"\.dist-info/|\.data/data/share/jupyter/labextensions/")
+        names = {name for name in archive.namelist() if not own.search(name)}
         metadata = next(n for n in archive.namelist() if n.endswith("/METADATA"))
         assert "License-Expression: MIT" in archive.read(metadata).decode()
-    assert names == package_files(built / "copy")
+    copied = {path.relative_to(built / "copy").as_posix() for path in labextension(built)}
+    assert names == package_files(built / "copy") - copied
+
+
+@pytest.mark.parametrize("folder", ["out", "out/editable"])
+def test_the_wheel_brings_the_labextension(built: Path, folder: str) -> None:
+    """Its files go where JupyterLab looks, with the version of the package; editable as well."""
+    [wheel] = (built / folder).glob("*.whl")
+    version = PROJECT["project"]["version"]
+    where = f"di_magics-{version}.data/data/share/jupyter/labextensions/di-magics"
+    source = built / "copy" / "di_magics" / "labextension"
+    files = {file.relative_to(source).as_posix(): file.read_bytes() for file in labextension(built)}
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".data/" in name]
+        assert {name.removeprefix(f"{where}/"): archive.read(name) for name in names} == files
+    package = json.loads(files["package.json"])
+    assert package["version"] == version
+    assert package["jupyterlab"]["_build"]["load"] in files
+    assert sum(len(files[name]) for name in files if name.endswith(".js")) <= 40_000
+
+
+def labextension(built: Path) -> list[Path]:
+    """Return the files of the JupyterLab extension."""
+    paths = (built / "copy" / "di_magics" / "labextension").rglob("*")
+    return [path for path in paths if path.is_file()]
 
 
 def test_the_sdist_holds_what_it_takes_to_test(built: Path) -> None:
@@ -254,6 +281,6 @@ def test_the_sdist_holds_what_it_takes_to_test(built: Path) -> None:
         if path.suffix in (".py", ".mjs", ".ts", ".json")
     }
     notebooks = {f"notebooks/{path.name}" for path in (copy / "notebooks").glob("*.ipynb")}
-    others = {"LICENSE", "pyproject.toml", *DOCUMENTS}
+    others = {"LICENSE", "pyproject.toml", "setup.py", *DOCUMENTS}
     assert names >= package_files(copy) | tests | notebooks | others
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from loopback import Loopback, Reply
 from shell import Run
 
 import di_magics as di
+from di_magics.magics.transforms import CELL, call_cell
+
+CHAT_LINES = json.loads(Path(__file__).with_name("chat_line_cases.json").read_text("utf-8"))
 
 BODIES = {
     "Python prompts": ">>> 1 + 1\n2\n>>> a\n... b",
@@ -196,3 +202,12 @@ def test_a_cell_with_code_above_the_line_is_refused(run: Run, server: Loopback, 
     assert isinstance(ran.error, di.ParamError)
     assert "Traceback" not in ran.text
     assert server.requests == []
+
+
+@pytest.mark.parametrize(("cell", "line"), CHAT_LINES)
+def test_a_prompt_is_found_as_the_labextension_finds_it(cell: str, line: int) -> None:
+    """`line` is the number of the %%chat line, 0 in a cell of code."""
+    lines = cell.splitlines(keepends=True)
+    call = "".join(call_cell(lines))
+    assert ("_cell_magic('chat'" in call or "_cell_magic(\\'chat\\'" in call) == bool(line)
+    assert not line or CELL.fullmatch(lines[line - 1])

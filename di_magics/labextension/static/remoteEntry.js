@@ -1,0 +1,25 @@
+// @ts-check
+// What JupyterLab loads first. JupyterLab expects what webpack's module federation would have built:
+// a script that adds an object with `init` and `get` to `_JUPYTERLAB`. Here it is written by hand,
+// and the rest are ES modules beside it, which the browser loads as they are. So nothing is built.
+// https://jupyterlab.readthedocs.io/en/stable/extension/extension_dev.html#prebuilt-extensions
+(() => {
+  const here = /** @type {HTMLScriptElement} */ (document.currentScript).src;
+  /** @type {import("./front_end.js").Scope} */
+  let scope = {};
+  const container = {
+    /** @param {import("./front_end.js").Scope} shared the front end's own packages */
+    init(shared) {
+      scope = shared;
+    },
+    async get() {
+      const { findPlugins } = await import(new URL("extension.js", here).href);
+      const plugins = await findPlugins(scope);
+      return () => ({ __esModule: true, default: plugins });
+    },
+  };
+  /** @type {any} */
+  const page = window;
+  page._JUPYTERLAB ??= {};
+  page._JUPYTERLAB["di-magics"] = container;
+})();

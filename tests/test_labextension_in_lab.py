@@ -1,0 +1,161 @@
+"""What the extension of JupyterLab and Notebook 7 adds to their pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab import Lab, Notebook
+    from playwright.sync_api import Browser, Locator
+
+pytestmark = pytest.mark.browser
+
+Open = Callable[..., "Notebook"]
+PROMPT = "%%chat -t 0\nA list **and** a for loop in `code`:\n\n* if it is not in the class"
+
+
+def editor(page: Notebook, cell: int) -> Locator:
+    """Return the text of a cell."""
+    return page.cell(cell).locator(".cm-content")
+
+
+def wait_for_prose(page: Notebook, cell: int, prose: bool = True) -> None:
+    """Wait until a cell is shown as prose, or as code."""
+    shown = editor(page, cell).and_(page.page.locator(".di-prose"))
+    shown.wait_for(state="attached" if prose else "detached")
+
+
+def language(page: Notebook, cell: int) -> str | None:
+    """Return the language that a cell has the colours of."""
+    return editor(page, cell).get_attribute("data-language")
+
+
+def flags(page: Notebook, cell: int) -> list[str]:
+    """Return the lines that are shown as flags."""
+    return page.cell(cell).locator(".di-flags").all_inner_texts()
+
+
+def errors(page: Notebook) -> list[str]:
+    """Return what looks like an error on the page's console."""
+    return [line for line in page.console if re.search(r"\berror|Error\b|Cannot", line)]
+
+
+@pytest.fixture(scope="module")
+def notebook_7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Notebook 7's own application."""
+    from lab import Lab
+
+    with Lab(tmp_path_factory.mktemp("notebook-7"), app="notebook") as lab:
+        yield lab
+
+
+def test_prompts_are_prose_and_other_cells_are_code(notebook: Open) -> None:
+    """By the first line that is neither empty nor a comment."""
+    cells = [PROMPT, "x = 1", "%%time\n1 + 1", f"# note\n\n{PROMPT}", "%chat ask why in?"]
+    page = notebook(cells)
+    wait_for_prose(page, 3)
+    assert [language(page, cell) for cell in range(5)] == [
+        *("markdown", "python", "python", "markdown", "python")
+    ]
+    line = ["%%chat -t 0"]
+    assert [flags(page, cell) for cell in range(5)] == [line, [], [], line, []]
+    assert page.cell(0).locator(".cm-line").nth(1).locator("span").all_inner_texts()
+    assert errors(page) == []
+
+
+def test_long_lines_of_a_prompt_are_wrapped(notebook: Open) -> None:
+    """Those of code stay on one line."""
+    text = "a long line " * 60
+    page = notebook([f"%%chat\n{text}", f"# {text}"])
+    wait_for_prose(page, 0)
+    prose, code = (page.cell(cell).locator(".cm-scroller") for cell in (0, 1))
+    inside = "node => node.scrollWidth <= node.clientWidth"
+    assert prose.evaluate(inside)
+    assert not code.evaluate(inside)
+
+
+def test_a_cell_changes_with_its_text(notebook: Open) -> None:
+    """Typed, undone, split, merged, pasted, moved, and with a new kernel."""
+    page = notebook([PROMPT, "y = 2"])
+    wait_for_prose(page, 0)
+
+    editor(page, 0).click()
+    page.page.keyboard.press("Control+Home")
+    page.page.keyboard.insert_text("1 + ")
+    wait_for_prose(page, 0, prose=False)
+    assert language(page, 0) == "python"
+    page.page.keyboard.press("Control+z")
+    wait_for_prose(page, 0)
+
+    page.restart()
+    page.js("() => panel.content.model.sharedModel.setMetadata('language_info', {name: 'python'})")
+    wait_for_prose(page, 0)
+
+    def command(name: str, cell: int = 0) -> None:
+        page.js("cell => { panel.content.activeCellIndex = cell }", cell)
+        page.js("name => jupyterapp.commands.execute(name)", f"notebook:{name}")
+
+    command("copy-cell")
+    command("paste-cell-below", 1)
+    wait_for_prose(page, 2)
+    command("move-cell-up", 2)
+    wait_for_prose(page, 1)
+    wait_for_prose(page, 2, prose=False)
+    page.js("""() => {
+        panel.content.activeCellIndex = 0;
+        panel.content.activeCell.editor.setCursorPosition({ line: 1, column: 0 });
+        return jupyterapp.commands.execute('notebook:split-cell-at-cursor');
+    }""")
+    assert page.sources()[0] == "%%chat -t 0"
+    wait_for_prose(page, 0)
+    wait_for_prose(page, 1, prose=False)
+    assert errors(page) == []
+
+
+def test_the_file_is_what_it_would_be_without(notebook: Open) -> None:
+    """No metadata of a cell or the notebook changes, and neither does the cell's MIME type."""
+    page = notebook([PROMPT, "x = 1"])
+    wait_for_prose(page, 0)
+    before = page.save()
+    types = page.js("() => Array.from(cells, cell => cell.mimeType)")
+    assert types[0] == types[1]
+    assert [cell["metadata"] for cell in before["cells"]] == [{}, {}]
+    assert before["metadata"].keys() == {"kernelspec", "language_info"}
+    assert before["metadata"]["language_info"]["name"] == "python"
+
+
+def test_prompts_are_prose_in_notebook_7(notebook_7: Lab, chromium: Browser) -> None:
+    """It loads the same extension."""
+    from lab import Notebook
+
+    notebook_7.write("n.ipynb", [PROMPT, "x = 1"])
+    page = Notebook(notebook_7, chromium, "n.ipynb")
+    try:
+        wait_for_prose(page, 0)
+        assert [language(page, cell) for cell in (0, 1)] == ["markdown", "python"]
+    finally:
+        page.close()
+
+
+def test_markdown_cells_and_files_are_left_alone(notebook: Open, lab: Lab) -> None:
+    """Also where their text begins with %%chat."""
+    from nbformat.v4 import new_markdown_cell
+
+    Path(lab.root / "prompt.py").write_text(PROMPT)
+    page = notebook([PROMPT, new_markdown_cell(PROMPT)])
+    wait_for_prose(page, 0)
+    page.js("() => { panel.content.activeCellIndex = 1; panel.content.mode = 'edit' }")
+    page.js("() => { panel.content.widgets[1].rendered = false }")
+    editor(page, 1).wait_for()
+    wait_for_prose(page, 1, prose=False)
+    page.js("() => jupyterapp.commands.execute('docmanager:open', { path: 'prompt.py' })")
+    file = page.page.locator(".jp-FileEditor .cm-content")
+    file.wait_for()
+    assert "di-prose" not in (file.get_attribute("class") or "")
+    assert page.page.locator(".jp-FileEditor .di-flags").count() == 0
+    page.js("() => jupyterapp.shell.currentWidget.dispose()")
