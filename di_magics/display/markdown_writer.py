@@ -7,8 +7,8 @@ live. So nothing of the source is copied: the parser's result is written again.
 * In text, every character that could begin anything is escaped, `<` and `&` as entities.
 * HTML is only the tags in `OWN_TAGS`, without attributes.
 * Code spans hold nothing that another rule could see first; other code is `<code>` with entities.
-* Fences are at the top level only, and longer than any run of backticks in them. Code in lists and
-  quotes is one line of `<pre><code>` with entities.
+* Fences are at the top level only, longer than any run of backticks in them, and of a language in
+  `LANGUAGES` or none. Code in lists and quotes is one line of `<pre><code>` with entities.
 * No image, no reference definition; links are http, https or mailto, percent-encoded.
 * A formula is in dollars, without anything that would be live where dollars mean nothing.
 
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 
 OWN_TAGS = ("code", "details", "em", "pre", "s", "span", "strong", "sub", "summary", "sup")
 MARKS = {"strong": "**", "em": "*", "s": "~~"}
+_NAMES = """
+asm bash c c# c++ clojure console cpp cs csharp css dart diff dockerfile elixir fortran go
+graphql groovy haskell html http ini ipython java javascript js json jsx julia kotlin lisp lua
+makefile markdown matlab md ocaml perl php powershell py python python3 r ruby rust scala scss
+sh shell sql swift text toml ts tsx txt typescript verilog vhdl xml yaml yml zig zsh
+"""
+LANGUAGES = frozenset(_NAMES.split())
+"""The languages that code keeps. Front ends and plugins draw code of some others: mermaid, math."""
 ALIGNMENTS = {"left": ":---", "right": "---:", "center": ":---:"}
 HIGHEST_NUMBER = 999_999_999  # of an item of a list
 
@@ -51,12 +59,11 @@ def write_markdown(tokens: Sequence[Token]) -> str:
 
 
 def fence_code(code: str, info: str) -> str:
-    """Return code in a fence that nothing in it can close; `info` is used if it is a plain word."""
+    """Return code in a fence that nothing in it can close; only `LANGUAGES` are named."""
     longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
     fence = "`" * max(3, longest + 1)
-    language = re.match(r"[\w+#.-]{1,40}", info.strip())
-    # JupyterLab draws code that is named mermaid.
-    name = "" if not language or language[0].lower() == "mermaid" else language[0]
+    language = "".join(info.split()[:1])
+    name = language if language.lower() in LANGUAGES else ""
     body = code if code.endswith("\n") or not code else code + "\n"
     return f"{fence}{name}\n{body}{fence}"
 

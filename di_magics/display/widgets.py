@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import secrets
 import zlib
@@ -14,6 +15,7 @@ import anywidget
 import traitlets
 
 from di_magics.core.shown import formula
+from di_magics.display.markdown_writer import LANGUAGES
 
 STATIC = Path(__file__).parent / "static"
 _IMPORTED = re.compile(r'^import [^;]* from "\./(\w+)\.js";$', re.MULTILINE)
@@ -38,7 +40,10 @@ def join_scripts(name: str) -> str:
     A top-level name must be unique in all scripts.
     """
     sources = _sources(name)
-    constants = f"const TEX={formula.as_json()};\n" if "formula" in sources else ""
+    constants = ""
+    if "formula" in sources:
+        languages = json.dumps(" ".join(sorted(LANGUAGES)))
+        constants = f"const TEX={formula.as_json()},LANGUAGES={languages};\n"
     return constants + _LEFT_OUT.sub("", "".join(sources.values()))
 
 

@@ -220,6 +220,97 @@ const UNITS = [
   "\uE000",
 ];
 
+// Where marked is quadratic, recurses, or writes much for little.
+const CONSTRUCTS = [
+  ...UNITS,
+  ...["*a\n", "**a ", "~~a ", "_a*", "a**b", "[a]", "[a][b]", "![a](", "[a](<", "[](", "[[", "![["],
+  ...[
+    "[a]: b\n",
+    "[a]: b\n\n[a]\n\n",
+    "[a]: b '",
+    "[^a]: b\n",
+    "&",
+    "&a;",
+    "&#1;",
+    "!",
+    "a\\\n",
+    "\\|",
+    "|\\|",
+  ],
+  ...["http://a.b.", "www.a ", "a@b.", "a@b-c.", "ftp://a(", "<a b='", "<!--", "<br>", "<sub>", "<http:"],
+  ...[
+    "-\t\n",
+    "-\n-\n",
+    "+\n\n",
+    "- a\n",
+    "- a\n  b\n",
+    "* a\n- b\n",
+    "1. a\n",
+    "1) ",
+    "- [ ] a\n",
+    "  - a\n",
+  ],
+  ...[
+    "> a\nb\n",
+    "> - a\n",
+    "- > a\n",
+    "# a\n",
+    "# #",
+    "a\n=\n",
+    "a\n-\n",
+    "- - ",
+    "_ _ ",
+    "a  \n",
+    "    a\n",
+  ],
+  ...["|\n|-\n", "a|b\n-|-\n", "|-", "a|\n", "|-:|\n", "`|`", "。**", "é*", "\u00A0", "'", '"', "(", "](b '"],
+];
+
+/** @type {Record<string, (length: number) => string>} */
+const GROWING = {
+  "different runs of backticks": (n) => runs("`", n),
+  "different runs of stars": (n) => runs("*", n),
+  "a wide table": (n) => `${"|".repeat(n / 4)}\n${"|-".repeat(n / 4)}|\n${"|a\n".repeat(n / 8)}`,
+  "a definition that is used": (n) => `[a]: ${"b".repeat(n / 2)}\n\n${"[a] ".repeat(n / 8)}`,
+  "definitions that are used": (n) => `${numbered("[a#]: b\n", n / 2)}\n${numbered("[a#]\n\n", n / 2)}`,
+  "a nested list": (n) => numbered("#- a\n", n).replace(/\d+/g, (i) => "  ".repeat(Math.min(Number(i), 500))),
+  "nested links": (n) => `${"[".repeat(n / 5)}a${"](b)".repeat(n / 5)}`,
+  "nested emphasis": (n) => `${"*a ".repeat(n / 6)}b${"* a".repeat(n / 6)}`,
+};
+
+/** @param {string} mark @param {number} length */
+const runs = (mark, length) =>
+  Array.from({ length: Math.sqrt(2 * length) }, (_, i) => mark.repeat(i)).join(" a");
+
+/** @param {string} text @param {number} length */
+const numbered = (text, length) =>
+  Array.from({ length: length / text.length }, (_, i) => text.replaceAll("#", String(i))).join("");
+
+for (const [at, unit] of CONSTRUCTS.entries()) {
+  const other = CONSTRUCTS[(at * 7 + 3) % CONSTRUCTS.length];
+  for (const kind of [unit, unit + other, `${unit.repeat(40)}${other}`, `${unit.repeat(30)}\n\n`]) {
+    GROWING[JSON.stringify(kind.slice(0, 99))] = (n) => kind.repeat(Math.ceil(n / kind.length));
+  }
+}
+
+test("the front end's parser reads the longest text it gets in a short time, and writes not much", () => {
+  for (const [name, make] of Object.entries(GROWING)) {
+    let length = 120_000;
+    let safe = protect(make(length));
+    for (; !safe.readable && length > 100; safe = protect(make(length))) length = Math.floor(length / 2);
+    const html = /** @type {string} */ (marked.parse(safe.text));
+    let fastest = Infinity;
+    for (let round = 0; round < 5 && fastest > 1500; round += 1) {
+      fastest = Math.min(
+        fastest,
+        milliseconds(() => marked.parse(safe.text)),
+      );
+    }
+    assert.ok(fastest <= 1500, `${name}: ${length} characters take ${fastest} ms`);
+    assert.ok(html.length < 30 * 120_000, `${name}: ${length} characters became ${html.length}`);
+  }
+});
+
 /** @param {() => void} run */
 function milliseconds(run) {
   const begin = performance.now();

@@ -7,3 +7,5 @@ declare const TEX: {
   environments: string;
   commands: string;
 };
+/** What display/markdown_writer.py has; the widget's module begins with it, too. */
+declare const LANGUAGES: string;

@@ -17,9 +17,8 @@ const ELEMENTS = new Set(
 );
 const ADDRESS = /^(?:https?:\/\/|mailto:)/i;
 
-// What the front end colours. No language of documents or data: a plugin might draw it.
-const COLOURED =
-  /^(?:bash|c|c\+\+|cpp|csharp|css|go|java|javascript|js|julia|kotlin|lua|php|py|python|python3|r|ruby|rust|scala|sh|shell|sql|swift|ts|typescript)$/i;
+// What the front end colors. LANGUAGES is markdown_writer's, and put before the widget's module.
+const COLOURED = new Set(LANGUAGES.split(" "));
 const LONGEST_COLOURED = 20_000;
 const LONG_LINE = /[^\n]{301}|\s{101}/;
 const LANGUAGE = /^[\w+#.-]{0,40}$/;
@@ -38,7 +37,7 @@ export const parseInert = (html) => new DOMParser().parseFromString(html, "text/
  */
 export async function showCode({ info, text }, parse) {
   const shown = element("code", { textContent: LANGUAGE.test(info) ? text : `${info}\n${text}` });
-  if (parse && COLOURED.test(info) && text.length <= LONGEST_COLOURED && !LONG_LINE.test(text)) {
+  if (parse && COLOURED.has(info.toLowerCase()) && text.length <= LONGEST_COLOURED && !LONG_LINE.test(text)) {
     const marks = "`".repeat(3 + text.split("`").length);
     const code = parseInert(await parse(`${marks}${info}\n${text}\n${marks}`)).querySelector("pre > code");
     const pieces = [...(code?.childNodes ?? [])].map((node) => {
