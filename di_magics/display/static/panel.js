@@ -10,6 +10,7 @@ const NO_POSITION =
   "Look at a token with %chat lens, and what these settings make of it is shown here, as the sliders move.";
 let count = 0; // for ids that are unique in the page
 
+// In a sidebar (at the end), which is tall, the preview stays above the sliders.
 const PANEL_STYLE = `
 .di-panel { container-type: inline-size; font-family: var(--jp-ui-font-family, sans-serif);
   font-size: var(--jp-ui-font-size1, 13px); color: var(--jp-ui-font-color1, inherit); min-width: 200px;
@@ -51,7 +52,6 @@ const PANEL_STYLE = `
 .di-panel .meter div { height: 100%; background: var(--jp-brand-color1, #1976d2); }
 .di-panel .meter.full div { background: var(--jp-error-color1, #c62828); }
 .di-panel svg { display: block; width: 100%; height: 48px; color: var(--jp-brand-color1, #1976d2); }
-/* In a sidebar, which is tall, the preview stays above the sliders. */
 @container (max-width: 619px) {
   .di-panel .preview { position: sticky; top: 0; z-index: 1; background: var(--jp-layout-color0, Canvas); }
   .di-panel .row { scroll-margin-top: 340px; }
