@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from loopback import Loopback, Reply
 
 if TYPE_CHECKING:
     from lab import Lab, Notebook
@@ -159,3 +160,43 @@ def test_markdown_cells_and_files_are_left_alone(notebook: Open, lab: Lab) -> No
     assert "di-prose" not in (file.get_attribute("class") or "")
     assert page.page.locator(".jp-FileEditor .di-flags").count() == 0
     page.js("() => jupyterapp.shell.currentWidget.dispose()")
+
+
+def test_a_message_in_the_chat_panel_becomes_a_cell_and_runs(
+    notebook: Open, server: Loopback
+) -> None:
+    """By keyboard: Enter sends, Shift+Enter breaks the line, the arrow brings the last one back."""
+    server.reply(Reply("the first reply"), Reply("the second reply"))
+    env = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
+    page = notebook([env, "x = 1"])
+    page.run(0)
+    page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
+    panel = page.page.locator(".di-chat-panel")
+    message = panel.get_by_label("Message")
+    message.fill("<b>one</b>")
+    message.press("Shift+Enter")
+    page.page.keyboard.type("two")
+    message.press("Enter")
+    page.shown(2).get_by_text("the first reply").wait_for()
+    assert message.input_value() == ""
+    assert page.sources()[2:] == ["%%chat\n<b>one</b>\ntwo"]
+
+    message.press("ArrowUp")
+    assert message.input_value() == "<b>one</b>\ntwo"
+    message.fill("%%chat --once\nthree")
+    page.js("() => { panel.content.activeCellIndex = 0 }")
+    panel.get_by_label("Where the cell is added").select_option("below")
+    panel.get_by_role("button", name="Send").click()
+    page.shown(1).get_by_text("the second reply").wait_for()
+    assert page.sources()[1] == "%%chat --once\nthree"
+
+    turns = panel.get_by_role("listitem")
+    panel.get_by_role("button", name="<b>one</b>").wait_for()
+    assert turns.all_inner_texts() == ["three", "<b>one</b>"]
+    turns.nth(1).get_by_role("button").click()
+    assert page.js("() => panel.content.activeCellIndex") == 3
+    assert [request.json["messages"][-1]["content"] for request in server.chats] == [
+        "<b>one</b>\ntwo",
+        "three",
+    ]
+    assert errors(page) == []

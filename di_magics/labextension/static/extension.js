@@ -1,9 +1,10 @@
 // @ts-check
 // The plugins of this extension.
+import { chatPanelPlugin } from "./chat_panel.js";
 import { loadPackage } from "./front_end.js";
 import { prosePlugin } from "./prose.js";
 
-const PLUGINS = [prosePlugin];
+const PLUGINS = [prosePlugin, chatPanelPlugin];
 
 /**
  * Return the plugins that this front end has all packages for.

@@ -55,6 +55,7 @@ function showProse({ Prec, StateField }, { Decoration, EditorView }, { language,
       change.docChanged ? find(change.newDoc) : line,
   });
   const flags = Decoration.line({ class: "di-flags" });
+  const above = Decoration.line({ class: "di-above" });
   return [
     chatLine,
     // While the cell's own language still loads there must be one all the same.
@@ -67,14 +68,13 @@ function showProse({ Prec, StateField }, { Decoration, EditorView }, { language,
     ),
     EditorView.decorations.compute(["doc", chatLine], (/** @type {any} */ now) => {
       const line = now.field(chatLine);
-      return line ? Decoration.set(flags.range(now.doc.line(line).from)) : Decoration.none;
+      const lines = Array.from({ length: line }, (_, i) => now.doc.line(i + 1).from);
+      return Decoration.set(lines.map((from, i) => (i + 1 < line ? above : flags).range(from)));
     }),
     EditorView.baseTheme({
-      ".di-flags": {
-        color: "var(--jp-ui-font-color2)",
-        borderBottom: "1px solid var(--jp-border-color2)",
-      },
-      ".di-flags span": { color: "inherit !important", fontWeight: "normal !important" },
+      ".di-flags, .di-above": { color: "var(--jp-ui-font-color2)" },
+      ".di-flags": { borderBottom: "1px solid var(--jp-border-color2)" },
+      ".di-flags span, .di-above span": { color: "inherit !important", fontWeight: "normal !important" },
     }),
   ];
 }

@@ -1,0 +1,30 @@
+// What the chat panel makes of cells, and of a message.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cellOf, promptOf, titleOf } from "../../di_magics/labextension/static/turns.js";
+
+test("a turn has the first line of its prompt as its title", () => {
+  assert.equal(titleOf("# note\n%%chat -t 0\n\n  Why?\nmore"), "Why?");
+  assert.equal(titleOf("%%chat -h"), "%%chat -h");
+  assert.equal(titleOf(`%%chat\n${"x".repeat(1000)}`).length, 80);
+});
+
+test("a cell of code is no turn", () => {
+  assert.equal(titleOf("x = 1"), "");
+  assert.equal(promptOf("x = 1"), "");
+});
+
+test("a prompt is what stands below the flags", () => {
+  assert.equal(promptOf("%%chat -t 0\n\na\n b\n"), "a\n b");
+});
+
+test("a message becomes a cell, with flags of its own or without", () => {
+  assert.equal(cellOf("a\nb"), "%%chat\na\nb");
+  assert.equal(cellOf("%%chat -t 0\na"), "%%chat -t 0\na");
+});
+
+test("a message comes back as the prompt of its cell", () => {
+  for (const message of ["a", "a\n\nb", "# a heading\ntext", "%%bash\nls", "%chat"]) {
+    assert.equal(promptOf(cellOf(message)), message);
+  }
+});
