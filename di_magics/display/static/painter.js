@@ -52,11 +52,10 @@ export class Painter {
       const codes = [];
       for (const { code } of parts) codes.push(code && (await this.code(code)));
       const { root, formulas } = rebuild(parsed, parts, codes);
-      // What is not shown yet cannot be measured.
-      setTimeout(() => {
-        for (const formula of formulas) this.typesetter?.typeset(formula);
-      }, 0);
-      return { block: element("div", { className: MATH_OFF }, root), count, elements };
+      const block = element("div", { className: MATH_OFF }, root);
+      // Only formulas have the class that turns this on again. What is not shown yet cannot be measured.
+      if (formulas) setTimeout(() => this.typesetter?.typeset(block), 0);
+      return { block, count, elements };
     } catch {
       return shown; // the parser recurses
     }

@@ -53,15 +53,14 @@ export async function showCode({ info, text }, parse) {
 }
 
 /**
- * Return the elements of a parsed reply with what was taken out of it, and its formulas, which are
- * still to be typeset.
+ * Return the elements of a parsed reply with what was taken out of it, and how many formulas
+ * are to be typeset.
  * @param {HTMLElement} parsed
  * @param {import("./blocks.js").Part[]} parts
  * @param {(HTMLElement | undefined)[]} codes the elements of the parts that are code
  */
 export function rebuild(parsed, parts, codes) {
-  /** @type {HTMLElement[]} */
-  const formulas = [];
+  let formulas = 0;
   const used = new Set(); // a reply can write the number of a part, too
   /** @param {number} part */
   const isNew = (part) => part < parts.length && !used.has(part) && used.add(part);
@@ -85,9 +84,8 @@ export function rebuild(parsed, parts, codes) {
       else if (part.formula) {
         const { latex, display } = part.formula;
         const textContent = display ? `\\[${latex}\\]` : `\\(${latex}\\)`;
-        const formula = element("span", { className: MATH_ON, textContent });
-        formulas.push(formula);
-        to.append(formula);
+        formulas += 1;
+        to.append(element("span", { className: MATH_ON, textContent }));
       } else to.append(part.source);
     }
   };
