@@ -130,8 +130,8 @@ def test_the_file_is_what_it_would_be_without(notebook: Open) -> None:
     assert before["metadata"]["language_info"]["name"] == "python"
 
 
-def test_prompts_are_prose_in_notebook_7(notebook_7: Lab, chromium: Browser) -> None:
-    """It loads the same extension."""
+def test_notebook_7_has_the_same(notebook_7: Lab, chromium: Browser) -> None:
+    """It loads the same extension: prose, and the chat panel, by its command."""
     from lab import Notebook
 
     notebook_7.write("n.ipynb", [PROMPT, "x = 1"])
@@ -139,6 +139,10 @@ def test_prompts_are_prose_in_notebook_7(notebook_7: Lab, chromium: Browser) -> 
     try:
         wait_for_prose(page, 0)
         assert [language(page, cell) for cell in (0, 1)] == ["markdown", "python"]
+        page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
+        page.page.locator(".di-chat-panel").get_by_text("A list", exact=False).wait_for()
+        own = "reading 'schema'"  # Notebook 7.6 without any extension
+        assert [line for line in errors(page) if own not in line] == []
     finally:
         page.close()
 
@@ -170,7 +174,7 @@ def test_a_message_in_the_chat_panel_becomes_a_cell_and_runs(
     env = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
     page = notebook([env, "x = 1"])
     page.run(0)
-    page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
+    page.page.locator(".jp-NotebookPanel-toolbar").get_by_text("Chat", exact=True).click()
     panel = page.page.locator(".di-chat-panel")
     message = panel.get_by_label("Message")
     message.fill("<b>one</b>")

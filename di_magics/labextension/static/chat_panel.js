@@ -8,9 +8,8 @@ const LABEL = "Chat panel (di_magics)";
 
 /** @param {(name: string) => Promise<any>} load */
 export async function chatPanelPlugin(load) {
-  const [{ INotebookTracker, NotebookActions }, { ICommandPalette }, { Widget }] = await Promise.all(
-    ["@jupyterlab/notebook", "@jupyterlab/apputils", "@lumino/widgets"].map(load),
-  );
+  const [{ INotebookTracker, NotebookActions }, { ICommandPalette, ToolbarButton }, { Widget }] =
+    await Promise.all(["@jupyterlab/notebook", "@jupyterlab/apputils", "@lumino/widgets"].map(load));
   return {
     id: "di-magics:chat-panel",
     description: "A chat panel in the right sidebar.",
@@ -35,6 +34,13 @@ export async function chatPanelPlugin(load) {
       };
       app.commands.addCommand(COMMAND, { label: LABEL, execute: open });
       palette?.addItem({ command: COMMAND, category: "Notebook Operations" });
+      app.docRegistry.addWidgetExtension("Notebook", {
+        createNew: (/** @type {any} */ notebook) => {
+          const button = new ToolbarButton({ label: "Chat", tooltip: LABEL, onClick: open });
+          notebook.toolbar.insertItem(10, "di-magics:chat", button);
+          return button;
+        },
+      });
     },
   };
 }
