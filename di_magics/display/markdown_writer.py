@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 OWN_TAGS = ("code", "details", "em", "pre", "s", "span", "strong", "sub", "summary", "sup")
 MARKS = {"strong": "**", "em": "*", "s": "~~"}
 _NAMES = """
-asm bash c c# c++ clojure console cpp cs csharp css dart diff dockerfile elixir fortran go
-graphql groovy haskell html http ini ipython java javascript js json jsx julia kotlin lisp lua
-makefile markdown matlab md ocaml perl php powershell py python python3 r ruby rust scala scss
-sh shell sql swift text toml ts tsx txt typescript verilog vhdl xml yaml yml zig zsh
+bash c c# c++ console cpp cs csharp css dart diff dockerfile go haskell html http ini ipython
+java javascript js json jsx julia kotlin lua makefile markdown matlab md perl php powershell py
+python python3 r ruby rust scala scss sh shell sql swift text toml ts tsx txt typescript xml
+yaml yml zsh
 """
 LANGUAGES = frozenset(_NAMES.split())
 """The languages that code keeps. Front ends and plugins draw code of some others: mermaid, math."""

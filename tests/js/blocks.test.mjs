@@ -100,7 +100,8 @@ test("no language of a fence reaches the parser, in whatever it is", () => {
 
 /** @type {[string, boolean][]} */
 const READABLE = [
-  ["**a** _b_\n\n".repeat(9999), true],
+  ["**a** _b_\n\n".repeat(1500), true],
+  ["**a** _b_\n\n".repeat(9999), false],
   [`\`\`\`\n${"a_b * c\n".repeat(9999)}\`\`\`\n`, true],
   [`${"-".repeat(99)}\n`, true],
   [`| a | b |\n|---|---|\n${"| `c` | **d** |\n".repeat(150)}`, true],

@@ -36,12 +36,14 @@ const MARK = /[*_~[\]!`\\&@()]/g;
 const BULLET = /\n {0,3}[-*+] (?=\S)/; // ends a paragraph, wherever
 const LONGEST_PARAGRAPH = 20_000;
 const MOST_WORK = 4_000_000; // marks (or ten lines) times characters of each paragraph
+const MOST_TOKENS = 15_000; // marks and lines: the front end copies a list of all tokens at each token
 const MOST_CELLS = 5000; // of tables: rows are filled up to the width of the longest one
 const MOST_LINKED = 2_000_000; // brackets times definitions' characters, which are copied to each use
 
 /** @param {string} text */
 function isReadable(text) {
   let [work, cells, definitions] = [0, 0, 0];
+  const tokens = text.match(/[*_~[\]!`\\&@()\n>+.-]/g)?.length ?? 0;
   for (const part of text.split(/\n[ \t]*\n/)) {
     if (part.length > LONGEST_PARAGRAPH) return false;
     const widths = part.split("\n").map((line) => line.split("|").length);
@@ -51,7 +53,13 @@ function isReadable(text) {
     if (part.includes("]:")) definitions += part.length;
   }
   const linked = definitions * text.split("[").length;
-  return work <= MOST_WORK && cells <= MOST_CELLS && linked <= MOST_LINKED && !SLOW.test(text);
+  return (
+    tokens <= MOST_TOKENS &&
+    work <= MOST_WORK &&
+    cells <= MOST_CELLS &&
+    linked <= MOST_LINKED &&
+    !SLOW.test(text)
+  );
 }
 
 /** @typedef {{ info: string, text: string }} Code */
