@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 OWN_TAGS = ("code", "details", "em", "pre", "s", "span", "strong", "sub", "summary", "sup")
 MARKS = {"strong": "**", "em": "*", "s": "~~"}
 _NAMES = """
-bash c c# c++ console cpp cs csharp css dart diff dockerfile go haskell html http ini ipython
-java javascript js json jsx julia kotlin lua makefile markdown matlab md perl php powershell py
-python python3 r ruby rust scala scss sh shell sql swift text toml ts tsx txt typescript xml
+bash c c# c++ cpp cs csharp css diff dockerfile go html ini
+java javascript js json julia kotlin lua markdown matlab md perl php powershell py
+python python3 r ruby rust scala sh shell sql swift text toml ts txt typescript xml
 yaml yml zsh
 """
 LANGUAGES = frozenset(_NAMES.split())
