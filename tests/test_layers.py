@@ -37,6 +37,7 @@ DOORS = {
     "pydantic": "values/typed_json.py",
     "pygments": "display/highlight.py",
     "referencing": "values/reply_schema.py",
+    "setuptools": "labextension/editable_install.py",
     "sqlite3": "storage/database.py",
     "typing_extensions": "values/typed_json.py",
     "xllamacpp": "endpoints/local_server.py",
@@ -56,6 +57,7 @@ FOLDERS = {
     "storage": {"runtime", "core"},
     "runtime": {"core"},
     "core": set[str](),
+    "labextension": set[str](),
 }
 # The same within the core, where `core/errors.py` and its neighbours count as `core`.
 CORE_FOLDERS = {
