@@ -130,7 +130,7 @@ def test_a_new_round_is_sent_whole(recorder: Recorder) -> None:
     show(content, channel, "first")
     content.reply = Reply(text="second", rounds=(Round(text="first", objection="no JSON"),))
     channel.update()
-    step = {"text": "first", "thought": "", "calls": [["asked again", "no JSON"]]}
+    step = {"text": "first", "thought": "", "calls": [("asked again", "no JSON")]}
     assert recorder.posted[1] == {"type": "whole", "n": 2, "text": "second", "rounds": [step]}
 
 

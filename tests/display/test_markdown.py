@@ -320,7 +320,7 @@ SLOW: dict[str, Callable[[int], str]] = {
     "quotes in code": lambda n: f"```python\n{chr(34) * n}\n```",
     "comments in code": lambda n: f"```js\n{'/*' * (n // 2)}\n```",
     "paragraphs of brackets": lambda n: ("[" * 190 + "\n\n") * (n // 192),
-    "paragraphs of stars": lambda n: ("_a*" * 1000 + "\n\n") * (n // 3002),
+    "paragraphs of stars": lambda n: ("_a*" * 1000 + "\n\n") * round(n / 3002),
 }
 REPEATED = (
     *("[", "![", "](", "[a](", "[a][b]", "*", "*a ", "a* ", "_a*", "*a_b~~c", "**x* ", "***a*** "),
