@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Redactor
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
-from di_magics.core.settings.services import DEEPINFRA, SERVICES, UNKNOWN, Service
+from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, UNKNOWN, Service
 from di_magics.core.text import one_line
 
 VERSION = re.compile(r"v?\d[\d.-]{0,20}(?:preview|beta|alpha)?")
@@ -186,7 +186,7 @@ class Endpoint:
     @property
     def free(self) -> bool:
         """Whether it is a server on this machine that we know to charge nothing."""
-        return bool(self.service.start) and is_loopback(self.url)
+        return self.local or (bool(self.service.start) and is_loopback(self.url))
 
     @cached_property
     def redactor(self) -> Redactor:
@@ -210,3 +210,6 @@ class LocalEndpoint(Endpoint):
     """Our own llama.cpp server on this machine, free of charge."""
 
     local = True
+
+    def __init__(self, url: str, key: str | None = None, *, name: str | None = None) -> None:
+        super().__init__(url, key, name=name, service=SERVICES[LOCAL])

@@ -300,7 +300,7 @@ def test_the_key_is_typed_hidden_and_never_shown(
     """`%chat key` asks by a hidden prompt; the key is in no output and no error."""
     kernel.run("%load_ext di_magics")
     result = kernel.run("%chat key", "cell-1", inputs=["sk-very-secret"])
-    assert result.prompts == ["DeepInfra key: "]
+    assert result.prompts == ["Key of DeepInfra (https://deepinfra.com): "]
     shown = result.text + kernel.run("%chat").text + kernel.run("%chat show").text
     assert "very-secret" not in shown
     assert "deepinfra" in shown

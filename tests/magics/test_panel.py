@@ -88,11 +88,11 @@ def panel(kernel: Kernel, server: Loopback) -> Panel:
 
 
 def test_everything_starts_unset(panel: Panel) -> None:
-    """Each parameter is not sent, with its default and its effect; there is nothing to pay yet."""
+    """Nothing is sent; the defaults of an endpoint in no table are unknown; nothing is paid yet."""
     controls = panel.state["controls"]
     assert {control["state"] for control in controls} == {"unset"}
     assert [control["name"] for control in controls] == list(PARAMS)
-    assert panel.control("temperature")["default"] == "1"
+    assert panel.control("temperature")["default"] == ""
     assert panel.state["hints"]["model"] == "a-model"
     assert panel.state["money"]["rows"][0][1] == "$0"
     assert panel.state["presets"][0]["on"]
