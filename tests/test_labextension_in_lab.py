@@ -158,7 +158,9 @@ def test_markdown_cells_and_files_are_left_alone(notebook: Open, lab: Lab) -> No
     page.js("() => { panel.content.widgets[1].rendered = false }")
     editor(page, 1).wait_for()
     wait_for_prose(page, 1, prose=False)
-    page.js("() => jupyterapp.commands.execute('docmanager:open', { path: 'prompt.py' })")
+    page.js("""async () => {
+        await jupyterapp.commands.execute("docmanager:open", { path: "prompt.py" });
+    }""")
     file = page.page.locator(".jp-FileEditor .cm-content")
     file.wait_for()
     assert "di-prose" not in (file.get_attribute("class") or "")
