@@ -20,7 +20,7 @@ WIDTH = 100
 MOST_LINES = 60
 ANYWAY = "anyway"
 """The answer that runs a call of which a part is not shown."""
-# Values of these modules have an exact repr.
+# Values of these modules, and of their parts (`pathlib._local`), have an exact repr.
 _EXACT = {"datetime", "decimal", "ipaddress", "pathlib", "uuid"}
 
 
@@ -76,7 +76,7 @@ def _value_text(value: Any) -> str:
     if kind is dict:
         pairs = (f"{_value_text(key)}: {_value_text(member)}" for key, member in value.items())
         return f"{{{', '.join(pairs)}}}"
-    if kind.__module__ in _EXACT or kind is bytes:
+    if kind.__module__.partition(".")[0] in _EXACT or kind is bytes:
         return repr(value)
     if dataclasses.is_dataclass(kind):
         members = {item.name: getattr(value, item.name) for item in dataclasses.fields(kind)}
