@@ -102,7 +102,7 @@ def lab(reply: Reply, *, at: int = 0, order: str | None = None, **settings: Any)
     with _session() as session:
         turn = _turn_of(session, reply)
         data = session.inspector.lens_data(turn)
-        magics = _magics()  # without the extension there is no session that lives on
+        magics = _magics()  # None without the extension: this session ends with the call
         functions = magics.asking.lab_functions(turn, data) if magics else {}
         return Lens(data, lab=True, at=at, values=values, order=filters or None, **functions)
 

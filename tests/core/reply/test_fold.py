@@ -6,10 +6,9 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from grow import grow
+from grow import GROWN, TOKEN, grow
 from growth import growth
 
-from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.fold import (
     MOST_ARGUMENTS,
     MOST_CALLS,
@@ -25,9 +24,8 @@ from di_magics.core.reply.fold import (
     ToolCallDelta,
     Used,
 )
-from di_magics.core.reply.reply import END_TOKENS, Reply, ToolCall, Usage
+from di_magics.core.reply.reply import END_TOKENS, Reply, Usage
 
-TOKEN = TokenProbability("Hi", -0.5)
 EVENTS: list[ReplyEvent] = [
     Served("m", "1"),
     Reasoning("h"),
@@ -45,20 +43,6 @@ EVENTS: list[ReplyEvent] = [
     Served("n", None),
     Finished(),
 ]
-GROWN = Reply(
-    text="Hi there",
-    reasoning="hm",
-    tool_calls=(ToolCall("c", "f", "{}"),),
-    finish_reason="stop",
-    usage=Usage(1, 2, cost=Decimal("0.2")),
-    cost=Decimal("0.2"),
-    model="n",
-    id="2",
-    logprobs=(TOKEN, TOKEN),
-    ended=True,
-    last_chunk=" there",
-    call_indexes=(0,),
-)
 
 
 def calls(*parts: ToolCallDelta) -> list[tuple[str, str, str]]:

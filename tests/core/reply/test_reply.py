@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import math
-from decimal import Decimal
 
 import pytest
-from grow import grow
+from grow import GROWN, grow
 
 from di_magics.core.errors import ChatError, ReplyError
 from di_magics.core.logprobs import TokenProbability
-from di_magics.core.reply.fold import (
-    Text,
-)
-from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
-
-TOKEN = TokenProbability("Hi", -0.5)
-GROWN = Reply(
-    text="Hi there",
-    reasoning="hm",
-    tool_calls=(ToolCall("c", "f", "{}"),),
-    finish_reason="stop",
-    usage=Usage(1, 2, cost=Decimal("0.2")),
-    cost=Decimal("0.2"),
-    model="n",
-    id="2",
-    logprobs=(TOKEN, TOKEN),
-    ended=True,
-    last_chunk=" there",
-    call_indexes=(0,),
-)
+from di_magics.core.reply.fold import Text
+from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
 
 
 @pytest.mark.parametrize(

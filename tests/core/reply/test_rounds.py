@@ -5,26 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from grow import GROWN
 
-from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
 from di_magics.core.reply.rounds import add_request, with_call_ids
-
-TOKEN = TokenProbability("Hi", -0.5)
-GROWN = Reply(
-    text="Hi there",
-    reasoning="hm",
-    tool_calls=(ToolCall("c", "f", "{}"),),
-    finish_reason="stop",
-    usage=Usage(1, 2, cost=Decimal("0.2")),
-    cost=Decimal("0.2"),
-    model="n",
-    id="2",
-    logprobs=(TOKEN, TOKEN),
-    ended=True,
-    last_chunk=" there",
-    call_indexes=(0,),
-)
 
 
 @pytest.mark.parametrize(
