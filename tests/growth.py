@@ -37,15 +37,17 @@ def growth(
 ) -> float:
     """Return how many times longer a call takes for twice the size: 2 where it is linear.
 
-    The argument of the call is `make(size)`, which is not part of the time, or else the size
-    itself. It is the least of several runs and comparisons. Less than a millisecond counts as one.
+    It compares a quarter of the size with twice the size and takes the cube root, since what is
+    large enough to leave the processor's cache may take half as long again, once. The argument of
+    the call is `make(size)`, which is not part of the time, or else the size itself. It is the
+    least of several runs and comparisons. Less than a tenth of a millisecond counts as one.
     """
 
     def seconds(size: int) -> float:
         argument = make(size)
-        return max(0.001, min(cpu_seconds(lambda: function(argument)) for _ in range(3)))
+        return max(0.0001, min(cpu_seconds(lambda: function(argument)) for _ in range(3)))
 
     ratios: list[float] = []
     while len(ratios) < 8 and (not ratios or ratios[-1] > 2.5):
-        ratios.append(seconds(2 * size) / seconds(size))
+        ratios.append((seconds(2 * size) / seconds(max(1, size // 4))) ** (1 / 3))
     return min(ratios)

@@ -50,5 +50,5 @@ def test_what_fits_is_whole(text: str) -> None:
 
 def test_the_time_is_linear() -> None:
     """Twice the text takes about twice the time."""
-    assert growth(lambda n: estimate_text_tokens("3.14, x" * n), 100_000) <= 3
-    assert growth(lambda n: token_prefix("3.14, x" * n, n), 100_000) <= 3
+    assert growth(lambda n: estimate_text_tokens("3.14, x" * n), 50_000) <= 3
+    assert growth(lambda n: token_prefix("3.14, x" * n, n), 50_000) <= 3

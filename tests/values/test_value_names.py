@@ -96,5 +96,4 @@ def test_a_value_that_contains_itself_has_an_end() -> None:
 )
 def test_the_time_is_linear(make: Any) -> None:
     """Twice the members take about twice the time."""
-    values = {n: make(n) for n in (4000, 8000)}
-    assert growth(named, 4000, values.__getitem__) <= 3
+    assert growth(named, 4000, make) <= 3
