@@ -32,7 +32,7 @@ restarted.
 
 A message is a dict with `type`, and with `n` if it is numbered; `status` is the line beside the
 Stop button, sent when it has changed. The other fields are the content's own. Except
-for answers, messages are sent only when the view is updated: at most 10 times a second.
+for answers, messages are sent only when the view is updated: at most 9 times a second.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from di_magics.runtime.interrupts import SLICE_SECONDS, Interrupts
 
 T = TypeVar("T")
 
-FRAME_SECONDS = 0.1
-"""A view is updated at most 10 times a second: more only loads the browser."""
+FRAME_SECONDS = 0.115
+"""A view is updated at most 9 times a second: more only loads the browser."""
 
 CLOSE_SECONDS = 5.0
 JOB = "di_magics-job"

@@ -1,4 +1,4 @@
-"""At most 10 updates of a view a second, and a checkpoint every second."""
+"""At most 9 updates of a view a second, and a checkpoint every second."""
 
 from __future__ import annotations
 
