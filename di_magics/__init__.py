@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from di_magics.api import aask, ask, diff, lab, lens, panel, score, stream, sweep
+    from di_magics.api import Conversation, aask, ask, diff, lab, lens, panel, score, stream, sweep
     from di_magics.core.errors import (
         BadRequest,
         BudgetError,
@@ -37,6 +37,7 @@ __all__ = [
     "BudgetError",
     "Busy",
     "ChatError",
+    "Conversation",
     "DiMagicsError",
     "Endpoint",
     "EndpointError",
@@ -68,6 +69,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Conversation": "di_magics.api",
     "aask": "di_magics.api",
     "ask": "di_magics.api",
     "branch": "di_magics.api",

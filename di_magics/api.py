@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from di_magics.core.amount import parse_usd
+from di_magics.core.conversation import conversation
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.errors import ParamError
+from di_magics.core.conversation.messages import turn_messages
+from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.request.plan import ROUNDS, Ask
-from di_magics.core.settings.extras import OWNERS
+from di_magics.core.settings.extras import OWNERS, check_extra
+from di_magics.core.settings.params import validate
 from di_magics.core.sweep.difference import Part, compare_texts
 from di_magics.core.sweep.runs import check_measures, check_vary
+from di_magics.core.text import count_noun
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import FinalGrid, SilentView
 from di_magics.endpoints.endpoint import Endpoint
@@ -49,12 +54,14 @@ def _magics() -> ChatMagics | None:
     return magics
 
 
+def _session() -> AbstractContextManager[Session]:
+    """Return the session of the loaded extension, or one that ends with the call."""
+    magics = _magics()
+    return nullcontext(magics.session) if magics else _own_session()
+
+
 @contextmanager
-def _session() -> Iterator[Session]:
-    """Yield the session of the loaded extension, or one that ends with the call."""
-    if magics := _magics():
-        yield magics.session
-        return
+def _own_session() -> Iterator[Session]:
     session = new_session(policy=os.environ.get("DI_MAGICS_POLICY"))
     try:
         yield session
@@ -237,13 +244,9 @@ def ask(
     the reply does not fit the schema, and EndpointError if there is no complete reply (`.reply` is
     the partial one).
     """
-    functions = [tools] if callable(tools) else list(tools)
     asked = _make_ask(prompt, attach, schema, extra, params, model, system, endpoint, repair=repair)
-    toolbox = _toolbox(functions, confirm=confirm) if functions else None
-    with _session() as session:
-        return (
-            session.ask(replace(asked, tools=toolbox, rounds=rounds), SilentView()).unwrap().reply
-        )
+    asked = replace(asked, tools=_toolbox(tools, confirm=confirm), rounds=rounds)
+    return _asker(asked)(SilentView()).unwrap().reply
 
 
 def stream(
@@ -282,7 +285,136 @@ async def aask(
     Cancelling it stops the reply. The arguments and the errors are those of `ask`, without tools.
     """
     asked = _make_ask(prompt, attach, schema, extra, params, model, system, endpoint, repair=repair)
-    pieces = ReplyStream(_asker(asked))
+    return await _read_to_end(ReplyStream(_asker(asked)))
+
+
+class Conversation:
+    """A conversation of your own, apart from the notebook's: every `ask` sends the turns before it.
+
+    The arguments are those of `ask` and hold for all its turns; the defaults are the current
+    settings. Costs, budget and policy are those of `ask`. It is kept in memory only. Raises
+    ParamError for an invalid parameter.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        endpoint: str | Endpoint | None = None,
+        extra: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> None:
+        self._extra = {name: check_extra(name, value) for name, value in (extra or {}).items()}
+        self._params = {name: validate(name, value) for name, value in params.items()}
+        self._model, self._system, self._endpoint = model, system, endpoint
+        self._record = conversation.Conversation()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<di_magics.Conversation of {count_noun(len(self.turns), 'turn')}>"
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns so far, oldest first; each has a `prompt` and a `reply`."""
+        return self._record.path()
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The messages with which the next request begins, as the API has them."""
+        system = [{"role": "system", "content": self._system}] if self._system else []
+        return [*system, *(message for turn in self.turns for message in turn_messages(turn))]
+
+    def ask(
+        self,
+        prompt: str,
+        *,
+        attach: Any = (),
+        tools: Callable[..., Any] | Iterable[Callable[..., Any]] = (),
+        confirm: bool = False,
+        rounds: int = ROUNDS,
+        schema: Any = None,
+        repair: bool = False,
+        extra: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> Reply:
+        """Return the model's reply, and add the turn to the conversation; a partial one, too.
+
+        The arguments and the errors are those of the function `ask`.
+        """
+        asked = self._make_ask(prompt, attach, schema, extra, params, repair=repair)
+        asked = replace(asked, tools=_toolbox(tools, confirm=confirm), rounds=rounds)
+        return self._asker(asked)(SilentView()).unwrap().reply
+
+    def stream(
+        self,
+        prompt: str,
+        *,
+        attach: Any = (),
+        extra: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> ReplyStream:
+        """Return the reply's text as it comes; leaving the loop stops it and keeps what came."""
+        return ReplyStream(self._asker(self._make_ask(prompt, attach, None, extra, params)))
+
+    async def aask(
+        self,
+        prompt: str,
+        *,
+        attach: Any = (),
+        schema: Any = None,
+        repair: bool = False,
+        extra: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> Reply:
+        """Return the same as `ask` without blocking the event loop, and without tools."""
+        asked = self._make_ask(prompt, attach, schema, extra, params, repair=repair)
+        return await _read_to_end(ReplyStream(self._asker(asked)))
+
+    def _make_ask(
+        self,
+        prompt: str,
+        attach: Any,
+        schema: Any,
+        extra: Mapping[str, Any] | None,
+        params: Mapping[str, Any],
+        *,
+        repair: bool = False,
+    ) -> Ask:
+        return _make_ask(
+            prompt,
+            attach,
+            schema,
+            {**self._extra, **(extra or {})},
+            {**self._params, **params},
+            self._model,
+            self._system,
+            self._endpoint,
+            repair=repair,
+        )
+
+    def _asker(self, asked: Ask) -> Callable[[View], Answer]:
+        """Return a function that asks and adds the turn, on any thread, one at a time."""
+        ask = _asker(asked, lambda: self._record)
+
+        def ask_next(view: View) -> Answer:
+            if not self._lock.acquire(blocking=False):
+                raise ChatError("This conversation waits for a reply. Ask again after that one.")
+            try:
+                answer = ask(view)
+                turn = answer.turn
+                if not turn.reply.is_empty:
+                    # Each request holds the messages before it: the reply that is returned has it.
+                    turn = replace(turn, reply=replace(turn.reply, request=None))
+                    self._record = self._record.with_turn(turn)
+                return answer
+            finally:
+                self._lock.release()
+
+        return ask_next
+
+
+async def _read_to_end(pieces: ReplyStream) -> Reply:
     async for _ in pieces:
         pass
     assert pieces.reply is not None  # else it has raised
@@ -318,18 +450,19 @@ def _make_ask(
     )
 
 
-def _asker(asked: Ask) -> Callable[[View], Answer]:
-    """Return a function that asks on another thread; this one knows which cell runs."""
-    if magics := _magics():
-        session = magics.session
-        _ = session.conversation  # only the running cell tells which notebook it is
-        return lambda view: session.ask(asked, view)
+def _asker(
+    asked: Ask, history: Callable[[], conversation.Conversation | None] = lambda: None
+) -> Callable[[View], Answer]:
+    """Return a function that asks, perhaps on another thread; this one knows which cell runs."""
+    magics = _magics()
+    if magics:
+        _ = magics.session.conversation  # only the running cell tells which notebook it is
 
-    def ask_alone(view: View) -> Answer:
-        with _session() as session:
-            return session.ask(asked, view)
+    def ask(view: View) -> Answer:
+        with nullcontext(magics.session) if magics else _own_session() as session:
+            return session.ask(replace(asked, history=history()), view)
 
-    return ask_alone
+    return ask
 
 
 def score(text: str, *, prompt: str | None = None, endpoint: str = "local") -> Reply:
@@ -343,7 +476,12 @@ def score(text: str, *, prompt: str | None = None, endpoint: str = "local") -> R
         return session.inspector.score(text, prompt, endpoint)
 
 
-def _toolbox(functions: list[Callable[..., Any]], *, confirm: bool) -> Toolbox:
+def _toolbox(
+    tools: Callable[..., Any] | Iterable[Callable[..., Any]], *, confirm: bool
+) -> Toolbox | None:
+    functions = [tools] if callable(tools) else list(tools)
+    if not functions:
+        return None
     from di_magics.values.tools import ask_user, make_toolbox
 
     return make_toolbox(functions, ask_user, confirm=confirm)

@@ -23,7 +23,6 @@ FILES = {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")
 
 # Modules without a test file of their name, and the file that tests them instead.
 TESTED_BY = {
-    "api": "magics/commands/test_money.py",
     "core/conversation/cells": "core/conversation/test_conversation.py",
     "core/conversation/record_values": "core/conversation/test_record.py",
     "core/settings/counts": "core/settings/test_flags.py",

@@ -189,6 +189,11 @@ class Inspector:
                 return replace(beginning, ids=(*prompt, *known), slot=slot)
 
             beginning = self._run(self._route(turn), work)
+        elif turn.id not in self._session.conversation.turns and _follows_turns(turn):
+            raise ChatError(
+                "This reply belongs to a di.Conversation, which only a local model can branch. "
+                "Branch a turn of the notebook, or a reply of di.ask."
+            )
         settings = self._session.settings
         params = {**turn.params, **settings.params}
         return Ask(
@@ -318,6 +323,11 @@ async def _score(
 
 async def _with_vocabulary(model: Llama, data: LensData) -> LensData:
     return replace(data, vocabulary=await model.vocabulary())
+
+
+def _follows_turns(turn: Turn) -> bool:
+    sent = (turn.reply.request or {}).get("messages", ())
+    return any(message.get("role") == "assistant" for message in sent)
 
 
 def _window(prompt: Sequence[int]) -> tuple[int, ...]:

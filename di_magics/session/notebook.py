@@ -119,7 +119,7 @@ class Notebook:
         if remembered:
             self.update(lambda conversation: conversation.with_outcome(_without_bulk(turn)))
         else:
-            self.last_once = turn
+            self.last_once = replace(turn, parent=None)  # which may be in a di.Conversation
 
     def adopt(self, turn: Turn) -> None:
         """Make a complete turn the head of its conversation."""

@@ -248,7 +248,7 @@ class Session:
             ask,
             uuid.uuid4().hex,
             notebook=self.notebook.id,
-            conversation=self.conversation,
+            conversation=ask.history or self.conversation,
             settings=self.settings,
             policy=self.policies.current(),
             route=route,
@@ -294,7 +294,7 @@ class Session:
         if turn.reply.cost is None and not turn.reply.is_empty:
             self.models.refresh(plan.route.endpoint)  # so that the next one can be estimated
         if error:
-            return Answer(turn, self._explain(error, turn))
+            return Answer(turn, self._explain(error, turn, ask.history or self.conversation))
         if interrupts.interrupted:
             stopped = "Stopped; the partial reply is kept. Run the cell again for a new reply."
             return Answer(turn, Interrupted(stopped))
@@ -311,7 +311,7 @@ class Session:
             aside = bool(ask.conversation) and not ask.new
             self.notebook.update(lambda before: before.with_turn(plan.turn, aside=aside))
 
-    def _explain(self, error: Exception, turn: Turn) -> Exception:
+    def _explain(self, error: Exception, turn: Turn, conversation: Conversation) -> Exception:
         """Return the error with the turn's reply, and with advice if the prompt is too long."""
         if isinstance(error, EndpointError):
             error.reply = turn.reply
@@ -319,7 +319,7 @@ class Session:
             refused = {name: str(error) for name in turn.params if mentions_param(str(error), name)}
             self.refused.setdefault((turn.url, turn.model), {}).update(refused)
         if isinstance(error, TooLong):
-            advice = shortening_advice(error, context_turns(turn, self.conversation), turn.prompt)
+            advice = shortening_advice(error, context_turns(turn, conversation), turn.prompt)
             message = f"{error.server_text} {advice}"
             shorter = TooLong(message, status=error.status, request_id=error.request_id)
             shorter.reply = error.reply

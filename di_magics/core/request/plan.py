@@ -80,11 +80,12 @@ class Ask:
     """What a cell asks: the prompt, where it belongs, and what its flags change.
 
     None and "" mean not given. `new` starts another conversation, `once` neither sends nor stores
-    one, `append` adds a turn instead of a variant. `replaces` is the turn of which this one is a
-    variant. `budget` is what it may cost in USD; with `yes` a request of unknown price is sent as
-    well. `rounds` is how often the model may call `tools`; with `repair` the model is asked once
-    more if the reply does not fit the `schema`. `extra` are other fields of the request, as they
-    are sent. `beginning` is what the reply begins with, if it continues one.
+    one, `append` adds a turn instead of a variant. `history` is a conversation that it follows
+    instead of the notebook's, with `once`. `replaces` is the turn of which this one is a variant.
+    `budget` is what it may cost in USD; with `yes` a request of unknown price is sent as well.
+    `rounds` is how often the model may call `tools`; with `repair` the model is asked once more if
+    the reply does not fit the `schema`. `extra` are other fields of the request, as they are sent.
+    `beginning` is what the reply begins with, if it continues one.
     """
 
     prompt: str
@@ -97,6 +98,7 @@ class Ask:
     conversation: str | None = None
     new: bool = False
     once: bool = False
+    history: Conversation | None = None
     append: bool = False
     stream: bool = True
     context: int | Literal["all"] | None = None
@@ -173,7 +175,7 @@ def plan_turn(
         ask.conversation,
         append=ask.append,
         new=ask.new,
-        once=ask.once,
+        once=ask.once and ask.history is None,
         replaces=ask.replaces,
     )
     if route.built_in:
