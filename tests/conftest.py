@@ -179,30 +179,53 @@ def chromium() -> Iterator[Browser]:
         yield chromium
 
 
+@pytest.fixture(scope="session")
+def kept_pages() -> list[Notebook]:
+    """The page of JupyterLab that the next test goes on with, if there is one."""
+    return []
+
+
 @pytest.fixture
 def notebook(
-    lab: Lab, chromium: Browser, tmp_path: Path, request: pytest.FixtureRequest
+    lab: Lab,
+    chromium: Browser,
+    kept_pages: list[Notebook],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Callable[..., Notebook]]:
     """Open a new notebook with these cells: `notebook(["1 + 1", …])`.
 
-    Its file is `lab.root / notebook.name`. If the test fails there is a picture of each in the
-    test's folder.
+    Its file is `lab.root / notebook.name`. It has a page of its own only where the test says so or
+    gives settings of the page, or opens several. If the test fails there is a picture of each in
+    the test's folder.
     """
     from lab import Notebook
 
     opened: list[Notebook] = []
+    own: list[Notebook] = []
     test = re.sub(r"\W+", "-", request.node.name)[:60]
 
-    def new(cells: Sequence[Any], **context: Any) -> Notebook:
+    def new(cells: Sequence[Any], own_page: bool = False, **context: Any) -> Notebook:
         name = f"{test}-{len(opened)}.ipynb"
         lab.write(name, cells)
-        opened.append(Notebook(lab, chromium, name, **context))
+        if kept_pages and not own_page and not context:
+            opened.append(kept_pages.pop())
+            opened[-1].open_another(name)
+        else:
+            opened.append(Notebook(lab, chromium, name, **context))
+            if own_page or context:
+                own.append(opened[-1])
         return opened[-1]
 
     yield new
+    failed = request.node.stash.get(FAILED, False)
     for found in opened:
-        if request.node.stash.get(FAILED, False):
+        if failed:
             picture = tmp_path / f"{found.name}.png"
             found.screenshot(picture)
             print(f"What the page showed: {picture}", *found.console, sep="\n")
-        found.close()
+        if failed or found in own or kept_pages:
+            found.close()
+        else:
+            found.leave()
+            kept_pages.append(found)

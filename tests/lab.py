@@ -212,17 +212,39 @@ class Notebook:
         self.page.on("console", lambda message: self.console.append(message.text))
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.on("request", lambda request: self._note(request.url))
-        # A workspace of its own, or the notebooks open before would be opened again.
-        workspace = f"lab/workspaces/{secrets.token_hex(4)}/tree"
-        tree = workspace if lab.app == "lab" else "notebooks"
-        self.page.goto(f"{lab.url}/{tree}/{name}?token={lab.token}")
+        self._load()
+        self._wait_until_idle()
+
+    def open_another(self, name: str) -> None:
+        """Open another notebook in the page in place of this one, which takes a third of the time.
+
+        The kernel of this one has ended: see `leave`.
+        """
+        self.name = name
+        self.console.clear()
+        self.foreign.clear()
+        self.page.evaluate(
+            """async path => {
+                window.diRuns = window.ran = undefined;
+                const kernel = { name: 'python3' };
+                await jupyterapp.commands.execute('docmanager:open', { path, kernel });
+            }""",
+            name,
+        )
         self._wait_until_open()
-        self.page.wait_for_function(f"() => {{ {KERNEL} return kernel.status === 'idle' }}")
+        self._wait_until_idle()
 
     @property
     def errors(self) -> list[str]:
         """The lines of the console that tell of an error; codemirror does not."""
         return [line for line in self.console if re.search(r"Error|\berror", line)]
+
+    def _load(self) -> None:
+        # A workspace of its own, or the notebooks open before would be opened again.
+        workspace = f"lab/workspaces/{secrets.token_hex(4)}/tree"
+        tree = workspace if self.lab.app == "lab" else "notebooks"
+        self.page.goto(f"{self.lab.url}/{tree}/{self.name}?token={self.lab.token}")
+        self._wait_until_open()
 
     def _note(self, url: str) -> None:
         if url.startswith(("http", "ws")) and self.lab.url.partition(":")[2] not in url:
@@ -238,6 +260,9 @@ class Notebook:
             }}"""
         )
         self._wait_until_splash_is_gone()
+
+    def _wait_until_idle(self) -> None:
+        self.page.wait_for_function(f"() => {{ {KERNEL} return kernel.status === 'idle' }}")
 
     def _wait_until_splash_is_gone(self) -> None:
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
@@ -296,7 +321,7 @@ class Notebook:
     def restart(self) -> None:
         """Restart the kernel."""
         self.js("() => panel.sessionContext.session.kernel.restart()")
-        self.page.wait_for_function(f"() => {{ {KERNEL} return kernel.status === 'idle' }}")
+        self._wait_until_idle()
 
     # What is there
 
@@ -355,8 +380,7 @@ class Notebook:
         """Load the page anew; the kernel goes on. `trusted` signs the saved file, or unsigns it."""
         if trusted is not None:
             self.lab.trust(self.name, trusted)
-        self.page.reload()
-        self._wait_until_open()
+        self._load()
 
     def dark(self) -> None:
         """Change to the dark theme, until the notebook is closed."""
@@ -369,12 +393,22 @@ class Notebook:
         self._wait_until_splash_is_gone()
         self._dark = dark
 
+    def leave(self) -> None:
+        """Close what is open in the page without saving, and end the kernel."""
+        self._end(
+            "() => { for (const shown of [...jupyterapp.shell.widgets('main')]) shown.dispose() }"
+        )
+
     def close(self) -> None:
         """Close the page and end the kernel."""
+        self._end("() => null")
+        self._context.close()
+
+    def _end(self, code: str) -> None:
         if self._dark:
             self._theme("JupyterLab Light", dark=False)
         session = self.js("() => panel.sessionContext.session?.id")
-        self._context.close()
+        self.js(code)
         with contextlib.suppress(urllib.error.HTTPError):  # it ended with a kernel that it shared
             self.lab.api(f"/api/sessions/{session}", "DELETE")
 

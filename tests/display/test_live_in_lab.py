@@ -393,7 +393,8 @@ def test_dozens_of_hostile_texts_are_harmless_live(
     for source in sources:
         server.reply(Reply(chunks=[source[:9], source[9:], "\n\nThe end.", hold]))
     loop = f"for _ in range({len(sources)}): get_ipython().run_line_magic('chat', 'ask x')"
-    page = ready(notebook, server, loop)
+    page = notebook([setup(server), loop], own_page=True)
+    page.run(0)
     hold.release()
     page.js(
         """() => {
