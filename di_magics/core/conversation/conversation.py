@@ -105,9 +105,9 @@ class Turn(Sent):
     reply: Reply = NOTHING
 
 
-def _place(turn: Turn) -> Cell | str:
-    """Return what a turn shares with its variants."""
-    return turn.cell or turn.replaces or turn.id
+def _place(turn: Turn) -> object:
+    """Return what a turn shares with its variants; without a cell their parent is the same."""
+    return turn.cell or (turn.replaces or turn.id, turn.parent)
 
 
 def check_continuable(turn: Turn) -> None:
@@ -241,14 +241,30 @@ class Conversation:
         )
 
     @cached_property
-    def _by_place(self) -> dict[Cell | str, list[Turn]]:
-        places: dict[Cell | str, list[Turn]] = {}
+    def _by_place(self) -> dict[object, list[Turn]]:
+        places: dict[object, list[Turn]] = {}
         for turn in self.turns.values():
             places.setdefault(_place(turn), []).append(turn)
         return places
 
     def _is_ancestor(self, turn: str, to: str) -> bool:
-        return any(turn == other.id for other in self.path(to))
+        return self._numbers[to].start in self._numbers[turn]
+
+    @cached_property
+    def _numbers(self) -> dict[str, range]:
+        """The numbers of each turn and of the turns that follow it, in depth-first order."""
+        sizes = dict.fromkeys(self.turns, 1)
+        for turn in reversed([*self.turns.values()]):  # parents come before their children
+            if turn.parent:
+                sizes[turn.parent] += sizes[turn.id]
+        numbers: dict[str, range] = {}
+        free: dict[str | None, int] = {None: 0}
+        for turn in self.turns.values():
+            start = free[turn.parent]
+            free[turn.id] = start + 1
+            free[turn.parent] = start + sizes[turn.id]
+            numbers[turn.id] = range(start, free[turn.parent])
+        return numbers
 
     def count_descendants(self, turn: Turn) -> int:
         """Return how many turns follow this one, directly or not."""

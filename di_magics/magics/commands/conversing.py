@@ -77,11 +77,10 @@ def named_turn(context: Context, arguments: list[str]) -> Turn:
 @command("undo [N]", "take back the last turn, or N of them; they are kept and no longer sent")
 def undo(context: Context, rest: str) -> None:
     """%chat redo goes forward again. Nothing is deleted: %chat forget does that."""
-    before = context.session.conversation
-    after = before.undo(_parse_count(rest))
-    for number, turn in enumerate(before.path(), 1):
-        if number > len(after.path()):
-            say(f"taken back: {number} > {one_line(turn.prompt, 90)}")
+    before, count = context.session.conversation, _parse_count(rest)
+    after, turns = before.undo(count), before.path()
+    for number, turn in enumerate(turns[-count:], len(turns) - count + 1):
+        say(f"taken back: {number} > {one_line(turn.prompt, 90)}")
     say("%chat redo goes forward again.\n")
     _use(context, after)
 

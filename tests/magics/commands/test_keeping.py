@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from growth import growth
 from loopback import Loopback, Reply
 from shell import Run
 
@@ -109,3 +111,25 @@ def test_no_name_reaches_the_terminal_as_it_is(
             assert not re.search(
                 "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b]", text
             )
+
+
+@pytest.mark.parametrize("command", ["undo", "history", "history --tree", "list"])
+@pytest.mark.parametrize("place", [{}, {"instead": "0"}, {"cell": ["a", 0]}])
+def test_the_time_of_commands_is_linear_in_a_loaded_conversation(
+    run: Run, tmp_path: Path, command: str, place: dict[str, object]
+) -> None:
+    """A file of somebody else may have 20,000 turns in 2 MB."""
+
+    def load(count: int) -> None:
+        turns = [
+            {"turn": str(n), "parent": str(n - 1), "prompt": "p", "reply": "r", **place}
+            for n in range(count)
+        ]
+        file = tmp_path / f"{count}.json"
+        file.write_text(json.dumps({"turns": turns}))
+        assert run(f"%chat load {file}").error is None
+
+    def run_command(_: None) -> None:
+        assert run(f"%chat {command}").error is None
+
+    assert growth(run_command, 1000, load) <= 3
