@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from loopback import Loopback, Reply
+from loopback import Hold, Loopback, Reply
 
 if TYPE_CHECKING:
     from lab import Lab, Notebook
@@ -166,6 +166,35 @@ def test_markdown_cells_and_files_are_left_alone(notebook: Open, lab: Lab) -> No
     assert "di-prose" not in (file.get_attribute("class") or "")
     assert page.page.locator(".jp-FileEditor .di-flags").count() == 0
     page.js("() => jupyterapp.shell.currentWidget.dispose()")
+
+
+def test_the_status_bar_has_model_and_cost(notebook: Open, server: Loopback) -> None:
+    """With a mark while a reply streams; also after a reload, and nothing without di_magics."""
+    hold = Hold()
+    server.reply(Reply(chunks=["word", hold]))
+    env = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=a/m"
+    page = notebook([env, "%load_ext di_magics", "%%chat\nhi"])
+    item = page.page.locator(".di-status-item")
+    page.run(0)
+    assert not item.is_visible()
+    page.run(1)
+    item.get_by_text("Chat · —").wait_for()
+    page.start(2)
+    item.get_by_text("● m · $0", exact=True).wait_for()
+    hold.release()
+    page.wait(2)
+    cost = item.get_by_text("m · $0.0000015", exact=True)
+    cost.wait_for()
+
+    page.save()
+    page.reload()
+    cost.wait_for()
+    assert "a/m" in (item.get_attribute("title") or "")
+    item.click()
+    page.page.locator(".di-chat-panel textarea:focus").wait_for()
+    page.restart()
+    item.wait_for(state="hidden")
+    assert errors(page) == []
 
 
 def test_a_message_in_the_chat_panel_becomes_a_cell_and_runs(

@@ -15,6 +15,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.last_error import ErrorRecorder
+from di_magics.magics.page import connect_page
 from di_magics.magics.traits import SettingsTraits
 from di_magics.magics.transforms import add_transforms, remove_transforms
 
@@ -40,6 +41,7 @@ class ChatMagics(Magics, SettingsTraits):
         self._policy = os.environ.get("DI_MAGICS_POLICY")
         self.process = os.getpid()
         self.errors = ErrorRecorder()
+        self.page = connect_page(shell)
 
         @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
         def matcher(context: CompletionContext) -> Any:
@@ -56,7 +58,11 @@ class ChatMagics(Magics, SettingsTraits):
 
         session = new_session(self._cell, self.to_settings(), self._policy, lambda: self.endpoints)
         self.on_change(session.update_settings)
-        session.watchers.add(lambda changed: self.copy_from(session.settings))
+        session.watchers.add(
+            lambda changed: self.copy_from(session.settings) if changed == "settings" else None
+        )
+        if self.page:
+            self.page.watch(session)
         return session
 
     @cached_property
@@ -223,6 +229,8 @@ def unregister(shell: Any) -> None:
     shell.Completer.custom_matchers.remove(magics.matcher)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
+    if magics.page:
+        magics.page.close()
     if "panel" in vars(magics):
         magics.panel.close()
     if "session" in vars(magics):

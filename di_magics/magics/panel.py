@@ -109,6 +109,8 @@ class Panel:
 
     def _draw_soon(self, changed: Changed) -> None:
         """Draw shortly after, once for all changes until then, on another thread."""
+        if changed == "requests":  # not drawn
+            return
         with self._lock:
             waiting, self._due = bool(self._due), self._due | {changed}
         if not waiting:

@@ -39,6 +39,7 @@ from di_magics.endpoints.endpoint import Endpoint
 from di_magics.endpoints.routing import Routing
 from di_magics.session.throttle import Throttle
 from di_magics.session.view import SafeView, Screen
+from di_magics.session.watchers import Watchers
 from di_magics.storage.journal import Journal
 from di_magics.storage.policy_file import PolicyFiles
 
@@ -70,7 +71,11 @@ class Exchange:
         journal: Journal,
         policies: PolicyFiles,
         find_price: Callable[[Route], Awaitable[Price | None]],
+        watchers: Watchers,
     ) -> None:
+        self.under_way = 0
+        """How many requests are under way."""
+        self._watchers = watchers
         self._routing = routing
         self._client = client
         self._find_price = find_price
@@ -100,6 +105,20 @@ class Exchange:
 
         `on_busy` is called whenever the server is busy or out of reach, before a retry.
         """
+        self._count(1)
+        try:
+            return await self._send(plan, screen, recorder, on_busy)
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        before, self.under_way = self.under_way, self.under_way + change
+        if not before or not self.under_way:
+            self._watchers.notify("requests")
+
+    async def _send(
+        self, plan: Plan, screen: Screen, recorder: Recorder, on_busy: Callable[[], None]
+    ) -> Outcome:
         turn = plan.turn
         start = time.monotonic()
         view = SafeView(screen)

@@ -82,6 +82,11 @@ class Notebook:
             return self._conversation
 
     @property
+    def is_resumed(self) -> bool:
+        """Whether the conversation has been read: then it is known which notebook this is."""
+        return self._conversation is not None
+
+    @property
     def id(self) -> str:
         """The notebook's id on disk."""
         _ = self.conversation  # resuming it decides which notebook this is

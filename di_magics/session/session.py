@@ -117,7 +117,9 @@ class Session:
             lambda model: self.policies.current().allows(model),
             lambda: self.watchers.notify("settings"),
         )
-        self.exchange = Exchange(routing, client, self.journal, policies, self.models.find_price)
+        self.exchange = Exchange(
+            routing, client, self.journal, policies, self.models.find_price, self.watchers
+        )
         self.inspector = Inspector(self, client)
         self._client = client
         self._settings = settings

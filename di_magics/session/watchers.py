@@ -1,11 +1,14 @@
-"""Who wants to know what has changed in a session: the panel and `%config`."""
+"""Who wants to know what has changed in a session: the panel, `%config` and the extension's pages.
+
+`requests` means that the first request has begun or the last one has ended.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
 
-Changed = Literal["settings", "turns"]
+Changed = Literal["settings", "turns", "requests"]
 Watcher = Callable[[Changed], None]
 
 

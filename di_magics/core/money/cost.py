@@ -72,6 +72,13 @@ class Tally:
             text += f" ({format_usd(self.estimated)} of it estimated)"
         return f"{text} and {self.unpriced} of unknown cost" if self.unpriced else text
 
+    @property
+    def short(self) -> str:
+        """The cost in few characters: `≈` with an estimate in it, `≥` where replies have none."""
+        if self.unpriced and self.replies == self.unpriced:
+            return UNKNOWN
+        return ("≥ " if self.unpriced else "≈ " if self.estimated else "") + format_usd(self.cost)
+
     def add(self, entry: Entry) -> Tally:
         """Return the tally with one more entry."""
         if entry.status in ("failed", "open") and entry.cost is None:

@@ -1,6 +1,8 @@
 // @ts-check
 // The chat panel in the right sidebar: a message becomes a %%chat cell of the notebook and runs there,
 // and a list of the notebook's turns leads to their cells. All texts are set as text.
+import { KernelStates } from "./kernel_state.js";
+import { makeStatusItem } from "./status_bar.js";
 import { cellOf, promptOf, titleOf } from "./turns.js";
 
 const COMMAND = "di-magics:open-chat-panel";
@@ -8,32 +10,48 @@ const LABEL = "Chat panel (di_magics)";
 
 /** @param {(name: string) => Promise<any>} load */
 export async function chatPanelPlugin(load) {
-  const [{ INotebookTracker, NotebookActions }, { ICommandPalette, ToolbarButton }, { Widget }] =
-    await Promise.all(["@jupyterlab/notebook", "@jupyterlab/apputils", "@lumino/widgets"].map(load));
+  const [
+    { INotebookTracker, NotebookActions },
+    { ICommandPalette, ToolbarButton },
+    { Widget },
+    { KernelMessage },
+    { IStatusBar },
+  ] = await Promise.all([
+    load("@jupyterlab/notebook"),
+    load("@jupyterlab/apputils"),
+    load("@lumino/widgets"),
+    load("@jupyterlab/services"),
+    load("@jupyterlab/statusbar").catch(() => ({})),
+  ]);
   return {
     id: "di-magics:chat-panel",
     description: "A chat panel in the right sidebar.",
     autoStart: true,
     requires: [INotebookTracker],
-    optional: [ICommandPalette],
+    optional: [ICommandPalette, IStatusBar].filter(Boolean),
     /**
      * @param {any} app
      * @param {any} tracker
      * @param {any} palette
+     * @param {any} [statusBar]
      */
-    activate(app, tracker, palette) {
+    activate(app, tracker, palette, statusBar) {
       const panel = new ChatPanel(tracker, NotebookActions);
       const widget = new Widget({ node: panel.node });
       widget.id = "di-magics-chat";
       widget.title.label = "Chat";
       widget.title.caption = LABEL;
       app.shell.add(widget, "right", { rank: 1000 });
-      const open = () => {
-        app.shell.activateById(widget.id);
-        panel.message.focus();
-      };
+      widget.onActivateRequest = () => panel.message.focus();
+      const open = () => app.shell.activateById(widget.id);
       app.commands.addCommand(COMMAND, { label: LABEL, execute: open });
       palette?.addItem({ command: COMMAND, category: "Notebook Operations" });
+      const states = new KernelStates(tracker, KernelMessage.createMessage);
+      statusBar?.registerStatusItem("di-magics:status", {
+        item: makeStatusItem(Widget, states, open),
+        align: "left",
+        rank: 10,
+      });
       app.docRegistry.addWidgetExtension("Notebook", {
         createNew: (/** @type {any} */ notebook) => {
           const button = new ToolbarButton({ label: "Chat", tooltip: LABEL, onClick: open });

@@ -71,6 +71,15 @@ def test_a_sum_says_what_of_it_is_estimated() -> None:
     assert tally([known, reckoned]).text == "$0.75 ($0.25 of it estimated)"
 
 
+def test_a_short_sum_is_marked_where_it_is_not_exact() -> None:
+    """For the status bar: an estimate, a lower bound, or nothing known."""
+    known, estimated, unknown = entry("0.5"), entry("0.25", estimate="how"), entry(None)
+    sums = [[], [known], [known, estimated], [known, unknown], [estimated, unknown], [unknown]]
+    assert [tally(each).short for each in sums] == [
+        *("$0", "$0.50", "≈ $0.75", "≥ $0.50", "≥ $0.25", UNKNOWN)
+    ]
+
+
 def test_what_failed_before_a_reply_came_is_no_reply() -> None:
     """A refused request is not counted as one of unknown cost."""
     assert tally([entry(None, status="failed")]) == Tally()

@@ -1,0 +1,117 @@
+// @ts-check
+// What a notebook's kernel says of itself: its model, what the notebook has cost, whether a reply
+// streams. How it is sent, and why so: magics/page.py. Nothing in it is trusted; all texts are set as text.
+
+const COMM = "di_magics";
+const LONGEST = 200;
+const GONE = ["restarting", "autorestarting", "terminating", "dead"];
+
+/** @typedef {{ model: string, cost: string, costs: string, answering: boolean }} State */
+
+/**
+ * Return the state in a message of a kernel; null where the extension is not loaded.
+ * @param {any} data
+ * @returns {State | null}
+ */
+export function readState(data) {
+  if (typeof data?.cost !== "string") return null;
+  const text = (/** @type {unknown} */ value) => (typeof value === "string" ? value.slice(0, LONGEST) : "");
+  return {
+    model: text(data.model),
+    cost: text(data.cost),
+    costs: text(data.costs),
+    answering: data.answering === true,
+  };
+}
+
+/**
+ * Return a state for the status bar: a short text, and a long one for who wants to know more.
+ * @param {State} state
+ */
+export function describeState({ model, cost, costs, answering }) {
+  const name = model.slice(model.lastIndexOf("/") + 1);
+  const text = [answering ? "●" : "", name || "Chat", "·", cost].filter(Boolean).join(" ");
+  const known = model ? `Model: ${model}.` : "The model is known once a cell has asked.";
+  const streams = answering ? " A reply is on its way." : "";
+  return { text, title: `${known} Cost of this notebook: ${costs}.${streams}` };
+}
+
+/** Follows the kernels of all notebooks; `onChange` is called when the current one's state changes. */
+export class KernelStates {
+  /**
+   * @param {any} tracker
+   * @param {(options: object) => any} createMessage
+   */
+  constructor(tracker, createMessage) {
+    this._tracker = tracker;
+    this._createMessage = createMessage;
+    /** @type {WeakMap<object, State>} */
+    this._states = new WeakMap();
+    /** @type {(() => void)[]} */
+    this._watchers = [];
+    tracker.widgetAdded.connect((/** @type {any} */ _, /** @type {any} */ notebook) =>
+      this._add(notebook.sessionContext),
+    );
+    tracker.currentChanged.connect(() => this._tell());
+  }
+
+  /** @returns {State | null} */
+  get current() {
+    const notebook = this._tracker.currentWidget;
+    return (notebook && this._states.get(notebook.sessionContext)) ?? null;
+  }
+
+  /** @param {() => void} watcher */
+  onChange(watcher) {
+    this._watchers.push(watcher);
+    watcher();
+  }
+
+  _tell() {
+    for (const watcher of this._watchers) watcher();
+  }
+
+  /** @param {any} context */
+  _add(context) {
+    context.iopubMessage.connect((/** @type {any} */ _, /** @type {any} */ { header, content }) => {
+      if (header.msg_type === "comm_msg" && content.comm_id === COMM) this._set(context, content.data);
+    });
+    context.statusChanged.connect((/** @type {any} */ _, /** @type {string} */ status) => {
+      if (GONE.includes(status)) this._set(context, null);
+    });
+    context.kernelChanged.connect(() => this._set(context, null));
+    context.connectionStatusChanged.connect((/** @type {any} */ _, /** @type {string} */ status) => {
+      if (status === "connected") void this._ask(context);
+    });
+    context.ready.then(() => this._ask(context));
+  }
+
+  /** @param {object} context @param {unknown} data */
+  _set(context, data) {
+    const state = readState(data);
+    if (state) this._states.set(context, state);
+    else if (!this._states.delete(context)) return;
+    this._tell();
+  }
+
+  /**
+   * Ask for the state, if the extension is loaded in the kernel.
+   * @param {any} context
+   */
+  async _ask(context) {
+    const kernel = context.session?.kernel;
+    try {
+      const { content } = await kernel.requestCommInfo({ target_name: COMM });
+      if (!content.comms?.[COMM] || kernel.isDisposed) return;
+      // Not with kernel.createComm, which would start a thread in the kernel.
+      const message = this._createMessage({
+        msgType: "comm_msg",
+        channel: "shell",
+        username: kernel.username,
+        session: kernel.clientId,
+        content: { comm_id: COMM, data: {} },
+      });
+      kernel.sendShellMessage(message, false, true);
+    } catch {} // the connection is lost, or another kernel is chosen
+  }
+}

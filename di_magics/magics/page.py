@@ -1,0 +1,116 @@
+"""What the extension's pages are told of a kernel: the model, what the notebook cost, and whether
+a reply is on its way.
+
+The pages get it as comm messages of a comm with a fixed id. That comm is never opened: a front end
+without the extension ignores messages of a comm that it does not know, but would log an error for
+a comm_open or a comm_close. A page that connects later sees the comm in the kernel's answer to
+comm_info_request, and sends it a message, to which the kernel answers with the state.
+
+So the kernel is never asked by a page before the extension is loaded here, and a page's message
+waits, as every request does, until the cell that runs has ended. Its content is not looked at.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from di_magics.core.errors import DiMagicsError
+from di_magics.core.text import one_line
+
+if TYPE_CHECKING:
+    from di_magics.session.session import Session
+    from di_magics.session.watchers import Changed
+
+COMM = "di_magics"
+SOON_SECONDS = 0.02
+UNKNOWN = "—"
+
+
+class Page:
+    """Posts the state of a session to the pages whenever it has changed.
+
+    It is registered as a comm: `comm_id`, `target_name`, `handle_msg` and `handle_close` are what
+    ipykernel's comm manager uses of one.
+    """
+
+    comm_id = target_name = COMM
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        self._session: Session | None = None
+        self._state = {"model": "", "cost": UNKNOWN, "costs": UNKNOWN, "answering": False}
+        self._due: set[Changed] = set()
+        self._lock = threading.Lock()
+        self._posting = threading.Lock()
+        kernel.comm_manager.register_comm(self)
+        self._post(self._state)
+
+    def watch(self, session: Session) -> None:
+        """Post the state of this session from now on."""
+        self._session = session
+        session.watchers.add(self._update_soon)
+
+    def close(self) -> None:
+        """Tell the pages that the extension is unloaded."""
+        self._kernel.comm_manager.comms.pop(COMM, None)
+        with self._posting:
+            self._session = None
+            self._post({})
+
+    def handle_msg(self, message: object) -> None:
+        """Post the state to a page that has connected."""
+        with self._posting:
+            self._post(self._state)
+
+    def handle_close(self, message: object) -> None:
+        """Stay registered: no page can close it for the others."""
+        self._kernel.comm_manager.register_comm(self)
+
+    def _update_soon(self, changed: Changed) -> None:
+        """Post shortly after, once for all changes until then, on another thread."""
+        with self._lock:
+            waiting, self._due = bool(self._due), self._due | {changed}
+        if not waiting and self._session:
+            self._session.loop.call_later(SOON_SECONDS, self._update)
+
+    def _update(self) -> None:
+        with self._posting:  # one at a time, so that the newest state is posted last
+            with self._lock:
+                changed, self._due = self._due, set()
+            if self._session is None:
+                return
+            state = self._state | _read_state(self._session, changed)
+            if state != self._state:
+                self._state = state
+                self._post(state)
+
+    def _post(self, state: dict[str, Any]) -> None:
+        content = {"comm_id": COMM, "data": state}
+        kernel = self._kernel
+        kernel.session.send(kernel.iopub_socket, "comm_msg", content, parent={}, ident=b"comm-di")
+
+
+def _read_state(session: Session, changed: set[Changed]) -> dict[str, Any]:
+    """Return what may have changed; the costs only if turns have."""
+    state: dict[str, Any] = {"answering": session.exchange.under_way > 0}
+    try:
+        state["model"] = one_line(session.route().model, 100)
+    except DiMagicsError:  # the next cell says why
+        state["model"] = ""
+    if "turns" in changed and session.notebook.is_resumed:
+        from di_magics.core.money.cost import tally
+
+        try:
+            total = tally(session.notebook.ledger.entries())
+            state |= {"cost": total.short, "costs": total.text}
+        except DiMagicsError:
+            state |= {"cost": UNKNOWN, "costs": UNKNOWN}
+    return state
+
+
+def connect_page(shell: Any) -> Page | None:
+    """Return the page's side in the kernel; None in a terminal, and where it is not ipykernel."""
+    kernel = getattr(shell, "kernel", None)
+    names = ("comm_manager", "session", "iopub_socket")
+    return Page(kernel) if all(hasattr(kernel, name) for name in names) else None
