@@ -171,8 +171,12 @@ class Session:
         """The limits of all requests: this notebook's, and the policy's for all notebooks."""
         notebook, policy = self.budget, self.policies.current()
         by_policy = notebook is not None and notebook == policy.budget_per_notebook
-        source = policy.source_names if by_policy else ""
-        return Budget(notebook=notebook, policies=policy.budgets, source=source)
+        return Budget(
+            notebook=notebook,
+            policies=policy.budgets,
+            source=policy.source_names if by_policy else "",
+            strict=bool(policy.budgets) or policy.budget_per_notebook is not None,
+        )
 
     # Planning -----------------------------------------------------------------------------------
 

@@ -73,7 +73,8 @@ class Budget:
 
     `cell` is what this request may cost, `notebook` what its notebook may spend in all, `policies`
     what all notebooks may spend under a policy's file, by its path. With `yes` a request of unknown
-    price is sent as well. `source` is the policy's file that sets `notebook`, "" for the user.
+    price is sent as well, unless the limits are `strict`, as those of a policy are. `source` is the
+    policy's file that sets `notebook`, "" for the user.
     """
 
     cell: Decimal | None = None
@@ -81,6 +82,7 @@ class Budget:
     yes: bool = False
     policies: Mapping[str, Decimal] = field(default_factory=dict)
     source: str = ""
+    strict: bool = False
 
     @property
     def lowest(self) -> Decimal | None:
@@ -104,13 +106,25 @@ class Budget:
 
         `reserve` is its worst case, None where the price of the `model` is not known.
         """
-        if self.lowest is not None and reserve is None and not self.yes:
-            raise _unknown_price(model, self.lowest)
         cell = [] if self.cell is None else [Limit(self.cell, FREE, "--budget")]
-        for limit in cell + self.limits(committed):
+        limits = cell + self.limits(committed)
+        if reserve is None and limits and (self.strict or not self.yes):
+            raise self._unknown_price(model, min(limits, key=lambda limit: limit.amount))
+        for limit in limits:
             needed = limit.committed + (reserve or FREE)
             if needed > limit.amount:
                 raise _over_budget(reserve, limit, needed)
+
+    def _unknown_price(self, model: str, limit: Limit) -> BudgetError:
+        whose = f" in {one_line(limit.source, 160)}" if limit.source else ""
+        step = "use a model that has one there" if self.strict else "add --yes"
+        error = BudgetError(
+            f"The price of {one_line(model, 120)} is not known, so the budget of "
+            f"{format_usd(limit.amount)}{whose} cannot be checked: {NOT_SENT}. Fetch the prices "
+            f"with %chat models, or {step}."
+        )
+        error.limit, error.source = limit.amount, limit.source
+        return error
 
 
 def with_partial_reply(error: BudgetError) -> BudgetError:
@@ -142,13 +156,4 @@ def _write_message(refused: BudgetError, outcome: str) -> BudgetError:
         f"send fewer turns (--last 2){raising}."
     )
     vars(error).update(vars(refused))
-    return error
-
-
-def _unknown_price(model: str, limit: Decimal) -> BudgetError:
-    error = BudgetError(
-        f"The price of {one_line(model, 120)} is not known, so the budget of {format_usd(limit)} "
-        f"cannot be checked: {NOT_SENT}. Fetch the prices with %chat models, or add --yes."
-    )
-    error.limit = limit
     return error

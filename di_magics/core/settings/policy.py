@@ -27,6 +27,8 @@ from di_magics.core.text import one_line
 NARROWING = ("models", "parameters", "extra", "system", "budget", "budget_per_notebook")
 """The names allowed in a file beside the notebook, which anybody may have put there."""
 NAMES = (*NARROWING, "endpoint", "key_variable", "key_file", "log")
+ZERO_IS_NO_LIMIT = ("max_tokens", "top_k")
+"""The parameters of which servers read 0 as no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class Policy:
     The default model is the first one in `choosing`, which are the lists of the teacher's files:
     a file beside the notebook may only narrow.
     `locks` are values that are always sent, `extra_locks` the same for other fields of the request;
-    `extras` holds lists of the other fields that may be sent. `budgets` is what may be spent under
+    `extras` holds lists of the other fields that may be sent; without one, a policy that limits
+    requests allows none, because no table knows all names for a model, a limit or a number of
+    replies. `budgets` is what may be spent under
     a file, in all notebooks together, by the file's path; `budget_per_notebook` what each of them
     may spend, both in USD. `key_variable` and `key_file` name what holds the key for `endpoint`,
     `log` a folder for turns. `sources` are the paths of the files these rules are from,
@@ -111,7 +115,7 @@ class Policy:
         for name, bounds in self.bounds.items():
             if name == "max_tokens" and name not in sent and isinstance(bounds.high, int):
                 sent[name] = min(bounds.high, DEFAULT_MAX_TOKENS)
-            if name in sent and not _is_within(sent[name], bounds):
+            if name in sent and not _is_within(name, sent[name], bounds):
                 raise PolicyError(
                     f"{format_param(name, sent[name])} is not allowed here: {self.source_names} "
                     f"requires {bounds.text}. Choose a value in this range, or use %chat unset "
@@ -134,14 +138,21 @@ class Policy:
                 )
         for name in sent:
             owner = OWNERS.get(name, name)
-            is_listed = all(name in names for names in self.extras)
+            is_listed = bool(self.extras) and all(name in names for names in self.extras)
             if name not in self.extra_locks and (
-                owner in self.locks or owner in self.bounds or not is_listed
+                owner in self.locks
+                or owner in self.bounds
+                or (self._limits_requests and not is_listed)
             ):
                 raise PolicyError(
                     f"The extra {name} is not allowed here, by {self.source_names}. Leave it out."
                 )
         return sent
+
+    @property
+    def _limits_requests(self) -> bool:
+        rules = (self.models, self.locks, self.bounds, self.extra_locks, self.extras, self.budgets)
+        return any(rules) or self.budget_per_notebook is not None
 
     def check_model(self, model: str) -> None:
         """Raise PolicyError for a model that may not be asked."""
@@ -217,9 +228,11 @@ def merge_policies(outer: Policy, inner: Policy) -> Policy:
     return merged
 
 
-def _is_within(value: Value, bounds: Bounds) -> bool:
+def _is_within(name: str, value: Value, bounds: Bounds) -> bool:
     if not isinstance(value, int | float):
         return True
+    if value == 0 and name in ZERO_IS_NO_LIMIT:
+        return bounds.high is None
     return not (
         (isinstance(bounds.low, int | float) and value < bounds.low)
         or (isinstance(bounds.high, int | float) and value > bounds.high)
@@ -287,11 +300,13 @@ def _parse_parameters(
                 ends = {end: validate(param.name, value) for end, value in rule.items()}
                 if not ends.keys() <= {"min", "max"} or param.kind not in (int, float):
                     raise _policy_error(source, "may bound only numbers, with min and max.")
+                _check_limit(param.name, ends.get("max"), source)
                 bounds[param.name] = Bounds(ends.get("min"), ends.get("max"))
             elif narrowing and param.name == "tool_choice":
                 raise _policy_error(source, "may not set 'tool_choice'.")
             elif narrowing and param.name == "max_tokens":  # a lock could raise it
                 bounds[param.name] = Bounds(high=validate(param.name, rule))
+                _check_limit(param.name, bounds[param.name].high, source)
             else:
                 locks[param.name] = validate(param.name, rule)
         except PolicyError:
@@ -299,6 +314,11 @@ def _parse_parameters(
         except DiMagicsError as error:
             raise _policy_error(source, f"is wrong: {str(error).rstrip('.')}.") from None
     return locks, bounds
+
+
+def _check_limit(name: str, most: Value | None, source: str) -> None:
+    if most == 0 and name in ZERO_IS_NO_LIMIT:
+        raise _policy_error(source, f"must limit {name} to 1 or more: servers read 0 as unlimited.")
 
 
 def _parse_budget(table: Mapping[str, Any], name: str, source: str) -> Decimal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal, Inexact, localcontext
 
 import pytest
@@ -124,6 +125,26 @@ def test_every_file_of_a_policy_limits_all_notebooks_together() -> None:
         budget.check(Decimal("0.06"), Committed(), "m")
     with pytest.raises(BudgetError, match="not known"):
         budget.check(None, Committed(), "m")
+
+
+@pytest.mark.parametrize("yes", [False, True])
+@pytest.mark.parametrize("cell", [None, "0.01"])
+@pytest.mark.parametrize(
+    "budget",
+    [
+        Budget(policies={"/class.toml": Decimal(1)}, strict=True),
+        Budget(notebook=Decimal(1), source="/class.toml", strict=True),
+        Budget(notebook=Decimal("0.01"), strict=True),
+    ],
+)
+def test_yes_sends_nothing_of_unknown_price_under_a_policys_limit(
+    budget: Budget, cell: str | None, yes: bool
+) -> None:
+    """It is consent of the user, who cannot give the teacher's."""
+    error = refusal(replace(budget, cell=usd(cell), yes=yes), None)
+    assert "not known" in str(error)
+    assert "--yes" not in str(error)
+    assert error.limit == replace(budget, cell=usd(cell)).lowest
 
 
 def test_a_notebooks_limit_of_a_policy_names_the_file() -> None:

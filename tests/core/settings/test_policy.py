@@ -53,6 +53,8 @@ def test_a_policy_is_parsed() -> None:
         ({"parameters": {"temperature": 9}}, "out of range"),
         ({"parameters": {"temperature": {"least": 1}}}, "min and max"),
         ({"parameters": {"user": {"min": "a"}}}, "min and max"),
+        ({"parameters": {"max_tokens": {"max": 0}}}, "limit max_tokens to 1 or more"),
+        ({"parameters": {"top_k": {"min": 0, "max": 0}}}, "limit top_k to 1 or more"),
         ({"budget": "much"}, "amount of USD"),
         ({"budget": -1}, "amount of USD"),
         ({"budget_per_notebook": "much"}, "its budget_per_notebook must be an amount of USD"),
@@ -95,6 +97,20 @@ def test_bounds_hold(params: dict[str, Any], hint: str) -> None:
     """What is out of them is refused."""
     with pytest.raises(PolicyError, match=hint):
         parse_policy(RULES, "p.toml").apply_to(params)
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "top_k"])
+def test_where_0_is_no_limit_it_is_more_than_every_bound(name: str) -> None:
+    """Servers read it so."""
+    for ends in ({"max": 40}, {"min": 0, "max": 40}):
+        policy = parse_policy({"parameters": {name: ends}}, "p.toml")
+        assert policy.apply_to({name: 40})[name] == 40
+        with pytest.raises(PolicyError, match="at most 40"):
+            policy.apply_to({name: 0})
+    assert parse_policy({"parameters": {name: {"min": 9}}}, "p").apply_to({name: 0})[name] == 0
+    assert parse_policy({"parameters": {name: 0}}, "p").apply_to({}) == {name: 0}
+    rules = {"parameters": {"temperature": {"max": 0}, "top_p": {"max": 1}}}
+    assert parse_policy(rules, "p").apply_to({"temperature": 0}) == {"temperature": 0}
 
 
 def test_a_bounded_max_tokens_is_always_sent() -> None:
@@ -274,6 +290,13 @@ def test_a_file_that_narrows_sets_no_tool_choice() -> None:
         parse_policy(rules, "di_magics.toml", narrowing=True)
 
 
+@pytest.mark.parametrize("rule", [0, {"max": 0}])
+def test_a_file_that_narrows_never_says_no_limit(rule: object) -> None:
+    """As 0 does."""
+    with pytest.raises(PolicyError, match="1 or more"):
+        parse_policy({"parameters": {"max_tokens": rule}}, "di_magics.toml", narrowing=True)
+
+
 @pytest.mark.parametrize("rule", [900_000, {"max": 900_000}])
 def test_a_file_that_narrows_never_raises_max_tokens(rule: object) -> None:
     """Neither as a lock nor as a bound; a smaller value of the user's stays."""
@@ -299,6 +322,42 @@ def test_extras_are_locked_listed_and_refused_like_parameters() -> None:
         with pytest.raises(PolicyError, match=r"class\.toml"):
             policy.apply_to_extra(refused)
     assert NO_POLICY.apply_to_extra({"other": 1}) == {"other": 1}
+
+
+# Names that some servers have for another model, a longer reply or several replies.
+RESPELLED = (
+    *("models", "route", "preset", "fallbacks", "best_of", "num_return_sequences", "N"),
+    *("Temperature", "top-p", "topk", "maxTokens", "Max_Tokens", "num_predict", "max_length"),
+    *("options", "extra_body", "generation_config", "ignore_eos", "Service_Tier", "seeds"),
+)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"models": ["a/*"]},
+        {"budget": 1},
+        {"budget_per_notebook": 1},
+        {"parameters": {"max_tokens": {"max": 500}}},
+        {"parameters": {"temperature": 0.7}},
+        {"parameters": {"extra.service_tier": "flex"}},
+        {"extra": ["top_a"], "models": ["a/*"]},
+    ],
+)
+def test_rules_let_through_only_the_extras_that_a_policy_names(rules: dict[str, Any]) -> None:
+    """Whatever a server may understand by another name."""
+    policy = parse_policy(rules, "p.toml")
+    for name in RESPELLED:
+        with pytest.raises(PolicyError, match=f"extra {name} is not allowed here"):
+            policy.apply_to_extra({name: 1})
+    for name in rules.get("extra", ()):
+        assert policy.apply_to_extra({name: 1}) == {name: 1}
+
+
+def test_a_policy_that_limits_no_request_leaves_extras_alone() -> None:
+    """Such as one that only says where to ask."""
+    policy = parse_policy({"endpoint": "https://class.example/v1", "system": "Be brief."}, "p")
+    assert policy.apply_to_extra({"top_a": 1}) == {"top_a": 1}
 
 
 def test_a_lock_of_an_extra_needs_no_list() -> None:

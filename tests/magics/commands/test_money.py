@@ -259,6 +259,22 @@ def test_a_policys_budget_is_for_all_notebooks(
     assert len(server.chats) == 2
 
 
+@pytest.mark.parametrize("rule", ["budget = 9", "budget_per_notebook = 9"])
+def test_yes_is_no_consent_under_a_policys_budget(
+    teach: Callable[[str], None], run: Run, server: Loopback, rule: str
+) -> None:
+    """Where the price is not known, also with a smaller budget of the user's own."""
+    teach(rule)
+    for command in ("%chat", "%chat budget 0.01"):
+        run(command)
+        error = run("%%chat --yes\nhi").error
+        assert isinstance(error, di.BudgetError)
+        assert "not known" in str(error)
+        with pytest.raises(di.BudgetError):
+            di.sweep("hi", vary={"seed": [1, 2]}, yes=True)
+    assert not server.chats
+
+
 def test_a_policys_system_prompt_is_shown_and_stays(
     teach: Callable[[str], None], run: Run, server: Loopback, tmp_path: Path
 ) -> None:
