@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from di_magics.core.money.prices import Model, Price, parse_models, parse_price_table
+from di_magics.core.money.prices import Model, Price, newest_first, parse_models, parse_price_table
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint, is_deepinfra
 from di_magics.endpoints.local_server import CONTEXT
@@ -31,6 +32,7 @@ class Catalog:
         self._folder = folder / "lists" if folder else None
         self._lists: dict[str, dict[str, Model]] = {}
         self._dates: dict[str, str] = {}
+        self._sorted: dict[str, tuple[dict[str, Model], list[Model]]] = {}
 
     @cached_property
     def _table(self) -> dict[str, Model]:
@@ -48,9 +50,14 @@ class Catalog:
         return known.price if known else None
 
     def models(self, url: str) -> list[Model]:
-        """Return the known models of the endpoint at `url`, sorted by id."""
+        """Return the known models of the endpoint at `url`, the newest first.
+
+        It is the same list until another one is fetched.
+        """
         known = self._list(url) or (self._table if is_deepinfra(url) else {})
-        return [known[name] for name in sorted(known, key=str.lower)]
+        if self._sorted.get(url, (None, []))[0] is not known:
+            self._sorted[url] = known, newest_first(known.values())
+        return self._sorted[url][1]
 
     def first(self, url: str) -> str | None:
         """Return the first model of the endpoint's own list that chats, or None."""
@@ -68,7 +75,8 @@ class Catalog:
     async def refresh(self, endpoint: Endpoint) -> None:
         """Fetch the endpoint's list and cache it. Raises EndpointError or ParamError."""
         payload = await self._client.models(endpoint)
-        self._take(endpoint.url, payload, endpoint.name, _today())
+        # On another thread: 20,000 models take half a second, and replies go on.
+        await asyncio.to_thread(self._take, endpoint.url, payload, endpoint.name, _today())
         path = self._path(endpoint.url)
         if path:
             kept = {"name": endpoint.name, "date": _today(), "list": payload}

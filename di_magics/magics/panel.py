@@ -17,7 +17,7 @@ from di_magics.core.amount import format_usd, in_money_context, parse_usd
 from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.budget import Limit
 from di_magics.core.money.cost import Tally, tally
-from di_magics.core.money.prices import Model, describe_model
+from di_magics.core.money.prices import Model, describe_model, model_columns
 from di_magics.core.request import export
 from di_magics.core.request.context import context_tokens
 from di_magics.core.request.plan import Ask
@@ -42,6 +42,7 @@ VIEWS = 8
 LONGEST_NAME = 100
 LONGEST_VALUE = 1_000_000
 PROMPT = "Your prompt"
+MODEL_COLUMNS = ("context", "in", "out", "can", "since")
 
 
 class Panel:
@@ -51,6 +52,8 @@ class Panel:
         self._session = session
         self._answered: tuple[dict[str, int], dict[str, str]] = {}, {}
         self._money: dict[str, Any] = {}
+        self._opened = False
+        self._listed: list[Model] = []
         self._due: set[Changed] = set()
         self._lock = threading.Lock()
         self._drawing = threading.Lock()
@@ -105,6 +108,7 @@ class Panel:
             case "reset":
                 session.update_settings(lambda now: replace(now, params={}))
             case "open":
+                self._opened = True
                 session.models.refresh()
 
     def _draw_soon(self, changed: Changed) -> None:
@@ -176,13 +180,14 @@ class Panel:
             return list(ENDPOINTS)
 
     def _list(self) -> None:
+        """Send the list of models, once it has been opened in a view and whenever it changes."""
         try:
-            known = self._session.models.cached()
+            known = self._session.models.cached() if self._opened else []
         except DiMagicsError:
             known = []
-        models = [[model.id, describe_model(model)] for model in known]
-        if models != self.widget.models:
-            self.widget.models = models
+        if known != self._listed:
+            self._listed = known
+            self.widget.models = [_model_row(model) for model in known]
 
     def _tallies(self) -> dict[str, Any]:
         entries = self._session.notebook.ledger.entries()
@@ -253,6 +258,12 @@ class Panel:
             "Python": export.as_python(planned.body, url, key_variable),
         }
         return {"gauge": gauge, "next": least, "copies": copies, "left_out": left_out}
+
+
+def _model_row(model: Model) -> list[str]:
+    """Return a model's id, the same for display, and its facts: what model_list.js shows."""
+    columns = model_columns(model)
+    return [model.id, one_line(model.id, 120), *(columns[name] for name in MODEL_COLUMNS)]
 
 
 def _about(model: Model | None, *, local: bool) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from di_magics.core.errors import EndpointError
 from di_magics.core.money.prices import Model, Price
 from di_magics.core.request.route import Route
+from di_magics.core.settings.policy import Policy
 from di_magics.endpoints.catalog import Catalog
 from di_magics.endpoints.endpoint import Endpoint
 from di_magics.runtime.interrupts import Interrupts
@@ -22,7 +23,7 @@ PRICE_SECONDS = 3.0
 class ModelList:
     """Lists of models: `where` returns the current endpoint, None for a local model.
 
-    `allows` returns whether a model may be asked, and `changed` is called when a list is updated.
+    `policy` returns the policy, and `changed` is called when a list is updated.
     """
 
     def __init__(
@@ -30,22 +31,29 @@ class ModelList:
         catalog: Catalog,
         loop: Loop,
         where: Callable[[], Endpoint | None],
-        allows: Callable[[str], bool],
+        policy: Callable[[], Policy],
         changed: Callable[[], None],
     ) -> None:
         self._catalog = catalog
         self._loop = loop
         self._where = where
-        self._allows = allows
+        self._policy = policy
         self._changed = changed
         self._lock = threading.Lock()
         self._asking: dict[str, Asking] = {}
+        self._allowed: tuple[list[Model], Policy | None, list[Model]] = [], None, []
 
     def cached(self) -> list[Model]:
-        """Return the known models that may be asked; [] for a local model."""
+        """Return the known models that may be asked, the newest first; [] for a local model.
+
+        It is the same list until the endpoint, its list or the policy changes.
+        """
         endpoint = self._where()
-        models = self._catalog.models(endpoint.url) if endpoint else []
-        return [model for model in models if self._allows(model.id)]
+        models, policy = self._catalog.models(endpoint.url) if endpoint else [], self._policy()
+        if self._allowed[0] is not models or self._allowed[1] is not policy:
+            allowed = [model for model in models if policy.allows(model.id)]
+            self._allowed = models, policy, allowed
+        return self._allowed[2]
 
     def fetch(self) -> list[Model]:
         """Return the models that may be asked; a list older than today is fetched first.

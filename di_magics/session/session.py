@@ -114,7 +114,7 @@ class Session:
             catalog,
             loop,
             self._listed_endpoint,
-            lambda model: self.policies.current().allows(model),
+            self.policies.current,
             lambda: self.watchers.notify("settings"),
         )
         self.exchange = Exchange(

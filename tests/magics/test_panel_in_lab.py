@@ -268,23 +268,47 @@ def test_it_fits_a_sidebar(notebook: Open, server: Loopback) -> None:
     assert box["width"] > 60
 
 
-def test_hostile_names_are_text(notebook: Open, server: Loopback) -> None:
-    """A model's name, and what its server says of it, make no element."""
-    name = '<img src=x onerror="window.ran = 1">'
-    server.models = [{"id": name, "metadata": {"tags": ["chat"]}}]
-    page = notebook([setup(server), "%chat panel"])
+def test_a_model_is_chosen_from_a_long_list_by_keyboard(notebook: Open, server: Loopback) -> None:
+    """20,000 names, of which those in view are drawn; foreign names are text."""
+    hostile = '<img src=x onerror="window.ran = 1"> \N{RIGHT-TO-LEFT OVERRIDE}b'
+    many = [{"id": f"maker/model-{n}", "created": 1600000000 + n} for n in range(20000)]
+    tools = {"id": "maker/tool-user", "context_length": 8192, "supported_parameters": ["tools"]}
+    server.models = [*many, tools, {"id": hostile, "created": 1700000000}]
+    page = notebook([setup(server), "%chat panel", "%%chat\nhi"])
     panel = opened(page)
     field = panel.get_by_role("combobox", name="Model")
-    field.focus()
-    panel.locator("datalist option").first.wait_for(state="attached")
-    field.fill(name)
-    field.press("Tab")
-    page.page.wait_for_function(
-        "node => node.closest('.di-panel').innerText.includes('not known')",
-        arg=field.element_handle(),
-    )
+    options = panel.get_by_role("listbox", name="Models").get_by_role("option")
+    field.press("ArrowDown")
+    options.nth(5).wait_for()
+    assert panel.get_by_text("20,002 of 20,002 models").is_visible()
+    assert options.count() < 30
+    assert [node.inner_text() for node in options.all()[:2]] == [
+        '<img src=x onerror="window.ran = 1"> ⟨U+202E⟩b\n2023-11-14',
+        "maker/model-0\n2020-09-13",
+    ]
+    page.page.keyboard.type("TOOLS maker")
+    panel.get_by_text("1 of 20,002 models").wait_for()
+    assert options.get_attribute("aria-label") == "maker/tool-user, 8,192 tokens of context, tools"
+    field.press("ArrowDown")
+    assert field.get_attribute("aria-activedescendant") == options.get_attribute("id")
+    field.press("Enter")
+    panel.get_by_text("8,192 tokens of context").wait_for()
+    assert not options.count()
+    page.run(2)
+    assert server.chats[0].json["model"] == "maker/tool-user"
+    field.fill(hostile)
+    field.press("ArrowDown")
+    field.press("Enter")
+    assert field.input_value() == hostile
+    field.click()
+    field.press("PageDown")
+    page.page.keyboard.type("x")
+    field.press("Escape")
+    assert not options.count()
+    assert field.input_value() == hostile
     assert panel.locator("img").count() == 0
     assert page.js("() => window.ran") is None
+    assert page.errors == []
 
 
 def test_settings_are_copied(notebook: Open, server: Loopback) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from di_magics.core.amount import in_money_context
+from di_magics.core.money.abilities import chats, read_abilities, read_context, read_date
 from di_magics.core.read_json import as_count, as_list, as_name, as_object, as_objects
 from di_magics.core.reply.reply import Usage
 from di_magics.core.settings.params import DEFAULT_MAX_TOKENS
@@ -44,17 +45,23 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A chat model of a price list; `context` is its context window in tokens."""
+    """A chat model of a price list; `context` is its context window in tokens.
+
+    `abilities` is what it can do (see ABILITIES), `created` the ISO date of its entry, "" if that
+    is not known.
+    """
 
     id: str
     context: int | None
     price: Price | None
     tags: tuple[str, ...] = ()
     replaced_by: str | None = None
+    abilities: tuple[str, ...] = ()
+    created: str = ""
 
 
 def parse_models(payload: object, *, source: str, date: str) -> list[Model]:
-    """Return the chat models of a price list, whichever of DeepInfra's three shapes it has."""
+    """Return the chat models of a price list, in any of the shapes that services have for it."""
     entries = payload.get("data") if isinstance(payload, dict) else payload
     models = (_parse_model(entry, source, date) for entry in as_objects(entries))
     return [model for model in models if model]
@@ -63,21 +70,25 @@ def parse_models(payload: object, *, source: str, date: str) -> list[Model]:
 def _parse_model(entry: Mapping[str, object], source: str, date: str) -> Model | None:
     if "model_name" in entry:  # /models/list
         kind = entry.get("type") or entry.get("reported_type")
-        name, about, context = "model_name", entry, "max_tokens"
-        chats = not isinstance(kind, str) or kind == "text-generation"
+        name, about, context = "model_name", entry, as_count(entry.get("max_tokens")) or None
+        can_chat = not isinstance(kind, str) or kind == "text-generation"
     else:  # the OpenAI shape has metadata, if only null; OpenRouter's has none
-        name, context = "id", "context_length"
         about = as_object(entry["metadata"]) if "metadata" in entry else entry
-        chats = True
+        name, context, can_chat = "id", read_context(about), chats(about)
     tags = tuple(tag for tag in as_list(about.get("tags")) if isinstance(tag, str))
     if name == "id" and tags:  # /models/list does not tag its chat models so
-        chats = "chat" in tags
+        can_chat = "chat" in tags
     id_ = as_name(entry.get(name))
-    if not id_ or not chats:
+    if not id_ or not can_chat:
         return None
-    price = _parse_price(as_object(about.get("pricing")), source, date)
     return Model(
-        id_, as_count(about.get(context)) or None, price, tags, as_name(about.get("replaced_by"))
+        id_,
+        context,
+        _parse_price(as_object(about.get("pricing")), source, date),
+        tags,
+        as_name(about.get("replaced_by")),
+        read_abilities(about),
+        read_date(entry.get("created")),
     )
 
 
@@ -93,6 +104,10 @@ def _parse_price(pricing: Mapping[str, object], source: str, date: str) -> Price
         sent = _parse_rate(pricing["input_tokens"], PER_MILLION)
         written = _parse_rate(pricing.get("output_tokens"), PER_MILLION)
         cached = _parse_rate(pricing.get("cache_read_tokens"), PER_MILLION)
+    elif "input" in pricing:  # Together
+        sent = _parse_rate(pricing["input"], PER_MILLION)
+        written = _parse_rate(pricing.get("output"), PER_MILLION)
+        cached = None
     else:
         sent = _parse_rate(pricing.get("prompt"), USD_PER_TOKEN)
         written = _parse_rate(pricing.get("completion"), USD_PER_TOKEN)
@@ -131,8 +146,10 @@ def format_per_million(amount: Decimal) -> str:
 
 
 def describe_model(model: Model) -> str:
-    """Return a model's context window and price for display."""
+    """Return a model's context window, abilities and price for display."""
     context = f"{model.context:,} tokens of context" if model.context else "context not known"
+    if model.abilities:
+        context += f" · {', '.join(model.abilities)}"
     price = model.price
     if price is None:
         return f"{context} · price not known"
@@ -141,6 +158,31 @@ def describe_model(model: Model) -> str:
         f"{context} · ${format_per_million(price.input)} in{cached}, "
         f"${format_per_million(price.output)} out per million tokens ({price.source}, {price.date})"
     )
+
+
+def model_columns(model: Model) -> dict[str, str]:
+    """Return the facts of a model for a table: prices per million tokens, "" where not known."""
+    price = model.price
+    return {
+        "context": f"{model.context:,}" if model.context else "",
+        "in": format_per_million(price.input) if price else "",
+        "out": format_per_million(price.output) if price else "",
+        "cached": format_per_million(price.cached) if price and price.cached is not None else "",
+        "can": ", ".join(model.abilities),
+        "since": model.created,
+    }
+
+
+def newest_first(models: Iterable[Model]) -> list[Model]:
+    """Return models by date, the newest first; those without a date at the end, all by id."""
+    by_id = sorted(models, key=lambda model: model.id.lower())
+    return sorted(by_id, key=lambda model: model.created, reverse=True)
+
+
+def matches_filter(model: Model, parts: Iterable[str]) -> bool:
+    """Return whether each of these lower-case texts is in a model's id or abilities."""
+    text = f"{model.id} {' '.join(model.abilities)}".lower()
+    return all(part in text for part in parts)
 
 
 def price_sources(models: Iterable[Model]) -> str:

@@ -4,6 +4,7 @@
 import { element, show } from "./dom.js";
 import { whenGone } from "./kernel.js";
 import { lastPosition, watchPositions } from "./looked.js";
+import { MODEL_LIST_STYLE, ModelList } from "./model_list.js";
 
 const WAIT = 100; // ms between two messages of a slider that moves
 const NO_POSITION =
@@ -360,7 +361,6 @@ export default {
     };
 
     const id = `di-panel-${++count}`;
-    const models = element("datalist", { id: `${id}-models` });
     const endpoints = element("datalist", { id: `${id}-endpoints` });
     /** @type {Record<string, HTMLInputElement | HTMLTextAreaElement>} */
     const texts = {
@@ -374,22 +374,21 @@ export default {
       system: element("textarea", { id: `${id}-system`, className: "wide", rows: 2 }),
     };
     texts.endpoint.setAttribute("list", `${id}-endpoints`);
-    texts.model.setAttribute("list", `${id}-models`);
+    const models = new ModelList(/** @type {HTMLInputElement} */ (texts.model), () => say("open", "models"));
     /** @type {Record<string, HTMLElement>} */
     const errors = {};
-    /** @param {string} name @param {string} words */
-    const labelled = (name, words) => {
+    /** @param {string} name @param {string} words @param {HTMLElement} [node] */
+    const labelled = (name, words, node = texts[name]) => {
       errors[name] = element("div", { className: "error", role: "alert" });
       texts[name].addEventListener("change", () => say("set", name, texts[name].value));
       return element(
         "div",
         { className: "row" },
         element("label", { htmlFor: texts[name].id, textContent: words }),
-        texts[name],
+        node,
         errors[name],
       );
     };
-    texts.model.addEventListener("focus", () => say("open", "models"));
     const about = element("div", {});
 
     const presets = element("div", { className: "line", role: "group", "aria-label": "Presets" });
@@ -475,10 +474,15 @@ export default {
       element(
         "section",
         { "aria-label": "Model" },
-        element("div", { className: "pair" }, labelled("model", "Model"), labelled("endpoint", "Endpoint")),
+        element(
+          "div",
+          { className: "pair" },
+          labelled("model", "Model", models.picker),
+          models.node,
+          labelled("endpoint", "Endpoint"),
+        ),
         about,
         labelled("system", "System prompt"),
-        models,
         endpoints,
       ),
       element(
@@ -523,7 +527,7 @@ export default {
     const root = element(
       "div",
       { className: "di-panel" },
-      element("style", { textContent: PANEL_STYLE }),
+      element("style", { textContent: PANEL_STYLE + MODEL_LIST_STYLE }),
       broken,
       whole,
     );
@@ -611,12 +615,7 @@ export default {
       show(contextWords, state.gauge?.words ?? "");
       show(next, state.next);
     };
-    const list = () =>
-      models.replaceChildren(
-        ...model
-          .get("models")
-          .map((/** @type {string[]} */ [value, label]) => element("option", { value, label })),
-      );
+    const list = () => models.setRows(model.get("models"));
     model.on("change:state", update);
     model.on("change:models", list);
     update();
@@ -627,6 +626,7 @@ export default {
       forget();
       unwatch();
       cancelAnimationFrame(due);
+      models.close();
       Object.values(timers).forEach(clearTimeout);
     };
   },

@@ -9,7 +9,7 @@ from di_magics.core.amount import format_usd, in_money_context, parse_usd
 from di_magics.core.errors import ParamError
 from di_magics.core.money.budget import Limit
 from di_magics.core.money.cost import Entry, tally
-from di_magics.core.money.prices import Model, format_per_million, price_sources
+from di_magics.core.money.prices import matches_filter, model_columns, price_sources
 from di_magics.core.request.export import as_csv
 from di_magics.core.settings.flags import split_line
 from di_magics.core.text import count_noun, one_line
@@ -22,6 +22,9 @@ from di_magics.magics.commands.command import (
     show_table,
 )
 from di_magics.runtime.files import write_private
+
+MOST_ROWS = 200
+"""How many models a table has at most."""
 
 
 @command(
@@ -105,34 +108,28 @@ def _describe(limit: Limit) -> str:
     return f"{format_usd(limit.left)} of {format_usd(limit.amount)} left{where}{by}"
 
 
-@command("models [FILTER …]", "the models, their context windows and prices per million tokens")
+@command("models [FILTER …]", "the models: context window, prices per million tokens, abilities")
 def list_models(context: Context, rest: str) -> None:
+    """%chat models qwen tools     models with these words in their name or abilities
+    %chat panel                 the same as a list to choose from, by mouse or keyboard
+
+    The newest come first. The list is the endpoint's own: what it does not say is left empty.
+    """
     filters = rest.lower().split()
     known = context.session.models.fetch()
     if not known:
         say(f"The local model is {context.session.route().model}, free of charge.")
         say("Set %chat endpoint deepinfra to list the models of DeepInfra.")
         return
-    listed = [model for model in known if all(part in model.id.lower() for part in filters)]
+    listed = [model for model in known if matches_filter(model, filters)]
     if not listed:
-        raise ParamError(
-            f"No model name contains {one_line(rest, 60)!r}. %chat models lists all models."
-        )
-    show_table([("model", "context", "in", "out", "cached"), *map(_row, listed)], head=True)
+        raise ParamError(f"No model matches {one_line(rest, 60)!r}. %chat models lists all models.")
+    rows = [
+        {"model": one_line(model.id, 120), **model_columns(model)} for model in listed[:MOST_ROWS]
+    ]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
+    show_table([columns, *([row[name] for name in columns] for row in rows)], head=True)
     count = count_noun(len(listed), "model")
+    if len(listed) > MOST_ROWS:
+        count += f", of which {MOST_ROWS} are shown (%chat models FILTER)"
     say(f"{count}; USD per million tokens, {price_sources(listed)}. %chat model ID chooses one.")
-
-
-def _row(model: Model) -> tuple[str, ...]:
-    price = model.price
-    context = f"{model.context:,}" if model.context else "?"
-    if price is None:
-        return one_line(model.id, 120), context, "?", "?", ""
-    cached = "" if price.cached is None else format_per_million(price.cached)
-    return (
-        one_line(model.id, 120),
-        context,
-        format_per_million(price.input),
-        format_per_million(price.output),
-        cached,
-    )

@@ -20,6 +20,9 @@ from di_magics.core.money.prices import (
     describe_model,
     estimate_cost,
     format_per_million,
+    matches_filter,
+    model_columns,
+    newest_first,
     parse_models,
     parse_price_table,
     price_sources,
@@ -374,3 +377,39 @@ def test_where_prices_are_from() -> None:
     found = [Model("a", 1, PRICE), Model("b", 1, other), Model("c", 1, PRICE), Model("d", 1, None)]
     assert price_sources(found) == "a list of 2026-11-23 and a list of 2026-11-24"
     assert price_sources([]) == "no price is known"
+
+
+def test_a_list_of_together_is_in_dollars_per_million() -> None:
+    """It is a plain list; its other models are left out."""
+    price = {"hourly": 0, "input": 0.14, "output": 0.58, "base": 0}
+    chat = {"id": "a", "type": "chat", "context_length": 8192, "created": 1763856000}
+    models = parse_models([{**chat, "pricing": price}, {"id": "b", "type": "embedding"}], **FROM)
+    assert models == [
+        Model("a", 8192, replace(HY3, cached=None), abilities=(), created="2025-11-23")
+    ]
+
+
+def test_the_newest_model_is_first() -> None:
+    """Those without a date are at the end, by name."""
+    models = [Model(id_, None, None, created=date) for id_, date in (
+        ("old", "2024-01-01"), ("b", ""), ("A", ""), ("new", "2026-01-01")
+    )]  # fmt: skip
+    assert [model.id for model in newest_first(models)] == ["new", "old", "A", "b"]
+
+
+def test_a_filter_looks_at_names_and_abilities() -> None:
+    """All of its words must be there."""
+    model = Model("Qwen/Qwen3", None, None, abilities=("tools", "images"))
+    assert matches_filter(model, ["qwen", "tools"])
+    assert not matches_filter(model, ["qwen", "logprobs"])
+    assert matches_filter(model, [])
+
+
+def test_the_columns_of_a_model_are_empty_where_nothing_is_known() -> None:
+    """And have prices per million tokens."""
+    known = Model("m", 8192, HY3, abilities=("tools", "images"), created="2026-01-01")
+    assert list(model_columns(known).values()) == [
+        "8,192", "0.14", "0.58", "0.035", "tools, images", "2026-01-01"
+    ]  # fmt: skip
+    assert set(model_columns(Model("m", None, None)).values()) == {""}
+    assert "8,192 tokens of context · tools, images · $0.14 in" in describe_model(known)
