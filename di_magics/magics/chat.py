@@ -151,7 +151,8 @@ class ChatMagics(Magics, SettingsTraits):
     def _model_names(self) -> list[str]:
         try:
             listed = [model.id for model in self.session.models.cached()]
-            return listed or [self.session.route().model]
+            aliases = list(self.session.aliases.current())
+            return [*aliases, *(listed or [self.session.route().model])]
         except DiMagicsError:
             return []
 

@@ -29,6 +29,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unset": ((*SETTINGS, "all"), ()),
     "use": ((), ("conversations",)),
     "forget": (("--all", "--yes"), ("conversations",)),
+    "alias": (("--remove",), ("models",)),
     "model": ((), ("models",)),
     "models": ((), ("models",)),
     "help": (("flags", "params", *KEYS, *(key.replace("-", "_") for key in FLAGS)), ("commands",)),

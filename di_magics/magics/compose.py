@@ -16,6 +16,7 @@ from di_magics.magics.cell import RunningCell
 from di_magics.runtime.loop import Loop
 from di_magics.runtime.state_dir import state_dir
 from di_magics.session.session import Session
+from di_magics.storage.alias_file import AliasFile
 from di_magics.storage.database import Database
 from di_magics.storage.endpoint_file import EndpointFile
 from di_magics.storage.policy_file import PolicyFiles
@@ -50,5 +51,6 @@ def new_session(
         cell.where if cell else Where,
         Catalog(client, folder),
         PolicyFiles(cell.folder if cell else Path.cwd, policy),
+        AliasFile(folder),
         settings or Settings(),
     )

@@ -62,6 +62,7 @@ from di_magics.session.notebook import Notebook
 from di_magics.session.turn_runner import TurnRunner
 from di_magics.session.view import View
 from di_magics.session.watchers import Watchers
+from di_magics.storage.alias_file import AliasFile
 from di_magics.storage.database import Database
 from di_magics.storage.journal import Journal
 from di_magics.storage.policy_file import PolicyFiles
@@ -99,9 +100,11 @@ class Session:
         where: Callable[[], Where],
         catalog: Catalog,
         policies: PolicyFiles,
+        aliases: AliasFile,
         settings: Settings,
     ) -> None:
         self.routing = routing
+        self.aliases = aliases
         self.policies = policies
         self.catalog = catalog
         self.loop = loop
@@ -194,7 +197,7 @@ class Session:
         if isinstance(endpoint, str):
             settings = settings.at_endpoint(endpoint)
         model = (ask.model if ask else None) or settings.model or self.policies.current().model
-        return endpoint or settings.endpoint, model
+        return endpoint or settings.endpoint, model and self.aliases.resolve(model)
 
     def _listed_endpoint(self, ask: Ask | None = None) -> Endpoint | None:
         endpoint, model = self._chosen(ask)

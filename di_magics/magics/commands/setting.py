@@ -114,7 +114,7 @@ def _say_settings(session: Session) -> None:
         policy.apply_to(settings.params)
         policy.apply_to_extra(settings.extra)
         if settings.model:
-            policy.check_model(settings.model)
+            policy.check_model(session.aliases.resolve(settings.model))
     except PolicyError as error:
         say(f"Warning: {error}")
     for line in service_in_use(session)[0].warnings(settings.params):
@@ -154,6 +154,30 @@ def show_params(context: Context, rest: str) -> None:
 def set_model(context: Context, rest: str) -> None:
     """%chat models lists those of the endpoint; -m ID sets it for one cell."""
     _set_or_say(context.session, "model", rest)
+
+
+@command("alias [NAME ID|NAME --remove]", "short names for models, used like the models' own")
+def set_alias(context: Context, rest: str) -> None:
+    """%chat alias fast meta-llama/Llama-3.3-70B-Instruct-Turbo
+    %chat alias             lists them
+    %chat alias fast --remove
+
+    Then -m fast, %chat model fast and di.ask(model="fast") ask that model. They are kept for all
+    notebooks.
+    """
+    aliases, words = context.session.aliases, split_line(rest)
+    if len(words) == 2:
+        aliases.set(words[0], None if words[1] == "--remove" else words[1])
+        context.session.watchers.notify("settings")
+    elif words:
+        raise ParamError(
+            "An alias has a name and a model. Write %chat alias NAME ID, or NAME --remove."
+        )
+    rows = [(name, one_line(model, 120)) for name, model in sorted(aliases.current().items())]
+    if rows:
+        show_table([("alias", "model"), *rows], head=True)
+    else:
+        say("No alias is set. %chat alias NAME ID sets one.")
 
 
 @command(

@@ -409,3 +409,32 @@ def test_llamacpp_is_llama_cpps_own_server(
     assert shell.user_ns["_reply"].text.startswith(begun)
     assert len(shell.user_ns["_reply"].text) > len(begun)
     assert "the default of llama.cpp is then 0.8" in run("%chat help temperature").text
+
+
+def test_an_alias_is_used_like_a_models_own_name(run: Run, server: Loopback) -> None:
+    """In a flag, a setting and from Python; the receipt and the record have the real name."""
+    assert "No alias" in run("%chat alias").text
+    assert "maker/big-model" in run("%chat alias fast maker/big-model").text
+    receipt = run("%%chat -m fast\nhi").text
+    assert "maker/big-model" in receipt
+    run("%chat set model=fast")
+    run("%%chat\nhi")
+    assert "maker/big-model" in run("%chat").text
+    di.ask("hi", model="fast")
+    assert [chat.json["model"] for chat in server.chats] == ["maker/big-model"] * 3
+    assert "No alias" in run("%chat alias fast --remove").text
+    run("%%chat\nhi")
+    assert server.chats[-1].json["model"] == "fast"
+    assert isinstance(run("%chat alias fast").error, di.ParamError)
+    assert isinstance(run("%chat alias gone --remove").error, di.ParamError)
+
+
+def test_a_policy_checks_the_model_behind_an_alias(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a short name is no way around it."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text('models = ["a-model", "fast"]\n')
+    monkeypatch.setenv("DI_MAGICS_POLICY", str(rules))
+    run("%unload_ext di_magics\n%load_ext di_magics\n%chat alias fast maker/big-model")
+    assert isinstance(run("%%chat -m fast\nhi").error, di.PolicyError)
