@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Turn, check_continuable
@@ -39,6 +39,7 @@ from di_magics.values.namespace import Namespace, refuse_secret
 
 if TYPE_CHECKING:
     from di_magics.magics.panel import Panel
+    from di_magics.values.tools import Toolbox
 
 
 CONTINUED = 4
@@ -59,7 +60,11 @@ def branch_runs(ask: Ask, count: int) -> tuple[Vary, int]:
 
 
 class Asking:
-    """Sends a cell's questions to the session; `last_sweep` is the last sweep, or None."""
+    """Sends a cell's questions to the session; `last_sweep` is the last sweep, or None.
+
+    It knows the tools of the turns that were asked in this kernel, by the turn's id. What a turn
+    says of them is not used, because it may come from somebody else's file.
+    """
 
     def __init__(
         self, session: Session, shell: Any, cell: RunningCell, errors: ErrorRecorder
@@ -68,6 +73,7 @@ class Asking:
         self._shell = shell
         self._cell = cell
         self._errors = errors
+        self._tools: dict[str, Toolbox] = {}
         self.last_sweep: Sweep | None = None
 
     @property
@@ -149,6 +155,8 @@ class Asking:
         plain = ask.format in ("text", "json")
         view = SilentView() if quiet else choose_view(self._shell, cell, plain=plain)
         answer = self._session.ask(ask, view)
+        if ask.tools:
+            self._tools[answer.turn.id] = cast("Toolbox", ask.tools)
         self._shell.user_ns["_reply"] = answer.turn.reply
         if out:
             self._shell.user_ns[out] = answer.turn.reply
@@ -160,14 +168,23 @@ class Asking:
         return self.ask(self.make_ask(fix_prompt(self._shell, self._errors.last, remark)))
 
     def ask_again(self, turn: Turn) -> Reply:
-        """Return a new reply to a turn's prompt, with the same attachments, tools and format."""
-        tools = [spec["function"]["name"] for spec in turn.fields.get("tools", ())]
+        """Return a new reply to a turn's prompt, with the same attachments, tools and format.
+
+        Raises ChatError for a turn with tools that was not asked in this kernel.
+        """
+        tools = self._tools.get(turn.id)
+        if "tools" in turn.fields and not tools:
+            names = ",".join(spec["function"]["name"] for spec in turn.fields["tools"])
+            raise ChatError(
+                "This turn was not asked in this kernel, so its tools are not offered again. "
+                f"Ask in a cell, and name them if you trust them: --tools {one_line(names, 120)}"
+            )
         form = {name: value for name, value in turn.fields.items() if name == "response_format"}
         ask = self.make_ask(
             turn.prompt,
             replaces=turn,
             attachments=turn.attachments,
-            tools=self.namespace.tools(tools, confirm=False) if tools else None,
+            tools=self.namespace.tools(tools.specs, confirm=tools.confirm) if tools else None,
             fields=form,
             format=turn.format,
         )

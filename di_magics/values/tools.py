@@ -93,7 +93,7 @@ class Toolbox:
             for name, function in functions.items()
         }
         self._allow = allow
-        self._confirm = confirm
+        self.confirm = confirm
         if contains_secret(json.dumps([*self.specs.values()], ensure_ascii=False)):
             raise ToolError(
                 "A description or a default of these tools holds a key or a password of your "
@@ -182,7 +182,7 @@ class Toolbox:
         return self._tools.get(name) or (self._tools.get(match[1]) if match else None)
 
     def _asks_for(self, tool: Tool) -> bool:
-        return self._confirm or not tool.is_safe
+        return self.confirm or not tool.is_safe
 
 
 def make_toolbox(

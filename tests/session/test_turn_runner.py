@@ -232,6 +232,49 @@ def test_retry_asks_with_the_same_tools(tools: Run, server: Loopback) -> None:
     assert isinstance(tools("%chat retry").error, di.ToolError)
 
 
+def test_a_retry_asks_before_each_call_where_the_cell_did(
+    tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--confirm` holds for the turn, however often it is sent."""
+    questions: list[str] = []
+
+    def ask(text: str) -> str:
+        questions.append(text)
+        return "n"
+
+    monkeypatch.setattr("builtins.input", ask)
+    server.reply(*[asks(call("add", a=1, b=1)), Reply("No.")] * 2)
+    tools("%%chat --tools add --confirm\ngo")
+    tools("%chat retry")
+    assert len(questions) == 2
+
+
+@pytest.mark.parametrize("suffix", [".json", ".md", ".ipynb"])
+@pytest.mark.parametrize("command", ["retry", "continue", "repeat 2"])
+def test_a_loaded_file_offers_no_tools(
+    tools: Run, server: Loopback, tmp_path: Path, suffix: str, command: str
+) -> None:
+    """Only the user names functions that a model may call; `add` runs without a question."""
+    calls = asks(call("add", a=1, b=1), usage={"completion_tokens": 9})
+    server.reply(calls, Reply("Two.", finish="length"), *[calls] * 4)
+    tools("def add(a: int, b: int):\n    ran.append(a)\nadd = di.safe(add)\nran = []")
+    tools("%%chat --tools add\ngo")
+    file = tmp_path / f"x{suffix}"
+    tools(f"%chat save {file}")
+    text = file.read_text().replace('"rounds"', '"no"')
+    file.write_text(text)
+    tools("%chat forget --all --yes")
+    assert tools(f"%chat load {file}").error is None
+    tools("ran.clear()")
+    tools(f"%chat {command}")
+    assert tools("print(ran)").text == "[]\n"
+    if command == "retry":
+        error = tools("%chat retry").error
+        assert isinstance(error, di.ChatError)
+        assert str(error).endswith("--tools add")
+        assert len(server.chats) == 2
+
+
 def test_a_tool_is_run_only_if_the_user_allows_it(
     tools: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
