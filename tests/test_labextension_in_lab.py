@@ -118,6 +118,44 @@ def test_a_cell_changes_with_its_text(notebook: Open) -> None:
     assert errors(page) == []
 
 
+SLOW = (
+    *("[a](", "[", "*a **a ", "_a __a ", "<a ", "![a](", "[a](b)", "[a][b]", "~~a ", ">", "$a"),
+    *("> ", "- ", "1. ", "`a``", "http://a.b.", "|a", "a\\", "[a]: b\n", "\n$a\n", "- a\n  "),
+)
+
+
+def test_a_prompt_made_to_be_slow_leaves_the_page_alone(notebook: Open) -> None:
+    """Whatever its length: with this text in it as Markdown, a key would take half a minute."""
+    page = notebook(["1"], own_page=True)
+    slow = page.js(
+        """async units => {
+            const model = cells.get(0).sharedModel;
+            const wait = ms => new Promise(resolve => setTimeout(resolve, ms));
+            const slow = [];
+            for (const unit of units) {
+                for (let size = 250; size <= 128_000; size *= 2) {
+                    let longest = 0;
+                    let last = performance.now();
+                    model.setSource("%%chat\\n" + unit.repeat(size / unit.length));
+                    for (let step = 0; step < 8; step += 1) {
+                        if (step === 4) model.updateSource(size, size, "x");
+                        await wait(5);
+                        longest = Math.max(longest, performance.now() - last);
+                        last = performance.now();
+                    }
+                    if (longest > 1000) slow.push([unit, size, Math.round(longest)]);
+                }
+                model.setSource("1");
+                await wait(0);
+            }
+            return slow;
+        }""",
+        SLOW,
+    )
+    assert slow == []
+    assert errors(page) == []
+
+
 def test_the_file_is_what_it_would_be_without(notebook: Open) -> None:
     """No metadata of a cell or the notebook changes, and neither does the cell's MIME type."""
     page = notebook([PROMPT, "x = 1"])

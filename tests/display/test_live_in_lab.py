@@ -302,7 +302,7 @@ def test_no_fence_is_drawn_by_its_language(notebook: Open, server: Loopback) -> 
         hold = Hold()
         text = "\n\n---\n\n".join([*diagrams, "The end."]).replace("URL", web.origin)
         server.reply(Reply(chunks=[text, "\n\nBye.\n\nBye.", hold]))
-        page = ready(notebook, server, "%%chat\nhi")
+        page = ready(notebook, server, "%%chat\nhi", "")
         page.start(1)
         page.shown(1).get_by_text("Bye.").first.wait_for()
         harmless(page, 1, web)
@@ -310,10 +310,10 @@ def test_no_fence_is_drawn_by_its_language(notebook: Open, server: Loopback) -> 
         hold.release()
         (output,) = page.wait(1)
         harmless(page, 1, web)
-        alone = notebook([show_alone(output["data"]["text/markdown"])])
-        alone.run(0)
-        harmless(alone, 0, web)
-        assert alone.page.locator(".jp-RenderedMermaid").count() == 0
+        page.write(2, show_alone(output["data"]["text/markdown"]))
+        page.run(2)
+        harmless(page, 2, web)
+        assert page.page.locator(".jp-RenderedMermaid").count() == 0
 
 
 def test_html_and_its_classes_are_text_while_a_reply_streams(
@@ -340,17 +340,15 @@ def test_html_and_its_classes_are_text_while_a_reply_streams(
     page.wait(1)
 
 
-def test_the_saved_markdown_is_harmless_alone(
-    notebook: Open, server: Loopback, lab: Lab, chromium: Browser
-) -> None:
+def test_the_saved_markdown_is_harmless_alone(notebook: Open, server: Loopback) -> None:
     """Where a trusted notebook shows only the saved `text/markdown`, nothing runs or loads."""
     with CountingServer() as web:
         server.reply(Reply(HOSTILE.replace("URL", web.origin)))
-        page = ready(notebook, server, "%%chat\nhi")
+        page = ready(notebook, server, "%%chat\nhi", "")
         (output,) = page.run(1)
-        alone = notebook([show_alone(output["data"]["text/markdown"])])
-        alone.run(0)
-        harmless(alone, 0, web)
+        page.write(2, show_alone(output["data"]["text/markdown"]))
+        page.run(2)
+        harmless(page, 2, web)
 
 
 def test_hundreds_of_hostile_texts_are_harmless_alone_and_trusted(
@@ -703,16 +701,16 @@ def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
 
 @pytest.mark.local
 @pytest.mark.timeout(900)  # the model has the cores that others leave it
-@pytest.mark.parametrize(
-    "name",
-    ["01-first-chat.ipynb", "02-conversations.ipynb", "03-parameters.ipynb", "04-exploring.ipynb"],
-)
 def test_a_notebook_runs_on_the_built_in_model(
-    name: str, chromium: Browser, model_home: Path, tmp_path_factory: pytest.TempPathFactory
+    chromium: Browser, model_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Run All in JupyterLab: every question is answered here, and saved so."""
+    """Run All in JupyterLab: every question is answered here, and saved so.
+
+    `test_notebooks` runs all of them in a kernel, with what they say.
+    """
     from lab import Lab, Notebook
 
+    name = "01-first-chat.ipynb"
     root = tmp_path_factory.mktemp("notebook")
     shutil.copy(Path(__file__).parents[2] / "notebooks" / name, root)
     with Lab(root, env={"DI_MAGICS_HOME": str(model_home)}) as lab:

@@ -6,6 +6,9 @@
 // split, a paste or a new kernel, too. The cell's own language stays set; where the text is a prompt,
 // another one comes before it.
 import { findChatLine } from "./chat_line.js";
+import { isQuick } from "./quick.js";
+
+const MOST_ABOVE = 50; // lines above %%chat that look different
 
 const MARKDOWN = "text/x-ipythongfm"; // with formulas, as in JupyterLab's Markdown cells
 
@@ -47,29 +50,37 @@ export async function prosePlugin(load) {
  * @param {unknown} markdown
  */
 function showProse({ Prec, StateField }, { Decoration, EditorView }, { language, StreamLanguage }, markdown) {
-  /** @param {any} text */
-  const find = (text) => findChatLine(text.iterLines());
-  const chatLine = StateField.define({
-    create: (/** @type {any} */ { doc }) => find(doc),
-    update: (/** @type {number} */ line, /** @type {any} */ change) =>
-      change.docChanged ? find(change.newDoc) : line,
+  const plain = StreamLanguage.define({ token: (/** @type {any} */ line) => line.skipToEnd() });
+  /** @param {any} doc */
+  const read = (doc) => {
+    const line = findChatLine(doc.iterLines());
+    return { line, shown: !line ? [] : [isQuick(doc.length, doc.iterLines()) ? markdown : plain] };
+  };
+  const prompt = StateField.define({
+    create: (/** @type {any} */ { doc }) => read(doc),
+    update: (/** @type {ReturnType<typeof read>} */ before, /** @type {any} */ change) => {
+      if (!change.docChanged) return before;
+      const now = read(change.newDoc);
+      return now.line === before.line && now.shown[0] === before.shown[0] ? before : now;
+    },
   });
   const flags = Decoration.line({ class: "di-flags" });
   const above = Decoration.line({ class: "di-above" });
   return [
-    chatLine,
+    prompt,
     // While the cell's own language still loads there must be one all the same.
-    Prec.lowest(language.of(StreamLanguage.define({ token: (/** @type {any} */ line) => line.skipToEnd() }))),
-    Prec.highest(
-      language.computeN([chatLine], (/** @type {any} */ now) => (now.field(chatLine) ? [markdown] : [])),
+    Prec.lowest(language.of(plain)),
+    Prec.highest(language.computeN([prompt], (/** @type {any} */ now) => now.field(prompt).shown)),
+    EditorView.contentAttributes.compute([prompt], (/** @type {any} */ now) =>
+      now.field(prompt).line ? { class: "cm-lineWrapping di-prose" } : {},
     ),
-    EditorView.contentAttributes.compute([chatLine], (/** @type {any} */ now) =>
-      now.field(chatLine) ? { class: "cm-lineWrapping di-prose" } : {},
-    ),
-    EditorView.decorations.compute(["doc", chatLine], (/** @type {any} */ now) => {
-      const line = now.field(chatLine);
-      const lines = Array.from({ length: line }, (_, i) => now.doc.line(i + 1).from);
-      return Decoration.set(lines.map((from, i) => (i + 1 < line ? above : flags).range(from)));
+    EditorView.decorations.compute(["doc", prompt], (/** @type {any} */ now) => {
+      const { line } = now.field(prompt);
+      const from = (/** @type {number} */ number) => now.doc.line(number).from;
+      const lines = Array.from({ length: Math.min(MOST_ABOVE, line - 1) }, (_, i) =>
+        above.range(from(i + 1)),
+      );
+      return Decoration.set(line ? [...lines, flags.range(from(line))] : []);
     }),
     EditorView.baseTheme({
       ".di-flags, .di-above": { color: "var(--jp-ui-font-color2)" },
