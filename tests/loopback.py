@@ -99,6 +99,7 @@ class _Response:
     """
 
     status: int = 200
+    reason: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     before: Sequence[Step] = ()
     after: Sequence[Step] = ()
@@ -107,7 +108,7 @@ class _Response:
         merged = {name.replace("_", "-"): value for name, value in headers.items()}
         merged |= {name.lower(): value for name, value in self.headers.items()}
         try:
-            phrase = http.HTTPStatus(self.status).phrase
+            phrase = self.reason or http.HTTPStatus(self.status).phrase
         except ValueError:
             phrase = ""
         lines = [f"HTTP/1.1 {self.status} {phrase}"]

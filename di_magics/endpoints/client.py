@@ -2,7 +2,8 @@
 
 Everything that a server sends is read here, and is passed on bounded in length and without the key:
 answers by `_read_text`, headers by `_header`, streams by `ResponseReader`, `ReplyRedactor` and
-`StreamSize`, and errors by `_translate_error`. A compressed answer is refused, so that a small
+`StreamSize`, and errors by `_translate_error`. They raise `from None`, because the library's own
+error may repeat what a server or a proxy sent. A compressed answer is refused, so that a small
 one cannot fill the memory.
 """
 
@@ -43,6 +44,7 @@ from di_magics.endpoints.environment import (
     find_proxy,
     load_certificates,
 )
+from di_magics.endpoints.request_logs import RequestLogs
 from di_magics.endpoints.stream_size import StreamSize
 
 if TYPE_CHECKING:
@@ -68,10 +70,11 @@ OnRetry = Callable[[EndpointError, float], None]
 class _Pool:
     """Kept-alive connections, and how many requests are under way on them."""
 
-    def __init__(self, client: httpx.AsyncClient, proxy: Proxy | None) -> None:
+    def __init__(self, client: httpx.AsyncClient, proxy: Proxy | None, logs: RequestLogs) -> None:
         self.client = client
         self.proxy = proxy
         self.under_way = 0
+        self._logs = logs
 
     @asynccontextmanager
     async def request(
@@ -82,6 +85,7 @@ class _Pool:
         Raises TimeoutError if its headers are not complete after SILENCE_SECONDS.
         """
         self.under_way += 1
+        self._logs.drop()
         try:
             request = self.client.build_request(method, url, **options)
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -101,12 +105,16 @@ class Client:
         self._forget()
 
     def _forget(self) -> None:
+        self._logs = RequestLogs()
         self._pools: dict[Hashable, list[_Pool]] = {}
         self._certificates: dict[Hashable, ssl.SSLContext] = {}
         self._pid = os.getpid()
 
-    def _pool(self, endpoint: Endpoint) -> _Pool:
-        """Return a pool with room, for the proxy and certificates of the environment."""
+    def _pool(self, endpoint: Endpoint) -> tuple[_Pool, Endpoint]:
+        """Return a pool with room, for the proxy and certificates of the environment.
+
+        The endpoint beside it is the same, but removes the proxy's password as well.
+        """
         if self._pid != os.getpid():  # after a fork the connections are the parent's
             self._forget()
         encrypted = endpoint.url.startswith("https:")
@@ -116,9 +124,9 @@ class Client:
         pools = self._pools.setdefault(kind, [])
         pool = next((pool for pool in pools if pool.under_way < PER_POOL), None)
         if pool is None:
-            pool = _Pool(self._build(encrypted, proxy, certificates), proxy)
+            pool = _Pool(self._build(encrypted, proxy, certificates), proxy, self._logs)
             pools.append(pool)
-        return pool
+        return pool, endpoint.behind(proxy.secrets) if proxy else endpoint
 
     def _build(
         self, encrypted: bool, proxy: Proxy | None, certificates: dict[str, str]
@@ -160,6 +168,7 @@ class Client:
             for pool in pools:
                 await pool.client.aclose()
         self._pools.clear()
+        self._logs.close()
 
     async def stream(
         self, endpoint: Endpoint, body: Mapping[str, Any], on_retry: OnRetry
@@ -212,12 +221,12 @@ class Client:
             "Accept-Encoding": "identity",
             "Connection": "close",
         }
-        pool = self._pool(endpoint)
+        pool, endpoint = self._pool(endpoint)
         try:
             async with pool.request(method, url, headers=headers, **options) as response:
                 return json.loads(await _read_text(response, endpoint))
         except (httpx.HTTPError, TimeoutError) as error:
-            raise _translate_error(error, endpoint, pool.proxy, SILENCE_SECONDS) from error
+            raise _translate_error(error, endpoint, pool.proxy, SILENCE_SECONDS) from None
         except (ValueError, RecursionError):
             return None
 
@@ -232,7 +241,7 @@ class Client:
         query = {} if endpoint.service.name in OTHERS else {"filter": "with_meta"}
         url = endpoint.address("/models", **query)
         headers = {**endpoint.headers(), "Accept-Encoding": "identity"}
-        pool = self._pool(endpoint)
+        pool, endpoint = self._pool(endpoint)
         try:
             async with (
                 asyncio.timeout(LIST_SECONDS),
@@ -241,7 +250,7 @@ class Client:
                 answer = await _read_text(response, endpoint)
             return json.loads(answer)
         except (httpx.HTTPError, TimeoutError) as error:
-            raise _translate_error(error, endpoint, pool.proxy, LIST_SECONDS) from error
+            raise _translate_error(error, endpoint, pool.proxy, LIST_SECONDS) from None
         except (ValueError, RecursionError):
             raise BadRequest(
                 f"{endpoint.name} has no list of models. Name one: %chat model ID."
@@ -265,7 +274,7 @@ class Client:
             headers["Connection"] = "close"
         path = COMPLETIONS_PATH if "prompt" in body else CHAT_PATH
         url, content = endpoint.address(path), encode_body(body)
-        pool = self._pool(endpoint)
+        pool, endpoint = self._pool(endpoint)
         keys = ReplyRedactor(endpoint.redactor)
         begun = False
         try:
@@ -297,12 +306,12 @@ class Client:
                 yield events
             if isinstance(error, EndpointError):
                 raise
-            raise _translate_error(error, endpoint, pool.proxy, SILENCE_SECONDS, begun) from error
+            raise _translate_error(error, endpoint, pool.proxy, SILENCE_SECONDS, begun) from None
         except (httpx.InvalidURL, UnicodeError) as error:
             raise ParamError(
                 f"{one_line(endpoint.url, 120)!r} is not the address of an endpoint "
                 f"({one_line(error, 80)}). %chat endpoint sets it."
-            ) from error
+            ) from None
 
 
 def _check_encoding(response: httpx.Response, endpoint: Endpoint) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from urllib.parse import urlencode, urlsplit
 
@@ -193,6 +194,12 @@ class Endpoint:
         """Removes the key and the other secrets from everything that the server sends."""
         others = (*self._headers.values(), *self._query.values())
         return Redactor(self._key, *(value for value in others if not VERSION.fullmatch(value)))
+
+    def behind(self, secrets: Iterable[str]) -> Endpoint:
+        """Return this endpoint behind a proxy with these secrets, which are removed as well."""
+        other = copy.copy(self)
+        other.redactor = self.redactor.with_keys(secrets)
+        return other
 
     def headers(self) -> dict[str, str]:
         """Return the headers of a request to this endpoint; its own come first."""

@@ -17,7 +17,7 @@ import ssl
 import urllib.request
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from di_magics.core.errors import ParamError
 from di_magics.core.text import one_line
@@ -32,6 +32,15 @@ class Proxy(NamedTuple):
 
     url: str
     variable: str
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The password, and what is sent for it."""
+        parts = urlsplit(self.url)
+        if not parts.password:
+            return ()
+        password = unquote(parts.password)
+        return password, f"{unquote(parts.username or '')}:{password}"
 
     def __str__(self) -> str:
         parts = urlsplit(self.url)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import ssl
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import certifi
 import pytest
@@ -78,6 +80,31 @@ def error_of(url: str) -> DiMagicsError:
     assert "secret" not in str(error)
     assert len(str(error)) < 400
     return error
+
+
+@pytest.mark.parametrize("spelled", ["plain", "percent", "basic"])
+@pytest.mark.parametrize("url", [ELSEWHERE, ELSEWHERE.replace("http:", "https:")])
+@pytest.mark.parametrize("password", ["pw5ecret/PW", "p w+5%ecret"])
+def test_a_password_that_a_proxy_repeats_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, url: str, spelled: str, password: str
+) -> None:
+    """In the status line of a refused tunnel, in a body and in a header, and in no traceback."""
+    basic = base64.b64encode(f"user:{password}".encode()).decode()
+    said = {"plain": password, "percent": quote(password, safe=""), "basic": basic}[spelled]
+
+    class Refusing(Loopback):
+        def answer(self, request: Request) -> Answer:
+            assert request.headers["proxy-authorization"] == f"Basic {basic}"
+            return Fault(407, f"No: {said}", headers={"x-request-id": said}, reason=f"No {said}")
+
+    with Refusing() as proxy:
+        own = proxy.origin.replace("//", f"//user:{quote(password, safe='')}@")
+        monkeypatch.setenv("ALL_PROXY", own)
+        error = once(Endpoint(url, "")).error
+    assert error is not None
+    text = "".join(traceback.format_exception(error)) + repr(vars(error))
+    assert "[key]" in text
+    assert said not in text
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])

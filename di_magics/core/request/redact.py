@@ -98,6 +98,10 @@ class Redactor:
         )
         self._hint = re.compile(rf"{begun}|[\\%]")
 
+    def with_keys(self, keys: Iterable[str]) -> Redactor:
+        """Return a redactor that removes these as well."""
+        return Redactor(*self._keys, *keys)
+
     def in_replies(self) -> Redactor:
         """Return the redactor of replies, in which short keys stay."""
         return Redactor(*(key for key in self._keys if len(key) >= SHORTEST_IN_REPLY))

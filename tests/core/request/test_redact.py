@@ -297,3 +297,9 @@ def test_several_secrets_are_removed() -> None:
     assert redactor.in_replies().clean(text) == "[key] [key] short abc"
     assert not Redactor(None, "abc")
     assert Redactor(None).open_end("x") == 1
+
+
+def test_more_keys_are_removed_beside_those_it_has() -> None:
+    """As the password of a proxy."""
+    redactor = Redactor("first-key-123").with_keys(["second-key-456", ""])
+    assert redactor.clean("first-key-123 second-key-456 third") == "[key] [key] third"
