@@ -23,8 +23,24 @@ test("a message becomes a cell, with flags of its own or without", () => {
   assert.equal(cellOf("%%chat -t 0\na"), "%%chat -t 0\na");
 });
 
+test("a message is a prompt, whatever magics it holds", () => {
+  for (const first of ["%%timeit import os", "%%prun -T x", "%%capture", "%%time", "# a", "\n", " "]) {
+    for (const message of [`${first}\n%%chat\nhi`, `${first}\n${first}\n%%chat --tools f\nhi`]) {
+      assert.equal(cellOf(message), `%%chat\n${message}`);
+    }
+  }
+});
+
 test("a message comes back as the prompt of its cell", () => {
   for (const message of ["a", "a\n\nb", "# a heading\ntext", "%%bash\nls", "%chat"]) {
     assert.equal(promptOf(cellOf(message)), message);
+  }
+});
+
+test("the prompt of a cell is sent again as a prompt", () => {
+  for (const prompt of ["a", "%%timeit f()\n%%chat\nx", "%%chat -a file\nx", "%%chat", "# a\n%%chat"]) {
+    const cell = `%%chat\n${prompt}`;
+    assert.equal(cellOf(promptOf(cell)), cell);
+    assert.equal(cellOf(promptOf(`%%time\n${cell}`)), cell);
   }
 });

@@ -3,6 +3,7 @@
 import { findChatLine } from "./chat_line.js";
 
 const LONGEST_TITLE = 80;
+const FLAGS = /^%%chat(\s|$)/;
 
 /**
  * Return the first line of a cell's prompt, "" for a cell without %%chat.
@@ -17,17 +18,19 @@ export function titleOf(source) {
 }
 
 /**
- * Return the prompt of a %%chat cell, "" for another cell.
+ * Return the prompt of a %%chat cell as a message, "" for another cell.
  * @param {string} source
  */
 export function promptOf(source) {
   const lines = source.split("\n");
   const number = findChatLine(lines);
-  return number ? lines.slice(number).join("\n").trim() : "";
+  const prompt = number ? lines.slice(number).join("\n").trim() : "";
+  return FLAGS.test(prompt) ? `%%chat\n${prompt}` : prompt;
 }
 
 /**
- * Return the cell for a message; one that begins with %%chat already is kept as it is.
+ * Return the cell for a message: a prompt, whatever it holds. Only its own first line may be that of
+ * the flags; another magic above it would run as code.
  * @param {string} message
  */
-export const cellOf = (message) => (findChatLine(message.split("\n")) ? message : `%%chat\n${message}`);
+export const cellOf = (message) => (FLAGS.test(message) ? message : `%%chat\n${message}`);
