@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import di_magics.endpoints.local_server as local
 from di_magics.core.errors import ParamError, PolicyError, Refused
+from di_magics.core.request.export import Destination
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import NO_POLICY, Policy
 from di_magics.core.settings.services import (
@@ -27,7 +30,14 @@ from di_magics.core.settings.services import (
 )
 from di_magics.core.settings.settings import has_own_models
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import Endpoint, LocalEndpoint, mend_url, service_at, trim_url
+from di_magics.endpoints.endpoint import (
+    VERSION,
+    Endpoint,
+    LocalEndpoint,
+    mend_url,
+    service_at,
+    trim_url,
+)
 from di_magics.endpoints.keys import Keys
 
 
@@ -52,6 +62,16 @@ def _fill(values: Mapping[str, str]) -> dict[str, str]:
                 "in the environment."
             )
     return filled
+
+
+def _by_name(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the values, secret ones as the names of variables of the environment."""
+    named = {}
+    for name, value in values.items():
+        if not VERSION.fullmatch(value) and not re.fullmatch(r"\$[A-Za-z_]\w*", value, re.ASCII):
+            value = "$" + re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII).upper()
+        named[name] = value
+    return named
 
 
 def _usual_model(named: str | Endpoint | None) -> str | None:
@@ -266,15 +286,22 @@ class Routing:
         name = f"{route.model} on this machine"
         return LocalEndpoint(server.url, server.key, name=name)
 
-    def address(self, url: str) -> tuple[str, str | None]:
-        """Return an address for an export, and the environment variable with its key, if any."""
+    def destination(self, url: str, name: str = "") -> Destination:
+        """Return a turn's address and endpoint for an export: secrets as names of variables."""
         if not url:
-            return "http://127.0.0.1:PORT/v1", "LOCAL_KEY"
-        same = (service for service in SERVICES.values() if service.url == url)
-        service = next(same, service_at(url))
+            return Destination("http://127.0.0.1:PORT/v1", "LOCAL_KEY")
+        own: Mapping[str, Service] = {}
+        with suppress(ParamError):  # the file of endpoints may have changed since
+            own = self._own()
+        services = (*own.values(), *SERVICES.values())
+        same = [service for service in services if mend_url(service.url) == url]
+        service = max(same or [service_at(url)], key=lambda service: service.name == name)
         variables = service.key_variables[:1] if service.key_page else ()
         source = self.keys.find(service, url)[1]
-        return url, next((name for name in (source, *variables) if name.isupper()), None)
+        key = next((name for name in (source, *variables) if name.isupper()), None)
+        if any(name.lower() == "authorization" for name in service.headers):
+            key = None
+        return Destination(url, key, _by_name(service.headers), _by_name(service.query))
 
     def close(self) -> None:
         """Stop the local servers."""

@@ -250,12 +250,12 @@ class Panel:
         else:
             rate = price.input if price.cached is None else price.cached
             least = f"The next message costs at least {format_usd(tokens * rate)}."
-        url, key_variable = session.routing.address(planned.turn.url)
+        to = session.routing.destination(planned.turn.url, planned.turn.endpoint)
         cell, left_out = export.as_magic(session.settings, PROMPT)
         copies = {
             "%%chat": cell,
-            "curl": export.as_curl(planned.body, url, key_variable),
-            "Python": export.as_python(planned.body, url, key_variable),
+            "curl": export.as_curl(planned.body, to),
+            "Python": export.as_python(planned.body, to),
         }
         return {"gauge": gauge, "next": least, "copies": copies, "left_out": left_out}
 

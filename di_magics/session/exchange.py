@@ -29,7 +29,7 @@ from di_magics.core.money.cost import FREE
 from di_magics.core.money.prices import Price
 from di_magics.core.reply.fold import Finished, ReplyEvent, ReplyFold, Text
 from di_magics.core.reply.repetition import RepetitionDetector
-from di_magics.core.reply.reply import LOOP, Reply, Status
+from di_magics.core.reply.reply import LOOP, OPTIONS, Reply, Status
 from di_magics.core.reply.thinking import ThinkTagParser, separate_lone_thinking
 from di_magics.core.request.plan import Plan, ledger_entry
 from di_magics.core.request.refusals import mentions_param
@@ -42,8 +42,6 @@ from di_magics.session.view import SafeView, Screen
 from di_magics.session.watchers import Watchers
 from di_magics.storage.journal import Journal
 from di_magics.storage.policy_file import PolicyFiles
-
-OPTIONS = "stream_options"
 
 
 class Recorder(Protocol):
@@ -133,7 +131,10 @@ class Exchange:
         body = plan.body
 
         def latest() -> Reply:
-            return replace(fold.snapshot(), request=body, first_token=first_token)
+            refused = tuple(name for name in plan.body if name not in body)
+            return replace(
+                fold.snapshot(), request=body, first_token=first_token, refused_fields=refused
+            )
 
         def on_body(smaller: Mapping[str, Any]) -> None:
             nonlocal body

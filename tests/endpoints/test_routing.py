@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -208,8 +209,33 @@ def test_an_address_is_corrected_where_its_meaning_is_plain(typed: str, url: str
 @pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: str(service.name))
 def test_an_export_names_the_variable_of_the_key(service: Service) -> None:
     """Whether it is set or not; a server on this machine has none."""
-    url, variable = Routing(None).address(service.url)
+    to = Routing(None).destination(service.url)
     if service.key_page:
-        assert (url, variable) == (service.url, service.key_variables[0])
+        assert (to.url, to.key_variable) == (service.url, service.key_variables[0])
     else:
-        assert variable == ("LOCAL_KEY" if service.name == "local" else None)
+        assert to.key_variable == ("LOCAL_KEY" if service.name == "local" else None)
+
+
+def test_an_export_names_the_variables_of_headers_and_query() -> None:
+    """A value that is written in a file is as secret as a key; a version is not."""
+    headers = {"X-Course": "ml-101", "X-Team": "$TEAM", "2nd": "secret"}
+    query = {"api-version": "2026-10-01", "code": "abc"}
+    school = Service("school", url="https://host/v1/", headers=headers, query=query)
+    gate = replace(school, name="gate", headers={"authorization": "Basic x"}, query={})
+    to = Routing(None, lambda: {"gate": gate, "school": school}).destination(
+        "https://host/v1", "school"
+    )
+    assert to.headers == {"X-Course": "$X_COURSE", "X-Team": "$TEAM", "2nd": "$_2ND"}
+    assert to.query == {"api-version": "2026-10-01", "code": "$CODE"}
+    keyed = replace(gate, key_variables=("GATE_KEY",), key_page="https://host")
+    to = Routing(None, lambda: {"gate": keyed}).destination("https://host/v1", "gate")
+    assert (to.headers, to.key_variable) == ({"authorization": "$AUTHORIZATION"}, None)
+
+
+def test_an_export_needs_no_file_of_endpoints() -> None:
+    """One that is wrong now may have been right when the turn was sent."""
+
+    def broken() -> dict[str, Service]:
+        raise ParamError("wrong")
+
+    assert Routing(None, broken).destination("https://host/v1", "school").url == "https://host/v1"

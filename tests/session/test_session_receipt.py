@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from loopback import Loopback, Reply
+from loopback import Loopback, Reply, event
 from shell import Run
 
 from di_magics.core.errors import ParamError
@@ -118,3 +118,13 @@ def test_more_alternatives_than_servers_send_are_refused(
     assert isinstance(error, ParamError)
     assert str(most) in str(error)
     assert not server.chats
+
+
+def test_the_service_tier_that_was_charged_is_in_the_receipt(run: Run, server: Loopback) -> None:
+    """Not a second time where it is the one that was asked for."""
+    tier = event({"choices": [], "service_tier": "flex"})
+    server.reply(Reply(chunks=["Hi", tier]), Reply(chunks=["Hi", tier]))
+    assert " · service tier flex · " in run("%%chat\nhi").text
+    shown = run("""%%chat --extra 'service_tier="flex"'\nhi""").text
+    assert "service_tier=flex" in shown
+    assert "service tier" not in shown

@@ -22,6 +22,7 @@ from di_magics.core.conversation.record_values import (
     parse_extra_fields,
     parse_fields,
     parse_params,
+    parse_refused,
     parse_rounds,
     parse_seconds,
     parse_status,
@@ -103,6 +104,8 @@ REPLY_ENTRIES = (
     RecordEntry("estimate", "estimate", as_text),
     RecordEntry("elapsed", "elapsed", parse_seconds),
     RecordEntry("first_token", "first_token", parse_seconds),
+    RecordEntry("service_tier", "service_tier", as_text),
+    RecordEntry("refused_fields", "refused_fields", parse_refused, list),
 )
 
 

@@ -22,6 +22,7 @@ from di_magics.core.read_json import (
 )
 from di_magics.core.reply.reply import (
     COUNTS,
+    OPTIONS,
     REASONING_FIELDS,
     Round,
     Status,
@@ -216,6 +217,11 @@ def _is_tool(value: object) -> bool:
             return name != ""
         case _:
             return False
+
+
+def parse_refused(value: object) -> tuple[str, ...]:
+    """Return the fields that a server refused: only those that a request can be without."""
+    return (OPTIONS,) if OPTIONS in as_list(value) else ()
 
 
 def parse_params(value: object) -> dict[str, Value]:

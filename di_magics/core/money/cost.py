@@ -16,6 +16,8 @@ from di_magics.core.reply.reply import Reply, Status, Usage
 from di_magics.core.tokens import estimate_text_tokens, weight_tokens
 
 FREE = Decimal(0)
+USUAL_TIERS = ("", "auto", "default", "standard", "on_demand")
+"""The service tiers with the price of the list; the last is Groq's name for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ def with_cost(reply: Reply, sent_weight: int, price: Price | None, *, free: bool
     if price is None:
         return reply
     how = f"price of {price.date}, {price.source}"
+    if reply.service_tier not in USUAL_TIERS:
+        how += f"; service tier {reply.service_tier} may have another one"
     cost = estimate_cost(reply.usage, price)
     if cost is None:
         if reply.status == "failed" and not (reply.text or reply.reasoning or reply.tool_calls):

@@ -16,10 +16,11 @@ FAILURES = frozenset({"error", "network_error", "abort"})
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Which model answers, and the server's id of the answer."""
+    """Which model answers, the server's id of the answer, and the tier that it is charged at."""
 
     model: str | None
     id: str | None
+    tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,8 @@ class ReplyFold:
                 case Served():
                     changes["model"] = event.model or changes.get("model", self._reply.model)
                     changes["id"] = event.id or changes.get("id", self._reply.id)
+                    if event.tier:
+                        changes["service_tier"] = event.tier
                 case Reasoning():
                     self._reasoning.append(event.text)
                     if event.source:

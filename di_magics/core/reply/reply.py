@@ -46,6 +46,9 @@ MEASURABLE_SECONDS = 0.05
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 """Where servers send reasoning, apart from the text."""
 
+OPTIONS = "stream_options"
+"""The field that asks for the usage; a server that refuses it is asked without it."""
+
 LOOP = "loop"
 """The finish reason of a reply that was ended here because it repeated itself."""
 
@@ -113,6 +116,8 @@ class Reply:
     that must fit a schema, and `validation_error` is why it does not fit. `images` counts the
     images in the reply, which are not kept, and `choices` the choices that the server sent, of
     which only the first is kept. `reasoning_field` is as in a Round, `returned` has its pieces.
+    `service_tier` is what the server charged by, "" where it did not say; `refused_fields` are the
+    fields that it refused and that were left out then.
     """
 
     text: str = ""
@@ -139,6 +144,8 @@ class Reply:
     choices: int = 1
     reasoning_field: str = ""
     returned: Pieces = ()
+    service_tier: str = ""
+    refused_fields: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Reply {self.status}, {len(self.text):,} characters>"

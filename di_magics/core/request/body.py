@@ -39,7 +39,9 @@ def build_body(
     sent: dict[str, Any] = {"model": model, "messages": list(messages)}
     for name, value in params.items():
         if name == "logprobs":
-            sent |= {"logprobs": True, "top_logprobs": value or service.fact(name).least}
+            fact = service.fact(name)
+            most = value or fact.least
+            sent |= {name: most} if fact.is_number else {name: True, "top_logprobs": most}
             continue
         sent[service.name_of(name)] = list(value) if isinstance(value, tuple) else value
     choice = sent.get("tool_choice")

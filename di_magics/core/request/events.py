@@ -13,7 +13,7 @@ from typing import Any
 from di_magics.core.amount import parse_amount
 from di_magics.core.errors import EndpointError, StreamBroken
 from di_magics.core.logprobs import TokenProbability, read_token
-from di_magics.core.read_json import as_list, as_object, as_objects
+from di_magics.core.read_json import as_list, as_number, as_object, as_objects
 from di_magics.core.reply.fold import (
     Finished,
     Image,
@@ -119,8 +119,9 @@ class PayloadParser:
 
     def _payload_events(self, payload: Mapping[str, Any]) -> Iterator[ReplyEvent]:
         model, id_ = read_text(payload.get("model")), read_text(payload.get("id"))
-        if model or id_:
-            yield Served(model, id_)
+        tier = one_line(replace_surrogates(str(payload.get("service_tier") or "")), 40) or None
+        if model or id_ or tier:
+            yield Served(model, id_, tier)
         choices = payload.get("choices")
         usage = payload.get("usage") or as_object(payload.get("x_groq")).get("usage")
         for position, choice in enumerate(choices if isinstance(choices, list) else ()):
@@ -145,7 +146,12 @@ class PayloadParser:
             events = list(self._text_events(choice["text"]))
         self._began = self._began or bool(events)
         yield from events
-        if tokens := tuple(self._token_probabilities(as_object(choice.get("logprobs")))):
+        logprobs = choice.get("logprobs")
+        if as_number(logprobs) is not None:  # Together: that of the token in this chunk
+            logprobs = {
+                "content": [{"token": as_object(delta).get("content"), "logprob": logprobs}]
+            }
+        if tokens := tuple(self._token_probabilities(as_object(logprobs))):
             yield Logprobs(tokens)
         reason = one_line(replace_surrogates(str(choice.get("finish_reason") or "")), 40)
         if reason.lower() not in NO_REASON:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from di_magics.core.errors import ParamError
@@ -20,6 +21,8 @@ from di_magics.core.text import replace_hidden
 Request = Mapping[str, Any]
 
 LONGEST_DATA = 60
+UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+"""The bytes that stand for themselves in a query."""
 
 STREAM = """
     pending = b""
@@ -38,7 +41,23 @@ WHOLE = """
         print(choice["message"].get("content") or "")"""
 
 
-def as_json(body: Request, url: str = "", key_variable: str | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an exported request goes: base address, and the environment variable with the key.
+
+    A value of `headers` or `query` that begins with `$` is the name of such a variable.
+    """
+
+    url: str
+    key_variable: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+NOWHERE = Destination("")
+
+
+def as_json(body: Request, to: Destination = NOWHERE) -> str:
     """Return the body as JSON; the bytes of an image are shortened."""
     return _dump_json(_shorten_data(body), indent=2)
 
@@ -95,33 +114,43 @@ def _fits_in_quotes(text: str, quote: str) -> bool:
         return False
 
 
-def as_curl(body: Request, url: str, key_variable: str | None) -> str:
-    """Return a curl command; the shell fills in the key from its environment variable."""
-    lines = [f"curl {shlex.quote(_address(url))}"]
-    if key_variable:
-        lines.append(f'  -H "Authorization: Bearer ${key_variable}"')
-    lines.append("  -H 'Content-Type: application/json'")
+def as_curl(body: Request, to: Destination) -> str:
+    """Return a curl command; the shell fills in the variables of the environment."""
+    words = [shlex.quote(_address(to.url))]
+    for sign, (name, value) in zip("?" + "&" * len(to.query), to.query.items(), strict=False):
+        known = value if value.startswith("$") else _percent_encode(value)
+        words.append(_shell_text(f"{sign}{_percent_encode(name)}=", known))
+    lines = [f"curl {''.join(words)}"]
+    if to.key_variable:
+        lines.append(f'  -H "Authorization: Bearer ${to.key_variable}"')
+    for name, value in {**to.headers, "Content-Type": "application/json"}.items():
+        lines.append(f"  -H {_shell_text(f'{name}: ', value)}")
     lines.append(f"  -d {shlex.quote(_dump_json(body))}")
     return " \\\n".join(lines)
 
 
-def as_python(body: Request, url: str, key_variable: str | None) -> str:
+def as_python(body: Request, to: Destination) -> str:
     """Return a Python program that sends the body with httpx and prints the reply's text."""
-    header = f'{{"Authorization": "Bearer " + os.environ[{key_variable!r}]}}'
+    headers = {name: _python_value(value) for name, value in to.headers.items()}
+    if to.key_variable:
+        headers["Authorization"] = f'"Bearer " + os.environ[{to.key_variable!r}]'
+    query = {name: _python_value(value) for name, value in to.query.items()}
     data = replace_hidden(repr(dict(body)), lambda character: ascii(character)[1:-1])
+    needs_os = any("os.environ" in value for value in (*headers.values(), *query.values()))
     return "\n".join(
         [
             "import json",
-            *(["import os"] if key_variable else []),
+            *(["import os"] if needs_os else []),
             "",
             "import httpx",
             "",
             f"body = {data}",
             "with httpx.stream(",
             '    "POST",',
-            f"    {_address(url)!r},",
+            f"    {_address(to.url)!r},",
             "    json=body,",
-            *([f"    headers={header},"] if key_variable else []),
+            *([f"    params={_python_dict(query)},"] if query else []),
+            *([f"    headers={_python_dict(headers)},"] if headers else []),
             "    timeout=600,",
             ") as response:",
             "    if response.is_error:",
@@ -130,13 +159,29 @@ def as_python(body: Request, url: str, key_variable: str | None) -> str:
     ) + (STREAM if body.get("stream") else WHOLE)
 
 
+def _python_value(value: str) -> str:
+    return f"os.environ[{value[1:]!r}]" if value.startswith("$") else repr(value)
+
+
+def _python_dict(items: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{name!r}: {value}" for name, value in items.items()) + "}"
+
+
+def _shell_text(begin: str, value: str) -> str:
+    """Return a word of the shell: a text and a value, which may be a variable."""
+    if value.startswith("$"):
+        return f'{shlex.quote(begin)}"{value}"'
+    return shlex.quote(begin + value)
+
+
 def _address(url: str) -> str:
     """Return the address of the request; hidden characters are encoded as a client encodes them."""
+    return replace_hidden(url, _percent_encode) + CHAT_PATH
 
-    def encode(character: str) -> str:
-        return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
 
-    return replace_hidden(url, encode) + CHAT_PATH
+def _percent_encode(text: str) -> str:
+    data = text.encode("utf-8", "surrogatepass")
+    return "".join(chr(byte) if byte in UNRESERVED else f"%{byte:02X}" for byte in data)
 
 
 def as_csv(records: Sequence[Mapping[str, object]]) -> str:

@@ -273,6 +273,8 @@ def _context(ask: Ask, settings: Settings) -> int | None:
 def build_request(turn: Turn, conversation: Conversation) -> dict[str, Any]:
     """Return the body of the request for a turn, built from the turns that it follows."""
     body = _build_base(turn, conversation)
+    for name in turn.reply.refused_fields:
+        body.pop(name, None)
     if not turn.continued_by:
         return body
     return continue_body(body, Beginning(turn.beginning, (), how=turn.continued_by))

@@ -291,8 +291,9 @@ class ReplyRedactor:
                     held[index] = _with_text(held[index], text)
         for index, event in enumerate(held):
             match event:
-                case Served(model, id):
-                    clean = Served(model and redactor.clean(model), id and redactor.clean(id))
+                case Served(model, id, tier):
+                    texts = (text and redactor.clean(text) for text in (model, id, tier))
+                    clean = Served(*texts)
                     if clean == event:
                         self._served = event
                     held[index] = clean

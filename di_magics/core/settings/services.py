@@ -38,8 +38,9 @@ class Fact:
     whether it has no effect; `when` says for which models. `default` holds where it is not sent.
     `most` is how many texts (stop) or alternatives (logprobs) there may be, and `least` how many
     alternatives must be asked for. `end` is the first number that is read as another one, `choices`
-    the texts that are accepted, `basis` whether log-probabilities are the model's own (`raw`), and
-    `kept` whether it must be sent back in later turns, too, after tool calls.
+    the texts that are accepted, `basis` whether log-probabilities are the model's own (`raw`),
+    `kept` whether it must be sent back in later turns, too, after tool calls, and `is_number`
+    whether `logprobs` itself is the number of alternatives.
     """
 
     source: str = ""
@@ -55,6 +56,7 @@ class Fact:
     choices: tuple[str, ...] = ()
     basis: str = ""
     kept: bool = False
+    is_number: bool = False
 
     def describe(self, name: str) -> str:
         """Return the fact in a few words, "" for a default alone."""
@@ -72,6 +74,8 @@ class Fact:
             parts.append(f"`{name}` {', '.join(self.choices)}")
         if self.basis:
             parts.append(f"log-probabilities {self.basis}")
+        if self.is_number:
+            parts.append(f"`{name}` is sent as a number")
         if self.kept:
             parts.append(f"`{name}` goes back in later turns, after tool calls")
         return "; ".join(parts)
@@ -378,7 +382,7 @@ SERVICES: Mapping[str, Service] = {
             facts=_known(
                 "https://docs.together.ai/reference/chat-completions-1",
                 "2026-11",
-                logprobs=Fact(most=20),
+                logprobs=Fact(most=20, least=1, is_number=True),
             ),
         ),
         Service(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.logprobs import Basis, basis_of
+from di_magics.core.money.cost import USUAL_TIERS
 from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.settings.extras import format_extra
@@ -143,6 +144,8 @@ def _other_facts(turn: Turn) -> Iterator[_Fact]:
         yield _Fact(text, False)
     for text in _left_out_texts(turn.reply):
         yield _Fact(text, True)
+    if (tier := turn.reply.service_tier) and tier != turn.extra.get("service_tier"):
+        yield _Fact(f"service tier {one_line(tier, 40)}", tier not in USUAL_TIERS)
     yield from _usage_facts(turn.reply)
     for text in _timing_texts(turn.reply):
         yield _Fact(text, False)

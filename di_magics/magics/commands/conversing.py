@@ -60,10 +60,10 @@ def show_turn(context: Context, rest: str) -> None:
     if not forms:
         FinalView().close(replace(turn, reply=replace(turn.reply, request=request)), [])
     for form in forms:
-        url, key_variable = context.session.routing.address(turn.url)
         if turn.local and form != "--request":
             say("# PORT and LOCAL_KEY change at every start: use another endpoint instead.")
-        say(EXPORTS[form](request, url, key_variable))
+        to = context.session.routing.destination(turn.url, turn.endpoint)
+        say(EXPORTS[form](request, to))
 
 
 def named_turn(context: Context, arguments: list[str]) -> Turn:

@@ -74,6 +74,8 @@ TURN = Turn(
         elapsed=2.0,
         first_token=0.5,
         ended=True,
+        service_tier="flex",
+        refused_fields=("stream_options",),
     ),
 )
 RECORD: dict[str, Any] = json.loads(json.dumps(notebook_record(TURN)))
@@ -158,7 +160,7 @@ def test_the_format_stays_as_it_is() -> None:
     )
     assert " ".join(entry.key for entry in REPLY_ENTRIES) == (
         "status reply reasoning tail tool_calls rounds finish_reason model id usage cost estimate "
-        "elapsed first_token"
+        "elapsed first_token service_tier refused_fields"
     )
 
 

@@ -118,6 +118,15 @@ def test_without_it_tokens_times_price_say_so() -> None:
     assert reply.cost_is_estimate
 
 
+def test_an_estimate_says_that_a_service_tier_may_have_another_price() -> None:
+    """Unless it is the usual one."""
+    flex = with_cost(replace(DONE, service_tier="flex"), 300, PRICE)
+    assert flex.cost == Decimal("0.00012")
+    assert flex.estimate == ("price of 2026-11-23, a list; service tier flex may have another one")
+    usual = with_cost(replace(DONE, service_tier="default"), 300, PRICE)
+    assert usual.estimate == "price of 2026-11-23, a list"
+
+
 def test_what_was_stopped_is_counted_from_its_texts() -> None:
     """Text, reasoning and calls of a reply whose tokens the server never counted."""
     call = ToolCall("1", "f", "abc")

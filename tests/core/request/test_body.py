@@ -120,3 +120,12 @@ def test_tools_and_the_form_count_in_the_size(fields: dict[str, Any]) -> None:
     plain = body.prompt_weight(body.build_body("m", ASKED, {}))
     more = body.prompt_weight(body.build_body("m", ASKED, {}, fields={**fields, "logprobs": True}))
     assert more - plain == sum(text_weight(json.dumps(each)) for each in fields.values())
+
+
+def test_together_has_the_number_of_alternatives_in_logprobs() -> None:
+    """At least one, because 0 asks for none; the others have a field of its own for it."""
+    together = SERVICES["together"]
+    assert body.build_body("m", ASKED, {"logprobs": 5}, service=together)["logprobs"] == 5
+    sent = body.build_body("m", ASKED, {"logprobs": 0}, service=together)
+    assert sent["logprobs"] == 1
+    assert "top_logprobs" not in sent

@@ -624,3 +624,23 @@ def test_an_error_of_any_depth_is_one_error(depth: int) -> None:
 def test_detail_beside_choices_is_no_error() -> None:
     """Only a payload without choices is an error because of its `detail`."""
     assert read({"detail": "x", "choices": [{"delta": {"content": "a"}}]}) == [Text("a")]
+
+
+def test_the_service_tier_is_that_of_the_server() -> None:
+    """It may come with any chunk, and later ones need not repeat it."""
+    events = [
+        *read({"id": "r", "service_tier": "flex", "choices": []}),
+        *read({"id": "r", "service_tier": None, "choices": []}),
+    ]
+    assert events[0] == Served(None, "r", "flex")
+    assert grow(Reply(), events).service_tier == "flex"
+    [long] = read({"service_tier": "x" * 1000})
+    assert isinstance(long, Served)
+    assert long.tier
+    assert len(long.tier) <= 40
+
+
+def test_the_log_probability_of_a_chunk_may_be_a_number() -> None:
+    """Together sends that of the chunk's one token."""
+    events = read({"choices": [{"delta": {"content": "Hi"}, "logprobs": -0.5}]})
+    assert events == [Text("Hi"), Logprobs((TokenProbability("Hi", -0.5),))]

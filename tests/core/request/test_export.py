@@ -16,7 +16,7 @@ import pytest
 from loopback import Fault, Loopback, Reply, event
 
 from di_magics.core.request.body import build_body
-from di_magics.core.request.export import as_csv, as_curl, as_json, as_magic, as_python
+from di_magics.core.request.export import Destination, as_csv, as_curl, as_json, as_magic, as_python
 from di_magics.core.settings.flags import parse_flags
 from di_magics.core.settings.settings import Settings
 
@@ -47,7 +47,9 @@ def test_python_program_sends_the_body_and_prints_the_text(server: Loopback, str
     body = build_body("m", BODY["messages"], {"stop": ("\n", "'")}, stream=stream)
     text = "Hi, ü 😀\u2028\x85\n\ndata: x\n"
     server.reply(Reply(text))
-    assert run(sys.executable, "-c", as_python(body, server.url, "A_KEY")) == f"{text}\n"
+    assert (
+        run(sys.executable, "-c", as_python(body, Destination(server.url, "A_KEY"))) == f"{text}\n"
+    )
     assert server.chats[0].json == body
     assert server.chats[0].headers["authorization"] == "Bearer k-1"
 
@@ -63,14 +65,14 @@ def test_python_program_ends_with_the_servers_error(server: Loopback, failure: A
     """It prints the error and exits with status 1."""
     server.reply(failure)
     with pytest.raises(subprocess.CalledProcessError) as error:
-        run(sys.executable, "-c", as_python(BODY, server.url, None))
+        run(sys.executable, "-c", as_python(BODY, Destination(server.url, None)))
     assert b"no such key" in error.value.stderr
     assert b"Traceback" not in error.value.stderr
 
 
 def test_a_program_without_a_key_sends_none(server: Loopback) -> None:
     """Where the endpoint has no key there is no header and no import for it."""
-    program = as_python(BODY, server.url, None)
+    program = as_python(BODY, Destination(server.url, None))
     assert "os" not in program.split("body =")[0]
     run(sys.executable, "-c", program)
     assert "authorization" not in server.chats[0].headers
@@ -81,7 +83,7 @@ def test_a_program_without_a_key_sends_none(server: Loopback) -> None:
 def test_the_curl_command_asks_the_same(server: Loopback, variable: str | None) -> None:
     """The shell changes nothing in the body, and fills in the key from the environment."""
     server.reply(Reply("Hi"))
-    assert "[DONE]" in run("sh", "-c", as_curl(BODY, server.url, variable))
+    assert "[DONE]" in run("sh", "-c", as_curl(BODY, Destination(server.url, variable)))
     assert server.chats[0].json == BODY
     sent = server.chats[0].headers.get("authorization")
     assert sent == ("Bearer k-1" if variable else None)
@@ -90,9 +92,9 @@ def test_the_curl_command_asks_the_same(server: Loopback, variable: str | None) 
 def test_a_key_is_named_and_never_shown() -> None:
     """What is exported holds the variable's name; without one, no header."""
     for export in (as_curl, as_python):
-        assert "A_KEY" in export(BODY, URL, "A_KEY")
-        assert "Authorization" not in export(BODY, URL, None)
-        assert URL + "/chat/completions" in export(BODY, URL, None)
+        assert "A_KEY" in export(BODY, Destination(URL, "A_KEY"))
+        assert "Authorization" not in export(BODY, Destination(URL))
+        assert URL + "/chat/completions" in export(BODY, Destination(URL))
 
 
 @pytest.mark.parametrize("system", ["Be brief.", 'Say "yes".', "It's fine.", "a\\b", "#1"])
@@ -125,7 +127,11 @@ def test_exports_print_no_hidden_character_and_send_the_same() -> None:
     text = "".join(c for c in characters if category(c) in ("Cc", "Cf", "Zl", "Zp"))
     assert set("\x9b\u202e\U000e0041") < set(text)
     body = build_body("m", [{"role": "user", "content": text + "'\"\\ é"}], {})
-    forms = [as_json(body), as_curl(body, URL, "A_KEY"), as_python(body, URL, "A_KEY")]
+    forms = [
+        as_json(body),
+        as_curl(body, Destination(URL, "A_KEY")),
+        as_python(body, Destination(URL, "A_KEY")),
+    ]
     for form in forms:
         assert not set(form) & set(text) - {"\n"}
         assert "é" in form
@@ -139,5 +145,25 @@ def test_address_is_printed_without_hidden_characters() -> None:
     """A file of others names any address; its hidden characters are encoded as a client does."""
     for export in (as_curl, as_python):
         assert "https://host/%E2%80%AEv1/chat/completions" in export(
-            BODY, "https://host/\u202ev1", None
+            BODY, Destination("https://host/\u202ev1")
         )
+
+
+def test_headers_and_query_are_sent_with_the_values_of_variables(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell and Python fill them in; nothing of a name or a value is run."""
+    monkeypatch.setenv("X_COURSE", "ml 101")
+    monkeypatch.setenv("CODE", "secret")
+    headers = {"X-Course": "$X_COURSE", "X-`id`": "it's $(id)"}
+    query = {"api-version": "2026-10-01", "code": "$CODE", "a&b": "`id`&"}
+    to = Destination(server.url, None, headers, query)
+    run("sh", "-c", as_curl(BODY, to))
+    run(sys.executable, "-c", as_python(BODY, to))
+    assert "ml 101" not in as_curl(BODY, to) + as_python(BODY, to)
+    for request in server.chats:
+        assert request.headers["x-course"] == "ml 101"
+        assert request.headers["x-`id`"] == "it's $(id)"
+        path = request.path.replace("%60", "`")
+        assert path.endswith("?api-version=2026-10-01&code=secret&a%26b=`id`%26")
+    assert len(server.chats) == 2

@@ -448,3 +448,10 @@ def test_an_endpoint_that_is_not_known_to_continue_is_asked_to_go_on() -> None:
         {"role": "user", "content": GO_ON_PROMPT},
     ]
     assert build_request(found.turn, Conversation()) == found.body
+
+
+def test_a_request_is_shown_without_what_the_server_refused() -> None:
+    """So `%chat show --request` shows what was sent, after a restart as well."""
+    turn = plan(Ask("hi")).turn
+    turn = replace(turn, reply=Reply(refused_fields=("stream_options",)))
+    assert "stream_options" not in build_request(turn, Conversation())

@@ -178,7 +178,7 @@ def test_a_key_is_removed_from_names() -> None:
     """The model's name, the reply's id, the reason to end, a call's name and id."""
     key = "sk-0123456789"
     events: list[ReplyEvent] = [
-        Served(key, f"id-{key}"),
+        Served(key, f"id-{key}", key),
         ToolCallDelta(0, key, f"f{key}", ""),
         Finished(key),
     ]

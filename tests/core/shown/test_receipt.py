@@ -267,6 +267,8 @@ def test_short_line_has_model_parameters_usage_cost_and_notes() -> None:
         ({"finish_reason": "length"}, "ran into max_tokens", None),
         ({"estimate": "by hand", "cost": Decimal("0.5")}, "about $0.50", "cost estimated: by hand"),
         ({"request": build_body("m", [], LONG)}, "5 parameters", "temperature=0.25 top_p=0.75"),
+        ({"service_tier": "flex"}, "service tier flex", None),
+        ({"service_tier": "default"}, "$0.000012", "service tier default"),
     ],
 )
 def test_what_is_unusual_is_on_the_short_line(

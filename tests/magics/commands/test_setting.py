@@ -373,6 +373,7 @@ def test_a_server_that_refuses_stream_options_is_asked_without(run: Run, server:
     assert "two" in run("%%chat\nhi").text
     assert ["stream_options" in request.json for request in server.chats] == [True, False, False]
     assert run("print('stream_options' in reply.request)").text.strip() == "False"
+    assert "stream_options" not in run("%chat show --request").text
 
 
 def test_another_refusal_is_not_tried_again(run: Run, server: Loopback) -> None:
