@@ -4,8 +4,9 @@ The text of a model, a server or a file may contain characters that nobody sees:
 repaint a terminal, marks that reverse the text after them, fillers that are letters to Python, tags
 that are instructions to a model. `_HIDDEN` is the one list of them. Four functions handle them:
 `one_line` for a message; `make_visible` where two different texts must not look alike;
-`show_exactly` for the question "May the model run …?", where moreover nothing may be pushed out of
-sight by padding; `remove_hidden` for code that goes into a cell.
+`show_exactly` for the question "May the model run …?", where moreover letters may not look like
+others, and nothing may be pushed out of sight by padding; `remove_hidden` for code that goes into
+a cell.
 
 A zero-width joiner between two emoji and a variation selector behind one stay as they are.
 """
@@ -13,6 +14,7 @@ A zero-width joiner between two emoji and a variation selector behind one stay a
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u297f\u2b00-\u2bff\u3030\u303d\u3297\u3299"
@@ -62,29 +64,58 @@ def make_visible(text: object, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else line[: limit - 1] + "…"
 
 
-# Padding: one character, or its spelling, again and again.
-_RUN = r"(⟨U\+[0-9A-F]{4,6}⟩|\\u[0-9a-f]{4}|\\.|.)\1{19,}"
-_CYRILLIC_OR_GREEK = re.compile("[\u0370-\u052f]")
-_LIKE_LATIN = frozenset("асеорхуіјѕһԁԛԝАВСЕНІЈКМОРЅТХУҮΑΒΕΖΗΙΚΜΝΟΡΤΥΧονιυα")
+# What the question shows as it is, besides ASCII. Everything else is shown by its number: signs and
+# digits that look like those of ASCII, combining marks, emoji, and scripts in which two spellings
+# look alike (Indic ones) or which change the order of what stands beside them (Hebrew, Arabic).
+_SIGNS = "¡¢£¥§©«®°±²³»¼½¾¿€、。「」『』"
+_LATIN = "À-ſƠơƯưẠ-ỹ"  # of these, letters with an accent, and:
+_LATIN_WITHOUT_ACCENT = "ÆØÞßæðøþĐđŁłŒœ"
+_LIKE_OTHER_LATIN = "ĔĕĬĭŎŏ"
+_EAST_ASIAN = "ぁ-ゖァ-ヺ㐀-䶿一-龥가-힣"
+# Han and kana that look like each other, or like a sign of ASCII.
+_LIKE_OTHER_EAST_ASIAN = "一丁七丄丅丨丫丶丿乂乙乚亅二三八冂凵力十千匚匸卜又口囗夕工才"
+_LIKE_OTHER_EAST_ASIAN += "エオカセタチトニヌノハヘベペミメリロくせへべぺり"
+# A word of one of these scripts has a letter that no other script has.
+_WORDS = (
+    ("ЁЂЄІЇЈЋЎЏА-яёђєіїјћўџҐґ", "ДЖИЙЦЧШЩЪЫЭЮЯджийлцчшщъыэюя"),
+    ("ΆΈ-ΊΌΎ-ΡΣ-ώ", "ΔΘΞΣΨΩδζθλξπψ"),
+)
+_ALIKE_IN_CYRILLIC = "[Ьь][Іі]"  # looks like ы
+# Padding: a character or its spelling, or up to four that are blank, again and again.
+_MARK = r"⟨U\+[0-9A-F]{4,6}⟩|\\u[0-9a-f]{4}"
+_RUN = rf"({_MARK}|\\.|.|(?:{_MARK}|\\[nrt]| ){{2,4}}?)\1{{19,}}"
 
 
 def show_exactly(text: str) -> str:
     """Return foreign text on one line, such that no other text looks the same.
 
-    Hidden characters are `⟨U+200B⟩`, and so are Cyrillic and Greek letters in a word that looks
-    Latin. A run of 20 or more equal characters is one sign, such as `⟨2,100 spaces⟩`.
+    What is not ASCII is `⟨U+200B⟩`, unless it is known to look like nothing else: accented Latin
+    letters, Greek and Cyrillic words, Han, kana and Hangul. A run of 20 or more equal characters,
+    or of a pattern of blank ones, is one sign, such as `⟨2,100 spaces⟩`.
     """
-    marked = re.sub(r"⟨(?=\d)", "⟨U+27E8⟩", make_visible(text))
-    if _CYRILLIC_OR_GREEK.search(marked):
-        marked = re.sub(r"[^\W\d_]+", _mark_lookalikes, marked)
-    return re.sub(_RUN, _name_run, marked)
+    if not (text.isascii() and text.isprintable()):
+        text = re.sub(r"[^\W\d_]+|[^ -~]", _show_word, text)
+    return re.sub(_RUN, _name_run, text)
 
 
-def _mark_lookalikes(word: re.Match[str]) -> str:
-    letters = word[0]
-    if not (re.search("[A-Za-z]", letters) or _LIKE_LATIN.issuperset(letters)):
-        return letters
-    return _CYRILLIC_OR_GREEK.sub(lambda letter: _mark(letter[0]), letters)
+def _show_word(match: re.Match[str]) -> str:
+    word = match[0]
+    for letters, own in _WORDS:
+        if re.fullmatch(f"[{letters}]+", word):
+            is_clear = re.search(f"[{own}]", word) and not re.search(_ALIKE_IN_CYRILLIC, word)
+            return word if is_clear else "".join(map(_mark, word))
+    return re.sub("[^ -~]", lambda letter: _show_character(letter[0]), word)
+
+
+def _show_character(character: str) -> str:
+    if re.match(f"[{_LATIN}]", character):
+        base = unicodedata.normalize("NFD", character)[0]
+        is_clear = base.isascii() or character in _LATIN_WITHOUT_ACCENT
+        is_clear = is_clear and character not in _LIKE_OTHER_LATIN
+    else:
+        is_clear = bool(re.match(f"[{_SIGNS}{_EAST_ASIAN}]", character))
+        is_clear = is_clear and character not in _LIKE_OTHER_EAST_ASIAN
+    return character if is_clear else _mark(character)
 
 
 def _name_run(run: re.Match[str]) -> str:

@@ -95,7 +95,12 @@ def test_texts_that_look_alike_are_shown_differently(text: str, looks_like: str)
         ("-" * 20, "⟨20 × -⟩"),
         (r"\n" * 20, r"⟨20 × \n⟩"),
         ("\u200b" * 20, "⟨20 × ⟨U+200B⟩⟩"),
-        ("⟨20 spaces⟩", "⟨U+27E8⟩20 spaces⟩"),
+        ("ls" + " \U0001d159" * 1400 + "; rm", "ls⟨1,400 ×  ⟨U+1D159⟩⟩; rm"),
+        ("a" + " \n \t" * 20 + "b", "a⟨20 ×  ⟨U+000A⟩ ⟨U+0009⟩⟩b"),
+        ("⟨20 spaces⟩", "⟨U+27E8⟩20 spaces⟨U+27E9⟩"),
+        ("слово шьі", "слово ⟨U+0448⟩⟨U+044C⟩⟨U+0456⟩"),
+        ("Łódź İı Đ\xd0", "Łódź İ⟨U+0131⟩ Đ⟨U+00D0⟩"),
+        ("데이터 ロ口 20°", "데이터 ⟨U+30ED⟩⟨U+53E3⟩ 20°"),
         ("r\u043c -rf", "r⟨U+043C⟩ -rf"),
         ("\u0441\u043e\u0440", "⟨U+0441⟩⟨U+043E⟩⟨U+0440⟩"),
         ("привет, Αθήνα, naïve 漢字", "привет, Αθήνα, naïve 漢字"),
@@ -104,6 +109,65 @@ def test_texts_that_look_alike_are_shown_differently(text: str, looks_like: str)
 def test_what_is_shown_exactly_hides_nothing(text: str, shown: str) -> None:
     """Padding is counted, and letters that only look Latin are marked."""
     assert show_exactly(text) == shown
+
+
+LOOK_ALIKE = {
+    "é": "e\u0301",
+    ";": "\u037e",
+    "K": "\u212a",
+    "Å": "\u212b",
+    "`": "\u1fef",
+    "\xb7": "\u0387",
+    "\u8c48": "\uf900",
+    "dic": "\u217e\u2170\u217d",
+    "no": "\u0578\u0585",
+    "g": "\u0261",
+    "l": "\u04cf",
+    "A": "\u13aa",
+    "B": "\ua4d0",
+    "o": "\u2c9f",
+    ".": "\u2024",
+    "/": "\u2044",
+    "\\": "\u2216",
+    "!": "\u01c3",
+    "-": "\u2010",
+    "*": "\u204e",
+    "<": "\u2039",
+    ":": "\u2236",
+    "1": "\U0001d7f7",
+    "x": "\uff58",
+    "cop": "\u0441\u043e\u0440",
+    "ы": "ьі",
+    "ΦΠ": "ФП",
+    "カ": "力",
+    "へ": "ヘ",
+    "आ": "अ\u093e",
+    "א 1": "1 א",
+    "": "\U0001d159",
+    "😀": "😀\ufe0f",
+}
+
+
+@pytest.mark.parametrize(("one", "other"), LOOK_ALIKE.items())
+def test_the_question_shows_at_most_one_of_two_texts_that_look_alike(one: str, other: str) -> None:
+    """The other one is shown by its numbers, wherever it stands."""
+    for around in ("{}", "rm {} x", "{0}{0}", "a{}", "ш{}", "漢{}", "Θ{}", '"{}"'):
+        first, second = show_exactly(around.format(one)), show_exactly(around.format(other))
+        assert first != second
+        assert "⟨U+" in first + second
+
+
+def test_what_the_question_shows_as_it_is_has_one_spelling_and_a_width() -> None:
+    """Of all of Unicode: letters and a few signs, composed, and none that changes the order."""
+    for number in range(0x7F, 0x110000):
+        character = chr(number)
+        if any(
+            show_exactly(text) == text for text in (character, f"Θ{character}", f"Ж{character}")
+        ):
+            assert unicodedata.normalize("NFC", character) == character
+            assert unicodedata.category(character)[0] in "LSP" or character in "²³¼½¾"
+            assert unicodedata.bidirectional(character) in ("L", "ON", "ET", "EN")
+            assert unicodedata.combining(character) == 0
 
 
 @pytest.mark.parametrize(

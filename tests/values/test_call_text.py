@@ -162,7 +162,10 @@ def test_no_two_calls_look_alike() -> None:
 
 
 @pytest.mark.parametrize("end", ["", "rm -rf ~"])
-@pytest.mark.parametrize("padding", [" ", "\n", "\t", "a", "\\", "\u200b", "é", '"', "\x1b"])
+@pytest.mark.parametrize(
+    "padding",
+    [" ", "\n", "\t", "a", "\\", "\u200b", "é", '"', "\x1b", " \U0001d159", " \n\t", "\u200b  \n"],
+)
 def test_padding_pushes_nothing_out_of_the_question(padding: str, end: str) -> None:
     """It is counted."""
     text, whole = question(call_text("shell", {"command": "ls" + padding * 200_000 + end}, {}))
@@ -208,7 +211,9 @@ def test_a_call_that_is_not_shown_whole_needs_another_answer(
     assert f"Type {ANYWAY} to run it" in text
 
 
-@pytest.mark.parametrize("piece", ["a", " a", "\\n", "⟨", "⟨U+200B⟩", "сa", "\u200b\n", "1"])
+@pytest.mark.parametrize(
+    "piece", ["a", " a", "\\n", "⟨", "⟨U+200B⟩", "сa", "\u200b\n", "1", "é漢ш ", " \n\t"]
+)
 def test_the_time_of_a_question_is_linear(piece: str) -> None:
     """A call may have a million characters."""
     assert growth(lambda n: question(show_exactly(piece * n)), 20_000) <= 3
