@@ -207,11 +207,14 @@ def test_markdown_cells_and_files_are_left_alone(notebook: Open, lab: Lab) -> No
 
 
 def test_the_status_bar_has_model_and_cost(notebook: Open, server: Loopback) -> None:
-    """With a mark while a reply streams; also after a reload, and nothing without di_magics."""
+    """With a mark while a reply streams; also after a reload, and nothing without di_magics.
+
+    A click opens the sidebar, where the panel of parameters unfolds; `%chat panel --side` does so.
+    """
     hold = Hold()
     server.reply(Reply(chunks=["word", hold]))
     env = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=a/m"
-    page = notebook([env, "%load_ext di_magics", "%%chat\nhi"])
+    page = notebook([env, "%load_ext di_magics", "%%chat\nhi", "%chat panel --side"])
     item = page.page.locator(".di-status-item")
     page.run(0)
     assert not item.is_visible()
@@ -229,9 +232,22 @@ def test_the_status_bar_has_model_and_cost(notebook: Open, server: Loopback) -> 
     cost.wait_for()
     assert "a/m" in (item.get_attribute("title") or "")
     item.click()
-    page.page.locator(".di-chat-panel textarea:focus").wait_for()
+    side = page.page.locator(".di-chat-panel")
+    side.locator("textarea:focus").wait_for()
+    side.get_by_text("Parameters · m").click()
+    model = side.locator(".di-panel").get_by_role("combobox", name="Model")
+    model.fill("other")
+    model.press("Enter")
+    item.get_by_text("other · ").wait_for()
+
     page.restart()
     item.wait_for(state="hidden")
+    side.locator(".di-panel").wait_for(state="detached")
+    page.run(1)
+    page.run(3)
+    page.shown(3).get_by_text("is shown in the sidebar").wait_for()
+    side.locator(".di-panel").wait_for()
+    assert not side.locator(":focus").count()
     assert errors(page) == []
 
 

@@ -121,7 +121,7 @@ class ChatMagics(Magics, SettingsTraits):
         from di_magics.magics.commands.command import Context
 
         self.session.notebook.enter()
-        context = Context(self.session, self.asking, lambda: self.panel)
+        context = Context(self.session, self.asking, lambda: self.panel, self.page)
         return run_command(context, line)
 
     # What completion offers: only what is known without a request ---------------------------------

@@ -42,6 +42,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cost": (("--all", "--csv"), ()),
     "load": ((), ("files",)),
     "save": (("--overwrite",), ("files",)),
+    "panel": (("--side",), ()),
     "plot": (("diversity", "completion_tokens", "cost", "elapsed", "--out"), ("measures",)),
     "diff": (("run",), ()),
 }

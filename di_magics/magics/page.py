@@ -1,5 +1,5 @@
-"""What the extension's pages are told of a kernel: the model, what the notebook cost, and whether
-a reply is on its way.
+"""What the extension's pages are told of a kernel: the model, what the notebook cost, whether a
+reply is on its way, and which widget is the panel of parameters.
 
 The pages get it as comm messages of a comm with a fixed id. That comm is never opened: a front end
 without the extension ignores messages of a comm that it does not know, but would log an error for
@@ -7,12 +7,14 @@ a comm_open or a comm_close. A page that connects later sees the comm in the ker
 comm_info_request, and sends it a message, to which the kernel answers with the state.
 
 So the kernel is never asked by a page before the extension is loaded here, and a page's message
-waits, as every request does, until the cell that runs has ended. Its content is not looked at.
+waits, as every request does, until the cell that runs has ended. Of its content only one thing
+counts: that the panel has been shown, which replaces a line of text in an output.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from di_magics.core.errors import DiMagicsError
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 COMM = "di_magics"
 SOON_SECONDS = 0.02
 UNKNOWN = "—"
+SHOWN = {"open": True}
+NOT_SHOWN_TEXT = (
+    "No page with the chat panel has answered. Use %chat panel, which shows the panel here."
+)
+SHOWN_TEXT = "The panel is shown in the sidebar."
 
 
 class Page:
@@ -39,7 +46,14 @@ class Page:
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
         self._session: Session | None = None
-        self._state = {"model": "", "cost": UNKNOWN, "costs": UNKNOWN, "answering": False}
+        self._confirm: Callable[[], None] = lambda: None
+        self._state = {
+            "panel": "",
+            "model": "",
+            "cost": UNKNOWN,
+            "costs": UNKNOWN,
+            "answering": False,
+        }
         self._due: set[Changed] = set()
         self._lock = threading.Lock()
         self._posting = threading.Lock()
@@ -58,8 +72,21 @@ class Page:
             self._session = None
             self._post({})
 
-    def handle_msg(self, message: object) -> None:
-        """Post the state to a page that has connected."""
+    def show_panel(self, model_id: str) -> None:
+        """Let the pages show a widget in the sidebar; a line in the cell says whether one did."""
+        from IPython.display import display
+
+        handle = display({"text/plain": NOT_SHOWN_TEXT}, raw=True, display_id=True)
+        self._confirm = lambda: handle.update({"text/plain": SHOWN_TEXT}, raw=True)
+        with self._posting:
+            self._state = self._state | {"panel": model_id}
+            self._post(self._state | SHOWN)
+
+    def handle_msg(self, message: Mapping[str, Any]) -> None:
+        """Post the state to a page that has connected, or note that one has shown the panel."""
+        if message["content"].get("data") == SHOWN:
+            self._confirm()
+            return
         with self._posting:
             self._post(self._state)
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeState, readState } from "../../di_magics/labextension/static/kernel_state.js";
 
-const STATE = { model: "a/b", cost: "$0.01", costs: "$0.01 (an estimate)", answering: false };
+const STATE = { model: "a/b", cost: "$0.01", costs: "$0.01 (an estimate)", answering: false, panel: "a-1_B" };
 
 test("a state is read as it is", () => {
   assert.deepEqual(readState(STATE), STATE);
@@ -14,8 +14,20 @@ test("anything may come from a kernel: what is not a text is none, and a long te
   for (const data of [null, undefined, 1, "a", [], {}, { cost: 1 }, { cost: {} }]) {
     assert.equal(readState(data), null);
   }
-  const wrong = { cost: "x".repeat(10_000), model: { toString: 1 }, costs: [1], answering: "yes" };
-  assert.deepEqual(readState(wrong), { cost: "x".repeat(200), model: "", costs: "", answering: false });
+  const wrong = {
+    cost: "x".repeat(10_000),
+    model: { toString: 1 },
+    costs: [1],
+    answering: "yes",
+    panel: "../x",
+  };
+  assert.deepEqual(readState(wrong), {
+    cost: "x".repeat(200),
+    model: "",
+    costs: "",
+    answering: false,
+    panel: "",
+  });
 });
 
 test("the status bar has the end of the model's name, the cost, and a mark while a reply streams", () => {

@@ -71,3 +71,18 @@ def test_a_page_that_connects_is_told_whatever_it_sends(
     assert states(kernel)[len(before) :] == before[-1:] * (len(states(kernel)) - len(before))
     assert kernel.run("%chat set model=y\n'ran'").text.endswith("'ran'\n")
     wait_for(kernel, model="y")
+
+
+def test_the_panel_at_the_side_is_confirmed_by_a_page(kernel: Kernel, server: Loopback) -> None:
+    """Until then, and where no page has the extension, a line says what to do."""
+    load(kernel, server)
+    cell = kernel.run("%chat panel --side", "c1")
+    assert cell.text == (
+        "No page with the chat panel has answered. Use %chat panel, which shows the panel here.\n"
+    )
+    wait_for(kernel, open=True)
+    assert states(kernel)[-1]["panel"]
+    kernel.send("comm_msg", {"comm_id": "di_magics", "data": {"open": True}})
+    kernel.wait(Result(), lambda: "is shown" in cell.text)
+    assert cell.text == "The panel is shown in the sidebar.\n"
+    assert "has no argument but --side" in kernel.run("%chat panel --top").text

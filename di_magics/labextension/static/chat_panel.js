@@ -2,6 +2,7 @@
 // The chat panel in the right sidebar: a message becomes a %%chat cell of the notebook and runs there,
 // and a list of the notebook's turns leads to their cells. All texts are set as text.
 import { KernelStates } from "./kernel_state.js";
+import { PanelHead } from "./panel_head.js";
 import { makeStatusItem } from "./status_bar.js";
 import { cellOf, promptOf, titleOf } from "./turns.js";
 
@@ -42,11 +43,22 @@ export async function chatPanelPlugin(load) {
       widget.title.label = "Chat";
       widget.title.caption = LABEL;
       app.shell.add(widget, "right", { rank: 1000 });
-      widget.onActivateRequest = () => panel.message.focus();
+      const states = new KernelStates(tracker, KernelMessage.createMessage);
+      const head = new PanelHead(Widget, tracker, states);
+      panel.node.prepend(head.node);
+      let focus = true;
+      widget.onActivateRequest = () => {
+        if (focus) panel.message.focus();
+        focus = true;
+      };
       const open = () => app.shell.activateById(widget.id);
+      states.onOpen = () => {
+        focus = false; // the user's cell keeps it
+        head.open();
+        open();
+      };
       app.commands.addCommand(COMMAND, { label: LABEL, execute: open });
       palette?.addItem({ command: COMMAND, category: "Notebook Operations" });
-      const states = new KernelStates(tracker, KernelMessage.createMessage);
       statusBar?.registerStatusItem("di-magics:status", {
         item: makeStatusItem(Widget, states, open),
         align: "left",
@@ -217,6 +229,9 @@ const STYLE = `
 .di-chat-panel textarea { display: block; width: 100%; box-sizing: border-box; resize: vertical; font: inherit;
   margin: 4px 0; padding: 4px; color: inherit; background: var(--jp-layout-color0);
   border: 1px solid var(--jp-border-color1); }
+.di-chat-panel details { flex: none; margin-bottom: 8px; border-bottom: 1px solid var(--jp-border-color2); }
+.di-chat-panel details[open] { flex: 0 1 60%; overflow: auto; }
+.di-chat-panel summary { cursor: pointer; padding: 2px 0 6px; overflow-wrap: anywhere; }
 .di-chat-panel form div { display: flex; gap: 8px; }
 .di-chat-panel select { flex: 1; min-width: 0; }
 .di-chat-panel select, .di-chat-panel form button { font: inherit; padding: 4px 8px; color: inherit;

@@ -1,12 +1,12 @@
 // @ts-check
 // What a notebook's kernel says of itself: its model, what the notebook has cost, whether a reply
-// streams. How it is sent, and why so: magics/page.py. Nothing in it is trusted; all texts are set as text.
+// streams, and which widget is the panel. How it is sent, and why so: magics/page.py. Nothing in it is trusted; all texts are set as text.
 
 const COMM = "di_magics";
 const LONGEST = 200;
 const GONE = ["restarting", "autorestarting", "terminating", "dead"];
 
-/** @typedef {{ model: string, cost: string, costs: string, answering: boolean }} State */
+/** @typedef {{ model: string, cost: string, costs: string, answering: boolean, panel: string }} State */
 
 /**
  * Return the state in a message of a kernel; null where the extension is not loaded.
@@ -21,6 +21,7 @@ export function readState(data) {
     cost: text(data.cost),
     costs: text(data.costs),
     answering: data.answering === true,
+    panel: /^[\w-]{1,64}$/.test(text(data.panel)) ? data.panel : "",
   };
 }
 
@@ -49,6 +50,8 @@ export class KernelStates {
     this._states = new WeakMap();
     /** @type {(() => void)[]} */
     this._watchers = [];
+    /** Called when the current notebook's kernel wants its panel to be seen. */
+    this.onOpen = () => {};
     tracker.widgetAdded.connect((/** @type {any} */ _, /** @type {any} */ notebook) =>
       this._add(notebook.sessionContext),
     );
@@ -74,7 +77,13 @@ export class KernelStates {
   /** @param {any} context */
   _add(context) {
     context.iopubMessage.connect((/** @type {any} */ _, /** @type {any} */ { header, content }) => {
-      if (header.msg_type === "comm_msg" && content.comm_id === COMM) this._set(context, content.data);
+      if (header.msg_type === "comm_msg" && content.comm_id === COMM) {
+        this._set(context, content.data);
+        if (content.data?.open === true && this._tracker.currentWidget?.sessionContext === context) {
+          this.onOpen();
+          this._send(context.session?.kernel, { open: true });
+        }
+      }
     });
     context.statusChanged.connect((/** @type {any} */ _, /** @type {string} */ status) => {
       if (GONE.includes(status)) this._set(context, null);
@@ -102,16 +111,24 @@ export class KernelStates {
     const kernel = context.session?.kernel;
     try {
       const { content } = await kernel.requestCommInfo({ target_name: COMM });
-      if (!content.comms?.[COMM] || kernel.isDisposed) return;
-      // Not with kernel.createComm, which would start a thread in the kernel.
-      const message = this._createMessage({
-        msgType: "comm_msg",
-        channel: "shell",
-        username: kernel.username,
-        session: kernel.clientId,
-        content: { comm_id: COMM, data: {} },
-      });
-      kernel.sendShellMessage(message, false, true);
+      if (content.comms?.[COMM]) this._send(kernel, {});
     } catch {} // the connection is lost, or another kernel is chosen
+  }
+
+  /**
+   * Send a message; not with kernel.createComm, which would start a thread in the kernel.
+   * @param {any} kernel
+   * @param {object} data
+   */
+  _send(kernel, data) {
+    if (!kernel || kernel.isDisposed) return;
+    const message = this._createMessage({
+      msgType: "comm_msg",
+      channel: "shell",
+      username: kernel.username,
+      session: kernel.clientId,
+      content: { comm_id: COMM, data },
+    });
+    kernel.sendShellMessage(message, false, true);
   }
 }

@@ -22,12 +22,18 @@ def ask(context: Context, rest: str) -> Reply | Sweep | None:
     return context.asking.run(flags, text or incomplete("ask What is the capital of France?"))
 
 
-@command("panel", "a panel with model, parameters and costs")
+@command("panel [--side]", "a panel with model, parameters and costs")
 def show_panel(context: Context, rest: str) -> None:
-    """It can be open several times, and in a separate view (right click on the output, Create New
-    View for Cell Output). After a restart of the kernel run the cell again.
+    """With --side it is shown in the right sidebar of JupyterLab and Notebook 7. It can be open
+    several times, and in a separate view (right click on the output, Create New View for Cell
+    Output). After a restart of the kernel run the cell again.
     """
-    context.asking.show_panel(context.panel)
+    if rest not in ("", "--side"):
+        raise ParamError("%chat panel has no argument but --side.")
+    if rest and context.page:
+        context.page.show_panel(context.panel().widget.model_id)
+    else:
+        context.asking.show_panel(context.panel)
 
 
 @command("retry", "ask the last prompt again, as a variant; %chat variant goes back")

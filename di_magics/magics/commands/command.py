@@ -18,17 +18,22 @@ from di_magics.core.text import one_line
 if TYPE_CHECKING:
     from di_magics.display.sweep import Sweep
     from di_magics.magics.asking import Asking
+    from di_magics.magics.page import Page
     from di_magics.magics.panel import Panel
     from di_magics.session.session import Session
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a command works on; `panel` returns the panel, made at its first use."""
+    """What a command works on; `panel` returns the panel, made at its first use.
+
+    `page` tells the extension's pages, None where there cannot be one.
+    """
 
     session: Session
     asking: Asking
     panel: Callable[[], Panel]
+    page: Page | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+// @ts-check
+// The head of the chat panel: model and cost; unfolded, the panel of parameters of %chat panel. That is a
+// widget of the kernel, which the notebook's widget manager draws here as it does in an output.
+import { describeState } from "./kernel_state.js";
+
+const WIDGET = "application/vnd.jupyter.widget-view+json";
+const ASK = "%chat panel --side";
+
+export class PanelHead {
+  /**
+   * @param {any} Widget the class of @lumino/widgets
+   * @param {any} tracker
+   * @param {import("./kernel_state.js").KernelStates} states
+   */
+  constructor(Widget, tracker, states) {
+    this._Widget = Widget;
+    this._tracker = tracker;
+    this._states = states;
+    this._drawn = "";
+    /** @type {any} */
+    this._view = null;
+    this.node = document.createElement("details");
+    this._line = this.node.appendChild(document.createElement("summary"));
+    this._body = this.node.appendChild(document.createElement("div"));
+    this.node.addEventListener("toggle", () => this._update());
+    states.onChange(() => this._update());
+  }
+
+  /** Unfold the parameters. */
+  open() {
+    this.node.open = true;
+    this._update();
+  }
+
+  _update() {
+    const state = this._states.current;
+    this.node.hidden = !state;
+    if (!state) {
+      this._drawn = "";
+      this._clear();
+      return;
+    }
+    const { text, title } = describeState(state);
+    this._line.textContent = `Parameters · ${text}`;
+    this._line.title = title;
+    const { currentWidget: notebook } = this._tracker;
+    const wanted = `${notebook.id} ${state.panel}`;
+    if (!this.node.open || wanted === this._drawn) return;
+    this._drawn = wanted;
+    this._clear();
+    if (state.panel) void this._show(notebook, state.panel);
+    else this._ask(notebook);
+  }
+
+  /**
+   * Let the kernel make its panel; the cell's id says which notebook it is for.
+   * @param {any} notebook
+   */
+  _ask(notebook) {
+    this._body.textContent = "The panel comes when the kernel is idle.";
+    const cellId = notebook.content.activeCell?.model.id;
+    const request = { code: ASK, silent: true, store_history: false, stop_on_error: false };
+    notebook.sessionContext.session?.kernel?.requestExecute(request, true, { cellId });
+  }
+
+  /** @param {any} notebook @param {string} id */
+  async _show(notebook, id) {
+    try {
+      const view = notebook.content.rendermime.createRenderer(WIDGET);
+      this._view = view;
+      this._Widget.attach(view, this._body);
+      const data = { [WIDGET]: { version_major: 2, version_minor: 0, model_id: id } };
+      await view.renderModel({ data, metadata: {}, trusted: true, setData() {} });
+    } catch {
+      this._clear();
+      this._body.textContent = "This page cannot show the panel here. Run %chat panel in a cell.";
+    }
+  }
+
+  _clear() {
+    this._view?.dispose();
+    this._view = null;
+    this._body.textContent = "";
+  }
+}
