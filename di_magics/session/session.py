@@ -230,7 +230,11 @@ class Session:
         if interrupts.interrupted:
             return
         if error := job.result():
-            raise error
+            if error.status != 404:
+                raise error
+            raise ParamError(
+                f"{endpoint.name} has no list of models. Set one: -m MODEL, or %chat model MODEL."
+            )
         first = self.catalog.first(endpoint.url)
         if first is None:
             fetch = endpoint.service.fetch or endpoint.service.start

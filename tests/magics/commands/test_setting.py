@@ -48,6 +48,17 @@ def test_setting_a_server_of_this_machine_says_which_model_it_uses(here: Run) ->
     assert "model='a-model'" in here("%chat endpoint ollama").text
 
 
+def test_a_server_without_a_list_needs_a_model(
+    here: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some servers have only the path for chats."""
+    answer = server.answer
+    without = Fault(404, {"error": "Not Found"})
+    monkeypatch.setattr(server, "answer", lambda r: without if r.method == "GET" else answer(r))
+    assert "-m MODEL" in str(here("%%chat --endpoint ollama\nhello").error)
+    assert TEXT in here("%%chat --endpoint ollama -m mine\nhello").text
+
+
 def test_a_model_of_another_endpoint_is_not_asked_of_this_one(here: Run, server: Loopback) -> None:
     """An endpoint with a name begins with its own model."""
     here("%chat model some/model")
