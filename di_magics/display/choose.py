@@ -2,7 +2,18 @@
 
 A view that streams replaces its output at the end. That works only in the cell's own output: an
 Output widget (`with out:`, `@interact`) ignores updates, and `%%capture` counts each of them as
-another output. There, and where no front end has sent the cell, the final view is used.
+another output.
+
+    where the cell runs                              the view of a reply
+    -----------------------------------------------  -----------------------------------------------
+    IPython in a terminal                            TerminalView: text as it comes
+    in an Output widget, an interact, a capture      FinalView: only the final output
+    a front end that sends cell ids: JupyterLab,     WidgetView; DisplayView without anywidget
+    Notebook 7, VS Code
+    Colab, which sends none                          DisplayView: one output, updated
+    another front end whose user can be asked:       TerminalView; such a front end need not know
+    jupyter console, qtconsole                       updates of an output
+    no front end: nbclient, papermill                FinalView
 """
 
 from __future__ import annotations
@@ -33,16 +44,22 @@ def choose_progress(shell: Any) -> Progress:
     return progress
 
 
-def choose_view(shell: Any, cell_id: str | None, *, plain: bool = False) -> Any:
-    """Return the view for where this cell runs: a terminal, a notebook, or nothing to stream to.
+def choose_view(
+    shell: Any, cell_id: str | None, *, plain: bool = False, can_ask: bool = False
+) -> Any:
+    """Return the view of a reply for where this cell runs.
 
-    With `plain` the streamed text is not Markdown. Only a notebook's front end has a cell id;
-    nbclient and other runners have none.
+    With `plain` the streamed text is not Markdown. `can_ask` is whether the front end lets the
+    kernel ask its user: a runner such as nbclient does not.
     """
     if getattr(shell, "kernel", None) is None:
         return TerminalView()
-    if not cell_id or _is_redirected(shell):
+    if _is_redirected(shell):
         return FinalView()
+    if not cell_id:
+        if "google.colab" in sys.modules:
+            return DisplayView()
+        return TerminalView() if can_ask else FinalView()
     try:
         from di_magics.display.live import WidgetView
     except ImportError:  # anywidget is broken or not installed

@@ -50,7 +50,7 @@ class FinalView(SilentView):
 
 
 class TerminalView(SilentView):
-    """Writes plain text while it streams: for IPython in a terminal."""
+    """Writes plain text while it streams: for IPython in a terminal, and for jupyter console."""
 
     def __init__(self) -> None:
         self._written = 0

@@ -153,7 +153,8 @@ class Asking:
         """Return the reply; `_reply` and the variable `out` hold it even if it failed."""
         cell = ask.cell.id if ask.cell else None
         plain = ask.format in ("text", "json")
-        view = SilentView() if quiet else choose_view(self._shell, cell, plain=plain)
+        where = {"plain": plain, "can_ask": self._cell.can_ask}
+        view = SilentView() if quiet else choose_view(self._shell, cell, **where)
         answer = self._session.ask(ask, view)
         if ask.tools:
             self._tools[answer.turn.id] = cast("Toolbox", ask.tools)

@@ -74,8 +74,9 @@ def end_help_cell(lines: list[str]) -> list[str]:
 class CallLine(TokenTransformBase):
     """Turns a `%chat` line into the call of its magic, also one that ends with `?`.
 
-    A line that asks gets a semicolon at its end, because the reply is displayed already and would
-    be displayed again as the value of the cell.
+    A line that asks becomes a statement, because the reply is displayed already and would be
+    displayed again as the value of the cell. A semicolon at its end would not be enough within
+    %%capture or %%time, where IPython looks for it in the cell around.
     """
 
     priority = 1
@@ -108,7 +109,8 @@ class CallLine(TokenTransformBase):
         rest = assemble_continued_line(lines, self._at, end).removeprefix("%chat").strip()
         before = lines[row][:column]
         has_value = before.strip() or not REPLIES.match(rest)
-        call = _call("line", "chat", rest).rstrip("\n") + ("\n" if has_value else ";\n")
+        statement = "" if has_value else "if True: "
+        call = statement + _call("line", "chat", rest)
         return [*lines[:row], before + call, *lines[end + 1 :]]
 
 

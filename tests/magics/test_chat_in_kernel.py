@@ -74,6 +74,28 @@ def test_without_a_cell_id_there_is_only_the_final_output(chat: Kernel, server: 
     assert result.of_type("comm_open") == []
 
 
+@pytest.mark.parametrize("front_end", ["console", "colab"])
+def test_a_reply_streams_in_a_front_end_without_cell_ids(
+    chat: Kernel, server: Loopback, front_end: str
+) -> None:
+    """jupyter console shows what is printed, Colab an output that is updated; never a widget."""
+    hold = Hold()
+    server.reply(Reply(chunks=["Hello ", hold, "**world**"]))
+    if front_end == "colab":
+        chat.run("import sys; sys.modules['google.colab'] = sys")
+    result = chat.start("%%chat\nhi", inputs=[])
+    chat.wait(result, lambda: "Hello " in result.text)
+    assert "world" not in result.text
+    hold.release()
+    chat.wait(result)
+    (output,) = result.outputs
+    assert result.text.count("Hello **world**") == 1
+    assert "finished" in result.text
+    if front_end == "colab":
+        assert "<strong>world</strong>" in output["data"]["text/html"]
+    assert result.of_type("comm_open") == []
+
+
 def test_a_rerun_makes_a_variant_that_follows_the_turn_above(
     chat: Kernel, server: Loopback
 ) -> None:
@@ -99,6 +121,11 @@ def test_a_line_that_asks_shows_its_reply_once(chat: Kernel, server: Loopback) -
     (value,) = chat.run("r", "cell-2").outputs
     assert value["data"] == shown["data"]
     assert value["metadata"] == {}
+    for magic in ("capture found", "time"):
+        result = chat.run(f"%%{magic}\n%chat ask hi", "cell-3")
+        kinds = [output["output_type"] for output in result.outputs]
+        assert kinds == ([] if "found" in magic else ["display_data", "stream"])
+    assert chat.run("len(found.outputs)", "cell-4").text == "1\n"
 
 
 def test_the_receipt_counts_variants(chat: Kernel, server: Loopback) -> None:
