@@ -61,6 +61,7 @@ OTHER_FILES = {
     "attack/test_kills.py",
     "attack/test_leaks.py",
     "attack/test_markdown_attacks.py",
+    "attack/test_pandoc.py",
     "attack/test_wire.py",
     "test_conformance.py",
     "test_growth.py",

@@ -11,6 +11,8 @@ live. So nothing of the source is copied: the parser's result is written again.
   `LANGUAGES` or none. Code in lists and quotes is one line of `<pre><code>` with entities.
 * No image, no reference definition; links are http, https or mailto, percent-encoded.
 * A formula is in dollars, without anything that would be live where dollars mean nothing.
+* What pandoc reads in addition is escaped: a backslash before a word is LaTeX, a brace after code,
+  a link or a heading holds HTML attributes, `^` is raised text, `:::` a box, `%` a title.
 
 JupyterLab removes formulas from the source before it reads Markdown, and typesets what looks like
 one in the page afterwards. So a dollar that is only a dollar is an entity in an element of its own,
@@ -46,7 +48,7 @@ _PLAIN_CODE = re.compile(r"(?! )[^`<&$\\|\n]+(?<! )")
 _LIVE_IN_CODE = re.compile(r"\]\s*[(:\[]|!\[|@@")
 _LIVE_IN_FORMULA = re.compile(r"[`$]|\]\s*[(:\[]|!\[|@@|://|xmpp:|\n\s*\n|&#?\w+;")
 _TEXT = re.compile(
-    r"[`*~\[\]<$|]|&(?=#|[A-Za-z][A-Za-z0-9])|\\(?![A-Za-z0-9])|\\(?=begin|end|ref|eqref)"
+    r"[`*~^\[\]{<$|]|&(?=#|[A-Za-z][A-Za-z0-9])|\\(?!begin|end|ref|eqref)[A-Za-z0-9]|\\"
     r"|(?<![^\W_])_|_(?![^\W_])|!(?=\[|$)|(?<=\S)@|(?<=ftp):|(?<=xmpp):"
 )
 _ENTITIES = re.compile(r"[\\`*_\[\]<>&$|~!:#{}\"'\n\t]|(?<=www)\.")
@@ -199,6 +201,8 @@ def _write_inline(children: Sequence[Token], *, one_line: bool, cell: bool = Fal
             case "text":
                 escaped = _escape(token.content, begins=begins, entities=entities)
                 piece = token.content if bare else escaped
+                if re.match(r"\$\d", _last(pieces, len(pieces)) + piece):
+                    piece = f"<span></span>{piece}"  # pandoc reads no formula before a digit
             case "softbreak":
                 piece = " " if one_line else "" if begins else "\n"
             case "hardbreak":
@@ -284,7 +288,7 @@ def _escape(text: str, *, begins: bool, entities: str) -> str:
         text = text.lstrip(" ")
     escaped = _TEXT.sub(lambda match: _escape_character(match[0], entities), text)
     if begins:
-        escaped = re.sub(r"^(\d+)([.)](?= |$))|^([-+#=]|:(?= ))", r"\1\\\2\3", escaped)
+        escaped = re.sub(r"^(\d+)([.)](?= |$))|^([-+#=:%])", r"\1\\\2\3", escaped)
         escaped = re.sub(r"^>", "&gt;", escaped)
     return escaped
 
