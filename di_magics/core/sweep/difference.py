@@ -6,15 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import Match, SequenceMatcher
+from itertools import accumulate
 from typing import Literal
 
-LONGEST = 4000
-"""Words that are compared, at most: the time is quadratic in them. In longer texts only the common
-beginning and end are marked."""
-MOST_PAIRS = 200_000
-"""Pairs of equal words, at most. Prose of 4,000 words has fewer; a reply that repeats itself has
-more, and would need a minute."""
+MOST_STEPS = 10_000_000
+"""Pairs of equal words that are looked at, at most, which takes about half a second. Prose of 4,000
+words needs fewer. Of longer texts, and of those that repeat themselves, only the common beginning
+and end are marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +24,45 @@ class Part:
     text: str
 
 
+class _TooLongError(Exception):
+    """The comparison needs too many steps."""
+
+
+class _Matcher(SequenceMatcher[str]):
+    """Counts steps: for each word of the first text difflib looks at all equal ones of the second.
+
+    Blanks belong to the words beside them, or there would be as many pairs as in no other text.
+    """
+
+    def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
+        super().__init__(str.isspace, first, second, autojunk=False)
+        counts = Counter(word for word in second if not word.isspace())
+        self._pairs = [0, *accumulate(counts[word] + 1 for word in first)]
+        self._steps = len(second)
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> Match:
+        end = len(self._pairs) - 1 if ahi is None else ahi
+        self._steps += self._pairs[end] - self._pairs[alo]
+        if self._steps > MOST_STEPS:
+            raise _TooLongError
+        return super().find_longest_match(alo, ahi, blo, bhi)
+
+
 def compare_texts(old: str, new: str) -> list[Part]:
     """Return the parts: `same` and `gone` make up the old text, `same` and `new` the new one."""
     first, second = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (old, new))
-    if max(len(first), len(second)) > LONGEST or _pairs(first, second) > MOST_PAIRS:
-        return [part for part in _ends(old, new) if part.text]
-    matcher = SequenceMatcher(None, first, second, autojunk=False)
     parts: list[Part] = []
-    for kind, a, b, c, d in matcher.get_opcodes():
-        if kind == "equal":
-            parts.append(Part("same", "".join(first[a:b])))
-        else:
-            parts += [Part("gone", "".join(first[a:b])), Part("new", "".join(second[c:d]))]
+    try:
+        for kind, a, b, c, d in _Matcher(first, second).get_opcodes():
+            if kind == "equal":
+                parts.append(Part("same", "".join(first[a:b])))
+            else:
+                parts += [Part("gone", "".join(first[a:b])), Part("new", "".join(second[c:d]))]
+    except _TooLongError:
+        parts = [*_ends(old, new)]
     return [part for part in parts if part.text]
-
-
-def _pairs(first: Sequence[str], second: Sequence[str]) -> int:
-    """Return the number of pairs of equal words, one from each; spaces do not count."""
-    one, other = Counter(first), Counter(second)
-    return sum(count * other[word] for word, count in one.items() if not word.isspace())
 
 
 def _ends(old: str, new: str) -> Iterator[Part]:

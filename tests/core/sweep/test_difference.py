@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
+from difflib import Match, SequenceMatcher
+from math import isqrt
+from typing import Any
 
 import pytest
 
 from di_magics.core.sweep.difference import (
-    LONGEST,
+    MOST_STEPS,
     Part,
     compare_texts,
     count_texts,
@@ -43,7 +47,7 @@ def test_the_parts_make_up_both_texts(size: int) -> None:
 
 def test_of_long_texts_the_ends_are_compared() -> None:
     """Word by word would take minutes."""
-    end = "z " * LONGEST
+    end = "z " * isqrt(MOST_STEPS)
     assert compare_texts(f"The old {end}", f"The new {end}") == [
         Part("same", "The "),
         Part("gone", "old"),
@@ -61,6 +65,45 @@ def test_of_texts_that_repeat_themselves_the_ends_are_compared() -> None:
         Part("new", "four "),
         Part("same", again),
     ]
+
+
+SHAPES: dict[str, Callable[[int], tuple[list[str], list[str]]]] = {
+    "few words": lambda n: (words("abcdefgh", n, 1), words("abcdefgh", n, 2)),
+    "two words": lambda n: (words("ab", n, 1), words("ab", n, 2)),
+    "blanks only": lambda n: (words([" ", "\n"], n, 1), words([" ", "\n"], n, 2)),
+    "equal words": lambda n: (["a"] * n, ["a"] * (n - 1)),
+    "backwards": lambda n: (numbers := [str(i) for i in range(n)], numbers[::-1]),
+    "every other word": lambda n: (["x", *map(str, range(n))], ["x"] * n),
+    "signs": lambda n: (words("ab!?", n, 1), words("!?a\n", n, 2)),
+}
+
+
+def words(letters: Sequence[str], count: int, seed: int) -> list[str]:
+    """Return random words."""
+    return random.Random(seed).choices(letters, k=count)
+
+
+@pytest.mark.parametrize("size", [300, 1000, 3000, 30_000])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_comparison_of_any_size_takes_few_steps(
+    monkeypatch: pytest.MonkeyPatch, shape: str, size: int
+) -> None:
+    """Two replies of 3 kB needed 99 seconds. The blanks count as well."""
+    looked_at = 0
+    find = SequenceMatcher.find_longest_match
+
+    def count(matcher: Any, alo: int, ahi: int, blo: int, bhi: int) -> Match:
+        nonlocal looked_at
+        looked_at += sum(1 + len(matcher.b2j.get(word, ())) for word in matcher.a[alo:ahi])
+        return find(matcher, alo, ahi, blo, bhi)
+
+    monkeypatch.setattr(SequenceMatcher, "find_longest_match", count)
+    first, second = SHAPES[shape](size)
+    old, new = " ".join(first), " ".join(second)
+    parts = compare_texts(old, new)
+    assert looked_at <= MOST_STEPS
+    assert "".join(part.text for part in parts if part.kind != "new") == old
+    assert "".join(part.text for part in parts if part.kind != "gone") == new
 
 
 @pytest.mark.parametrize(
