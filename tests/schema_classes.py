@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Annotated, NotRequired, Optional, TypedDict
+from typing import Annotated, Literal, NotRequired, Optional, TypedDict
 
 import pydantic
 
@@ -52,3 +52,36 @@ class Person(pydantic.BaseModel):
     name: str
     age: int = pydantic.Field(ge=0)
     friends: list[Person] = []
+
+
+class Tree(pydantic.BaseModel):
+    """A class with a union of itself."""
+
+    v: int = 0
+    c: Tree | Bush | None = None
+
+
+class Bush(pydantic.BaseModel):
+    """Its other member."""
+
+    w: int = 0
+    c: Tree | Bush | None = None
+
+
+class One(pydantic.BaseModel):
+    """The end."""
+
+    kind: Literal["one"]
+
+
+class Two(pydantic.BaseModel):
+    """A node with a tag, so that nothing has to be tried."""
+
+    kind: Literal["two"]
+    c: Annotated[One | Two, pydantic.Field(discriminator="kind")]
+
+
+class Tagged(pydantic.BaseModel):
+    """A tree of them."""
+
+    c: Annotated[One | Two, pydantic.Field(discriminator="kind")]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import (
     Annotated,
     Any,
@@ -43,6 +44,82 @@ class NoSchemaError(TypeError):
     """A type has no JSON Schema, because it is or holds an ordinary class."""
 
 
+MOST_STEPS = 1_000_000
+"""Values that pydantic may try, at most: about a second. JSON of n characters may have 4 n more."""
+
+
+def check_steps(schema: Mapping[str, Any], text: str) -> None:
+    """Raise JsonTypeError for JSON that would take too long to read.
+
+    pydantic tries every member of a union. Where a class holds a union that has itself, they double
+    with each level of the JSON, and nothing can interrupt it.
+    """
+    if "$ref" not in json.dumps(schema):
+        return
+    try:
+        steps = _Steps(schema).count(schema, json.loads(text))
+    except ValueError:
+        return  # pydantic says what is wrong with it
+    except RecursionError:
+        raise JsonTypeError("$", "it is nested too deeply") from None
+    if steps > MOST_STEPS + 4 * len(text):
+        raise JsonTypeError("$", "it is nested too deeply for a type with unions")
+
+
+class _Steps:
+    """Counts the values that pydantic tries for a JSON Schema of its own."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._definitions = schema.get("$defs", {})
+        self._known: dict[tuple[int, int], int] = {}
+
+    def count(self, schema: Any, value: Any) -> int:
+        """Return the number for a value, which is as large as 2 to the power of its depth."""
+        if not isinstance(schema, dict) or not isinstance(value, dict | list):
+            return 1
+        key = id(schema), id(value)
+        if key not in self._known:
+            self._known[key] = 1 + sum(self.count(*pair) for pair in self._parts(schema, value))
+        return self._known[key]
+
+    def _definition(self, reference: str) -> Any:
+        return self._definitions.get(reference.removeprefix("#/$defs/"))
+
+    def _parts(self, schema: dict[str, Any], value: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield the schemas within a schema, each with the value that it is tried for."""
+        if "$ref" in schema:
+            yield self._definition(schema["$ref"]), value
+        chosen = schema.get("discriminator", {})
+        tag = value.get(chosen.get("propertyName")) if isinstance(value, dict) else None
+        if chosen.get("mapping") and isinstance(tag, str):
+            yield self._definition(chosen["mapping"].get(tag, "")), value
+        else:
+            for name in ("anyOf", "oneOf", "allOf"):
+                yield from ((member, value) for member in schema.get(name, ()))
+        if isinstance(value, dict):
+            named = schema.get("properties", {})
+            other = schema.get("additionalProperties")
+            yield from ((named.get(name, other), member) for name, member in value.items())
+        else:
+            first = schema.get("prefixItems", ())
+            yield from zip(first, value, strict=False)
+            yield from ((schema.get("items"), member) for member in value[len(first) :])
+
+
+@lru_cache(maxsize=256)
+def compile_pattern(pattern: str) -> Callable[[str], bool]:
+    """Return whether a text has a match of a regular expression, in time linear in the text.
+
+    The function is pydantic's, in Rust. Raises ValueError for an expression that it does not have,
+    as one with look-around or a reference back.
+    """
+    try:
+        adapter = pydantic.TypeAdapter(Annotated[str, pydantic.Field(pattern=pattern)])
+    except Exception as error:  # pydantic_core's SchemaError
+        raise ValueError(pattern) from error
+    return adapter.validator.isinstance_python
+
+
 class _SchemaWithoutTitles(GenerateJsonSchema):
     """Titles that only repeat the name of a field cost tokens."""
 
@@ -59,6 +136,7 @@ class JsonType:
 
     def read(self, text: str) -> Any:
         """Return the object in a JSON text. Raises JsonTypeError, or what the class raises."""
+        check_steps(self.schema, text)
         try:
             return self._adapter.validate_json(text)
         except pydantic.ValidationError as error:
@@ -119,6 +197,7 @@ class JsonFields:
         raise _first_mistake(mistake) from None
 
     def _read(self, text: str) -> dict[str, Any]:
+        check_steps(self.schema, text)
         parsed = self._model.model_validate_json(text, strict=True)
         return {
             field.alias or name: getattr(parsed, name)

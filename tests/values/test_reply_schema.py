@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,14 +10,16 @@ import threading
 import typing
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import pandas as pd
 import pydantic
 import pytest
+from growth import cpu_seconds, growth
 from loopback import Loopback
-from schema_classes import MAYBE, Colour, Movie, Notes, Person, Place, Shelf
+from schema_classes import MAYBE, Colour, Movie, Notes, Person, Place, Shelf, Tagged, Tree
 
 import di_magics as di
 from di_magics.core.errors import DiMagicsError, ReplyError
@@ -341,3 +344,143 @@ def test_typing_itself_is_what_is_tested() -> None:
     """The TypedDict of these tests is the standard library's."""
     assert typing.is_typeddict(Movie)
     assert type(Movie).__module__ == "typing"
+
+
+# The time of a check --------------------------------------------------------------------------
+
+MANY = r"^(\w+\s?)+$"  # with Python's own regular expressions twice the time for each letter
+NODES = [{"properties": {"c": {"$ref": "#/$defs/n"}}, "required": [name]} for name in "ab"]
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def nested(count: int) -> Any:
+    """Return an object within an object, and so on."""
+    value: Any = {}
+    for _ in range(count):
+        value = {"c": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("schema", "make"),
+    [
+        ({"pattern": MANY}, lambda n: "a" * n + "!"),
+        ({"patternProperties": {MANY: {"type": "null"}}}, lambda n: {"a" * n + "!": 1}),
+        (
+            {"patternProperties": {MANY: {}}, "additionalProperties": False},
+            lambda n: {"a" * n + "!": 1},
+        ),
+        ({"propertyNames": {"pattern": MANY}}, lambda n: {"a" * n + "!": 1}),
+        ({"uniqueItems": True}, lambda n: [{"a": i} if i % 2 else [i] for i in range(n)]),
+        ({"uniqueItems": True}, lambda n: [i * (2**61 - 1) for i in range(n)]),
+        ({"contains": {"type": "null"}}, lambda n: ["a"] * n),
+        ({"items": {"enum": [*range(99)]}}, lambda n: ["a"] * n),
+        ({"additionalProperties": {"type": "null"}}, lambda n: {str(i): 1 for i in range(n)}),
+    ],
+)
+def test_the_time_of_a_check_is_linear(
+    schema: dict[str, Any], make: Callable[[int], object]
+) -> None:
+    """For each keyword that looks at all of a text, a list or an object."""
+    form = reply_schema(schema, "It")
+
+    def read(text: str) -> None:
+        with contextlib.suppress(ReplyError):
+            form.read(text)
+
+    assert growth(read, 4000, lambda n: json.dumps(make(n))) <= 3
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": NODES},
+        {"oneOf": NODES},
+        {"$schema": DRAFT, "not": {"allOf": [{"not": {"anyOf": NODES}}]}},
+        {"if": NODES[0], "else": NODES[1]},
+        {"anyOf": NODES, "unevaluatedProperties": False},
+    ],
+)
+@pytest.mark.parametrize("at_root", [False, True])
+def test_a_schema_that_refers_to_itself_is_checked_within_bounds(
+    monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], at_root: bool
+) -> None:
+    """The work doubles with each level of the reply; 13 levels took 15 seconds."""
+    monkeypatch.setattr("di_magics.values.reply_schema.MOST_STEPS", 20_000)
+    whole = {"$ref": "#/$defs/n", "$defs": {"n": schema}, "$schema": DRAFT}
+    if at_root:
+        text = json.dumps({"$schema": DRAFT, **schema}).replace("#/$defs/n", "#")
+        whole = json.loads(text)
+    form = reply_schema(whole, "It")
+    message = one_line(lambda: form.read(json.dumps(nested(40))), ReplyError)
+    assert "too many steps" in message
+    assert "too many steps" not in one_line(lambda: form.read(json.dumps(nested(2))), ReplyError)
+
+
+@pytest.mark.parametrize("depth", [20, 30, 100, 400])
+@pytest.mark.parametrize("union", [Tree, list[Tree], dict[str, Tree], Tree | None])
+def test_a_class_with_a_union_of_itself_is_read_within_bounds(union: Any, depth: int) -> None:
+    """pydantic tries both classes at each level; 26 levels took 25 seconds."""
+    value = nested(depth) | {"v": "no"}
+    text = json.dumps({list: [value], dict: {"a": value}}.get(typing.get_origin(union), value))
+    form = reply_schema(union, "It")
+    assert cpu_seconds(lambda: one_line(lambda: form.read(text), ReplyError)) < 5
+
+
+def test_a_tree_of_usual_depth_is_read() -> None:
+    """As deep as people write them, and a long list of them; a union with a tag may be deeper."""
+    assert reply_schema(Tree, "It").read(json.dumps(nested(12))).c.c.c is not None
+    many = reply_schema(list[Tree], "It").read(json.dumps([nested(5)] * 3000))
+    assert len(many) == 3000
+    value: Any = {"kind": "one"}
+    for _ in range(60):
+        value = {"kind": "two", "c": value}
+    assert reply_schema(Tagged, "It").read(json.dumps({"c": value})).c.kind == "two"
+
+
+@pytest.mark.parametrize(
+    ("schema", "part"),
+    [
+        ({"pattern": "(?=a)b"}, "(?=a)b"),
+        ({"properties": {"pattern": {"items": {"pattern": r"(a)\1"}}}}, r"(a)"),
+        ({"anyOf": [{"patternProperties": {"(?!a)": {}}}]}, "(?!a)"),
+        ({"patternProperties": {"a": {}}, "unevaluatedProperties": False}, "together"),
+    ],
+)
+def test_a_schema_that_cannot_be_checked_in_bounded_time_is_refused(
+    schema: dict[str, Any], part: str
+) -> None:
+    """Before a reply is paid for."""
+    assert part in one_line(lambda: reply_schema(schema, "It"), di.ParamError)
+
+
+@pytest.mark.parametrize(
+    ("schema", "fits", "fails"),
+    [
+        ({"pattern": "b+"}, ["abc", 5], ["ac", ""]),
+        ({"pattern": r"^\d{3}-\d$"}, ["123-4"], ["123-45", "x123-4"]),
+        ({"uniqueItems": True}, [[1, True, "1", [1], [True]], "aa"], [[1, 1.0], [{"a": 1}] * 2]),
+        ({"uniqueItems": False}, [[1, 1]], []),
+        (
+            {
+                "properties": {"a": {}},
+                "patternProperties": {"^x": {"type": "null"}},
+                "additionalProperties": False,
+            },
+            [{"a": 1, "x1": None}, {}, []],
+            [{"b": 1}, {"x1": 1}],
+        ),
+        ({"additionalProperties": {"type": "null"}}, [{"a": None}], [{"a": 1}]),
+        ({"enum": [{"pattern": "(?=a)"}]}, [{"pattern": "(?=a)"}], [{}]),
+        ({"properties": {"$schema": {"type": "null"}}}, [{"$schema": None}], [{"$schema": 1}]),
+    ],
+)
+def test_bounded_keywords_mean_the_same(
+    schema: dict[str, Any], fits: list[Any], fails: list[Any]
+) -> None:
+    """As in jsonschema's own."""
+    form = reply_schema(schema, "It")
+    for value in fits:
+        assert form.read(json.dumps(value)) == value
+    for value in fails:
+        one_line(partial(form.read, json.dumps(value)), ReplyError)

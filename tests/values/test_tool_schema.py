@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, TypedDict
 import pandas as pd
 import pydantic
 import pytest
-from schema_classes import MAYBE, Colour, Movie, Person, Place
+from schema_classes import MAYBE, Colour, Movie, Person, Place, Tree
 
 import di_magics as di
-from di_magics.core.errors import DiMagicsError
+from di_magics.core.errors import DiMagicsError, ToolError
 from di_magics.values.tool_schema import ToolArguments, tool_arguments
 
 KEY = "sk-" + "a1B2" * 10
@@ -692,3 +692,18 @@ def test_a_mistake_deep_within_is_found() -> None:
     assert "$.people[1].age" in one_line(
         lambda: tool_arguments(function, "f").parse(text), di.ToolError
     )
+
+
+def test_arguments_of_a_type_with_a_union_of_itself_are_read_within_bounds() -> None:
+    """Also where they are JSON within a string."""
+
+    def draw(tree: Tree) -> None:
+        """Draw it."""
+
+    value: dict[str, object] = {"v": "no"}
+    for _ in range(30):
+        value = {"c": value}
+    parse = tool_arguments(draw, "draw").parse
+    for argument in (value, json.dumps(value)):
+        with pytest.raises(ToolError, match="too deeply"):
+            parse(json.dumps({"tree": argument}))
