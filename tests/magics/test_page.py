@@ -85,4 +85,4 @@ def test_the_panel_at_the_side_is_confirmed_by_a_page(kernel: Kernel, server: Lo
     kernel.send("comm_msg", {"comm_id": "di_magics", "data": {"open": True}})
     kernel.wait(Result(), lambda: "is shown" in cell.text)
     assert cell.text == "The panel is shown in the sidebar.\n"
-    assert "has no argument but --side" in kernel.run("%chat panel --top").text
+    assert "has only --side" in kernel.run("%chat panel --top").text

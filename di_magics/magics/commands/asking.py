@@ -29,7 +29,7 @@ def show_panel(context: Context, rest: str) -> None:
     Output). After a restart of the kernel run the cell again.
     """
     if rest not in ("", "--side"):
-        raise ParamError("%chat panel has no argument but --side.")
+        raise ParamError("%chat panel has only --side. Leave the rest out.")
     if rest and context.page:
         context.page.show_panel(context.panel().widget.model_id)
     else:
