@@ -26,13 +26,11 @@ TEXTS = (
         r"a\def\x{y}b",
         "`<a b=c>`{=html}",
         "`a`{onclick=b}",
-        "`a`\n{onclick=b}",
     ),
     *(
         "# a {onclick=b}",
         "a {onclick=b}\n===",
         "[a](http://b){onclick=c}",
-        "`a`\n{onclick=b}",
         "<http://a>{onclick=b}",
     ),
     *("::: {onclick=a}\nb\n:::", "^<img/src=a/onerror=b>^", "~<img/src=a/onerror=b>~"),
