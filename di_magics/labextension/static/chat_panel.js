@@ -63,6 +63,7 @@ export async function chatPanelPlugin(load) {
         item: makeStatusItem(Widget, states, open),
         align: "left",
         rank: 10,
+        isActive: () => states.current !== null, // asked whenever the status bar is drawn anew
       });
       app.docRegistry.addWidgetExtension("Notebook", {
         createNew: (/** @type {any} */ notebook) => {
