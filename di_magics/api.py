@@ -39,7 +39,8 @@ from di_magics.session.view import View
 
 if TYPE_CHECKING:
     from di_magics.display.lens import Lens
-    from di_magics.values.reply_schema import ClassSchema, JsonSchema
+    from di_magics.values.json_schema import JsonSchema
+    from di_magics.values.reply_schema import ClassSchema
     from di_magics.values.tools import Toolbox
 
 

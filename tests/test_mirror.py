@@ -51,6 +51,7 @@ TESTED_BY = {
     "session/watchers": "magics/test_panel.py",
     "storage/policy_file": "magics/commands/test_money.py",
     "storage/rows": "storage/test_turns.py",
+    "values/json_schema": "values/test_reply_schema.py",
     "values/typed_json": "values/test_tool_schema.py",
 }
 # Tests of the whole package, and of what tests/ itself has.

@@ -19,6 +19,7 @@ ROWS = {
     "HTML, links and images in Markdown, in our HTML and in five other programs": (
         "attack/test_markdown_attacks.py",
     ),
+    "LaTeX, HTML attributes and more that pandoc reads in our Markdown": ("attack/test_pandoc.py",),
     "the same in JupyterLab: live, saved, trusted, alone": (
         "display/test_live_in_lab.py::test_model_text_never_runs",
         "display/test_live_in_lab.py::test_the_saved_markdown_is_harmless_alone",

@@ -406,7 +406,7 @@ def test_a_schema_that_refers_to_itself_is_checked_within_bounds(
     monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], at_root: bool
 ) -> None:
     """The work doubles with each level of the reply; 13 levels took 15 seconds."""
-    monkeypatch.setattr("di_magics.values.reply_schema.MOST_STEPS", 20_000)
+    monkeypatch.setattr("di_magics.values.json_schema.MOST_STEPS", 20_000)
     whole = {"$ref": "#/$defs/n", "$defs": {"n": schema}, "$schema": DRAFT}
     if at_root:
         text = json.dumps({"$schema": DRAFT, **schema}).replace("#/$defs/n", "#")

@@ -10,6 +10,7 @@ const DEEP = /^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))){15}/;
 const MARK = /[*_~[\]!`\\&@()<|$:^]/g;
 
 /**
+ * Return whether a text of this length and these lines is read quickly.
  * @param {number} length
  * @param {Iterable<string>} lines
  */
