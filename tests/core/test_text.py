@@ -157,19 +157,6 @@ def test_the_question_shows_at_most_one_of_two_texts_that_look_alike(one: str, o
         assert "⟨U+" in first + second
 
 
-def test_what_the_question_shows_as_it_is_has_one_spelling_and_a_width() -> None:
-    """Of all of Unicode: letters and a few signs, composed, and none that changes the order."""
-    for number in range(0x7F, 0x110000):
-        character = chr(number)
-        if any(
-            show_exactly(text) == text for text in (character, f"Θ{character}", f"Ж{character}")
-        ):
-            assert unicodedata.normalize("NFC", character) == character
-            assert unicodedata.category(character)[0] in "LSP" or character in "²³¼½¾"
-            assert unicodedata.bidirectional(character) in ("L", "ON", "ET", "EN")
-            assert unicodedata.combining(character) == 0
-
-
 @pytest.mark.parametrize(
     "text", ["plain", "ü — 漢字 한글 नमस्ते", "👩‍💻 ❤️ ☎︎ 1️⃣ 👍🏽", "a  b", "x < y", "⟨a⟩ \\u200b"]
 )

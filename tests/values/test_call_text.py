@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import itertools
 import json
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -217,3 +218,23 @@ def test_a_call_that_is_not_shown_whole_needs_another_answer(
 def test_the_time_of_a_question_is_linear(piece: str) -> None:
     """A call may have a million characters."""
     assert growth(lambda n: question(show_exactly(piece * n)), 20_000) <= 3
+
+
+def test_what_the_question_shows_as_it_is_has_one_spelling_and_a_width() -> None:
+    """Of all of Unicode: letters and a few signs, composed, and none that changes the order."""
+    characters = [chr(number) for number in range(0x7F, 0x110000)]
+    for prefix in ("", "Θ", "Ж"):
+        words = [prefix + character for character in characters]
+        shown = show_exactly(" ".join(words)).split(" ")
+        assert len(shown) == len(words)
+        as_they_are = [
+            character
+            for character, word, text in zip(characters, words, shown, strict=True)
+            if word == text
+        ]
+        assert as_they_are
+        for character in as_they_are:
+            assert unicodedata.normalize("NFC", character) == character
+            assert unicodedata.category(character)[0] in "LSP" or character in "²³¼½¾"
+            assert unicodedata.bidirectional(character) in ("L", "ON", "ET", "EN")
+            assert unicodedata.combining(character) == 0
