@@ -249,11 +249,11 @@ class Routing:
                 "README) and restart the kernel."
             )
         path = named.removeprefix(LOCAL).removeprefix(":").strip()
-        file = Path(path).expanduser().absolute() if path else None
+        file = self._model_file(path) if path else None
         if file and not file.is_file():
             raise ParamError(
-                f"There is no file {one_line(file, 120)}. Use %chat endpoint local:FILE.gguf, or "
-                "%chat endpoint local for the built-in model."
+                f"There is no file {one_line(file, 120)}. %chat local lists the models on this "
+                "machine; %chat endpoint local:FILE.gguf uses any other file."
             )
         name = local.model_name(file)
         if model and model != name:
@@ -263,6 +263,18 @@ class Routing:
                 "local:FILE.gguf."
             )
         return Route(LOCAL, name, local=True, free=True, file=str(file or ""))
+
+    def model_files(self) -> list[Path]:
+        """Return the model files in the state folder, by name."""
+        folder = self._state_dir / "models" if self._state_dir else None
+        return sorted(folder.glob("*.gguf")) if folder else []
+
+    def _model_file(self, named: str) -> Path:
+        """Return the file of this path, else the one of this name in the state folder."""
+        file = Path(named).expanduser().absolute()
+        if file.is_file():
+            return file
+        return next((f for f in self.model_files() if named in (f.name, f.stem)), file)
 
     async def open(self, route: Route, progress: Callable[[str], None]) -> Endpoint:
         """Return the endpoint of a route; starts the server of a local model if it does not run.

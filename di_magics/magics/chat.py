@@ -158,7 +158,9 @@ class ChatMagics(Magics, SettingsTraits):
 
     def _endpoint_names(self) -> list[str]:
         try:
-            return list(self.session.routing.services())
+            routing = self.session.routing
+            files = (f"local:{file.stem}" for file in routing.model_files())
+            return [*routing.services(), *files]
         except DiMagicsError:
             return []
 
