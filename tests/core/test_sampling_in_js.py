@@ -84,6 +84,7 @@ def random_question(chance: random.Random) -> dict[str, Any]:
     }
 
 
+@pytest.mark.no_cover
 def test_python_and_javascript_agree() -> None:
     """On 5,000 random positions, in any order of the filters."""
     node = shutil.which("node")

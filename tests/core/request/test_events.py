@@ -388,6 +388,7 @@ def test_a_probability_is_not_above_one(sent: float, read: float | None) -> None
     assert tokens_of([{"token": "a", "logprob": sent}])[0].logprob == read
 
 
+@pytest.mark.no_cover
 def test_the_alternatives_of_a_reply_are_bounded() -> None:
     """They come in the server's order; tokens beyond the limit are kept without any."""
     parser = PayloadParser()
@@ -402,6 +403,7 @@ def test_the_alternatives_of_a_reply_are_bounded() -> None:
     assert counts == [len(top)] * 4 + [0, 0]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("form", ["content", "tokens"])
 def test_the_tokens_of_a_reply_are_bounded(form: str) -> None:
     """A stream of 256 MB has room for ten million; longer ones count as several."""
