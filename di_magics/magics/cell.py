@@ -49,17 +49,22 @@ class RunningCell:
         self._searched: object = None
         self._senders: dict[int, list[str]] = {}  # the last pages that sent a notebook's cells
 
+    @property
+    def id(self) -> str | None:
+        """The cell's id; None outside a front end."""
+        cell_id = self._parent().get("metadata", {}).get("cellId")
+        return cell_id if isinstance(cell_id, str) else None
+
     def cell(self) -> tuple[str, int] | None:
         """Return the cell's id and the number of the next ask, from 0; None outside a front end.
 
         Correct only on the thread that runs the cell; elsewhere the kernel's parent is another
         message.
         """
-        parent = self._parent()
-        cell_id = parent.get("metadata", {}).get("cellId")
-        if not isinstance(cell_id, str):
+        cell_id = self.id
+        if cell_id is None:
             return None
-        execution = parent["header"]["msg_id"]
+        execution = self._parent()["header"]["msg_id"]
         if execution != self._execution:
             self._execution, self._asks = execution, 0
         self._asks += 1
@@ -69,8 +74,7 @@ class RunningCell:
         """Return the notebook, as far as it is known, and its running cell."""
         from di_magics.core.conversation.cells import Where
 
-        cell_id = self._parent().get("metadata", {}).get("cellId")
-        cell = cell_id if isinstance(cell_id, str) else None
+        cell = self.id
         app = getattr(getattr(self._shell, "kernel", None), "parent", None)
         file = Path(getattr(app, "connection_file", ""))
         settled = self.executing or getattr(self._shell, "kernel", None) is None

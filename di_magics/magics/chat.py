@@ -40,8 +40,8 @@ class ChatMagics(Magics, SettingsTraits):
         self._cell = RunningCell(shell)
         self._policy = os.environ.get("DI_MAGICS_POLICY")
         self.process = os.getpid()
-        self.errors = ErrorRecorder()
         self.page = connect_page(shell)
+        self.errors = ErrorRecorder(self._post_error)
 
         @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
         def matcher(context: CompletionContext) -> Any:
@@ -50,6 +50,10 @@ class ChatMagics(Magics, SettingsTraits):
             return complete(context, self._choices)
 
         self.matcher = matcher
+
+    def _post_error(self) -> None:
+        if self.page:
+            self.page.note_error(self._cell.id or "")
 
     @cached_property
     def session(self) -> Session:

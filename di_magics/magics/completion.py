@@ -43,6 +43,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "load": ((), ("files",)),
     "save": (("--overwrite",), ("files",)),
     "panel": (("--side",), ()),
+    "fork": (("--at",), ()),
     "plot": (("diversity", "completion_tokens", "cost", "elapsed", "--out"), ("measures",)),
     "diff": (("run",), ()),
 }

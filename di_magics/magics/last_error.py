@@ -6,6 +6,7 @@ Modules that only `%chat fix` needs are imported there, so that loading is fast.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from di_magics.core.errors import ChatError, DiMagicsError
@@ -19,16 +20,21 @@ LastError = tuple[str, BaseException]
 
 
 class ErrorRecorder:
-    """Stores the last cell that failed, except with our own errors or an interrupt."""
+    """Stores the last cell that failed, except with our own errors or an interrupt.
 
-    def __init__(self) -> None:
+    `on_error` is called when there is another one.
+    """
+
+    def __init__(self, on_error: Callable[[], None]) -> None:
         self.last: LastError | None = None
+        self._on_error = on_error
 
     def note(self, result: Any) -> None:
         """Store the error of a cell that has ended; IPython's `post_run_cell` hook."""
         error = result.error_before_exec or result.error_in_exec
         if error is not None and not isinstance(error, DiMagicsError | KeyboardInterrupt):
             self.last = result.info.raw_cell, error
+            self._on_error()
 
 
 def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:

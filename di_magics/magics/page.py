@@ -1,5 +1,5 @@
 """What the extension's pages are told of a kernel: the model, what the notebook cost, whether a
-reply is on its way, and which widget is the panel of parameters.
+reply is on its way, which widget is the panel of parameters, and which cell `%chat fix` explains.
 
 The pages get it as comm messages of a comm with a fixed id. That comm is never opened: a front end
 without the extension ignores messages of a comm that it does not know, but would log an error for
@@ -53,6 +53,7 @@ class Page:
             "cost": UNKNOWN,
             "costs": UNKNOWN,
             "answering": False,
+            "failed": "",
         }
         self._due: set[Changed] = set()
         self._lock = threading.Lock()
@@ -81,6 +82,12 @@ class Page:
         with self._posting:
             self._state = self._state | {"panel": model_id}
             self._post(self._state | SHOWN)
+
+    def note_error(self, cell: str) -> None:
+        """Post that this cell is the last one that failed."""
+        with self._posting:
+            self._state = self._state | {"failed": cell}
+            self._post(self._state)
 
     def handle_msg(self, message: Mapping[str, Any]) -> None:
         """Post the state to a page that has connected, or note that one has shown the panel."""

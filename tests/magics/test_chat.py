@@ -137,6 +137,26 @@ def test_undo_redo_rewind_and_fork_move_the_head(run: Run, server: Loopback) -> 
     assert prompts(server)[2:] == [["a", "1", "c"], ["a", "1", "b", "2", "d"]]
 
 
+def test_a_fork_begins_at_the_turn_that_it_names(
+    run: Run, server: Loopback, shell: InteractiveShell
+) -> None:
+    """By its number, or by its id as the page has it."""
+    server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
+    run("%%chat\na")
+    run("%%chat\nb")
+    assert "its turns up to 'a'" in run("%chat fork second --at 1").text
+    run("%%chat\nc")
+    turn = shell.magics_manager.registry["ChatMagics"].session.conversation.head
+    run("%chat use main")
+    run(f"%chat fork third try --at {turn[:8]}")
+    assert "third try: 2 turns" in run("%chat list").text
+    run("%%chat\nd")
+    assert prompts(server)[2:] == [["a", "1", "c"], ["a", "1", "c", "3", "d"]]
+    for wrong in ("x --at", "--at 1", "x --at 9", "x --at 00000000", "x --at first"):
+        assert isinstance(run(f"%chat fork {wrong}").error, di.DiMagicsError)
+    assert "x: " not in run("%chat list").text
+
+
 @pytest.mark.parametrize("name", ["chat.md", "chat.json", "chat.ipynb"])
 def test_a_saved_conversation_is_loaded_and_goes_on(
     run: Run, server: Loopback, tmp_path: Path, name: str

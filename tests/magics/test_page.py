@@ -73,6 +73,18 @@ def test_a_page_that_connects_is_told_whatever_it_sends(
     wait_for(kernel, model="y")
 
 
+def test_pages_learn_which_cell_failed_last(kernel: Kernel, server: Loopback) -> None:
+    """It is the one that `%chat fix` is about: not one with an error of ours."""
+    load(kernel, server)
+    wait_for(kernel, failed="")
+    for cell in ("c1", "c2"):
+        kernel.run("1/0", cell)
+        wait_for(kernel, failed=cell)
+    assert kernel.run("%chat undo 99", "c3").status == "error"
+    kernel.run("%chat set model=y", "c4")
+    wait_for(kernel, model="y", failed="c2")
+
+
 def test_the_panel_at_the_side_is_confirmed_by_a_page(kernel: Kernel, server: Loopback) -> None:
     """Until then, and where no page has the extension, a line says what to do."""
     load(kernel, server)

@@ -91,8 +91,8 @@ class Sent:
 class Turn(Sent):
     """A prompt and its reply.
 
-    `parent` is the turn that it follows. `replaces` is the id of its first variant, where
-    there is no cell id (a retry in a terminal).
+    `parent` is the turn that it follows, and `parent_cell` the id of the cell where that was asked.
+    `replaces` is the id of its first variant, where there is no cell id (a retry in a terminal).
     """
 
     id: str
@@ -102,6 +102,7 @@ class Turn(Sent):
     replaces: str | None = None
     conversation: str = MAIN
     notebook: str = ""
+    parent_cell: str = ""
     reply: Reply = NOTHING
 
 
@@ -319,15 +320,16 @@ class Conversation:
             raise ChatError("There is nothing to redo. %chat history --tree shows all turns.")
         return replace(self, heads={**self.heads, self.name: path[at + count].id})
 
-    def fork(self, name: str) -> Conversation:
-        """Return a copy with a new conversation of that name in use, which has this one's turns.
+    def fork(self, name: str, at: Turn | None = None) -> Conversation:
+        """Return a copy with a new conversation of that name in use.
 
-        Raises ChatError where the name is in use.
+        It has the turns up to `at`, by default those of this one. Raises ChatError where the name
+        is in use.
         """
         name = readable_name(name)
         if name in self.heads:
             raise ChatError(f"Conversation {name} exists already. %chat use {name} switches to it.")
-        return replace(self, heads={**self.heads, name: self.head}, name=name)
+        return replace(self, heads={**self.heads, name: at.id if at else self.head}, name=name)
 
     def remove(self, gone: Collection[str], name: str) -> Conversation:
         """Return a copy without these turns and without the conversation of that name."""
@@ -367,6 +369,7 @@ class Conversation:
                 turn,
                 id=named[turn.id],
                 parent=named[turn.parent] if turn.parent else None,
+                parent_cell="",
                 replaces=named.get(turn.replaces) if turn.replaces else None,
                 cell=None,
                 conversation=name,
@@ -426,3 +429,13 @@ class Conversation:
                 f"{len(path)}: %chat history shows them."
             )
         return path[number - 1]
+
+    def find_turn(self, beginning: str) -> Turn:
+        """Return the turn of any conversation whose id begins so. Raises ChatError."""
+        turns = [turn for id, turn in self.turns.items() if id.startswith(beginning)]
+        if len(turns) != 1:
+            raise ChatError(
+                f"This notebook has no turn {one_line(beginning, 40)}. %chat history shows the "
+                "numbers of turns."
+            )
+        return turns[0]

@@ -88,6 +88,7 @@ TURN_ENTRIES = (
     RecordEntry("attached", "attachments", parse_attachments, write_attachments),
     RecordEntry("beginning", "beginning", as_text),
     RecordEntry("continued_by", "continued_by", as_text),
+    RecordEntry("parent_cell", "parent_cell", as_text),
 )
 REPLY_ENTRIES = (
     RecordEntry("status", "status", parse_status),

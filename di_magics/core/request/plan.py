@@ -180,11 +180,13 @@ def plan_turn(
     )
     if route.built_in:
         _check_built_in(ask, route.model)
+    above = conversation.turns[parent].cell if parent else None
     system = ask.system or settings.system
     planned = Turn(
         id=turn,
         prompt=ask.prompt,
         parent=parent,
+        parent_cell=above.id if above else "",
         cell=cell,
         replaces=(ask.replaces.replaces or ask.replaces.id) if ask.replaces else None,
         conversation=name,

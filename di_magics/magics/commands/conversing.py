@@ -21,6 +21,8 @@ from di_magics.magics.commands.command import (
     show,
 )
 
+SHORT_ID = 8
+"""Characters of a turn's id, which no number of a turn has."""
 EXPORTS = {"--request": export.as_json, "--curl": export.as_curl, "--python": export.as_python}
 
 
@@ -106,13 +108,28 @@ def use_variant(context: Context, rest: str) -> None:
     say("The next question continues this variant; the outputs of the cells stay as they are.")
 
 
-@command("fork NAME", "continue under another name; this conversation stays unchanged")
+@command("fork NAME [--at TURN]", "continue under another name; this conversation stays unchanged")
 def fork(context: Context, rest: str) -> None:
-    """%chat use NAME switches to a conversation, %chat list shows all of them."""
-    name = rest or incomplete("fork another-try")
+    """%chat fork other           with all turns of this conversation
+    %chat fork other --at 2    with its turns up to the second; *Fork* below a reply does so
+
+    %chat use NAME switches to a conversation, %chat list shows all of them.
+    """
+    name, option, turn = (part.strip() for part in f" {rest} ".partition(" --at "))
+    if not name or (option and not turn):
+        incomplete("fork another-try --at 2" if option else "fork another-try")
     before = context.session.conversation
-    after = context.session.notebook.update(lambda before: before.fork(name))
-    say(f"Conversation {after.name} starts as a copy. %chat use {before.name} goes back.")
+    at = _turn_at(before, turn) if turn else None
+    after = context.session.notebook.update(lambda before: before.fork(name, at))
+    start = f"with its turns up to {one_line(at.prompt, 60)!r}" if at else "as a copy"
+    say(f"Conversation {after.name} starts {start}. %chat use {before.name} goes back.")
+
+
+def _turn_at(conversation: Conversation, name: str) -> Turn:
+    """Return the turn of that number, or whose id begins so, as the page names it."""
+    if len(name) >= SHORT_ID:
+        return conversation.find_turn(name)
+    return conversation.turn_at(parse_number(name))
 
 
 @command("new [NAME]", "start a new conversation; the old one is kept")

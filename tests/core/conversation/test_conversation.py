@@ -254,6 +254,15 @@ def test_a_fork_leaves_the_other_conversation_alone() -> None:
         chat.fork("main")
 
 
+def test_a_fork_begins_with_the_turns_up_to_any_turn() -> None:
+    """Also one of another conversation, or one that was run again since."""
+    chat = rerun(chain("a", "b", "c"), "a", "a2")
+    assert shape(chat.fork("try", chat.find_turn("b"))) == ["a", "b"]
+    for name in ("x", ""):  # no turn, and several
+        with pytest.raises(ChatError, match="no turn"):
+            chat.find_turn(name)
+
+
 def test_another_variant_comes_back_with_what_followed_it() -> None:
     """Run again, the first cell has two variants; the old one still leads to its later turns."""
     chat = rerun(chain("a", "b", "c"), "a", "a2")

@@ -156,7 +156,7 @@ def test_the_format_stays_as_it_is() -> None:
     assert " ".join(entry.key for entry in TURN_ENTRIES) == (
         "turn parent cell instead conversation notebook prompt system asked endpoint url local "
         "dialect stream last taught params fields extra format attached beginning "
-        "continued_by"
+        "continued_by parent_cell"
     )
     assert " ".join(entry.key for entry in REPLY_ENTRIES) == (
         "status reply reasoning tail tool_calls rounds finish_reason model id usage cost estimate "

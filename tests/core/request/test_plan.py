@@ -260,6 +260,14 @@ def test_a_turn_that_is_asked_again_keeps_its_place() -> None:
     assert again.replaces == "u"
 
 
+def test_a_turn_names_the_cell_of_the_turn_before_it() -> None:
+    """So a page can tell whether that cell has another turn now."""
+    first = plan(Ask("a", cell=Cell("one", 0))).turn
+    assert (first.parent, first.parent_cell) == (None, "")
+    second = plan(Ask("b", cell=Cell("two", 0)), conversation=Conversation().with_turn(first)).turn
+    assert (second.parent, second.parent_cell) == (first.id, "one")
+
+
 @pytest.mark.parametrize(("asked", "kept"), [(None, 3), (0, 0), (5, 5), ("all", None)])
 def test_the_context_of_a_cell_wins_over_the_setting(asked: Any, kept: int | None) -> None:
     """`all` is every turn before it."""
