@@ -8,7 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from di_magics.api import Conversation, aask, ask, diff, lab, lens, panel, score, stream, sweep
+    from di_magics.api import (
+        Conversation,
+        aask,
+        ask,
+        branch,
+        diff,
+        lab,
+        lens,
+        panel,
+        score,
+        stream,
+        sweep,
+    )
     from di_magics.core.errors import (
         BadRequest,
         BudgetError,

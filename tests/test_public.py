@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
@@ -69,6 +70,25 @@ def test_the_public_names_are_these() -> None:
         "stream",
         "sweep",
     ]
+
+
+def test_type_checkers_know_every_public_name() -> None:
+    """The imports for them, `__all__` and the homes of the names are one list."""
+    [for_types] = [
+        node
+        for node in ast.parse(Path(di.__file__).read_text("utf-8")).body
+        if isinstance(node, ast.If)
+    ]
+    homes = {
+        alias.name: node.module
+        for node in for_types.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(homes) == sorted(di.__all__)
+    assert {
+        name: home for name, home in homes.items() if home != "di_magics.core.errors"
+    } == di._HOMES
 
 
 @pytest.mark.parametrize("name", di.__all__)

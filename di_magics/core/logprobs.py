@@ -16,8 +16,8 @@ from typing import Any, Literal
 from di_magics.core.read_json import as_count, as_number, as_text
 from di_magics.core.text import replace_surrogates
 
-Basis = Literal["raw", "processed", "unknown"]
-"""Whether log-probabilities are the model's own, or what its settings have made of them."""
+Basis = Literal["raw", "unknown"]
+"""Whether log-probabilities are known to be the model's own, before its settings apply."""
 
 Data = bytes
 LONGEST_CHARACTER = 4
@@ -105,11 +105,6 @@ def _parse_bytes(value: object) -> bytes | None:
         return bytes(value) if isinstance(value, list) and len(value) <= MOST_BYTES else None
     except (TypeError, ValueError):
         return None
-
-
-def basis_of(local: bool) -> Basis:
-    """Return what the log-probabilities of a server are: llama.cpp's are raw, others not known."""
-    return "raw" if local else "unknown"
 
 
 def join_pieces(tokens: Sequence[TokenProbability]) -> Iterator[tuple[int, int, str]]:

@@ -192,7 +192,7 @@ class Channel:
             return
         self._answer_is_due = True
         timer = threading.Timer(0.001 - self._allowance / ANSWER_RATE, self._answer_late)
-        timer.daemon = True
+        timer.name, timer.daemon = "di_magics-answer", True
         timer.start()
 
     def _answer_late(self) -> None:

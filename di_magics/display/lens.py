@@ -22,11 +22,11 @@ from di_magics.core.packed_tokens import LensData, pack_lens
 from di_magics.core.sampling import Result, reshape
 from di_magics.core.shown.lens_text import (
     BAND_NAMES,
+    LOGITS_UNKNOWN,
     NEUTRAL,
     ORDERS,
     about_lines,
     band_of,
-    disabled_settings,
     filter_order,
     format_percent,
     probability_of,
@@ -110,8 +110,7 @@ class Lens:
         self._answering: set[str] = set()
         self.lab = lab
         self.at = max(0, min(at, len(data.tokens) - 1))
-        # Where the settings are in the probabilities already, they must not be applied again.
-        self.sent = {} if data.basis == "processed" else dict(data.settings)
+        self.sent = dict(data.settings)
         self.values = {**NEUTRAL, **self.sent, **(values or {})}
         self.order = list(order or filter_order(data))
 
@@ -121,13 +120,10 @@ class Lens:
     def pack(self) -> bytes:
         """Return what the widget gets: a JSON object and arrays, compressed."""
         head, arrays = pack_lens(self.data)
-        disabled = disabled_settings(self.data)
-        if self._read_zeros:
-            del disabled["repeat_penalty"]
         head |= {
             "about": list(about_lines(self.data)),
             "notes": list(setting_notes(self.data)),
-            "disabled": disabled,
+            "disabled": {} if self._read_zeros else {"repeat_penalty": LOGITS_UNKNOWN},
             "settings": self.sent,
             "values": {name: self.values[name] for name in NEUTRAL},
             "order": self.order,

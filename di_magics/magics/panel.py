@@ -150,9 +150,9 @@ class Panel:
         local, built_in = bool(route and route.local), bool(route and route.built_in)
         if "turns" in changed:
             self._money = self._tallies()
-        refused = session.refused.get((route.url, route.model), {}) if route else {}
+        rejected = session.rejected_params.get((route.url, route.model), {}) if route else {}
         service = route.service if route else SERVICES[DEEPINFRA]
-        warnings = setting_warnings(settings, known, service, refused)
+        warnings = setting_warnings(settings, known, service, rejected)
         self.widget.state = {
             "heard": answered[0],
             "errors": answered[1],

@@ -3,8 +3,8 @@
 Every request has the same four steps:
 
     write_down   what it may cost (and the turn, if it is a new one) is on disk before it is sent
-    send         the request is sent; events are folded into a reply, which is displayed at most 10
-                 times a second and written as a checkpoint every second
+    send         the request is sent; events are folded into a reply, which is displayed in frames
+                 (throttle.py) and written as a checkpoint every second
     seal         the outcome is written once, whatever happened; done when `send` returns
     log          the turn goes into the teacher's log, if a policy names one
 

@@ -111,8 +111,8 @@ class Session:
         self.watchers = Watchers()
         self.notebook = Notebook(database, where, self.watchers)
         self.journal = Journal(database)
-        self.refused: dict[tuple[str, str], dict[str, str]] = {}
-        """The parameters that models refused, with the server's message, by address and model."""
+        self.rejected_params: dict[tuple[str, str], dict[str, str]] = {}
+        """The parameters that models rejected, with the server's message, by address and model."""
         self.models = ModelList(
             catalog,
             loop,
@@ -306,6 +306,8 @@ class Session:
         error = error or self.exchange.log(plan, turn)
         if turn.reply.cost is None and not turn.reply.is_empty:
             self.models.refresh(plan.route.endpoint)  # so that the next one can be estimated
+        if isinstance(error, BadRequest):
+            self._note_rejected(error, turn)
         if error:
             return Answer(turn, self._explain(error, turn, ask.history or self.conversation))
         if interrupts.interrupted:
@@ -324,13 +326,15 @@ class Session:
             aside = bool(ask.conversation) and not ask.new
             self.notebook.update(lambda before: before.with_turn(plan.turn, aside=aside))
 
+    def _note_rejected(self, error: BadRequest, turn: Turn) -> None:
+        """Keep which of the turn's parameters the server's message is about, for the panel."""
+        rejected = {name: str(error) for name in turn.params if mentions_param(str(error), name)}
+        self.rejected_params.setdefault((turn.url, turn.model), {}).update(rejected)
+
     def _explain(self, error: Exception, turn: Turn, conversation: Conversation) -> Exception:
         """Return the error with the turn's reply, and with advice if the prompt is too long."""
         if isinstance(error, EndpointError):
             error.reply = turn.reply
-        if isinstance(error, BadRequest):
-            refused = {name: str(error) for name in turn.params if mentions_param(str(error), name)}
-            self.refused.setdefault((turn.url, turn.model), {}).update(refused)
         if isinstance(error, TooLong):
             advice = shortening_advice(error, context_turns(turn, conversation), turn.prompt)
             message = f"{error.server_text} {advice}"

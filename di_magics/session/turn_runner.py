@@ -237,7 +237,7 @@ def _with_round(reply: Reply, finished: Round) -> Reply:
 
 def _with_next_step(error: ReplyError, reply: Reply, ask: Ask) -> ReplyError:
     """Return the error with its next step and its reply."""
-    if reply.finish_reason == "length":
+    if reply.hit_max_tokens:
         step = "It was cut off by max_tokens: set a higher value."
     elif not ask.repair:
         step = "Its text is in _reply.text; --repair asks the model once more, with this error."

@@ -87,7 +87,7 @@ def test_log_probabilities_are_asked_for(
     shown = run(f"%%chat {flag}\nhi").text
     sent = server.chats[0].json
     assert (sent["logprobs"], sent["top_logprobs"]) == (True, most)
-    assert f" · {text}, raw or after the settings: not known · " in shown
+    assert f" · {text}, raw or processed: not known · " in shown
     assert "sent no log-probabilities" not in shown
 
 

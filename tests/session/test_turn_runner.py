@@ -15,6 +15,7 @@ from loopback import Drop, Fault, Loopback, Raw, Reply, event
 from shell import Run
 
 import di_magics as di
+from di_magics.core.reply.reply import LIMIT_REASONS
 
 TOOLS = """
 import di_magics as di
@@ -461,9 +462,10 @@ def test_an_empty_reply_twice_is_left_out_of_what_follows(run: Run, server: Loop
     assert sent(server) == [("user", "next")]
 
 
-def test_json_that_was_cut_off_says_where(run: Run, server: Loopback) -> None:
+@pytest.mark.parametrize("reason", LIMIT_REASONS)
+def test_json_that_was_cut_off_says_where(run: Run, server: Loopback, reason: str) -> None:
     """And that max_tokens cut it."""
-    server.reply(Reply('{"a": [1,\n2', finish="length"))
+    server.reply(Reply('{"a": [1,\n2', finish=reason))
     error = run("%%chat -f json --max-tokens 5\nA list.").error
     assert "breaks off in line 2. It was cut off by max_tokens" in str(error)
     assert server.chats[0].json["response_format"] == {"type": "json_object"}

@@ -38,8 +38,6 @@ from di_magics.core.text import count_noun, one_line
 
 MAIN = "main"
 NOTHING = Reply()
-CUT_OFF = ("length", "max_tokens", "MAX_TOKENS")
-"""The finish reasons of a reply that ran into max_tokens."""
 
 
 def readable_name(name: str) -> str:
@@ -120,7 +118,7 @@ def check_continuable(turn: Turn) -> None:
         )
     if not reply.clean_text.strip():
         raise ChatError("The last reply has no text to continue. %chat retry asks again.")
-    if reply.complete and reply.finish_reason not in (*CUT_OFF, LOOP):
+    if reply.complete and not (reply.hit_max_tokens or reply.finish_reason == LOOP):
         raise ChatError("The last reply is complete. Ask for more in a %%chat cell.")
 
 

@@ -49,6 +49,9 @@ REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 OPTIONS = "stream_options"
 """The field that asks for the usage; a server that refuses it is asked without it."""
 
+LIMIT_REASONS = ("length", "max_tokens", "MAX_TOKENS")
+"""The finish reasons of a reply that max_tokens cut off."""
+
 LOOP = "loop"
 """The finish reason of a reply that was ended here because it repeated itself."""
 
@@ -162,6 +165,11 @@ class Reply:
     def complete(self) -> bool:
         """Whether the server reported that the reply is complete."""
         return self.status == "done"
+
+    @property
+    def hit_max_tokens(self) -> bool:
+        """Whether the reply was cut off by max_tokens."""
+        return self.finish_reason in LIMIT_REASONS
 
     @property
     def tokens_per_second(self) -> float | None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from di_magics.core.errors import ParamError
+from di_magics.core.logprobs import Basis
 from di_magics.core.settings.params import MOST_LOGPROBS, Param, Value, suggest
 from di_magics.core.text import one_line
 
@@ -54,7 +55,7 @@ class Fact:
     least: int = 0
     end: int | None = None
     choices: tuple[str, ...] = ()
-    basis: str = ""
+    basis: Basis = "unknown"
     kept: bool = False
     is_number: bool = False
 
@@ -72,7 +73,7 @@ class Fact:
             parts.append(f"`{name}` at most {self.most}")
         if self.choices:
             parts.append(f"`{name}` {', '.join(self.choices)}")
-        if self.basis:
+        if self.basis != "unknown":
             parts.append(f"log-probabilities {self.basis}")
         if self.is_number:
             parts.append(f"`{name}` is sent as a number")

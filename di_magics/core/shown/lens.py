@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ChatError
-from di_magics.core.logprobs import TokenProbability, basis_of
+from di_magics.core.logprobs import TokenProbability
 from di_magics.core.packed_tokens import Continuing, LensData
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS
@@ -34,7 +34,7 @@ def lens_data(turn: Turn, tokens: Sequence[TokenProbability]) -> LensData:
     return LensData(
         tokens=tuple(tokens),
         model=turn.reply.model or turn.model,
-        basis=basis_of(turn.service.fact("logprobs").basis == "raw"),
+        basis=turn.service.fact("logprobs").basis,
         settings=settings,
         order=DEFAULT_ORDER if turn.local else None,
         continues=continues,
@@ -47,7 +47,7 @@ def lens_of_text(reply: Reply) -> LensData:
     return LensData(
         tokens=reply.logprobs,
         model=reply.model or "",
-        basis=basis_of(True),
+        basis="raw",
         settings=DEFAULTS,
         order=DEFAULT_ORDER,
     )

@@ -39,12 +39,10 @@ NEUTRAL: Mapping[str, float] = {
 """The values with which the settings of a lab change nothing, by llama.cpp's names."""
 BASIS = {
     "raw": "The probabilities are the model's own, before temperature and filters.",
-    "processed": "The probabilities are those after temperature and filters.",
     "unknown": "Whether the probabilities are before or after temperature and filters is not "
     "known.",
 }
-NO_ZERO = "It needs the logits, which are not sent."
-APPLIED = "It is in these probabilities already."
+LOGITS_UNKNOWN = "It needs the logits, which are not sent."
 
 
 def band_of(token: TokenProbability) -> int:
@@ -149,12 +147,3 @@ def setting_notes(data: LensData) -> Iterator[str]:
         yield "Temperature and filters may be in the probabilities already, and then count twice."
     if not data.prompt:
         yield "Penalties count the tokens of the reply only: those of the prompt are not known."
-
-
-def disabled_settings(data: LensData) -> dict[str, str]:
-    """Return why a setting cannot be shown, by its name."""
-    reasons = {"repeat_penalty": NO_ZERO}
-    if data.basis == "processed":
-        applied = (name for name, off in NEUTRAL.items() if data.settings.get(name, off) != off)
-        reasons |= dict.fromkeys(applied, APPLIED)
-    return reasons

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from di_magics.core.amount import format_usd
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.logprobs import Basis, basis_of
+from di_magics.core.logprobs import Basis
 from di_magics.core.money.cost import USUAL_TIERS
 from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.request.body import sent_params
@@ -29,8 +29,7 @@ ENDINGS = {
 }
 BASES: Mapping[Basis, str] = {
     "raw": "raw",
-    "processed": "after the settings",
-    "unknown": "raw or after the settings: not known",
+    "unknown": "raw or processed: not known",
 }
 """Whether log-probabilities are the model's own."""
 FINISHED = "finished"
@@ -191,7 +190,7 @@ def _logprobs_text(turn: Turn) -> str:
     if asked is None or asked is False:
         return ""
     most = (request.get("top_logprobs") or 0) if asked is True else asked
-    basis = BASES[basis_of(turn.service.fact("logprobs").basis == "raw")]
+    basis = BASES[turn.service.fact("logprobs").basis]
     if not most:
         return f"log-probabilities of the tokens alone, {basis}"
     return f"{most:,} log-probabilit{'y' if most == 1 else 'ies'} a token, {basis}"
@@ -236,8 +235,8 @@ def _timing_texts(reply: Reply) -> Iterator[str]:
 def _ending(reply: Reply) -> str:
     if reply.status != "done":
         return ENDINGS[reply.status]
-    if reply.finish_reason == "length":
-        return "ran into max_tokens"
+    if reply.hit_max_tokens:
+        return "cut off by max_tokens"
     if reply.finish_reason == LOOP:
         return "ended because it repeated itself (set max_tokens to let it go on)"
     reason = reply.finish_reason

@@ -9,7 +9,7 @@ import pytest
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import MAIN, Conversation, Turn, check_continuable
 from di_magics.core.errors import ChatError
-from di_magics.core.reply.reply import Reply, Round
+from di_magics.core.reply.reply import LIMIT_REASONS, Reply, Round
 from di_magics.core.shown.notes import variant_notes
 from di_magics.core.shown.tree import tree_rows, tree_text
 
@@ -384,7 +384,7 @@ def test_a_turn_in_place_of_another_has_its_parent() -> None:
 @pytest.mark.parametrize(
     ("reply", "problem"),
     [
-        (Reply("a", status="done", finish_reason="length"), None),
+        *((Reply("a", status="done", finish_reason=reason), None) for reason in LIMIT_REASONS),
         (Reply("a", status="done", finish_reason="loop"), None),
         (Reply("a", status="stopped"), None),
         (Reply("a", status="cut"), None),

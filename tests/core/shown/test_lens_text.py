@@ -11,13 +11,11 @@ from lens_sample import sample_reply
 from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.shown.lens_text import (
-    APPLIED,
     BAND_NAMES,
     BANDS,
     NOT_KNOWN,
     about_lines,
     band_of,
-    disabled_settings,
     filter_order,
     format_percent,
     lab_values,
@@ -94,19 +92,6 @@ def test_it_says_what_is_not_known() -> None:
         assert words in text
     assert filter_order(other) == ["penalties", "top_k", "top_p", "min_p", "temperature"]
     assert not list(setting_notes(replace(reply, prompt=(1,))))
-
-
-def test_a_setting_that_cannot_be_shown_has_a_reason() -> None:
-    """The repetition penalty needs logits; what is applied already cannot be taken out."""
-    reply = sample_reply(5)
-    assert list(disabled_settings(reply)) == ["repeat_penalty"]
-    reasons = disabled_settings(replace(reply, basis="processed"))
-    assert {name for name, reason in reasons.items() if reason == APPLIED} == {
-        "temperature",
-        "top_k",
-        "top_p",
-        "min_p",
-    }
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,16 @@ import pytest
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.reply.reply import LOOP, Reply, Round, Status, ToolCall, ToolResult, Usage
+from di_magics.core.reply.reply import (
+    LIMIT_REASONS,
+    LOOP,
+    Reply,
+    Round,
+    Status,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from di_magics.core.request.body import build_body
 from di_magics.core.settings.services import SERVICES, UNKNOWN
 from di_magics.core.shown.receipt import (
@@ -102,7 +111,7 @@ def test_speed_is_shown_where_it_was_measured(changes: dict[str, Any], parts: li
     [
         ("done", "stop", "finished"),
         ("done", None, "finished"),
-        ("done", "length", "ran into max_tokens"),
+        *(("done", reason, "cut off by max_tokens") for reason in LIMIT_REASONS),
         ("done", "content_filter", "content_filter"),
         ("stopped", None, "stopped by you"),
         ("cut", "error", "cut: the stream broke off"),
@@ -264,7 +273,7 @@ def test_short_line_has_model_parameters_usage_cost_and_notes() -> None:
     ("changes", "on_line", "in_details"),
     [
         ({"status": "stopped"}, "stopped by you", None),
-        ({"finish_reason": "length"}, "ran into max_tokens", None),
+        ({"finish_reason": "length"}, "cut off by max_tokens", None),
         ({"estimate": "by hand", "cost": Decimal("0.5")}, "about $0.50", "cost estimated: by hand"),
         ({"request": build_body("m", [], LONG)}, "5 parameters", "temperature=0.25 top_p=0.75"),
         ({"service_tier": "flex"}, "service tier flex", None),
@@ -344,7 +353,7 @@ def test_what_came_and_is_not_shown_is_counted() -> None:
     [
         (20, True, "20 log-probabilities a token, raw"),
         (1, True, "1 log-probability a token, raw"),
-        (0, False, "log-probabilities of the tokens alone, raw or after the settings: not known"),
+        (0, False, "log-probabilities of the tokens alone, raw or processed: not known"),
     ],
 )
 def test_log_probabilities_are_named_with_their_basis(most: int, local: bool, text: str) -> None:
@@ -362,7 +371,7 @@ def test_a_continued_reply_says_how() -> None:
     ids = {"model": "m", "prompt": [1, 2, 3], "logprobs": 5}
     assert {
         "continued from 3 token ids",
-        "5 log-probabilities a token, raw or after the settings: not known",
+        "5 log-probabilities a token, raw or processed: not known",
     } <= {*line(request=ids)}
     for how, text in (
         ("prefix", "continued from the text (prefix)"),
