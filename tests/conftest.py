@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 KEPT = ("DI_MAGICS_BROWSER", "DI_MAGICS_STREAMS", "DI_MAGICS_TEST_HOME")
+LINGER = "20"  # seconds, within which the next test uses the model again
 MARKED = {"kernel": "kernel", "lab": "browser", "chromium": "browser", "model_home": "local"}
 FAILED = pytest.StashKey[bool]()
 
@@ -74,6 +75,7 @@ def _environment() -> Iterator[None]:
             if name.startswith(("DEEPINFRA_", "DI_MAGICS_")) and name not in KEPT:
                 patch.delenv(name)
         patch.setenv("DI_MAGICS_HOME", "off")
+        patch.setenv("DI_MAGICS_LOCAL_LINGER", LINGER)
         yield
 
 

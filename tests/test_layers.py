@@ -27,6 +27,7 @@ DOORS = {
     "httpx": "endpoints/client.py",
     "jsonschema": "values/json_schema.py",
     "markdown_it": "display/markdown.py",
+    "huggingface_hub": "endpoints/model_hub.py",
     "keyring": "endpoints/keys.py",
     "matplotlib": "display/plot.py",
     "nest_asyncio": "values/async_calls.py",
@@ -40,7 +41,7 @@ DOORS = {
     "setuptools": "labextension/editable_install.py",
     "sqlite3": "storage/database.py",
     "typing_extensions": "values/typed_json.py",
-    "xllamacpp": "endpoints/local_server.py",
+    "xllamacpp": "endpoints/local_process.py",
 }
 EVERYWHERE = {"di_magics", "IPython", "traitlets"} | {"annotationlib"}  # of Python 3.14
 # Which folders the files of a folder may import, besides their own. A file that stands alone in
@@ -53,7 +54,7 @@ FOLDERS = {
     "values": {"runtime", "core"},
     "display": {"runtime", "core"},
     "session": {"endpoints", "storage", "runtime", "core"},
-    "endpoints": {"core"},
+    "endpoints": {"runtime", "core"},
     "storage": {"runtime", "core"},
     "runtime": {"core"},
     "core": set[str](),

@@ -34,6 +34,7 @@ SENTENCE_END = re.compile(r"(?<=[\w)}\]'])[.?](?=[\s']|$)")
 NEXT_STEP = re.compile(r"[.?}\])'] +[\[{A-Z%-]|\bmust ")
 """A second sentence, or what a value must be."""
 STEP_ELSEWHERE = {
+    "The Hugging Face hub: ": "endpoints/model_hub.py:_explain",
     "{service}; or": "no_key has it",
     "The reply is not": "Reply.json() and the turn add it",
     "{label} cannot be sent: {error}": "the error has it",

@@ -135,7 +135,7 @@ class DisplayView(SilentView):
 
 
 class Progress:
-    """A line that says how far a text has been read; the result is displayed in its place.
+    """A line that says how far something long has come; the result is displayed in its place.
 
     `handle` is that of the output, None where nothing is displayed.
     """
@@ -153,14 +153,25 @@ class Progress:
         self._next = self._started + PROGRESS_SECONDS
 
     def update(self, done: int, total: int) -> None:
+        """Show how many tokens have been read, if the line's time has come."""
+        left = (time.monotonic() - self._started) / done * (total - done)
+        self.show(
+            f"The model reads the text: {done:,} of {total:,} tokens, about {left:,.0f} s left."
+        )
+
+    def show(self, line: str) -> None:
         """Update the line if its time has come."""
         now = time.monotonic()
-        if self.handle is None or now < self._next:
-            return
-        self._next = now + PROGRESS_SECONDS
-        left = (now - self._started) / done * (total - done)
-        line = f"The model reads the text: {done:,} of {total:,} tokens, about {left:,.0f} s left."
-        self.handle.update({"text/plain": line}, raw=True)
+        if self.handle is not None and now >= self._next:
+            self._next = now + PROGRESS_SECONDS
+            self.handle.update({"text/plain": line}, raw=True)
+
+    def end(self, line: str) -> None:
+        """Display a last line in its place."""
+        if self.handle is not None:
+            self.handle.update({"text/plain": line}, raw=True)
+        else:
+            print(line)  # noqa: T201 # there is no output to update
 
 
 class FinalGrid:

@@ -15,7 +15,7 @@ from tempfile import NamedTemporaryFile
 from di_magics.core.money.prices import Model, Price, newest_first, parse_models, parse_price_table
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint, is_deepinfra
-from di_magics.endpoints.local_server import CONTEXT
+from di_magics.endpoints.local_process import CONTEXT
 
 TABLE = Path(__file__).with_name("prices.json")
 

@@ -278,7 +278,10 @@ class Client:
         keys = ReplyRedactor(endpoint.redactor)
         begun = False
         try:
-            async with pool.request("POST", url, content=content, headers=headers) as response:
+            async with (
+                endpoint.turn(),
+                pool.request("POST", url, content=content, headers=headers) as response,
+            ):
                 target = _target(endpoint, str(body.get("model", "")))
                 if response.status_code != 200:
                     raise await _read_error(response, endpoint, target)

@@ -6,7 +6,8 @@ import copy
 import ipaddress
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import cached_property
 from urllib.parse import urlencode, urlsplit
 
@@ -15,6 +16,8 @@ from di_magics.core.request.redact import Redactor
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
 from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, UNKNOWN, Service
 from di_magics.core.text import one_line
+
+Turn = Callable[[], AbstractAsyncContextManager[None]]
 
 VERSION = re.compile(r"v?\d[\d.-]{0,20}(?:preview|beta|alpha)?")
 """A value of a header or a query that is not secret: a version or a date."""
@@ -207,6 +210,10 @@ class Endpoint:
         own = {name.lower() for name in self._headers}
         return {**self._headers, **{n: v for n, v in key.items() if n.lower() not in own}}
 
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Return a context to send a request in."""
+        return nullcontext()
+
     def address(self, path: str, **query: str) -> str:
         """Return the address of a request, with the endpoint's query."""
         text = urlencode({**query, **self._query})
@@ -218,5 +225,12 @@ class LocalEndpoint(Endpoint):
 
     local = True
 
-    def __init__(self, url: str, key: str | None = None, *, name: str | None = None) -> None:
+    def __init__(
+        self, url: str, key: str | None = None, *, name: str | None = None, turn: Turn = nullcontext
+    ) -> None:
         super().__init__(url, key, name=name, service=SERVICES[LOCAL])
+        self._turn = turn
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Return a context in which the server computes no other request; it may have to wait."""
+        return self._turn()

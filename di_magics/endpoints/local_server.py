@@ -1,32 +1,43 @@
-"""llama.cpp's server in a child process: a model on this machine behind the same API.
+"""The server of a local model, which all kernels of a user share.
 
-The child ends with the kernel in any case: it watches a pipe that only the kernel holds.
+The kernel that needs it first starts endpoints/local_process.py, and writes where it is into a
+record, a file in the state folder that only the user can read. Other kernels join it by this
+record. Without a state folder, each kernel has a server of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import importlib.util
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from di_magics.core.errors import ParamError, Unreachable
 from di_magics.core.secrets import is_secret_variable, names_secret
 from di_magics.core.text import one_line
 from di_magics.endpoints.local_model import MODEL, fetch_model
+from di_magics.runtime.files import read_bounded, write_private
+from di_magics.runtime.process import is_process_running, name_process
+from di_magics.runtime.process_lock import process_lock
 
 START_SECONDS = 60.0
-SLOTS = 4
-# Tokens, shared by the slots; the context window of the built-in model.
-CONTEXT = 8192
+DOOR_SECONDS = 10.0
+LINGER_SECONDS = 180.0
+"""How long the server waits for another kernel; the variable DI_MAGICS_LOCAL_LINGER sets it."""
+LONGEST_RECORD = 4000
 GGUF_MAGIC = b"GGUF"
+ENDED = "The model server on this machine has ended. Run the cell again to restart it."
 
 
 def is_available() -> bool:
@@ -39,6 +50,26 @@ def model_name(file: Path | None) -> str:
     return file.stem if file else MODEL.name
 
 
+class _Address(NamedTuple):
+    """Where a server is: its base address without `/v1`, its door's port, its key and process."""
+
+    url: str
+    door: int
+    key: str
+    process: str
+
+
+def end_servers(state_dir: Path | None) -> int:
+    """End the servers in this state folder, for all kernels, and return how many there were."""
+    ended = 0
+    for record in (state_dir / "local").glob("*.json") if state_dir else ():
+        address = _read_record(record)
+        if address and is_process_running(address.process):
+            with suppress(OSError), _connect(address, "end") as connection:
+                ended += not connection.recv(1)  # the end of the connection
+    return ended
+
+
 class LocalServer:
     """A llama.cpp server for one model file; without a file, for the built-in model.
 
@@ -49,21 +80,44 @@ class LocalServer:
     def __init__(self, file: Path | None, state_dir: Path | None) -> None:
         self.file = file
         self._state_dir = state_dir
-        self.url = ""
-        self.key = ""
+        self._address: _Address | None = None
+        self._stay: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
         self._lock = threading.Lock()
 
     @property
+    def url(self) -> str:
+        """The base address, "" while the server is not used."""
+        return f"{self._address.url}/v1" if self._address else ""
+
+    @property
+    def key(self) -> str:
+        """The key that the server requires."""
+        return self._address.key if self._address else ""
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the server's process."""
+        return int(self._address.process.split()[1]) if self._address else None
+
+    @property
     def alive(self) -> bool:
-        """Whether the child runs and answers."""
-        return bool(self.url) and self._process is not None and self._process.poll() is None
+        """Whether the server runs and this kernel uses it."""
+        if self._process is not None:
+            self._process.poll()  # or it would stay as a zombie
+        if self._stay is None:
+            return False
+        try:
+            return self._stay.recv(1) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def start(
         self, progress: Callable[[str], None], cancelled: threading.Event | None = None
     ) -> None:
-        """Start the server and wait until it answers; fetch the built-in model if it is missing.
+        """Join the server, or start it and wait until it answers; fetch a missing built-in model.
 
         Blocks; setting `cancelled` ends it. Raises ParamError for a file that is not a GGUF,
         Unreachable if the server does not start.
@@ -71,75 +125,201 @@ class LocalServer:
         with self._lock:
             if self.alive:
                 return
-            self._forget()
+            self._leave()
             cancelled = cancelled or threading.Event()
             file = self.file or fetch_model(self._state_dir, progress, cancelled)
             _check(file)
-            progress(f"starting {model_name(self.file)} on this machine")
-            self._launch(file, cancelled)
+            record = self._record(file)
+            if not record:
+                self._launch(file, None, progress, cancelled)
+                return
+            with process_lock(record.with_suffix(".lock"), cancelled):
+                if not self._join(_read_record(record)):
+                    self._launch(file, record, progress, cancelled)
 
-    def _launch(self, file: Path, cancelled: threading.Event) -> None:
-        self.key = secrets.token_urlsafe(24)
-        # A file without a name, deleted with the kernel.
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 # closed in _forget
-        process = subprocess.Popen(
-            [sys.executable, "-m", "di_magics.endpoints.local_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=_without_secrets(os.environ),
-            # The kernel's interrupt goes to its whole process group.
-            start_new_session=True,
-        )
-        self._process = process
-        assert process.stdin
-        assert process.stdout
-        # Not on the command line or in the environment, which others can read.
-        settings = {"file": str(file), "name": model_name(self.file), "key": self.key}
-        ready = _Line(process.stdout)
+    def _record(self, file: Path) -> Path | None:
+        """Return the path of the record: one for each machine, file, and version of llama.cpp."""
+        if self._state_dir is None:
+            return None
+        from importlib import metadata
+
+        machine = name_process().split()[0]
+        with suppress(OSError, metadata.PackageNotFoundError):
+            folder = self._state_dir / "local"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            status = file.stat()
+            version = metadata.version("xllamacpp")
+            identity = (machine, version, str(file.resolve()), status.st_size, status.st_mtime_ns)
+            digest = hashlib.sha256(repr(identity).encode()).hexdigest()
+            return folder / f"{digest[:24]}.json"
+        return None
+
+    def _join(self, address: _Address | None) -> bool:
+        """Use the server at an address; return whether it answers."""
+        if address is None or not is_process_running(address.process):
+            return False
         try:
-            process.stdin.write(json.dumps(settings).encode() + b"\n")
-            process.stdin.flush()
-            line = ready.wait(START_SECONDS, cancelled)
+            stay = _connect(address, "stay")
         except OSError:
-            line = b""
-        if not line:
-            reason = "was stopped" if cancelled.is_set() else f"did not start: {self._log_reason()}"
-            self._forget()
-            raise Unreachable(
-                f"The model server for {one_line(file.name, 80)} {reason}. Run the cell again, or "
-                "try another file: %chat endpoint local:FILE.gguf."
-            )
-        self.url = json.loads(line)["url"] + "/v1"
+            return False
+        with suppress(OSError):
+            if stay.recv(16).endswith(b"\n"):
+                stay.setblocking(False)
+                self._stay, self._address = stay, address
+                return True
+        stay.close()
+        return False
 
-    def _log_reason(self) -> str:
-        if not self._log:
-            return "no reason given"
-        self._log.seek(0)
-        lines = self._log.read(1 << 20).decode("utf-8", "replace").splitlines()
-        errors = [line for line in lines if "rror" in line or "fail" in line]
-        return one_line((errors or lines or ["no reason given"])[-1], 200).rstrip(".")
+    def _launch(
+        self,
+        file: Path,
+        record: Path | None,
+        progress: Callable[[str], None],
+        cancelled: threading.Event,
+    ) -> None:
+        progress(f"starting {model_name(self.file)} on this machine")
+        key = secrets.token_urlsafe(24)
+        # Not on the command line or in the environment, which others can read.
+        settings = {
+            "file": str(file),
+            "name": model_name(self.file),
+            "key": key,
+            "linger": _linger() if record else 0.0,
+            "record": str(record or ""),
+        }
+        with tempfile.TemporaryFile() as log:  # a file without a name
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-m", "di_magics.endpoints.local_process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_without_secrets(os.environ),
+                # The kernel's interrupt goes to its whole process group.
+                start_new_session=True,
+            )
+            assert process.stdin
+            assert process.stdout
+            line = b""
+            with suppress(OSError):
+                process.stdin.write(json.dumps(settings).encode() + b"\n")
+                process.stdin.flush()
+                line = _Line(process.stdout).wait(START_SECONDS, cancelled)
+            address = _read_address({**_read_object(line), "key": key})
+            with suppress(OSError):
+                if address:
+                    process.stdin.write(b"\n")
+                process.stdin.close()
+            if not (address and self._join(address)):
+                process.kill()
+                process.wait()
+                process.stdout.close()
+                raise self._not_started(file, log, cancelled)
+            process.stdout.close()
+        if record and self._address:
+            with suppress(OSError):  # other kernels start one of their own
+                write_private(record, json.dumps(self._address._asdict()), overwrite=True)
+
+    def _not_started(self, file: Path, log: IO[bytes], cancelled: threading.Event) -> Unreachable:
+        reason = "was stopped" if cancelled.is_set() else f"did not start: {_log_reason(log)}"
+        return Unreachable(
+            f"The model server for {one_line(file.name, 80)} {reason}. Run the cell again, or "
+            "try another file: %chat endpoint local:FILE.gguf."
+        )
+
+    async def is_busy(self) -> bool:
+        """Return whether the server computes a request, of any kernel."""
+        async with self._visit("busy") as line:
+            return line == b"yes\n"
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Have the server for a request of this kernel; wait until it has no other one.
+
+        Raises Unreachable if it has ended.
+        """
+        async with self._visit("turn"):
+            yield
+
+    @asynccontextmanager
+    async def _visit(self, word: str) -> AsyncGenerator[bytes]:
+        """Yield what the door answers to a word; what it stands for ends with the block."""
+        address = self._address
+        writer: asyncio.StreamWriter | None = None
+        try:
+            if not address:
+                raise Unreachable(ENDED)
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", address.door)
+                writer.write(f"{address.key} {word}\n".encode())
+                line = await reader.readline()
+            except OSError:
+                line = b""
+            if not line:
+                raise Unreachable(ENDED)
+            yield line
+        finally:
+            if writer:
+                writer.close()
 
     def stop(self) -> None:
-        """End the child; it can be started again."""
+        """Leave the server, which ends when no kernel uses it any more."""
         with self._lock:
-            self._forget()
+            self._leave()
 
-    def _forget(self) -> None:
-        process, self._process = self._process, None
-        self.url = ""
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe:
-                    try:
-                        pipe.close()
-                    except OSError:  # the child has ended before it read everything
-                        continue
-        if self._log:
-            self._log.close()
-            self._log = None
+    def _leave(self) -> None:
+        stay, self._stay = self._stay, None
+        self._address = None
+        if stay:
+            stay.close()
+
+
+def _connect(address: _Address, word: str) -> socket.socket:
+    """Return a connection to the door, on which the word was sent. Raises OSError."""
+    connection = socket.create_connection(("127.0.0.1", address.door), timeout=DOOR_SECONDS)
+    try:
+        connection.sendall(f"{address.key} {word}\n".encode())
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _linger() -> float:
+    try:
+        return max(0.0, float(os.environ.get("DI_MAGICS_LOCAL_LINGER", LINGER_SECONDS)))
+    except ValueError:
+        return LINGER_SECONDS
+
+
+def _read_record(record: Path) -> _Address | None:
+    """Return the address in a record, None if it is missing or damaged."""
+    try:
+        return _read_address(_read_object(read_bounded(record, LONGEST_RECORD, record.name)))
+    except (OSError, ValueError):  # a ParamError is a ValueError
+        return None
+
+
+def _read_object(data: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _read_address(fields: Mapping[str, object]) -> _Address | None:
+    url, door, key, process = (fields.get(name) for name in _Address._fields)
+    is_ours = isinstance(url, str) and url.startswith("http://127.0.0.1:")
+    if is_ours and isinstance(door, int) and 0 < door < 65536:
+        return _Address(str(url), door, str(key), str(process))
+    return None
+
+
+def _log_reason(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read(1 << 20).decode("utf-8", "replace").splitlines()
+    errors = [line for line in lines if "rror" in line or "fail" in line]
+    return one_line((errors or lines or ["no reason given"])[-1], 200).rstrip(".")
 
 
 def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
@@ -187,39 +367,3 @@ def _check(file: Path) -> None:
             f"{one_line(file, 120)} is not a GGUF file. Use the built-in model: "
             "%chat endpoint local."
         )
-
-
-def main() -> None:
-    """Serve until the parent is gone; runs in the child process."""
-    settings = json.loads(sys.stdin.buffer.readline())
-    # llama.cpp may print; only our one line is for the parent.
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    params.model.path = settings["file"]
-    params.model_alias = {settings["name"]}
-    params.api_keys = [settings["key"]]
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0
-    params.n_parallel = SLOTS
-    params.n_ctx = CONTEXT
-    params.kv_unified = True  # one pool for all slots: a third of the memory
-    params.ui = False
-    for cpu in (params.cpuparams, params.cpuparams_batch):
-        # By default threads spin while they wait for one another: two servers with a thread for
-        # every core fall from 90 tokens/s to 2. The small model is fast with few threads.
-        cpu.poll = 0
-        if settings["name"] == MODEL.name:
-            cpu.n_threads = max(1, min(2, (os.cpu_count() or 2) // 2))
-    params.verbosity = 1
-    server = xllamacpp.Server(params)
-    print(json.dumps({"url": server.listening_address}), file=out, flush=True)
-    while sys.stdin.buffer.read(1):
-        pass
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

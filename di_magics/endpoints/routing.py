@@ -264,10 +264,19 @@ class Routing:
             )
         return Route(LOCAL, name, local=True, free=True, file=str(file or ""))
 
+    def models_folder(self) -> Path:
+        """Return the folder of model files. Raises ParamError where nothing is stored."""
+        if not self._state_dir:
+            raise ParamError("Nothing is stored with DI_MAGICS_HOME=off. Set it to a folder.")
+        return self._state_dir / "models"
+
     def model_files(self) -> list[Path]:
         """Return the model files in the state folder, by name."""
-        folder = self._state_dir / "models" if self._state_dir else None
-        return sorted(folder.glob("*.gguf")) if folder else []
+        return sorted(self.models_folder().glob("*.gguf")) if self._state_dir else []
+
+    def end_servers(self) -> int:
+        """End the servers of local models, for all kernels, and return how many there were."""
+        return local.end_servers(self._state_dir)
 
     def _model_file(self, named: str) -> Path:
         """Return the file of this path, else the one of this name in the state folder."""
@@ -295,8 +304,10 @@ class Routing:
                 await asyncio.to_thread(server.start, progress, cancelled)
             finally:
                 cancelled.set()
+        if await server.is_busy():
+            progress(f"waiting for {route.model}, which is writing another reply")
         name = f"{route.model} on this machine"
-        return LocalEndpoint(server.url, server.key, name=name)
+        return LocalEndpoint(server.url, server.key, name=name, turn=server.turn)
 
     def destination(self, url: str, name: str = "") -> Destination:
         """Return a turn's address and endpoint for an export: secrets as names of variables."""
@@ -316,7 +327,7 @@ class Routing:
         return Destination(url, key, _by_name(service.headers), _by_name(service.query))
 
     def close(self) -> None:
-        """Stop the local servers."""
+        """Leave the local servers."""
         for server in self._servers.values():
             server.stop()
         self._servers.clear()

@@ -233,7 +233,8 @@ class Inspector:
     def _run(self, route: Route, work: Callable[[Llama], Awaitable[T]]) -> T:
         async def run() -> T:
             endpoint = await self._session.routing.open(route, lambda line: None)
-            return await work(Llama(self._client, endpoint))
+            async with endpoint.turn():
+                return await work(Llama(self._client, endpoint))
 
         with Interrupts() as interrupts:
             job = self._session.loop.submit(run())

@@ -29,7 +29,6 @@ from di_magics.core.sweep.runs import (
     make_runs,
     run_key,
 )
-from di_magics.endpoints.local_server import SLOTS
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.session.limiter import Limiter
 from di_magics.session.session import Session
@@ -38,8 +37,7 @@ from di_magics.storage.journal import Journal
 
 CONCURRENCY = 8
 LOCAL_CONCURRENCY = 1
-"""A local server computes concurrent requests together, in another order: no faster on two cores,
-and a temperature of 0 or a seed would not give the same reply every time."""
+"""A local server computes one request after another: see endpoints/local_process.py."""
 MAX_CONCURRENCY = 200
 """DeepInfra's limit of concurrent requests (https://deepinfra.com/docs/advanced/rate-limits)."""
 
@@ -151,8 +149,8 @@ class SweepRunner:
 
     def _concurrency(self, wanted: int | None) -> int:
         local = any(plan.route.local for plan in self._plans)
-        usual, most = (LOCAL_CONCURRENCY, SLOTS) if local else (CONCURRENCY, MAX_CONCURRENCY)
-        return max(1, min(wanted or usual, most))
+        most = LOCAL_CONCURRENCY if local else MAX_CONCURRENCY
+        return max(1, min(wanted or CONCURRENCY, most))
 
     def _check_budget(self, plans: list[Plan]) -> Budget:
         """Return the limits for every one of these runs. Raises BudgetError as `run` does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -15,6 +16,8 @@ from attack.conftest import Attacks, scaled
 from attack.models import prompts, serve, setup, stored_turns
 from kernel import Kernel, Result
 from loopback import Loopback
+
+from di_magics.runtime.process import is_process_running
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 
@@ -80,7 +83,7 @@ def test_a_killed_local_model_keeps_the_turn_and_is_started_again(
     chance = random.Random(11)
     for number in range(scaled(40)):
         cell = kernel.start(f"%%chat --max-tokens 200\nCount {number}", f"cell-{number}")
-        pid = wait_for_model(kernel, cell)
+        pid = wait_for_model(kernel, cell, model_home)
         time.sleep(chance.random() * 2)
         if pid:
             os.kill(pid, signal.SIGKILL)
@@ -94,17 +97,17 @@ def test_a_killed_local_model_keeps_the_turn_and_is_started_again(
         attacks.check(kept and kept.sealed and again.status == "ok", (number, kept, again.text))
 
 
-def wait_for_model(kernel: Kernel, cell: Result) -> int | None:
+def wait_for_model(kernel: Kernel, cell: Result, home: Path) -> int | None:
     """Return the local model's process when it is there, or None if the cell has ended before."""
-    kernel.wait(cell, lambda: cell.done or find_model(kernel.pid))
-    return find_model(kernel.pid)
+    kernel.wait(cell, lambda: cell.done or find_model(home))
+    return find_model(home)
 
 
-def find_model(kernel: int) -> int | None:
-    """Return the process of the local model that a kernel has started, or None."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            status = (path.parent / "status").read_text()
-            if b"local_server" in path.read_bytes() and f"\nPPid:\t{kernel}\n" in status:
-                return int(path.parent.name)
+def find_model(home: Path) -> int | None:
+    """Return the process of the local model of a state folder, or None."""
+    for record in (home / "local").glob("*.json"):
+        with suppress(OSError, ValueError):
+            process = json.loads(record.read_text())["process"]
+            if is_process_running(process):
+                return int(process.split()[1])
     return None

