@@ -48,10 +48,11 @@ def errors(page: Notebook) -> list[str]:
 
 @pytest.fixture(scope="module")
 def notebook_7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Notebook 7's own application."""
+    """Notebook 7's own application, in which cells out of view are not in the page."""
     from lab import Lab
 
-    with Lab(tmp_path_factory.mktemp("notebook-7"), app="notebook") as lab:
+    settings = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "full"}}
+    with Lab(tmp_path_factory.mktemp("notebook-7"), app="notebook", settings=settings) as lab:
         yield lab
 
 
@@ -169,16 +170,25 @@ def test_the_file_is_what_it_would_be_without(notebook: Open) -> None:
 
 
 def test_notebook_7_has_the_same(notebook_7: Lab, chromium: Browser) -> None:
-    """It loads the same extension: prose, and the chat panel, by its command."""
+    """It loads the same extension: prose, the chat panel, by its command, and tools at outputs."""
     from lab import Notebook
+    from nbformat.v4 import new_code_cell, new_output
 
-    notebook_7.write("n.ipynb", [PROMPT, "x = 1"])
+    record = {"turn": "0123456789abcdef", "prompt": "another one"}
+    html = {"text/html": "<pre><code>y = 2</code></pre>"}
+    saved = new_output("display_data", html, metadata={"di_magics": record})
+    replies = [new_code_cell(PROMPT, outputs=[saved]) for _ in range(30)]
+    notebook_7.write("n.ipynb", [PROMPT, "x = 1", *replies])
     page = Notebook(notebook_7, chromium, "n.ipynb")
     try:
         wait_for_prose(page, 0)
         assert [language(page, cell) for cell in (0, 1)] == ["markdown", "python"]
         page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
-        page.page.locator(".di-chat-panel").get_by_text("A list", exact=False).wait_for()
+        page.page.locator(".di-chat-panel").get_by_text("A list").first.wait_for()
+        page.js("() => panel.content.scrollToItem(31)")
+        page.cell(31).get_by_text("Answered an earlier version").wait_for()
+        page.cell(31).get_by_role("button", name="Insert the code below").click()
+        assert page.sources()[32:] == ["y = 2"]
         own = "reading 'schema'"  # Notebook 7.6 without any extension
         assert [line for line in errors(page) if own not in line] == []
     finally:

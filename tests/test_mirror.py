@@ -73,6 +73,7 @@ OTHER_FILES = {
     "test_messages.py",
     "test_mirror.py",
     "test_notebooks.py",
+    "test_output_tools_in_lab.py",
     "test_public.py",
 }
 

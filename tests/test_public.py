@@ -288,7 +288,7 @@ def test_the_wheel_brings_the_labextension(built: Path, folder: str) -> None:
 def labextension(built: Path) -> list[Path]:
     """Return the files of the JupyterLab extension."""
     paths = (built / "copy" / "di_magics" / "labextension").rglob("*")
-    return [path for path in paths if path.suffix in (".js", ".json")]
+    return [path for path in paths if path.suffix in (".css", ".js", ".json")]
 
 
 def test_the_sdist_holds_what_it_takes_to_test(built: Path) -> None:

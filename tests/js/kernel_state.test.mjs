@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeState, readState } from "../../di_magics/labextension/static/kernel_state.js";
 
-const STATE = { model: "a/b", cost: "$0.01", costs: "$0.01 (an estimate)", answering: false, panel: "a-1_B" };
+const STATE = {
+  model: "a/b",
+  cost: "$0.01",
+  costs: "$0.01 (an estimate)",
+  answering: false,
+  panel: "a-1_B",
+  failed: "c-1",
+};
 
 test("a state is read as it is", () => {
   assert.deepEqual(readState(STATE), STATE);
@@ -20,6 +27,7 @@ test("anything may come from a kernel: what is not a text is none, and a long te
     costs: [1],
     answering: "yes",
     panel: "../x",
+    failed: ["c"],
   };
   assert.deepEqual(readState(wrong), {
     cost: "x".repeat(200),
@@ -27,6 +35,7 @@ test("anything may come from a kernel: what is not a text is none, and a long te
     costs: "",
     answering: false,
     panel: "",
+    failed: "",
   });
 });
 

@@ -1,4 +1,3 @@
-// @ts-check
 // Which cells are prompts, by the rule of magics/transforms.py.
 
 const CHAT = /^[ \t]*%%chat(\s|$)/;

@@ -1,7 +1,9 @@
-// @ts-check
 // The chat panel in the right sidebar: a message becomes a %%chat cell of the notebook and runs there,
-// and a list of the notebook's turns leads to their cells. All texts are set as text.
+// and a list of the notebook's turns leads to their cells.
+import { element } from "./dom.js";
 import { KernelStates } from "./kernel_state.js";
+import { activate, addCell, runCell } from "./new_cells.js";
+import { addOutputTools } from "./output_tools.js";
 import { PanelHead } from "./panel_head.js";
 import { makeStatusItem } from "./status_bar.js";
 import { cellOf, promptOf, titleOf } from "./turns.js";
@@ -13,15 +15,17 @@ const LABEL = "Chat panel (di_magics)";
 export async function chatPanelPlugin(load) {
   const [
     { INotebookTracker, NotebookActions },
-    { ICommandPalette, ToolbarButton },
+    { Clipboard, ICommandPalette, InputDialog, ToolbarButton },
     { Widget },
     { KernelMessage },
+    { addBelowIcon, checkIcon, copyIcon },
     { IStatusBar },
   ] = await Promise.all([
     load("@jupyterlab/notebook"),
     load("@jupyterlab/apputils"),
     load("@lumino/widgets"),
     load("@jupyterlab/services"),
+    load("@jupyterlab/ui-components"),
     load("@jupyterlab/statusbar").catch(() => ({})),
   ]);
   return {
@@ -32,7 +36,7 @@ export async function chatPanelPlugin(load) {
     optional: [ICommandPalette, IStatusBar].filter(Boolean),
     /**
      * @param {any} app
-     * @param {any} tracker
+     * @param {NotebookTracker} tracker
      * @param {any} palette
      * @param {any} [statusBar]
      */
@@ -57,6 +61,8 @@ export async function chatPanelPlugin(load) {
         head.open();
         open();
       };
+      const icons = { addBelowIcon, checkIcon, copyIcon };
+      addOutputTools({ tracker, actions: NotebookActions, states, icons, Clipboard, InputDialog });
       app.commands.addCommand(COMMAND, { label: LABEL, execute: open });
       palette?.addItem({ command: COMMAND, category: "Notebook Operations" });
       statusBar?.registerStatusItem("di-magics:status", {
@@ -77,40 +83,32 @@ export async function chatPanelPlugin(load) {
 }
 
 class ChatPanel {
-  /** @param {any} tracker @param {any} actions */
+  /** @param {NotebookTracker} tracker @param {NotebookActions} actions */
   constructor(tracker, actions) {
     this._tracker = tracker;
     this._actions = actions;
-    /** @type {any} */
+    /** @type {NotebookPanel | null} */
     this._shown = null;
     this._due = 0;
-    this.node = document.createElement("div");
-    this.node.className = "di-chat-panel";
-    const style = this.node.appendChild(document.createElement("style"));
-    style.textContent = STYLE;
-    const list = this.node.appendChild(document.createElement("nav"));
-    list.setAttribute("aria-label", "Turns of the notebook");
-    this._turns = list.appendChild(document.createElement("ol"));
-    this._hint = this.node.appendChild(document.createElement("p"));
-    const form = this.node.appendChild(document.createElement("form"));
-    const label = form.appendChild(document.createElement("label"));
-    label.textContent = "Message";
-    this.message = label.appendChild(document.createElement("textarea"));
-    this.message.rows = 4;
-    this.message.placeholder = "Enter sends. Shift+Enter begins a new line.";
+    this._turns = element("ol");
+    this._hint = element("p");
+    this.message = element("textarea", {
+      rows: 4,
+      placeholder: "Enter sends. Shift+Enter begins a new line.",
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this._onKey(event),
+    });
     this.message.dataset.lmSuppressShortcuts = "";
-    const row = form.appendChild(document.createElement("div"));
-    this._place = row.appendChild(document.createElement("select"));
-    this._place.setAttribute("aria-label", "Where the cell is added");
-    this._place.add(new Option("At the end", "end"));
-    this._place.add(new Option("Below the active cell", "below"));
-    this._send = row.appendChild(document.createElement("button"));
-    this._send.textContent = "Send";
-    form.addEventListener("submit", (event) => {
+    const places = [new Option("At the end", "end"), new Option("Below the active cell", "below")];
+    this._place = element("select", { ariaLabel: "Where the cell is added" }, ...places);
+    this._send = element("button", {}, "Send");
+    const onsubmit = (/** @type {Event} */ event) => {
       event.preventDefault();
       this.send();
-    });
-    this.message.addEventListener("keydown", (event) => this._onKey(event));
+    };
+    const label = element("label", {}, "Message", this.message);
+    const form = element("form", { onsubmit }, label, element("div", {}, this._place, this._send));
+    const turns = element("nav", { ariaLabel: "Turns of the notebook" }, this._turns);
+    this.node = element("div", { className: "di-chat-panel" }, turns, this._hint, form);
     tracker.currentChanged.connect(() => this._follow());
     this._follow();
   }
@@ -120,16 +118,12 @@ class ChatPanel {
     const notebook = this._tracker.currentWidget;
     const text = this.message.value.trim();
     if (!notebook?.content.model || !text) return;
-    const { content, sessionContext } = notebook;
-    const cells = content.model.sharedModel;
+    const { content } = notebook;
     const below = this._place.value === "below" && content.activeCellIndex >= 0;
-    const index = below ? content.activeCellIndex + 1 : cells.cells.length;
-    cells.insertCell(index, { cell_type: "code", source: cellOf(text), metadata: { trusted: true } });
-    content.deselectAll();
-    content.activeCellIndex = index;
+    const index = below ? content.activeCellIndex + 1 : content.widgets.length;
+    addCell(content, index, cellOf(text));
     this.message.value = "";
-    void this._actions.run(content, sessionContext);
-    reveal(content, index);
+    runCell(this._actions, notebook, index);
   }
 
   /** @param {KeyboardEvent} event */
@@ -194,48 +188,12 @@ class ChatPanel {
   }
 
   _makeItem() {
-    const item = document.createElement("li");
-    const button = item.appendChild(document.createElement("button"));
-    button.type = "button";
-    button.addEventListener("click", () => {
-      const content = this._shown?.content;
-      const index = content?.widgets.findIndex(
-        (/** @type {any} */ cell) => cell.model.id === item.dataset.cell,
-      );
-      if (index >= 0) {
-        content.deselectAll();
-        content.activeCellIndex = index;
-        reveal(content, index);
-      }
-    });
+    const onclick = () => {
+      const content = this._tracker.currentWidget?.content;
+      const index = content?.widgets.findIndex(({ model }) => model.id === item.dataset.cell) ?? -1;
+      if (content && index >= 0) activate(content, index);
+    };
+    const item = element("li", {}, element("button", { type: "button", onclick }));
     return item;
   }
 }
-
-/**
- * Scroll to a cell.
- * @param {any} content
- * @param {number} index
- */
-const reveal = (content, index) => void content.scrollToItem?.(index, "smart")?.catch?.(() => {});
-
-const STYLE = `
-.di-chat-panel { display: flex; flex-direction: column; height: 100%; padding: 8px; box-sizing: border-box;
-  color: var(--jp-ui-font-color1); background: var(--jp-layout-color1); font-size: var(--jp-ui-font-size1); }
-.di-chat-panel nav { flex: 1; overflow: auto; }
-.di-chat-panel ol { margin: 0; padding-left: 2em; }
-.di-chat-panel li button { border: 0; background: none; color: var(--jp-content-link-color); font: inherit;
-  text-align: left; vertical-align: top; padding: 0 0 6px; cursor: pointer; overflow-wrap: anywhere; }
-.di-chat-panel p { color: var(--jp-ui-font-color2); margin: 4px 0; }
-.di-chat-panel textarea { display: block; width: 100%; box-sizing: border-box; resize: vertical; font: inherit;
-  margin: 4px 0; padding: 4px; color: inherit; background: var(--jp-layout-color0);
-  border: 1px solid var(--jp-border-color1); }
-.di-chat-panel details { flex: none; margin-bottom: 8px; border-bottom: 1px solid var(--jp-border-color2); }
-.di-chat-panel details[open] { flex: 0 1 60%; overflow: auto; }
-.di-chat-panel summary { cursor: pointer; padding: 2px 0 6px; overflow-wrap: anywhere; }
-.di-chat-panel form div { display: flex; gap: 8px; }
-.di-chat-panel select { flex: 1; min-width: 0; }
-.di-chat-panel select, .di-chat-panel form button { font: inherit; padding: 4px 8px; color: inherit;
-  background: var(--jp-layout-color2); border: 1px solid var(--jp-border-color1); }
-.di-chat-panel :focus-visible { outline: 2px solid var(--jp-brand-color1); }
-`;

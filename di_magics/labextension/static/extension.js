@@ -1,4 +1,3 @@
-// @ts-check
 // The plugins of this extension.
 import { chatPanelPlugin } from "./chat_panel.js";
 import { loadPackage } from "./front_end.js";
@@ -8,7 +7,7 @@ const PLUGINS = [prosePlugin, chatPanelPlugin];
 
 /**
  * Return the plugins that this front end has all packages for.
- * @param {import("./front_end.js").Scope} scope
+ * @param {Scope} scope
  */
 export async function findPlugins(scope) {
   const load = (/** @type {string} */ name) => loadPackage(scope, name);

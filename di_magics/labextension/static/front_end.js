@@ -1,11 +1,4 @@
-// @ts-check
 // The front end's own packages: JupyterLab's, CodeMirror's and Lumino's.
-
-/**
- * What the front end shares with its extensions: versions by package.
- * @typedef {Record<string, Record<string, Version>>} Scope
- * @typedef {{ get: () => Promise<() => any>, loaded?: unknown }} Version
- */
 
 /**
  * Return a package of the front end: the version in use, else the newest.

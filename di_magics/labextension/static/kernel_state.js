@@ -1,12 +1,10 @@
-// @ts-check
 // What a notebook's kernel says of itself: its model, what the notebook has cost, whether a reply
-// streams, and which widget is the panel. How it is sent, and why so: magics/page.py. Nothing in it is trusted; all texts are set as text.
+// streams, which widget is the panel, and which cell failed last. How it is sent, and why so:
+// magics/page.py. Nothing in it is trusted.
 
 const COMM = "di_magics";
 const LONGEST = 200;
 const GONE = ["restarting", "autorestarting", "terminating", "dead"];
-
-/** @typedef {{ model: string, cost: string, costs: string, answering: boolean, panel: string }} State */
 
 /**
  * Return the state in a message of a kernel; null where the extension is not loaded.
@@ -22,6 +20,7 @@ export function readState(data) {
     costs: text(data.costs),
     answering: data.answering === true,
     panel: /^[\w-]{1,64}$/.test(text(data.panel)) ? data.panel : "",
+    failed: text(data.failed),
   };
 }
 
@@ -40,7 +39,7 @@ export function describeState({ model, cost, costs, answering }) {
 /** Follows the kernels of all notebooks; `onChange` is called when the current one's state changes. */
 export class KernelStates {
   /**
-   * @param {any} tracker
+   * @param {NotebookTracker} tracker
    * @param {(options: object) => any} createMessage
    */
   constructor(tracker, createMessage) {
@@ -52,15 +51,21 @@ export class KernelStates {
     this._watchers = [];
     /** Called when the current notebook's kernel wants its panel to be seen. */
     this.onOpen = () => {};
-    tracker.widgetAdded.connect((/** @type {any} */ _, /** @type {any} */ notebook) =>
-      this._add(notebook.sessionContext),
-    );
+    tracker.widgetAdded.connect((_, notebook) => this._add(notebook.sessionContext));
     tracker.currentChanged.connect(() => this._tell());
   }
 
   /** @returns {State | null} */
   get current() {
-    const notebook = this._tracker.currentWidget;
+    return this.of(this._tracker.currentWidget);
+  }
+
+  /**
+   * Return the state of a notebook's kernel.
+   * @param {NotebookPanel | null} notebook
+   * @returns {State | null}
+   */
+  of(notebook) {
     return (notebook && this._states.get(notebook.sessionContext)) ?? null;
   }
 
@@ -74,9 +79,9 @@ export class KernelStates {
     for (const watcher of this._watchers) watcher();
   }
 
-  /** @param {any} context */
+  /** @param {SessionContext} context */
   _add(context) {
-    context.iopubMessage.connect((/** @type {any} */ _, /** @type {any} */ { header, content }) => {
+    context.iopubMessage.connect((_, { header, content }) => {
       if (header.msg_type === "comm_msg" && content.comm_id === COMM) {
         this._set(context, content.data);
         if (content.data?.open === true && this._tracker.currentWidget?.sessionContext === context) {
@@ -85,17 +90,17 @@ export class KernelStates {
         }
       }
     });
-    context.statusChanged.connect((/** @type {any} */ _, /** @type {string} */ status) => {
+    context.statusChanged.connect((_, status) => {
       if (GONE.includes(status)) this._set(context, null);
     });
     context.kernelChanged.connect(() => this._set(context, null));
-    context.connectionStatusChanged.connect((/** @type {any} */ _, /** @type {string} */ status) => {
+    context.connectionStatusChanged.connect((_, status) => {
       if (status === "connected") void this._ask(context);
     });
     context.ready.then(() => this._ask(context));
   }
 
-  /** @param {object} context @param {unknown} data */
+  /** @param {SessionContext} context @param {unknown} data */
   _set(context, data) {
     const state = readState(data);
     if (state) this._states.set(context, state);
@@ -105,7 +110,7 @@ export class KernelStates {
 
   /**
    * Ask for the state, if the extension is loaded in the kernel.
-   * @param {any} context
+   * @param {SessionContext} context
    */
   async _ask(context) {
     const kernel = context.session?.kernel;

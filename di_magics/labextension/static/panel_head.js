@@ -1,6 +1,6 @@
-// @ts-check
 // The head of the chat panel: model and cost; unfolded, the panel of parameters of %chat panel. That is a
 // widget of the kernel, which the notebook's widget manager draws here as it does in an output.
+import { element } from "./dom.js";
 import { describeState } from "./kernel_state.js";
 
 const WIDGET = "application/vnd.jupyter.widget-view+json";
@@ -9,8 +9,8 @@ const ASK = "%chat panel --side";
 export class PanelHead {
   /**
    * @param {any} Widget the class of @lumino/widgets
-   * @param {any} tracker
-   * @param {import("./kernel_state.js").KernelStates} states
+   * @param {NotebookTracker} tracker
+   * @param {KernelStates} states
    */
   constructor(Widget, tracker, states) {
     this._Widget = Widget;
@@ -19,10 +19,9 @@ export class PanelHead {
     this._drawn = "";
     /** @type {any} */
     this._view = null;
-    this.node = document.createElement("details");
-    this._line = this.node.appendChild(document.createElement("summary"));
-    this._body = this.node.appendChild(document.createElement("div"));
-    this.node.addEventListener("toggle", () => this._update());
+    this._line = element("summary");
+    this._body = element("div");
+    this.node = element("details", { ontoggle: () => this._update() }, this._line, this._body);
     states.onChange(() => this._update());
   }
 
@@ -34,8 +33,9 @@ export class PanelHead {
 
   _update() {
     const state = this._states.current;
+    const { currentWidget: notebook } = this._tracker;
     this.node.hidden = !state;
-    if (!state) {
+    if (!state || !notebook) {
       this._drawn = "";
       this._clear();
       return;
@@ -43,7 +43,6 @@ export class PanelHead {
     const { text, title } = describeState(state);
     this._line.textContent = `Parameters · ${text}`;
     this._line.title = title;
-    const { currentWidget: notebook } = this._tracker;
     const wanted = `${notebook.id} ${state.panel}`;
     if (!this.node.open || wanted === this._drawn) return;
     this._drawn = wanted;
@@ -54,7 +53,7 @@ export class PanelHead {
 
   /**
    * Let the kernel make its panel; the cell's id says which notebook it is for.
-   * @param {any} notebook
+   * @param {NotebookPanel} notebook
    */
   _ask(notebook) {
     this._body.textContent = "The panel comes when the kernel is idle.";
@@ -63,7 +62,7 @@ export class PanelHead {
     notebook.sessionContext.session?.kernel?.requestExecute(request, true, { cellId });
   }
 
-  /** @param {any} notebook @param {string} id */
+  /** @param {NotebookPanel} notebook @param {string} id */
   async _show(notebook, id) {
     try {
       const view = notebook.content.rendermime.createRenderer(WIDGET);

@@ -1,4 +1,3 @@
-// @ts-check
 // %%chat cells are prose: Markdown's colours, wrapped lines, and the line of flags apart.
 //
 // All of this is computed from the text in the editor. Nothing is written into the notebook's model,
@@ -81,11 +80,6 @@ function showProse({ Prec, StateField }, { Decoration, EditorView }, { language,
         above.range(from(i + 1)),
       );
       return Decoration.set(line ? [...lines, flags.range(from(line))] : []);
-    }),
-    EditorView.baseTheme({
-      ".di-flags, .di-above": { color: "var(--jp-ui-font-color2)" },
-      ".di-flags": { borderBottom: "1px solid var(--jp-border-color2)" },
-      ".di-flags span, .di-above span": { color: "inherit !important", fontWeight: "normal !important" },
     }),
   ];
 }

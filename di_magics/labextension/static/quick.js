@@ -1,4 +1,3 @@
-// @ts-check
 // Whether CodeMirror's parser of Markdown can read a prompt quickly. Its time grows with the square of
 // a paragraph's marks, of its dollars above all, and of the depth of quotes and lists. It starts
 // anew at each key, and nothing interrupts it.

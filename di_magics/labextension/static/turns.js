@@ -1,4 +1,3 @@
-// @ts-check
 // The turns of a notebook: its %%chat cells.
 import { findChatLine } from "./chat_line.js";
 
@@ -18,13 +17,21 @@ export function titleOf(source) {
 }
 
 /**
+ * Return what stands below the flags of a %%chat cell, null for another cell.
+ * @param {string} source
+ */
+export function bodyOf(source) {
+  const lines = source.split("\n");
+  const number = findChatLine(lines);
+  return number ? lines.slice(number).join("\n").trim() : null;
+}
+
+/**
  * Return the prompt of a %%chat cell as a message, "" for another cell.
  * @param {string} source
  */
 export function promptOf(source) {
-  const lines = source.split("\n");
-  const number = findChatLine(lines);
-  const prompt = number ? lines.slice(number).join("\n").trim() : "";
+  const prompt = bodyOf(source) ?? "";
   return FLAGS.test(prompt) ? `%%chat\n${prompt}` : prompt;
 }
 
