@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from di_magics.core.amount import parse_usd
+from di_magics.core.arguments import check_arguments
 from di_magics.core.conversation import conversation
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
@@ -81,6 +83,7 @@ def panel() -> Any:
     return magics.panel.widget
 
 
+@check_arguments
 def lens(reply: Reply) -> Lens:
     """Return the tokens of a reply by probability, to display in a notebook.
 
@@ -95,6 +98,7 @@ def lens(reply: Reply) -> Lens:
         return Lens(data, **magics.asking.lens_functions(turn, data) if magics else {})
 
 
+@check_arguments
 def lab(reply: Reply, *, at: int = 0, order: str | None = None, **settings: Any) -> Lens:
     """Return what other settings make of a reply, to display in a notebook with sliders.
 
@@ -115,6 +119,7 @@ def lab(reply: Reply, *, at: int = 0, order: str | None = None, **settings: Any)
         return Lens(data, lab=True, at=at, values=values, order=filters or None, **functions)
 
 
+@check_arguments
 def branch(
     reply: Reply,
     *,
@@ -163,6 +168,7 @@ def _turn_of(session: Session, reply: Reply) -> Turn:
     )
 
 
+@check_arguments
 def sweep(
     prompt: str,
     *,
@@ -172,7 +178,7 @@ def sweep(
     measures: Mapping[str, Callable[[Reply], Any]] | None = None,
     fresh: bool = False,
     yes: bool = False,
-    budget: object = None,
+    budget: float | str | Decimal | None = None,
     model: str | None = None,
     system: str | None = None,
     endpoint: str | Endpoint | None = None,
@@ -201,7 +207,7 @@ def sweep(
         yes=yes,
     )
     values = check_vary(vary)
-    check_measures(measures or (), values)
+    check_measures(measures or {}, values)
     magics = _magics()
     if magics:
         return magics.asking.sweep_here(
@@ -213,11 +219,13 @@ def sweep(
         return Sweep.of(result, measures or {})
 
 
+@check_arguments
 def diff(one: str | Reply, other: str | Reply) -> list[Part]:
     """Return the parts of two texts or replies: in both, only in the first, only in the second."""
     return compare_texts(str(one), str(other))
 
 
+@check_arguments
 def ask(
     prompt: str,
     *,
@@ -250,6 +258,7 @@ def ask(
     return _asker(asked)(SilentView()).unwrap().reply
 
 
+@check_arguments
 def stream(
     prompt: str,
     *,
@@ -269,6 +278,7 @@ def stream(
     return ReplyStream(_asker(asked))
 
 
+@check_arguments
 async def aask(
     prompt: str,
     *,
@@ -297,6 +307,7 @@ class Conversation:
     ParamError for an invalid parameter.
     """
 
+    @check_arguments
     def __init__(
         self,
         *,
@@ -326,6 +337,7 @@ class Conversation:
         system = [{"role": "system", "content": self._system}] if self._system else []
         return [*system, *(message for turn in self.turns for message in turn_messages(turn))]
 
+    @check_arguments
     def ask(
         self,
         prompt: str,
@@ -347,6 +359,7 @@ class Conversation:
         asked = replace(asked, tools=_toolbox(tools, confirm=confirm), rounds=rounds)
         return self._asker(asked)(SilentView()).unwrap().reply
 
+    @check_arguments
     def stream(
         self,
         prompt: str,
@@ -358,6 +371,7 @@ class Conversation:
         """Return the reply's text as it comes; leaving the loop stops it and keeps what came."""
         return ReplyStream(self._asker(self._make_ask(prompt, attach, None, extra, params)))
 
+    @check_arguments
     async def aask(
         self,
         prompt: str,
@@ -466,6 +480,7 @@ def _asker(
     return ask
 
 
+@check_arguments
 def score(text: str, *, prompt: str | None = None, endpoint: str = "local") -> Reply:
     """Return a text as a reply with the log-probabilities that a local model gives its tokens.
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from di_magics.core.arguments import check_arguments
 from di_magics.core.errors import ParamError
 from di_magics.core.request.export import as_csv
 from di_magics.core.sweep.difference import Part, compare_texts
@@ -44,6 +45,7 @@ class Sweep(SweepResult):
                 records.append(run_record(run, reply, measure_reply(reply, self.measures) | error))
         return records
 
+    @check_arguments
     def to_csv(self, path: str | Path | None = None) -> str | None:
         """Return the records as CSV, or write them to a file."""
         text = as_csv(self.records)
@@ -62,6 +64,7 @@ class Sweep(SweepResult):
             ) from None
         return pandas.DataFrame(self.records)
 
+    @check_arguments
     def plot(self, y: str | None = None, x: str | None = None) -> Any:
         """Return a figure of a measure against what was varied, with its spread over the runs.
 
@@ -72,6 +75,7 @@ class Sweep(SweepResult):
 
         return figure(self.records, self.vary, self.repeats, y, x)
 
+    @check_arguments
     def diff(self, one: int, other: int) -> list[Part]:
         """Return the difference of two runs' replies. Raises ChatError for no such run."""
         return compare_texts(self.reply(one).clean_text, self.reply(other).clean_text)

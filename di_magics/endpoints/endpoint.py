@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import cached_property
 from urllib.parse import urlencode, urlsplit
 
+from di_magics.core.arguments import check_arguments
 from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Redactor
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
@@ -127,6 +128,7 @@ class Endpoint:
 
     local = False
 
+    @check_arguments
     def __init__(
         self,
         url: str,

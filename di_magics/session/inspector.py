@@ -97,6 +97,8 @@ class Inspector:
         report: Report = unreported,
     ) -> Reply:
         """Return a text as a reply with log-probabilities, after a prompt or by itself."""
+        if not text:
+            raise ParamError("The text is empty. Write at least a word.")
         route = self._route(None, endpoint)
         messages = [] if prompt is None else [{"role": "user", "content": prompt}]
 
@@ -313,8 +315,6 @@ async def _score(
     model: Llama, prompt: Sequence[int], text: str, report: Report
 ) -> list[TokenProbability]:
     ids = await model.tokenize(text)
-    if not ids:
-        raise ParamError("The text is empty. Write at least a word.")
     if len(ids) > LONGEST_TEXT:
         raise ParamError(
             f"The text has {len(ids):,} tokens; at most {LONGEST_TEXT:,} are scored. Shorten it."

@@ -197,7 +197,7 @@ def make_toolbox(
         name = getattr(function, "__name__", "")
         if not callable(function) or not name.isidentifier():
             raise ToolError(
-                f"{one_line(repr(function), 80)} is not a function with a name. Define it with def."
+                f"{type(function).__name__} is not a function with a name. Define it with def."
             )
         if name in named:
             raise ToolError(f"There are two tools called {name}. Give one of them another name.")

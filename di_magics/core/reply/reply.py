@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from di_magics.core.errors import ReplyError
+from di_magics.core.arguments import check_arguments
+from di_magics.core.errors import ChatError, ReplyError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import parse_json
@@ -193,13 +194,20 @@ class Reply:
         """exp(-mean log-probability) of the tokens with a number, None without any."""
         return perplexity(self.logprobs)
 
+    @check_arguments
     def entropy(self, position: int) -> float | None:
         """Return the entropy before the token at a position, in bits, None where it is unknown.
 
         What was not returned counts as one token, so the true entropy may be higher.
         """
+        if not -len(self.logprobs) <= position < len(self.logprobs):
+            raise ChatError(
+                f"There is no token {position}: the reply has {len(self.logprobs):,} tokens with a "
+                "log-probability. Ask with logprobs=20, or use another position."
+            )
         return entropy(self.logprobs[position])
 
+    @check_arguments
     def least_likely(self, most: int = 10) -> list[tuple[int, TokenProbability]]:
         """Return the least likely tokens with their positions, the least likely first."""
         return [(at, self.logprobs[at]) for at in least_likely(self.logprobs, most)]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from di_magics.core.errors import ToolError
 from di_magics.core.reply.reply import Round, ToolCall, ToolResult
 from di_magics.core.text import one_line, show_exactly
 
@@ -82,8 +83,16 @@ def round_text(step: Round) -> str:
 
 
 def safe(function: F) -> F:
-    """Return the function, marked as one that may run without asking the user."""
-    setattr(function, SAFE, True)
+    """Return the function, marked as one that may run without asking the user.
+
+    Raises ToolError for what cannot be marked, such as a function of Python itself.
+    """
+    try:
+        setattr(function, SAFE, True)
+    except (AttributeError, TypeError):
+        raise ToolError(
+            "Only a function of your own can be marked as safe. Define one that calls it."
+        ) from None
     return function
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from di_magics.core.amount import format_usd, sum_amounts
+from di_magics.core.arguments import check_arguments
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
@@ -58,6 +59,7 @@ class SweepResult:
             parts.append(f"{about}{format_usd(cost)}" if cost else "free")
         return " · ".join([*parts, *self.notes])
 
+    @check_arguments
     def turn(self, run: int) -> Turn:
         """Return the turn of a run, numbered from 0. Raises ChatError where it has none."""
         turn = self.turns[run] if 0 <= run < len(self) else None
@@ -65,6 +67,7 @@ class SweepResult:
             raise ChatError(f"Run {run} has no reply. Runs are numbered 0 to {len(self) - 1}.")
         return turn
 
+    @check_arguments
     def reply(self, run: int) -> Reply:
         """Return the reply of a run, numbered from 0. Raises ChatError where it has none."""
         return self.turn(run).reply

@@ -99,6 +99,8 @@ def check_vary(vary: Mapping[str, Iterable[object]]) -> dict[str, tuple[Value, .
     """Return the values of each name as they will be sent. Raises ParamError as `parse_vary`."""
     checked: dict[str, tuple[Value, ...]] = {}
     for name, given in vary.items():
+        if not isinstance(name, str):
+            raise ParamError("What is varied must be the name of a parameter, model or system.")
         name = name.replace("-", "_")
         label = one_line(name, 40)
         if isinstance(given, str) or not isinstance(given, Iterable):
@@ -207,10 +209,13 @@ def run_record(run: Run, reply: Reply, measures: Mapping[str, object]) -> dict[s
     }
 
 
-def check_measures(names: Iterable[str], vary: Vary) -> None:
-    """Raise ParamError for a measure with the name of another column."""
+def check_measures(measures: Mapping[str, object], vary: Vary) -> None:
+    """Raise ParamError for a measure that is not a function or has the name of another column."""
+    for name, measure in measures.items():
+        if not isinstance(name, str) or not callable(measure):
+            raise ParamError("measures must be a dict of functions by name: {'words': count}.")
     fixed = run_record(Run(0, {}, 0, 1), Reply(), {})
-    taken = {*fixed, *vary, "reasoning", "error"} & {*names}
+    taken = {*fixed, *vary, "reasoning", "error"} & {*measures}
     if taken:
         raise ParamError(
             f"The measure {one_line(min(taken), 40)} has the name of a column. Give it another "

@@ -96,3 +96,6 @@ def test_a_reply_summarizes_its_log_probabilities() -> None:
     assert reply.entropy(1) is None
     assert reply.least_likely(1) == [(1, rare)]
     assert Reply().perplexity is None
+    for position in (2, -3):
+        with pytest.raises(ChatError, match=f"no token {position}: the reply has 2"):
+            reply.entropy(position)

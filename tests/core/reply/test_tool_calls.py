@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile import FRAGMENTS
 
+from di_magics.core.errors import ToolError
 from di_magics.core.reply.reply import Round, ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import (
     ASKING,
@@ -186,6 +188,13 @@ def test_nothing_else_is_safe(kind: type) -> None:
     """An object that says yes to everything is not marked."""
     assert not is_safe(kind())
     assert not is_safe(kind)
+
+
+@pytest.mark.parametrize("function", [len, int, None])
+def test_only_what_is_ones_own_can_be_marked(function: Any) -> None:
+    """A function of Python holds no mark."""
+    with pytest.raises(ToolError, match="function of your own"):
+        safe(function)
 
 
 def test_an_object_that_stands_for_another_is_not_safe() -> None:

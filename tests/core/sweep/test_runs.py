@@ -191,7 +191,14 @@ def test_free_calls_need_no_consent() -> None:
 def test_a_measure_cannot_replace_a_column(name: str) -> None:
     """Neither one of ours nor what is varied; a built-in measure may be replaced."""
     if name == "words":
-        check_measures([name], {"temperature": (1,)})
+        check_measures({name: len}, {"temperature": (1,)})
         return
     with pytest.raises(ParamError, match=name):
-        check_measures([name], {"temperature": (1,)})
+        check_measures({name: len}, {"temperature": (1,)})
+
+
+@pytest.mark.parametrize("measures", [{"length": 3}, {3: len}])
+def test_measures_are_functions_by_name(measures: Any) -> None:
+    """Refused before anything is sent, not in every record."""
+    with pytest.raises(ParamError, match="dict of functions"):
+        check_measures(measures, {})
