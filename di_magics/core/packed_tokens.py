@@ -23,7 +23,7 @@ Continuing = Literal["ids", "text", "none"]
 """How a reply can be continued from one of its tokens: by token ids, by its text, or not at all."""
 
 NO_INDEX, NO_WIDE_INDEX = 0xFFFF, 0xFFFFFFFF
-"""In an array of indexes: none. The second one where indexes have 4 bytes."""
+"""The index that means "no token", in arrays of 2-byte and of 4-byte indexes."""
 LONGEST_DUMP = 64 << 20
 """More than the dump of any reply that is read; see MOST_TOKENS in core/request/events.py."""
 DAMAGED = "the log-probabilities are damaged"

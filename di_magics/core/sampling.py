@@ -244,7 +244,7 @@ class _Position:
                     logit = token.weight + base
                     token.weight = (logit * repeat if logit <= 0 else logit / repeat) - base
                 elif repeat != 1:
-                    self.notes.append("the repetition penalty needs the zero of the logits")
+                    self.notes.append("the repetition penalty needs the logits, which are not sent")
                 token.weight -= times * frequency + presence
         self.tokens.sort(key=lambda token: -token.weight)
         others = [times for token, times in counts.items() if token not in self.ids]

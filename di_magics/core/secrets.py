@@ -92,10 +92,11 @@ _ANY = re.compile(f"{_CREDENTIAL.pattern}|{_GENERIC}")
 
 # Names -------------------------------------------------------------------------------------
 #
-# A name is compared in small letters, with `_` where dbPassword has its second word. The one list:
-# what is called _PASSWORD holds a secret whatever it is. _ENVIRONMENT has the further names that
-# say so of a variable of the environment, where a key is short of words, but not of a column, which
-# may be called `pass` or `key`; _PERHAPS those that say so anywhere of what looks random.
+# A name is compared in small letters, with `_` where dbPassword has its second word.
+#   _PASSWORD      the name alone decides, everywhere
+#   _ENVIRONMENT   decides for environment variables only; a column called `pass` or `key` is
+#                  usually harmless
+#   _PERHAPS       decides only if the value looks random
 _ACCOUNT = (
     r"(?:db|database|user|usr|login|admin|root|ssh|s?ftp|smtp|imap|e?mail|my(?:sql)?|pg|postgres"
     r"|redis|mongo|ldap|proxy|wifi|vpn|account|service|svc|sudo|http|basic|registry|docker|git)"
@@ -122,7 +123,8 @@ _QUALIFIERS = re.compile(
     r"(?<![a-z])(?:api|access|auth|bearer|client|private|refresh|session|sas|bot|signing"
     r"|encryption)_?(?:key|token)"
 )
-# What a name is about that ends so is not the secret itself.
+# A name with one of these endings describes a secret (its file, length, expiry), and does not hold
+# it.
 _ABOUT = re.compile(
     r"(?:file|path|dir|folder|sock|socket|home|url|uri|host|hostname|port|server|endpoint|domain"
     r"|realm|method|type|mode|provider|backend|alg|algorithm|length|len|size|count|limit|min|max"

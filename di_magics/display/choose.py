@@ -11,8 +11,8 @@ another output.
     a front end that sends cell ids: JupyterLab,     WidgetView; DisplayView without anywidget
     Notebook 7, VS Code
     Colab, which sends none                          DisplayView: one output, updated
-    another front end whose user can be asked:       TerminalView; such a front end need not know
-    jupyter console, qtconsole                       updates of an output
+    another front end whose user can be asked:       TerminalView; it may not support updates of
+    jupyter console, qtconsole                       an output
     no front end: nbclient, papermill                FinalView
 """
 

@@ -79,7 +79,7 @@ class SweepContent:
         count, seconds = self._count, time.monotonic() - self._started
         parts = [f"{self._ended} of {count}"]
         if self._failed:
-            parts.append(f"{self._failed} not whole")
+            parts.append(f"{self._failed} incomplete")
         if self._cost:
             parts.append(f"{format_usd(self._cost)} so far")
         elif self._ended:

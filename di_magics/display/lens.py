@@ -265,7 +265,7 @@ def _left_out(data: LensData, shown: int, titled: float) -> str:
     if shown < len(data.tokens):
         parts.append(f"{len(data.tokens) - shown:,} of {len(data.tokens):,} tokens.")
     if titled < TITLED[0]:
-        parts.append(f"The alternatives of tokens of {format_percent(titled)} and more.")
+        parts.append(f"Also left out: those of tokens of {format_percent(titled)} or more.")
     return " ".join(parts)
 
 

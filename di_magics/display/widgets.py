@@ -1,4 +1,4 @@
-"""The one kind of widget there is: an ES module and its state; the only file with anywidget."""
+"""The base class of all widgets: an ES module and its state; the only file with anywidget."""
 
 from __future__ import annotations
 

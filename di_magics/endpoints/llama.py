@@ -6,11 +6,12 @@ The cache of its slot holds the tokens of the last call: a call that adds one to
 batches, which gives slightly different ones (up to 0.75 in the log-probability of a token that is
 not the likeliest), so `hold` reads a reply token by token before it is continued.
 
-A chat with a repetition penalty needs the logits, of which the server sends only the softmax: what
-is lost is one number a position, its zero. `LogitZeros` gets it by one request a position: two
-known tokens get a bias that lifts them above all others, one of them is also halved by the penalty,
-and the ratio of their probabilities then has the zero in it. The position must be read as when the
-reply was written, because the known log-probabilities are from there.
+A repetition penalty acts on logits, but the server reports only log-probabilities. The difference
+is one number per position, the log normalizer (the logsumexp of the logits): logit =
+log-probability + log normalizer. `LogitZeros` measures it with one extra request per position:
+two known tokens get a bias that lifts them above all others, one of them is also penalized, and the
+ratio of their probabilities gives the number. The position must be read as when the reply was
+written, because the known log-probabilities are from there.
 
 `peek` forces the end token, because the server reports no alternatives for a token that ends within
 a character, and the end token never does.

@@ -1,10 +1,10 @@
 """What the extension's pages are told of a kernel: the model, what the notebook cost, whether a
 reply is on its way, which widget is the panel of parameters, and which cell `%chat fix` explains.
 
-The pages get it as comm messages of a comm with a fixed id. That comm is never opened: a front end
-without the extension ignores messages of a comm that it does not know, but would log an error for
-a comm_open or a comm_close. A page that connects later sees the comm in the kernel's answer to
-comm_info_request, and sends it a message, to which the kernel answers with the state.
+A comm with a fixed id that is never opened. The kernel sends the state as messages of that comm; a
+front end without the extension ignores them (it would log an error for a comm_open or a
+comm_close). A page that connects later finds the comm in the kernel's comm_info_reply, and sends a
+message to ask for the state.
 
 So the kernel is never asked by a page before the extension is loaded here, and a page's message
 waits, as every request does, until the cell that runs has ended. Of its content only one thing

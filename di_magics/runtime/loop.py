@@ -94,7 +94,7 @@ class Loop:
 
     @contextmanager
     def _running(self) -> Iterator[asyncio.AbstractEventLoop]:
-        """Within it the loop runs, and nobody closes it."""
+        """Yield the running loop; `close` waits until the block ends."""
         if self._pid != os.getpid():  # a fork copies the loop without its thread
             self._forget()
         with self._lock:

@@ -37,7 +37,7 @@ def _name(pid: int) -> str:
 
 @cache
 def _machine() -> str:
-    """Return a name for what gives out the process ids: this machine since it has started."""
+    """Return an id of the boot of this machine or container: pids are unique within it."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"  # a container has ids of its own

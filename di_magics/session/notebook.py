@@ -1,7 +1,7 @@
 """What belongs to one notebook: its conversation, its turns on disk and its costs.
 
-A kernel may serve several notebooks. `enter` goes to the one whose cell runs; the others wait. A
-notebook's conversation is resumed from disk when it is first read.
+A kernel may serve several notebooks. `enter` switches to the notebook whose cell runs.
+A notebook's conversation is resumed from disk when it is first read.
 """
 
 from __future__ import annotations

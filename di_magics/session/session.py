@@ -141,7 +141,7 @@ class Session:
             self.watchers.notify("settings")
 
     def update_settings(self, change: Callable[[Settings], Settings]) -> None:
-        """Replace the settings by what `change` makes of them; no other thread can interfere."""
+        """Apply `change` to the settings, under a lock."""
         with self._lock:
             before, self._settings = self._settings, change(self._settings)
         if self._settings != before:
@@ -323,8 +323,8 @@ class Session:
         remembered = not ask.once
         self.exchange.write_down(plan, budget, remembered=remembered, is_turn=remembered).result()
         if remembered:
-            aside = bool(ask.conversation) and not ask.new
-            self.notebook.update(lambda before: before.with_turn(plan.turn, aside=aside))
+            keep = bool(ask.conversation) and not ask.new
+            self.notebook.update(lambda before: before.with_turn(plan.turn, keep_current=keep))
 
     def _note_rejected(self, error: BadRequest, turn: Turn) -> None:
         """Keep which of the turn's parameters the server's message is about, for the panel."""

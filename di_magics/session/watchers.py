@@ -1,4 +1,4 @@
-"""Who wants to know what has changed in a session: the panel, `%config` and the extension's pages.
+"""Observers of a session: the panel, `%config` and the extension's pages are called on a change.
 
 `requests` means that the first request has begun or the last one has ended.
 """

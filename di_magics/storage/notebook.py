@@ -23,7 +23,7 @@ a cell of a kernel asks for the first time, the first row that fits decides:
 
 A copy begins with the turns up to the newest one in its own file: what was asked in the original
 later is not its. Row f cannot tell a copy from a move to another disk; it keeps all turns, because
-no other file leads to them. A file that cannot be read counts as one without outputs.
+no other file has them. A file that cannot be read counts as one without outputs.
 
 While the kernel runs (magics/cell.py asks before each cell):
 

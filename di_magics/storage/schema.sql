@@ -18,7 +18,7 @@ CREATE TABLE turns (
     prompt   TEXT NOT NULL,
     identity TEXT NOT NULL,             -- JSON: what is known before sending, without the prompt
     reply    TEXT NOT NULL DEFAULT '',
-    outcome  TEXT,                      -- JSON: what became of it, without the reply's text
+    outcome  TEXT,                      -- JSON: status, usage and cost of the reply, without its text
     begun    REAL NOT NULL,
     touched  REAL NOT NULL,
     sealed   INTEGER NOT NULL DEFAULT 0

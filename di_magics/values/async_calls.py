@@ -89,7 +89,10 @@ def _thread_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 class _Waker:
-    """Wakes a loop at intervals: a signal just before its wait is handled only afterwards."""
+    """Wakes the loop every 50 ms.
+
+    A signal that arrives just before the loop blocks is handled only when the loop wakes.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -51,8 +51,8 @@ MOST_STEPS = 1_000_000
 def check_steps(schema: Mapping[str, Any], text: str) -> None:
     """Raise JsonTypeError for JSON that would take too long to read.
 
-    pydantic tries every member of a union. Where a class holds a union that has itself, they double
-    with each level of the JSON, and nothing can interrupt it.
+    pydantic tries every member of a union. In a recursive union the number of attempts doubles with
+    each level of the JSON, and nothing can interrupt it.
     """
     if "$ref" not in json.dumps(schema):
         return

@@ -36,7 +36,7 @@ Named = tuple[str, Iterable[str]]
 
 
 def named_texts(value: Any) -> Iterator[Named]:
-    """Yield each name within a value with the texts that it names; a list has its holder's name."""
+    """Yield each name within a value with its texts; the items of a list have the list's name."""
     waiting: deque[tuple[Any, str]] = deque([(value, "")])
     left = MOST_MEMBERS
     while waiting and left:

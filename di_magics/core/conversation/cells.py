@@ -20,7 +20,7 @@ class Where:
     A restarted kernel keeps its id. `kernels` is the folder with a file for every kernel that runs.
     `settled` is False if the cell may become known later: there is a front end, and it runs no
     code now. `notebook` is the number of the notebook among those that use the kernel, from 0.
-    With `shared` another page sends cells to it, too, and may show another notebook.
+    With `shared` another page also sends cells to it and may show another notebook.
     """
 
     path: str | None = None

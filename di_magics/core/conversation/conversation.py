@@ -186,13 +186,13 @@ class Conversation:
             now = above
         return old.conversation, now.id
 
-    def with_turn(self, turn: Turn, *, aside: bool = False) -> Conversation:
+    def with_turn(self, turn: Turn, *, keep_current: bool = False) -> Conversation:
         """Return a copy with this turn added as the head of its conversation.
 
-        That conversation is then in use, unless `aside` is set.
+        It becomes the current conversation, unless `keep_current`.
         """
         added = self.with_turns([turn])
-        return replace(added, name=self.name) if aside else added
+        return replace(added, name=self.name) if keep_current else added
 
     def with_turns(self, new: Iterable[Turn]) -> Conversation:
         """Return a copy with these turns added one after another, in linear time."""

@@ -3,8 +3,9 @@
 A request is sent only where its worst case fits: the prompt, and the longest reply that max_tokens
 allows. This worst case is the request's *reserve*. While a reply is in flight, its reserve counts
 as spent, so that two requests at once (of a sweep, or of two kernels on one notebook) cannot both
-spend what is left. When the reply has ended, its cost takes the reserve's place. A reserve ends
-also with the process that waits for the reply, and not before: it may stand still for hours.
+spend what is left. When the reply has ended, its cost takes the reserve's place. A reserve also
+ends when the process that waits for the reply ends. There is no time limit, because a process may
+be suspended for hours.
 
 A policy's budget belongs to its file, because a notebook's id can be lost: a notebook that has not
 been saved, and a console, have a new one for each kernel. What the file says may change; what was

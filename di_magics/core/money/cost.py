@@ -151,7 +151,7 @@ def with_cost(reply: Reply, sent_weight: int, price: Price | None, *, free: bool
         return reply
     how = f"price of {price.date}, {price.source}"
     if reply.service_tier not in USUAL_TIERS:
-        how += f"; service tier {reply.service_tier} may have another one"
+        how += f"; service tier {reply.service_tier} may have another price"
     cost = estimate_cost(reply.usage, price)
     if cost is None:
         if reply.status == "failed" and not (reply.text or reply.reasoning or reply.tool_calls):

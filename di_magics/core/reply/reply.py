@@ -110,18 +110,24 @@ class Round:
 class Reply:
     """A model's reply, complete or partial, and the request.
 
-    `status` is `done`, `stopped` (by the user), `cut` (the stream broke off, or ended without a
-    finish reason), `failed` (there is no reply) or, while it streams, `open`. `cost` is in USD,
-    None if unknown; `estimate` says how it was computed, and is empty if the API sent it. `request`
-    is the body that was sent. `elapsed` and `first_token` are seconds since sending. `ended` is
-    whether the server reported that the reply is complete; `last_chunk` is the last piece of text,
-    `call_indexes` are the server's numbers of the tool calls. `tool_calls` have no result yet;
-    calls of earlier rounds are in `rounds`, with their results. `parsed` is the object in a reply
-    that must fit a schema, and `validation_error` is why it does not fit. `images` counts the
-    images in the reply, which are not kept, and `choices` the choices that the server sent, of
-    which only the first is kept. `reasoning_field` is as in a Round, `returned` has its pieces.
-    `service_tier` is what the server charged by, "" where it did not say; `refused_fields` are the
-    fields that it refused and that were left out then.
+    tool_calls         calls that have no result yet
+    rounds             the earlier steps of the turn, with their calls and results
+    status             done; stopped (by the user); cut (the stream broke off, or ended without a
+                       finish reason); failed (there is no reply); open (it streams)
+    cost               in USD, None if unknown
+    estimate           how the cost was computed, "" if the API sent it
+    request            the body that was sent
+    elapsed            seconds since sending
+    first_token        seconds from sending to the first token
+    last_chunk         the last piece of the text
+    parsed             the object in a reply that must fit a schema
+    validation_error   why the reply does not fit
+    images             how many images the reply had; they are not kept
+    choices            how many choices the server sent; only the first is kept
+    reasoning_field    as in a Round
+    returned           the pieces of a Round's `returned`
+    service_tier       what the server charged by, "" if unknown
+    refused_fields     the fields that the server refused and that were left out then
     """
 
     text: str = ""
@@ -235,7 +241,7 @@ class Reply:
             return parse_json(self.clean_text)
         except ReplyError as error:
             explained = ReplyError(
-                f"{error} Its text is in .text: ask again, with --schema or -f json and --repair."
+                f"{error} Its text is in .text. Ask again with --schema (or -f json) and --repair."
             )
             explained.reply = self
             raise explained from None

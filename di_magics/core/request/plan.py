@@ -79,13 +79,20 @@ class Beginning:
 class Ask:
     """What a cell asks: the prompt, where it belongs, and what its flags change.
 
-    None and "" mean not given. `new` starts another conversation, `once` neither sends nor stores
-    one, `append` adds a turn instead of a variant. `history` is a conversation that it follows
-    instead of the notebook's, with `once`. `replaces` is the turn of which this one is a variant.
-    `budget` is what it may cost in USD; with `yes` a request of unknown price is sent as well.
-    `rounds` is how often the model may call `tools`; with `repair` the model is asked once more if
-    the reply does not fit the `schema`. `extra` are other fields of the request, as they are sent.
-    `beginning` is what the reply begins with, if it continues one.
+    None and "" mean not given.
+
+    extra       other fields of the request, as they are sent
+    new         start another conversation
+    once        neither send nor store a conversation
+    history     the conversation that it follows instead of the notebook's, with `once`
+    append      add a turn instead of a variant
+    context     how many turns are sent with it
+    replaces    the turn of which this one is a variant
+    budget      what it may cost in USD
+    yes         send a request of unknown price as well
+    rounds      how often the model may call `tools`
+    repair      ask the model once more if the reply does not fit the `schema`
+    beginning   what the reply begins with, if it continues one
     """
 
     prompt: str

@@ -26,7 +26,7 @@ OWNED: Mapping[str, str] = {
     "prompt": "The prompt is below the %%chat line",
     "model": "Use -m MODEL",
     "stream": "Use --no-stream",
-    "stream_options": "The usage is always asked for",
+    "stream_options": "di_magics sets it itself",
     "n": "Use -n N, which asks N times",
     **dict.fromkeys(
         ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "n_predict"),

@@ -143,7 +143,7 @@ class Flags:
     extra: tuple[str, ...] = _flag(
         "--extra NAME=JSON",
         "any other field of the request, as it is given (repeatable)",
-        group="what is sent with the prompt, and what the reply must be",
+        group="attachments, extra fields and reply format",
         repeated=True,
     )
     attach: tuple[str, ...] = _flag(
@@ -166,7 +166,8 @@ class Flags:
     )
     format: str | None = _flag(
         "-f, --format FORM",
-        "markdown, text, json (asks for it), or code (fills the next cell; code:2, code:bash)",
+        "the reply's format: markdown, text, json (the model is asked for JSON), or code (its code "
+        "goes to the next cell; code:2: block 2, code:bash: a language)",
         parse=_parse_format,
         completions=FORMATS,
     )

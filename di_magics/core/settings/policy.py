@@ -48,18 +48,25 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules in force. `models` holds lists of patterns; a model must match one of every list.
+    """The rules in force.
 
-    The default model is the first one in `choosing`, which are the lists of the teacher's files:
-    a file beside the notebook may only narrow.
-    `locks` are values that are always sent, `extra_locks` the same for other fields of the request;
-    `extras` holds lists of the other fields that may be sent; without one, a policy that limits
-    requests allows none, because no table knows all names for a model, a limit or a number of
-    replies. `budgets` is what may be spent under
-    a file, in all notebooks together, by the file's path; `budget_per_notebook` what each of them
-    may spend, both in USD. `key_variable` and `key_file` name what holds the key for `endpoint`,
-    `log` a folder for turns. `sources` are the paths of the files these rules are from,
-    `system_source` the one with the system prompt.
+    models                lists of patterns; a model must match one pattern of every list
+    choosing              the lists of the teacher's files; the first model in them is the default
+                          (a file beside the notebook may only narrow)
+    locks                 values of parameters that are always sent
+    bounds                limits of parameters
+    extra_locks           values of other fields that are always sent
+    extras                lists of other fields that may be sent; without one, a policy that limits
+                          requests allows none, because no table knows all names for a model, a
+                          limit or a number of replies
+    system                the system prompt
+    system_source         the path of the file it is from
+    budgets               USD that all notebooks together may spend under a file, by its path
+    budget_per_notebook   USD that each notebook may spend
+    key_variable          the environment variable with the key for `endpoint`
+    key_file              the file with that key
+    log                   a folder for turns
+    sources               the paths of the files that the rules are from
     """
 
     models: tuple[tuple[str, ...], ...] = ()

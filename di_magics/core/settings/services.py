@@ -26,22 +26,27 @@ DEEPINFRA, LOCAL = "deepinfra", "local"
 PREFILL = "prefill"
 """The fact about how an endpoint continues a reply that it is sent as the last message."""
 LAST, FINAL, PREFIX = "last message", "continue_final_message", "prefix"
-"""Without more; with this field of the request; with this field of the message."""
+"""LAST: nothing is added. FINAL: this field in the request. PREFIX: this field in the message."""
 GO_ON = "go on"
-"""It is asked in words, where the endpoint is not known to continue a message."""
+"""The model is asked in a message to continue: the endpoint is not known to continue a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
     """What is known of one parameter or field of a request at an endpoint, and the source of it.
 
-    `field` is its name there. `refused` is whether the endpoint answers it with an error, `ignored`
-    whether it has no effect; `when` says for which models. `default` holds where it is not sent.
-    `most` is how many texts (stop) or alternatives (logprobs) there may be, and `least` how many
-    alternatives must be asked for. `end` is the first number that is read as another one, `choices`
-    the texts that are accepted, `basis` whether log-probabilities are the model's own (`raw`),
-    `kept` whether it must be sent back in later turns, too, after tool calls, and `is_number`
-    whether `logprobs` itself is the number of alternatives.
+    field       its name there
+    refused     the endpoint answers it with an error
+    ignored     it has no effect
+    when        for which models it is refused or ignored
+    default     what holds if it is not sent
+    most        how many strings (stop) or alternatives (logprobs) there may be
+    least       how many alternatives must be asked for
+    end         the first number that is read as another one
+    choices     the strings that are accepted
+    basis       whether log-probabilities are known to be the model's own (`raw`)
+    kept        after tool calls it must be sent back in later turns as well
+    is_number   `logprobs` itself is the number of alternatives
     """
 
     source: str = ""

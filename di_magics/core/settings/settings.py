@@ -1,8 +1,9 @@
 """The settings for the next cells: one immutable value that every view reads and replaces.
 
 A model belongs to its endpoint: when the endpoint changes, the model that was set there before is
-set again. Where none was set, it is the newest model of an endpoint without a name, because the new
-one may have it too; an endpoint with a name begins with its own default model.
+set again. If no model was set for the new endpoint: a named endpoint uses its own default model; an
+address uses the model that was last set for another address, because both may be proxies to the
+same models.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Settings:
     """Model, endpoint, system prompt and sampling parameters; None or absent is not sent.
 
     `context` is how many turns are sent with a prompt, None for all. `extra` are other fields of
-    the request, as they are sent. `models` are the models that
-    were set before, by endpoint ("" is the default one). Its key None has the newest model of any
-    endpoint that may share it.
+    the request, as they are sent. `models` are the models that were set before, by endpoint ("" is
+    the default one); `models[None]` is the model last set at an endpoint whose models others may
+    have.
     """
 
     model: str | None = None

@@ -1,4 +1,4 @@
-"""What a lens says of a reply beside the numbers: bands, labels, and what a setting cannot show.
+"""The lens's texts: probability bands, token labels, and why a setting is disabled.
 
 A token belongs to a band by its probability. The bands are the same for every reply, so that the
 same colour is always the same number; `display/static/tokens.js` has them, too.
@@ -144,6 +144,9 @@ def setting_notes(data: LensData) -> Iterator[str]:
     if data.order is None:
         yield "The order of this endpoint's filters is not known: it is llama.cpp's here."
     if data.basis == "unknown":
-        yield "Temperature and filters may be in the probabilities already, and then count twice."
+        yield (
+            "The probabilities may already include temperature and filters; then both are applied "
+            "twice here."
+        )
     if not data.prompt:
         yield "Penalties count the tokens of the reply only: those of the prompt are not known."

@@ -9,10 +9,7 @@ from di_magics.core.logprobs import TokenProbability
 from di_magics.core.settings.policy import Policy
 from di_magics.core.text import count_noun, make_visible
 
-SHARED = (
-    "another page uses this kernel and this conversation; a second notebook gets its own once it "
-    "is saved"
-)
+SHARED = "another page uses this kernel. Save its notebook to give it its own conversation"
 
 
 def policy_notes(turn: Turn, policy: Policy) -> list[str]:

@@ -197,7 +197,7 @@ class Chain {
         const base = this.power * this.zero;
         const logit = weights[i] + base;
         weights[i] = (logit <= 0 ? logit * repeat : logit / repeat) - base;
-      } else if (repeat !== 1) this.notes.push("the repetition penalty needs the zero of the logits");
+      } else if (repeat !== 1) this.notes.push("the repetition penalty needs the logits, which are not sent");
       weights[i] -= counts[i] * frequency + presence;
       if (weights[i] < before) this.lowered[i] = 1;
     }

@@ -39,7 +39,7 @@ def show_lens(context: Context, rest: str) -> None:
 
 @command(
     "lab [TURN[:TOKEN] | run K] [--order ORDER]",
-    "the same, with sliders: what other settings make of the reply",
+    "a reply's tokens with sliders: what other sampling settings would change",
 )
 def show_lab(context: Context, rest: str) -> None:
     """Nothing is sent: every position is computed in the browser.

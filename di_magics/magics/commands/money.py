@@ -47,7 +47,7 @@ def show_cost(context: Context, rest: str) -> None:
             "--csv FILE."
         )
     elif not tally(entries).replies:
-        say("Nothing has been asked yet, so nothing has been paid.")
+        say("No requests yet; $0 spent.")
     else:
         from di_magics.display.tables import cost_output
 

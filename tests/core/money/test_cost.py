@@ -122,7 +122,9 @@ def test_an_estimate_says_that_a_service_tier_may_have_another_price() -> None:
     """Unless it is the usual one."""
     flex = with_cost(replace(DONE, service_tier="flex"), 300, PRICE)
     assert flex.cost == Decimal("0.00012")
-    assert flex.estimate == ("price of 2026-11-23, a list; service tier flex may have another one")
+    assert flex.estimate == (
+        "price of 2026-11-23, a list; service tier flex may have another price"
+    )
     usual = with_cost(replace(DONE, service_tier="default"), 300, PRICE)
     assert usual.estimate == "price of 2026-11-23, a list"
 

@@ -88,7 +88,7 @@ def test_it_says_what_is_not_known() -> None:
     text = " ".join([*about_lines(other), *setting_notes(other)])
     for words in ("not known.", "The 20 most likely tokens", "9 tokens were not", "Read again."):
         assert words in text
-    for words in ("it is llama.cpp's here", "count twice", "those of the prompt"):
+    for words in ("it is llama.cpp's here", "applied twice", "those of the prompt"):
         assert words in text
     assert filter_order(other) == ["penalties", "top_k", "top_p", "min_p", "temperature"]
     assert not list(setting_notes(replace(reply, prompt=(1,))))
