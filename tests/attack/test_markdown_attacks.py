@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Set
 from xml.etree.ElementTree import Element
@@ -16,6 +17,9 @@ from attack.readers import read_all
 from hostile import FRAGMENTS, HARMLESS_ATTRIBUTES, HARMLESS_ELEMENTS, documents, structured
 from hostile import attacks as combine
 
+from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.transcript import write_transcript
+from di_magics.core.reply.reply import Reply, ToolCall
 from di_magics.display import markdown as render
 
 CHUNKS = 20
@@ -23,6 +27,8 @@ PER_CHUNK = scaled(1000)
 
 THEIRS = HARMLESS_ELEMENTS | {"del"}
 ADDRESS = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
+ENDINGS = ("-->", "--!>", "->", "--\n>", "]]>", "?>")
+"""What ends a comment, or a block of HTML that begins like one."""
 STYLE = re.compile(r"[\w\s:;#.-]*")
 
 
@@ -74,6 +80,40 @@ def test_generated_attacks_are_dead(chunk: int, attacks: Attacks) -> None:
     """Fragments of Markdown and of HTML put together at random and in nested structures."""
     half = PER_CHUNK // 2
     check_dead([*documents(half, seed=1000 + chunk), *structured(half, seed=2000 + chunk)], attacks)
+
+
+@pytest.mark.parametrize("suffix", [".md", ".ipynb"])
+def test_a_saved_conversation_is_dead(suffix: str, attacks: Attacks) -> None:
+    """`%chat save`: whatever stands in a prompt, a reply, a name, a call or the reasoning."""
+    sources = [*FRAGMENTS, *documents(scaled(1000), seed=7), *map("{}<img src=x>".format, ENDINGS)]
+    files = [
+        write_transcript([hostile_turn(source)], suffix, render.to_markdown) for source in sources
+    ]
+    if suffix == ".ipynb":
+        files = [
+            data
+            for file in files
+            for data in json.loads(file)["cells"][1]["outputs"][0]["data"].values()
+        ]
+        sources = [source for source in sources for _ in range(2)]
+    for reader, pages in read_all(files).items():
+        for source, page in zip(sources, pages, strict=True):
+            live = list(find_live(page, THEIRS, ours=False))
+            attacks.check(not live, (source, reader, live))
+
+
+def hostile_turn(text: str) -> Turn:
+    """Return a turn that has a text in each of its fields."""
+    reply = Reply(
+        text=text,
+        reasoning=text,
+        model=text,
+        id=text,
+        finish_reason=text,
+        tool_calls=(ToolCall(text, text, text),),
+        status="done",
+    )
+    return Turn("t", text, model=text, endpoint=text, url=text, system=text, reply=reply)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

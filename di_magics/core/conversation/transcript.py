@@ -1,13 +1,16 @@
 """A conversation as a file: JSON, Markdown or a notebook, written and read back.
 
-A foreign or an edited file is only data: at worst turns are missing.
+A reply in a file must not do more than in a notebook: the texts that programs display are made
+harmless, and the exact ones are in the record beside them, which is what is read back. In Markdown
+the record is a comment, in which no character can end it. A foreign or an edited file is only data:
+at worst turns are missing.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from di_magics.core.conversation.conversation import Turn
@@ -17,21 +20,25 @@ from di_magics.core.read_json import as_object, as_objects
 from di_magics.core.text import one_line
 
 SUFFIXES = (".json", ".md", ".ipynb")
-_TURN = re.compile(r"^<!-- di_magics turn (\{.*\}) -->\n\*\*You\*\*\n\n", re.MULTILINE)
-_REPLY = "\n\n<!-- di_magics reply -->\n"
+_TURN = re.compile(r"^<!-- di_magics turn (\{.*\}) -->$", re.MULTILINE)
+_MARKUP = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
+ToMarkdown = Callable[[str], str]
 
 
-def write_transcript(turns: Sequence[Turn], suffix: str) -> str:
-    """Return the text of a file with these turns. Raises ChatError for an unknown suffix."""
+def write_transcript(turns: Sequence[Turn], suffix: str, to_markdown: ToMarkdown) -> str:
+    """Return the text of a file with these turns; `to_markdown` makes a text harmless Markdown.
+
+    Raises ChatError for an unknown suffix.
+    """
     match suffix:
         case ".json":
             return json.dumps(
                 {METADATA_KEY: 1, "turns": [export_record(turn) for turn in turns]}, indent=1
             )
         case ".md":
-            return "\n\n".join(_as_markdown(turn) for turn in turns) + "\n"
+            return "\n\n".join(_as_markdown(turn, to_markdown) for turn in turns) + "\n"
         case ".ipynb":
-            return json.dumps(_as_notebook(turns), indent=1)
+            return json.dumps(_as_notebook(turns, to_markdown), indent=1)
         case _:
             raise _suffix_error(suffix)
 
@@ -60,43 +67,28 @@ def _suffix_error(suffix: str) -> ChatError:
     )
 
 
-def _as_markdown(turn: Turn) -> str:
-    record = export_record(turn)
-    prompt, reply = (_escape_marks(record.pop(name, "")) for name in ("prompt", "reply"))
-    facts = json.dumps(record, ensure_ascii=True).replace("-->", "--\\u003e")
-    name = one_line(turn.reply.model or turn.model, 120)
-    return f"<!-- di_magics turn {facts} -->\n**You**\n\n{prompt}{_REPLY}**{name}**\n\n{reply}"
-
-
-def _escape_marks(text: str) -> str:
-    """Escape our own marks in a text."""
-    return text.replace("<!-- di_magics", "<!-- di\\_magics")
-
-
-def _restore_marks(text: str) -> str:
-    return text.replace("<!-- di\\_magics", "<!-- di_magics")
+def _as_markdown(turn: Turn, to_markdown: ToMarkdown) -> str:
+    facts = json.dumps(export_record(turn), ensure_ascii=True).translate(_MARKUP)
+    name = to_markdown(one_line(turn.reply.model or turn.model, 120)).strip()
+    prompt, reply = (to_markdown(text).strip("\n") for text in (turn.prompt, turn.reply.text))
+    return f"<!-- di_magics turn {facts} -->\n\n**You**\n\n{prompt}\n\n**Model:** {name}\n\n{reply}"
 
 
 def _from_markdown(text: str) -> Iterator[object]:
-    marks = list(_TURN.finditer(text))
-    ends = [mark.start() - len("\n\n") for mark in marks[1:]] + [len(text) - len("\n")]
-    for mark, end in zip(marks, ends, strict=False):
-        prompt, _, rest = text[mark.end() : end].partition(_REPLY)
-        reply = rest.partition("\n\n")[2]
+    for mark in _TURN.finditer(text):
         try:
-            facts = json.loads(mark[1])
+            yield json.loads(mark[1])
         except ValueError:
             yield None
-            continue
-        yield facts | {"prompt": _restore_marks(prompt), "reply": _restore_marks(reply)}
 
 
-def _as_notebook(turns: Sequence[Turn]) -> dict[str, Any]:
+def _as_notebook(turns: Sequence[Turn], to_markdown: ToMarkdown) -> dict[str, Any]:
     cells: list[dict[str, Any]] = []
     for number, turn in enumerate(turns):
+        text = to_markdown(turn.reply.clean_text)
         output = {
             "output_type": "display_data",
-            "data": {"text/plain": turn.reply.clean_text},
+            "data": {"text/markdown": text, "text/plain": text},
             "metadata": {METADATA_KEY: export_record(turn)},
         }
         cells.append(

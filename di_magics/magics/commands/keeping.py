@@ -8,6 +8,7 @@ from di_magics.core.conversation import transcript
 from di_magics.core.conversation.record import rebuild_conversation
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.text import count_noun, one_line
+from di_magics.display.markdown import to_markdown
 from di_magics.magics.commands.command import (
     Context,
     cannot_write,
@@ -29,7 +30,7 @@ def save(context: Context, rest: str) -> None:
     turns = context.session.conversation.path()
     if not turns:
         raise ChatError("This conversation has no turns yet. Ask in a %%chat cell first.")
-    text = transcript.write_transcript(turns, path.suffix)
+    text = transcript.write_transcript(turns, path.suffix, to_markdown)
     own = context.session.notebook.where().path
     if own and Path(own).resolve() == path.resolve():
         raise ChatError(

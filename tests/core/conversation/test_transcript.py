@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from decimal import Decimal
@@ -53,7 +54,9 @@ TURNS = (
 @pytest.mark.parametrize("suffix", transcript.SUFFIXES)
 def test_what_is_written_is_read_back(suffix: str) -> None:
     """Every field of every turn survives, whatever marks are in the texts."""
-    records = transcript.read_transcript(transcript.write_transcript(TURNS, suffix), suffix)
+    records = transcript.read_transcript(
+        transcript.write_transcript(TURNS, suffix, html.escape), suffix
+    )
     chat, problems = rebuild_conversation(records)
     assert problems == []
     assert tuple(chat.turns.values()) == TURNS
@@ -158,12 +161,12 @@ def test_a_loaded_conversation_has_no_cells_of_this_notebook() -> None:
 def test_only_known_kinds_of_file_are_written() -> None:
     """The line names them."""
     with pytest.raises(ChatError, match=r"\.json or \.md or \.ipynb"):
-        transcript.write_transcript(TURNS, ".pdf")
+        transcript.write_transcript(TURNS, ".pdf", html.escape)
 
 
 def test_a_mark_that_is_no_json_is_named() -> None:
     """The turns around it are kept."""
-    text = transcript.write_transcript(TURNS, ".md").replace('"turn":', '"turn"', 1)
+    text = transcript.write_transcript(TURNS, ".md", html.escape).replace('"turn":', '"turn"', 1)
     found, problems = rebuild_conversation(transcript.read_transcript(text, ".md"))
     assert problems[0].startswith("entry 1")
     assert list(found.turns) == ["t2"]
