@@ -18,7 +18,7 @@ from di_magics.core import errors
 
 PACKAGE = Path(errors.__file__).parents[1]
 ERRORS = {name for name, value in vars(errors).items() if isinstance(value, type)}
-BUILDERS = {"_policy_error", "_invalid", "_mismatch", "incomplete", "schema_mismatch", "Refusal"}
+BUILDERS = {"_policy_error", "_invalid", "_mismatch", "incomplete", "schema_mismatch", "ErrorRule"}
 """Functions that put their argument into the text of an error."""
 SPEAKERS = ERRORS | BUILDERS | {"say", "status", "ToolResult", "Interrupted"}
 TABLES = {"command", "_flag", "Param"}

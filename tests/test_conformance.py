@@ -24,8 +24,8 @@ from grow import grow
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.reply.fold import ReplyFold
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.refusals import http_error
 from di_magics.core.request.response import ResponseReader
+from di_magics.core.request.server_errors import http_error
 
 FOLDERS = [Path(name) for name in os.environ.get("DI_MAGICS_STREAMS", "").split(os.pathsep) if name]
 SIZES = (*range(1, 65), 100, 255, 1000, 1460, 4096, 16384)

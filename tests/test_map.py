@@ -77,6 +77,15 @@ def test_the_map_has_every_folder() -> None:
     assert folders <= named
 
 
+def test_the_map_has_every_thread() -> None:
+    """By the name that the code gives it."""
+    named = re.compile(r'name(?:_prefix|, timer\.daemon)? ?= ?"(di_magics(?:-\w+)?)"')
+    files = PACKAGE.rglob("*.py")
+    threads = {name for file in files for name in named.findall(file.read_text("utf-8"))}
+    assert len(threads) > 5
+    assert threads <= set(re.findall(r"^\| `(di_magics[\w-]*)` \|", MAP, re.MULTILINE))
+
+
 def test_the_map_tells_who_may_import_what() -> None:
     """As the table that the layers are tested by."""
     from test_layers import FOLDERS

@@ -32,9 +32,9 @@ from di_magics.core.reply.fold import ReplyEvent
 from di_magics.core.request import retry
 from di_magics.core.request.body import encode_body
 from di_magics.core.request.redact import ReplyRedactor
-from di_magics.core.request.refusals import Target, http_error
 from di_magics.core.request.response import LONGEST_REPLY, ResponseReader, web_page_error
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
+from di_magics.core.request.server_errors import Target, http_error
 from di_magics.core.settings.services import DEEPINFRA, SERVICES
 from di_magics.core.text import one_line
 from di_magics.endpoints.endpoint import Endpoint

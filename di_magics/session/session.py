@@ -40,8 +40,8 @@ from di_magics.core.request.plan import (
     plan_turn,
     turn_budget,
 )
-from di_magics.core.request.refusals import mentions_param
 from di_magics.core.request.route import Route
+from di_magics.core.request.server_errors import mentions_param
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import (

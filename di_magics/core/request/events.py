@@ -34,7 +34,7 @@ from di_magics.core.request.readers import (
     read_count,
     read_text,
 )
-from di_magics.core.request.refusals import Target, find_error, stream_error
+from di_magics.core.request.server_errors import Target, find_error, stream_error
 from di_magics.core.text import one_line, replace_surrogates
 
 NO_REASON = frozenset({"", "null", "none"})

@@ -15,7 +15,7 @@ from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
 from di_magics.core.reply.fold import Finished, ReplyEvent
 from di_magics.core.request.events import PayloadParser
 from di_magics.core.request.readers import load_json
-from di_magics.core.request.refusals import Target, stream_error
+from di_magics.core.request.server_errors import Target, stream_error
 from di_magics.core.request.sse import Event, SSEDecoder
 from di_magics.core.text import one_line
 

@@ -12,8 +12,8 @@ from grow import grow
 
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.refusals import Target
 from di_magics.core.request.response import LONGEST_QUOTE, LONGEST_REPLY, ResponseReader, sniff
+from di_magics.core.request.server_errors import Target
 
 
 def event(payload: object) -> str:

@@ -1,4 +1,4 @@
-"""What a server's refusal means, and what to do next."""
+"""What a server's error means, and what to do next."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from growth import growth
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, TooLong
-from di_magics.core.request import refusals
-from di_magics.core.request.refusals import REFUSALS, Target
+from di_magics.core.request import server_errors
 from di_magics.core.request.retry import retry_delay
+from di_magics.core.request.server_errors import ERROR_RULES, Target
 from di_magics.core.settings.services import SERVICES, UNKNOWN, Service
 
 
@@ -59,7 +59,7 @@ from di_magics.core.settings.services import SERVICES, UNKNOWN, Service
 )
 def test_the_servers_words_are_found_in_every_shape(payload: object, said: str | None) -> None:
     """All error bodies that DeepInfra and its kin send have words somewhere."""
-    assert refusals.error_text(payload) == said
+    assert server_errors.error_text(payload) == said
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_refusal_says_what_to_do_next(
     status: int, answer: bytes, kind: type[EndpointError], step: str
 ) -> None:
     """The class follows the status, unless the words say that the input is too long."""
-    error = refusals.http_error(status, answer, Target("m", "here"))
+    error = server_errors.http_error(status, answer, Target("m", "here"))
     assert type(error) is kind
     assert error.status == status
     assert str(error).startswith(f"here answered {status}")
@@ -105,12 +105,12 @@ def test_a_refusal_says_what_to_do_next(
 @pytest.mark.parametrize("answer", [b"\xff\xfe\x00", b"\xc3(", b"[" * 100_000, b"[1, 2]", b"7"])
 def test_a_refusal_may_say_anything(answer: bytes) -> None:
     """Whatever the bytes are, there is an error with the status in it."""
-    assert "500" in str(refusals.http_error(500, answer))
+    assert "500" in str(server_errors.http_error(500, answer))
 
 
 def test_a_refusal_carries_the_headers_that_matter() -> None:
     """The request's id and the pause that the server asks for are kept."""
-    error = refusals.http_error(429, b"", retry_after=3.0, request_id="r-1")
+    error = server_errors.http_error(429, b"", retry_after=3.0, request_id="r-1")
     assert (error.retry_after, error.request_id) == (3.0, "r-1")
 
 
@@ -192,7 +192,7 @@ def words_and_fields(message: str, **fields: int) -> bytes:
 )
 def test_how_much_too_long_is_read(answer: bytes, asked: int | None, limit: int | None) -> None:
     """From llama.cpp's fields, else from the server's words; else it is not known."""
-    error = refusals.http_error(400, answer)
+    error = server_errors.http_error(400, answer)
     assert isinstance(error, TooLong)
     assert (error.asked, error.limit) == (asked, limit)
     assert error.server_text
@@ -212,7 +212,7 @@ def test_how_much_too_long_is_read(answer: bytes, asked: int | None, limit: int 
 )
 def test_a_refusal_is_about_a_parameter(said: str, param: str, about: bool) -> None:
     """Where its name stands as one, not as a word of the language."""
-    assert refusals.mentions_param(said, param) is about
+    assert server_errors.mentions_param(said, param) is about
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ def test_a_refusal_is_about_a_parameter(said: str, param: str, about: bool) -> N
 def test_a_model_without_eyes_is_not_asked_again(status: int, said: str) -> None:
     """Whatever the status is, another try would be refused as well."""
     payload = {"error": {"message": said, "code": status}}
-    error = refusals.http_error(status, json.dumps(payload).encode())
-    in_stream = refusals.stream_error(payload)
+    error = server_errors.http_error(status, json.dumps(payload).encode())
+    in_stream = server_errors.stream_error(payload)
     for each in (error, in_stream):
         assert type(each) is BadRequest
         assert "cannot read images" in str(each)
@@ -243,7 +243,7 @@ def body(message: object, **fields: object) -> bytes:
 FUNDS, KEY, TOOLS, MODEL = "Add funds", "Set the key", "leave out --tools", "%chat models"
 SHORTER = "a shorter prompt"
 
-# Bodies as servers have sent them; where is in the rows of REFUSALS.
+# Bodies as servers have sent them; where is in the rows of ERROR_RULES.
 REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
     (
         429,
@@ -659,7 +659,7 @@ def test_a_real_refusal_names_the_real_next_step(
     """As an answer of its own, and inside a stream; what will not pass is not tried again."""
     target = Target("m", "here")
     if status:
-        error = refusals.http_error(status, answer, target)
+        error = server_errors.http_error(status, answer, target)
         assert type(error) is kind
         assert error.status == status
         assert step in str(error)
@@ -672,7 +672,7 @@ def test_a_real_refusal_names_the_real_next_step(
     inner = payload.get("error")
     if isinstance(inner, dict):
         inner = {"code": status, **inner} if isinstance(inner.get("code"), str | None) else inner
-        in_stream = refusals.stream_error({"error": inner}, target)
+        in_stream = server_errors.stream_error({"error": inner}, target)
         assert isinstance(in_stream, kind)
         assert step in str(in_stream)
 
@@ -685,9 +685,9 @@ def test_each_row_of_the_table_is_reached_by_a_real_body() -> None:
             payload = json.loads(answer)
         except ValueError:
             payload = None
-        reached.add(REFUSALS.index(refusals.find_refusal(status, payload)))
-    assert reached == set(range(len(REFUSALS)))
-    assert all(row.source for row in REFUSALS)
+        reached.add(ERROR_RULES.index(server_errors.find_rule(status, payload)))
+    assert reached == set(range(len(ERROR_RULES)))
+    assert all(row.source for row in ERROR_RULES)
 
 
 @pytest.mark.parametrize(
@@ -701,7 +701,7 @@ def test_each_row_of_the_table_is_reached_by_a_real_body() -> None:
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_says_where_to(status: int, location: str | None, said: str) -> None:
     """It is not followed: the key would go along."""
-    error = refusals.http_error(status, b"", Target("m", "here"), location=location)
+    error = server_errors.http_error(status, b"", Target("m", "here"), location=location)
     assert said in str(error)
 
 
@@ -730,8 +730,8 @@ def test_the_key_and_the_account_are_those_of_the_endpoint(
     """Also for an error inside a stream; none but DeepInfra's names DeepInfra."""
     target = Target("m", "here", service)
     for error in (
-        refusals.http_error(status, b"", target),
-        refusals.stream_error({"error": {"code": status}}, target),
+        server_errors.http_error(status, b"", target),
+        server_errors.stream_error({"error": {"code": status}}, target),
     ):
         assert said in str(error)
         assert (service.name == "deepinfra") == ("deepinfra" in str(error).lower())
@@ -740,7 +740,7 @@ def test_the_key_and_the_account_are_those_of_the_endpoint(
 @pytest.mark.parametrize("code", [429, "429"])
 def test_a_code_may_be_a_number_or_a_text(code: object) -> None:
     """It means the same."""
-    error = refusals.stream_error({"error": {"code": code, "message": "slow"}})
+    error = server_errors.stream_error({"error": {"code": code, "message": "slow"}})
     assert (type(error), error.status) == (Busy, 429)
 
 
@@ -749,7 +749,7 @@ def test_a_refusal_of_any_size_is_read_in_linear_time(piece: str) -> None:
     """A server may send a megabyte of anything."""
 
     def read(content: bytes) -> None:
-        assert str(refusals.http_error(400, content))
+        assert str(server_errors.http_error(400, content))
 
     assert growth(read, 100_000, lambda n: body(piece * n)) <= 3
     assert growth(read, 100_000, lambda n: piece.encode() * n) <= 3

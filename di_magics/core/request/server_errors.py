@@ -1,9 +1,9 @@
-"""What a server's refusal means, and what to do next.
+"""What a server's error means, and what to do next.
 
 Servers refuse the same thing with different statuses: too long a prompt is a 400, a 413 or a 500,
-an empty account a 400, a 402 or a 429. So the text decides first and the status last. REFUSALS is
-the one table; the first row that matches wins. A row names the server on which it was seen;
-tests/core/request/test_refusals.py has a real body for every row.
+an empty account a 400, a 402 or a 429. So the text decides first and the status last. ERROR_RULES
+is the one table; the first row that matches wins. A row names the server on which it was seen;
+tests/core/request/test_server_errors.py has a real body for every row.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """What a refusal means: the error class and the next step.
+class ErrorRule:
+    """What an error of a server means: the error class and the next step.
 
     `pattern` is searched in the server's text and error codes, in lower case; `statuses` are the
     HTTP statuses it holds for, all where empty. 0 is an error inside a stream without a status.
@@ -83,125 +83,125 @@ _ABOUT_REQUEST = frozenset({0, 400, 401, 403, 404, 422})
 """With another status the same text may be about the server itself, not about the request."""
 _PI = "https://github.com/badlogic/pi-mono packages/ai/src/utils/overflow.ts, 2026"
 
-REFUSALS = (
+ERROR_RULES = (
     # A quota per minute or day, which some servers report like an empty account.
-    Refusal(
+    ErrorRule(
         r"resource_exhausted|please retry in [\d.]+ ?m?s",
         Busy,
         "Wait a minute, or raise the account's quota.",
         _GITHUB + "google-gemini/gemini-cli/issues/8437 2025-09 (Gemini)",
         frozenset({0, 429}),
     ),
-    Refusal(
+    ErrorRule(
         r"fewer max_tokens",
         Refused,
         "Lower max_tokens, or add funds {billing}.",
         _GITHUB + "Gitlawb/openclaude/issues/1125 2026-05 (OpenRouter)",
     ),
-    Refusal(
+    ErrorRule(
         r"insufficient_quota|exceeded your current quota",
         Refused,
         _ADD_FUNDS,
         _GITHUB + "ChatGPTNextWeb/NextChat/issues/3123 2023-11 (OpenAI)",
     ),
-    Refusal(
+    ErrorRule(
         r"insufficient.balance|credit balance is too low|insufficient.credits",
         Refused,
         _ADD_FUNDS,
         _GITHUB + "anthropics/claude-code/issues/66314 2026-06 (Anthropic), "
         "Aider-AI/aider/issues/4851 2026-02 (DeepSeek)",
     ),
-    Refusal(
+    ErrorRule(
         r"inference prohibited|enter a payment method",
         Refused,
         _ADD_FUNDS,
         "DeepInfra, body of 2024; https://docs.deepinfra.com",
     ),
-    Refusal(
+    ErrorRule(
         r"tool calling is not supported|function calling is not supported",
         BadRequest,
         _NO_TOOLS,
         _GITHUB + "truefoundry/models/pull/944 2026-05 (DeepInfra, a 405)",
     ),
-    Refusal(
+    ErrorRule(
         r"does not support tools|enable-auto-tool-choice",
         BadRequest,
         _NO_TOOLS,
         _GITHUB + "ollama/ollama/issues/5793 2024-07 (Ollama); vLLM",
     ),
-    Refusal(
+    ErrorRule(
         r"support tool use|support the provided 'tool_choice'",
         BadRequest,
         _NO_TOOLS,
         _GITHUB + "bobrware/bobrchat/issues/60 2026-02 (OpenRouter, a 404)",
     ),
-    Refusal(
+    ErrorRule(
         r"(response_format|json_object|json_schema|json mode).{0,80}not supported",
         BadRequest,
         _NO_JSON,
         _GITHUB + "web-infra-dev/midscene/issues/259 2025-01 (OpenAI); DeepInfra as a 405",
     ),
-    Refusal(
+    ErrorRule(
         r"image input is not supported|is not a multimodal model|at most 0 image",
         BadRequest,
         _NO_IMAGES,
         "llama.cpp tools/server, vLLM vllm/entrypoints, 2025",
     ),
-    Refusal(
+    ErrorRule(
         r"support image input|unknown variant `?image_url",
         BadRequest,
         _NO_IMAGES,
         _GITHUB + "NousResearch/hermes-agent/pull/23411 2026-05 (OpenRouter, a 404), "
         "rikkahub/rikkahub/issues/1433 2026-07 (DeepSeek)",
     ),
-    Refusal(
+    ErrorRule(
         r"max_(completion_)?tokens'?.{0,40} is too large",
         BadRequest,
         _LOWER_MAX,
         _GITHUB + "HasanAldhahi/cross-precision-llm-deployment-biomni 2025 (vLLM)",
     ),
-    Refusal(
+    ErrorRule(
         r"max_(completion_)?tokens`? must be less than|maximum tokens you requested exceeds",
         BadRequest,
         _LOWER_MAX,
         _GITHUB + "anomalyco/opencode/issues/1000 2025-07 (Groq), "
         "aws-samples/bedrock-access-gateway/issues/41 2024-08 (Bedrock)",
     ),
-    Refusal(
+    ErrorRule(
         r"maximum input length|maximum allowed length",
         TooLong,
         SHORTEN,
         _GITHUB + "langchain-ai/langchain/pull/25671 2024-08 (DeepInfra, a 500), "
         "sgl-project/sglang/issues/4048 2025-06 (SGLang)",
     ),
-    Refusal(
+    ErrorRule(
         r"context_length_exceeded|exceeds the context window|maximum context length",
         TooLong,
         SHORTEN,
         _GITHUB + "anomalyco/opencode/issues/6071 2025-12 (OpenAI), "
         "refly-ai/refly/issues/1177 2025-07 (OpenRouter); Mistral, Fireworks",
     ),
-    Refusal(
+    ErrorRule(
         r"(context|prompt) (size|length|window|limit)|context_window|decoder prompt \(length",
         TooLong,
         SHORTEN,
         "https://github.com/ggml-org/llama.cpp tools/server 2025, " + _GITHUB + "QwenLM/Qwen3/"
         "issues/1321 2025-04 (SGLang), cline/cline/issues/3120 2025-04 (xAI)",
     ),
-    Refusal(
+    ErrorRule(
         r"(prompt|input) (is )?too long|input length.{0,40}exceeds?",
         TooLong,
         SHORTEN,
         _GITHUB + "earendil-works/pi/issues/102 2025-12 (Anthropic), "
         "aws-samples/bedrock-chat/issues/95 2023-12 (Bedrock)",
     ),
-    Refusal(
+    ErrorRule(
         r"maximum number of tokens allowed",
         TooLong,
         SHORTEN,
         _GITHUB + "google-gemini/gemini-cli/issues/6678 2025-08 (Gemini)",
     ),
-    Refusal(
+    ErrorRule(
         r"reduce the length of|request too large for",
         TooLong,
         SHORTEN,
@@ -209,27 +209,27 @@ REFUSALS = (
         "HunorLaczko/ha-groq-cloud-api/issues/27 2026-05 (Groq, a 413), "
         "continuedev/continue/issues/10602 2026-02 (OpenAI, a 429)",
     ),
-    Refusal(
+    ErrorRule(
         r"too many tokens|model token limit|max length exceeded|exceeds max length",
         TooLong,
         SHORTEN,
         _GITHUB + "cohere-ai/sandbox-topically/issues/4 2022-11 (Cohere), MoonshotAI/"
         "MoonshotAI-Cookbook/issues/18 2024-04 (Moonshot); " + _PI,
     ),
-    Refusal(
+    ErrorRule(
         r"`inputs` (tokens|must have)|token count of \d+ exceeds the limit",
         TooLong,
         SHORTEN,
         _GITHUB + "stanford-crfm/helm/issues/2080 2023-12 (Together), "
         "jjleng/copilot-more/issues/35 2025-03 (Copilot)",
     ),
-    Refusal(
+    ErrorRule(
         r"content_filter|content management policy|responsibleaipolicyviolation",
         BadRequest,
         "The server's content filter blocked it: rephrase the prompt.",
         _GITHUB + "vibrantlabsai/ragas/issues/649 2024-02 (Azure)",
     ),
-    Refusal(
+    ErrorRule(
         r"api[ _]key[ _](not valid|invalid)|(incorrect|invalid)[ _]api[ _](key|token)",
         Refused,
         _SET_KEY,
@@ -237,28 +237,28 @@ REFUSALS = (
         "continuedev/continue/issues/10778 2026-02 (xAI, a 400)",
         _ABOUT_REQUEST,
     ),
-    Refusal(
+    ErrorRule(
         r"not authenticated|login fail|authentication (fails|error)|no auth credentials",
         Refused,
         _SET_KEY,
         _GITHUB + "xtekky/gpt4free/issues/3446 2026-05 (DeepInfra), "
         "nearai/ironclaw/issues/1742 2026-03 (MiniMax)",
     ),
-    Refusal(
+    ErrorRule(
         r"not a valid model id|model_not_found|model not (found|exist)|invalid model",
         BadRequest,
         _NAME_MODEL,
         _GITHUB + "RightNow-AI/openfang/issues/697 2026-03 (OpenRouter, a 400); DeepInfra",
         _ABOUT_REQUEST,
     ),
-    Refusal(
+    ErrorRule(
         r"model .{0,200}(does not exist|not found)",
         BadRequest,
         _NAME_MODEL,
         _GITHUB + "continuedev/continue/issues/10832 2026-02 (Groq); Ollama, vLLM",
         _ABOUT_REQUEST,
     ),
-    Refusal(
+    ErrorRule(
         r"rate.?limit|overloaded|model busy|too many requests",
         Busy,
         _WAIT,
@@ -266,15 +266,15 @@ REFUSALS = (
         frozenset({0, 403}),
     ),
     # The status decides if no text above matches: RFC 9110.
-    Refusal(r"model", BadRequest, _NAME_MODEL, "RFC 9110", frozenset({404})),
-    Refusal("", BadRequest, _ADDRESS, "RFC 9110", frozenset({404, 405})),
-    Refusal("", TooLong, SHORTEN, "RFC 9110", frozenset({413})),
-    Refusal("", Refused, _ADD_FUNDS, "RFC 9110", frozenset({402})),
-    Refusal("", Refused, _SET_KEY, "RFC 9110", frozenset({401, 403})),
-    Refusal("", Busy, _WAIT, "RFC 9110", frozenset({408, 409, 429, *range(500, 600)})),
-    Refusal("", BadRequest, "{moved}", "RFC 9110", frozenset(range(300, 400))),
-    Refusal("", StreamBroken, "Run the cell again.", "ours", frozenset({0})),
-    Refusal("", BadRequest, "%chat show --request prints what was sent.", "RFC 9110"),
+    ErrorRule(r"model", BadRequest, _NAME_MODEL, "RFC 9110", frozenset({404})),
+    ErrorRule("", BadRequest, _ADDRESS, "RFC 9110", frozenset({404, 405})),
+    ErrorRule("", TooLong, SHORTEN, "RFC 9110", frozenset({413})),
+    ErrorRule("", Refused, _ADD_FUNDS, "RFC 9110", frozenset({402})),
+    ErrorRule("", Refused, _SET_KEY, "RFC 9110", frozenset({401, 403})),
+    ErrorRule("", Busy, _WAIT, "RFC 9110", frozenset({408, 409, 429, *range(500, 600)})),
+    ErrorRule("", BadRequest, "{moved}", "RFC 9110", frozenset(range(300, 400))),
+    ErrorRule("", StreamBroken, "Run the cell again.", "ours", frozenset({0})),
+    ErrorRule("", BadRequest, "%chat show --request prints what was sent.", "RFC 9110"),
 )
 
 
@@ -407,13 +407,13 @@ def stream_error(payload: Mapping[str, Any], target: Target | None = None) -> En
     return _error(status, payload, target or Target())
 
 
-def find_refusal(status: int, payload: object) -> Refusal:
-    """Return the row of REFUSALS that an error body with this status is about."""
+def find_rule(status: int, payload: object) -> ErrorRule:
+    """Return the row of ERROR_RULES that an error body with this status is about."""
     text = (error_text(payload) or "").rstrip(".")
     signs = " ".join([text, *_codes(payload)]).lower()[:2000]
     return next(
         row
-        for row in REFUSALS
+        for row in ERROR_RULES
         if (not row.statuses or status in row.statuses) and re.search(row.pattern, signs)
     )
 
@@ -422,13 +422,13 @@ def _error(
     status: int, payload: object, target: Target, location: str | None = None
 ) -> EndpointError:
     text = (error_text(payload) or "").rstrip(".")
-    refusal = find_refusal(status, payload)
+    rule = find_rule(status, payload)
     if status:
         answered = f"{target.endpoint} answered {status}{f': {text}' if text else ''}."
     else:
         answered = f"{target.endpoint} reported an error: {text or 'no reason given'}."
     moved = one_line(location or "", 200).removesuffix(CHAT_PATH)
-    step = refusal.step.format(
+    step = rule.step.format(
         model=target.model,
         billing=target.billing,
         key=target.key,
@@ -436,7 +436,7 @@ def _error(
         if moved
         else _ADDRESS,
     )
-    error = refusal.error(f"{answered} {step}", status=status or None)
+    error = rule.error(f"{answered} {step}", status=status or None)
     if isinstance(error, TooLong):
         error.server_text = answered
         error.asked, error.limit = _parse_lengths(text, payload)
