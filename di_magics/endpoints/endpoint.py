@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from di_magics.core.arguments import check_arguments
 from di_magics.core.errors import ParamError
-from di_magics.core.request.redact import Redactor
+from di_magics.core.request.redact import Redactor, Secret, hide_text, hide_values
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
 from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, UNKNOWN, Service
 from di_magics.core.text import one_line
@@ -92,6 +92,13 @@ def _check_header(name: object, value: object) -> str:
     return name
 
 
+def _check_query(name: object, value: object) -> tuple[str, Secret]:
+    """Return an item of a query. Raises ParamError for one that is not a text."""
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise ParamError("query must be a dict of texts by name. Convert its values with str().")
+    return name, Secret(value)
+
+
 def service_at(url: str) -> Service:
     """Return the service of the table whose host this is, over https; else UNKNOWN."""
     if is_deepinfra(url):
@@ -107,15 +114,6 @@ def service_at(url: str) -> Service:
     )
 
 
-class Secret(str):
-    """A key or another secret text; its repr hides it, as in a traceback with local variables."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'[secret]'"
-
-
 class Endpoint:
     """Where requests go: a base URL up to and including `/v1` or `/openai`, and its key.
 
@@ -127,8 +125,9 @@ class Endpoint:
     """
 
     local = False
+    url = ""
+    _key: Secret | None = None
 
-    @check_arguments
     def __init__(
         self,
         url: str,
@@ -138,6 +137,21 @@ class Endpoint:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         service: Service | None = None,
+    ) -> None:
+        # From here on no frame of ours has a key as a plain text, whatever is raised.
+        key, headers, query = hide_text(key), hide_values(headers), hide_values(query)
+        self._set(url, key, name=name, headers=headers, query=query, service=service)
+
+    @check_arguments
+    def _set(
+        self,
+        url: str,
+        key: str | None,
+        *,
+        name: str | None,
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, str] | None,
+        service: Service | None,
     ) -> None:
         typed, url = url, mend_url(url)
         try:
@@ -160,18 +174,18 @@ class Endpoint:
                 f"The address {address} has a query (? or #). Leave it out, or give it "
                 "to di.Endpoint as query={…}."
             )
-        key = (key or "").strip() or None
+        secret = Secret((key or "").strip())
         self._headers = {
             _check_header(*item): Secret(item[1].strip()) for item in (headers or {}).items()
         }
-        self._query = {str(name): Secret(value) for name, value in (query or {}).items()}
-        is_secret = bool(key or self._headers or self._query)
+        self._query = dict(_check_query(*item) for item in (query or {}).items())
+        is_secret = bool(secret or self._headers or self._query)
         if is_secret and parts.scheme == "http" and not trusts_http(url):
             raise ParamError(
                 f"{address} is not encrypted, so the key is not sent there. Use https, or name the "
                 "host in DI_MAGICS_TRUST_HTTP if you trust the network on the way to it."
             )
-        if key and not (key.isascii() and key.isprintable()):
+        if not (secret.isascii() and secret.isprintable()):
             raise ParamError(
                 "The key contains characters that no key has. Copy it again with %chat key."
             )
@@ -179,7 +193,7 @@ class Endpoint:
         self.note = "" if trim_url(typed).rstrip("/") == url else f"the address is {url}"
         self.service = service or service_at(url)
         self.name = name or self.service.name or parts.netloc
-        self._key = Secret(key) if key else None
+        self._key = secret or None
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r}, {'with a key' if self._key else 'no key'})"

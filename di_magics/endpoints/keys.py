@@ -18,20 +18,37 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.services import Service
+from di_magics.core.request.redact import Secret, hide_text
+from di_magics.core.settings.services import SERVICES, Service
 from di_magics.core.text import one_line
-from di_magics.endpoints.endpoint import Secret, is_deepinfra, mend_url
+from di_magics.endpoints.endpoint import is_deepinfra, mend_url
 
 APPLICATION = "di_magics"
 TYPED, KEPT = "typed in", "keyring"
-UNUSABLE = ("keyring.backends.fail", "keyring.backends.null")
-"""Backends of the library that keep nothing."""
+SYSTEM = ("macOS", "Windows", "SecretService", "libsecret", "kwallet")
+"""The library's backends for the keyrings of systems; others keep nothing, or plain text."""
 
 
 def key_place(url: str) -> str:
     """Return the place that a key for this address belongs to."""
     parts = urlsplit(url)
     return "https://deepinfra.com" if is_deepinfra(url) else f"{parts.scheme}://{parts.netloc}"
+
+
+def check_variable(name: str, url: str) -> None:
+    """Raise ParamError if a variable of the environment belongs to another place than this one."""
+    owners = [
+        service.url
+        for service in SERVICES.values()
+        if name in service.key_variables and service.url.startswith("https:")
+    ]
+    if name == "DI_MAGICS_API_KEY":
+        owners = [mend_url(os.environ.get("DI_MAGICS_BASE_URL", ""))]
+    if owners and key_place(url) not in map(key_place, owners):
+        raise ParamError(
+            f"{name} is the key of another endpoint, so it is not sent to {one_line(url, 120)}. "
+            "Put this endpoint's own key into another variable."
+        )
 
 
 class Keys:
@@ -53,7 +70,7 @@ class Keys:
             if key := os.environ.get(name, "").strip():
                 return Secret(key), name
         kept = self._read_kept(place)
-        return (Secret(kept), KEPT) if kept else (None, "")
+        return (kept, KEPT) if kept else (None, "")
 
     def set(self, url: str, key: str) -> None:
         """Use this key for the address until the kernel ends."""
@@ -61,7 +78,7 @@ class Keys:
 
     def keep(self, url: str, key: str) -> None:
         """Put a key into the system's keyring. Raises ParamError where that is not possible."""
-        place = key_place(url)
+        place, key = key_place(url), Secret(key)
         if self._file is None:
             raise ParamError("The key cannot be kept, because DI_MAGICS_HOME is off. Unset it.")
         keyring = _load_keyring()
@@ -97,7 +114,7 @@ class Keys:
             key = None
             if place in self._places():
                 try:
-                    key = _load_keyring().get_password(APPLICATION, place)
+                    key = hide_text(_load_keyring().get_password(APPLICATION, place))
                 except Exception:  # it is locked or gone: as without a key
                     return None
             self._from_keyring[place] = key
@@ -116,17 +133,22 @@ class Keys:
 
 
 def _load_keyring() -> Any:
-    """Return the library. Raises ParamError without it, and for one that stores plain text."""
+    """Return the keyring of the system, also one of several that the library chains.
+
+    Raises ParamError without the library, and where there is only another keyring, because it may
+    store plain text.
+    """
     try:
         import keyring
     except ImportError:
         raise ParamError(
             "Keeping a key needs the extra [keyring]. Run pip install keyring, then this again."
         ) from None
-    backend = type(keyring.get_keyring())
-    if backend.__module__ in UNUSABLE or "plaintext" in backend.__qualname__.lower():
-        raise _no_keyring(f"{backend.__module__}.{backend.__qualname__}")
-    return keyring
+    chosen = keyring.get_keyring()
+    for backend in getattr(chosen, "backends", (chosen,)):
+        if type(backend).__module__ in (f"keyring.backends.{name}" for name in SYSTEM):
+            return backend
+    raise _no_keyring(f"{type(chosen).__module__}.{type(chosen).__qualname__}")
 
 
 def _no_keyring(why: str) -> ParamError:

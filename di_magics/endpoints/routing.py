@@ -16,6 +16,7 @@ from pathlib import Path
 import di_magics.endpoints.local_server as local
 from di_magics.core.errors import ParamError, PolicyError, Refused
 from di_magics.core.request.export import Destination
+from di_magics.core.request.redact import Secret
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import NO_POLICY, Policy
 from di_magics.core.settings.services import (
@@ -38,7 +39,7 @@ from di_magics.endpoints.endpoint import (
     service_at,
     trim_url,
 )
-from di_magics.endpoints.keys import Keys
+from di_magics.endpoints.keys import Keys, check_variable
 
 
 def no_key(service: Service) -> str:
@@ -49,13 +50,15 @@ def no_key(service: Service) -> str:
     )
 
 
-def _fill(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the values, those of environment variables filled in. Raises ParamError."""
-    filled = {}
+def _fill(values: Mapping[str, str], url: str) -> dict[str, str]:
+    """Return the values for an address, those of variables filled in. Raises ParamError."""
+    filled: dict[str, str] = {}
     for name, value in values.items():
         variable = value.removeprefix("$")
         is_variable = value.startswith("$") and variable.isidentifier()
-        filled[name] = os.environ.get(variable, "").strip() if is_variable else value
+        filled[name] = Secret(os.environ.get(variable, "").strip() if is_variable else value)
+        if is_variable:
+            check_variable(variable, url)
         if is_variable and not filled[name]:
             raise ParamError(
                 f"The variable {one_line(variable, 60)} of {one_line(name, 60)} is not set. Set it "
@@ -207,8 +210,11 @@ class Routing:
             service, url = self._service(named)
             theirs = key if named == policy.endpoint or service.name == DEEPINFRA else None
             name = service.name or None
-            key = theirs or self.keys.find(service, mend_url(url))[0]
-            headers, query = _fill(service.headers), _fill(service.query)
+            base = mend_url(url)
+            for variable in service.key_variables:
+                check_variable(variable, base)
+            key = theirs or self.keys.find(service, base)[0]
+            headers, query = _fill(service.headers, base), _fill(service.query, base)
             return Endpoint(url, key, name=name, headers=headers, query=query, service=service)
         except ParamError as error:
             if named == policy.endpoint:

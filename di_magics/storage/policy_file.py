@@ -16,6 +16,7 @@ from typing import IO
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.record import identity_record, outcome_record
 from di_magics.core.errors import PolicyError
+from di_magics.core.request.redact import Secret
 from di_magics.core.settings.policy import NO_POLICY, Policy, merge_policies, parse_policy
 from di_magics.core.text import one_line
 from di_magics.runtime.files import read_bounded, read_toml
@@ -49,18 +50,19 @@ class PolicyFiles:
             self._policy, self._stamp = policy, stamp
         return self._policy
 
-    def key(self) -> str | None:
+    def key(self) -> Secret | None:
         """Return the API key that the policy names, or None. Raises PolicyError."""
         policy = self.current()
         if policy.key_variable:
-            key = os.environ.get(policy.key_variable, "").strip()
+            key = Secret(os.environ.get(policy.key_variable, "").strip())
             where = f"environment variable {one_line(policy.key_variable, 60)}"
         elif policy.key_file:
             try:
                 path = Path(policy.key_file).expanduser()
-                key = read_bounded(path, LARGEST_KEY, policy.key_file).decode("utf-8").strip()
+                data = read_bounded(path, LARGEST_KEY, policy.key_file)
+                key = Secret(data.decode("utf-8").strip())
             except (OSError, ValueError):
-                key = ""
+                key = Secret()
             where = f"file {one_line(policy.key_file, 120)}"
         else:
             return None

@@ -7,6 +7,7 @@ import json
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,8 @@ import pytest
 from asking import Asked, once, run
 from loopback import Answer, Fault, Loopback, Raw, Reply, event
 
-from di_magics.core.errors import EndpointError
+import di_magics as di
+from di_magics.core.errors import DiMagicsError, EndpointError, ParamError
 from di_magics.core.request import retry
 from di_magics.endpoints.endpoint import Endpoint
 
@@ -140,3 +142,38 @@ def test_a_traceback_with_local_variables_has_no_key(server: Loopback, fault: st
     assert "headers = " in (text := "".join(lines))
     assert KEY not in text
     assert KEY not in repr((Endpoint(url, KEY), Endpoint(url, KEY).headers()))
+
+
+@pytest.mark.parametrize("at", ["key", "bad header", "bad key", "http", "query", "type"])
+def test_a_refused_endpoint_shows_no_key_in_a_traceback(at: str) -> None:
+    """Nor does what is only half made."""
+    mistakes: dict[str, dict[str, Any]] = {
+        "key": {"url": "https://host/v1?a=b"},
+        "bad header": {"headers": {"X-Key": f"{KEY}\n2"}},
+        "bad key": {"key": f"{KEY}\u00e9"},
+        "http": {"url": "http://host.example/v1"},
+        "query": {"query": {"a": KEY, "b": 3}},
+        "type": {"url": 3, "headers": {"X-Key": KEY}, "query": {"key": KEY}},
+    }
+    arguments = {"url": "https://host/v1", "key": KEY, **mistakes[at]}
+    with pytest.raises(ParamError) as caught:
+        Endpoint(**arguments)
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in trace.stack if "test_client_keys" not in frame.filename]
+    assert len(ours) > 1
+    assert KEY not in str([frame.locals for frame in ours])
+
+
+def test_a_policys_key_is_not_shown_in_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a student's wrong endpoint makes one."""
+    monkeypatch.setenv("CLASS_KEY", KEY)
+    rules = tmp_path / "rules.toml"
+    rules.write_text('endpoint = "https://school.example/v1"\nkey_variable = "CLASS_KEY"\n')
+    monkeypatch.setenv("DI_MAGICS_POLICY", str(rules))
+    for endpoint in ("https://other.example/v1", "nonsense"):
+        with pytest.raises(DiMagicsError) as caught:
+            di.ask("hi", endpoint=endpoint, model="m")
+        trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        assert KEY not in "".join(trace.format())

@@ -12,7 +12,7 @@ import pytest
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.services import SERVICES, UNKNOWN
 from di_magics.endpoints.endpoint import Endpoint
-from di_magics.endpoints.keys import Keys, key_place
+from di_magics.endpoints.keys import Keys, check_variable, key_place
 
 GROQ = SERVICES["groq"]
 KEY = "gsk-typed-secret-1"
@@ -20,6 +20,8 @@ KEY = "gsk-typed-secret-1"
 
 class Keyring(ModuleType):
     """A keyring in memory, as the library `keyring` offers the system's; `broken` refuses."""
+
+    __module__ = "keyring.backends.SecretService"
 
     def __init__(self) -> None:
         super().__init__("keyring")
@@ -152,16 +154,55 @@ def test_a_locked_keyring_is_as_no_key(keyring: Keyring, tmp_path: Path) -> None
         ("keyring.backends.fail", "Keyring"),
         ("keyring.backends.null", "Keyring"),
         ("keyrings.alt.file", "PlaintextKeyring"),
+        ("keyrings.google_artifactregistry_auth", "GooglePythonAuth"),
+        ("__main__", "OwnKeyring"),
     ],
 )
 def test_a_backend_that_keeps_nothing_or_plain_text_is_refused(
     keyring: Keyring, tmp_path: Path, module: str, name: str
 ) -> None:
     """A key is never written to the disk."""
-    keyring.backend = type(name, (), {"__module__": module})()
-    with pytest.raises(ParamError, match="no keyring that can be used"):
-        Keys(tmp_path).keep(GROQ.url, KEY)
+    other = type(name, (), {"__module__": module})()
+    for backend in (other, type("ChainerBackend", (), {"backends": [other, other]})()):
+        keyring.backend = backend
+        with pytest.raises(ParamError, match="no keyring that can be used"):
+            Keys(tmp_path).keep(GROQ.url, KEY)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_chain_the_systems_own_is_used(keyring: Keyring, tmp_path: Path) -> None:
+    """The library would use the first that does not refuse, which may store plain text."""
+    plain = type("PlaintextKeyring", (), {"__module__": "keyrings.alt.file"})()
+    keyring.backend = type("ChainerBackend", (), {"backends": [plain, keyring]})()
+    Keys(tmp_path).keep(GROQ.url, KEY)
+    assert keyring.kept == {("di_magics", "https://api.groq.com"): KEY}
+    assert Keys(tmp_path).find(GROQ, GROQ.url) == (KEY, "keyring")
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "goes"),
+    [
+        ("GROQ_API_KEY", "https://api.groq.com/other/v1", True),
+        ("GROQ_API_KEY", "https://other.example/v1", False),
+        ("GROQ_API_KEY", "http://api.groq.com/openai/v1", False),
+        ("DEEPINFRA_TOKEN", "http://127.0.0.1:8000/v1", False),
+        ("GOOGLE_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai", True),
+        ("VLLM_API_KEY", "https://lab.example/v1", True),
+        ("SCHOOL_KEY", "https://other.example/v1", True),
+        ("DI_MAGICS_API_KEY", "https://base.example/v2", True),
+        ("DI_MAGICS_API_KEY", "https://other.example/v1", False),
+    ],
+)
+def test_a_variable_of_the_table_goes_to_its_own_host(
+    variable: str, url: str, goes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a file of endpoints says."""
+    monkeypatch.setenv("DI_MAGICS_BASE_URL", "https://base.example/v1")
+    if goes:
+        check_variable(variable, url)
+        return
+    with pytest.raises(ParamError, match=f"{variable} is the key of another endpoint"):
+        check_variable(variable, url)
 
 
 def test_without_the_library_the_extra_is_named(

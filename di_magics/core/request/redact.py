@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.fold import (
@@ -49,6 +50,31 @@ LONGEST_SIGN = 12
 """The longest spelling of one character of the key, which may be escaped three times."""
 LONGEST_ESCAPED = 1 << 20
 """In a longer text escapes are not decoded to find a key: a megabyte of them needs a second."""
+
+
+class Secret(str):
+    """A key or another secret text; its repr hides it, as in a traceback with local variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'[secret]'"
+
+    def strip(self, chars: str | None = None, /) -> Secret:
+        """Return it without blanks around it, as a secret."""
+        return Secret(super().strip(chars))
+
+
+def hide_text(value: Any) -> Any:
+    """Return a text as a Secret, anything else as it is."""
+    return Secret(value) if isinstance(value, str) else value
+
+
+def hide_values(values: Any) -> Any:
+    """Return a mapping with its texts as Secrets, anything else as it is."""
+    if not isinstance(values, Mapping):
+        return values
+    return {name: hide_text(value) for name, value in values.items()}
 
 
 class _Secret:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from di_magics.core.errors import DiMagicsError, ParamError, PolicyError
+from di_magics.core.request.redact import Secret
 from di_magics.core.settings.extras import EXTRA, format_extra
 from di_magics.core.settings.flags import parse_assignments, split_line
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param
@@ -298,14 +299,14 @@ def _endpoint_of_key(session: Session, named: Sequence[str]) -> Endpoint:
     return routing.endpoint_of_key(named[0] if named else session.settings.endpoint, policy)
 
 
-def _type_key(question: str) -> str:
+def _type_key(question: str) -> Secret:
     """Return what the user types, hidden. Raises ParamError for nothing."""
     import getpass
 
     try:
-        typed = getpass.getpass(question).strip()
+        typed = Secret(getpass.getpass(question).strip())
     except (EOFError, RuntimeError, KeyboardInterrupt):  # there is no user
-        typed = ""
+        typed = Secret()
     if not typed or len(typed.split()) > 1:
         raise ParamError("No key was typed; nothing has changed. Run %chat key again.")
     return typed

@@ -26,7 +26,14 @@ from di_magics.core.reply.fold import (
     Used,
 )
 from di_magics.core.reply.reply import Usage
-from di_magics.core.request.redact import LONGEST_ESCAPED, REDACTED, Redactor, ReplyRedactor
+from di_magics.core.request.redact import (
+    LONGEST_ESCAPED,
+    REDACTED,
+    Redactor,
+    ReplyRedactor,
+    hide_text,
+    hide_values,
+)
 
 KEY = "sk-secret-0123456789"
 
@@ -303,3 +310,12 @@ def test_more_keys_are_removed_beside_those_it_has() -> None:
     """As the password of a proxy."""
     redactor = Redactor("first-key-123").with_keys(["second-key-456", ""])
     assert redactor.clean("first-key-123 second-key-456 third") == "[key] [key] third"
+
+
+def test_a_secret_hides_itself() -> None:
+    """Also without the blanks around it, and as one value among others."""
+    hidden = hide_values({"X-Key": f" {KEY} ", "other": 3})
+    assert repr(hidden) == "{'X-Key': '[secret]', 'other': 3}"
+    assert repr(hidden["X-Key"].strip()) == "'[secret]'"
+    assert hidden["X-Key"].strip() == KEY
+    assert hide_text(None) is hide_values(None) is None
