@@ -11,10 +11,12 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.sweep.measures import Statistics, group_statistics
 from di_magics.core.sweep.runs import Vary
+from di_magics.core.text import one_line
 
 INK = "#808080"
 """A grey that can be read on white and on black."""
 LINE = "#2a8be0"
+LONGEST_LABEL = 60
 NAMES = {
     "cost": "cost in USD",
     "completion_tokens": "tokens of the reply",
@@ -57,8 +59,8 @@ def figure(
     axes = drawn.add_subplot()
     axes.patch.set_alpha(0)
     _draw(axes, points)
-    axes.set_xlabel(NAMES.get(x, x), color=INK)
-    axes.set_ylabel(NAMES.get(y, y), color=INK)
+    axes.set_xlabel(_label(NAMES.get(x, x)), color=INK, parse_math=False)
+    axes.set_ylabel(_label(NAMES.get(y, y)), color=INK, parse_math=False)
     axes.tick_params(colors=INK)
     for spine in axes.spines.values():
         spine.set_color(INK)
@@ -85,7 +87,12 @@ def _draw(axes: Any, points: Sequence[Statistics]) -> None:
         at, means, yerr=[point.deviation for point in points], fmt="none", ecolor=INK, capsize=4
     )
     axes.bar_label(bars, fmt="{:.3g}", color=INK, padding=3)
-    axes.set_xticks(at, [str(point.x) for point in points])
+    axes.set_xticks(at, [_label(point.x) for point in points], parse_math=False)
+
+
+def _label(text: object) -> str:
+    """Return text for a plot, which is drawn as it is: dollars do not make a formula of it."""
+    return one_line(text, LONGEST_LABEL)
 
 
 def figure_output(drawn: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +29,8 @@ from di_magics.values.value_text import is_table, table_csv, value_text
 LARGEST = 20_000_000
 """Bytes: DeepInfra accepts images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
 LARGEST_FILE = 200_000_000
+MOST_PIXELS = 50_000_000
+"""Of an image that is resized: decoded, a pixel takes up to 8 bytes, a few times over."""
 TOKENS = 4000
 """A text is cut after about this many tokens, unless the user sets another limit."""
 LOOKAHEAD = 4000
@@ -248,8 +251,15 @@ def _resize(data: bytes, kind: str, label: str, pixels: int) -> tuple[bytes, str
             "--resize needs Pillow: pip install pillow. Without it images are sent as they are."
         ) from None
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        ignored = warnings.catch_warnings(action="ignore")  # there is a limit of our own below
+        with ignored, Image.open(io.BytesIO(data)) as opened:
             size = opened.size
+            opened.draft(None, (pixels, pixels))  # a JPEG is not decoded at its full size
+            if opened.width * opened.height > MOST_PIXELS:  # nothing has been decoded so far
+                raise ParamError(
+                    f"{label} is too large to be resized: {size[0]:,} × {size[1]:,} pixels. Make "
+                    "it smaller with another program first."
+                )
             if max(size) > pixels:
                 image = ImageOps.exif_transpose(opened)
                 if image.mode not in ("L", "RGB", "RGBA"):  # Pillow resizes few other modes well
@@ -258,6 +268,8 @@ def _resize(data: bytes, kind: str, label: str, pixels: int) -> tuple[bytes, str
                 out = io.BytesIO()
                 image.save(out, format=kind)
                 data, size = out.getvalue(), image.size
+    except ParamError:
+        raise
     except Exception as error:  # Pillow may raise anything for a broken image
         reason = "it is broken" if isinstance(error, OSError) else one_line(error, 120)
         raise ParamError(f"{label} cannot be resized ({reason}). Leave out --resize.") from None

@@ -179,6 +179,14 @@ def test_a_plot_is_one_picture(run: Run, sweep: Callable[[], di.Sweep]) -> None:
     assert width == 2 * metadata["image/png"]["width"]
 
 
+def test_a_plot_draws_foreign_text_as_it_is(run: Run, server: Loopback) -> None:
+    """Two dollars made a formula of a label, with a hundred lines of an error."""
+    system = r"a $\foo$|b $x|\x1b[31m $\end{"
+    run(f'%%chat --vary "system={system}" --yes\nhi')
+    assert "(a plot)" in run("%chat plot words system").text
+    assert "(a plot)" in run("%chat plot words text").text
+
+
 def test_a_grid_is_plotted(
     run: Run, server: Loopback, sweep: Callable[[], di.Sweep], tmp_path: Path
 ) -> None:

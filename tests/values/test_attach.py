@@ -9,6 +9,7 @@ import io
 import os
 import struct
 import sys
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +192,27 @@ def test_resize_is_for_the_longer_side(
 def test_resize_takes_images_of_all_colours(mode: str) -> None:
     """Grey, with a palette, transparent, or with 16 bits: a PNG is made smaller."""
     assert opened(attach_value(picture("PNG", (40, 20), mode), "it", resize=10)).size == (10, 5)
+
+
+@pytest.mark.parametrize("size", [(7100, 7100), (12_000, 12_000), (20_000, 20_000)])
+def test_an_image_of_too_many_pixels_is_not_decoded(
+    size: tuple[int, int], recwarn: pytest.WarningsRecorder
+) -> None:
+    """A file of 300 kB took 2 GB of memory, and Pillow's warning went into the cell."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(di.ParamError, match="be resized"):
+            attach_value(claiming(*size), "it", resize=10)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    assert not recwarn.list
+
+
+def test_a_large_photograph_is_resized() -> None:
+    """A JPEG is decoded at a part of its size."""
+    attached = attach_value(picture("JPEG", (9000, 6000)), "it", resize=100)
+    assert opened(attached).size == (100, 67)
 
 
 def test_resize_leaves_a_small_image_alone() -> None:

@@ -211,13 +211,18 @@ PARAMS: Mapping[str, Param] = {
 Value = int | float | str | tuple[str, ...]
 
 
+LONGEST_NAME = 100
+"""Characters of a name that is compared with a misspelled one."""
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean …?` with up to three of the nearest known words, or nothing."""
     import difflib  # only a mistake needs it
 
     choices = list(known)
     begun = [choice for choice in choices if len(word) > 2 and choice.startswith(word)]
-    near = begun[:3] or difflib.get_close_matches(word, choices, n=3, cutoff=0.5)
+    short = [choice for choice in choices if len(choice) <= LONGEST_NAME]  # the time is quadratic
+    near = begun[:3] or difflib.get_close_matches(word[:LONGEST_NAME], short, n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(one_line(word, 80) for word in near)}?" if near else ""
 
 

@@ -7,7 +7,6 @@ import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from itertools import combinations, pairwise
 from statistics import fmean, pstdev
 from typing import Any
@@ -40,9 +39,30 @@ def distinct_share(text: str, size: int) -> float | None:
 
 
 def similarity(one: str, other: str) -> float:
-    """Return how similar two texts are: 1 for the same words in the same order, 0 for none."""
+    """Return how similar two texts are: 1 for the same words in the same order, 0 for none.
+
+    It is twice the length of the longest common subsequence of words, by the length of both.
+    """
     first, second = split_words(one)[:LONGEST], split_words(other)[:LONGEST]
-    return SequenceMatcher(None, first, second, autojunk=False).ratio()
+    if not first and not second:
+        return 1.0
+    return 2 * _common_length(first, second) / (len(first) + len(second))
+
+
+def _common_length(first: Sequence[str], second: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence, a bit for each word of the first.
+
+    Source: Hyyrö 2004, Bit-Parallel LCS-length Computation Revisited.
+    """
+    places: dict[str, int] = {}
+    for at, word in enumerate(first):
+        places[word] = places.get(word, 0) | 1 << at
+    everything = (1 << len(first)) - 1
+    unmatched = everything
+    for word in second:
+        found = unmatched & places.get(word, 0)
+        unmatched = ((unmatched + found) | (unmatched - found)) & everything
+    return len(first) - unmatched.bit_count()
 
 
 def diversity(texts: Sequence[str]) -> float | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction
 from typing import Any
 
 import pytest
+from growth import cpu_seconds
 
 from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sweep.measures import (
+    LONGEST,
     Statistics,
     distinct_share,
     diversity,
@@ -42,6 +45,39 @@ def test_similarity_and_diversity() -> None:
     assert diversity(["a b", "c d", "a b"]) == pytest.approx(2 / 3)
     assert diversity(["a"]) is None
     assert diversity(["a"] * 500) == 0
+    assert similarity("", "!") == 1
+    assert similarity("a b c d", "b x d") == 2 * 2 / 7
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_similarity_is_by_the_longest_common_subsequence(seed: int) -> None:
+    """As the textbook computes it."""
+    draw = random.Random(seed)
+    for _ in range(40):
+        first, second = (draw.choices("abcd", k=draw.randint(1, 90)) for _ in range(2))
+        row = [0] * (len(second) + 1)
+        for word in first:
+            diagonal = 0
+            for at, other in enumerate(second, 1):
+                diagonal, row[at] = (
+                    row[at],
+                    diagonal + 1 if word == other else max(row[at], row[at - 1]),
+                )
+        expected = 2 * row[-1] / (len(first) + len(second))
+        assert similarity(" ".join(first), " ".join(second)) == expected
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize("shape", ["a ", "a b ", "x 1 x 2 x 3 ", "ab! "])
+def test_words_that_repeat_themselves_take_no_longer(shape: str) -> None:
+    """Thirty such replies were compared for minutes."""
+    draw = random.Random(3)
+
+    def seconds(texts: list[str]) -> float:
+        return min(cpu_seconds(lambda: diversity(texts)) for _ in range(3))
+
+    prose = [" ".join(map(str, draw.sample(range(5000), LONGEST))) for _ in range(4)]
+    assert seconds([shape * LONGEST] * 2 + ["a b c " * LONGEST] * 2) < 5 * seconds(prose)
 
 
 def test_a_users_measure_that_fails_leaves_the_others() -> None:
