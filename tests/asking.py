@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from grow import grow
+from grow import snapshot
 from loopback import Loopback
 
 from di_magics.core.errors import EndpointError
+from di_magics.core.reply.fold import ReplyFold
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.body import build_body
 from di_magics.endpoints.client import Client
@@ -31,10 +32,11 @@ class Asked:
 
 async def ask(client: Client, endpoint: Endpoint, body: Any = BODY) -> Asked:
     """Ask and fold what comes."""
-    asked = Asked()
+    asked, fold = Asked(), ReplyFold()
     try:
         async for events in client.stream(endpoint, body, lambda _, s: asked.pauses.append(s)):
-            asked.reply = grow(asked.reply, events)
+            fold.add(events)
+            asked.reply = snapshot(fold)
     except EndpointError as error:
         asked.error = error
     return asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 from di_magics.core.logprobs import TokenProbability
@@ -20,14 +21,20 @@ GROWN = Reply(
     model="n",
     id="2",
     logprobs=(TOKEN, TOKEN),
-    ended=True,
+    status="done",
     last_chunk=" there",
-    call_indexes=(0,),
 )
 
 
-def grow(reply: Reply, events: Iterable[ReplyEvent]) -> Reply:
-    """Return the reply with these events added."""
-    fold = ReplyFold(reply)
-    fold.add(events)
-    return fold.snapshot()
+def grow(*batches: Iterable[ReplyEvent]) -> Reply:
+    """Return the reply of these batches of events, with a snapshot after each of them."""
+    fold, reply = ReplyFold(), Reply()
+    for events in batches:
+        fold.add(events)
+        reply = snapshot(fold)
+    return reply
+
+
+def snapshot(fold: ReplyFold) -> Reply:
+    """Return the reply so far, `done` if the server reported that it is complete."""
+    return replace(fold.snapshot(), status="done" if fold.ended else "open")

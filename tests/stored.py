@@ -13,9 +13,7 @@ from di_magics.storage.database import Database
 from di_magics.storage.journal import Journal
 from di_magics.storage.turns import Turns
 
-DONE = Reply(
-    text="yes", status="done", ended=True, usage=Usage(1, 2, 3), cost=Decimal("0.00001"), model="m"
-)
+DONE = Reply(text="yes", status="done", usage=Usage(1, 2, 3), cost=Decimal("0.00001"), model="m")
 
 
 def begin(journal: Journal, turn: Turn, *, kept: bool = True) -> None:

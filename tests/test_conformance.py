@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grow import grow
+from grow import snapshot
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.reply.fold import ReplyFold
@@ -279,10 +279,10 @@ def fold(stream: bytes, *sizes: int) -> tuple[Reply, EndpointError | None]:
         at += size
         reply.add(batch.events)
         if batch.error or batch.done:
-            return reply.snapshot(), batch.error
+            return snapshot(reply), batch.error
     batch = reader.close()
     reply.add(batch.events)
-    return reply.snapshot(), batch.error
+    return snapshot(reply), batch.error
 
 
 def read_whole(stream: bytes) -> tuple[Reply, EndpointError | None]:
@@ -314,7 +314,7 @@ def test_a_case_is_read_as_it_must_be(stream: bytes, expected: dict[str, Any]) -
     splits += [[draw.randint(1, 40) for _ in range(99)] for _ in range(20)]
     for sizes in splits:
         reply, error = fold(stream, *sizes)
-        usage, cut = reply.usage, error is not None or not reply.ended
+        usage, cut = reply.usage, error is not None or not reply.complete
         found = {
             "text": reply.text,
             "reasoning": reply.reasoning,
@@ -332,7 +332,7 @@ def test_a_whole_reply_is_read(whole: bytes) -> None:
     """A recorded body of a reply that was not streamed: each of its texts is in the reply."""
     message = json.loads(whole)["choices"][0]["message"]
     reply, error = read_whole(whole)
-    assert (reply.ended, error) == (True, None)
+    assert (reply.complete, error) == (True, None)
     assert outcome(fold(whole, 7)) == outcome((reply, error))
     if isinstance(message.get("content"), str):
         assert reply.text == message["content"]
@@ -353,7 +353,7 @@ def test_a_stream_reads_as_it_was_meant(text: str, expected: Expected, end: str)
         reply.finish_reason,
         (reply.usage.prompt_tokens, reply.usage.completion_tokens),
         None if reply.cost is None else f"{reply.cost:f}",
-        reply.ended,
+        reply.complete,
         expected.error if error and expected.error and expected.error in str(error) else None,
     )
     assert (error is None) is (expected.error is None)
@@ -417,9 +417,10 @@ def test_a_simple_reading_finds_the_same(stream: bytes) -> None:
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 def test_what_is_shown_only_grows(stream: bytes) -> None:
     """Each state of the reply shows the beginning of the next one."""
-    reader, reply = ResponseReader(), Reply()
+    reader, growing, reply = ResponseReader(), ReplyFold(), Reply()
     for at in range(0, len(stream), 100):
-        grown = grow(reply, reader.feed(stream[at : at + 100]).events)
+        growing.add(reader.feed(stream[at : at + 100]).events)
+        grown = growing.snapshot()
         assert grown.clean_text.startswith(reply.clean_text)
         reply = grown
 

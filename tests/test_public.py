@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from loopback import Loopback, Reply
+from readme_tables import params_table, services_table
 
 import di_magics as di
 from di_magics.core import errors
-from di_magics.core.settings import params, services
 from di_magics.core.settings.flags import FLAGS, KEYS
 from di_magics.magics.commands import COMMANDS
 
@@ -143,7 +143,7 @@ def readme_table(name: str) -> str:
 
 def test_the_readme_has_the_table_of_parameters() -> None:
     """Word for word the one that validation reads."""
-    assert readme_table("parameters") == params.params_table()
+    assert readme_table("parameters") == params_table()
 
 
 def test_the_readme_has_the_lowest_versions() -> None:
@@ -161,7 +161,7 @@ def test_the_readme_has_the_lowest_versions() -> None:
 
 def test_the_readme_has_the_table_of_endpoints() -> None:
     """Word for word the one that routing reads."""
-    assert services.services_table() in README
+    assert services_table() in README
 
 
 @pytest.mark.parametrize("name", COMMANDS)

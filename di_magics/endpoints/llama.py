@@ -103,12 +103,6 @@ class Llama:
             self._end = ids[-1]
         return self._end
 
-    async def order(self) -> list[str]:
-        """Return the filters in the order in which the server applies them."""
-        properties = await self._get("/props")
-        settings = as_object(as_object(properties.get("default_generation_settings")).get("params"))
-        return [as_text(name) for name in as_list(settings.get("samplers"))]
-
     async def vocabulary(self) -> int | None:
         """Return how many tokens the model has, None where the server does not say."""
         if self._vocabulary is None:

@@ -123,7 +123,8 @@ class Exchange:
         throttle = Throttle(view, lambda reply: recorder.checkpoint(turn.id, plan.with_cost(reply)))
         error: Exception | None = None
         think_tags = ThinkTagParser()
-        fold = ReplyFold(_empty_reply(plan))
+        begun = plan.beginning
+        fold = ReplyFold(begun.text, begun.tokens, begun.reasoning) if begun else ReplyFold()
         first_token: float | None = None
         sent = False
         detector = RepetitionDetector()
@@ -242,16 +243,6 @@ class Exchange:
         except PolicyError as error:
             return error
         return None
-
-
-def _empty_reply(plan: Plan) -> Reply:
-    """Return the reply before its first event."""
-    if plan.beginning is None:
-        return Reply(request=plan.body)
-    begun = plan.beginning
-    return Reply(
-        request=plan.body, text=begun.text, logprobs=begun.tokens, reasoning=begun.reasoning
-    )
 
 
 def seal_unsent(plan: Plan, recorder: Recorder) -> Outcome:

@@ -108,7 +108,6 @@ class Inspector:
             return Reply(
                 text=text,
                 status="done",
-                ended=True,
                 model=route.model,
                 usage=Usage(len(ids), len(tokens), len(ids) + len(tokens)),
                 cost=FREE,
@@ -122,14 +121,6 @@ class Inspector:
         return self._run(
             self._route(None), lambda model: _with_vocabulary(model, lens_of_text(reply))
         )
-
-    def peek(self, turn: Turn, position: int, most: int) -> tuple[TokenProbability, ...]:
-        """Return the `most` likeliest tokens at a position of a turn's reply."""
-
-        async def work(model: Llama) -> tuple[TokenProbability, ...]:
-            return await model.peek(await self._ids(model, turn, position), most)
-
-        return self._run(self._route(turn), work)
 
     def zero_reader(
         self, turn: Turn, data: LensData
@@ -260,12 +251,6 @@ class Inspector:
                 "What was sent before this reply is not known. Ask again with %%chat --logprobs."
             )
         return messages
-
-    async def _ids(self, model: Llama, turn: Turn, position: int) -> list[int]:
-        """Return the ids before a position of a turn's reply, with those of the prompt."""
-        data = await self._complete(model, turn, self._reported(turn))
-        ids = [token.id for token in data.tokens[:position] if token.id is not None]
-        return [*await model.prompt_ids(self._messages(turn)), *ids]
 
     async def _complete(self, model: Llama, turn: Turn, data: LensData) -> LensData:
         """Return the data with what else the server knows: prompt, vocabulary, pieces, end."""

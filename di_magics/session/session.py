@@ -134,12 +134,6 @@ class Session:
         """The settings for the next cells."""
         return self._settings
 
-    @settings.setter
-    def settings(self, settings: Settings) -> None:
-        if settings != self._settings:
-            self._settings = settings
-            self.watchers.notify("settings")
-
     def update_settings(self, change: Callable[[Settings], Settings]) -> None:
         """Apply `change` to the settings, under a lock."""
         with self._lock:

@@ -227,11 +227,9 @@ def _with_round(reply: Reply, finished: Round) -> Reply:
         reasoning="",
         returned=(),
         tool_calls=(),
-        call_indexes=(),
         rounds=(*reply.rounds, finished),
         finish_reason=None,
         status="open",
-        ended=False,
     )
 
 

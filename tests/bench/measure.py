@@ -155,7 +155,7 @@ for book in range(50):
     for number in range(200):
         turn = Turn(f"{book}-{number}", "A prompt of some words. " * 5, parent,
                     Cell(f"c{number}", 0), notebook=str(book), model="m",
-                    params={"temperature": 0.7}, reply=Reply(text=text, status="done", ended=True,
+                    params={"temperature": 0.7}, reply=Reply(text=text, status="done",
                     model="m", id="x", usage=usage, cost=cost, elapsed=2.5, first_token=0.3))
         entry = Entry(turn.id, str(book), "main", "m", "e", 1.0, "", "open", usage)
         journal.begin(turn, entry, Budget(), is_turn=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from asking import BODY, Asked, ask, once, run
-from grow import grow
 from loopback import TEXT, USAGE, Answer, Drop, Fault, Hold, Loopback, Raw, Reply, Stall, event
 
 from di_magics.core.errors import (
@@ -26,7 +25,7 @@ from di_magics.core.errors import (
     TooLong,
     Unreachable,
 )
-from di_magics.core.reply.reply import Reply as Grown
+from di_magics.core.reply.fold import ReplyFold
 from di_magics.core.request import retry
 from di_magics.core.request.body import build_body
 from di_magics.endpoints.client import Client
@@ -63,7 +62,11 @@ def test_a_reply_streams_in(server: Loopback) -> None:
     """Text, reason to end, usage and cost are as the server sent them."""
     asked = once(server)
     assert asked.error is None
-    assert (asked.reply.text, asked.reply.finish_reason, asked.reply.ended) == (TEXT, "stop", True)
+    assert (asked.reply.text, asked.reply.finish_reason, asked.reply.complete) == (
+        TEXT,
+        "stop",
+        True,
+    )
     assert asked.reply.usage.total_tokens == USAGE["total_tokens"]
     assert asked.reply.cost == Decimal("0.0000015")
 
@@ -98,12 +101,12 @@ def test_text_comes_as_it_is_sent(server: Loopback) -> None:
     server.reply(Reply(chunks=["Hel", b": ping\n\n", hold, "lo"]))
 
     async def work(client: Client) -> str:
-        reply = Grown()
+        fold = ReplyFold()
         async for events in client.stream(Endpoint(server.url), BODY, lambda *_: None):
-            reply = grow(reply, events)
-            if reply.text == "Hel":
+            fold.add(events)
+            if fold.snapshot().text == "Hel":
                 hold.release()
-        return reply.text
+        return fold.snapshot().text
 
     assert run(work) == "Hello"
 
@@ -112,7 +115,7 @@ def test_a_reply_in_one_piece(server: Loopback) -> None:
     """Where no stream is asked for, JSON is, and comes."""
     server.reply(Reply("Hi", tool_calls=[{"name": "f", "arguments": "{}"}]))
     asked = once(server, build_body("m", [], {}, stream=False))
-    assert (asked.reply.text, asked.reply.ended, asked.error) == ("Hi", True, None)
+    assert (asked.reply.text, asked.reply.complete, asked.error) == ("Hi", True, None)
     assert asked.reply.tool_calls[0].name == "f"
     assert server.requests[0].headers["accept"] == "application/json"
 
@@ -146,7 +149,7 @@ def test_after_done_the_reply_is_complete(server: Loopback, after: Any) -> None:
         return await ask(client, endpoint), await ask(client, endpoint)
 
     first, second = run(work)
-    assert (first.reply.text, first.reply.ended, first.error) == ("Hel", True, None)
+    assert (first.reply.text, first.reply.complete, first.error) == ("Hel", True, None)
     assert second.reply.text == TEXT
 
 
@@ -155,7 +158,7 @@ def test_a_stream_may_end_without_a_blank_line(server: Loopback, kept: bytes) ->
     """After a reason to end, half an event is not an error."""
     server.reply(Raw([HELLO, END, kept], chunked=False))
     asked = once(server)
-    assert (asked.reply.text, asked.reply.ended, asked.error) == ("Hel", True, None)
+    assert (asked.reply.text, asked.reply.complete, asked.error) == ("Hel", True, None)
 
 
 @pytest.mark.parametrize("kept", [b"", b'data: {"choi', HELLO[:-2].replace(b"Hel", b"lo")])
@@ -164,7 +167,7 @@ def test_a_stream_without_an_end_mark_is_not_complete(server: Loopback, kept: by
     server.reply(Raw([HELLO, kept], chunked=False))
     asked = once(server)
     assert asked.reply.text in ("Hel", "Hello")
-    assert (asked.reply.ended, asked.error) == (False, None)
+    assert (asked.reply.complete, asked.error) == (False, None)
 
 
 def test_a_proxy_is_not_for_this_machine(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +246,7 @@ def test_nothing_is_retried_after_the_first_event(server: Loopback, last: Any) -
     server.reply(Raw([HELLO, last]))
     asked = once(server)
     assert isinstance(asked.error, StreamBroken | Busy)
-    assert (asked.reply.text, asked.reply.ended, len(server.requests)) == ("Hel", False, 1)
+    assert (asked.reply.text, asked.reply.complete, len(server.requests)) == ("Hel", False, 1)
 
 
 def test_text_before_an_error_in_the_same_read_is_kept(server: Loopback) -> None:

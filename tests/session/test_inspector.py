@@ -256,16 +256,6 @@ def test_a_branch_with_another_token_has_it(local: Run, shell: InteractiveShell)
     assert last_turn(shell).reply.text == replies[2].text
 
 
-def test_a_position_can_be_looked_at_closely(local: Run, shell: InteractiveShell) -> None:
-    """With more alternatives than were kept."""
-    local("%%chat --logprobs 3 -t 0 --max-tokens 24\nTell me about foxes.")
-    inspector, turn = session_of(shell).inspector, last_turn(shell)
-    top = inspector.peek(turn, 20, 500)
-    assert len(top) == 500
-    written = shell.user_ns["_reply"].logprobs[20]
-    assert [t.id for t in top[:3]] == [t.id for t in written.top]
-
-
 def test_the_zeros_of_a_reply_are_read(local: Run, shell: InteractiveShell) -> None:
     """Those that a repetition penalty needs, before and after the server has ended."""
     local("%%chat --logprobs 20 -t 0 --max-tokens 24\nTell me about foxes.")

@@ -182,8 +182,7 @@ def parse_turn(record: Mapping[str, Any]) -> Turn:
 
 def parse_reply(record: Mapping[str, Any]) -> Reply:
     """Return the reply of a record; one without a status is `cut`."""
-    values: dict[str, Any] = {"status": "cut"} | _parse(REPLY_PARSERS, record)
-    return Reply(**values, ended=values["status"] == "done")
+    return Reply(**({"status": "cut"} | _parse(REPLY_PARSERS, record)))
 
 
 def rebuild_conversation(records: Iterable[object]) -> tuple[Conversation, list[str]]:

@@ -145,9 +145,7 @@ class Reply:
     logprobs: tuple[TokenProbability, ...] = ()
     elapsed: float | None = None
     first_token: float | None = None
-    ended: bool = False
     last_chunk: str = ""
-    call_indexes: tuple[int, ...] = ()
     parsed: Any = None
     validation_error: str = ""
     images: int = 0

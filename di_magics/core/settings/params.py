@@ -322,14 +322,3 @@ def format_param(name: str, value: Value) -> str:
     """Return `name=value` as a receipt shows it."""
     plain = value if isinstance(value, str) and value.isalpha() else json.dumps(value)
     return f"{name}={plain}"
-
-
-def params_table() -> str:
-    """Return the table of parameters for the README and the help."""
-    rows = ["| flag | range | not sent | effect |", "|---|---|---|---|"]
-    for param in PARAMS.values():
-        flags = [param.short] if param.short else []
-        flags.append("--" + param.name.replace("_", "-"))
-        names = ", ".join(f"`{flag}`" for flag in flags)
-        rows.append(f"| {names} | {param.range} | {param.default} | {param.effect} |")
-    return "\n".join(rows)

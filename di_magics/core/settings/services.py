@@ -64,28 +64,6 @@ class Fact:
     kept: bool = False
     is_number: bool = False
 
-    def describe(self, name: str) -> str:
-        """Return the fact in a few words, "" for a default alone."""
-        if name == PREFILL:
-            return f"continues a reply (`{self.field}`)"
-        parts = []
-        if self.field:
-            parts.append(f"`{name}` is sent as `{self.field}`")
-        if self.refused or self.ignored:
-            when = f" {self.when}" if self.when else ""
-            parts.append(f"{'refuses' if self.refused else 'ignores'} `{name}`{when}")
-        if self.most is not None:
-            parts.append(f"`{name}` at most {self.most}")
-        if self.choices:
-            parts.append(f"`{name}` {', '.join(self.choices)}")
-        if self.basis != "unknown":
-            parts.append(f"log-probabilities {self.basis}")
-        if self.is_number:
-            parts.append(f"`{name}` is sent as a number")
-        if self.kept:
-            parts.append(f"`{name}` goes back in later turns, after tool calls")
-        return "; ".join(parts)
-
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -558,21 +536,3 @@ def _parse_service(name: object, entry: object, source: str) -> Service:
         headers=values.get("headers", {}),
         query=values.get("query", {}),
     )
-
-
-# The README's table -------------------------------------------------------------------------------
-
-
-def services_table() -> str:
-    """Return the table of endpoints for the README."""
-    rows = ["| name | address | key | what is known |", "|---|---|---|---|"]
-    for service in SERVICES.values():
-        keys = ", ".join(f"`{name}`" for name in service.key_variables)
-        known = "; ".join(
-            filter(None, (fact.describe(name) for name, fact in service.facts.items()))
-        )
-        start = f" (`{service.start}`)" if service.start else ""
-        address = f"`{service.url}`{start}" if service.url else "a server of our own"
-        key = keys or ("not needed" if service.start or not service.url else "")
-        rows.append(f"| `{service.name}` | {address} | {key} | {known or '—'} |")
-    return "\n".join(rows)

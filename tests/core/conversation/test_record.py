@@ -73,7 +73,6 @@ TURN = Turn(
         id="x",
         elapsed=2.0,
         first_token=0.5,
-        ended=True,
         service_tier="flex",
         refused_fields=("stream_options",),
     ),
@@ -141,7 +140,7 @@ def test_rounds_attachments_fields_and_format_come_back() -> None:
 
 def test_every_attribute_has_an_entry() -> None:
     """Whatever a turn is given, its record holds; of a reply some things are not kept."""
-    not_kept = {"request", "logprobs", "ended", "call_indexes", "parsed", "validation_error"}
+    not_kept = {"request", "logprobs", "parsed", "validation_error"}
     not_kept |= {"images", "choices", "reasoning_field", "returned"}
     for kind, entries, others in (
         (Turn, TURN_ENTRIES, {"reply"}),
@@ -324,7 +323,7 @@ def test_what_goes_back_with_a_call_comes_back(extra: str) -> None:
     """And the field of the reasoning; what is not an object, or another field, does not."""
     step = Round("", "hm", (ToolCall("1", "f", "{}", extra),), (ToolResult("r"),))
     for source in ("", "reasoning"):
-        reply = Reply(rounds=(replace(step, reasoning_field=source),), status="done", ended=True)
+        reply = Reply(rounds=(replace(step, reasoning_field=source),), status="done")
         assert parse_reply(outcome_record(reply)) == reply
     for bad in ("[1]", "{", 5, None, ["x"]):
         record = {"rounds": [{"calls": [["1", "f", "{}", bad]], "reasoning_field": bad}]}

@@ -33,7 +33,6 @@ REPLY = Reply(
     id="x",
     elapsed=1.5,
     first_token=0.5,
-    ended=True,
 )
 TURNS = (
     Turn(
@@ -47,7 +46,7 @@ TURNS = (
         params={"temperature": 0, "stop": ("a", "\n"), "seed": 2**63 - 1},
         reply=REPLY,
     ),
-    Turn("t2", "Second", "t1", reply=replace(REPLY, status="stopped", text="", ended=False)),
+    Turn("t2", "Second", "t1", reply=replace(REPLY, status="stopped", text="")),
 )
 
 

@@ -47,31 +47,26 @@ EVENTS: list[ReplyEvent] = [
 
 def calls(*parts: ToolCallDelta) -> list[tuple[str, str, str]]:
     """Return the calls that these fragments make, which come one by one."""
-    reply = Reply()
-    for part in parts:
-        reply = grow(reply, [part])
+    reply = grow(*([part] for part in parts))
     return [(call.id, call.name, call.arguments) for call in reply.tool_calls]
 
 
 @pytest.mark.parametrize("size", range(1, len(EVENTS) + 1))
 def test_a_reply_is_the_same_however_its_events_are_cut(size: int) -> None:
     """One event at a time or all at once: text adds up, of the rest the last one holds."""
-    reply = Reply()
-    for at in range(0, len(EVENTS), size):
-        reply = grow(reply, EVENTS[at : at + size])
-    assert reply == GROWN
+    assert grow(*(EVENTS[at : at + size] for at in range(0, len(EVENTS), size))) == GROWN
 
 
-def test_nothing_changes_a_reply_by_nothing() -> None:
-    """Growing by no events gives an equal reply."""
-    assert grow(GROWN, []) == GROWN
+def test_no_events_leave_the_reply_unchanged() -> None:
+    """Another snapshot is an equal reply."""
+    assert grow(EVENTS, []) == GROWN
 
 
 @pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "content_filter", "eos", None])
 def test_a_reply_has_ended_when_the_server_says_so(reason: str | None) -> None:
     """Any reason will do, and so will none."""
-    reply = grow(Reply(), [Text("a"), Finished(reason)])
-    assert reply.ended
+    reply = grow([Text("a"), Finished(reason)])
+    assert reply.complete
     assert reply.finish_reason == reason
 
 
@@ -79,26 +74,27 @@ def test_a_reply_has_ended_when_the_server_says_so(reason: str | None) -> None:
 def test_a_reply_that_failed_at_the_server_is_not_whole(reason: str) -> None:
     """The end of the stream after such a reason does not make it so."""
     for reply in (
-        grow(Reply(), [Text("a"), Finished(reason), Finished()]),
-        grow(grow(Reply(), [Text("a"), Finished(reason)]), [Finished()]),
+        grow([Text("a"), Finished(reason), Finished()]),
+        grow([Text("a"), Finished(reason)], [Finished()]),
     ):
-        assert not reply.ended
+        assert not reply.complete
         assert reply.finish_reason == reason
 
 
 @pytest.mark.parametrize("token", sorted(END_TOKENS))
 def test_an_end_token_that_leaked_is_not_shown(token: str) -> None:
     """Only as the very last piece, and the raw text keeps it."""
-    reply = grow(Reply(), [Text("Hi"), Text(token), Finished("stop")])
+    events: list[ReplyEvent] = [Text("Hi"), Text(token), Finished("stop")]
+    reply = grow(events)
     assert (reply.text, reply.clean_text, str(reply)) == (f"Hi{token}", "Hi", "Hi")
-    more = grow(reply, [Text("!")])
+    more = grow(events, [Text("!")])
     assert more.clean_text == f"Hi{token}!"
     assert more.clean_text.startswith(reply.clean_text)
 
 
 def test_an_end_token_within_a_piece_is_text() -> None:
     """A model that writes about `</s>` is quoted as it is."""
-    assert grow(Reply(), [Text("a </s>")]).clean_text == "a </s>"
+    assert grow([Text("a </s>")]).clean_text == "a </s>"
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -195,10 +191,7 @@ def test_the_calls_of_a_reply_are_bounded(index: str, size: int) -> None:
         at = i if index == "one each" else -1
         parts += [ToolCallDelta(at, f"c{i}", "f", "{"), ToolCallDelta(at, "", "", "}")]
     late = [ToolCallDelta(5, "", "", "!")] if index == "one each" else []
-    reply = Reply()
-    for at in range(0, len(parts), size):
-        reply = grow(reply, parts[at : at + size])
-    reply = grow(reply, late)
+    reply = grow(*(parts[at : at + size] for at in range(0, len(parts), size)), late)
     assert len(reply.tool_calls) == MOST_CALLS
     assert [call.id for call in reply.tool_calls] == [f"c{i}" for i in range(MOST_CALLS)]
     assert {call.arguments for call in reply.tool_calls} == {"{}"} | ({"{}!"} if late else set())
@@ -216,23 +209,19 @@ def test_the_arguments_of_a_call_are_bounded(size: int) -> None:
 
 def test_images_and_other_choices_are_counted() -> None:
     """They are no part of the text."""
-    reply = grow(grow(Reply(), [Image(), OtherChoice(2)]), [Image(), OtherChoice(1), Text("a")])
+    reply = grow([Image(), OtherChoice(2)], [Image(), OtherChoice(1), Text("a")])
     assert (reply.images, reply.choices, reply.text) == (2, 3, "a")
     assert (Reply().images, Reply().choices) == (0, 1)
 
 
 def test_a_fold_gives_the_reply_at_any_time() -> None:
     """What was taken from it before does not change."""
-    fold = ReplyFold(Reply(text="a"))
+    fold = ReplyFold("a")
     assert fold.began
     before = fold.snapshot()
+    assert not fold.ended
     fold.add([Text("b"), Finished("stop")])
     assert fold.ended
-    assert (before.text, before.ended, fold.snapshot().text, fold.snapshot().ended) == (
-        "a",
-        False,
-        "ab",
-        True,
-    )
+    assert (before.text, fold.snapshot().text, fold.snapshot().text) == ("a", "ab", "ab")
     assert not ReplyFold().began
     assert not ReplyFold().ended

@@ -19,7 +19,7 @@ from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
         (Reply(), True),
         (Reply(text=" \n"), True),
         (Reply(reasoning="hm"), True),
-        (grow(Reply(), [Text("</s>")]), True),
+        (grow([Text("</s>")]), True),
         (Reply(text="a"), False),
         (Reply(tool_calls=(ToolCall("", "f", ""),)), True),
         (

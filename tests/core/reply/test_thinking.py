@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 
 import pytest
-from grow import grow
+from grow import grow, snapshot
 from growth import growth
 
 from di_magics.core.reply.fold import (
@@ -73,7 +73,7 @@ def told(events: Iterable[ReplyEvent]) -> Reply:
     for event in events:
         fold.add(thinking.feed([event]))
     fold.add(thinking.close())
-    return fold.snapshot()
+    return snapshot(fold)
 
 
 def fed(*pieces: str) -> tuple[str, str]:
@@ -141,9 +141,7 @@ def test_a_piece_that_is_clear_is_passed_on_at_once() -> None:
 
 def test_reasoning_that_a_server_told_apart_stays_so() -> None:
     """Beside it the marks count in the text as ever."""
-    assert told([Reasoning("a"), Text("b"), Reasoning("c")]) == grow(
-        Reply(), [Reasoning("ac"), Text("b")]
-    )
+    assert told([Reasoning("a"), Text("b"), Reasoning("c")]) == grow([Reasoning("ac"), Text("b")])
     reply = told([Reasoning("a"), Text("<think>b</think>c")])
     assert (reply.reasoning, reply.text) == ("ab", "c")
 

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from grow import grow
+from grow import snapshot
 
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
+from di_magics.core.reply.fold import ReplyFold
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.response import LONGEST_QUOTE, LONGEST_REPLY, ResponseReader, sniff
 from di_magics.core.request.server_errors import Target
@@ -33,15 +34,16 @@ DONE = "data: [DONE]\n\n"
 def read(body: str | bytes, *cuts: int) -> tuple[Reply, EndpointError | None]:
     """Return the reply of a body that comes in pieces, and its error."""
     data = body.encode() if isinstance(body, str) else body
-    reader, reply = ResponseReader(Target(endpoint="here")), Reply()
+    reader, fold = ResponseReader(Target(endpoint="here")), ReplyFold()
     edges = [0, *cuts, len(data)]
     for start, end in pairwise(edges):
         batch = reader.feed(data[start:end])
-        reply = grow(reply, batch.events)
+        fold.add(batch.events)
         if batch.error or batch.done:
-            return reply, batch.error
+            return snapshot(fold), batch.error
     batch = reader.close()
-    return grow(reply, batch.events), batch.error
+    fold.add(batch.events)
+    return snapshot(fold), batch.error
 
 
 def outcome(found: tuple[Reply, EndpointError | None]) -> tuple[Reply, type | None, str]:
@@ -98,10 +100,10 @@ def test_a_body_is_read_as_what_it_is(body: str) -> None:
     """Whole, cut in two at every byte, and byte by byte."""
     data = body.encode()
     expected = read(data)
-    assert (expected[0].text, expected[0].ended, expected[1]) == ("Größe 😀", True, None)
+    assert (expected[0].text, expected[0].complete, expected[1]) == ("Größe 😀", True, None)
     for cut in range(1, len(data)):
         text = read(data, cut)
-        assert (text[0].text, text[0].ended, text[1]) == ("Größe 😀", True, None)
+        assert (text[0].text, text[0].complete, text[1]) == ("Größe 😀", True, None)
     assert read(data, *range(1, len(data)))[0].text == "Größe 😀"
 
 
@@ -135,7 +137,7 @@ def test_a_response_that_gave_nothing_is_an_error_that_quotes_it(body: str) -> N
     assert issubclass(kind, EndpointError)
     assert "the model is asleep" in said
     assert said.isprintable()
-    assert not reply.ended
+    assert not reply.complete
     assert reply.text == ""
     for cut in range(1, len(body)):
         assert outcome(read(body, cut)) == expected
@@ -147,7 +149,7 @@ def test_an_empty_response_is_an_error(body: str) -> None:
     reply, error = read(body)
     assert isinstance(error, StreamBroken)
     assert "instead of a reply" in str(error)
-    assert not reply.ended
+    assert not reply.complete
 
 
 def test_an_empty_reply_is_a_reply_where_its_end_is_said() -> None:
@@ -157,14 +159,14 @@ def test_an_empty_reply_is_a_reply_where_its_end_is_said() -> None:
         '{"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}',
     ):
         reply, error = read(body)
-        assert (reply.text, reply.ended, error) == ("", True, None)
+        assert (reply.text, reply.complete, error) == ("", True, None)
 
 
 @pytest.mark.parametrize("reason", ["null", "", None])
 def test_a_reason_that_is_not_said_does_not_end_a_stream(reason: str | None) -> None:
     """Only DONE or a reason does."""
-    assert not read(delta(reason, content="a"))[0].ended
-    assert read(delta(reason, content="a") + DONE)[0].ended
+    assert not read(delta(reason, content="a"))[0].complete
+    assert read(delta(reason, content="a") + DONE)[0].complete
 
 
 def test_a_web_page_is_named_as_one() -> None:
@@ -201,7 +203,7 @@ def test_text_before_an_error_is_kept(tail: str) -> None:
         reply, error = read(body, cut)
         assert reply.text == "par"
         assert "fell over" in str(error)
-        assert not reply.ended
+        assert not reply.complete
 
 
 def test_half_an_emoji_at_the_end_is_shown_as_a_replacement() -> None:
@@ -298,7 +300,7 @@ def test_any_response_is_a_reply_or_an_error_of_one_line(seed: int) -> None:
             assert str(error).isprintable()
             texts = (reply.text, reply.reasoning, reply.model, reply.finish_reason)
             "".join(filter(None, texts)).encode()
-            assert not reply.ended or error is None or reply.text or reply.finish_reason
+            assert not reply.complete or error is None or reply.text or reply.finish_reason
             every, two = range(1, len(body)), draw.choices(range(len(body)), k=2)
             cuts = every if number % 4 == 0 else two
             in_pieces = read(body, *sorted(cuts))
@@ -320,6 +322,6 @@ def test_the_last_event_needs_no_blank_line(
 ) -> None:
     """It counts where it is whole; what breaks off is ignored."""
     reply, error = read(delta(content="a") + tail)
-    assert (reply.text, reply.ended) == (text, ended)
+    assert (reply.text, reply.complete) == (text, ended)
     assert (message or "") in str(error or "")
     assert (error is None) is (message is None)

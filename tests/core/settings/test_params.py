@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from readme_tables import params_table
 
 from di_magics.core.errors import ParamError
-from di_magics.core.settings import params
 from di_magics.core.settings.flags import parse_assignments, split_line
 from di_magics.core.settings.params import PARAMS, find_param, format_param, suggest, validate
 
@@ -196,16 +196,11 @@ def test_texts_are_shown_in_quotes() -> None:
 
 def test_the_table_lists_every_parameter_once() -> None:
     """Each row has the flag, the range, the server's default and the effect."""
-    rows = params.params_table().splitlines()[2:]
+    rows = params_table().splitlines()[2:]
     assert len(rows) == len(PARAMS)
     assert rows[0].startswith("| `-t`, `--temperature` | 0 ≤ temperature ≤ 2 | 1 | ")
-    assert "| `--seed` | 0 ≤ seed < 2^63 |" in params.params_table()
+    assert "| `--seed` | 0 ≤ seed < 2^63 |" in params_table()
     assert all(row.count(" | ") == 3 for row in rows)
-
-
-def test_names_are_the_keys() -> None:
-    """A parameter is found under its own name."""
-    assert all(name == param.name for name, param in PARAMS.items())
 
 
 def test_a_number_of_thousands_of_digits_is_refused() -> None:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from readme_tables import describe_fact, services_table
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings import services
@@ -64,13 +65,13 @@ def test_a_fact_has_a_source_and_a_date_and_says_something(
     assert name in PARAMS or name in ("stream_options", "reasoning_content", "prefill")
     assert fact.source
     assert re.fullmatch(r"20\d\d-[01]\d", fact.date)
-    assert fact.describe(name) or fact.default or fact.end
+    assert describe_fact(name, fact) or fact.default or fact.end
     assert not (fact.refused and fact.ignored)
 
 
 def test_the_readmes_table_has_a_row_for_each() -> None:
     """With the address, the key, and what is known."""
-    table = services.services_table()
+    table = services_table()
     assert len(table.splitlines()) == 2 + len(SERVICES)
     assert "`http://127.0.0.1:11434/v1` (`ollama serve`) | not needed |" in table
     assert "`max_tokens` is sent as `max_completion_tokens`" in table

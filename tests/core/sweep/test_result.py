@@ -14,7 +14,7 @@ from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import make_runs
 
 RUNS = make_runs({}, 3)
-DONE = Turn("a", "hi", reply=Reply(text="one", status="done", ended=True))
+DONE = Turn("a", "hi", reply=Reply(text="one", status="done"))
 CUT = replace(DONE, id="b", reply=Reply(text="t", status="cut"))
 
 
