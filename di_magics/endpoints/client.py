@@ -248,7 +248,7 @@ class Client:
                 pool.request("GET", url, headers=headers) as response,
             ):
                 answer = await _read_text(response, endpoint)
-            return json.loads(answer)
+            return endpoint.redactor.clean_values(json.loads(answer))
         except (httpx.HTTPError, TimeoutError) as error:
             raise _translate_error(error, endpoint, pool.proxy, LIST_SECONDS) from None
         except (ValueError, RecursionError):

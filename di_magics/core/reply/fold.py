@@ -9,6 +9,7 @@ from typing import Any
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, ToolCall, Usage
 from di_magics.core.reply.returned import MOST_RETURNED
+from di_magics.core.text import one_line
 
 # Finish reasons that mean that the reply is not complete.
 FAILURES = frozenset({"error", "network_error", "abort"})
@@ -157,7 +158,7 @@ class ReplyFold:
                     changes["model"] = event.model or changes.get("model", self._reply.model)
                     changes["id"] = event.id or changes.get("id", self._reply.id)
                     if event.tier:
-                        changes["service_tier"] = event.tier
+                        changes["service_tier"] = one_line(event.tier, 40)
                 case Reasoning():
                     self._reasoning.append(event.text)
                     if event.source:

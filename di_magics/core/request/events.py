@@ -119,7 +119,7 @@ class PayloadParser:
 
     def _payload_events(self, payload: Mapping[str, Any]) -> Iterator[ReplyEvent]:
         model, id_ = read_text(payload.get("model")), read_text(payload.get("id"))
-        tier = one_line(replace_surrogates(str(payload.get("service_tier") or "")), 40) or None
+        tier = read_text(payload.get("service_tier"))
         if model or id_ or tier:
             yield Served(model, id_, tier)
         choices = payload.get("choices")

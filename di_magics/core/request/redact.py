@@ -2,13 +2,15 @@
 
 So are the values of its headers and its query. A server may repeat the key it was given: in an
 error, a header, the reply. `Redactor.clean` removes it from a complete text, in the spellings of
-servers and proxies: as it is, with JSON's or Python's escapes, percent-encoded, in base64, also
-over several lines. It must run before any cut: half a key is not recognised.
+servers and proxies: as it is, with JSON's or Python's escapes, with HTML's entities,
+percent-encoded, in base64, also over several lines, and with characters in it that are hidden or
+removed later. It must run after what is decoded and before any cut: half a key is not recognised.
 
-A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` holds events back
-while the text so far ends in what may be the beginning of the key: at most a few dozen
-characters, which are released as soon as they continue differently. Text, reasoning, the arguments
-of a tool call and the tokens with probabilities are checked separately.
+A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` holds an event back
+while its text ends in what may be the beginning of the key: at most a few dozen characters, which
+are released as soon as they continue differently. Text, reasoning, the arguments of each tool call
+and the tokens with probabilities are separate texts: what one of them holds back does not delay
+the others, because nothing depends on the order between them.
 
 Short keys are not secret (`none`, `EMPTY`, `ollama`) and may be words: a key of fewer than 8
 characters stays in replies and is removed elsewhere only as a separate word; a key of fewer than 4
@@ -18,9 +20,12 @@ characters stays everywhere.
 from __future__ import annotations
 
 import base64
+import html
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 
 from di_magics.core.logprobs import TokenProbability
@@ -44,8 +49,18 @@ _HEX = "([0-9a-fA-F]{2})"
 _BACKSLASH = re.compile(rf"\\(?:u00{_HEX}|x{_HEX}|([^\w\s]))")
 _PERCENT = re.compile(f"%{_HEX}")
 _LINE_BREAK = re.compile(r"(?:[\r\n]|\\[rn])[ \t]*")
-_CUT_ESCAPE = re.compile(r"(?:\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%[0-9a-fA-F]?)\Z")
-_ESCAPED = re.compile(r"[\\%\r\n]")
+# What is removed from a reply before it is shown, or is not seen; a terminal's sequence may be cut.
+_HIDDEN = (
+    r"(?:\x1b\[[0-?]{0,99}[ -/]{0,99}(?:[@-~]|\Z)|[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f"
+    r"\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffd\U000e0000-\U000e0fff])"
+)
+_NOT_SEEN = re.compile(_HIDDEN)
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});")
+_CUT_ESCAPE = re.compile(
+    r"(?:\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%[0-9a-fA-F]?|&#?\w{0,8})\Z", re.ASCII
+)
+_ESCAPED = re.compile(rf"[\\%&\r\n]|{_HIDDEN}")
 LONGEST_SIGN = 12
 """The longest spelling of one character of the key, which may be escaped three times."""
 LONGEST_ESCAPED = 1 << 20
@@ -118,11 +133,11 @@ class Redactor:
         self._shortest = min(map(len, self._keys), default=0)
         # Only a text that this matches can hold a spelling of a key, or begin one at its end.
         begun = "|".join(
-            rf"{re.escape(text[0])}(?:{re.escape(text[1])}|[\r\n]|\Z)"
+            rf"{re.escape(text[0])}(?:{re.escape(text[1])}|[\r\n]|{_HIDDEN}|\Z)"
             for secret in self._secrets
             for text in secret.spellings
         )
-        self._hint = re.compile(rf"{begun}|[\\%]")
+        self._hint = re.compile(rf"{begun}|[\\%&]")
 
     def with_keys(self, keys: Iterable[str]) -> Redactor:
         """Return a redactor that removes these as well."""
@@ -138,6 +153,16 @@ class Redactor:
     def clean(self, text: str) -> str:
         """Return the text without the keys."""
         return _without(text, 0, self.spans(text))
+
+    def clean_values(self, value: object) -> object:
+        """Return parsed JSON without the keys in its texts and names."""
+        if isinstance(value, str):
+            return self.clean(value) if self._hint.search(value) else value
+        if isinstance(value, list):
+            return [self.clean_values(item) for item in value]
+        if isinstance(value, dict):
+            return {str(self.clean_values(n)): self.clean_values(v) for n, v in value.items()}
+        return value
 
     def spans(self, text: str) -> list[_Span]:
         """Return where keys are in the text, in order and without overlaps."""
@@ -158,9 +183,10 @@ class Redactor:
 
 
 def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
-    """Yield a text with 0 to 3 levels of backslashes and 0 to 2 of percents decoded, and in a line.
+    """Yield a text with 0 to 3 levels of backslashes and 0 to 2 of percents decoded.
 
-    The second value has the positions of its characters in the original text.
+    Also with its entities decoded, without line breaks, and without hidden characters. The second
+    value has the positions of its characters in the original text.
     """
     starts = range(len(text) + 1)
     if len(text) > LONGEST_ESCAPED:
@@ -168,18 +194,25 @@ def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
         return
     for plain, places in _unescape(text, starts, _BACKSLASH, 3):
         yield from _unescape(plain, places, _PERCENT, 2)
-    if _LINE_BREAK.search(text):
-        yield _join_lines(text)
+    for pattern in (_LINE_BREAK, _NOT_SEEN):
+        if pattern.search(text):
+            yield _replace(text, pattern, lambda match: "")
+    if _ENTITY.search(text):
+        yield _replace(text, _ENTITY, lambda match: html.unescape(match[0])[:1])
 
 
-def _join_lines(text: str) -> tuple[str, Sequence[int]]:
+def _replace(
+    text: str, pattern: re.Pattern[str], replacement: Callable[[re.Match[str]], str]
+) -> tuple[str, Sequence[int]]:
+    """Return a reading in which what the pattern matches is replaced by at most one character."""
     plain: list[str] = []
     places: list[int] = []
     at = 0
-    for line_break in _LINE_BREAK.finditer(text):
-        plain.append(text[at : line_break.start()])
-        places.extend(range(at, line_break.start()))
-        at = line_break.end()
+    for match in pattern.finditer(text):
+        sign = replacement(match)
+        plain += [text[at : match.start()], sign]
+        places.extend(range(at, match.start() + len(sign)))
+        at = match.end()
     return "".join([*plain, text[at:]]), [*places, *range(at, len(text) + 1)]
 
 
@@ -254,25 +287,29 @@ class ReplyRedactor:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor.in_replies()
-        self._held: list[ReplyEvent] = []
+        self._held: dict[str, list[tuple[int, ReplyEvent]]] = {}
+        self._count = 0
         self._served: ReplyEvent | None = None
 
     def feed(self, events: list[ReplyEvent]) -> list[ReplyEvent]:
         """Return the events that can be passed on; the rest is kept for the next call."""
         if not self._redactor or not (self._held or self._are_suspect(events)):
             return events
-        held = self._held + events
-        self._clean(held)
-        end = len(held)
-        for parts in _streams(held).values():
-            text = "".join(part for _, part in parts)
-            open_end = self._redactor.open_end(text)
-            if open_end < len(text):
-                end = min(end, _part_at(parts, open_end))
-        if any(isinstance(event, Finished) for event in held):
-            end = len(held)
-        self._held = held[end:]
-        return held[:end]
+        passed: list[tuple[int, ReplyEvent]] = []
+        grown: dict[str, None] = {}
+        for event in events:
+            self._count += 1
+            if isinstance(event, ToolCallDelta):
+                event = self._clean_call(event)
+            if name := _stream(event):
+                self._held.setdefault(name, []).append((self._count, event))
+                grown[name] = None
+            else:
+                passed += [(self._count, clean) for clean in self._clean_whole(event)]
+        is_end = any(isinstance(event, Finished) for event in events)
+        for name in list(self._held if is_end else grown):
+            passed += self._release(name, whole=is_end)
+        return [event for _, event in sorted(passed, key=itemgetter(0))]
 
     def _are_suspect(self, events: list[ReplyEvent]) -> bool:
         """Return whether any of them may hold a part of the key: a quick check, as most do not."""
@@ -297,45 +334,80 @@ class ReplyRedactor:
 
     def close(self) -> list[ReplyEvent]:
         """Return what was held back."""
-        held, self._held = self._held, []
-        return held
+        held = sorted((item for items in self._held.values() for item in items), key=itemgetter(0))
+        self._held.clear()
+        return [event for _, event in held]
 
-    def _clean(self, held: list[ReplyEvent]) -> None:
-        """Remove the key from these events.
+    def _release(self, name: str, *, whole: bool) -> list[tuple[int, ReplyEvent]]:
+        """Return what a stream can pass on, without the key; all of it if it is `whole`."""
+        held = self._held.pop(name)
+        held = self._clean_tokens(held) if name == TOKENS else self._clean_texts(held)
+        end = len(held) if whole else min(map(self._open_at, _readings_of(held)), default=0)
+        if held[end:]:
+            self._held[name] = held[end:]
+        return held[:end]
 
-        The probabilities of its tokens go, too, and what would be sent back and has its text.
-        """
-        redactor, removed = self._redactor, False
-        for parts in _streams(held).values():
-            spans = redactor.spans("".join(part for _, part in parts))
+    def _open_at(self, parts: Sequence[str]) -> int:
+        """Return the index of the part in which a key may begin, or the number of parts."""
+        text = "".join(parts)
+        open_end = self._redactor.open_end(text)
+        ends = accumulate(map(len, parts))
+        return next((at for at, end in enumerate(ends) if end > open_end), len(parts))
+
+    def _clean_texts(self, held: list[tuple[int, ReplyEvent]]) -> list[tuple[int, ReplyEvent]]:
+        """Remove the key from the pieces of a text; a piece that would be sent back goes whole."""
+        [parts] = _readings_of(held)
+        spans = self._redactor.spans("".join(parts))
+        cleaned: list[tuple[int, ReplyEvent]] = []
+        start = 0
+        for (number, event), part in zip(held, parts, strict=True):
+            text = _without(part, start, spans)
+            start += len(part)
+            if text == part:
+                cleaned.append((number, event))
+            elif not isinstance(event, ToReturn):
+                changes: dict[str, Any] = {FIELDS[type(event)]: text}
+                cleaned.append((number, replace(event, **changes)))
+        return cleaned
+
+    def _clean_tokens(self, held: list[tuple[int, ReplyEvent]]) -> list[tuple[int, ReplyEvent]]:
+        """Drop the probabilities of the tokens that spell the key, as text or as bytes."""
+        dropped: set[int] = set()
+        for parts in _readings_of(held):
+            spans = self._redactor.spans("".join(parts))
             start = 0
-            for index, part in parts:
-                text = _without(part, start, spans)
+            for at, part in enumerate(parts):
+                if _without(part, start, spans) != part:
+                    dropped.add(at)
                 start += len(part)
-                if text != part:
-                    removed = True
-                    held[index] = _with_text(held[index], text)
-        for index, event in enumerate(held):
-            match event:
-                case Served(model, id, tier):
-                    texts = (text and redactor.clean(text) for text in (model, id, tier))
-                    clean = Served(*texts)
-                    if clean == event:
-                        self._served = event
-                    held[index] = clean
-                case ToolCallDelta(_, id, name, _, extra):
-                    clean_id, clean_extra = redactor.clean(id), redactor.clean(extra)
-                    name = redactor.clean(name)
-                    held[index] = replace(event, id=clean_id, name=name, extra=clean_extra)
-                case ToReturn(_, value) if redactor.spans(value):
-                    removed = True
-                case Finished(reason) if reason:
-                    reason = redactor.clean(reason)
-                    if reason.endswith("…"):  # it was cut when it was read, perhaps within a key
-                        reason = reason[: redactor.open_end(reason[:-1])] + "…"
-                    held[index] = replace(event, reason=reason)
-        if removed or any(map(self._alternatives_hold_key, held)):
-            held[:] = [event for event in held if not isinstance(event, Logprobs | ToReturn)]
+        return [
+            item
+            for at, item in enumerate(held)
+            if at not in dropped and not self._alternatives_hold_key(item[1])
+        ]
+
+    def _clean_whole(self, event: ReplyEvent) -> Iterator[ReplyEvent]:
+        """Yield an event that is not a piece of a longer text, without the key."""
+        clean = self._redactor.clean
+        match event:
+            case Served(model, id, tier):
+                cleaned = Served(*(text and clean(text) for text in (model, id, tier)))
+                if cleaned == event:
+                    self._served = event
+                yield cleaned
+            case Finished(reason) if reason:
+                reason = clean(reason)
+                if reason.endswith("…"):  # it was cut when it was read, perhaps within a key
+                    reason = reason[: self._redactor.open_end(reason[:-1])] + "…"
+                yield replace(event, reason=reason)
+            case _:
+                yield event
+
+    def _clean_call(self, event: ToolCallDelta) -> ToolCallDelta:
+        """Return an event without the key in what is not a piece of its arguments."""
+        clean = self._redactor.clean
+        id_, name, extra = clean(event.id), clean(event.name), clean(event.extra)
+        return replace(event, id=id_, name=name, extra=extra)
 
     def _alternatives_hold_key(self, event: ReplyEvent) -> bool:
         """Return whether the alternatives of a token spell the key, as text or as bytes."""
@@ -344,6 +416,41 @@ class ReplyRedactor:
             for token in event.tokens
             for text in (_join(token.top), _join_bytes(token.top))
         )
+
+
+TOKENS = "tokens"
+FIELDS = {Text: "text", Reasoning: "text", ToolCallDelta: "arguments", ToReturn: "value"}
+"""The field of an event that is a piece of a longer text."""
+
+
+def _stream(event: ReplyEvent) -> str:
+    """Return the name of the growing text that an event is a piece of, "" for another event."""
+    match event:
+        case Text():
+            return "text"
+        case Reasoning():
+            return "reasoning"
+        case ToolCallDelta(call):
+            return f"call {call}"
+        case ToReturn(name):
+            return f"return {name}"
+        case Logprobs():
+            return TOKENS
+    return ""
+
+
+def _readings_of(held: Sequence[tuple[int, ReplyEvent]]) -> list[list[str]]:
+    """Return the pieces of text in the events of a stream; tokens have two, text and bytes."""
+    events = [event for _, event in held]
+    tokens = [event.tokens for event in events if isinstance(event, Logprobs)]
+    if tokens:
+        return [list(map(_join, tokens)), list(map(_join_bytes, tokens))]
+    return [[_text_of(event) for event in events]]
+
+
+def _text_of(event: ReplyEvent) -> str:
+    text: str = getattr(event, FIELDS[type(event)])
+    return text
 
 
 def _texts(tokens: Sequence[TokenProbability]) -> Iterator[str]:
@@ -364,29 +471,6 @@ def _join_bytes(tokens: Iterable[TokenProbability]) -> str:
     return b"".join(token.data for token in tokens).decode("utf-8", "replace")
 
 
-def _streams(events: Iterable[ReplyEvent]) -> dict[str, list[tuple[int, str]]]:
-    """Return the pieces of every growing text, with the indexes of their events."""
-    streams: dict[str, list[tuple[int, str]]] = {}
-    for index, event in enumerate(events):
-        match event:
-            case Text(text) | Reasoning(text):
-                streams.setdefault("text" if isinstance(event, Text) else "reasoning", []).append(
-                    (index, text)
-                )
-            case ToolCallDelta(call, _, _, arguments):
-                streams.setdefault(f"call {call}", []).append((index, arguments))
-            case Logprobs(tokens):
-                streams.setdefault("tokens", []).append((index, _join(tokens)))
-                streams.setdefault("bytes", []).append((index, _join_bytes(tokens)))
-    return streams
-
-
-def _part_at(parts: list[tuple[int, str]], position: int) -> int:
-    """Return the index of the event in which a position of the joined text lies."""
-    end = 0
-    return next(index for index, part in parts if (end := end + len(part)) > position)
-
-
 def _without(part: str, start: int, spans: list[tuple[int, int]]) -> str:
     """Return a piece of a text that begins at `start`, with a mark in place of every span."""
     kept, at = "", start
@@ -398,14 +482,3 @@ def _without(part: str, start: int, spans: list[tuple[int, int]]) -> str:
         kept += REDACTED if first >= start else ""
         at = min(last, end)
     return kept + part[at - start :]
-
-
-def _with_text(event: ReplyEvent, text: str) -> ReplyEvent:
-    match event:
-        case ToolCallDelta():
-            return replace(event, arguments=text)
-        case Text():
-            return Text(text)
-        case Reasoning():
-            return Reasoning(text)
-    return event

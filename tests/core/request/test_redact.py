@@ -57,6 +57,12 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "percent": lambda key: quote(key, safe=""),
     "every percent": lambda key: "".join(f"%{ord(sign):02x}" for sign in key),
     "percent twice": lambda key: quote(quote(key, safe=""), safe=""),
+    "entities": lambda key: "".join(f"&#{ord(sign)};" for sign in key),
+    "hex entities": lambda key: "".join(f"&#x{ord(sign):X};" for sign in key),
+    "named entities": lambda key: key.replace("/", "&sol;").replace("+", "&plus;"),
+    "nulls": "\0".join,
+    "terminal": "\x1b[31m".join,
+    "zero width": "\u200b".join,
     "base64": base64_in("", ""),
     "base64 of a header": base64_in("Bearer ", ""),
     "base64 of a login": base64_in("u:", "\n"),
@@ -168,6 +174,53 @@ def test_little_is_held_back() -> None:
     assert redactor.feed([Text(" sk"), Finished("stop")]) == [Text(" sk"), Finished("stop")]
 
 
+PIECES: dict[str, Callable[[str], ReplyEvent]] = {
+    "text": Text,
+    "reasoning": Reasoning,
+    "call": lambda text: ToolCallDelta(0, "", "", text),
+    "another call": lambda text: ToolCallDelta(1, "", "", text),
+    "tokens": lambda text: Logprobs((TokenProbability(text, -1.0),)),
+    "to return": lambda text: ToReturn("reasoning_content", text),
+}
+
+
+@pytest.mark.parametrize(("first", "second"), itertools.permutations(PIECES, 2))
+def test_what_one_text_holds_back_delays_no_other(first: str, second: str) -> None:
+    """A reasoning that ends in a letter of the key held back the whole reply after it."""
+    for spelling in SPELLINGS.values():
+        spelled = spelling(KEY)
+        for length in range(1, len(spelled)):
+            redactor = ReplyRedactor(Redactor(KEY))
+            begun = PIECES[first](spelled[:length])
+            passed = redactor.feed([begun])
+            other = PIECES[second]("; and so on.")
+            assert redactor.feed([other]) == [other]
+            passed += redactor.feed([Finished("stop")])
+            assert passed[-1] == Finished("stop")
+            assert begun in passed or REDACTED in repr(passed) or first in ("tokens", "to return")
+
+
+@pytest.mark.parametrize("held", [Reasoning("cats"), Logprobs((TokenProbability("s", -1.0),))])
+def test_a_text_that_is_held_back_costs_the_others_nothing(held: ReplyEvent) -> None:
+    """However many pieces follow it."""
+
+    def run(count: int) -> None:
+        redactor = ReplyRedactor(Redactor(KEY))
+        redactor.feed([held])
+        for _ in range(count):
+            redactor.feed([Text("a word ")])
+
+    assert growth(run, 2_000) <= 3
+
+
+def test_the_values_of_a_document_are_cleaned_as_they_are_read() -> None:
+    """In a list of any length, after its escapes have been decoded."""
+    names = [f"model-{n}" for n in range(20_000)]
+    body = json.dumps({"data": [*names, f"x/{KEY}", 3, None], KEY: True}).replace("/", "\\/")
+    clean = Redactor(KEY).clean_values(json.loads(body))
+    assert clean == {"data": [*names, f"x/{REDACTED}", 3, None], REDACTED: True}
+
+
 def test_the_probabilities_of_a_key_are_removed() -> None:
     """The tokens spell it out, one by one."""
     key = "sk-0123456789"
@@ -272,6 +325,8 @@ def test_token_counts_pass() -> None:
     """They are numbers."""
     events: list[ReplyEvent] = [Used(Usage(1, 2, 3)), Text("a")]
     assert ReplyRedactor(Redactor(KEY)).feed(events) == events
+    suspect = [Text(f"a {KEY} b"), *events]
+    assert ReplyRedactor(Redactor(KEY)).feed(suspect) == [Text(f"a {REDACTED} b"), *events]
 
 
 def test_the_time_is_linear_in_the_log_probabilities() -> None:
