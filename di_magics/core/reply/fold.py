@@ -110,42 +110,33 @@ MOST_ARGUMENTS = 1_000_000
 """Characters of the arguments of one call; the rest is not kept."""
 
 
-EMPTY = Reply()
-
-
 class ReplyFold:
     """Builds a reply from events; `snapshot` returns it so far.
 
-    The time is linear in the events, if snapshots are made at a constant rate.
+    It begins with a text, its tokens and a reasoning if it continues a reply. The time is linear in
+    the events, if snapshots are made at a constant rate.
     """
 
-    def __init__(self, reply: Reply = EMPTY) -> None:
-        self._reply = reply
+    def __init__(
+        self, text: str = "", tokens: tuple[TokenProbability, ...] = (), reasoning: str = ""
+    ) -> None:
+        self.ended = False
+        """Whether the server reported that the reply is complete."""
+        self._reply = Reply(text=text, logprobs=tokens, reasoning=reasoning)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._tokens: list[TokenProbability] = []
         self._returned: list[tuple[str, str]] = []
-        self._returnable = MOST_RETURNED + 1 - sum(len(text) for _, text in reply.returned)
+        self._returnable = MOST_RETURNED + 1
         self._changes: dict[str, Any] = {}
-        self._calls = [
-            _GrowingCall(call.id, call.name, call.arguments, call.extra)
-            for call in reply.tool_calls
-        ]
-        self._indexes = list(reply.call_indexes)
-        if len(self._indexes) > MOST_CALLS:
-            self._calls.append(_GrowingCall())
-        self._newest = {index: at for at, index in enumerate(self._indexes) if index >= 0}
+        self._calls: list[_GrowingCall] = []
+        self._newest: dict[int, int] = {}
 
     @property
     def began(self) -> bool:
         """Whether the reply has any text, reasoning or tool call."""
         reply = self._reply
         return bool(self._text or self._reasoning or self._calls or reply.text or reply.reasoning)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the server reported that the reply is complete."""
-        return bool(self._changes.get("ended", self._reply.ended))
 
     def add(self, events: Iterable[ReplyEvent]) -> None:
         """Add events to the reply."""
@@ -182,7 +173,7 @@ class ReplyFold:
                 case _:  # Finished
                     reason = event.reason or changes.get("finish_reason", self._reply.finish_reason)
                     changes["finish_reason"] = reason
-                    changes["ended"] = reason not in FAILURES
+                    self.ended = reason not in FAILURES
 
     def snapshot(self) -> Reply:
         """Return the reply so far."""
@@ -198,7 +189,6 @@ class ReplyFold:
             changes["returned"] = self._reply.returned + tuple(self._returned)
         if self._calls:
             changes["tool_calls"] = tuple(call.build() for call in self._calls[:MOST_CALLS])
-            changes["call_indexes"] = tuple(self._indexes)
         self._text, self._reasoning, self._tokens, self._returned = [], [], [], []
         self._reply = replace(self._reply, **changes)
         return self._reply
@@ -213,10 +203,8 @@ class ReplyFold:
         if not self._calls or _begins_call(part, self._calls[at], known=known):
             if len(self._calls) > MOST_CALLS:
                 self._calls.pop()
-                self._indexes.pop()
             at = len(self._calls)
             self._calls.append(_GrowingCall())
-            self._indexes.append(part.index if at < MOST_CALLS else -1)
             if part.index >= 0:
                 self._newest[part.index] = at
         self._calls[at].add(part)
@@ -225,10 +213,10 @@ class ReplyFold:
 class _GrowingCall:
     """A tool call that may not be complete yet."""
 
-    def __init__(self, id: str = "", name: str = "", arguments: str = "", extra: str = "") -> None:
-        self.id, self.name, self._extra = id, name, extra
-        self._parts = [arguments]
-        self._left = MOST_ARGUMENTS - len(arguments)
+    def __init__(self) -> None:
+        self.id = self.name = self._extra = ""
+        self._parts: list[str] = []
+        self._left = MOST_ARGUMENTS
 
     def add(self, part: ToolCallDelta) -> None:
         """Add a fragment."""

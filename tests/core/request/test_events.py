@@ -234,7 +234,7 @@ def fold(*deltas: dict[str, Any], finish: str | None = "stop") -> Reply:
         events += parser.parse(json.dumps({"choices": [{"delta": fields}]}))[0]
     if finish:
         events += parser.parse(json.dumps({"choices": [{"finish_reason": finish}]}))[0]
-    return grow(Reply(), [*events, *parser.close()])
+    return grow([*events, *parser.close()])
 
 
 @pytest.mark.parametrize("finish", ["stop", None])
@@ -635,8 +635,8 @@ def test_the_service_tier_is_that_of_the_server() -> None:
         *read({"id": "r", "service_tier": None, "choices": []}),
     ]
     assert events[0] == Served(None, "r", "flex")
-    assert grow(Reply(), events).service_tier == "flex"
-    assert len(grow(Reply(), read({"service_tier": "x" * 1000})).service_tier) <= 40
+    assert grow(events).service_tier == "flex"
+    assert len(grow(read({"service_tier": "x" * 1000})).service_tier) <= 40
 
 
 def test_the_log_probability_of_a_chunk_may_be_a_number() -> None:
