@@ -16,6 +16,7 @@ from di_magics.core.conversation.conversation import Turn, check_continuable
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.code_blocks import select_code
+from di_magics.core.reply.json_reply import ReplySchema
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import ROUNDS, Ask, Beginning
 from di_magics.core.settings.extras import parse_extras
@@ -116,7 +117,8 @@ class Asking:
 
     def _ask_with_flags(self, typed: Flags, prompt: str) -> Ask:
         names, extra = self.namespace, parse_extras(typed.extra)
-        self._refuse_secrets(typed, extra)
+        schema = names.schema(typed.schema) if typed.schema else None
+        self._refuse_secrets(typed, extra, schema)
         return self.make_ask(
             names.fill(prompt),
             model=typed.model,
@@ -135,19 +137,35 @@ class Asking:
             attachments=names.attach(typed.attach, typed.attach_tokens, typed.resize),
             tools=names.tools(typed.tools, confirm=typed.confirm) if typed.tools else None,
             rounds=typed.rounds or ROUNDS,
-            schema=names.schema(typed.schema) if typed.schema else None,
+            schema=schema,
             repair=typed.repair,
             format="json" if typed.schema else typed.format or "",
         )
 
-    def _refuse_secrets(self, typed: Flags, extra: Mapping[str, Any]) -> None:
+    def _refuse_secrets(
+        self, typed: Flags, extra: Mapping[str, Any], schema: ReplySchema | None
+    ) -> None:
         """Raise ParamError for a secret in what is sent besides the prompt, typed now or set."""
         settings = self._session.settings
-        refuse_secret("The system prompt", typed.system or settings.system or "")
-        fields = {**settings.params, **typed.params, **settings.extra, **extra}
+        fields: dict[str, object] = {
+            "The system prompt": typed.system or settings.system or "",
+            "The model": typed.model or settings.model or "",
+            "--vary": typed.vary,
+            "The schema": schema.schema if schema else "",
+            "The name of an extra": [*settings.extra, *extra],
+            **settings.params,
+            **typed.params,
+            **settings.extra,
+            **extra,
+        }
         for name, value in fields.items():
             if not isinstance(value, int | float):
-                refuse_secret(name, json.dumps(value, ensure_ascii=False, default=str))
+                text = (
+                    value
+                    if isinstance(value, str)
+                    else json.dumps(value, ensure_ascii=False, default=str)
+                )
+                refuse_secret(one_line(name, 40), text)
 
     def ask(self, ask: Ask, *, quiet: bool = False, out: str | None = None) -> Reply:
         """Return the reply; `_reply` and the variable `out` hold it even if it failed."""

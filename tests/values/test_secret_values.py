@@ -311,6 +311,12 @@ def test_nothing_is_sent_of_a_prompt_with_a_key(run: Run, server: Loopback, cell
         (f"%chat system Use {KEY}", "%%chat", "The system prompt"),
         (f"%chat set user={KEY}", "%%chat", "user"),
         ("", "%%chat --user hunter2-x", "user"),
+        ("", f"%%chat --vary 'system=be nice|{KEY}' --yes", "--vary"),
+        ("", f"%%chat --vary model=a,{KEY} --yes", "--vary"),
+        ("", f"%%chat -m {KEY}", "The model"),
+        (f"%chat model {KEY}", "%%chat", "The model"),
+        ("", f"%%chat --extra {KEY}=1", "The name of an extra"),
+        (f"S = {{'type': 'object', 'description': '{KEY}'}}", "%%chat --schema S", "The schema"),
     ],
 )
 def test_a_key_beside_the_prompt_is_refused(

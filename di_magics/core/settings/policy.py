@@ -149,7 +149,7 @@ class Policy:
             if name not in self.extra_locks and (
                 owner in self.locks
                 or owner in self.bounds
-                or (self._limits_requests and not is_listed)
+                or (self.limits_requests and not is_listed)
             ):
                 raise PolicyError(
                     f"The extra {name} is not allowed here, by {self.source_names}. Leave it out."
@@ -157,7 +157,8 @@ class Policy:
         return sent
 
     @property
-    def _limits_requests(self) -> bool:
+    def limits_requests(self) -> bool:
+        """Whether there are rules about requests, so that other fields must be listed."""
         rules = (self.models, self.locks, self.bounds, self.extra_locks, self.extras, self.budgets)
         return any(rules) or self.budget_per_notebook is not None
 
@@ -224,7 +225,8 @@ def merge_policies(outer: Policy, inner: Policy) -> Policy:
         outer,
         models=outer.models + inner.models,
         locks={**inner.locks, **outer.locks},
-        extras=outer.extras + inner.extras,
+        # Where the outer rules name no extras, the inner ones must not name the first.
+        extras=(outer.extras or (((),) if outer.limits_requests else ())) + inner.extras,
         bounds=bounds,
         budgets={**inner.budgets, **outer.budgets},
         budget_per_notebook=least_amount(outer.budget_per_notebook, inner.budget_per_notebook),

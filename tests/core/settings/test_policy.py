@@ -381,6 +381,60 @@ def test_a_file_beside_the_notebook_narrows_the_list_and_sets_no_extra() -> None
         parse_policy({"parameters": {"extra.a": 1}}, "beside.toml", narrowing=True)
 
 
+REQUESTS: list[dict[str, Any]] = [
+    {"model": "cheap", "params": {}, "extra": {}},
+    {"model": "dear", "params": {}, "extra": {}},
+    {"model": "cheap", "params": {"temperature": 1.5}, "extra": {}},
+    {"model": "cheap", "params": {"max_tokens": 5000}, "extra": {}},
+    {"model": "cheap", "params": {}, "extra": {"best_of": 50}},
+    {"model": "cheap", "params": {}, "extra": {"models": ["dear"]}},
+]
+OUTER: list[dict[str, Any]] = [
+    {"models": ["cheap"]},
+    {"budget": 1},
+    {"budget_per_notebook": 1},
+    {"parameters": {"temperature": 0.5}},
+    {"parameters": {"max_tokens": {"max": 100}}},
+    {"parameters": {"extra.seed_2": 1}},
+    {"extra": []},
+    {"extra": ["best_of"]},
+    {"system": "Be kind."},
+]
+INNER: list[dict[str, Any]] = [
+    {"extra": ["models", "best_of"]},
+    {"extra": []},
+    {"models": ["*"]},
+    {"parameters": {"max_tokens": {"max": 9000}}},
+    {"parameters": {"temperature": {"max": 2}}},
+    {"budget": 100},
+    {"budget_per_notebook": 100},
+    {"system": "Be rude."},
+]
+
+
+def lets_through(policy: Policy, request: dict[str, Any]) -> bool:
+    """Return whether a policy lets a request through."""
+    try:
+        policy.check_model(request["model"])
+        policy.apply_to(request["params"])
+        policy.apply_to_extra(request["extra"])
+    except PolicyError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("beside", INNER)
+@pytest.mark.parametrize("rules", OUTER)
+def test_a_file_that_narrows_lets_nothing_more_through(
+    rules: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    """A list of extras in it allowed what the teacher's policy does not name."""
+    outer = parse_policy(rules, "class.toml")
+    merged = merge_policies(outer, parse_policy(beside, "beside.toml", narrowing=True))
+    for request in REQUESTS:
+        assert lets_through(outer, request) or not lets_through(merged, request)
+
+
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
