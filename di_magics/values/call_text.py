@@ -78,11 +78,29 @@ def _value_text(value: Any) -> str:
         return f"{{{', '.join(pairs)}}}"
     if kind.__module__.partition(".")[0] in _EXACT or kind is bytes:
         return repr(value)
+    if not _is_plain(kind):
+        raise _OpaqueError
     if dataclasses.is_dataclass(kind):
         members = {item.name: getattr(value, item.name) for item in dataclasses.fields(kind)}
-    elif hasattr(kind, "__pydantic_fields__"):
-        members = {**vars(value), **(value.__pydantic_extra__ or {})}
     else:
-        raise _OpaqueError
+        members = {**vars(value), **(value.__pydantic_extra__ or {})}
     pairs = (f"{name}={_value_text(member)}" for name, member in members.items())
     return f"{kind.__name__}({', '.join(pairs)})"
+
+
+def _is_plain(kind: Any) -> bool:
+    """Return whether an object of this class holds its members only, as far as can be seen.
+
+    Code of the user's class that runs while an object is made may keep more in it.
+    """
+    if kind.__new__ is not object.__new__ or hasattr(kind, "__post_init__"):
+        return False
+    if dataclasses.is_dataclass(kind):
+        code = getattr(vars(kind).get("__init__"), "__code__", None)
+        return code is not None and code.co_filename == "<string>"  # dataclass has generated it
+    return hasattr(kind, "__pydantic_fields__") and not (
+        kind.__pydantic_custom_init__
+        or kind.__pydantic_post_init__
+        or kind.__private_attributes__
+        or kind.__pydantic_decorators__.model_validators
+    )

@@ -7,7 +7,7 @@ import itertools
 import json
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,82 @@ class Options(pydantic.BaseModel, extra="allow"):
     """A model that keeps what it does not know."""
 
     size: int
+
+
+@dataclass
+class Command:
+    """A dataclass that keeps more than its fields."""
+
+    name: str
+    arguments: InitVar[str] = ""
+
+    def __post_init__(self, arguments: str) -> None:
+        self._line = f"{self.name} {arguments}"
+
+
+@dataclass
+class OwnInit:
+    """A dataclass with an `__init__` of its own."""
+
+    name: str
+
+    def __init__(self, name: str, hidden: str = "") -> None:
+        self.name, self._hidden = name, hidden
+
+
+class Private(pydantic.BaseModel):
+    """A model that keeps a value where no field is."""
+
+    name: str
+    _line: str = pydantic.PrivateAttr("")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the name in another form."""
+        self._line = self.name.strip()
+
+
+class OwnModelInit(pydantic.BaseModel):
+    """A model that is made by code of its own."""
+
+    name: str
+
+    def __init__(self, name: str, hidden: str = "") -> None:
+        super().__init__(name=name)
+        object.__setattr__(self, "_hidden", hidden)
+
+
+class Validated(pydantic.BaseModel, extra="ignore"):
+    """A model whose validator sees what is not kept."""
+
+    name: str
+
+    @pydantic.model_validator(mode="wrap")
+    @classmethod
+    def keep(cls, value: Any, handler: Any) -> Any:
+        """Keep everything, out of sight."""
+        made = handler(value)
+        object.__setattr__(made, "_all", value)
+        return made
+
+
+@pytest.mark.parametrize("kind", [Command, OwnInit, Private, OwnModelInit, Validated])
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_object_that_may_hide_something_is_shown_as_its_json(kind: type, nested: bool) -> None:
+    """So that objects that differ in what is not seen have different texts."""
+    names = {Command: "arguments", OwnInit: "hidden", OwnModelInit: "hidden", Validated: "cmd"}
+    documents = [
+        {"name": "ls", names.get(kind, "name"): value} for value in ("ls", "rm -rf ~", " ls")
+    ]
+
+    def take(x: Any) -> str:
+        return "taken"
+
+    take.__annotations__["x"] = list[kind] if nested else kind  # type: ignore[valid-type]
+    texts = [json.dumps({"x": [value] if nested else value}) for value in documents]
+    asked, results = ask(take, *texts)
+    if results == ["taken"] * 3:
+        assert len(set(asked)) == 3
+        assert "rm -rf" in asked[1]
 
 
 @pytest.mark.parametrize(
