@@ -22,6 +22,7 @@ from di_magics.core.packed_tokens import LensData, pack_lens
 from di_magics.core.sampling import Result, reshape
 from di_magics.core.shown.lens_text import (
     BAND_NAMES,
+    FILTERS,
     LOGITS_UNKNOWN,
     NEUTRAL,
     ORDERS,
@@ -72,8 +73,8 @@ STYLE = (
 )
 
 
-Continue = Callable[[int, str, Mapping[str, float], Callable[[Any], None]], None]
-"""Continues a reply after this token at this position, with these changed settings.
+Continue = Callable[[int, str, Mapping[str, float], Sequence[str], Callable[[Any], None]], None]
+"""Continues a reply after this token at this position, with these settings and order of filters.
 
 The replies stream into a widget, with which it calls its last argument.
 """
@@ -168,12 +169,19 @@ class Lens:
 
     def _receive(self, message: Mapping[str, Any]) -> None:
         match message:
-            case {"type": "continue", "at": int(at), "token": str(token), "settings": dict(values)}:
+            case {
+                "type": "continue",
+                "at": int(at),
+                "token": str(token),
+                "settings": dict(values),
+                "order": list(order),
+            }:
                 if go_on := self._continue_from:
+                    filters = [name for name in order[: len(FILTERS)] if name in FILTERS]
                     self._answer(
                         {"type": "continued"},
                         "done",
-                        lambda: go_on(at, token, values, self._show_grid),
+                        lambda: go_on(at, token, values, filters, self._show_grid),
                     )
             case {"type": "zeros", "positions": list(positions)}:
                 size = len(self.data.tokens)

@@ -6,14 +6,14 @@ It has what a session does not have: the running cell, the user's variables, the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Turn, check_continuable
-from di_magics.core.errors import ChatError, ParamError
+from di_magics.core.errors import ChatError, ParamError, PolicyError
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import ReplySchema
@@ -22,7 +22,8 @@ from di_magics.core.request.plan import ROUNDS, Ask, Beginning
 from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
 from di_magics.core.settings.services import GO_ON, PREFILL
-from di_magics.core.shown.lens_text import sampling_params
+from di_magics.core.shown.lens import SAMPLERS, params_to_send, sent_order
+from di_magics.core.shown.lens_text import FILTERS
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Run, Vary, parse_vary
 from di_magics.core.text import one_line, remove_hidden
@@ -325,9 +326,13 @@ class Asking:
         """Return what a lab of a turn calls, by the names of Lens's arguments."""
 
         def continue_from(
-            position: int, token: str, values: Mapping[str, float], show: Callable[[Any], None]
+            position: int,
+            token: str,
+            values: Mapping[str, float],
+            order: Sequence[str],
+            show: Callable[[Any], None],
         ) -> None:
-            self._continue_from(turn, position, token, sampling_params(values), show)
+            self._continue_from(turn, position, token, values, order, show)
 
         return {"continue_from": continue_from, **self.lens_functions(turn, data)}
 
@@ -340,10 +345,11 @@ class Asking:
         turn: Turn,
         position: int,
         token: str,
-        params: Mapping[str, float],
+        values: Mapping[str, float],
+        order: Sequence[str],
         show: Callable[[Any], None],
     ) -> None:
-        """Continue a reply after a token, with changed parameters, as a sweep.
+        """Continue a reply after a token, with a lab's settings and order of filters, as a sweep.
 
         `show` is called with the widget of its grid, in which the replies begin with the last words
         before the token.
@@ -351,7 +357,9 @@ class Asking:
         from di_magics.display.grid import GridView
 
         ask = self._session.inspector.branch(turn, position, token=token)
-        ask = replace(ask, params={**ask.params, **params})
+        params = params_to_send(values, ask.params, local=turn.local)
+        extra = self._order_to_send(order) if turn.local else {}
+        ask = replace(ask, params={**ask.params, **params}, extra=extra)
         text = ask.beginning.text if ask.beginning else ""
         skip = text.find(" ", max(0, len(text) - WORDS_BEFORE)) if len(text) > WORDS_BEFORE else 0
         self.sweep(
@@ -360,6 +368,25 @@ class Asking:
             fresh=True,
             make_view=lambda runs: GridView(runs, show=show, skip=max(0, skip)),
         )
+
+    def _order_to_send(self, order: Sequence[str]) -> dict[str, Any]:
+        """Return the extra with which llama.cpp applies its filters in this order, if needed.
+
+        Raises PolicyError where the policy does not allow it.
+        """
+        policy = self._session.policies.current()
+        sent = sent_order(policy.apply_to_extra(self._session.settings.extra))
+        usual = [name for name in sent if name in FILTERS]
+        if list(order) == usual:
+            return {}
+        extra = {SAMPLERS: list(order)}
+        try:
+            return policy.apply_to_extra(extra)
+        except PolicyError:
+            raise PolicyError(
+                f"The order of the filters cannot be sent: {policy.source_names} does not allow "
+                f"the extra {SAMPLERS}. Choose the order {', '.join(usual)}."
+            ) from None
 
     def require_sweep(self) -> Sweep:
         """Return the last sweep. Raises ChatError where there is none."""

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -156,9 +156,13 @@ def test_a_page_continues_a_reply_once_at_a_time() -> None:
     begun, go_on, calls = threading.Event(), threading.Event(), []
 
     def continue_from(
-        position: int, token: str, values: Mapping[str, float], show: Callable[[Any], None]
+        position: int,
+        token: str,
+        values: Mapping[str, float],
+        order: Sequence[str],
+        show: Callable[[Any], None],
     ) -> None:
-        calls.append((position, token))
+        calls.append((position, token, order))
         begun.set()
         go_on.wait(10)
         raise OverflowError("too large")
@@ -174,14 +178,15 @@ def test_a_page_continues_a_reply_once_at_a_time() -> None:
 
     lens = Lens(sample_reply(3), lab=True, continue_from=continue_from)
     lens._widget = page = Page()
-    message = {"type": "continue", "at": 10**400, "token": "\x1b", "settings": {}}
+    order = ["top_p", [], "<b>", "min_p", 7, *["temperature"] * 1000]
+    message = {"type": "continue", "at": 10**400, "token": "\x1b", "settings": {}, "order": order}
     for _ in range(1000):
         lens._receive(message)
         lens._receive({**message, "at": [], "token": None})
     begun.wait(10)
     go_on.set()
     assert page.answered.wait(10)
-    assert len(calls) == 1
+    assert calls == [(10**400, "\x1b", ["top_p", "min_p"])]
     assert [answer["error"] for answer in page.answers] == ["OverflowError: too large"]
     Lens(sample_reply(3), lab=True)._receive(message)  # one that continues nothing
 

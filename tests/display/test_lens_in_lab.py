@@ -349,7 +349,7 @@ def test_a_reply_is_continued_in_the_lab(notebook: Open, server: Loopback) -> No
 def test_a_reply_that_cannot_be_continued_is_said(notebook: Open) -> None:
     """In one line, and the button works again."""
     source = """from di_magics.core.errors import ChatError
-def continue_from(position, token, values, show):
+def continue_from(position, token, values, order, show):
     raise ChatError("The server is gone. Ask again.")
 Lens(sample_reply(60), lab=True, at=10, continue_from=continue_from)"""
     page = notebook([SETUP, source])

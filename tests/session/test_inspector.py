@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,8 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.logprobs import join_pieces
 from di_magics.core.money.cost import FREE
+from di_magics.core.shown.lens_text import ORDERS
+from di_magics.display.lens import Lens
 from di_magics.display.sweep import Sweep
 from di_magics.endpoints.llama import Llama
 from di_magics.magics.chat import current
@@ -254,6 +256,48 @@ def test_a_branch_with_another_token_has_it(local: Run, shell: InteractiveShell)
     assert all(len(reply.logprobs) > 3 for reply in replies)
     assert "token ids" in local("%chat adopt 2").text
     assert last_turn(shell).reply.text == replies[2].text
+
+
+def test_a_lab_continues_with_its_order_of_filters(local: Run, shell: InteractiveShell) -> None:
+    """It changes what is drawn; request and receipt have it, and the next lab begins with it."""
+    local("%%chat --logprobs 5 --seed 1 -t 1.7 --max-tokens 6\nTell me about foxes.")
+    asking = shell.magics_manager.registry["ChatMagics"].asking
+
+    def go_on(order: Sequence[str]) -> list[str]:
+        turn = last_turn(shell)
+        data = session_of(shell).inspector.lens_data(turn)
+        lab = Lens(data, lab=True, order=order)
+        functions = asking.lab_functions(turn, data)
+        functions["continue_from"](3, data.tokens[3].text, lab.values, lab.order, lambda grid: None)
+        return [reply.text for reply in last_sweep(shell).replies if reply]
+
+    usual = go_on(ORDERS["llama.cpp"])
+    assert all("samplers" not in (r.request or {}) for r in last_sweep(shell).replies if r)
+    assert go_on(ORDERS["vLLM"]) != usual
+    names = '["penalties", "temperature", "min_p", "top_k", "top_p"]'
+    assert f"samplers={names}" in local("%chat adopt 0").text
+    assert '"samplers"' in local("%chat show --request").text
+    assert tuple(last_turn(shell).extra["samplers"]) == ORDERS["vLLM"]
+    assert session_of(shell).inspector.lens_data(last_turn(shell)).order == ORDERS["vLLM"]
+
+
+def test_a_policy_without_extras_keeps_the_order(
+    local: Run, shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says which order can be chosen; with it the reply is continued."""
+    policy = tmp_path / "class.toml"
+    policy.write_text("[parameters]\nmax_tokens = { max = 50 }\n")
+    monkeypatch.setenv("DI_MAGICS_POLICY", str(policy))
+    local("%reload_ext di_magics")
+    local("%%chat --logprobs 5 --seed 1 --max-tokens 6\nTell me about foxes.")
+    asking = shell.magics_manager.registry["ChatMagics"].asking
+    turn = last_turn(shell)
+    go_on = asking.lab_functions(turn, session_of(shell).inspector.lens_data(turn))["continue_from"]
+    text = shell.user_ns["_reply"].logprobs[3].text
+    with pytest.raises(di.PolicyError, match=r"does not allow the extra samplers.* top_k, top_p,"):
+        go_on(3, text, {}, ORDERS["vLLM"], lambda grid: None)
+    go_on(3, text, {}, ORDERS["llama.cpp"], lambda grid: None)
+    assert len(last_sweep(shell).replies) == 4
 
 
 def test_the_zeros_of_a_reply_are_read(local: Run, shell: InteractiveShell) -> None:

@@ -11,10 +11,13 @@ from di_magics.core.packed_tokens import Continuing, LensData
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS
 from di_magics.core.settings.services import LOCAL, SERVICES
+from di_magics.core.shown.lens_text import sampling_params
 from di_magics.core.text import one_line
 
 OFF: Mapping[str, float] = {**DEFAULTS, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
 """What other servers use for a setting that is not sent."""
+SAMPLERS = "samplers"
+"""llama.cpp's field for the filters in their order."""
 
 
 def lens_data(turn: Turn, tokens: Sequence[TokenProbability]) -> LensData:
@@ -36,10 +39,30 @@ def lens_data(turn: Turn, tokens: Sequence[TokenProbability]) -> LensData:
         model=turn.reply.model or turn.model,
         basis=turn.service.fact("logprobs").basis,
         settings=settings,
-        order=DEFAULT_ORDER if turn.local else None,
+        order=sent_order(turn.extra) if turn.local else None,
         continues=continues,
         unreported=max(0, counted - len(tokens)),
     )
+
+
+def sent_order(extra: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the filters of a request to llama.cpp with these extras, in their order."""
+    names = extra.get(SAMPLERS)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return DEFAULT_ORDER
+    return tuple(names)
+
+
+def params_to_send(
+    values: Mapping[str, float], params: Mapping[str, object], *, local: bool
+) -> dict[str, float]:
+    """Return what these settings of a lab change in a request with these parameters."""
+    defaults = DEFAULTS if local else OFF
+    return {
+        name: value
+        for name, value in sampling_params(values).items()
+        if value != params.get(name, defaults[SERVICES[LOCAL].name_of(name)])
+    }
 
 
 def lens_of_text(reply: Reply) -> LensData:

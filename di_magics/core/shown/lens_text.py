@@ -79,7 +79,8 @@ def token_label(text: str) -> str:
 
 def filter_order(data: LensData) -> list[str]:
     """Return the filters of a lab in their order, llama.cpp's where the endpoint's is unknown."""
-    return [name for name in data.order or DEFAULT_ORDER if name in FILTERS]
+    order = DEFAULT_ORDER if data.order is None else data.order
+    return [name for name in order if name in FILTERS]
 
 
 def parse_order(text: str) -> list[str]:
@@ -142,7 +143,10 @@ def about_lines(data: LensData) -> Iterator[str]:
 def setting_notes(data: LensData) -> Iterator[str]:
     """Yield what the settings of a lab cannot know."""
     if data.order is None:
-        yield "The order of this endpoint's filters is not known: it is llama.cpp's here."
+        yield (
+            "The order of this endpoint's filters is not known: it is llama.cpp's here. Continue "
+            "from here leaves the endpoint's order as it is."
+        )
     if data.basis == "unknown":
         yield (
             "The probabilities may already include temperature and filters; then both are applied "

@@ -7,9 +7,9 @@ import { label } from "./tokens.js";
 export class Continuing {
   /**
    * @param {any} model the widget's
-   * @param {() => Record<string, number>} changes the settings that are not as they were sent
+   * @param {import("./sampler.js").Sampler} sampler
    */
-  constructor(model, changes) {
+  constructor(model, sampler) {
     this.model = model;
     this.at = 0;
     this.text = "";
@@ -19,7 +19,8 @@ export class Continuing {
       if (this.waiting) return;
       this.wait(true);
       show(this.note, "The model continues …");
-      model.send({ type: "continue", at: this.at, token: this.text, settings: changes() });
+      const { settings, order } = sampler;
+      model.send({ type: "continue", at: this.at, token: this.text, settings, order });
     });
     this.note = element("span", { className: "faint", role: "status" });
     this.line = element("div", { className: "line draw" }, this.button, this.note);

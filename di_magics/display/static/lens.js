@@ -61,7 +61,7 @@ export default {
     const { head } = tokens;
     const text = new ReplyText(tokens, look, head.lab);
     const sampler = head.lab ? new Sampler(head, change) : null;
-    const continuing = sampler && head.continuing ? new Continuing(model, () => sampler.changes) : null;
+    const continuing = sampler && head.continuing ? new Continuing(model, sampler) : null;
     const pick = continuing ? pickToken : null;
     const zeros = head.zeros ? new Zeros(tokens, model, showZeros) : null;
     const alternatives = new Alternatives(tokens, head.lab, pick);

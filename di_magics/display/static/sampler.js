@@ -47,8 +47,6 @@ export class Sampler {
    */
   constructor(head, changed) {
     this.changed = changed;
-    /** @type {Values} */
-    this.sent = { ...OFF, ...head.settings };
     this.values = { ...OFF, ...head.values };
     this.order = head.order.filter((name) => name in FILTERS);
     this.orders = head.orders;
@@ -231,13 +229,9 @@ export class Sampler {
     return filter === "penalties" ? !isPenalised(values) : values[filter] === OFF[filter];
   }
 
-  /** The settings that are not as they were sent. */
-  get changes() {
-    return Object.fromEntries(
-      Object.keys(OFF).flatMap((name) =>
-        this.values[name] === this.sent[name] ? [] : [[name, this.values[name]]],
-      ),
-    );
+  /** The settings that have a slider. */
+  get settings() {
+    return Object.fromEntries(Object.keys(OFF).map((name) => [name, this.values[name]]));
   }
 
   get penalised() {

@@ -11,7 +11,7 @@ from di_magics.core.errors import ChatError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.sampling import DEFAULT_ORDER
-from di_magics.core.shown.lens import lens_data, lens_of_text
+from di_magics.core.shown.lens import lens_data, lens_of_text, params_to_send
 
 TOKENS = (TokenProbability("Hi", -0.5, (TokenProbability("Hi", -0.5),)),)
 
@@ -41,6 +41,33 @@ def test_what_is_known_of_a_server_is_said() -> None:
     assert (own.basis, own.order, own.continues) == ("raw", DEFAULT_ORDER, "ids")
     assert (other.basis, other.order, other.continues) == ("unknown", None, "text")
     assert (own.model, own.most, own.unreported) == ("m", 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("sent", "order"),
+    [
+        (["top_p", "temperature"], ("top_p", "temperature")),
+        ([], ()),
+        ("kfypmt", DEFAULT_ORDER),
+        (["top_p", 7], DEFAULT_ORDER),
+    ],
+)
+def test_the_order_is_the_one_that_was_sent(sent: object, order: tuple[str, ...]) -> None:
+    """To a local model, as a list of names; of others nothing is known."""
+    extra = {"samplers": sent}
+    assert lens_data(replace(turn(local=True), extra=extra), TOKENS).order == order
+    assert lens_data(replace(turn(), extra=extra), TOKENS).order is None
+
+
+def test_only_what_changes_the_request_is_sent() -> None:
+    """A value that the server uses anyway is left out, also a local model's own."""
+    values = {"temperature": 0.8, "top_k": 40, "min_p": 0.05, "repeat_penalty": 1.0}
+    assert params_to_send(values, {}, local=True) == {}
+    assert params_to_send(values, {"top_k": 40, "min_p": 0.2}, local=False) == {
+        "temperature": 0.8,
+        "min_p": 0.05,
+    }
+    assert params_to_send({"repeat_penalty": 1.2}, {}, local=True) == {"repetition_penalty": 1.2}
 
 
 @pytest.mark.parametrize(

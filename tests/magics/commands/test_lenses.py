@@ -11,6 +11,7 @@ from loopback import Loopback, Reply
 from shell import Run
 
 import di_magics as di
+from di_magics.core.shown.lens_text import FILTERS, NEUTRAL, lab_values, sampling_params
 from di_magics.display.lens import Lens
 
 
@@ -139,13 +140,14 @@ def test_a_reply_is_continued_from_a_token(
     server.reply(*(Reply(f" runs {n}.") for n in range(4)))
     shown: list[Any] = []
     lab = asking.lab_functions(turn, asking._session.inspector.lens_data(turn))
-    lab["continue_from"](1, "dog", {"temperature": 1.5}, shown.append)
+    lab["continue_from"](1, "dog", {"temperature": 1.5}, ["top_p", "top_k"], shown.append)
     assert len(shown) == 1
     assert sorted(r.text for r in asking.last_sweep.replies) == [
         f"Reddog runs {n}." for n in range(4)
     ]
     sent = server.chats[-1].json
     assert sent["temperature"] == 1.5
+    assert "samplers" not in sent  # an endpoint whose order is not known keeps it
     assert sent["messages"][-1] == {"role": "assistant", "content": "Reddog"}
     assert asked("%chat adopt 0").error is None
     assert "Reddog runs" in asked("%chat history").text
@@ -181,7 +183,42 @@ def test_a_reply_that_is_not_remembered_is_continued_too(
     turn = asking._session.notebook.last_once
     assert turn is not None
     lab = asking.lab_functions(turn, asking._session.inspector.lens_data(turn))
-    lab["continue_from"](1, "dog", {}, lambda widget: None)
+    lab["continue_from"](1, "dog", {}, FILTERS, lambda widget: None)
     messages = [message["content"] for message in server.chats[-1].json["messages"]]
     assert messages == ["Another one?", "Reddog"]
     assert asking._session.notebook.last_once is turn
+
+
+SLIDERS = {
+    "temperature": 1.7,
+    "top_k": 7,
+    "top_p": 0.7,
+    "min_p": 0.03,
+    "presence_penalty": 0.3,
+    "frequency_penalty": -0.2,
+    "repetition_penalty": 1.4,
+}
+
+
+@pytest.mark.parametrize("now", [{}, {"temperature": 0.3, "min_p": 0.5, "top_k": 3}])
+@pytest.mark.parametrize("moved", [SLIDERS, {}])
+def test_the_sliders_are_what_is_sent(
+    asked: Run,
+    server: Loopback,
+    shell: InteractiveShell,
+    moved: dict[str, float],
+    now: dict[str, float],
+) -> None:
+    """Each of them, also where another value was set after the reply."""
+    asking = shell.magics_manager.registry["ChatMagics"].asking
+    turn = asking._session.conversation.turn_at(1)
+    data = asking._session.inspector.lens_data(turn)
+    for name, value in now.items():
+        asked(f"%chat set {name}={value}")
+    server.reply(*(Reply(" runs.") for _ in range(4)))
+    lab = Lens(data, lab=True, values=lab_values(moved))
+    go_on = asking.lab_functions(turn, data)["continue_from"]
+    go_on(1, "dog", lab.values, lab.order, lambda widget: None)
+    sent = server.chats[-1].json
+    off = sampling_params(NEUTRAL)
+    assert {name: sent.get(name, off[name]) for name in off} == off | moved
