@@ -299,3 +299,58 @@ def test_a_message_in_the_chat_panel_becomes_a_cell_and_runs(
         "three",
     ]
     assert errors(page) == []
+
+
+def test_files_that_are_dropped_on_the_message_are_attached(
+    notebook: Open, server: Loopback, lab: Lab
+) -> None:
+    """From JupyterLab's file browser, from outside, and pasted: those are saved beside it."""
+    server.reply(Reply("read"))
+    Path(lab.root / "my notes.txt").write_text("from here")
+    env = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
+    page = notebook([env])
+    page.run(0)
+    page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
+    message = page.page.locator(".di-chat-panel form textarea")
+
+    def wait_for(text: str) -> None:
+        box = "document.querySelector('.di-chat-panel form textarea')"
+        page.page.wait_for_function(f"text => {box}.value.includes(text)", arg=text)
+
+    for kind, data in (("drop", "dataTransfer"), ("paste", "clipboardData")):
+        name = f"{kind}ped.txt"
+        transfer = page.page.evaluate_handle(
+            """name => {
+                const data = new DataTransfer();
+                data.items.add(new File(["from outside: " + name], name));
+                return data;
+            }""",
+            name,
+        )
+        message.evaluate(
+            """(box, [type, name, data]) => {
+                const Kind = type === "drop" ? DragEvent : ClipboardEvent;
+                const event = new Kind(type, { bubbles: true, cancelable: true, [name]: data });
+                if (box.dispatchEvent(event)) throw new Error("nobody has taken it");
+            }""",
+            [kind, data, transfer],
+        )
+        wait_for(name)
+    page.js("() => jupyterapp.commands.execute('filebrowser:activate')")
+    page.js("() => jupyterapp.commands.execute('filebrowser:refresh')")
+    page.page.locator(".jp-DirListing-item", has_text="my notes.txt").hover()
+    box = message.bounding_box()
+    assert box
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 20, box["y"] + 20, steps=5)
+    page.page.mouse.up()
+    wait_for('"./my notes')
+    page.page.keyboard.type("What is in them?")
+    page.page.keyboard.press("Enter")
+    page.shown(1).get_by_text("read").wait_for()
+    flags = r'%%chat -a dropped\.txt -a \./\d+-pasteped\.txt -a "\./my notes\.txt"'
+    assert re.fullmatch(rf"{flags}\nWhat is in them\?", page.sources()[1])
+    sent = str(server.chats[-1].json["messages"])
+    for text in ("from here", "from outside: dropped.txt", "from outside: pasteped.txt"):
+        assert text in sent
+    assert errors(page) == []

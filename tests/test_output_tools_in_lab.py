@@ -63,8 +63,8 @@ def test_code_goes_into_a_new_cell_as_it_looks_and_is_not_run(
     button(page, 1, "Copy the code").first.focus()
     page.page.keyboard.press("Space")
     page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
-    page.page.locator(".di-chat-panel textarea:focus").press("Control+v")
-    assert page.page.locator(".di-chat-panel textarea").input_value() == CODE
+    page.page.locator(".di-chat-panel form textarea:focus").press("Control+v")
+    assert page.page.locator(".di-chat-panel form textarea").input_value() == CODE
     assert page.sources()[2:] == ["x = 1", CODE]
     saved = page.save()["cells"]
     assert [cell["execution_count"] for cell in saved[2:]] == [None, None]

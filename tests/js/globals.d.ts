@@ -21,10 +21,15 @@ interface Outputs {
   length: number;
   get(at: number): Anything;
 }
+interface OutputArea {
+  node: HTMLElement;
+  model: Outputs;
+  widgets: { node: HTMLElement }[];
+}
 interface Cell {
   node: HTMLElement;
   model: { id: string; type: string; outputs: Outputs; sharedModel: Anything; contentChanged: Signal };
-  outputArea?: { node: HTMLElement; model: Outputs; widgets: { node: HTMLElement }[] };
+  outputArea?: OutputArea;
   editor: Anything;
   isDisposed: boolean;
 }
@@ -68,6 +73,7 @@ interface NotebookActions {
 }
 
 // What the labextension's own files share.
+type Load = (name: string) => Promise<Anything>;
 /** What the front end shares with its extensions: versions by package. */
 type Scope = Record<string, Record<string, { get: () => Promise<() => Anything>; loaded?: unknown }>>;
 type KernelStates = import("../../di_magics/labextension/static/kernel_state.js").KernelStates;
@@ -93,6 +99,5 @@ interface FrontEnd {
   actions: NotebookActions;
   states: KernelStates;
   icons: Anything;
-  Clipboard: Anything;
-  InputDialog: Anything;
+  apputils: Anything;
 }

@@ -1,7 +1,7 @@
 // What the chat panel makes of cells, and of a message.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cellOf, promptOf, titleOf } from "../../di_magics/labextension/static/turns.js";
+import { cellOf, promptOf, titleOf, withAttachment } from "../../di_magics/labextension/static/turns.js";
 
 test("a turn has the first line of its prompt as its title", () => {
   assert.equal(titleOf("# note\n%%chat -t 0\n\n  Why?\nmore"), "Why?");
@@ -43,4 +43,19 @@ test("the prompt of a cell is sent again as a prompt", () => {
     assert.equal(cellOf(promptOf(cell)), cell);
     assert.equal(cellOf(promptOf(`%%time\n${cell}`)), cell);
   }
+});
+
+test("a file is attached by a flag in the first line of a message, which is a prompt as before", () => {
+  assert.equal(withAttachment("", "a.png"), "%%chat -a a.png\n");
+  assert.equal(withAttachment("Why?\nmore", "../a b.png"), '%%chat -a "../a b.png"\nWhy?\nmore');
+  assert.equal(withAttachment("%%chat -t 0 \nWhy?", "d/a.png"), "%%chat -t 0 -a d/a.png\nWhy?");
+  assert.equal(withAttachment("%%chat -a a.png", "b.txt"), "%%chat -a a.png -a b.txt");
+});
+
+test("a path is neither a flag, nor a variable, nor in another folder, and its quotes are kept", () => {
+  for (const path of ["-t.png", "--model", "data", "~a.png", ".env", " a.png"]) {
+    assert.match(withAttachment("", path), /^%%chat -a "?\.\//);
+  }
+  assert.equal(withAttachment("", "it's.png"), '%%chat -a "./it\'s.png"\n');
+  assert.equal(withAttachment("", 'a".png'), "%%chat -a './a\".png'\n");
 });

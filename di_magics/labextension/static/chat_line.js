@@ -9,13 +9,13 @@ const WRAPPER = /^%%(capture|prun|time|timeit)(\s|$)/;
  * @param {Iterable<string>} lines
  */
 export function findChatLine(lines) {
-  let number = 0;
-  let first = true;
-  for (const line of lines) {
-    number++;
-    if (first && WRAPPER.test(line)) continue;
-    first = false;
-    if (line.trim() && !line.trimStart().startsWith("#")) return CHAT.test(line) ? number : 0;
-  }
-  return 0;
+	let number = 0;
+	let first = true;
+	for (const line of lines) {
+		number++;
+		if (first && WRAPPER.test(line)) continue;
+		first = false;
+		if (line.trim() && !line.trimStart().startsWith("#")) return CHAT.test(line) ? number : 0;
+	}
+	return 0;
 }

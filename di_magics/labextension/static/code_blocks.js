@@ -8,55 +8,45 @@ const LIVE = ".di-live .di-text > :not(:last-child) pre > code"; // without the 
 
 // As in core/text.py: a joiner and a selector belong to the emoji before them.
 const HIDDEN =
-  /(?!\n|\t|\u200D|\uFE0E|\uFE0F)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{DI}\u2028\u2029\u2800]|(?<!\p{ExtPict}|\p{EMod}|\uFE0F)\u200D|(?<!\p{ExtPict})[\uFE0E\uFE0F]/gu;
+	/(?!\n|\t|\u200D|\uFE0E|\uFE0F)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{DI}\u2028\u2029\u2800]|(?<!\p{ExtPict}|\p{EMod}|\uFE0F)\u200D|(?<!\p{ExtPict})[\uFE0E\uFE0F]/gu;
 
-/**
- * Return foreign code as it looks, as `%chat code` does: without hidden characters.
- * @param {string} text
- */
+/** Return foreign code as it looks, as `%chat code` does. @param {string} text */
 export const visibleCode = (text) =>
-  text
-    .replace(/\r\n?/g, "\n")
-    .replace(/\p{Zs}/gu, " ")
-    .replace(HIDDEN, "")
-    .replace(/\n$/, "");
+	text
+		.replace(/\r\n?/g, "\n")
+		.replace(/\p{Zs}/gu, " ")
+		.replace(HIDDEN, "")
+		.replace(/\n$/, "");
 
 /**
  * Add buttons to the code blocks of a cell's replies that have none yet.
- * @param {NonNullable<Cell["outputArea"]>} area
- * @param {any} icons of @jupyterlab/ui-components
- * @param {(text: string) => void} copy
- * @param {(text: string) => void} insert
+ * @param {OutputArea} area @param {any} icons
+ * @param {(text: string) => void} copy @param {(text: string) => void} insert
  */
-export function addCodeButtons(
-  { widgets, model, node },
-  { copyIcon, addBelowIcon, checkIcon },
-  copy,
-  insert,
-) {
-  const blocks = [...node.querySelectorAll(LIVE)];
-  for (const [at, output] of widgets.entries()) {
-    if (model.get(at)?.metadata?.di_magics) blocks.push(...output.node.querySelectorAll(SAVED));
-  }
-  for (const code of blocks.slice(0, MOST)) {
-    const block = code.parentElement;
-    if (!block || block.querySelector(":scope > .di-code-bar")) continue;
-    /** @param {string} title @param {any} icon @param {(text: string) => void} act */
-    const add = (title, icon, act) => {
-      const draw = (/** @type {any} */ shown) => button.replaceChildren(shown.element({ tag: "span" }));
-      const button = makeButton(title, () => {
-        act(visibleCode(code.textContent));
-        draw(checkIcon);
-        setTimeout(draw, DONE_MS, icon);
-      });
-      draw(icon);
-      return button;
-    };
-    block.classList.add("di-code-block");
-    const buttons = [
-      add("Copy the code", copyIcon, copy),
-      add("Insert the code below", addBelowIcon, insert),
-    ];
-    block.append(element("span", { className: "di-code-bar" }, ...buttons));
-  }
+export function addCodeButtons({ widgets, model, node }, icons, copy, insert) {
+	const blocks = [...node.querySelectorAll(LIVE)];
+	for (const [at, output] of widgets.entries()) {
+		if (model.get(at)?.metadata?.di_magics) blocks.push(...output.node.querySelectorAll(SAVED));
+	}
+	for (const code of blocks.slice(0, MOST)) {
+		const block = code.parentElement;
+		if (!block || block.querySelector(":scope > .di-code-bar")) continue;
+		/** @param {string} title @param {any} icon @param {(text: string) => void} act */
+		const add = (title, icon, act) => {
+			const draw = (/** @type {any} */ shown) => button.replaceChildren(shown.element({ tag: "span" }));
+			const button = makeButton(title, () => {
+				act(visibleCode(code.textContent));
+				draw(icons.checkIcon);
+				setTimeout(draw, DONE_MS, icon);
+			});
+			draw(icon);
+			return button;
+		};
+		block.classList.add("di-code-block");
+		const both = [
+			add("Copy the code", icons.copyIcon, copy),
+			add("Insert the code below", icons.addBelowIcon, insert),
+		];
+		block.append(element("span", { className: "di-code-bar" }, ...both));
+	}
 }

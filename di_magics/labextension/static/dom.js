@@ -1,27 +1,19 @@
 // Elements of the page. All texts are set as text.
 
 /**
- * Return a new element with these properties.
  * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {Record<string, any>} [properties]
- * @param {...(Node | string)} children
+ * @param {Tag} tag @param {Record<string, any>} [properties] @param {...(Node | string)} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, properties, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
+	const node = Object.assign(document.createElement(tag), properties);
+	node.append(...children);
+	return node;
 }
 
-/**
- * Return a new button, which Enter and Space click.
- * @param {string} title
- * @param {() => unknown} onclick
- * @param {...(Node | string)} label
- */
+/** @param {string} title @param {() => unknown} onclick @param {...(Node | string)} label */
 export function makeButton(title, onclick, ...label) {
-  const button = element("button", { type: "button", title, onclick }, ...label);
-  button.dataset.lmSuppressShortcuts = "";
-  return button;
+	const button = element("button", { type: "button", title, onclick }, ...label);
+	button.dataset.lmSuppressShortcuts = ""; // Enter and Space click it
+	return button;
 }

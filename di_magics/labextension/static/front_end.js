@@ -1,20 +1,13 @@
 // The front end's own packages: JupyterLab's, CodeMirror's and Lumino's.
 
 /**
- * Return a package of the front end: the version in use, else the newest.
- * @param {Scope} scope
- * @param {string} name
- * @throws {Error} where the front end has no such package
+ * Return a package of the front end: the version in use, else the newest. Raises where it has none.
+ * @param {Scope} scope @param {string} name
  */
 export async function loadPackage(scope, name) {
-  const versions = Object.entries(scope[name] ?? {}).sort(([a], [b]) => compareVersions(b, a));
-  const [, version] = versions.find(([, { loaded }]) => loaded) ?? versions[0] ?? [];
-  if (!version) throw new Error(`The front end has no ${name}.`);
-  return (await version.get())();
+	const versions = Object.entries(scope[name] ?? {});
+	versions.sort(([a], [b]) => b.localeCompare(a, "en", { numeric: true }));
+	const [, version] = versions.find(([, { loaded }]) => loaded) ?? versions[0] ?? [];
+	if (!version) throw new Error(`The front end has no ${name}.`);
+	return (await version.get())();
 }
-
-/**
- * @param {string} a
- * @param {string} b
- */
-const compareVersions = (a, b) => a.localeCompare(b, "en", { numeric: true });

@@ -1,34 +1,20 @@
 // Cells that a click adds to a notebook.
 
-/**
- * Add a code cell and make it the active one.
- * @param {Notebook} content
- * @param {number} index
- * @param {string} source
- */
+/** Add a code cell and make it active. @param {Notebook} content @param {number} index @param {string} source */
 export function addCell(content, index, source) {
-  content.model.sharedModel.insertCell(index, { cell_type: "code", source, metadata: { trusted: true } });
-  activate(content, index);
+	content.model.sharedModel.insertCell(index, { cell_type: "code", source, metadata: { trusted: true } });
+	activate(content, index);
 }
 
-/**
- * Run a cell.
- * @param {NotebookActions} actions
- * @param {NotebookPanel} panel
- * @param {number} index
- */
+/** Run a cell. @param {NotebookActions} actions @param {NotebookPanel} panel @param {number} index */
 export function runCell(actions, panel, index) {
-  activate(panel.content, index);
-  void actions.run(panel.content, panel.sessionContext);
+	activate(panel.content, index);
+	void actions.run(panel.content, panel.sessionContext);
 }
 
-/**
- * Make a cell the active one, and scroll to it.
- * @param {Notebook} content
- * @param {number} index
- */
+/** Make a cell the active one, and scroll to it. @param {Notebook} content @param {number} index */
 export function activate(content, index) {
-  content.deselectAll();
-  content.activeCellIndex = index;
-  void content.scrollToItem?.(index, "smart")?.catch?.(() => {});
+	content.deselectAll();
+	content.activeCellIndex = index;
+	void content.scrollToItem?.(index, "smart")?.catch?.(() => {});
 }

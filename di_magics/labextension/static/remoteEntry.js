@@ -3,24 +3,22 @@
 // and the rest are ES modules beside it, which the browser loads as they are. So nothing is built.
 // https://jupyterlab.readthedocs.io/en/stable/extension/extension_dev.html#prebuilt-extensions
 (() => {
-  const here = /** @type {HTMLScriptElement} */ (document.currentScript).src;
-  /** @type {Scope} */
-  let scope = {};
-  const container = {
-    /** @param {Scope} shared the front end's own packages */
-    init(shared) {
-      scope = shared;
-    },
-    async get() {
-      const style = document.head.appendChild(document.createElement("link"));
-      Object.assign(style, { rel: "stylesheet", href: new URL("style.css", here).href });
-      const { findPlugins } = await import(new URL("extension.js", here).href);
-      const plugins = await findPlugins(scope);
-      return () => ({ __esModule: true, default: plugins });
-    },
-  };
-  /** @type {any} */
-  const page = window;
-  page._JUPYTERLAB ??= {};
-  page._JUPYTERLAB["di-magics"] = container;
+	/** @type {any} */
+	const page = window;
+	const here = /** @type {HTMLScriptElement} */ (document.currentScript).src;
+	/** @type {Scope} */
+	let scope = {};
+	page._JUPYTERLAB ??= {};
+	page._JUPYTERLAB["di-magics"] = {
+		init(/** @type {Scope} */ shared) {
+			scope = shared;
+		},
+		async get() {
+			const style = document.head.appendChild(document.createElement("link"));
+			Object.assign(style, { rel: "stylesheet", href: new URL("style.css", here).href });
+			const { findPlugins } = await import(new URL("extension.js", here).href);
+			const plugins = await findPlugins(scope);
+			return () => ({ __esModule: true, default: plugins });
+		},
+	};
 })();

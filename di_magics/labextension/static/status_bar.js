@@ -4,20 +4,18 @@ import { describeState } from "./kernel_state.js";
 
 /**
  * Return the item; it is hidden where the kernel has no di_magics.
- * @param {any} Widget the class of @lumino/widgets
- * @param {KernelStates} states
- * @param {() => void} open
+ * @param {any} Widget @param {KernelStates} states @param {() => void} open
  */
 export function makeStatusItem(Widget, states, open) {
-  const button = element("button", { className: "di-status-item", onclick: open });
-  const widget = new Widget({ node: element("div", {}, button) });
-  states.onChange(() => {
-    const state = states.current;
-    widget.setHidden(!state);
-    if (!state) return;
-    const { text, title } = describeState(state);
-    button.textContent = text;
-    button.title = `${title} Opens the chat panel.`;
-  });
-  return widget;
+	const button = element("button", { className: "di-status-item", onclick: open });
+	const widget = new Widget({ node: element("div", {}, button) });
+	states.onChange(() => {
+		const state = states.current;
+		widget.setHidden(!state);
+		if (!state) return;
+		const { text, title } = describeState(state);
+		button.textContent = text;
+		button.title = `${title} Opens the chat panel.`;
+	});
+	return widget;
 }

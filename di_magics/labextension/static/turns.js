@@ -3,37 +3,29 @@ import { findChatLine } from "./chat_line.js";
 
 const LONGEST_TITLE = 80;
 const FLAGS = /^%%chat(\s|$)/;
+const PLAIN_PATH = /^(?:\.\.\/|[\p{L}\p{N}_]+[./])/u; // not a variable, a flag or a home
 
-/**
- * Return the first line of a cell's prompt, "" for a cell without %%chat.
- * @param {string} source
- */
+/** Return the lines of a %%chat cell from its flags on, [] for another cell. @param {string} source */
+function linesOf(source) {
+	const lines = source.split("\n");
+	const number = findChatLine(lines);
+	return number ? lines.slice(number - 1) : [];
+}
+
+/** Return the first line of a cell's prompt, "" for a cell without %%chat. @param {string} source */
 export function titleOf(source) {
-  const lines = source.split("\n");
-  const number = findChatLine(lines);
-  if (!number) return "";
-  const first = lines.slice(number).find((line) => line.trim()) ?? lines[number - 1];
-  return first.trim().slice(0, LONGEST_TITLE);
+	const [flags = "", ...prompt] = linesOf(source);
+	return (prompt.find((line) => line.trim()) ?? flags).trim().slice(0, LONGEST_TITLE);
 }
 
-/**
- * Return what stands below the flags of a %%chat cell, null for another cell.
- * @param {string} source
- */
+/** Return what is below the flags of a %%chat cell, null for another cell. @param {string} source */
 export function bodyOf(source) {
-  const lines = source.split("\n");
-  const number = findChatLine(lines);
-  return number ? lines.slice(number).join("\n").trim() : null;
+	const [flags, ...prompt] = linesOf(source);
+	return flags === undefined ? null : prompt.join("\n").trim();
 }
 
-/**
- * Return the prompt of a %%chat cell as a message, "" for another cell.
- * @param {string} source
- */
-export function promptOf(source) {
-  const prompt = bodyOf(source) ?? "";
-  return FLAGS.test(prompt) ? `%%chat\n${prompt}` : prompt;
-}
+/** Return the prompt of a %%chat cell as a message, "" for another cell. @param {string} source */
+export const promptOf = (source) => (bodyOf(source) ?? "").replace(FLAGS, "%%chat\n$&");
 
 /**
  * Return the cell for a message: a prompt, whatever it holds. Only its own first line may be that of
@@ -41,3 +33,11 @@ export function promptOf(source) {
  * @param {string} message
  */
 export const cellOf = (message) => (FLAGS.test(message) ? message : `%%chat\n${message}`);
+
+/** Return a message with a file attached, by a flag in its first line. @param {string} message @param {string} path */
+export function withAttachment(message, path) {
+	const file = PLAIN_PATH.test(path) ? path : `./${path}`;
+	const quote = !/[\s"']/.test(file) ? "" : file.includes('"') ? "'" : '"';
+	const [first, ...prompt] = cellOf(message).split("\n");
+	return [`${first.trimEnd()} -a ${quote}${file}${quote}`, ...prompt].join("\n");
+}
