@@ -18,7 +18,7 @@ from typing import Any
 import di_magics.display.markdown as render
 from di_magics.core.errors import DiMagicsError
 from di_magics.core.logprobs import TokenProbability
-from di_magics.core.packed_tokens import LensData, pack_lens
+from di_magics.core.packed_tokens import LensData, cut_lens, pack_lens
 from di_magics.core.sampling import Result, reshape
 from di_magics.core.shown.lens_text import (
     BAND_NAMES,
@@ -102,7 +102,7 @@ class Lens:
         continue_from: Continue | None = None,
         read_zeros: ReadZeros | None = None,
     ) -> None:
-        self.data = data
+        self.data = data = cut_lens(data)
         self._continue_from = continue_from
         self._read_zeros = read_zeros
         self._widget: Any = None

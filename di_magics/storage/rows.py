@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -128,12 +128,17 @@ def copy_attachments(db: Connection, old: str, new: str) -> None:
 
 
 def write_logprobs(db: Connection, turn: str, reply: Reply) -> None:
-    """Write the log-probabilities of a turn's reply, if it has any and the turn is kept."""
+    """Write the log-probabilities of a turn's reply, if it has any and the turn is kept.
+
+    Where the memory does not suffice for them, the reply is kept without.
+    """
     if reply.logprobs:
-        db.execute(
-            "INSERT OR REPLACE INTO logprobs (turn, tokens) SELECT id, ? FROM turns WHERE id = ?",
-            [dump_tokens(reply.logprobs), turn],
-        )
+        with suppress(MemoryError):
+            db.execute(
+                "INSERT OR REPLACE INTO logprobs (turn, tokens) "
+                "SELECT id, ? FROM turns WHERE id = ?",
+                [dump_tokens(reply.logprobs), turn],
+            )
 
 
 def copy_logprobs(db: Connection, old: str, new: str) -> None:

@@ -15,8 +15,11 @@ from growth import growth
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.packed_tokens import (
     LONGEST_DUMP,
+    MOST_PLACES,
+    MOST_SHOWN,
     NO_INDEX,
     LensData,
+    cut_lens,
     dump_tokens,
     load_tokens,
     pack_lens,
@@ -126,6 +129,45 @@ def test_the_time_is_linear_in_the_tokens() -> None:
     assert growth(run, 500, lambda count: reply(count, 20)) <= 3
 
 
+def test_one_token_with_many_alternatives_costs_the_others_nothing() -> None:
+    """What is kept grows with the sum of the alternatives, not with the longest list."""
+    rest = [TokenProbability("b", -1.0)]
+
+    def make(size: int) -> list[TokenProbability]:
+        top = tuple(TokenProbability(f"{n:x}", -1.0) for n in range(size))
+        return [TokenProbability("a", -1.0, top), *rest * size]
+
+    assert growth(dump_tokens, 2_000, make) <= 3
+    tokens = make(3_000)
+    assert sum(map(len, pack_tokens(tokens)[2:])) < 20 * len(tokens)
+    assert rounded(load_tokens(dump_tokens(tokens))) == rounded(tokens)
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize(
+    ("count", "alternatives", "shown", "most", "note"),
+    [
+        (10, 20, 10, 20, ""),
+        (MOST_SHOWN + 1, 0, MOST_SHOWN, 0, "Only the first 20,000 of 20,001 tokens are shown."),
+        (MOST_SHOWN // 2, 30, MOST_SHOWN // 2, 20, "only the 20 most likely alternatives"),
+        (2, MOST_PLACES, 2, MOST_PLACES // 2, "only the 100,000 most likely alternatives"),
+    ],
+)
+def test_a_lens_is_bounded_and_says_what_is_left_out(
+    count: int, alternatives: int, shown: int, most: int, note: str
+) -> None:
+    """In tokens, and in places for their alternatives."""
+    top = (TokenProbability("b", -1.0),) * alternatives
+    tokens = (TokenProbability("a", -1.0, top), *[TokenProbability("a", -1.0)] * (count - 1))
+    data = cut_lens(LensData(tokens, "m", note="A note."))
+    assert (len(data.tokens), data.most) == (shown, most)
+    assert note in data.note
+    assert data.note.startswith("A note.")
+    _, buffers = pack_lens(data)
+    assert len(buffers["alternatives"]) == 2 * shown * most
+    assert len(buffers["logprobs"]) == 4 * shown * most
+
+
 def damaged(change: str, value: object) -> bytes:
     """Return a dump in which one value of a row or of the sizes is another."""
     plain = zlib.decompress(dump_tokens(reply(3, 2)))
@@ -140,7 +182,7 @@ def damaged(change: str, value: object) -> bytes:
     return zlib.compress(struct.pack("<I", len(text)) + text + plain[4 + end :])
 
 
-@pytest.mark.parametrize("change", ["0.0.0", "0.1.1", "0.0.2", "0.0", "0", "1", "3.0", "3"])
+@pytest.mark.parametrize("change", ["0.0.0", "0.1.1", "0.0.2", "0.0", "0", "1", "2.0", "2"])
 @pytest.mark.parametrize("value", [[], [1], {}, {"a": 1}, [[]], -1, 1.5, 10**400, "\ud800"])
 def test_a_dump_with_values_of_other_types_is_refused_or_can_be_used(
     change: str, value: object
