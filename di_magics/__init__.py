@@ -81,16 +81,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Conversation": "di_magics.api",
-    "aask": "di_magics.api",
-    "ask": "di_magics.api",
-    "branch": "di_magics.api",
-    "diff": "di_magics.api",
-    "lab": "di_magics.api",
-    "lens": "di_magics.api",
-    "panel": "di_magics.api",
-    "score": "di_magics.api",
-    "stream": "di_magics.api",
+    **dict.fromkeys(
+        (
+            "Conversation",
+            "aask",
+            "ask",
+            "branch",
+            "diff",
+            "lab",
+            "lens",
+            "panel",
+            "score",
+            "stream",
+        ),
+        "di_magics.api",
+    ),
     "sweep": "di_magics.api",
     "safe": "di_magics.core.reply.tool_calls",
     "Sweep": "di_magics.display.sweep",

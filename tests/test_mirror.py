@@ -48,7 +48,6 @@ TESTED_BY = {
     "session/model_list": "magics/commands/test_money.py",
     "session/notebook": "storage/test_notebook.py",
     "session/view": "session/test_session.py",
-    "session/watchers": "magics/test_panel.py",
     "storage/policy_file": "magics/commands/test_money.py",
     "storage/rows": "storage/test_turns.py",
     "values/json_schema": "values/test_reply_schema.py",

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import time
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from di_magics.core.money.prices import Model, Price, newest_first, parse_models, parse_price_table
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint, is_deepinfra
 from di_magics.endpoints.local_process import CONTEXT
+from di_magics.runtime.files import write_private
 
 TABLE = Path(__file__).with_name("prices.json")
 
@@ -83,9 +82,7 @@ class Catalog:
             with suppress(OSError):  # the list can be fetched again
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 # Another kernel reads the old file or the new one, never half of it.
-                with NamedTemporaryFile("w", dir=path.parent, delete=False) as new:
-                    json.dump(kept, new)
-                os.replace(new.name, path)
+                write_private(path, json.dumps(kept), overwrite=True)
 
     def _list(self, url: str) -> dict[str, Model]:
         if url not in self._lists:

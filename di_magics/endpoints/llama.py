@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from di_magics.core.errors import BadRequest, EndpointError
 from di_magics.core.logprobs import TokenProbability, read_token
 from di_magics.core.read_json import as_count, as_list, as_object, as_objects, as_text
-from di_magics.core.sampling import LEAST, logits_zero
+from di_magics.core.sampling import DEFAULTS, LEAST, logits_zero
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint
 
@@ -43,7 +43,7 @@ LIFT = 30.0
 """Added to a logit, it is above all others."""
 USUAL_ZERO = 20.0
 """About what the zero of the logits is; where it is, the two lifted tokens are equally likely."""
-WINDOW = 64
+WINDOW = int(DEFAULTS["repeat_last_n"])
 """How many of the last ids penalties count."""
 RESTARTS = 3
 """How often reading a reply begins again because another request has used its slot."""

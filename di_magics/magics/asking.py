@@ -18,7 +18,7 @@ from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import ReplySchema
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import ROUNDS, Ask, Beginning
+from di_magics.core.request.plan import ROUNDS, Ask, Beginning, ask_like
 from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
 from di_magics.core.settings.services import GO_ON, PREFILL
@@ -93,8 +93,11 @@ class Asking:
 
     def make_ask(self, prompt: str, **flags: Any) -> Ask:
         """Return an ask in the running cell."""
+        return Ask(prompt=prompt, cell=self._running_cell(), **flags)
+
+    def _running_cell(self) -> Cell | None:
         place = self._cell.cell()
-        return Ask(prompt=prompt, cell=Cell(*place) if place else None, **flags)
+        return Cell(*place) if place else None
 
     def run(self, typed: Flags, prompt: str) -> Reply | Sweep | None:
         """Do what the flags of a cell or a line ask for, and return the reply or the sweep."""
@@ -243,7 +246,7 @@ class Asking:
 
     def sweep_here(self, ask: Ask, vary: Vary, repeats: int, **options: Any) -> Sweep:
         """Return the sweep of an ask from Python, as a sweep of the running cell."""
-        here = replace(ask, cell=self.make_ask("").cell)
+        here = replace(ask, cell=self._running_cell())
         return self.sweep(here, vary, repeats, show_replies=False, **options)
 
     def repeat(self, turn: Turn, count: int, *, yes: bool) -> Sweep:
@@ -277,17 +280,10 @@ class Asking:
 
         Raises ChatError if that is not the turn's endpoint.
         """
-        settings = self._session.settings
-        ask = self.make_ask(
-            turn.prompt,
-            replaces=turn,
-            model=None if turn.local else turn.model,
-            endpoint=settings.local_endpoint if turn.local else settings.endpoint,
-            system=turn.system,
-            params=turn.params,
+        ask = replace(
+            ask_like(turn, self._session.settings),
+            cell=self._running_cell(),
             extra=turn.extra,
-            context="all" if turn.context is None else turn.context,
-            attachments=turn.attachments,
             fields=turn.fields,
             format=turn.format,
             **flags,
@@ -315,7 +311,7 @@ class Asking:
         ask = self._session.inspector.branch(
             turn, position, token=token, rank=rank, max_tokens=max_tokens
         )
-        ask = replace(ask, cell=self.make_ask("").cell)
+        ask = replace(ask, cell=self._running_cell())
         return self.sweep(ask, *branch_runs(ask, count), fresh=True, show_replies=show_replies)
 
     def make_progress(self) -> Progress:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from di_magics.session.watchers import Changed
 
 COMM = "di_magics"
-SOON_SECONDS = 0.02
 UNKNOWN = "—"
 SHOWN = {"open": True}
 NOT_SHOWN_TEXT = (
@@ -55,16 +54,16 @@ class Page:
             "answering": False,
             "failed": "",
         }
-        self._due: set[Changed] = set()
-        self._lock = threading.Lock()
         self._posting = threading.Lock()
         kernel.comm_manager.register_comm(self)
         self._post(self._state)
 
     def watch(self, session: Session) -> None:
         """Post the state of this session from now on."""
+        from di_magics.session.watchers import Debouncer
+
         self._session = session
-        session.watchers.add(self._update_soon)
+        session.watchers.add(Debouncer(session.loop, self._update))
 
     def close(self) -> None:
         """Tell the pages that the extension is unloaded."""
@@ -101,17 +100,8 @@ class Page:
         """Stay registered: no page can close it for the others."""
         self._kernel.comm_manager.register_comm(self)
 
-    def _update_soon(self, changed: Changed) -> None:
-        """Post shortly after, once for all changes until then, on another thread."""
-        with self._lock:
-            waiting, self._due = bool(self._due), self._due | {changed}
-        if not waiting and self._session:
-            self._session.loop.call_later(SOON_SECONDS, self._update)
-
-    def _update(self) -> None:
-        with self._posting:  # one at a time, so that the newest state is posted last
-            with self._lock:
-                changed, self._due = self._due, set()
+    def _update(self, changed: set[Changed]) -> None:
+        with self._posting:
             if self._session is None:
                 return
             state = self._state | _read_state(self._session, changed)

@@ -34,10 +34,9 @@ from di_magics.core.shown.controls import (
 from di_magics.core.text import one_line
 from di_magics.display.widgets import PanelWidget
 from di_magics.session.session import Session
-from di_magics.session.watchers import Changed
+from di_magics.session.watchers import Changed, Debouncer
 
 BARS = 40
-SOON_SECONDS = 0.02
 VIEWS = 8
 LONGEST_NAME = 100
 LONGEST_VALUE = 1_000_000
@@ -51,15 +50,15 @@ class Panel:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._answered: tuple[dict[str, int], dict[str, str]] = {}, {}
+        """The number of the last message by view, and the errors of the last one."""
         self._money: dict[str, Any] = {}
         self._opened = False
         self._listed: list[Model] = []
-        self._due: set[Changed] = set()
         self._lock = threading.Lock()
-        self._drawing = threading.Lock()
+        self._draw_soon = Debouncer(session.loop, self._draw_changes)
         self.widget = PanelWidget(self._on_message)
         # At once, because only the running cell tells which notebook this is.
-        self._draw({"turns"}, self._answered)
+        self._draw({"turns"})
         session.watchers.add(self._draw_soon)
         with suppress(DiMagicsError):
             session.models.refresh()
@@ -76,7 +75,7 @@ class Panel:
             self._do(what, name, _read_value(message.get("value")))
         except DiMagicsError as error:
             errors = {name: one_line(error, 300)}
-        with self._lock:  # after the change: the answer must be drawn together with it
+        with self._lock:  # after the change, so that no answer is drawn without its change
             heard = {
                 **self._answered[0],
                 view: number if type(number) is int and abs(number) < 2**53 else 0,
@@ -111,30 +110,14 @@ class Panel:
                 self._opened = True
                 session.models.refresh()
 
-    def _draw_soon(self, changed: Changed) -> None:
-        """Draw shortly after, once for all changes until then, on another thread."""
-        if changed == "requests":  # not drawn
-            return
-        with self._lock:
-            waiting, self._due = bool(self._due), self._due | {changed}
-        if not waiting:
-            self._session.loop.call_later(SOON_SECONDS, self._draw_due)
-
-    def _draw_due(self) -> None:
-        with self._drawing:  # one at a time, so that the newest state is drawn last
-            with self._lock:
-                changed, self._due = self._due, set()
-                answered = self._answered
-            if self.widget.comm is not None:  # None once it is closed
-                self._draw(changed, answered)
+    def _draw_changes(self, changed: set[Changed]) -> None:
+        if changed != {"requests"} and self.widget.comm is not None:  # None once it is closed
+            self._draw(changed)
 
     @in_money_context
-    def _draw(self, changed: set[Changed], answered: tuple[dict[str, int], dict[str, str]]) -> None:
-        """Draw the current state of the session; costs only if turns have changed.
-
-        `answered` has the number of the last message by view, and the errors of the last one.
-        """
-        session = self._session
+    def _draw(self, changed: set[Changed]) -> None:
+        """Draw the current state of the session; costs only if turns have changed."""
+        session, answered = self._session, self._answered
         try:
             policy = session.policies.current()
         except DiMagicsError as error:
@@ -287,7 +270,7 @@ def _read_value(value: object) -> str:
 def _describe(limit: Limit, spent: Decimal) -> str:
     """Return a limit in words; `spent` is what the notebook has spent in USD."""
     if limit.everywhere:
-        return f"{format_usd(limit.left)} of {format_usd(limit.amount)} left in all notebooks"
+        return limit.text
     held = limit.committed - spent
     flight = f", {format_usd(held)} reserved for replies in flight" if held > 0 else ""
     return f"{format_usd(spent)} of {format_usd(limit.amount)} spent{flight}"

@@ -37,13 +37,17 @@ def resolve_path(named: str, folder: Path) -> Path:
 def read_bounded(path: Path, limit: int, name: str, suffixes: Collection[str] = ()) -> bytes:
     """Return the contents of a regular file of at most `limit` bytes, named `name` in messages.
 
-    With `suffixes` (such as ".json") a file of another kind is refused unread. Raises OSError or
-    ValueError if the path cannot be read, and ParamError if it is not such a file.
+    With `suffixes` (such as ".json") a file of another kind is refused unread. Raises OSError if
+    the path cannot be read, and ParamError if it is not such a file.
     """
     label = one_line(name, 160)
     if suffixes and path.suffix.lower() not in suffixes:
         raise ParamError(f"{label} must end in {' or '.join(suffixes)}.")
-    _check_status(path.stat(), limit, label)  # opening a device may have an effect
+    try:
+        status = path.stat()
+    except ValueError:  # its name has a character that no file's has
+        raise FileNotFoundError(errno.ENOENT, "no such file") from None
+    _check_status(status, limit, label)  # opening a device may have an effect
     with open(os.open(path, FLAGS), "rb") as file:
         _check_status(os.fstat(file.fileno()), limit, label)  # it may have been replaced
         data = file.read(limit + 1)
@@ -114,9 +118,18 @@ def _size(count: int) -> str:
     return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
 
 
-def os_error_reason(error: OSError | ValueError) -> str:
+def os_error_reason(error: OSError) -> str:
     """Return why a file cannot be read, as a short text."""
-    return getattr(error, "strerror", None) or "no such file"
+    return error.strerror or "no such file"
+
+
+def file_stamp(path: Path | None) -> tuple[int, int, int] | None:
+    """Return what changes when a file is written or replaced, None if there is no such file."""
+    try:
+        status = path.stat() if path else None
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino) if status else None
 
 
 def file_identity(path: str | None) -> str:
@@ -147,7 +160,7 @@ def find_containing(path: str, text: bytes) -> str | None:
     for name in dict.fromkeys([path, *_siblings(path)]):
         try:
             data = read_bounded(Path(name), left, name)
-        except (OSError, ValueError):  # a ParamError is a ValueError
+        except (OSError, ParamError):
             continue
         left -= len(data)
         if text in data:

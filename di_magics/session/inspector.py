@@ -18,7 +18,7 @@ from di_magics.core.logprobs import TokenProbability
 from di_magics.core.money.cost import FREE
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.reply import Reply, Usage
-from di_magics.core.request.plan import Ask, Beginning
+from di_magics.core.request.plan import Ask, Beginning, ask_like
 from di_magics.core.request.route import Route
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.lens import lens_data, lens_of_text
@@ -188,17 +188,11 @@ class Inspector:
                 "Branch a turn of the notebook, or a reply of di.ask."
             )
         settings = self._session.settings
-        params = {**turn.params, **settings.params}
-        return Ask(
-            turn.prompt,
+        fixed = {"max_tokens": max_tokens, "logprobs": max(1, data.most)}
+        return replace(
+            ask_like(turn, settings),
             cell=turn.cell,
-            replaces=turn,
-            model=None if turn.local else turn.model,
-            endpoint=settings.local_endpoint if turn.local else None,
-            system=turn.system,
-            params={**params, "max_tokens": max_tokens, "logprobs": max(1, data.most)},
-            context="all" if turn.context is None else turn.context,
-            attachments=turn.attachments,
+            params={**turn.params, **settings.params, **fixed},
             beginning=beginning,
         )
 

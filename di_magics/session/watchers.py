@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Literal
 
+from di_magics.runtime.loop import Loop
+
+DEBOUNCE_SECONDS = 0.02
 Changed = Literal["settings", "turns", "requests"]
 Watcher = Callable[[Changed], None]
 
@@ -29,3 +33,29 @@ class Watchers:
         """Call the watchers with what has changed."""
         for watcher in self._watchers:
             watcher(changed)
+
+
+class Debouncer:
+    """A watcher that calls `work` with all changes of the last 20 ms, on a worker thread.
+
+    One call runs at a time, so that what it shows last is the newest state.
+    """
+
+    def __init__(self, loop: Loop, work: Callable[[set[Changed]], None]) -> None:
+        self._loop = loop
+        self._work = work
+        self._changes: set[Changed] = set()
+        self._lock, self._working = threading.Lock(), threading.Lock()
+
+    def __call__(self, changed: Changed) -> None:
+        """Add a change; the first one starts the wait."""
+        with self._lock:
+            waiting, self._changes = bool(self._changes), self._changes | {changed}
+        if not waiting:
+            self._loop.call_later(DEBOUNCE_SECONDS, self._run)
+
+    def _run(self) -> None:
+        with self._working:
+            with self._lock:
+                changes, self._changes = self._changes, set()
+            self._work(changes)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from di_magics.core.errors import ParamError
 from di_magics.core.text import one_line
-from di_magics.runtime.files import os_error_reason, read_bounded, write_private
+from di_magics.runtime.files import file_stamp, os_error_reason, read_bounded, write_private
 
 FILE = "aliases.json"
 LARGEST = 100_000
@@ -30,11 +30,7 @@ class AliasFile:
 
         A file that another kernel has changed is read again.
         """
-        try:
-            status = self._path.stat() if self._path else None
-        except OSError:
-            status = None
-        stamp = status and (status.st_mtime_ns, status.st_size, status.st_ino)
+        stamp = file_stamp(self._path)
         if self._path and stamp != self._stamp:
             self._models = _read(self._path) if stamp else {}
             self._stamp = stamp
@@ -79,7 +75,7 @@ def _read(path: Path) -> dict[str, str]:
     try:
         models = json.loads(read_bounded(path, LARGEST, path.name))
         if not isinstance(models, dict) or not all(isinstance(m, str) for m in models.values()):
-            raise ValueError("it is not an object of texts")
+            raise ValueError("it is not an object of strings")
     except (OSError, ValueError, RecursionError) as error:
         raise ParamError(
             f"The aliases in {one_line(path, 160)} cannot be read ({one_line(error, 120)}). "

@@ -9,7 +9,7 @@ from pathlib import Path
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.services import Service, parse_services
 from di_magics.core.text import one_line
-from di_magics.runtime.files import read_toml
+from di_magics.runtime.files import file_stamp, read_toml
 
 NAME = "endpoints.toml"
 
@@ -25,13 +25,9 @@ class EndpointFile:
     def current(self) -> Mapping[str, Service]:
         """Return the endpoints by name, {} without a file. Raises ParamError for a wrong file."""
         path = self._path()
-        try:
-            status = path.stat() if path else None
-        except OSError:
-            status = None
-        stamp = (path, status and (status.st_mtime_ns, status.st_size))
+        stamp = (path, file_stamp(path))
         if stamp != self._stamp:
-            self._services = _read(path) if path and status else {}
+            self._services = _read(path) if path and stamp[1] else {}
             self._stamp = stamp
         return self._services
 

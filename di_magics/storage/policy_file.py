@@ -19,7 +19,7 @@ from di_magics.core.errors import PolicyError
 from di_magics.core.request.redact import Secret
 from di_magics.core.settings.policy import NO_POLICY, Policy, merge_policies, parse_policy
 from di_magics.core.text import one_line
-from di_magics.runtime.files import read_bounded, read_toml
+from di_magics.runtime.files import file_stamp, read_bounded, read_toml
 
 BESIDE = "di_magics.toml"
 LARGEST_KEY = 10_000
@@ -42,7 +42,7 @@ class PolicyFiles:
         """Return the policy. Raises PolicyError for a file that cannot be read or is not valid."""
         outer = self._file
         beside = _identify(self._folder() / BESIDE)
-        stamp = (outer, _stamp(outer), beside, _stamp(beside))
+        stamp = (outer, file_stamp(outer), beside, file_stamp(beside))
         if stamp != self._stamp:
             policy = _read(outer, narrowing=False) if outer else NO_POLICY
             if stamp[3]:
@@ -119,14 +119,6 @@ def _identify(path: Path) -> Path:
     file, what was spent under the old one still counts.
     """
     return Path(os.path.realpath(path.parent), path.name)
-
-
-def _stamp(path: Path | None) -> tuple[int, int] | None:
-    try:
-        status = path.stat() if path else None
-    except OSError:
-        return None
-    return (status.st_mtime_ns, status.st_size) if status else None
 
 
 def _read(path: Path, *, narrowing: bool) -> Policy:

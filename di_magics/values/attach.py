@@ -60,9 +60,7 @@ def attach(
     refuse_secret_file(path, name)
     try:
         data = read_bounded(path, LARGEST_FILE, name)
-    except ParamError:
-        raise
-    except (OSError, ValueError) as error:
+    except OSError as error:
         hint = suggest(name, names) if name.isidentifier() else ""
         raise ParamError(
             f"{label} is not a variable, and not a file that can be read "

@@ -81,11 +81,9 @@ def schema_from_file(file: Path) -> JsonSchema:
     label = one_line(file, 160)
     try:
         text = read_bounded(file, LARGEST_FILE, file.name).decode("utf-8-sig")
-    except ParamError:
-        raise
     except UnicodeDecodeError:
         raise ParamError(f"{label} is not text in UTF-8. Save it as JSON in UTF-8.") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ParamError(
             f"There is no class and no file {label} ({os_error_reason(error)}). --schema must name "
             "a class, a dict, or a .json file."

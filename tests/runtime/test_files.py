@@ -102,10 +102,8 @@ def test_a_suffix_is_looked_at_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["missing", "no/where", "a\0b", "x" * 5000])
 def test_a_path_that_cannot_be_read_is_an_error_of_its_own(tmp_path: Path, name: str) -> None:
     """Whoever asks says what could be meant instead."""
-    with pytest.raises((OSError, ValueError)) as caught:
+    with pytest.raises(OSError, match=r"(?i)file") as caught:
         read_bounded(tmp_path / name, 100, name)
-    assert not isinstance(caught.value, ParamError)
-    assert isinstance(caught.value, OSError | ValueError)
     assert files.os_error_reason(caught.value)
 
 

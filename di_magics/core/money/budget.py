@@ -62,6 +62,13 @@ class Limit:
         return max(self.amount - self.committed, FREE)
 
     @property
+    def text(self) -> str:
+        """What is left of it, and who has set it, in words."""
+        where = " in all notebooks" if self.everywhere else ""
+        by = f" (set by {one_line(self.source, 160)})" if self.source else ""
+        return f"{format_usd(self.left)} of {format_usd(self.amount)} left{where}{by}"
+
+    @property
     @in_money_context
     def share(self) -> Decimal:
         """The committed share, from 0 to 1."""

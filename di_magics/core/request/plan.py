@@ -122,6 +122,23 @@ class Ask:
     beginning: Beginning | None = None
 
 
+def ask_like(turn: Turn, settings: Settings) -> Ask:
+    """Return an ask that sends a turn's prompt again, as a variant of the turn.
+
+    It goes to the endpoint in use, one of a local model to the local model in use.
+    """
+    return Ask(
+        turn.prompt,
+        replaces=turn,
+        model=None if turn.local else turn.model,
+        endpoint=settings.local_endpoint if turn.local else settings.endpoint,
+        system=turn.system,
+        params=turn.params,
+        context="all" if turn.context is None else turn.context,
+        attachments=turn.attachments,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A turn that is ready to be sent, its route, and the body of its request.

@@ -11,10 +11,10 @@ from di_magics.core.packed_tokens import Continuing, LensData
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS
 from di_magics.core.settings.services import LOCAL, SERVICES
-from di_magics.core.shown.lens_text import sampling_params
+from di_magics.core.shown.lens_text import NEUTRAL, sampling_params
 from di_magics.core.text import one_line
 
-OFF: Mapping[str, float] = {**DEFAULTS, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+OFF: Mapping[str, float] = {**DEFAULTS, **NEUTRAL}
 """What other servers use for a setting that is not sent."""
 SAMPLERS = "samplers"
 """llama.cpp's field for the filters in their order."""

@@ -120,7 +120,7 @@ def _model_names(turn: Turn) -> list[str]:
     names = [one_line(reply.model or turn.model, 120)]
     if reply.model and reply.model != turn.model:
         names.append(f"asked for {one_line(turn.model, 120)}")
-    if turn.endpoint == "local":
+    if turn.local:
         names.append("on this machine")
     return names
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from di_magics.core.amount import format_usd
 from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.cost import tally
 from di_magics.core.reply.reply import Reply
@@ -70,10 +69,8 @@ def show_status(context: Context, rest: str) -> None:
         ("conversation", f"{conversation.name}, {turns}{last}"),
         ("cost", spent.text),
     ]
-    for limit in budget.limits(session.notebook.ledger.committed(budget.policies)):
-        scope = " for all notebooks" if limit.everywhere else ""
-        amounts = f"{format_usd(limit.amount)}{scope}, of which {format_usd(limit.left)} is left"
-        rows.append(("budget", amounts))
+    limits = budget.limits(session.notebook.ledger.committed(budget.policies))
+    rows += [("budget", limit.text) for limit in limits]
     rows += [("policy", one_line(source, 160)) for source in policy.sources]
     if policy.log:
         rows.append(("log", f"{one_line(policy.log, 160)}, for your teacher"))

@@ -121,6 +121,26 @@ def incomplete(example: str) -> NoReturn:
     raise ParamError(f"An argument is missing. For example: %chat {example}")
 
 
+def take_switch(arguments: list[str], name: str) -> bool:
+    """Remove a switch such as `--all` from the arguments, and return whether it was there."""
+    before = len(arguments)
+    arguments[:] = [argument for argument in arguments if argument != name]
+    return len(arguments) < before
+
+
+def take_option(arguments: list[str], name: str, example: str) -> str | None:
+    """Remove an option and its value from the arguments, and return the value, or None.
+
+    It is `--out FILE` or `--out=FILE`. Raises ParamError with the example if it has no value.
+    """
+    for at, argument in enumerate(arguments):
+        key, equals, value = argument.partition("=")
+        if key == name:
+            del arguments[at]
+            return value if equals else arguments.pop(at) if arguments[at:] else incomplete(example)
+    return None
+
+
 def refuse_flags(name: str, rest: str) -> None:
     """Raise ParamError for a text that begins with a flag of `%%chat`."""
     word = rest.partition(" ")[0].partition("=")[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from di_magics.core.conversation import transcript
 from di_magics.core.conversation.record import rebuild_conversation
-from di_magics.core.errors import ChatError, ParamError
+from di_magics.core.errors import ChatError
 from di_magics.core.text import count_noun, one_line
 from di_magics.display.markdown import to_markdown
 from di_magics.magics.commands.command import (
@@ -16,6 +16,7 @@ from di_magics.magics.commands.command import (
     incomplete,
     say,
     say_history,
+    take_switch,
 )
 from di_magics.magics.commands.conversing import check_name
 from di_magics.runtime.files import os_error_reason, read_bounded, write_private
@@ -25,8 +26,9 @@ from di_magics.storage.notebook import LARGEST_FILE
 @command("save FILE [--overwrite]", "write this conversation to a .md, .json or .ipynb file")
 def save(context: Context, rest: str) -> None:
     """%chat load FILE reads it back, in this notebook or another one."""
-    overwrite = rest.endswith(" --overwrite")
-    path = Path(rest.removesuffix(" --overwrite") or incomplete("save chat.md")).expanduser()
+    arguments = rest.split(" ")
+    overwrite = take_switch(arguments, "--overwrite")
+    path = Path(" ".join(arguments) or incomplete("save chat.md")).expanduser()
     turns = context.session.conversation.path()
     if not turns:
         raise ChatError("This conversation has no turns yet. Ask in a %%chat cell first.")
@@ -56,9 +58,7 @@ def load(context: Context, rest: str) -> None:
     path = Path(rest or incomplete("load other.ipynb")).expanduser()
     try:
         data = read_bounded(path, LARGEST_FILE, rest, transcript.SUFFIXES)
-    except ParamError:
-        raise
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ChatError(
             f"{one_line(path, 160)} cannot be read ({os_error_reason(error)}). Give the path of a "
             "file: %chat load FILE."
@@ -88,13 +88,14 @@ def forget(context: Context, rest: str) -> None:
     notebooks stay: Edit, Clear Outputs of All Cells removes them.
     """
     conversation = context.session.conversation
-    named = [word for word in rest.split(" ") if word and word != "--yes"]
-    name = " ".join(named) or conversation.name
+    arguments = rest.split()
+    yes = take_switch(arguments, "--yes")
+    name = " ".join(arguments) or conversation.name
     everything = name == "--all"
     if not everything:
         check_name(conversation, name)
     what = "all conversations of all notebooks" if everything else f"conversation {name}"
-    if "--yes" not in rest.split(" ") and not context.asking.confirm(f"Delete {what} for good?"):
+    if not yes and not context.asking.confirm(f"Delete {what} for good?"):
         say("Nothing was deleted.")
         return
     count = context.session.notebook.forget(None if everything else name)

@@ -9,7 +9,13 @@ from di_magics.core.errors import ParamError
 from di_magics.core.settings.flags import split_line
 from di_magics.core.shown.lens_text import parse_order
 from di_magics.core.text import one_line
-from di_magics.magics.commands.command import Context, command, incomplete, parse_number
+from di_magics.magics.commands.command import (
+    Context,
+    command,
+    parse_number,
+    take_option,
+    take_switch,
+)
 from di_magics.magics.commands.conversing import named_turn
 
 
@@ -26,10 +32,11 @@ def show_lens(context: Context, rest: str) -> None:
     """
     from di_magics.display.lens import Lens
 
-    words = split_line(rest)
-    turn, name = _inspected_turn(context, [word for word in words if word != "--score"])
+    arguments = split_line(rest)
+    read_again = take_switch(arguments, "--score")
+    turn, name = _inspected_turn(context, arguments)
     inspector, handle = context.session.inspector, None
-    if "--score" in words:
+    if read_again:
         progress = context.asking.make_progress()
         data, handle = inspector.score_turn(turn, progress.update), progress.handle
     else:
@@ -52,15 +59,10 @@ def show_lab(context: Context, rest: str) -> None:
 
     from di_magics.display.lens import Lens
 
-    words = split_line(rest.replace("--order=", "--order "))
-    order = None
-    if "--order" in words:
-        at = words.index("--order")
-        order = parse_order(
-            words[at + 1] if len(words) > at + 1 else incomplete("lab --order vllm")
-        )
-        words = words[:at] + words[at + 2 :]
-    place, _, number = " ".join(words).partition(":")
+    arguments = split_line(rest)
+    named = take_option(arguments, "--order", "lab --order vllm")
+    order = None if named is None else parse_order(named)
+    place, _, number = " ".join(arguments).partition(":")
     token = parse_number(number) if number else 1
     turn, name = _inspected_turn(context, place.split())
     data = replace(context.session.inspector.lens_data(turn), name=name)

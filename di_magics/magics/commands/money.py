@@ -7,7 +7,6 @@ from pathlib import Path
 
 from di_magics.core.amount import format_usd, in_money_context, parse_usd
 from di_magics.core.errors import ParamError
-from di_magics.core.money.budget import Limit
 from di_magics.core.money.cost import Entry, tally
 from di_magics.core.money.prices import matches_filter, model_columns, price_sources
 from di_magics.core.request.export import as_csv
@@ -20,6 +19,8 @@ from di_magics.magics.commands.command import (
     say,
     show,
     show_table,
+    take_option,
+    take_switch,
 )
 from di_magics.runtime.files import write_private
 
@@ -36,16 +37,16 @@ def show_cost(context: Context, rest: str) -> None:
     is known.
     """
     arguments = split_line(rest)
-    everywhere = "--all" in arguments
-    arguments = [word for word in arguments if word != "--all"]
+    everywhere = take_switch(arguments, "--all")
+    file = take_option(arguments, "--csv", "cost --csv costs.csv")
     entries = context.session.notebook.ledger.entries(everywhere=everywhere)
-    if arguments[:1] == ["--csv"] and len(arguments) == 2:
-        _write_csv(context, entries, Path(arguments[1]).expanduser())
-    elif arguments:
+    if arguments:
         raise ParamError(
             f"%chat cost has no {one_line(' '.join(arguments), 60)!r}. It has only --all and "
             "--csv FILE."
         )
+    if file is not None:
+        _write_csv(context, entries, Path(file).expanduser())
     elif not tally(entries).replies:
         say("No requests yet; $0 spent.")
     else:
@@ -98,14 +99,7 @@ def set_budget(context: Context, rest: str) -> None:
     if not limits:
         say(f"No budget; {format_usd(total)} spent. %chat budget 0.50 sets one.")
         return
-    lines = [_describe(limit) for limit in limits]
-    say(f"{'; '.join(lines)}; {format_usd(total)} spent in this notebook.")
-
-
-def _describe(limit: Limit) -> str:
-    by = f" (set by {one_line(limit.source, 160)})" if limit.source else ""
-    where = " in all notebooks" if limit.everywhere else ""
-    return f"{format_usd(limit.left)} of {format_usd(limit.amount)} left{where}{by}"
+    say(f"{'; '.join(limit.text for limit in limits)}; {format_usd(total)} spent in this notebook.")
 
 
 @command("models [FILTER …]", "the models: context window, prices per million tokens, abilities")

@@ -18,7 +18,14 @@ from di_magics.endpoints import probe
 from di_magics.endpoints.endpoint import Endpoint, mend_url
 from di_magics.endpoints.keys import key_place
 from di_magics.endpoints.local_server import is_available
-from di_magics.magics.commands.command import Context, command, incomplete, say, show_table
+from di_magics.magics.commands.command import (
+    Context,
+    command,
+    incomplete,
+    say,
+    show_table,
+    take_switch,
+)
 from di_magics.session.session import Session
 
 
@@ -146,7 +153,7 @@ def show_params(context: Context, rest: str) -> None:
             value += " (policy)"
         elif name == "max_tokens" and name not in sent and built_in:
             value = f"{BUILT_IN_MAX_TOKENS} (the built-in model)"
-        default = service.default(param) or "its own"
+        default = service.default(param) or "server's choice"
         rows.append((name, value, default, param.range, param.effect))
     show_table(rows, head=True)
 
@@ -219,7 +226,7 @@ def _list_endpoints(session: Session) -> None:
             key = f"%chat key {name}" if service.key_page else "not needed"
         server = (state.get(listening, "") if listening is not None else "") or ""
         if name == LOCAL:
-            server = "ours" if is_available() else "needs the extra [local]"
+            server = "built in" if is_available() else "needs the extra [local]"
         mark = "→" if now in (name, urlsplit(url).netloc) else ""
         rows.append((mark, name, one_line(url, 80) or "this machine", one_line(key, 60), server))
     show_table(rows, head=True)
@@ -256,13 +263,12 @@ def ask_for_key(context: Context, rest: str) -> None:
     --forget removes it from both.
     """
     session = context.session
-    words = rest.split()
-    options = {word for word in words if word in ("--keep", "--forget")}
-    named = [word for word in words if word not in options]
-    endpoint = _endpoint_of_key(session, named)
+    arguments = rest.split()
+    keep, forget = take_switch(arguments, "--keep"), take_switch(arguments, "--forget")
+    endpoint = _endpoint_of_key(session, arguments)
     title = endpoint.service.title or endpoint.name
     keys = session.routing.keys
-    if "--forget" in options:
+    if forget:
         removed = keys.forget(endpoint.url)
         _, left = keys.find(endpoint.service, endpoint.url)
         say(
@@ -272,13 +278,14 @@ def ask_for_key(context: Context, rest: str) -> None:
         return
     if session.policies.key():
         raise PolicyError(
-            f"The key is that of {session.policies.current().source_names}. It cannot be replaced."
+            f"The key comes from {session.policies.current().source_names} and cannot be replaced "
+            "here. Ask your teacher."
         )
     typed = _type_key(f"Key of {title} ({key_place(endpoint.url)}): ")
     Endpoint(endpoint.url, typed, service=endpoint.service)  # refuses what cannot be sent
     keys.set(endpoint.url, typed)
     kept = ""
-    if "--keep" in options:
+    if keep:
         try:
             keys.keep(endpoint.url, typed)
             kept = " and kept in your system's keyring"

@@ -21,6 +21,8 @@ from di_magics.magics.commands.command import (
     incomplete,
     say,
     show,
+    take_option,
+    take_switch,
 )
 from di_magics.session.inspector import BRANCH_TOKENS
 
@@ -35,9 +37,8 @@ def repeat(context: Context, rest: str) -> None:
     from di_magics.display.tables import repeats_output
 
     arguments = split_line(rest) or incomplete("repeat 5")
-    yes = "--yes" in arguments
-    number = " ".join(word for word in arguments if word != "--yes")
-    count = parse_positive("%chat repeat", number)
+    yes = take_switch(arguments, "--yes")
+    count = parse_positive("%chat repeat", " ".join(arguments))
     turn = context.session.conversation.turn_at()
     sweep = context.asking.repeat(turn, count, yes=yes)
     texts = [reply.clean_text for reply in sweep.replies if reply and reply.complete]
@@ -94,19 +95,16 @@ def plot(context: Context, rest: str) -> None:
     from di_magics.display.plot import figure_output
 
     names = split_line(rest)
-    out = None
-    if "--out" in names:
-        at = names.index("--out")
-        out = Path(names[at + 1]) if len(names) > at + 1 else incomplete("plot --out plot.svg")
-        names = names[:at] + names[at + 2 :]
+    file = take_option(names, "--out", "plot --out plot.svg")
     if len(names) > 2:
         raise ParamError(
             f"%chat plot has no {one_line(' '.join(names[2:]), 60)!r}. Write %chat plot Y X."
         )
     figure = context.asking.require_sweep().plot(*names)
-    if out is None:
+    if file is None:
         show(*figure_output(figure))
         return
+    out = Path(file)
     if out.suffix not in (".png", ".svg"):
         raise ParamError(f"A plot's file must end in .png or .svg, not {one_line(out, 80)!r}.")
     try:
@@ -128,26 +126,24 @@ def branch(context: Context, rest: str) -> None:
     are used. On a local model it is exact, because token ids are continued.
     """
     example = "branch 2:14 --rank 2"
-    values: dict[str, str] = {}
-    words = split_line(rest)
-    place = words.pop(0) if words and not words[0].startswith("-") else incomplete(example)
-    while words:
-        name, _, value = words.pop(0).partition("=")
-        if name not in BRANCH_FLAGS:
-            raise ParamError(
-                f"%chat branch has no flag {one_line(name, 40)}.{suggest(name, BRANCH_FLAGS)} "
-                "%chat help branch lists them."
-            )
-        values[name] = value or (words.pop(0) if words else incomplete(example))
+    arguments = split_line(rest)
+    text, rank, count, longest = (take_option(arguments, flag, example) for flag in BRANCH_FLAGS)
+    place = arguments.pop(0) if arguments and arguments[0][:1] != "-" else incomplete(example)
+    if arguments:
+        name = arguments[0].partition("=")[0]
+        raise ParamError(
+            f"%chat branch has no flag {one_line(name, 40)}.{suggest(name, BRANCH_FLAGS)} "
+            "%chat help branch lists them."
+        )
     number, _, token = place.partition(":")
     turn = context.session.conversation.turn_at(parse_positive("The turn", number))
     context.asking.branch(
         turn,
         parse_positive("The token", token) - 1,
-        parse_positive("-n", values.get("-n", str(BRANCHES))),
-        token=values.get("--token"),
-        rank=parse_positive("--rank", values["--rank"]) if "--rank" in values else None,
-        max_tokens=parse_positive("--max-tokens", values.get("--max-tokens", str(BRANCH_TOKENS))),
+        BRANCHES if count is None else parse_positive("-n", count),
+        token=text,
+        rank=None if rank is None else parse_positive("--rank", rank),
+        max_tokens=BRANCH_TOKENS if longest is None else parse_positive("--max-tokens", longest),
     )
 
 

@@ -68,7 +68,7 @@ def test_another_model_than_asked_for_is_named() -> None:
     """A deprecated model is answered by its successor, and a local one by its own name."""
     assert line(model="b/model")[:2] == ["b/model", "asked for a/model"]
     assert line(model=None)[0] == "a/model"
-    assert format_receipt(replace(TURN, endpoint="local")).startswith(
+    assert format_receipt(replace(TURN, endpoint="local", local=True)).startswith(
         "a/model · on this machine · "
     )
 

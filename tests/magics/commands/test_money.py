@@ -250,8 +250,8 @@ def test_a_policys_budget_is_for_all_notebooks(
         shell.run_line_magic("reload_ext", "di_magics")
     teach("budget = 0.071\nbudget_per_notebook = 0.05")
     status = priced("%chat").text
-    assert "$0.071 for all notebooks, of which $0.011 is left" in status
-    assert "$0.050, of which $0.050 is left" in status
+    assert "$0.011 of $0.071 left in all notebooks" in status
+    assert "$0.050 of $0.050 left" in status
     assert len(server.chats) == 2
     assert isinstance(priced("%%chat\nhi").error, di.BudgetError)
     with pytest.raises(di.BudgetError):

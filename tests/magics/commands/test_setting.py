@@ -372,7 +372,7 @@ def test_the_help_names_the_default_of_the_endpoint_in_use(
     like(run, server, name)
     assert default in run("%chat help temperature").text
     (row,) = (line for line in run("%chat params").text.splitlines() if "temperature" in line[:20])
-    value = default.rpartition(" ")[2].rstrip(".") if "then " in default else "its own"
+    value = default.rpartition(" ")[2].rstrip(".") if "then " in default else "server's choice"
     assert value in row
 
 
