@@ -64,7 +64,8 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._before)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.interrupted = self.interrupted or not self._signal_is_ours
+        if not self._signal_is_ours:
+            self.note_interrupt()
         self._signal_is_ours = False
         first, self._first = self._first, None
         if first:
@@ -99,7 +100,7 @@ class Interrupts:
         return self.interrupted or self.stop_requested
 
     def note_interrupt(self) -> None:
-        """Note an interrupt that the user's code has caught."""
+        """Note an interrupt, unless it came with Stop: a page sends one if Stop is not answered."""
         self.interrupted = self.interrupted or not self.stop_requested
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -192,6 +193,18 @@ class StallingList(Loopback):
     def answer(self, request: Request) -> Answer:
         """Answer as usual, but not for the list."""
         return Stall() if request.method == "GET" else super().answer(request)
+
+
+def test_an_interrupt_that_comes_with_stop_is_none() -> None:
+    """A page sends one where Stop is not answered at once; it must not end Run All."""
+    with Interrupts() as interrupts:
+        interrupts.stop()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.stopping
+        assert not interrupts.interrupted
+    with Interrupts() as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.interrupted
 
 
 @pytest.mark.kernel

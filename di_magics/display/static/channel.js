@@ -4,6 +4,8 @@ import { element, lockHeight, show } from "./dom.js";
 import { whenGone } from "./kernel.js";
 
 const ANSWER_MS = 300;
+/** How long Stop waits for an answer; a busy machine needs its time. */
+const STOP_MS = 1000;
 const ASK_AGAIN = 60; // after so many deltas that do not fit
 
 /** @typedef {{ type?: string, n?: any, [field: string]: any }} Message */
@@ -88,7 +90,7 @@ export function channel(add, restarted) {
         update();
         // Where comm messages wait for the cell, only an interrupt gets through. It would stop all runs.
         if (run !== undefined) return;
-        setTimeout(() => state.acknowledged || state.ended || kernel?.interrupt(), ANSWER_MS);
+        setTimeout(() => state.acknowledged || state.ended || kernel?.interrupt(), STOP_MS);
       });
       return {
         bar: element("div", { className: "di-bar" }, button, line),
