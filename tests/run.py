@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -218,19 +218,23 @@ def run_all(arguments: list[str]) -> Iterator[Result]:
     if not found:
         yield Result("browser", NOT_THERE)
     os.environ["DI_MAGICS_BROWSER"] = found or ""
-    pytest: Command = (python, "-m", "pytest", "-n", "2")
-    units: Command = (*pytest, "-m", UNITS, *arguments)
-    if not arguments:  # to trace everything would take three times as long
-        yield run("core", (*units, *COVERAGE, "tests/core"), live=True)
-        units = (*units, "--ignore=tests/core")
-    yield run("units", units, live=True)
     parts = {"kernels": KERNELS} | ({"browser": "browser"} if found else {})
     with ThreadPoolExecutor() as pool:  # a process for each: much of their time is spent waiting
         real = [
             pool.submit(run, part, (python, "-m", "pytest", "-m", marks, *arguments))
             for part, marks in parts.items()
         ]
+        yield from run_core_and_units(python, arguments)
         yield from (part.result() for part in real)
+
+
+def run_core_and_units(python: Path, arguments: list[str]) -> Iterator[Result]:
+    """Yield the results of the tests that need no kernel and no browser."""
+    units: Command = (python, "-m", "pytest", "-n", "2", "-m", UNITS, *arguments)
+    if not arguments:  # to trace everything would take three times as long
+        yield run("core", (*units, *COVERAGE, "tests/core"), live=True)
+        units = (*units, "--ignore=tests/core")
+    yield run("units", units, live=True)
 
 
 def find_browser(python: Path) -> str | None:
@@ -238,9 +242,17 @@ def find_browser(python: Path) -> str | None:
     return browser.find() or browser.fetch(str(python))
 
 
+def run_in_all(environments: Iterable[Environment], arguments: list[str]) -> Iterator[Result]:
+    """Yield the results of the unit tests in these environments, the next ones made meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        made = [(each, pool.submit(each.install)) for each in environments]
+        for environment, installation in made:
+            installation.result()
+            yield run_units(environment, arguments)
+
+
 def run_units(environment: Environment, arguments: list[str]) -> Result:
-    """Run the unit tests in an environment."""
-    environment.install()
+    """Run the unit tests in an environment that is there."""
     environment.put_node_on_path()
     environment.install_js()
     pytest = (environment.python, "-m", "pytest", "-n", "2", "-m", UNITS)
@@ -289,7 +301,7 @@ def main(arguments: list[str]) -> int:
     if not chosen:
         results += run_all(rest)
     for environments in chosen:
-        results += [run_units(environment, rest) for environment in environments()]
+        results += run_in_all(environments(), rest)
     print(*results, sep="\n")
     accepted = ("passed",) if os.environ.get("CI") else ("passed", "DID NOT RUN")
     return 0 if all(result.outcome.startswith(accepted) for result in results) else 1
