@@ -165,10 +165,29 @@ _ASSIGNMENT = re.compile(
     r"([\"']?)([A-Za-z_][\w.-]{0,60})\1[ \t]{0,20}(=>|[:=](?![:=~>]))"
 )
 _LINE = re.compile(
-    r"(?m)^[ \t]{0,40}(?:export )?([A-Za-z_][\w -]{0,60}?)[ \t]{0,20}[:=][ \t]{0,20}"
-    r"(\S{1,400})[ \t]{0,40}$"
+    r"(?m)^[ \t]{0,40}(?:export |ENV |ARG |[-*] )?([A-Za-z_][\w -]{0,60}?)[ \t]{0,20}[:=]"
+    r"[ \t]{0,20}(\S{1,400})[ \t]{0,40}$"
 )
-_ELEMENT = re.compile(r"<([\w.:-]{1,60})(?:\s[^<>]{0,200})?>([^<>]{1,200})</")
+_ELEMENT = re.compile(
+    r"<([\w.:-]{1,60})(?:\s[^<>]{0,200})?>\s{0,99}(?:<!\[CDATA\[)?([^<>]{1,200}?)(?:\]\]>)?\s{0,99}</"
+)
+# What has its name beside it: name: X, value: Y; name="X" value="Y"; <entry key="X">Y;
+# <key>X</key><string>Y; <X value="Y".
+_PAIRS = (
+    re.compile(
+        r"(?<![\w.-])(?:name|key|id)[\"']?[ \t]{0,9}[:=][ \t]{0,9}[\"']?([A-Za-z_][\w.-]{0,60})"
+        r"[\"']?[\s,]{1,99}[\"']?(?:value|text|default)[\"']?[ \t]{0,9}[:=][ \t]{0,9}[\"']?"
+        r"([^\s\"'<>]{1,400})"
+    ),
+    re.compile(
+        r"<\w[\w.:-]{0,60}\s[^<>]{0,200}?(?<![\w.-])(?:name|key|id)=[\"']([\w.-]{1,60})[\"'][^<>]{0,200}>"
+        r"\s{0,99}(?:<value>|<!\[CDATA\[)?\s{0,99}([^<>\s]{1,400})"
+    ),
+    re.compile(r"<key>([\w.-]{1,60})</key>\s{0,99}<string>([^<>]{1,400})<"),
+    re.compile(r"<([\w.:-]{1,60})\s[^<>]{0,200}?(?<![\w.-])value=[\"']([^\"'<>]{1,400})[\"']"),
+)
+_AUTHORIZATION = re.compile(r"(?i:bearer|basic|token)\s{1,9}[^\s<>{}$]{8,2000}")
+_ALIAS = re.compile(r"(?:(?:&|!!)\w{1,60}[ \t]{1,9}){1,3}")  # of YAML; !vault names a place
 _QUOTED = re.compile(
     r"(\"\"\"|'''|[\"'`])((?:\\.|(?!\1)[^\\]){0,400})(?:\1(?P<key>\s{0,40}:(?!:))?)?", re.DOTALL
 )
@@ -196,7 +215,7 @@ def looks_secret(name: str, text: str) -> bool:
     plain, bare = _plain(name), text.strip()
     if _PASSWORD.search(plain) and not _is_about(plain, _ABOUT) and bare:
         return True
-    return bool((_PERHAPS.search(plain) and _looks_random(bare)) or _ANY.search(text))
+    return bool((_PERHAPS.search(plain) and looks_random(bare)) or _ANY.search(text))
 
 
 def is_secret_variable(name: str, value: str) -> bool:
@@ -232,7 +251,9 @@ def is_secret_column(name: str, values: Iterable[str]) -> bool:
     if _PASSWORD.search(plain) and not _is_about(plain, _ABOUT):
         return any(_is_filled(value.strip()) for value in values)
     if _QUALIFIERS.search(plain):
-        return any(_looks_random(value.strip()) for value in values)
+        return any(looks_random(value.strip()) for value in values)
+    if plain.endswith("authorization"):
+        return any(_AUTHORIZATION.fullmatch(value.strip()) for value in values)
     return False
 
 
@@ -252,9 +273,10 @@ def find_assignment(text: str, *, quoted: bool = False) -> str | None:
             continue  # as in "The password: it is hidden."
         if is_secret_column(name, _read_values(text, match.end(), quoted=quoted)):
             return name
-    for element in _ELEMENT.finditer(text):
-        if is_secret_column(element[1], [element[2]]):
-            return element[1]
+    for pattern in (_ELEMENT, *(() if quoted else _PAIRS)):
+        for named in pattern.finditer(text):
+            if is_secret_column(named[1], [named[2]]):
+                return str(named[1])
     return None
 
 
@@ -290,7 +312,10 @@ def _read_value(text: str, *, quoted: bool) -> Iterator[str]:
     if match := _QUOTED.match(text):
         if not match["key"]:
             yield match[2].strip()
-    elif not quoted and (text[:1] not in ("{", "&", "*", "!") or text.startswith("{{")):
+    elif not quoted and (
+        (text := _ALIAS.sub("", text, count=1))[:1] not in ("{", "&", "*", "!")
+        or text.startswith("{{")
+    ):
         whole = re.split(r"[\n,;]|(?:^|\s)#", text)[0].strip()
         yield re.split(r"[}\])]", whole)[0] if _is_filled(whole) else whole
 
@@ -320,7 +345,7 @@ def _is_place(value: str) -> bool:
     """Return whether a value is the path of a file; a key in base64 may begin like one."""
     parts = value.replace("/", "")
     mixed = re.search("[a-z]", parts) and re.search("[A-Z]", parts)
-    return bool(_PATH.fullmatch(value)) and not (mixed and _looks_random(parts))
+    return bool(_PATH.fullmatch(value)) and not (mixed and looks_random(parts))
 
 
 def _is_filled(value: str) -> bool:
@@ -330,5 +355,6 @@ def _is_filled(value: str) -> bool:
     return not (is_label or is_switch(value) or _NOT_FILLED.fullmatch(value))
 
 
-def _looks_random(text: str) -> bool:
+def looks_random(text: str) -> bool:
+    """Return whether a text looks drawn at random, as keys do."""
     return bool(_RANDOM.fullmatch(text) and not _WORDY.fullmatch(text))

@@ -47,11 +47,12 @@ def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
         raise ChatError("No cell has failed since %load_ext di_magics. Run the failing cell first.")
     from di_magics.core.conversation.attachment import fence_block
     from di_magics.core.secrets import redact
+    from di_magics.core.secrets_in_code import hide_in_code
     from di_magics.values.environment_secrets import hide_secrets
 
     failed_cell, error = failed
     texts = (remark, failed_cell.rstrip(), _trace(shell, error))
-    question, cell, trace = (redact(hide_secrets(text)) for text in texts)
+    question, cell, trace = (redact(hide_secrets(text)) for text in hide_in_code(*texts))
     parts = [
         question or QUESTION,
         fence_block(_cut_middle(cell, LONGEST_CELL), "python"),

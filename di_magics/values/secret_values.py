@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
+import tomllib
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -15,16 +18,21 @@ from di_magics.core.secrets import (
     is_secret_file,
     looks_secret,
 )
+from di_magics.core.secrets_in_code import find_in_code
 from di_magics.core.text import describe_error, one_line
 from di_magics.values.environment_secrets import held_secret
 from di_magics.values.value_names import named_texts
 
 HEADER_LINES = 20
+NAMING = {"name", "key", "setting", "variable", "parameter", "property"}
+"""The first of two columns, where a table has settings."""
+MOST_LINES = 1000
 SETTINGS = {".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties"}
 SETTINGS |= {".xml", ".plist", ".config", ".tf", ".tfvars", ".envrc", ".ndjson", ".json5"}
 PROGRAMS = {".py", ".js", ".mjs", ".ts", ".jsx", ".tsx", ".r", ".jl", ".rb", ".go", ".java", ".kt"}
 PROGRAMS |= {".php", ".pl", ".sh", ".bash", ".zsh", ".ps1", ".cs", ".c", ".cpp", ".rs", ".swift"}
 MANUALS = {".md", ".rst", ".adoc", ".tex", ".html", ".htm", ".ipynb"}
+SHELLS = {".sh", ".bash", ".zsh"}
 TABLES = {".csv", ".tsv", ".tab", ".psv"}
 DELIMITERS = ",;\t|"
 
@@ -51,8 +59,11 @@ def refuse_secret_text(text: str, path: Path) -> None:
             f"{name} seems to hold a key or a password: it was not attached. Remove that first."
         )
     member = None
-    if suffix in SETTINGS or suffix in PROGRAMS:
-        member = find_assignment(text, quoted=suffix in PROGRAMS)
+    if suffix in SETTINGS:
+        member = _secret_member(_parse(text, suffix)) or find_assignment(text)
+        member = member or (find_in_code(text) if suffix == ".tf" else None)
+    elif suffix in PROGRAMS:
+        member = find_in_code(text, shell=suffix in SHELLS)
     elif suffix in TABLES:
         member = _secret_column(text)
     elif suffix not in MANUALS:
@@ -70,6 +81,9 @@ def refuse_secret_value(text: str, value: object, name: str) -> None:
             "the model may read into a variable of another name."
         )
     refuse_secret_member(value, name)
+    is_named = isinstance(value, str) or next(iter(named_texts(value)), None)
+    if not is_named and (member := find_in_code(text)):  # the repr of an object
+        raise _member_error(one_line(name, 80), member)
     refuse_environment_secret(text, name)
 
 
@@ -85,12 +99,13 @@ def refuse_environment_secret(text: str, name: str) -> None:
 def refuse_secret_member(value: object, name: str) -> None:
     """Raise ParamError for a table with a column of passwords, or a dict with one, at any level."""
     try:
-        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-            secret = find_assignment(value)
+        if isinstance(value, str):
+            is_settings = value.lstrip()[:1] in ("{", "[")
+            document = _parse(value, ".json") if is_settings else None
+            pattern = find_assignment if is_settings else find_line
+            secret = _secret_member(document) or pattern(value)
         else:
-            secret = next(
-                (n for n, texts in named_texts(value) if is_secret_column(n, texts)), None
-            )
+            secret = _secret_member(value)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what the value's own methods raise
@@ -100,6 +115,30 @@ def refuse_secret_member(value: object, name: str) -> None:
         ) from None
     if secret is not None:
         raise _member_error(one_line(name, 80), secret)
+
+
+def _secret_member(value: object) -> str | None:
+    """Return the first name within a value that has a secret, also in a text `NAME=VALUE`."""
+    named = (name for name, texts in named_texts(value) if is_secret_column(name, texts))
+    lines = value if isinstance(value, list | tuple) else ()
+    if isinstance(value, Mapping):
+        lists = (member for member in value.values() if isinstance(member, list | tuple))
+        lines = [
+            text for member in islice(lists, MOST_LINES) for text in islice(member, MOST_LINES)
+        ]
+    texts = (text for text in islice(lines, MOST_LINES) if isinstance(text, str))
+    found = next(named, None)
+    return found if found is not None else next(filter(None, map(find_line, texts)), None)
+
+
+def _parse(text: str, suffix: str) -> object:
+    """Return what a file of settings holds, None if that is not known: then patterns are left."""
+    try:
+        if suffix == ".toml":
+            return tomllib.loads(text)
+        return json.loads(text) if suffix == ".json" else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _member_error(name: str, member: str) -> ParamError:
@@ -122,6 +161,9 @@ def _secret_column(text: str) -> str | None:
             rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
         except csv.Error:
             continue
+        is_settings = bool(rows) and len(rows[0]) == 2 and rows[0][0].lower() in NAMING
+        if is_settings and (member := _secret_member(rows[1:])):
+            return member
         start = enumerate(rows[: comments + HEADER_LINES])
         header = next((at for at, row in start if at >= comments and len(row) > 1), comments)
         for at, names in enumerate(rows[: header + 1]):

@@ -56,11 +56,17 @@ def named_texts(value: Any) -> Iterator[Named]:
         if members is not None:
             yield from _member_names(members, name)
             pairs = islice(members.items(), left)
-            waiting.extend((m, k if isinstance(k, str) else name) for k, m in pairs)
+            waiting.extend((m, _key_name(k) or name) for k, m in pairs)
         elif isinstance(inner, _LISTS):
             rows = list(islice(inner, left))
             yield from _row_names(rows)
             waiting.extend((row, name) for row in rows if name or not _is_plain(row))
+
+
+def _key_name(key: Any) -> str:
+    """Return the name that a key is, the last one of several, "" for other keys."""
+    last = key[-1] if isinstance(key, tuple) and key else key
+    return last if isinstance(last, str) else ""
 
 
 def _is_plain(value: Any) -> bool:
@@ -110,7 +116,8 @@ def _member_names(members: Mapping[Any, Any], name: str) -> Iterator[Named]:
     is_schema = any(isinstance(key, str) and key.lower() in _SCHEMA for key in keys)
     if name and not is_schema:
         yield name, map(_text, filter(_is_plain, members.values()))
-    label, value = members.get("name", members.get("key")), members.get("value")
+    label = next((members[key] for key in ("name", "key", "id") if key in members), None)
+    value = next((members[key] for key in ("value", "text", "default") if key in members), None)
     if isinstance(label, str) and _is_plain(value):
         yield label, [_text(value)]
 

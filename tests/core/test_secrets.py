@@ -573,3 +573,28 @@ def test_a_variable_may_hold_a_secret_by_its_value() -> None:
     """A URL with a password, and a key of a well-known form."""
     assert is_secret_variable("DATABASE", "postgres://ann:s3cret@db/x")
     assert is_secret_variable("X", FORMS["aws"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- name: password\n  value: Hq7!vbn",
+        '<add key="password" value="Hq7!vbn"/>',
+        "<entry key='password'>Hq7!vbn</entry>",
+        "<key>password</key><string>Hq7!vbn</string>",
+        "<password value='Hq7!vbn'/>",
+        "<password><![CDATA[Hq7!vbn]]></password>",
+        "password: &p !!str Hq7!vbn",
+    ],
+)
+def test_a_setting_whose_name_stands_beside_it_is_found(text: str) -> None:
+    """As a sibling or an attribute; a place for a secret is none."""
+    assert find_assignment(text) == "password"
+    assert find_assignment(text.replace("Hq7!vbn", "*****")) is None
+
+
+def test_a_header_with_a_token_is_a_secret() -> None:
+    """Whatever its scheme; a mere scheme is not."""
+    assert is_secret_column("Authorization", ["Bearer abcdefgh1"])
+    assert is_secret_column("Proxy-Authorization", ["basic YWRhOmg="])
+    assert not is_secret_column("Authorization", ["Bearer {token}", "required", "Bearer"])

@@ -345,3 +345,171 @@ def test_a_password_that_is_too_short_to_be_hidden_is_said(
     names = Namespace({"tell": tell}, Path(), can_ask=False)
     with pytest.warns(UserWarning, match="DB_PASSWORD in the environment is too short"):
         names.tools(["tell"], confirm=False)
+
+
+SECRET_TEXT = "Hq7!vbn-42Kd"
+RANDOM_TEXT = "a1B2c3D4e5F6g7H8i9J0k1L2"
+IN_PROGRAMS = {
+    ".py": [
+        "password = '…'",
+        "password: str = '…'",
+        'self.password: str = "…"',
+        "password = r'…'",
+        'password = f"…"',
+        "os.environ['DB_PASSWORD'] = '…'",
+        "os.environ.setdefault('DB_PASSWORD', '…')",
+        "monkeypatch.setenv('DB_PASSWORD', '…')",
+        "os.getenv('DB_PASSWORD', '…')",
+        "settings['password'] = '…'",
+        "df['password'] = ['…']",
+        "if (password := '…'):",
+        "parser.add_argument('--password', default='…')",
+        "password = os.getenv('X') or '…'",
+        "password = Secret('…')",
+        "password = '''…'''",
+        "PASSWORDS = ['…']",
+        "def f(password: str = '…'): pass",
+        "def f(password='…'): pass",
+    ],
+    ".go": [
+        'password := "…"',
+        'var password string = "…"',
+        'const password = "…"',
+        'Password: "…",',
+    ],
+    ".ts": [
+        "const password: string = '…';",
+        'private password: string = "…";',
+        "process.env.DB_PASSWORD = '…'",
+        "process.env['DB_PASSWORD'] = '…'",
+    ],
+    ".kt": ['val password: String = "…"'],
+    ".rs": ['let password: &str = "…";', 'const PASSWORD: &str = "…";'],
+    ".java": ['String password = "…";', 'setPassword("…");'],
+    ".php": ["$password = '…';", "'password' => '…',", "define('DB_PASSWORD', '…');"],
+    ".r": ['password <- "…"'],
+    ".rb": ["password: '…'", "ENV['DB_PASSWORD'] = '…'"],
+    ".ps1": ['$Password = "…"', '$env:DB_PASSWORD = "…"'],
+    ".swift": ['let password: String = "…"'],
+    ".sh": [
+        "export DB_PASSWORD='…'",
+        "DB_PASSWORD=…",
+        "export DB_PASSWORD=…",
+        "cd; DB_PASSWORD=… psql",
+    ],
+    ".c": ['#define PASSWORD "…"', 'char *password = "…";'],
+    ".pl": ["my $password = '…';"],
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "line"), [(suffix, line) for suffix, lines in IN_PROGRAMS.items() for line in lines]
+)
+def test_a_program_with_a_password_or_a_key_by_name_is_refused(
+    tmp_path: Path, suffix: str, line: str
+) -> None:
+    """In each language's own spelling; with a placeholder in its place it is sent."""
+    key_line = line.replace("password", "api_key").replace("Password", "ApiKey")
+    key_line = key_line.replace("PASSWORD", "API_KEY")
+    for text, value in ((line, SECRET_TEXT), (key_line, RANDOM_TEXT)):
+        (tmp_path / f"x{suffix}").write_text(f"x = 1\n{text.replace('…', value)}\ny = 2\n")
+        with pytest.raises(ParamError, match="nothing was"):
+            attach(f"x{suffix}", {}, tmp_path)
+    for value in ("<yours>", "********", ""):
+        (tmp_path / f"x{suffix}").write_text(f"x = 1\n{line.replace('…', value)}\ny = 2\n")
+        attach(f"x{suffix}", {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "password = input('Password: ')",
+        "password = getpass('Your password, please')",
+        "if password == 'weak': print(password, 'is weak')",
+        "parser.add_argument('--password', '-p', help='of the database')",
+        "password = os.environ['DB_PASSWORD']",
+        "fields = ['user', 'password', 'host']",
+        "raise ValueError('the password must be longer')",
+        "PASSWORD=$(pass show db)",
+        "PASSWORD=${PASSWORD:-}",
+        'var passwordField string = "user_password"',
+    ],
+)
+def test_a_program_that_only_reads_a_password_is_sent(tmp_path: Path, line: str) -> None:
+    """Also in a shell."""
+    for suffix in (".py", ".sh"):
+        (tmp_path / f"x{suffix}").write_text(line)
+        attach(f"x{suffix}", {}, tmp_path)
+
+
+IN_SETTINGS = {
+    ".yaml": [
+        "- name: DB_PASSWORD\n  value: …",
+        "password: &p …",
+        "password: !!str …",
+        "env:\n  - DB_PASSWORD=…",
+    ],
+    ".json": [
+        '{"name": "password", "value": "…"}',
+        '{"key": "password", "value": "…"}',
+        '{"id": "password", "text": "…"}',
+        '{"password": {"value": "…"}}',
+        '{"pass\\u0077ord": "…"}',
+        '{"env": ["DB_PASSWORD=…"]}',
+    ],
+    ".toml": ['db = { password = "…" }', 'db.password = "…"', 'password = [ "…" ]'],
+    ".xml": [
+        "<entry key='password'>…</entry>",
+        '<add key="password" value="…"/>',
+        '<property name="password" value="…"/>',
+        "<password><![CDATA[…]]></password>",
+        "<password>\n…\n</password>",
+        "<string name='password'>…</string>",
+        "<key>password</key><string>…</string>",
+        "<password value='…'/>",
+        "<property name='password'><value>…</value></property>",
+    ],
+    ".tf": ['variable "password" { default = "…" }'],
+    ".csv": ["key,value\npassword,…"],
+    ".txt": ["- password: …", "* Password: …", "ENV PASSWORD=…"],
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"), [(suffix, text) for suffix, texts in IN_SETTINGS.items() for text in texts]
+)
+def test_settings_with_a_password_beside_its_name_are_refused(
+    tmp_path: Path, suffix: str, text: str
+) -> None:
+    """As siblings, in attributes, behind an anchor."""
+    (tmp_path / f"x{suffix}").write_text(text.replace("…", SECRET_TEXT))
+    with pytest.raises(ParamError, match="nothing was"):
+        attach(f"x{suffix}", {}, tmp_path)
+    (tmp_path / f"x{suffix}").write_text(text.replace("…", "********"))
+    attach(f"x{suffix}", {}, tmp_path)
+
+
+class Shown:
+    """An object whose text has a password."""
+
+    def __repr__(self) -> str:
+        return f"Shown(password='{SECRET_TEXT}')"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"password: {SECRET_TEXT}\nuser: a",
+        f"password = '{SECRET_TEXT}'",
+        ["user: a", f"password: {SECRET_TEXT}"],
+        {("db", "password"): SECRET_TEXT},
+        {"Authorization": f"Bearer {SECRET_TEXT}"},
+        {"id": "password", "default": SECRET_TEXT},
+        {"env": [f"DB_PASSWORD={SECRET_TEXT}"]},
+        Shown(),
+    ],
+)
+def test_a_variable_is_read_as_a_file_is(value: Any) -> None:
+    """Its lines, its siblings, and the text of an object."""
+    with pytest.raises(ParamError, match="nothing was"):
+        attach_value(value, "x")
