@@ -53,6 +53,7 @@ TITLED = (0.9, 0.5, 0.05, 0.0)
 BLOCKS = "▁▂▃▄▅▆▇█"
 BLOCK_BITS = 1.5
 COLUMNS = 60
+SAVED_LAB = "Colours and numbers here are without the settings, but for the position below."
 FAINT = "opacity: 0.75; font-size: 90%"
 # The widget's colours on white paper, translucent, so that they are legible on dark paper, too.
 MARKS = (
@@ -73,10 +74,10 @@ STYLE = (
 )
 
 
-Continue = Callable[[int, str, Mapping[str, float], Sequence[str], Callable[[Any], None]], None]
+Continue = Callable[[int, str, Mapping[str, float], Sequence[str], Callable[[Any], None]], str]
 """Continues a reply after this token at this position, with these settings and order of filters.
 
-The replies stream into a widget, with which it calls its last argument.
+The replies stream into a widget, with which it calls its last argument. Returns a remark or "".
 """
 ReadZeros = Callable[[Sequence[int]], list[float | None]]
 """Returns logit - log-probability at positions, None where it cannot be found."""
@@ -122,7 +123,7 @@ class Lens:
         """Return what the widget gets: a JSON object and arrays, compressed."""
         head, arrays = pack_lens(self.data)
         head |= {
-            "about": list(about_lines(self.data)),
+            "about": list(about_lines(self.data, lab=self.lab)),
             "notes": list(setting_notes(self.data)),
             "disabled": {} if self._read_zeros else {"repeat_penalty": LOGITS_UNKNOWN},
             "settings": self.sent,
@@ -131,6 +132,7 @@ class Lens:
             "orders": {server: list(order) for server, order in ORDERS.items()},
             "start": self.at,
             "lab": self.lab,
+            "ordered": self.data.order is not None,
             "zeros": self._read_zeros is not None,
             "continuing": self._continue_from is not None,
             "sizes": {name: len(array) for name, array in arrays.items()},
@@ -241,10 +243,11 @@ def lens_text(data: LensData) -> str:
 def lens_html(lens: Lens) -> str:
     """Return the saved form: HTML without script, of at most MOST_BYTES."""
     data = lens.data
+    about = [*about_lines(data), *([SAVED_LAB] if lens.lab else [])]
     before = (
         f"<div><b>{_escape(one_line(data.model, 80))}</b> · "
         f"{_escape(' · '.join(_summary(data)[1:]))}</div>"
-        f'<div style="{FAINT}">{_escape(one_line(" ".join(about_lines(data)), 1000))}</div>'
+        f'<div style="{FAINT}">{_escape(one_line(" ".join(about), 1000))}</div>'
         f'<div style="line-height: 2; margin: 4px 0">{_legend_html(data)}</div>'
         '<div style="white-space: pre-wrap; line-height: 1.9; font-size: 110%; padding: 8px 12px; '
         'border: 1px solid #8886; border-radius: 6px">'

@@ -21,7 +21,7 @@ from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import ROUNDS, Ask, Beginning, ask_like
 from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
-from di_magics.core.settings.services import GO_ON, PREFILL
+from di_magics.core.settings.services import GO_ON, PREFILL, is_local
 from di_magics.core.shown.lens import SAMPLERS, params_to_send, sent_order
 from di_magics.core.shown.lens_text import FILTERS
 from di_magics.core.sweep.measures import Measure
@@ -314,6 +314,16 @@ class Asking:
         ask = replace(ask, cell=self._running_cell())
         return self.sweep(ask, *branch_runs(ask, count), fresh=True, show_replies=show_replies)
 
+    def name_continuing(self, turn: Turn) -> str:
+        """Return a line on who continues a turn's reply, "" if it is the current endpoint."""
+        endpoint = self._session.settings.endpoint
+        if not turn.local or not endpoint or is_local(endpoint):
+            return ""
+        return (
+            "The built-in model continues, because it wrote this reply; "
+            f"{one_line(endpoint, 80)} is not asked."
+        )
+
     def make_progress(self) -> Progress:
         """Return what says how far a text has been read."""
         return choose_progress(self._shell)
@@ -327,8 +337,9 @@ class Asking:
             values: Mapping[str, float],
             order: Sequence[str],
             show: Callable[[Any], None],
-        ) -> None:
+        ) -> str:
             self._continue_from(turn, position, token, values, order, show)
+            return self.name_continuing(turn)
 
         return {"continue_from": continue_from, **self.lens_functions(turn, data)}
 

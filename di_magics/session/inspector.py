@@ -39,7 +39,7 @@ MOST = 20
 LONGEST_TEXT = 4000
 """Tokens of a text that is scored: at 13 ms each, almost a minute."""
 BRANCH_TOKENS = 20
-READ_AGAIN = "read again afterwards, not as it was drawn"
+READ_AGAIN = "The reply was read again afterwards: the numbers are not those it was drawn with."
 
 
 def unreported(done: int, total: int) -> None:

@@ -161,7 +161,7 @@ def test_a_page_continues_a_reply_once_at_a_time() -> None:
         values: Mapping[str, float],
         order: Sequence[str],
         show: Callable[[Any], None],
-    ) -> None:
+    ) -> str:
         calls.append((position, token, order))
         begun.set()
         go_on.wait(10)
@@ -199,7 +199,9 @@ def test_the_saved_form_without_any_script() -> None:
         assert words in html
     assert "Position 4 with temperature 0.8, top_k 40" in html
     assert "cut by min_p" in html
+    assert "are without the settings, but for the position below" in html
     assert "Position" not in lens_html(Lens(reply))
+    assert "without the settings" not in lens_html(Lens(reply))
 
 
 def test_the_saved_form_applies_the_penalties() -> None:

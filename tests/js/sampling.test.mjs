@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { describeRemovals, entropyBounds } from "../../di_magics/display/static/alternatives.js";
+import { cutTexts, describeRemovals, entropyBounds } from "../../di_magics/display/static/alternatives.js";
 import { FILTER_NAMES, reshape } from "../../di_magics/display/static/sampling.js";
 import { answer } from "./positions.mjs";
 
@@ -141,8 +141,8 @@ test("top_k comes first: min_p is not named as the filter that cut all others", 
   assert.deepEqual(now.rest, [0, 0]);
   const model = reshape(position, {}, []);
   assert.equal(
-    describeRemovals(model, now),
-    " Removed: 59.6–77.7 % by min_p, at most 14.8 % by top_k, at most 8.31 % by top_p.",
+    describeRemovals(model, now, ["top_k", "top_p", "min_p"]),
+    " Removed in this order, of the model's probability: at most 14.8 % by top_k, at most 8.31 % by top_p, 59.6–77.7 % by min_p.",
   );
 });
 
@@ -152,8 +152,8 @@ test("a flat position says what is removed at least, though tokens may be left t
   const now = reshape(position, settings, ["top_k", "top_p", "min_p"]);
   assert.equal(now.atMost, 40);
   assert.match(
-    describeRemovals(reshape(position, {}, []), now),
-    /^ Removed: 60\.0–80\.0 % by top_k, at most /,
+    describeRemovals(reshape(position, {}, []), now, ["top_k", "top_p", "min_p"]),
+    /: 60\.0–80\.0 % by top_k, at most /,
   );
 });
 
@@ -162,7 +162,28 @@ test("a token that a penalty lowered and a filter cut names both", () => {
   const settings = { temperature: 1, top_k: 0, top_p: 1, min_p: 0.5, presence_penalty: 5 };
   const now = reshape(position, settings, ["penalties", "min_p"]);
   assert.equal(
-    describeRemovals(reshape(position, {}, []), now),
-    " Removed: 90.0 % by min_p after the penalty.",
+    describeRemovals(reshape(position, {}, []), now, ["min_p"]),
+    " Removed, of the model's probability: 90.0 % by min_p after the penalty.",
   );
+});
+
+test("a filter for which the ones before it left nothing to remove is named as such", () => {
+  const position = { logprobs: [0.6, 0.3, 0.07, 0.03].map(Math.log), best: 4, vocabulary: 4 };
+  const model = reshape(position, {}, []);
+  /** @param {string[]} order @param {string[]} [filters] */
+  const removals = (order, filters = order) => {
+    const settings = { temperature: 1, top_k: 2, top_p: 0.99, min_p: 0.2 };
+    return describeRemovals(model, reshape(position, settings, order), filters).split(": ")[1];
+  };
+  assert.equal(removals(["top_k", "min_p"]), "10.0 % by top_k, nothing more by min_p.");
+  assert.equal(removals(["min_p", "top_k"]), "10.0 % by min_p, nothing more by top_k.");
+  assert.equal(removals(["top_p", "top_k"]), "nothing by top_p, 10.0 % by top_k.");
+  assert.equal(removals(["min_p"], []), undefined);
+});
+
+test("the reason beside a bar is short, and whole as its title", () => {
+  const [top_k, top_p, min_p] = [2, 4, 8];
+  assert.deepEqual(cutTexts(top_k), { short: "cut by top_k", full: "cut by top_k" });
+  assert.deepEqual(cutTexts(top_p | min_p), { short: "top_p/min_p", full: "cut by top_p or min_p" });
+  assert.deepEqual(cutTexts(min_p, 1), { short: "penalty, min_p", full: "cut by min_p after the penalty" });
 });

@@ -281,6 +281,23 @@ def test_a_lab_continues_with_its_order_of_filters(local: Run, shell: Interactiv
     assert session_of(shell).inspector.lens_data(last_turn(shell)).order == ORDERS["vLLM"]
 
 
+def test_the_built_in_model_continues_where_another_endpoint_is_set(
+    local: Run, shell: InteractiveShell
+) -> None:
+    """And says so, because the endpoint would be expected to."""
+    local("%%chat --logprobs 5 --seed 1 --max-tokens 6\nTell me about foxes.")
+    words = "The built-in model continues, because it wrote this reply; http://127.0.0.1:9/v1"
+    assert "built-in" not in local("%chat branch 1:3 -n 1 --max-tokens 2").text
+    local("%chat endpoint http://127.0.0.1:9/v1")
+    branched = local("%chat branch 1:3 -n 1 --max-tokens 2")
+    assert branched.error is None
+    assert words in branched.text
+    asking, turn = shell.magics_manager.registry["ChatMagics"].asking, last_turn(shell)
+    data = session_of(shell).inspector.lens_data(turn)
+    go_on = asking.lab_functions(turn, data)["continue_from"]
+    assert words in go_on(3, data.tokens[3].text, {}, ORDERS["llama.cpp"], lambda grid: None)
+
+
 def test_a_policy_without_extras_keeps_the_order(
     local: Run, shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,7 +335,7 @@ def test_a_reply_can_be_read_again(local: Run, shell: InteractiveShell) -> None:
     local("%%chat -t 0 --max-tokens 8\nTell me about foxes.")
     data = session_of(shell).inspector.score_turn(last_turn(shell))
     assert b"".join(t.data for t in data.tokens).decode() == last_turn(shell).reply.text
-    assert "read again" in data.note
+    assert "was read again afterwards" in data.note
     assert all(t.logprob is not None and t.logprob > -3 for t in data.tokens)
 
 

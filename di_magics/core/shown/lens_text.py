@@ -42,6 +42,13 @@ BASIS = {
     "unknown": "Whether the probabilities are before or after temperature and filters is not "
     "known.",
 }
+LAB_BASIS = {
+    "raw": "Colours, legend and “now” are with the settings below. Perplexity, surprise and "
+    "“model” are the model's own, before temperature and filters.",
+    "unknown": "Colours, legend and “now” are with the settings below. Perplexity, surprise and "
+    "“model” are as they were sent; whether before or after temperature and filters is not known.",
+}
+"""The same for a lab."""
 LOGITS_UNKNOWN = "It needs the logits, which are not sent."
 
 
@@ -125,12 +132,12 @@ def lab_values(settings: Mapping[str, object]) -> dict[str, float]:
     return values
 
 
-def about_lines(data: LensData) -> Iterator[str]:
-    """Yield what the user must know of the numbers."""
-    yield BASIS[data.basis]
+def about_lines(data: LensData, *, lab: bool = False) -> Iterator[str]:
+    """Yield what the user must know of the numbers, those of a lab with sliders included."""
+    yield (LAB_BASIS if lab else BASIS)[data.basis]
     of = "" if data.vocabulary is None else f" of {data.vocabulary:,}"
     if data.most:
-        yield f"The {data.most} most likely{of} tokens are known at each position."
+        yield f"The {data.most:,} most likely{of} tokens are known at each position."
     else:
         yield "The endpoint sent no other tokens than those of the reply."
     if data.unreported:

@@ -7,6 +7,7 @@ import { NO_ZERO } from "./zeros.js";
 
 const MOST_ROWS = 100;
 const ROUNDED = 5e-4; // less of the other tokens' probability is what 32 bits lose
+const SHORT = 10; // characters of a reason that "cut by" has room beside
 const LEAST_SCALE = 0.05; // a bar is full at the greatest probability, and never at less than this
 
 /** @typedef {{ counts: Map<number, number>, total: number }} Draws how often a token was drawn; -1: another */
@@ -51,10 +52,11 @@ class AlternativeRow {
   /**
    * @param {string} name
    * @param {string} kind
-   * @param {{ raw: [number, number], now: [number, number], why: string, tick: number | null }} values
+   * @param {{ raw: [number, number], now: [number, number], tick: number | null }} values
+   * @param {{ short: string, full: string }} why it is cut
    * @param {number} scale the probability of a full bar
    */
-  fill(name, kind, { raw, now, why, tick }, scale) {
+  fill(name, kind, { raw, now, tick }, why, scale) {
     show(this.name, name);
     if (this.node.className !== kind) this.node.className = kind;
     /** @param {HTMLElement} bar @param {number} value */
@@ -67,28 +69,23 @@ class AlternativeRow {
     this.most.hidden = now[1] - now[0] < 0.002;
     this.tick.hidden = tick === null;
     if (tick !== null) this.tick.style.transform = `translateX(${Math.min(1, tick / scale) * 100}%)`;
-    show(this.why, why);
-    if (this.why.title !== why) this.why.title = why;
+    show(this.why, why.short);
+    if (this.why.title !== why.full) this.why.title = why.full;
     show(this.now, percentRange(...now));
     show(this.raw, percentRange(...raw));
   }
 }
 
-/** @param {number} filters 1 << number each; which of them it was is not known */
-function filterNames(filters) {
-  const names = FILTER_NAMES.filter((_, filter) => filters & (1 << filter));
-  const last = names.pop() ?? "";
-  return names.length ? `${names.join(", ")} or ${last}` : last;
-}
-
 /**
- * Return what cut a token: the filters, and the penalty that had lowered it.
- * @param {import("./sampling.js").Reshaped} now
- * @param {number} index
+ * Return what cut a token, in full and as short as a bar is: the filters, and the penalty that lowered it.
+ * @param {number} filters 1 << number each; which of them it was is not known
+ * @param {number} lowered
  */
-function cutters(now, index) {
-  const names = filterNames(now.unsure[index] | (1 << now.cut[index]));
-  return now.lowered[index] ? `${names} after the penalty` : names;
+export function cutTexts(filters, lowered = 0) {
+  const names = FILTER_NAMES.filter((_, filter) => filters & (1 << filter));
+  const full = `cut by ${names.join(" or ")}${lowered ? " after the penalty" : ""}`;
+  const short = `${lowered ? "penalty, " : ""}${names.join("/")}`;
+  return { full, short: short.length > SHORT ? short : `cut by ${short}` };
 }
 
 /**
@@ -96,8 +93,9 @@ function cutters(now, index) {
  * other tokens, or one that may be cut, belong to one filter or another.
  * @param {import("./sampling.js").Reshaped} model
  * @param {import("./sampling.js").Reshaped} now
+ * @param {string[]} filters those that are on, in their order
  */
-export function describeRemovals(model, now) {
+export function describeRemovals(model, now, filters) {
   /** @type {Map<string, [number, number]>} */
   const shares = new Map();
   /** @param {string} name @param {number} low @param {number} high */
@@ -108,19 +106,25 @@ export function describeRemovals(model, now) {
   for (const [filter, [low, high]] of now.removed.entries()) add(FILTER_NAMES[filter], low, high);
   for (const [index, cut] of now.cut.entries()) {
     const share = model.high[index];
-    const filters = now.unsure[index] | (cut && 1 << cut);
-    if (cut && !now.unsure[index]) add(cutters(now, index), share, share);
+    const cutters = now.unsure[index] | (cut && 1 << cut);
+    if (cut && !now.unsure[index])
+      add(`${FILTER_NAMES[cut]}${now.lowered[index] ? " after the penalty" : ""}`, share, share);
     else
-      for (const [filter, name] of FILTER_NAMES.entries()) if (filters & (1 << filter)) add(name, 0, share);
+      for (const [filter, name] of FILTER_NAMES.entries()) if (cutters & (1 << filter)) add(name, 0, share);
   }
-  const parts = [...shares]
-    .filter(([, [low, high]]) => low > 0 || high > ROUNDED)
-    .sort(([, a], [, b]) => b[0] + b[1] - a[0] - a[1])
-    .map(
-      ([name, [low, high]]) =>
-        `${low < ROUNDED && high > ROUNDED ? `at most ${percent(high)}` : percentRange(low, high)} by ${name}`,
-    );
-  return parts.length ? ` Removed: ${parts.join(", ")}.` : "";
+  const removing = [...shares].filter(([, [low, high]]) => low > 0 || high > ROUNDED);
+  let more = "";
+  const parts = filters.flatMap((filter) => {
+    const own = removing.filter(([name]) => name.startsWith(filter));
+    if (!own.length) return [`nothing${more} by ${filter}`];
+    more = " more";
+    return own.map(([name, [low, high]]) => {
+      const share = low < ROUNDED && high > ROUNDED ? `at most ${percent(high)}` : percentRange(low, high);
+      return `${share} by ${name}`;
+    });
+  });
+  if (!parts.length) return "";
+  return ` Removed${filters.length > 1 ? " in this order" : ""}, of the model's probability: ${parts.join(", ")}.`;
 }
 
 /**
@@ -210,8 +214,9 @@ export class Alternatives {
    * @param {import("./sampling.js").Reshaped} model
    * @param {import("./sampling.js").Reshaped} now
    * @param {Draws | null} draws
+   * @param {string[]} filters those that are on, in their order
    */
-  draw(at, model, now, draws) {
+  draw(at, model, now, draws, filters) {
     const { tokens, rows, rest } = this;
     const position = tokens.position(at);
     const { own } = position;
@@ -229,7 +234,10 @@ export class Alternatives {
       if (index === undefined) continue;
       row.index = index;
       const cut = now.cut[index];
-      const why = cut ? `cut by ${cutters(now, index)}` : now.unsure[index] ? "may be cut" : "";
+      const maybe = now.unsure[index] ? "may be cut" : "";
+      const why = cut
+        ? cutTexts(now.unsure[index] | (1 << cut), now.lowered[index])
+        : { short: maybe, full: maybe };
       const kind = `${index === own ? "own" : ""}${cut ? " cut" : ""}`;
       const given = Math.exp(position.logprobs[index]);
       /** @type {{ raw: [number, number], now: [number, number] }} */
@@ -240,21 +248,22 @@ export class Alternatives {
       row.fill(
         label(tokens.head.texts[position.tokens[index]]),
         kind,
-        { ...values, why, tick: tick(index) },
+        { ...values, tick: tick(index) },
+        why,
         scale,
       );
     }
     const others = this.others(at);
     rest.node.hidden = others === 0;
-    const why = now.rest[1] === 0 && now.restCut ? `cut by ${filterNames(now.restCut)}` : "";
-    const name = "all others";
+    const gone = now.rest[1] === 0 && now.restCut > 0;
     rest.fill(
-      name,
-      why ? "rest gone" : "rest",
-      { raw: model.rest, now: now.rest, why, tick: tick(-1) },
+      "all others",
+      gone ? "rest gone" : "rest",
+      { raw: model.rest, now: now.rest, tick: tick(-1) },
+      gone ? cutTexts(now.restCut) : { short: "", full: "" },
       scale,
     );
-    this.tell(at, own, model, now);
+    this.tell(at, own, model, now, filters);
   }
 
   /**
@@ -295,8 +304,9 @@ export class Alternatives {
    * @param {number} own
    * @param {import("./sampling.js").Reshaped} model
    * @param {import("./sampling.js").Reshaped} now
+   * @param {string[]} filters
    */
-  tell(at, own, model, now) {
+  tell(at, own, model, now, filters) {
     const { tokens, lab } = this;
     let words = "its probability is not known";
     if (own >= 0) {
@@ -326,6 +336,9 @@ export class Alternatives {
       now.survivors === null
         ? `At least ${now.low.filter((value) => value > 0).length} tokens can be drawn`
         : `${counted(now.survivors, "token")} can be drawn`;
-    show(this.facts, `${drawable}; ${bits}.${describeRemovals(model, now)}`.replaceAll(" %", "\u00a0%"));
+    show(
+      this.facts,
+      `${drawable}; ${bits}.${describeRemovals(model, now, filters)}`.replaceAll(" %", "\u00a0%"),
+    );
   }
 }

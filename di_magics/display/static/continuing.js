@@ -2,24 +2,28 @@
 // "Continue from here" in the lab: the kernel continues the reply from a token, several times. The replies
 // stream into a grid, which is a widget of its own.
 import { element, show } from "./dom.js";
+import { describeSettings } from "./sampler.js";
 import { label } from "./tokens.js";
 
 export class Continuing {
   /**
    * @param {any} model the widget's
    * @param {import("./sampler.js").Sampler} sampler
+   * @param {boolean} ordered whether the order of the filters is sent
    */
-  constructor(model, sampler) {
+  constructor(model, sampler, ordered) {
     this.model = model;
     this.at = 0;
     this.text = "";
     this.waiting = false;
+    this.next = ""; // the settings of the replies that are asked for
     this.button = element("button", { type: "button" });
     this.button.addEventListener("click", () => {
       if (this.waiting) return;
       this.wait(true);
       show(this.note, "The model continues …");
       const { settings, order } = sampler;
+      this.next = describeSettings(settings, order, ordered);
       model.send({ type: "continue", at: this.at, token: this.text, settings, order });
     });
     this.note = element("span", { className: "faint", role: "status" });
@@ -30,14 +34,12 @@ export class Continuing {
       "aria-label": "Continued replies",
     });
     /** @param {any} message */
-    this.receive = ({ type, grid, error }) => {
+    this.receive = ({ type, grid, error, done }) => {
       if (type === "grid") this.showGrid(grid);
       if (type !== "continued") return;
       this.wait(false);
-      show(
-        this.note,
-        error ?? "Below: %chat adopt 0 makes the first one the reply, %chat adopt 1 the second …",
-      );
+      const below = "Below: %chat adopt 0 makes the first one the reply, %chat adopt 1 the second …";
+      show(this.note, error ?? (done ? `${done} ${below}` : below));
     };
     model.on("msg:custom", this.receive);
   }
@@ -52,7 +54,7 @@ export class Continuing {
   async showGrid(id) {
     const { widget_manager: manager } = this.model;
     const view = await manager.create_view(await manager.get_model(id));
-    this.replies.replaceChildren(view.el);
+    this.replies.replaceChildren(element("div", { className: "faint", textContent: this.next }), view.el);
     this.replies.scrollIntoView({ block: "nearest" });
   }
 

@@ -8,9 +8,9 @@ import { LENS_STYLE } from "./lens_style.js";
 import { offerPosition } from "./looked.js";
 import { Preview } from "./preview.js";
 import { ReplyText } from "./reply_text.js";
-import { Drawing, Sampler } from "./sampler.js";
+import { Drawing, filtersOn, Sampler } from "./sampler.js";
 import { FILTER_NAMES, reshape } from "./sampling.js";
-import { bandOf, IMPOSSIBLE, NOT_KNOWN, unpackTokens } from "./tokens.js";
+import { bandOf, COMPUTING, IMPOSSIBLE, NOT_KNOWN, unpackTokens } from "./tokens.js";
 import { Zeros } from "./zeros.js";
 
 const SLICE = 4; // ms of work at a time for the tokens out of view
@@ -61,9 +61,9 @@ export default {
     const { head } = tokens;
     const text = new ReplyText(tokens, look, head.lab);
     const sampler = head.lab ? new Sampler(head, change) : null;
-    const continuing = sampler && head.continuing ? new Continuing(model, sampler) : null;
+    const continuing = sampler && head.continuing ? new Continuing(model, sampler, head.ordered) : null;
     const pick = continuing ? pickToken : null;
-    const zeros = head.zeros ? new Zeros(tokens, model, showZeros) : null;
+    const zeros = head.zeros ? new Zeros(tokens, model, showZeros, () => follow(version, 0)) : null;
     const alternatives = new Alternatives(tokens, head.lab, pick);
     const drawing = new Drawing(drawPosition);
     drawing.position = () => shaped(text.at);
@@ -81,12 +81,13 @@ export default {
       const { own } = tokens.position(at);
       if (own < 0 || !sampler) return bandOf(tokens.probability(at));
       const { low, high, cut, notes } = shaped(at);
-      if (notes.length) return NOT_KNOWN;
+      if (notes.length) return zeros?.isPending(at) ? COMPUTING : NOT_KNOWN;
       return FILTER_NAMES[cut[own]] ? IMPOSSIBLE : bandOf((low[own] + high[own]) / 2);
     }
 
     function drawPosition() {
-      alternatives.draw(text.at, unshaped(tokens, text.at), shaped(text.at), drawing.draws);
+      const filters = sampler ? filtersOn(sampler.values, sampler.order) : [];
+      alternatives.draw(text.at, unshaped(tokens, text.at), shaped(text.at), drawing.draws, filters);
     }
 
     /** @param {number} index */

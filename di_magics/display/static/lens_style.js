@@ -31,7 +31,7 @@ export const LENS_STYLE = `
 .di-lens .legend button { background: none; padding: 3px 8px; }
 .di-lens .legend b { font-variant-numeric: tabular-nums; margin-left: 3px; }
 .di-lens .legend button[data-none] { opacity: 0.55; }
-.di-lens .both { display: grid; grid-template: "text side" auto "settings side" 1fr / minmax(0, 1fr) minmax(320px, 390px);
+.di-lens .both { display: grid; grid-template: "text side" auto "settings side" 1fr / minmax(0, 1fr) minmax(320px, 400px);
   gap: 14px 18px; align-items: start; }
 .di-lens .main { grid-area: text; }
 .di-lens .side { grid-area: side; }
@@ -47,7 +47,7 @@ export const LENS_STYLE = `
 .di-lens .b4 { --c: var(--b4); --u: 2px; }
 .di-lens .b5 { --c: var(--b5); --u: 3px; }
 .di-lens .b6 { --c: var(--b6); --u: 4px; }
-.di-lens .b7 { text-decoration: underline dotted; text-underline-offset: 4px; }
+.di-lens .b7, .di-lens .b9 { text-decoration: underline dotted; text-underline-offset: 4px; }
 .di-lens .b8 { text-decoration: line-through; text-decoration-thickness: 1.5px;
   background: repeating-linear-gradient(135deg, transparent 0 3px, var(--edge) 3px 4.5px); }
 .di-lens .swatch { padding: 1px 4px 2px; cursor: inherit; }
@@ -114,7 +114,15 @@ export const LENS_STYLE = `
 .di-lens .name { font-weight: 600; }
 .di-lens .note { margin-top: 6px; }
 @container (max-width: 780px) {
-  .di-lens .both { grid-template: "text" auto "side" auto "settings" auto / minmax(0, 1fr); }
-  .di-lens .sliders { grid-template-columns: minmax(0, 1fr); }
+  .di-lens .both { grid-template: "text" auto "settings" auto "side" auto / minmax(0, 1fr); }
   .di-lens .text { max-height: 380px; }
+  .di-lens .lab .text { max-height: 260px; }
+}
+@container (max-width: 780px) and (min-width: 600px) { .di-lens .sliders { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
+@media (pointer: coarse) {
+  .di-lens .t { padding: 4px 0; }
+  .di-lens td, .di-lens th { height: 26px; }
+  .di-lens .token button { min-height: 24px; }
+  .di-lens .slider input { height: 28px; }
+  .di-lens .order .swap { min-width: 24px; }
 }`;

@@ -4,7 +4,7 @@
 import { Alternatives } from "./alternatives.js";
 import { element, show } from "./dom.js";
 import { LENS_STYLE } from "./lens_style.js";
-import { isPenalised, OFF } from "./sampler.js";
+import { filtersOn, isPenalised, OFF } from "./sampler.js";
 import { reshape } from "./sampling.js";
 
 const PREVIEW_ROWS = 5;
@@ -72,7 +72,8 @@ export class Preview {
     const penalised = isPenalised(values);
     const now = reshape(tokens.position(at, penalised), values, head.order);
     show(this.title, `With these settings, at the last position looked at · ${head.name || head.model}`);
-    this.alternatives.draw(at, reshape(tokens.position(at), {}, []), now, null);
+    const filters = filtersOn(values, head.order);
+    this.alternatives.draw(at, reshape(tokens.position(at), {}, []), now, null, filters);
     show(this.notes, [...leftOut(panel, head.disabled), ...head.notes].join(" "));
     if (values.repeat_penalty !== 1) readZero?.(at);
   }

@@ -2,7 +2,7 @@
 // The reply's text as a list of tokens: one tab stop, coloured by band, with its legend and the strip of
 // surprise. Only the blocks of tokens in view are painted at once, the rest a little later.
 import { element, show } from "./dom.js";
-import { BAND_NAMES, harmless, IMPOSSIBLE, label, NOT_KNOWN } from "./tokens.js";
+import { BAND_NAMES, COMPUTING, harmless, IMPOSSIBLE, label, NOT_KNOWN } from "./tokens.js";
 
 const BLOCK = 40; // tokens
 const MARGIN = "200px";
@@ -62,7 +62,7 @@ export class ReplyText {
     const peak = this.tokens.logprobs.reduce((best, value, i, all) => (value < all[best] ? i : best), 0);
     this.strip.setAttribute(
       "aria-label",
-      `Surprise along the reply: the highest, ${this.bits(peak).toFixed(1)} bit, is at token ${peak + 1}`,
+      `Surprise in the model along the reply: the highest, ${this.bits(peak).toFixed(1)} bit, is at token ${peak + 1}`,
     );
     this.legend = this.makeLegend(lab);
     this.node = element(
@@ -73,7 +73,7 @@ export class ReplyText {
       element(
         "div",
         { className: "under faint" },
-        element("span", { textContent: "Surprise of each token, in bits. Click to go there." }),
+        element("span", { textContent: "Surprise of each token in the model, in bits. Click to go there." }),
         element("span", {
           id: `${this.id}-keys`,
           textContent: "Keys: arrows, Home, End, N and P (unlikely tokens)",
@@ -110,7 +110,7 @@ export class ReplyText {
 
   /** @param {boolean} lab */
   makeLegend(lab) {
-    const names = [...BAND_NAMES, "not known", "could not have been drawn"];
+    const names = [...BAND_NAMES, "not known", "could not have been drawn", "computing …"];
     this.keys = names.map((name, band) => {
       const count = element("b");
       const key = element(
@@ -302,11 +302,15 @@ export class ReplyText {
     for (const block of this.blocks) this.observer.observe(block);
     this.sizes = new ResizeObserver(() => this.drawSoon());
     this.sizes.observe(this.strip);
+    // JupyterLab hides the page for a moment, in which the strip has no width.
+    this.themes = new MutationObserver(() => requestAnimationFrame(() => this.drawSoon()));
+    this.themes.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
   }
 
   close() {
     this.observer?.disconnect();
     this.sizes?.disconnect();
+    this.themes?.disconnect();
   }
 
   /**
@@ -326,13 +330,13 @@ export class ReplyText {
 
   /** Show how many tokens each band has. */
   count() {
-    const counts = new Array(IMPOSSIBLE + 1).fill(0);
+    const counts = new Array(COMPUTING + 1).fill(0);
     for (const band of this.bands) counts[band] += 1;
     for (const [band, key] of this.keys.entries()) {
       show(/** @type {HTMLElement} */ (key.lastChild), counts[band].toLocaleString("en"));
       key.toggleAttribute("data-none", counts[band] === 0);
     }
-    this.keys[NOT_KNOWN].hidden = counts[NOT_KNOWN] === 0;
+    for (const band of [NOT_KNOWN, COMPUTING]) this.keys[band].hidden = counts[band] === 0;
   }
 
   drawSoon() {

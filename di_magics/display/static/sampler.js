@@ -34,11 +34,63 @@ const FILTERS = {
   min_p: "keeps tokens at least p times as likely as the most likely one",
   temperature: "makes the distribution more peaked (below 1) or flatter (above 1)",
 };
+const CUTTING = ["top_k", "top_p", "min_p"];
 const DRAWS = [10, 100, 1000];
+const NARROW = 0.005; // what is known to this much can be compared with what was drawn
 const FRAMES = 45; // that drawing takes at most
 
 /** @param {Values} values */
 export const isPenalised = (values) => PENALTIES.some((name) => values[name] !== OFF[name]);
+
+/**
+ * Return the filters that can remove tokens with these values, as FILTER_NAMES has them, in their order.
+ * @param {Values} values
+ * @param {readonly string[]} order
+ */
+export const filtersOn = (values, order) =>
+  order.flatMap((name) => {
+    if (name === "temperature") return values.temperature === 0 ? ["temperature 0"] : [];
+    return CUTTING.includes(name) && values[name] !== OFF[name] ? [name] : [];
+  });
+
+/**
+ * Say with what a reply was continued.
+ * @param {Values} values
+ * @param {readonly string[]} order
+ * @param {boolean} ordered whether the order was sent
+ */
+export function describeSettings(values, order, ordered) {
+  const set = SLIDERS.filter(([name, , , , , off]) => values[name] !== off);
+  const parts = set.map(([name, title]) => `${title} ${values[name]}`);
+  if (ordered) parts.push(`in the order ${order.join(", ")}`);
+  const filters = filtersOn(values, order);
+  const alike = filters.includes("temperature 0") || (filters.includes("top_k") && values.top_k === 1);
+  const all = ordered ? "so all are alike" : "so they may all be alike";
+  return `Continued with ${parts.join(", ")}.${alike ? ` Only the likeliest token can be drawn, ${all}.` : ""}`;
+}
+
+/**
+ * Say how near drawn tokens are to the theory.
+ * @param {Pick<import("./sampling.js").Reshaped, "low" | "high" | "rest">} position
+ * @param {import("./alternatives.js").Draws} draws
+ */
+export function describeDraws({ low, high, rest }, { counts, total }) {
+  const drawn = `${total.toLocaleString("en")} drawn`;
+  const ends = [
+    [...low, rest[0]],
+    [...high, rest[1]],
+  ];
+  const middles = ends[0].map((value, index) => (value + ends[1][index]) / 2);
+  const whole = middles.reduce((sum, value) => sum + value, 0);
+  const width = ends[1].reduce((sum, value, index) => sum + value - ends[0][index], 0);
+  if (width > 2 * NARROW)
+    return `${drawn} from the middle of the ranges: not comparable, because the theory is only known as ranges`;
+  const last = middles.length - 1;
+  let off = 0;
+  for (const [index, share] of middles.entries())
+    off += Math.abs((counts.get(index === last ? -1 : index) ?? 0) / total - share / whole);
+  return `${drawn}: ${((off / 2) * 100).toFixed(1)} % away from the theory`;
+}
 
 export class Sampler {
   /**
@@ -286,7 +338,9 @@ export class Drawing {
   /** @param {number} count */
   start(count) {
     this.forget();
-    const { low, high, rest } = this.position();
+    const position = this.position();
+    if (position.notes.length) return show(this.note, "Nothing to draw from: not known here");
+    const { low, high, rest } = position;
     // Where a probability is an interval, its middle is drawn from.
     const shares = [...high].map((value, index) => (value + low[index]) / 2);
     const draws = { counts: new Map(), total: 0 };
@@ -304,14 +358,7 @@ export class Drawing {
         draws.counts.set(index, (draws.counts.get(index) ?? 0) + 1);
         draws.total += 1;
       }
-      let off = Math.abs((draws.counts.get(-1) ?? 0) / draws.total - other / whole);
-      for (const [index, share] of shares.entries()) {
-        off += Math.abs((draws.counts.get(index) ?? 0) / draws.total - share / whole);
-      }
-      show(
-        this.note,
-        `${draws.total.toLocaleString("en")} drawn: ${((off / 2) * 100).toFixed(1)} % away from the theory`,
-      );
+      show(this.note, describeDraws(position, draws));
       this.changed();
       if (draws.total < count) this.frame = requestAnimationFrame(step);
     };

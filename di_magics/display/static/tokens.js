@@ -6,6 +6,7 @@ export const BANDS = [0.9, 0.5, 0.2, 0.05, 0.01, 0.001, 0];
 export const BAND_NAMES = ["≥ 90 %", "50–90 %", "20–50 %", "5–20 %", "1–5 %", "0.1–1 %", "< 0.1 %"];
 export const NOT_KNOWN = 7; // the band of a token without a probability
 export const IMPOSSIBLE = 8; // the band of a token that these settings cut
+export const COMPUTING = 9; // the band of a token for which the kernel is still at work
 const NO_INDEX = 0xffff;
 const NO_WIDE_INDEX = 0xffffffff;
 const LEAST = -700; // a lower log-probability is not a number but a sign for "unknown"
@@ -38,6 +39,7 @@ const INVISIBLE =
  * @property {Record<string, number>} values the settings to begin with
  * @property {number} start
  * @property {boolean} lab
+ * @property {boolean} ordered whether the kernel sends the order of the filters
  * @property {boolean} zeros whether the kernel can read the zero of the logits
  * @property {boolean} continuing whether the kernel can continue the reply
  */

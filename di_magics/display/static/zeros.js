@@ -14,11 +14,13 @@ export class Zeros {
    * @param {import("./tokens.js").Tokens} tokens
    * @param {any} model the widget's
    * @param {(positions: number[]) => void} found called when the zeros of these positions are known
+   * @param {() => void} stopped called when no more will be known for the time being
    */
-  constructor(tokens, model, found) {
+  constructor(tokens, model, found, stopped) {
     this.tokens = tokens;
     this.model = model;
     this.waiting = false;
+    this.failed = false;
     this.since = 0;
     this.pace = 0; // ms a position
     this.note = element("div", { className: "faint note", role: "status" });
@@ -26,7 +28,11 @@ export class Zeros {
     this.receive = ({ type, positions, zeros, error }) => {
       if (type !== "zeros") return;
       this.waiting = false;
-      if (error !== undefined) return show(this.note, error);
+      this.failed = error !== undefined;
+      if (this.failed) {
+        show(this.note, error);
+        return stopped();
+      }
       for (const [i, at] of positions.entries()) tokens.position(at).zero = zeros[i];
       this.pace = (performance.now() - this.since) / positions.length;
       found(positions);
@@ -40,9 +46,15 @@ export class Zeros {
     return zero === undefined && counts.some((count) => count > 0);
   }
 
+  /** @param {number} at whether the kernel is at work on it, or will be */
+  isPending(at) {
+    return !this.failed && this.isMissing(at);
+  }
+
   /** @param {number[]} positions */
   send(positions) {
     this.waiting = true;
+    this.failed = false;
     this.since = performance.now();
     this.model.send({ type: "zeros", positions });
   }

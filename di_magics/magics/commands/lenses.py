@@ -67,8 +67,9 @@ def show_lab(context: Context, rest: str) -> None:
     turn, name = _inspected_turn(context, place.split())
     data = replace(context.session.inspector.lens_data(turn), name=name)
     if not token or token > len(data.tokens):
+        name = number if number.isdecimal() else repr(number)
         raise ParamError(
-            f"The reply has no token {one_line(number, 40)!r}. Tokens are numbered 1 to "
+            f"The reply has no token {one_line(name, 40)}. Tokens are numbered 1 to "
             f"{len(data.tokens)}."
         )
 

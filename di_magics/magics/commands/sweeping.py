@@ -137,6 +137,8 @@ def branch(context: Context, rest: str) -> None:
         )
     number, _, token = place.partition(":")
     turn = context.session.conversation.turn_at(parse_positive("The turn", number))
+    if remark := context.asking.name_continuing(turn):
+        say(remark)
     context.asking.branch(
         turn,
         parse_positive("The token", token) - 1,

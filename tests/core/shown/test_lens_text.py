@@ -131,6 +131,17 @@ def test_a_note_of_the_endpoint_is_read_last() -> None:
     assert list(about_lines(replace(sample_reply(3), note="A note.")))[-1] == "A note."
 
 
+def test_a_lab_says_which_numbers_are_with_the_settings() -> None:
+    """Whether the others are the model's own is known of some endpoints only."""
+    raw = sample_reply(3)
+    unknown = replace(raw, basis="unknown")
+    for reply, words in ((raw, "are the model's own"), (unknown, "is not known")):
+        text = " ".join(about_lines(reply, lab=True))
+        assert "Colours, legend and “now” are with the settings below." in text
+        assert words in text
+        assert "with the settings" not in " ".join(about_lines(reply))
+
+
 def test_a_reply_without_alternatives_says_so() -> None:
     """Some endpoints send the tokens of the reply alone."""
     alone = replace(sample_reply(1), tokens=(TokenProbability("a", -0.5),))
