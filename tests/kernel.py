@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -160,13 +160,19 @@ class Kernel:
         cell_id: str | None = None,
         *,
         inputs: Iterable[str] | None = None,
+        tags: Sequence[str] = (),
         timeout: float = TIMEOUT_SECONDS,
     ) -> Result:
         """Run a cell and return what it shows; `inputs` answer its input() and getpass()."""
-        return self.wait(self.start(code, cell_id, inputs=inputs), timeout=timeout)
+        return self.wait(self.start(code, cell_id, inputs=inputs, tags=tags), timeout=timeout)
 
     def start(
-        self, code: str, cell_id: str | None = None, *, inputs: Iterable[str] | None = None
+        self,
+        code: str,
+        cell_id: str | None = None,
+        *,
+        inputs: Iterable[str] | None = None,
+        tags: Sequence[str] = (),
     ) -> Result:
         """Run a cell without waiting; the result fills while `wait` waits.
 
@@ -182,7 +188,7 @@ class Kernel:
             "allow_stdin": inputs is not None,
             "stop_on_error": True,
         }
-        metadata = {"cellId": cell_id} if cell_id is not None else {}
+        metadata = {"cellId": cell_id, "tags": [*tags]} if cell_id is not None else {}
         result = Result()
         self._cells[self.send("execute_request", content, metadata)] = result
         return result

@@ -141,6 +141,14 @@ def remove_hidden(code: str) -> str:
     return replace_hidden(code, lambda character: "")
 
 
+def cut_middle(text: str, limit: int) -> str:
+    """Return the text, without its middle if it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
+
+
 def respell_number(text: object, *, whole: bool = False) -> str:
     """Return ` Write 0.7.` for a number such as `0,7`, ` Write 1000.` for `1,000`, else nothing."""
     if not isinstance(text, str) or len(text) > 40:

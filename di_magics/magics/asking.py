@@ -31,6 +31,7 @@ from di_magics.display.choose import choose_grid, choose_progress, choose_view
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import Progress, SilentView
 from di_magics.magics.cell import RunningCell
+from di_magics.magics.cells_above import CellLog
 from di_magics.magics.last_error import ErrorRecorder, fix_prompt
 from di_magics.session.inspector import BRANCH_TOKENS
 from di_magics.session.session import Session
@@ -69,12 +70,18 @@ class Asking:
     """
 
     def __init__(
-        self, session: Session, shell: Any, cell: RunningCell, errors: ErrorRecorder
+        self,
+        session: Session,
+        shell: Any,
+        cell: RunningCell,
+        errors: ErrorRecorder,
+        cells: CellLog,
     ) -> None:
         self._session = session
         self._shell = shell
         self._cell = cell
         self._errors = errors
+        self._cells = cells
         self._tools: dict[str, Toolbox] = {}
         self.last_sweep: Sweep | None = None
 
@@ -138,7 +145,10 @@ class Asking:
             budget=typed.budget,
             yes=typed.yes,
             stream=not typed.no_stream,
-            attachments=names.attach(typed.attach, typed.attach_tokens, typed.resize),
+            attachments=(
+                *((self._cells.attach(typed.above),) if typed.above else ()),
+                *names.attach(typed.attach, typed.attach_tokens, typed.resize),
+            ),
             tools=names.tools(typed.tools, confirm=typed.confirm) if typed.tools else None,
             rounds=typed.rounds or ROUNDS,
             schema=schema,

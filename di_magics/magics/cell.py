@@ -55,6 +55,17 @@ class RunningCell:
         cell_id = self._parent().get("metadata", {}).get("cellId")
         return cell_id if isinstance(cell_id, str) else None
 
+    @property
+    def page(self) -> str:
+        """The page that sent the cell."""
+        return str(self._parent().get("header", {}).get("session", ""))
+
+    @property
+    def tags(self) -> list[object]:
+        """The cell's tags, as far as the front end sends them."""
+        tags = self._parent().get("metadata", {}).get("tags")
+        return tags if isinstance(tags, list) else []
+
     def cell(self) -> tuple[str, int] | None:
         """Return the cell's id and the number of the next ask, from 0; None outside a front end.
 
@@ -98,7 +109,7 @@ class RunningCell:
         if not self._files:
             named = self._named_path()
             self._files = [_Followed(named)] if named else []
-        page = str(self._parent()["header"].get("session"))
+        page = self.page
         if self._files and page not in self._pages and self._searched != (page, cell):
             self._searched = page, cell
             home = self._files[0].path

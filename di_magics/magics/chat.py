@@ -14,6 +14,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 
 from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.magics.cell import RunningCell
+from di_magics.magics.cells_above import CellLog
 from di_magics.magics.last_error import ErrorRecorder
 from di_magics.magics.page import connect_page
 from di_magics.magics.traits import SettingsTraits
@@ -42,6 +43,7 @@ class ChatMagics(Magics, SettingsTraits):
         self.process = os.getpid()
         self.page = connect_page(shell)
         self.errors = ErrorRecorder(self._post_error)
+        self.cells = CellLog(shell, self._cell)
 
         @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
         def matcher(context: CompletionContext) -> Any:
@@ -74,7 +76,7 @@ class ChatMagics(Magics, SettingsTraits):
         """Asks the session in the cell that runs."""
         from di_magics.magics.asking import Asking
 
-        return Asking(self.session, self.shell, self._cell, self.errors)
+        return Asking(self.session, self.shell, self._cell, self.errors, self.cells)
 
     @cached_property
     def panel(self) -> Panel:
@@ -220,6 +222,7 @@ def register(shell: Any) -> None:
     shell.register_magics(magics)
     shell.Completer.custom_matchers.append(magics.matcher)
     shell.events.register("post_run_cell", magics.errors.note)
+    shell.events.register("post_run_cell", magics.cells.note)
     add_transforms(shell)
 
 
@@ -231,6 +234,7 @@ def unregister(shell: Any) -> None:
     for kind, name in (("line", "chat"), ("cell", "chat"), ("cell", "lens")):
         shell.magics_manager.magics[kind].pop(name, None)
     shell.events.unregister("post_run_cell", magics.errors.note)
+    shell.events.unregister("post_run_cell", magics.cells.note)
     shell.display_formatter.mimebundle_formatter.pop(".".join(REPLY), None)
     remove_transforms(shell)
     shell.Completer.custom_matchers.remove(magics.matcher)

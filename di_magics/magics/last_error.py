@@ -48,6 +48,7 @@ def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     from di_magics.core.conversation.attachment import fence_block
     from di_magics.core.secrets import redact
     from di_magics.core.secrets_in_code import hide_in_code
+    from di_magics.core.text import cut_middle
     from di_magics.values.environment_secrets import hide_secrets
 
     failed_cell, error = failed
@@ -55,8 +56,8 @@ def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     question, cell, trace = (redact(hide_secrets(text)) for text in hide_in_code(*texts))
     parts = [
         question or QUESTION,
-        fence_block(_cut_middle(cell, LONGEST_CELL), "python"),
-        fence_block(_cut_middle(trace, LONGEST_TRACE)),
+        fence_block(cut_middle(cell, LONGEST_CELL), "python"),
+        fence_block(cut_middle(trace, LONGEST_TRACE)),
     ]
     return "\n\n".join(parts)
 
@@ -80,11 +81,3 @@ def _cell_name(shell: Any, file: str) -> str | None:
     """Return the name of the cell that was compiled as this file, None for other files."""
     parts = shell.compile.format_code_name(file)
     return " ".join(parts) if parts else None
-
-
-def _cut_middle(text: str, limit: int) -> str:
-    """Return the text, without its middle if it is too long."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"

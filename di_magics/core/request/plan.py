@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
+from di_magics.core.conversation import cells_above
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
@@ -187,6 +188,8 @@ def plan_turn(
     for name, value in ask.params.items():
         values[name] = validate(name, value)
     params = policy.apply_to(values)
+    if any(attachment.name == cells_above.NAME for attachment in ask.attachments):
+        policy.check_above()
     ends_loops = route.built_in and "max_tokens" not in {**values, **policy.locks}
     if ends_loops:
         bound = params.get("max_tokens")

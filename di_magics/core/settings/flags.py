@@ -85,6 +85,12 @@ def _parse_last(name: str, text: str) -> int | Literal["all"]:
     return "all" if text == "all" else parse_turn_count(name, text)
 
 
+def _parse_above(name: str, text: str) -> int | Literal["new", "all"]:
+    if text == "new":
+        return "new"
+    return "all" if text == "all" else parse_positive(name, text)
+
+
 def _parse_format(name: str, text: str) -> str:
     form, colon, block = text.partition(":")
     if form not in FORMATS or (colon and (form != "code" or not block)):
@@ -163,6 +169,13 @@ class Flags:
         "shrink attached images to at most this many pixels on the longer side",
         parse=parse_positive,
         needs=("--attach",),
+    )
+    above: int | Literal["new", "all"] | None = _flag(
+        "--above N",
+        "send the cells that ran since the last turn: code, output, errors (or the last N, or all)",
+        parse=_parse_above,
+        bare="new",
+        completions=("all",),
     )
     format: str | None = _flag(
         "-f, --format FORM",

@@ -24,7 +24,7 @@ from di_magics.core.settings.params import (
 )
 from di_magics.core.text import one_line
 
-NARROWING = ("models", "parameters", "extra", "system", "budget", "budget_per_notebook")
+NARROWING = ("models", "parameters", "extra", "system", "budget", "budget_per_notebook", "above")
 """The names allowed in a file beside the notebook, which anybody may have put there."""
 NAMES = (*NARROWING, "endpoint", "key_variable", "key_file", "log")
 ZERO_IS_NO_LIMIT = ("max_tokens", "top_k")
@@ -61,6 +61,7 @@ class Policy:
                           limit or a number of replies
     system                the system prompt
     system_source         the path of the file it is from
+    above                 whether the cells above may be sent with a prompt
     budgets               USD that all notebooks together may spend under a file, by its path
     budget_per_notebook   USD that each notebook may spend
     key_variable          the environment variable with the key for `endpoint`
@@ -77,6 +78,7 @@ class Policy:
     extras: tuple[tuple[str, ...], ...] = ()
     system: str | None = None
     system_source: str = ""
+    above: bool = True
     budgets: Mapping[str, Decimal] = field(default_factory=dict)
     budget_per_notebook: Decimal | None = None
     endpoint: str | None = None
@@ -173,6 +175,13 @@ class Policy:
                 "these with -m or %chat model."
             )
 
+    def check_above(self) -> None:
+        """Raise PolicyError where the cells above may not be sent."""
+        if not self.above:
+            raise PolicyError(
+                f"The cells above may not be sent here, by {self.source_names}. Leave out --above."
+            )
+
 
 NO_POLICY = Policy()
 
@@ -203,6 +212,7 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
         extras=_parse_extras(table.get("extra"), source),
         system=_parse_text(table, "system", source),
         system_source=source if "system" in table else "",
+        above=_parse_above(table.get("above", True), source),
         budgets={} if budget is None else {source: budget},
         budget_per_notebook=_parse_budget(table, "budget_per_notebook", source),
         endpoint=_parse_text(table, "endpoint", source),
@@ -228,6 +238,7 @@ def merge_policies(outer: Policy, inner: Policy) -> Policy:
         # Where the outer rules name no extras, the inner ones must not name the first.
         extras=(outer.extras or (((),) if outer.limits_requests else ())) + inner.extras,
         bounds=bounds,
+        above=outer.above and inner.above,
         budgets={**inner.budgets, **outer.budgets},
         budget_per_notebook=least_amount(outer.budget_per_notebook, inner.budget_per_notebook),
         sources=outer.sources + inner.sources,
@@ -337,6 +348,12 @@ def _parse_budget(table: Mapping[str, Any], name: str, source: str) -> Decimal |
         return parse_usd(table[name], f"its {name}")
     except DiMagicsError as error:
         raise _policy_error(source, f"is wrong: {error}") from None
+
+
+def _parse_above(value: object, source: str) -> bool:
+    if not isinstance(value, bool):
+        raise _policy_error(source, "must have true or false as its above.")
+    return value
 
 
 def _parse_text(table: Mapping[str, Any], name: str, source: str) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
+from di_magics.core.conversation.cells_above import attach_cells
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.messages import round_messages
 from di_magics.core.errors import ParamError, PolicyError, ToolError
@@ -278,6 +279,16 @@ def test_messages_of_another_plan_are_sent_as_they_are() -> None:
     """The runs of a sweep share them."""
     messages = [{"role": "user", "content": "shared"}]
     assert plan(Ask("a"), messages=messages).body["messages"] == messages
+
+
+def test_a_policy_can_forbid_cells_above() -> None:
+    """Checked last, as its other rules; other attachments are allowed."""
+    forbids = parse_policy({"above": False}, "p.toml")
+    plan(Ask("a", attachments=(Attachment("text", "x.csv", "", "1"),)), policy=forbids)
+    above = Ask("a", attachments=(attach_cells([]),))
+    plan(above)
+    with pytest.raises(PolicyError, match="Leave out --above"):
+        plan(above, policy=forbids)
 
 
 def test_attachments_are_sent_and_kept() -> None:

@@ -356,6 +356,10 @@ def test_a_flag_without_what_it_needs_is_refused(key: str) -> None:
         ("-a a.png --attach b", {"attach": ("a.png", "b")}),
         ("-a x --attach-tokens 5 --resize 640", {"attach_tokens": 5, "resize": 640}),
         ("-a x --attach_tokens=5", {"attach_tokens": 5}),
+        ("--above", {"above": "new"}),
+        ("--above new", {"above": "new"}),
+        ("--above 3 -t 0", {"above": 3}),
+        ("--above=all", {"above": "all"}),
     ],
 )
 def test_values_are_parsed(line: str, values: dict[str, Any]) -> None:

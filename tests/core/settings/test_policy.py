@@ -60,6 +60,7 @@ def test_a_policy_is_parsed() -> None:
         ({"budget_per_notebook": "much"}, "its budget_per_notebook must be an amount of USD"),
         ({"system": 1}, "as its system"),
         ({"log": " "}, "as its log"),
+        ({"above": "no"}, "true or false as its above"),
     ],
 )
 def test_what_is_not_understood_is_refused(rules: dict[str, Any], hint: str) -> None:
@@ -449,3 +450,15 @@ def test_a_wrong_rule_about_extras_is_refused(table: dict[str, Any], problem: st
     """Nothing is sent then."""
     with pytest.raises(PolicyError, match=problem):
         parse_policy(table, "class.toml")
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(True, False), (False, True), (False, False)])
+def test_cells_above_are_sent_only_where_every_policy_allows_it(outer: bool, inner: bool) -> None:
+    """A file beside the notebook can forbid it, and cannot allow it."""
+    allowed = parse_policy({"above": True}, "a.toml")
+    allowed.check_above()
+    NO_POLICY.check_above()
+    mine = parse_policy({"above": outer}, "a.toml")
+    other = parse_policy({"above": inner}, "b.toml", narrowing=True)
+    with pytest.raises(PolicyError, match="Leave out --above"):
+        merge_policies(mine, other).check_above()

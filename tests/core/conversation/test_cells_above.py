@@ -1,0 +1,44 @@
+"""Cells as a text that goes along: in order, bounded, and the note says what was left out."""
+
+from __future__ import annotations
+
+from di_magics.core.conversation.cells_above import (
+    LONGEST,
+    LONGEST_PART,
+    NAME,
+    RanCell,
+    attach_cells,
+)
+
+
+def test_cells_are_in_their_order_with_output_and_error() -> None:
+    """What a cell does not have is left out; a fence in it stays inside."""
+    newest_first = [
+        RanCell(3, "1/0", "", "ZeroDivisionError: x"),
+        RanCell(2, "print('```')", "```"),
+    ]
+    attached = attach_cells(newest_first)
+    assert (attached.kind, attached.name) == ("text", NAME)
+    assert attached.content == (
+        "Cell [2]:\n````\nprint('```')\n````\nIts output:\n````\n```\n````\n\n"
+        "Cell [3]:\n```\n1/0\n```\nIts error:\n```\nZeroDivisionError: x\n```"
+    )
+    assert attached.note == "2 cells, about 62 tokens"
+
+
+def test_without_cells_the_model_learns_so() -> None:
+    """And the receipt has it, too."""
+    attached = attach_cells([])
+    assert attached.note.startswith("0 cells")
+    assert attached.content == "No cell has run."
+
+
+def test_long_texts_lose_their_middle_and_old_cells_go_first() -> None:
+    """The newest are there, however long they are."""
+    cells = [RanCell(number, "x" * LONGEST_PART * 3) for number in range(50, 0, -1)]
+    attached = attach_cells(cells)
+    assert len(attached.content) <= LONGEST + 100
+    assert "Cell [50]:" in attached.content
+    assert "Cell [1]:" not in attached.content
+    assert "characters left out" in attached.content
+    assert attached.note.endswith("; 5 long texts shortened; 45 older cells left out")
