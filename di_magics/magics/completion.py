@@ -39,12 +39,15 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "history": (("--tree",), ()),
     "lens": (("run", "--score"), ()),
     "lab": (("run", "--order", *ORDERS), ()),
-    "cost": (("--all", "--csv"), ()),
+    "cost": (("--all", "--csv", "--overwrite"), ()),
     "load": ((), ("files",)),
     "save": (("--overwrite",), ("files",)),
     "panel": (("--side",), ()),
     "fork": (("--at",), ()),
-    "plot": (("diversity", "completion_tokens", "cost", "elapsed", "--out"), ("measures",)),
+    "plot": (
+        ("diversity", "completion_tokens", "cost", "elapsed", "--out", "--overwrite"),
+        ("measures",),
+    ),
     "diff": (("run",), ()),
 }
 """What Tab offers after a command of `%chat`: texts, and fields of Choices."""

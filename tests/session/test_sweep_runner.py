@@ -197,6 +197,9 @@ def test_a_grid_is_plotted(
     for name in ("x.png", "x.svg"):
         assert "saved" in run(f"%chat plot words --out {tmp_path / name}").text
         assert (tmp_path / name).stat().st_size > 1000
+        again = f"%chat plot words --out {tmp_path / name}"
+        assert "exists already" in str(run(again).error)
+        assert "saved" in run(f"{again} --overwrite").text
     assert isinstance(run("%chat plot text").error, di.ParamError)
     assert isinstance(run("%chat plot words x y").error, di.ParamError)
     assert isinstance(run(f"%chat plot --out {tmp_path}/x.pdf").error, di.ParamError)

@@ -7,6 +7,7 @@ that they are harmless in a terminal and the same bytes are sent.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from di_magics.core.text import replace_hidden
 Request = Mapping[str, Any]
 
 LONGEST_DATA = 60
+# Within a cell another separator begins a new one, and so does a line end.
+_FORMULA = re.compile(r"(?:\A|(?<![; \t\r\n\"'])[; \t\r\n\"']+)(?=[=+@＝＋－＠-])")
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 """The bytes that stand for themselves in a query."""
 
@@ -187,7 +191,8 @@ def _percent_encode(text: str) -> str:
 def as_csv(records: Sequence[Mapping[str, object]]) -> str:
     """Return records as CSV (RFC 4180), its columns in the order in which they first appear.
 
-    A text that a spreadsheet would read as a formula gets an apostrophe in front.
+    What a spreadsheet would read as a formula gets an apostrophe in front, also where it takes
+    another sign for the separator; control characters and marks of direction are made visible.
     """
     columns = list(dict.fromkeys(name for record in records for name in record))
     rows: list[list[object]] = [[*columns]]
@@ -197,7 +202,17 @@ def as_csv(records: Sequence[Mapping[str, object]]) -> str:
 
 def _csv_cell(value: object) -> str:
     text = "" if value is None else str(value)
-    if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")):
-        text = "'" + text
+    if isinstance(value, str):
+        text = _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
+        text = _FORMULA.sub(_guard_formula, text)
     quoted = any(sign in text for sign in ',"\r\n')
     return '"' + text.replace('"', '""') + '"' if quoted else text
+
+
+def _guard_formula(match: re.Match[str]) -> str:
+    """Return the place before a formula with an apostrophe, unless it is the item of a list."""
+    if match.start() and not re.search(r"[;\t\r\n]", match[0]):
+        return match[0]
+    line = match.string[match.end() : match.end() + 1000].partition("\n")[0]
+    is_item = match.start() and line[:2] in ("- ", "+ ") and not re.search(r"[|(!=@;\t]", line)
+    return match[0] if is_item else f"{match[0]}'"

@@ -108,6 +108,13 @@ def parse_number(text: str) -> int | None:
     return int(text)
 
 
+def already_exists(path: Path) -> ChatError:
+    """Return the error for a file that would be overwritten."""
+    return ChatError(
+        f"{one_line(path, 160)} exists already. Choose another name, or add --overwrite."
+    )
+
+
 def cannot_write(path: Path, error: OSError) -> ChatError:
     """Return the error for a file that cannot be written."""
     return ChatError(

@@ -11,6 +11,7 @@ from di_magics.core.text import count_noun, one_line
 from di_magics.display.markdown import to_markdown
 from di_magics.magics.commands.command import (
     Context,
+    already_exists,
     cannot_write,
     command,
     incomplete,
@@ -42,9 +43,7 @@ def save(context: Context, rest: str) -> None:
     try:
         write_private(path, text, overwrite=overwrite)
     except FileExistsError:
-        raise ChatError(
-            f"{one_line(path, 160)} exists already. Choose another name, or add --overwrite."
-        ) from None
+        raise already_exists(path) from None
     except OSError as error:
         raise cannot_write(path, error) from None
     say(f"{count_noun(len(turns), 'turn')} saved in {one_line(path, 160)}")

@@ -14,6 +14,7 @@ from di_magics.core.settings.flags import split_line
 from di_magics.core.text import count_noun, one_line
 from di_magics.magics.commands.command import (
     Context,
+    already_exists,
     cannot_write,
     command,
     say,
@@ -29,7 +30,7 @@ MOST_ROWS = 200
 
 
 @command(
-    "cost [--all] [--csv FILE]",
+    "cost [--all] [--csv FILE [--overwrite]]",
     "the costs by conversation, day and model; --all for every notebook",
 )
 def show_cost(context: Context, rest: str) -> None:
@@ -38,6 +39,7 @@ def show_cost(context: Context, rest: str) -> None:
     """
     arguments = split_line(rest)
     everywhere = take_switch(arguments, "--all")
+    overwrite = take_switch(arguments, "--overwrite")
     file = take_option(arguments, "--csv", "cost --csv costs.csv")
     entries = context.session.notebook.ledger.entries(everywhere=everywhere)
     if arguments:
@@ -46,7 +48,7 @@ def show_cost(context: Context, rest: str) -> None:
             "--csv FILE."
         )
     if file is not None:
-        _write_csv(context, entries, Path(file).expanduser())
+        _write_csv(context, entries, Path(file).expanduser(), overwrite=overwrite)
     elif not tally(entries).replies:
         say("No requests yet; $0 spent.")
     else:
@@ -55,7 +57,7 @@ def show_cost(context: Context, rest: str) -> None:
         show(cost_output(entries, context.session.notebook.ledger.names(), everywhere=everywhere))
 
 
-def _write_csv(context: Context, entries: list[Entry], path: Path) -> None:
+def _write_csv(context: Context, entries: list[Entry], path: Path, *, overwrite: bool) -> None:
     names = context.session.notebook.ledger.names()
     records = [
         {
@@ -76,7 +78,9 @@ def _write_csv(context: Context, entries: list[Entry], path: Path) -> None:
         for entry in entries
     ]
     try:
-        write_private(path, as_csv(records), overwrite=True)
+        write_private(path, as_csv(records), overwrite=overwrite)
+    except FileExistsError:
+        raise already_exists(path) from None
     except OSError as error:
         raise cannot_write(path, error) from None
     say(f"{len(records)} requests written to {one_line(path, 160)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from di_magics.core.text import count_noun, one_line
 from di_magics.display.views import FinalView
 from di_magics.magics.commands.command import (
     Context,
+    already_exists,
     cannot_write,
     command,
     incomplete,
@@ -87,7 +89,10 @@ def _last_variants(conversation: Conversation) -> tuple[Turn, ...]:
     raise ChatError("No turn has variants yet. %chat diff 1 2 compares two turns.")
 
 
-@command("plot [Y [X]] [--out FILE]", "plot a measure of the last sweep against a varied parameter")
+@command(
+    "plot [Y [X]] [--out FILE [--overwrite]]",
+    "plot a measure of the last sweep against a varied parameter",
+)
 def plot(context: Context, rest: str) -> None:
     """%chat plot diversity                 how much the replies at each value differ
     %chat plot cost model --out cost.svg
@@ -96,6 +101,7 @@ def plot(context: Context, rest: str) -> None:
 
     names = split_line(rest)
     file = take_option(names, "--out", "plot --out plot.svg")
+    overwrite = take_switch(names, "--overwrite")
     if len(names) > 2:
         raise ParamError(
             f"%chat plot has no {one_line(' '.join(names[2:]), 60)!r}. Write %chat plot Y X."
@@ -107,6 +113,8 @@ def plot(context: Context, rest: str) -> None:
     out = Path(file)
     if out.suffix not in (".png", ".svg"):
         raise ParamError(f"A plot's file must end in .png or .svg, not {one_line(out, 80)!r}.")
+    if not overwrite and os.path.lexists(out.expanduser()):
+        raise already_exists(out)
     try:
         figure.savefig(out.expanduser())
     except OSError as error:

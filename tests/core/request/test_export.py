@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import csv
+import io
 import json
 import os
 import shlex
@@ -13,6 +15,7 @@ from typing import Any
 from unicodedata import category
 
 import pytest
+from growth import growth
 from loopback import Fault, Loopback, Reply, event
 
 from di_magics.core.request.body import build_body
@@ -119,6 +122,34 @@ def test_csv_has_every_column_and_no_formula() -> None:
     """Quoted where need be, empty where there is nothing, and a spreadsheet computes nothing."""
     text = as_csv([{"a": 1, "b": 'x "y", z'}, {"c": "=1+1", "a": -2.5}, {"a": None}])
     assert text == 'a,b,c\r\n1,"x ""y"", z",\r\n-2.5,,\'=1+1\r\n,,\r\n'
+
+
+FORMULA = "=cmd|' /C calc'!A0"
+
+
+@pytest.mark.parametrize(
+    "before", ["", " ", "a;", "a\n", "a\r\n", "a\t", "a; ", "\t", "\r", 'a;"', ";;"]
+)
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "- "])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_cell_of_a_csv_file_is_a_formula(before: str, sign: str, separator: str) -> None:
+    """Whatever a spreadsheet takes for the separator."""
+    text = as_csv([{f"{before}{sign}name|!": 1, "text": before + FORMULA.replace("=", sign, 1)}])
+    for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+        for cell in row:
+            assert not cell.strip(' \t\r\n"').startswith(tuple("=+-@＝＋－＠"))
+
+
+def test_csv_leaves_lists_as_they_are_and_shows_controls() -> None:
+    """`cat` in a terminal prints the file."""
+    text = as_csv([{"a": "Two:\n- one\n- two (2)\n+ three", "b": "\x1b]52;\x9b\u202eé"}])
+    assert text == ('a,b\r\n"Two:\n- one\n\'- two (2)\n+ three",⟨U+001B⟩]52;⟨U+009B⟩⟨U+202E⟩é\r\n')
+
+
+@pytest.mark.parametrize("piece", ["a;", "\n ", "\n- a", "=\n", "\t"])
+def test_the_time_of_csv_is_linear(piece: str) -> None:
+    """In the length of a text."""
+    assert growth(lambda text: as_csv([{"a": text}]), 50_000, lambda n: piece * (n // 2)) <= 3
 
 
 def test_exports_print_no_hidden_character_and_send_the_same() -> None:

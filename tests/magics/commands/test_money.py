@@ -205,6 +205,8 @@ def test_costs_as_csv(priced: Run, server: Loopback, tmp_path: Path) -> None:
     assert [row["cost_usd"] for row in rows] == ["0.0000015", ""]
     assert rows[0]["prompt_tokens"] == "10"
     assert isinstance(priced(f"%chat cost --csv {tmp_path}/no/x.csv").error, di.ChatError)
+    assert "exists already" in str(priced(f"%chat cost --csv {tmp_path / 'costs.csv'}").error)
+    assert "written" in priced(f"%chat cost --overwrite --csv {tmp_path / 'costs.csv'}").text
 
 
 @pytest.fixture
