@@ -18,6 +18,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from kernel import Kernel
 from loopback import Loopback
+from priced import PRICED
 from shell import Ran, Run
 
 if TYPE_CHECKING:
@@ -139,6 +140,15 @@ def run(shell: InteractiveShell, server: Loopback, monkeypatch: pytest.MonkeyPat
         displayed = "".join(output.data["text/plain"] for output in captured.outputs)
         return Ran(captured.stdout + displayed, result.error_before_exec or result.error_in_exec)
 
+    return run
+
+
+@pytest.fixture
+def priced(run: Run, server: Loopback) -> Run:
+    """Runs cells where the server's own list has the price of the model."""
+    embedder = {"id": "embedder", "metadata": {"tags": ["embed"]}}
+    server.models = [PRICED, {**PRICED, "id": "other"}, embedder]
+    run("%chat models")
     return run
 
 

@@ -1,6 +1,6 @@
 """JupyterLab, or Notebook 7, on this machine with a real browser in front.
 
-Nothing waits for time to pass, only for conditions; nothing of the reader's own Jupyter is read
+Nothing waits for time to pass, only for conditions; nothing of the user's own Jupyter is read
 or written. Cells are driven through the application's own commands, widgets by mouse and keys.
 """
 

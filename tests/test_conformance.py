@@ -307,7 +307,7 @@ def test_every_chunk_size_gives_the_same_reply(stream: bytes) -> None:
 @pytest.mark.parametrize(
     ("stream", "expected"), (CASES := OWN_CASES | GIVEN_CASES).values(), ids=CASES
 )
-def test_a_case_is_read_as_it_must_be(stream: bytes, expected: dict[str, Any]) -> None:
+def test_recorded_stream_gives_the_expected_reply(stream: bytes, expected: dict[str, Any]) -> None:
     """Whole, byte by byte, cut in two at each byte, and at random."""
     draw = random.Random(0)
     splits = [[len(stream)], [1], *([cut, len(stream)] for cut in range(1, len(stream)))]

@@ -6,6 +6,7 @@ More tests of a module may stand beside it, in files whose names go on after tha
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ MODULES = {
 }
 FILES = {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
 
-# Modules without a test file of their name, and the file that tests them instead.
+# Modules without a test file of their name, and the file that tests them instead: it imports the
+# module, or has a line `# Tests display/final.` right above a test of it.
 TESTED_BY = {
     "core/conversation/cells": "core/conversation/test_conversation.py",
     "core/conversation/record_values": "core/conversation/test_record.py",
@@ -35,20 +37,18 @@ TESTED_BY = {
     "display/plot": "session/test_sweep_runner.py",
     "display/sweep": "session/test_sweep_runner.py",
     "display/tables": "magics/commands/test_money.py",
-    "display/views": "magics/commands/test_money.py",
-    "endpoints/catalog": "magics/commands/test_money.py",
+    "display/views": "magics/test_chat.py",
     "endpoints/local_model": "endpoints/test_local_server.py",
     "endpoints/stream_size": "endpoints/test_client_limits.py",
     "magics/commands/command": "magics/test_chat.py",
     "magics/commands/conversing": "magics/test_chat.py",
     "magics/commands/sweeping": "session/test_sweep_runner.py",
     "magics/compose": "magics/test_chat.py",
-    "magics/traits": "magics/commands/test_money.py",
+    "magics/traits": "magics/test_panel.py",
     "runtime/interrupts": "runtime/test_loop.py",
-    "session/model_list": "magics/commands/test_money.py",
+    "session/model_list": "endpoints/test_catalog.py",
     "session/notebook": "storage/test_notebook.py",
     "session/view": "session/test_session.py",
-    "storage/policy_file": "magics/commands/test_money.py",
     "storage/rows": "storage/test_turns.py",
     "values/json_schema": "values/test_reply_schema.py",
     "values/typed_json": "values/test_tool_schema.py",
@@ -93,6 +93,16 @@ def test_each_module_has_a_test_file(module: str) -> None:
     else:
         others = {file for file in FILES if file.startswith(f"{name_of_tests(module)}_")}
         assert others or TESTED_BY.get(module) in FILES, f"Write {own}, or a line in the table."
+
+
+@pytest.mark.parametrize(("module", "file"), TESTED_BY.items())
+def test_the_file_in_the_table_tests_the_module(module: str, file: str) -> None:
+    """It cannot lose all of its tests of the module unnoticed."""
+    text = (TESTS / file).read_text("utf-8")
+    package, _, name = f"di_magics/{module}".replace("/", ".").rpartition(".")
+    imports = rf"{re.escape(package)}(?:\.{name}\b| import (?:\w+, )*{name}\b)"
+    marked = rf"^# Tests {re.escape(module)}\.\n(?=@pytest|def test_)"
+    assert re.search(f"{imports}|{marked}", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("file", sorted(FILES | OTHER_FILES))

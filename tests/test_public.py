@@ -268,6 +268,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     assert names == {name for name in files if not name.startswith(elsewhere)}
 
 
+# Tests labextension/editable_install.
 @pytest.mark.parametrize("folder", ["out", "out/editable"])
 def test_the_wheel_brings_the_labextension(built: Path, folder: str) -> None:
     """Its files go where JupyterLab looks, with the version of the package; editable as well."""

@@ -192,7 +192,7 @@ def store(folder: Path) -> None:
     for _ in range(10):
         ran = [sys.executable, "-c", NEXT, str(folder)]
         found = subprocess.run(ran, check=True, capture_output=True, text=True).stdout.split()
-        start, loaded, encoded = (float(each) * 1e3 for each in found[:3])
+        start, loaded, encoded = (float(item) * 1e3 for item in found[:3])
         rows.append((loaded - start, encoded - loaded))
     load, encode = (statistics.median(row[i] for row in rows) for i in (0, 1))
     print(f"store: open and load {load:.1f} ms, request encoded {encode:.1f} ms")

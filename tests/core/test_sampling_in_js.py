@@ -37,7 +37,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
-def test_these_are_the_numbers(case: list[Any]) -> None:
+def test_python_computes_the_shared_cases(case: list[Any]) -> None:
     """By the file that JavaScript reads, too."""
     _, shares, vocabulary, settings, window, zero, probs, rest, cut, survivors = case
     question = {

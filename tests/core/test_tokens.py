@@ -48,7 +48,7 @@ def test_what_fits_is_whole(text: str) -> None:
     assert token_prefix("", 5) == ""
 
 
-def test_the_time_is_linear() -> None:
+def test_tokens_are_estimated_in_linear_time() -> None:
     """Twice the text takes about twice the time."""
     assert growth(lambda n: estimate_text_tokens("3.14, x" * n), 50_000) <= 3
     assert growth(lambda n: token_prefix("3.14, x" * n, n), 50_000) <= 3

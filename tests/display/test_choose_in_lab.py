@@ -45,7 +45,7 @@ def test_the_final_output_is_used(kernel: Kernel, server: Loopback, cell: str, m
     assert result.status == "ok", result.text
     assert result.of_type("update_display_data") == []
     shown = kernel.run("found.show()", "d") if "capture" in cell else result
-    (output,) = [each for each in shown.outputs if each["output_type"] == "display_data"]
+    (output,) = [item for item in shown.outputs if item["output_type"] == "display_data"]
     assert "<strong>whole</strong>" in output["data"]["text/html"]
     assert not any("widget" in mime for mime in output["data"])
 

@@ -133,7 +133,7 @@ def test_a_restart_in_mid_stream_says_so(notebook: Open, server: Loopback) -> No
     assert page.shown(1).get_by_role("button", name="Stop").count() == 0
 
 
-def test_model_text_never_runs(notebook: Open, server: Loopback) -> None:
+def test_html_in_a_sweep_never_runs(notebook: Open, server: Loopback) -> None:
     """Neither in a column nor in the table that is saved."""
     with CountingServer() as web:
         hold = Hold()

@@ -206,7 +206,7 @@ def test_what_a_slider_cannot_show_is_disabled_with_its_reason(notebook: Open) -
     assert slider.get_attribute("aria-describedby") == reason.get_attribute("id")
 
 
-def test_everything_has_a_name(notebook: Open) -> None:
+def test_every_control_of_the_lens_has_an_accessible_name(notebook: Open) -> None:
     """In the accessibility tree: tokens, white space as well, buttons, sliders, table and lists."""
     page = notebook([SETUP, "Lens(hostile_reply(), lab=True)"])
     opened(page)
@@ -217,9 +217,9 @@ def test_everything_has_a_name(notebook: Open) -> None:
     )
     inside = session.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})["nodes"]
     roles = {"option", "button", "slider", "listbox", "group", "region", "table", "image", "list"}
-    ours = [each for each in inside if each.get("role", {}).get("value") in roles]
+    ours = [item for item in inside if item.get("role", {}).get("value") in roles]
     assert len(ours) > 80
-    assert [each for each in ours if not each.get("name", {}).get("value", "").strip()] == []
+    assert [item for item in ours if not item.get("name", {}).get("value", "").strip()] == []
     rows = page.shown(1).get_by_role("table", name="What could stand here").get_by_role("row")
     assert rows.count() >= 21
     assert page.shown(1).locator("[tabindex='0'], .text").count() == 1

@@ -255,7 +255,7 @@ def harmless(page: Notebook, cell: int, web: CountingServer) -> None:
     assert web.requests == []
 
 
-def test_model_text_never_runs(notebook: Open, server: Loopback) -> None:
+def test_html_of_a_reply_never_runs(notebook: Open, server: Loopback) -> None:
     """HTML, scripts, links and images of a model do nothing: live, final, and reopened trusted."""
     with CountingServer() as web:
         hold = Hold()
@@ -521,7 +521,7 @@ def test_the_saved_markdown_alone_looks_like_the_html(notebook: Open) -> None:
 
 
 def show_alone(markdown: str) -> str:
-    """Return a cell, trusted because the reader runs it, that shows this Markdown."""
+    """Return a cell, trusted because the user runs it, that shows this Markdown."""
     return f"from IPython.display import Markdown\nMarkdown({markdown!r})"
 
 

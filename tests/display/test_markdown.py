@@ -107,6 +107,7 @@ def test_code_is_coloured_by_classes() -> None:
     assert "<code>a &lt; b\n</code>" in body("```nothing-known\na < b\n```")
 
 
+# Tests display/markdown_rules.
 @pytest.mark.parametrize(
     ("markdown", "formulas"),
     [
@@ -191,6 +192,7 @@ def test_control_characters_are_dropped() -> None:
         assert "\x9b" not in shown
 
 
+# Tests display/markdown_writer.
 @pytest.mark.parametrize(
     ("source", "saved"),
     [
@@ -384,7 +386,7 @@ def test_time_grows_with_length_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["`", "[", "*a ", "$", "http://a.b.", "|-|-|\n", "> ", "a"])
-def test_no_text_takes_long(unit: str) -> None:
+def test_no_reply_takes_long_to_format(unit: str) -> None:
     """Of the longest reply that is read at all, one that is made to be slow takes seconds."""
     source = unit * (render.LONGEST // len(unit))
     assert cpu_seconds(lambda: render.to_html(source)) < render.SECONDS + 2

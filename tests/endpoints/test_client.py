@@ -135,7 +135,7 @@ def test_requests_share_a_connection(server: Loopback, count: int) -> None:
         return [await ask(client, Endpoint(server.url)) for _ in range(count)]
 
     asked = run(work)
-    assert [each.reply.text for each in asked] == [TEXT, "", TEXT]
+    assert [item.reply.text for item in asked] == [TEXT, "", TEXT]
     assert (len(server.requests), server.connections) == (count, 1)
 
 
@@ -198,7 +198,7 @@ def test_a_proxy_is_not_for_this_machine(server: Loopback, monkeypatch: pytest.M
     ],
     ids=named,
 )
-def test_passing_faults_are_retried(server: Loopback, fault: Answer) -> None:
+def test_transient_errors_are_retried(server: Loopback, fault: Answer) -> None:
     """A server that is busy, and a connection that breaks before the first event."""
     server.reply(fault)
     asked = once(server)

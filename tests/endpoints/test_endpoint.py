@@ -102,7 +102,7 @@ def test_a_header_that_cannot_be_sent_is_one_line(headers: Any, problem: str | N
 
 
 @pytest.mark.parametrize("what", [{"headers": {"X-A": "1"}}, {"query": {"a": "1"}}])
-def test_they_are_not_sent_unencrypted(
+def test_headers_and_query_are_not_sent_over_http(
     what: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Except to this machine, and where the user trusts the way."""

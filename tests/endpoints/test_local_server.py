@@ -83,7 +83,7 @@ def test_a_real_reply_comes(endpoint: di.Endpoint) -> None:
     assert reply.usage.completion_tokens
 
 
-def test_many_asks_in_a_row_all_come(endpoint: di.Endpoint) -> None:
+def test_consecutive_requests_all_succeed(endpoint: di.Endpoint) -> None:
     """No request meets a connection that the server is just closing."""
     assert all(ask(endpoint, max_tokens=1 + number % 3).complete for number in range(60))
 

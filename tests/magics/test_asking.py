@@ -71,7 +71,7 @@ def test_python_sends_extras_as_well(run: Run, server: Loopback) -> None:
         ("--extra x", "is not NAME=JSON"),
     ],
 )
-def test_an_extra_never_takes_anothers_place(
+def test_extra_cannot_replace_a_set_field(
     run: Run, server: Loopback, flags: str, problem: str
 ) -> None:
     """Nothing is sent."""

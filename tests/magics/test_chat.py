@@ -23,6 +23,7 @@ def prompts(server: Loopback) -> list[list[str]]:
     return [[m["content"] for m in request.json["messages"]] for request in server.chats]
 
 
+# Tests display/views.
 def test_a_reply_and_its_receipt_are_shown(run: Run, server: Loopback) -> None:
     """`%%chat` writes the reply and under it what was sent and used."""
     server.reply(Reply("The sky scatters blue light."))
@@ -122,6 +123,7 @@ def test_last_limits_the_turns_that_are_sent(run: Run, server: Loopback) -> None
     assert "4 turns" in run("%chat").text
 
 
+# Tests magics/commands/conversing.
 def test_undo_redo_rewind_and_fork_move_the_head(run: Run, server: Loopback) -> None:
     """undo, redo, rewind and fork move the head; what is sent follows it."""
     server.reply(*(Reply(text) for text in ("1", "2", "3", "4")))
@@ -215,6 +217,7 @@ def test_save_does_not_overwrite_a_file(run: Run, server: Loopback, tmp_path: Pa
         assert "1 turn saved" in run(f"%chat save {tmp_path / name} --overwrite").text
 
 
+# Tests display/final.
 def test_show_repeats_the_output_of_the_cell(run: Run, server: Loopback) -> None:
     """The receipt of a turn from before has its parameters, too."""
     shown = run("%%chat -t 0.5 --seed 3 -s short --last 2\na").text
@@ -266,6 +269,7 @@ def test_a_wrong_command_line_says_what_to_do(
     assert says in str(error)
 
 
+# Tests magics/commands/command.
 @pytest.mark.parametrize("command", ["ask", "new", "undo", "set", "budget"])
 def test_every_command_has_help(run: Run, server: Loopback, command: str) -> None:
     """`-h` behind it explains it, and does nothing."""
@@ -626,7 +630,7 @@ def test_tab_completes_flags_commands_and_names(
     line = cell.rpartition("\n")[2]
     shell.user_ns["a_name"] = 1
     with provisionalcompleter():
-        found = [each.text for each in shell.Completer.completions(cell, len(cell))]
+        found = [item.text for item in shell.Completer.completions(cell, len(cell))]
     assert offered in found, line
     assert not_offered not in found
 
@@ -638,7 +642,7 @@ def test_tab_completes_models_that_are_known(
 
     def offered(cell: str) -> list[str]:
         with provisionalcompleter():
-            return [each.text for each in shell.Completer.completions(cell, len(cell))]
+            return [item.text for item in shell.Completer.completions(cell, len(cell))]
 
     assert "test/model" not in offered("%%chat -m te")
     assert server.requests == []
@@ -676,7 +680,7 @@ def test_tab_completes_the_users_variables(
         (tmp_path / name).touch()
     run("def add(a: int): ...\nclass Person: ...\nnothing = 1")
     with provisionalcompleter():
-        found = {each.text for each in shell.Completer.completions(cell, len(cell))}
+        found = {item.text for item in shell.Completer.completions(cell, len(cell))}
     assert found == offered
 
 
@@ -729,6 +733,7 @@ def test_a_reply_is_formatted_without_the_extension_too(
         InteractiveShell.clear_instance()
 
 
+# Tests magics/compose.
 def test_unloading_leaves_nothing_behind(server: Loopback) -> None:
     """Magics, transformers, configurables and the thread are gone, also after a reload."""
     InteractiveShell.clear_instance()
@@ -740,8 +745,8 @@ def test_unloading_leaves_nothing_behind(server: Loopback) -> None:
             sorted(shell.magics_manager.lsmagic()["line"]),
             sorted(shell.magics_manager.lsmagic()["cell"]),
             sorted(shell.magics_manager.registry),
-            [type(each).__name__ for each in shell.configurables],
-            [each.__name__ for each in manager.token_transformers],
+            [type(item).__name__ for item in shell.configurables],
+            [item.__name__ for item in manager.token_transformers],
             len(shell.input_transformers_cleanup),
             len(shell.Completer.custom_matchers),
             {name: len(found) for name, found in shell.events.callbacks.items()},

@@ -45,7 +45,7 @@ def streamed(result: Result) -> str:
 def custom(result: Result) -> list[dict[str, Any]]:
     """Return the custom messages to widgets, oldest first."""
     data = [message.content["data"] for message in result.of_type("comm_msg")]
-    return [each["content"] for each in data if each.get("method") == "custom"]
+    return [item["content"] for item in data if item.get("method") == "custom"]
 
 
 def test_a_reply_is_streamed_and_one_safe_output_is_saved(chat: Kernel, server: Loopback) -> None:

@@ -38,7 +38,7 @@ def offered(shell: InteractiveShell, cell: str) -> set[str]:
     at = cell.find("|") if "|" in cell else len(cell)
     text = cell.replace("|", "")
     with provisionalcompleter():
-        return {each.text for each in shell.Completer.completions(text, at)}
+        return {item.text for item in shell.Completer.completions(text, at)}
 
 
 FILES = {"notes.txt", "chat.md", "folder/"}
@@ -159,9 +159,9 @@ def test_ipython_offers_nothing_of_its_own_in_a_cell(own: InteractiveShell, cell
     before = cell.partition("|")[0]
     text = cell.replace("|", "")
     with provisionalcompleter():
-        for each in own.Completer.completions(text, len(before)):
-            assert each.end == len(before)
-            assert before[: each.start] + each.text == before
+        for item in own.Completer.completions(text, len(before)):
+            assert item.end == len(before)
+            assert before[: item.start] + item.text == before
 
 
 @pytest.mark.parametrize("key", [key for key, flag in FLAGS.items() if flag.completions])

@@ -285,7 +285,7 @@ def filled(shell: InteractiveShell) -> str | None:
         (" py", "import numpy\n\nprint(numpy.pi)"),
     ],
 )
-def test_code_fills_the_next_cell(
+def test_chat_code_sets_the_next_input(
     run: Run, server: Loopback, shell: InteractiveShell, named: str, code: str
 ) -> None:
     """`%chat code` uses the Python of the last reply, or the block that is named."""

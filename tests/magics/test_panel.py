@@ -63,7 +63,7 @@ class Panel:
 
     def control(self, name: str) -> dict[str, Any]:
         """Return what is shown of a parameter."""
-        return next(each for each in self.state["controls"] if each["name"] == name)
+        return next(item for item in self.state["controls"] if item["name"] == name)
 
 
 PRICED = {
@@ -137,7 +137,8 @@ def test_presets_clear_when_a_value_is_moved(panel: Panel) -> None:
     assert {control["state"] for control in panel.state["controls"]} == {"unset"}
 
 
-def test_all_that_sets_is_one(panel: Panel) -> None:
+# Tests magics/traits.
+def test_set_config_and_panel_change_the_same_settings(panel: Panel) -> None:
     """`%chat set`, `%config` and a panel show what the others have set."""
     panel.kernel.run("%chat set temperature=0.3 model=other", "c1")
     panel.until(lambda state: panel.control("temperature")["value"] == 0.3)

@@ -69,7 +69,7 @@ def test_a_slider_moved_while_a_reply_streams_holds_for_the_next(
     assert page.errors == []
 
 
-def test_views_stay_in_step(notebook: Open, server: Loopback) -> None:
+def test_all_panel_views_show_a_change(notebook: Open, server: Loopback) -> None:
     """A second panel and a new view of the output show what is changed in the first."""
     page = notebook([setup(server), "%chat panel", "%chat panel"])
     panel = opened(page)
@@ -152,10 +152,10 @@ def test_every_control_has_a_name(notebook: Open, server: Loopback) -> None:
         "DOM.querySelector", {"nodeId": node["root"]["nodeId"], "selector": ".di-panel"}
     )
     inside = session.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})["nodes"]
-    ours = [each for each in inside if each.get("role", {}).get("value") in roles]
+    ours = [item for item in inside if item.get("role", {}).get("value") in roles]
     assert len(ours) > 45
-    assert [each for each in ours if not each.get("name", {}).get("value")] == []
-    names = {(each["role"]["value"], each["name"]["value"]) for each in ours}
+    assert [item for item in ours if not item.get("name", {}).get("value")] == []
+    names = {(item["role"]["value"], item["name"]["value"]) for item in ours}
     for name in ("temperature", "repetition_penalty", "seed"):
         assert {("slider", f"{name} slider"), ("spinbutton", name)} <= names
     assert {("textbox", "System prompt"), ("meter", "Budget spent")} <= names
@@ -252,7 +252,7 @@ def test_after_a_restart_the_panel_says_so(notebook: Open, server: Loopback) -> 
     assert panel.get_by_role("slider", name="temperature").is_disabled()
 
 
-def test_it_fits_a_sidebar(notebook: Open, server: Loopback) -> None:
+def test_panel_fits_230_pixels(notebook: Open, server: Loopback) -> None:
     """At 230 pixels nothing sticks out, and the sliders can still be moved."""
     page = notebook([setup(server), "%chat panel"])
     panel = opened(page)
@@ -325,7 +325,7 @@ def test_settings_are_copied(notebook: Open, server: Loopback) -> None:
     assert copied == "%%chat --min-p 0.01\nYour prompt"
 
 
-def test_in_notebook_7(
+def test_panel_works_in_notebook_7(
     server: Loopback, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The same panel, also while a reply streams."""

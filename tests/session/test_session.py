@@ -109,6 +109,7 @@ def test_the_users_decimal_context_does_not_matter(run: Run, server: Loopback) -
         run("decimal.setcontext(decimal.DefaultContext)")
 
 
+# Tests session/view.
 @pytest.mark.parametrize("method", ["status", "show", "close"])
 def test_a_turn_is_kept_when_its_view_fails(
     session: Session, server: Loopback, method: str

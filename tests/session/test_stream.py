@@ -71,7 +71,7 @@ def test_the_errors_are_those_of_ask(run: Run, server: Loopback) -> None:
         list(stream)
 
 
-def test_it_works_without_the_extension(server: Loopback) -> None:
+def test_a_stream_works_without_the_extension(server: Loopback) -> None:
     """And leaves no thread behind."""
     endpoint = di.Endpoint(server.url)
     assert "".join(di.stream("hi", model="m", endpoint=endpoint)) == TEXT
@@ -82,15 +82,15 @@ def test_it_works_without_the_extension(server: Loopback) -> None:
 def test_several_are_asked_at_once(run: Run, server: Loopback) -> None:
     """None waits for another, and all of them count."""
     holds = [Hold() for _ in range(3)]
-    for number, each in enumerate(holds):
-        server.reply(Reply(chunks=[f"{number}", each]))
+    for number, item in enumerate(holds):
+        server.reply(Reply(chunks=[f"{number}", item]))
 
     async def ask_all() -> list[str]:
         asked = [asyncio.ensure_future(di.aask("hi")) for _ in holds]
-        for each in holds:
-            assert await asyncio.to_thread(each.reached.wait, 10)
-        for each in holds:
-            each.release()
+        for item in holds:
+            assert await asyncio.to_thread(item.reached.wait, 10)
+        for item in holds:
+            item.release()
         return sorted(reply.text for reply in await asyncio.gather(*asked))
 
     assert asyncio.run(ask_all()) == ["0", "1", "2"]

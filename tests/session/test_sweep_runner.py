@@ -144,6 +144,7 @@ def test_concurrency_is_limited(server: Loopback, run: Run, sweep: Callable[[], 
     assert len(found.records) == 6
 
 
+# Tests display/sweep.
 def test_the_result_is_plain_data(
     run: Run, server: Loopback, sweep: Callable[[], di.Sweep], tmp_path: Path
 ) -> None:
@@ -220,6 +221,7 @@ def test_one_run_becomes_the_reply(run: Run, server: Loopback, sweep: Callable[[
     assert run("%chat cost").text.splitlines()[-1].split()[2] == str(int(cost[2]) + 1)
 
 
+# Tests magics/commands/sweeping.
 def test_repeat_says_whether_replies_are_the_same(
     run: Run, server: Loopback, sweep: Callable[[], Any]
 ) -> None:

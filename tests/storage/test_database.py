@@ -76,7 +76,7 @@ def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_work_is_done_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_failed_work_is_rolled_back(tmp_path: Path) -> None:
     """An error half way leaves nothing behind, and is the caller's."""
 
     def half(db: Connection) -> None:
@@ -374,6 +374,6 @@ def test_processes_at_the_same_time_lose_nothing(tmp_path: Path, old: bool) -> N
     entries = Ledger(store, "n").entries()
     store.close()
     assert len(chat.turns) == len(entries) == 400
-    assert all(each.reply.text == "hi" for each in chat.turns.values())
+    assert all(item.reply.text == "hi" for item in chat.turns.values())
     copies = [path for path in tmp_path.iterdir() if "old" in path.name]
     assert [turns_in(path) for path in copies] == [[("precious",)]] * old

@@ -185,6 +185,7 @@ def test_a_renamed_original_and_its_copy_share_what_was_copied(
         assert sent[3:] == [["A", "a1", "B", first, "D"], ["A", "a1", "C", second, "E"]]
 
 
+# Tests session/notebook.
 def test_two_notebooks_on_one_kernel(start: Start, server: Loopback, tmp_path: Path) -> None:
     """Each has its own conversation and costs, though JupyterLab names only the first."""
     server.reply(*(Reply(text) for text in ("a1", "b1", "c1", "d1")))

@@ -57,7 +57,7 @@ def original_of(store: Database, path: Path, **known: Any) -> str:
 
 def prompts(store: Database, notebook: str) -> list[str]:
     """Return the prompts on the path of a notebook's conversation."""
-    return [each.prompt for each in Turns(store, notebook).load().path()]
+    return [item.prompt for item in Turns(store, notebook).load().path()]
 
 
 def test_1_without_a_cell_id_it_is_new(store: Database, place: Path) -> None:

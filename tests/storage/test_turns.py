@@ -68,7 +68,7 @@ def test_a_turn_that_followed_a_forgotten_one_stays(store: Database, turns: Turn
     """It is a root from then on."""
     keep(store, turn("a"), turn("b", "a"))
     turns.forget(["a"], "other")
-    assert [each.id for each in turns.load().path()] == ["b"]
+    assert [item.id for item in turns.load().path()] == ["b"]
 
 
 def test_a_forgotten_conversation_does_not_come_back(store: Database, turns: Turns) -> None:
@@ -106,11 +106,11 @@ def test_a_copy_has_ids_of_its_own_and_costs_nothing(
     Ledger(store, "n").budget = Decimal("0.5")
     copy_notebook(store, tmp_path)
     path = Turns(store, "copy").load().path()
-    assert [each.prompt for each in path] == ["prompt a", "prompt b"]
-    assert {each.id for each in path}.isdisjoint({"a", "b"})
+    assert [item.prompt for item in path] == ["prompt a", "prompt b"]
+    assert {item.id for item in path}.isdisjoint({"a", "b"})
     assert Ledger(store, "copy").entries() == []
     assert Ledger(store, "copy").budget == Decimal("0.5")
-    assert [each.id for each in turns.load().path()] == ["a", "b"]
+    assert [item.id for item in turns.load().path()] == ["a", "b"]
 
 
 def test_a_row_that_is_not_json_is_an_error(turns: Turns, store: Database) -> None:
@@ -166,6 +166,7 @@ SECRET_TOKENS = (
 )
 
 
+# Tests storage/rows.
 def test_log_probabilities_are_kept_and_copied_and_forgotten(
     turns: Turns, store: Database, tmp_path: Path
 ) -> None:

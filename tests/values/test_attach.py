@@ -500,7 +500,7 @@ def test_markdown_that_is_no_text_is_passed_over(message: object) -> None:
     assert attach_value(attached, "it").content == "its text"
 
 
-def test_a_text_that_is_no_text_is_one_line() -> None:
+def test_failing_str_is_a_one_line_error() -> None:
     """A __str__ that gives something else is refused."""
     assert "TypeError" in refused(lambda: attach_value(having(__str__=lambda self: 5), "it"))
 

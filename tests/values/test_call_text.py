@@ -53,7 +53,7 @@ def shell(command: str) -> str:
         '{"command": "ls", "\\u0063ommand": "rm"}',
     ],
 )
-def test_a_name_that_stands_twice_is_refused(arguments: str) -> None:
+def test_duplicate_argument_name_is_refused(arguments: str) -> None:
     """Nothing is asked or run, and the model learns why."""
     asked, (result,) = ask(shell, arguments)
     assert asked == []

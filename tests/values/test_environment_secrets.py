@@ -199,7 +199,7 @@ def test_a_secret_that_is_a_word_is_found_only_alone(
     assert held_secret(f"This is the {secret} of all.") is None
 
 
-def test_the_time_is_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_of_a_long_text_are_hidden_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice the text takes about twice the time."""
     monkeypatch.setenv("DB_PASSWORD", "aaaa'\"\\é")
     assert growth(lambda n: hide_secrets("aaaa" * n), 20_000) <= 3

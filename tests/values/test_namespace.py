@@ -373,7 +373,7 @@ def test_a_tool_that_needs_leave_needs_somebody_to_ask(
 ) -> None:
     """Where nobody can answer, only functions that are marked as safe are offered."""
     names = {"add": add, "safe": safe}
-    nobody, somebody = (Namespace(names, tmp_path, can_ask=each) for each in (False, True))
+    nobody, somebody = (Namespace(names, tmp_path, can_ask=item) for item in (False, True))
     assert list(somebody.tools([name], confirm=confirm).specs) == [name]
     assert list(nobody.tools(["safe"], confirm=False).specs) == ["safe"]
     with pytest.raises(di.ToolError, match=r"@di\.safe"):

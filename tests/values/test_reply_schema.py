@@ -340,7 +340,7 @@ def test_a_file_without_an_end_is_not_read(tmp_path: Path) -> None:
     assert [type(error) for error in errors] == [di.ParamError]
 
 
-def test_typing_itself_is_what_is_tested() -> None:
+def test_typing_constructs_have_schemas() -> None:
     """The TypedDict of these tests is the standard library's."""
     assert typing.is_typeddict(Movie)
     assert type(Movie).__module__ == "typing"

@@ -682,6 +682,7 @@ def test_a_spelling_with_several_meanings_is_not_guessed(text: str) -> None:
     assert "nothing was run" in one_line(lambda: called(lenient, text), di.ToolError)
 
 
+# Tests values/typed_json.
 def test_a_mistake_deep_within_is_found() -> None:
     """The line says at which place of which parameter."""
 

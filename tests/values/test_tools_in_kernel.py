@@ -76,11 +76,11 @@ def results(server: Loopback) -> list[str]:
 def folds(result: Result) -> list[list[str]]:
     """Return the headlines of calls as the widget got them, oldest first."""
     data = [message.content["data"] for message in result.of_type("comm_msg")]
-    custom = [each["content"] for each in data if each.get("method") == "custom"]
+    custom = [item["content"] for item in data if item.get("method") == "custom"]
     return [
-        [fold[0] for step in each["rounds"] for fold in step["calls"]]
-        for each in custom
-        if each["type"] == "whole" and "rounds" in each
+        [fold[0] for step in item["rounds"] for fold in step["calls"]]
+        for item in custom
+        if item["type"] == "whole" and "rounds" in item
     ]
 
 
@@ -205,7 +205,7 @@ def test_an_interrupt_between_calls_and_reply_keeps_the_results(
 
 
 @pytest.mark.parametrize(("said", "came"), [("y", "deleted a.txt"), ("", "did not allow")])
-def test_the_reader_is_asked_in_the_notebook(
+def test_the_user_is_asked_in_the_notebook(
     tools: Kernel, server: Loopback, said: str, came: str
 ) -> None:
     """The question shows the call; only a yes runs it."""
@@ -255,5 +255,5 @@ def test_code_goes_into_the_next_cell(tools: Kernel, server: Loopback) -> None:
 
 def next_cells(result: Result) -> list[str]:
     """Return what the front end is asked to put into a next cell."""
-    payloads = [each for each in result.payload if each["source"] == "set_next_input"]
+    payloads = [item for item in result.payload if item["source"] == "set_next_input"]
     return [payload["text"] for payload in payloads]

@@ -136,7 +136,7 @@ def test_the_question_stands_below_the_call(notebook: Open, server: Loopback, an
 
 
 def test_stop_answers_the_question(notebook: Open, server: Loopback) -> None:
-    """Stop while the reader is asked ends the cell, and nothing runs."""
+    """Stop while the user is asked ends the cell, and nothing runs."""
     server.reply(asks(("delete", {"file": "a.txt"})))
     page = ready(notebook, server, "%%chat --tools delete\ngo", "1 + 1")
     page.start(2)
@@ -208,7 +208,7 @@ def test_json_streams_as_it_is_and_ends_in_colour(notebook: Open, server: Loopba
     assert page.shown(2).locator("em").count() == 0
 
 
-def test_code_fills_the_next_cell(notebook: Open, server: Loopback) -> None:
+def test_code_goes_to_a_new_cell_in_the_notebook(notebook: Open, server: Loopback) -> None:
     """A new cell below holds the reply's code, and nothing has run."""
     server.reply(Reply("Here:\n\n```python\nprint('hi')\n```\n"))
     page = ready(notebook, server, "%%chat -f code\ngo", "last = 1")

@@ -94,6 +94,6 @@ def test_a_value_that_contains_itself_has_an_end() -> None:
         lambda n: {"a": [[i] for i in range(n)]},
     ],
 )
-def test_the_time_is_linear(make: Any) -> None:
+def test_names_of_many_members_are_read_in_linear_time(make: Any) -> None:
     """Twice the members take about twice the time."""
     assert growth(named, 4000, make) <= 3

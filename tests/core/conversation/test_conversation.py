@@ -54,7 +54,7 @@ class Notebook:
         return " ".join(turn.prompt for turn in self.chat.variants(self.chat.path()[-1]))
 
 
-def test_cells_follow_one_another() -> None:
+def test_new_cell_follows_the_head() -> None:
     """Each new cell follows the head."""
     notebook = Notebook()
     assert [notebook.run(cell) for cell in "abc"] == ["a1", "a1 b1", "a1 b1 c1"]
@@ -202,11 +202,11 @@ def test_a_late_reply_moves_no_head() -> None:
 def chain(*ids: str) -> Conversation:
     """Return a conversation of turns that follow one another, each in a cell of its name."""
     chat, parent = Conversation(), None
-    for each in ids:
+    for item in ids:
         chat = chat.with_turn(
-            Turn(each, each, parent, Cell(each), reply=Reply(text=each, status="done"))
+            Turn(item, item, parent, Cell(item), reply=Reply(text=item, status="done"))
         )
-        parent = each
+        parent = item
     return chat
 
 

@@ -133,7 +133,7 @@ def spoiled(path: tuple[str | int, ...], junk: Any) -> dict[str, Any]:
 def test_rounds_attachments_fields_and_format_come_back() -> None:
     """Everything but what an attachment held."""
     assert parse_turn(RECORD) == TURN
-    full = replace(TURN, attachments=tuple(replace(each, content="x") for each in TURN.attachments))
+    full = replace(TURN, attachments=tuple(replace(item, content="x") for item in TURN.attachments))
     assert parse_turn(notebook_record(full)) == TURN
     assert parse_reply(RECORD) == TURN.reply
 
@@ -147,7 +147,7 @@ def test_every_attribute_has_an_entry() -> None:
         (Reply, REPLY_ENTRIES, not_kept),
     ):
         names = [entry.attribute for entry in entries]
-        assert sorted([*names, *others]) == sorted(each.name for each in fields(kind))
+        assert sorted([*names, *others]) == sorted(item.name for item in fields(kind))
 
 
 def test_the_format_stays_as_it_is() -> None:
@@ -181,8 +181,9 @@ def test_what_a_turn_has_not_is_not_written() -> None:
     assert parse_turn(record) == Turn("t", "Hi", reply=Reply(status="open"))
 
 
+# Tests core/conversation/record_values.
 @pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk)[:20])
-def test_anything_may_stand_anywhere(junk: Any) -> None:
+def test_wrong_type_in_any_entry_still_gives_a_turn(junk: Any) -> None:
     """The turn is read all the same, sent, written again, and has a receipt of one line."""
     for path in places(RECORD):
         if path in (("turn",), ("prompt",)):

@@ -163,7 +163,7 @@ def test_only_known_kinds_of_file_are_written() -> None:
         transcript.write_transcript(TURNS, ".pdf", html.escape)
 
 
-def test_a_mark_that_is_no_json_is_named() -> None:
+def test_turn_mark_without_json_is_reported() -> None:
     """The turns around it are kept."""
     text = transcript.write_transcript(TURNS, ".md", html.escape).replace('"turn":', '"turn"', 1)
     found, problems = rebuild_conversation(transcript.read_transcript(text, ".md"))

@@ -42,7 +42,7 @@ def entry(cost: str | None, prompt: int | None = None, **changes: Any) -> Entry:
     return Entry(**{**plain, **changes})
 
 
-def test_entries_are_added_up() -> None:
+def test_tally_sums_tokens_and_costs() -> None:
     """Decimals add exactly where binary fractions would not; of tokens all four kinds are."""
     total = tally([entry("0.1", 10), entry("0.2", 1, estimate="how"), entry(None)])
     assert total == Tally(3, 11, 11, 11, 11, Decimal("0.3"), Decimal("0.2"), 1)
@@ -75,7 +75,7 @@ def test_a_short_sum_is_marked_where_it_is_not_exact() -> None:
     """For the status bar: an estimate, a lower bound, or nothing known."""
     known, estimated, unknown = entry("0.5"), entry("0.25", estimate="how"), entry(None)
     sums = [[], [known], [known, estimated], [known, unknown], [estimated, unknown], [unknown]]
-    assert [tally(each).short for each in sums] == [
+    assert [tally(item).short for item in sums] == [
         *("$0", "$0.50", "≈ $0.75", "≥ $0.50", "≥ $0.25", UNKNOWN)
     ]
 
@@ -97,7 +97,7 @@ def test_entries_are_grouped_in_order() -> None:
     """By model, in the order of first appearance; a group of failures alone is none."""
     entries = [entry("1", model="b"), entry("2", model="a"), entry("4", model="b")]
     entries.append(entry(None, model="c", status="failed"))
-    found = group_entries(entries, lambda each: each.model)
+    found = group_entries(entries, lambda item: item.model)
     assert {name: total.cost for name, total in found.items()} == {"b": 5, "a": 2}
 
 
@@ -150,7 +150,7 @@ def test_this_machine_is_free() -> None:
     assert (reply.cost, reply.cost_is_estimate) == (Decimal(0), False)
 
 
-def test_sections_of_an_account() -> None:
+def test_costs_are_grouped_by_conversation_day_and_model() -> None:
     """By conversation, day and model; by notebook where all notebooks are meant."""
     entries = [entry("1"), entry("2", conversation="", notebook="o")]
     here = cost_sections(entries, {"n": "a.ipynb"}, everywhere=False)

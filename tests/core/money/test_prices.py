@@ -202,7 +202,7 @@ GARBAGE: list[Any] = [
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
 @pytest.mark.parametrize("side", ["input_tokens", "output_tokens"])
-def test_a_price_that_is_none_is_unknown(garbage: object, side: str) -> None:
+def test_implausible_price_is_unknown(garbage: object, side: str) -> None:
     """With one side unknown there is no price; 0 is not taken for free."""
     assert prices(openai({**MILLION, side: garbage})) is None
 
@@ -346,7 +346,7 @@ def test_reasoning_outside_the_completion_is_paid_too(total: int | None, cost: s
 @pytest.mark.parametrize(
     ("size", "limit", "cost"), [(0, 0, 0), (1, 0, 1), (3, 0, 1), (4, 5, 52), (6, None, 163_842)]
 )
-def test_the_worst_case(size: int, limit: int | None, cost: int) -> None:
+def test_request_cost_is_prompt_plus_longest_reply(size: int, limit: int | None, cost: int) -> None:
     """Three bytes are a token, rounded up, and no limit is the server's own."""
     price = replace(PRICE, input=Decimal(1), output=Decimal(10))
     assert request_cost(size, limit, price) == cost
@@ -371,7 +371,7 @@ def test_what_is_known_of_a_model_is_said() -> None:
     assert describe_model(Model("a", None, None)) == "context not known · price not known"
 
 
-def test_where_prices_are_from() -> None:
+def test_price_sources_are_listed_once() -> None:
     """Each source once."""
     other = replace(PRICE, date="2026-11-24")
     found = [Model("a", 1, PRICE), Model("b", 1, other), Model("c", 1, PRICE), Model("d", 1, None)]

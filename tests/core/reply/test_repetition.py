@@ -55,7 +55,7 @@ def test_it_is_noticed_soon_while_the_text_grows() -> None:
         assert 1000 + SHORTEST <= read <= 1000 + SHORTEST + 600
 
 
-def test_no_text_takes_long() -> None:
+def test_repetition_is_found_in_linear_time() -> None:
     """The time is linear in what is looked at, and the rest is not."""
     for unit in ("a", "ab", "aab", "abacabad", SAMPLE):
         for size in (LOOKED_AT // 2, 50 * LOOKED_AT):

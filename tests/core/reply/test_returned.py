@@ -54,7 +54,7 @@ def test_other_elements_stay_as_they_are(elements: list[dict[str, Any]]) -> None
     assert joined(*((DETAILS, [element]) for element in elements)) == {DETAILS: elements}
 
 
-def test_an_object_is_the_newest_one() -> None:
+def test_later_extra_content_replaces_earlier() -> None:
     """Gemini's, beside the details of another."""
     assert joined(("extra_content", {"a": 1}), (DETAILS, [{}]), ("extra_content", {"b": 2})) == {
         "extra_content": {"b": 2},

@@ -122,7 +122,7 @@ def test_the_end_gives_back_what_was_held(text: str, event: ReplyEvent) -> None:
     assert thinking.close() == []
 
 
-def test_nothing_held_is_nothing_given_back() -> None:
+def test_close_returns_nothing_if_nothing_is_pending() -> None:
     """The end of a stream without a text adds no event."""
     assert ThinkTagParser().close() == []
     assert ThinkTagParser().feed([]) == []

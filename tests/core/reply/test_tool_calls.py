@@ -90,8 +90,8 @@ def test_control_characters_are_left_out(foreign: str) -> None:
     """A terminal or a cell cannot be repainted by what a model asks for."""
     call = ToolCall("1", f"f{foreign}", json.dumps({f"a{foreign}": f"b{foreign}"}))
     raw = ToolCall("1", "f", f'{{"a": "{foreign}"')
-    for each in (call, raw):
-        assert call_headline(each, ToolResult(f"x{foreign}")).isprintable()
+    for item in (call, raw):
+        assert call_headline(item, ToolResult(f"x{foreign}")).isprintable()
 
 
 def test_a_long_call_is_cut() -> None:
@@ -125,7 +125,7 @@ def test_calls_are_paired_with_what_came_of_them() -> None:
     assert list(calls_with_results(Round(text="x"))) == []
 
 
-def test_what_came_back_is_known_once_it_has() -> None:
+def test_running_call_has_no_result_text() -> None:
     """A call that waits has brought nothing."""
     assert result_text(ToolResult("3")) == "3"
     assert result_text(RUNNING) == result_text(WAITING) == ""

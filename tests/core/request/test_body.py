@@ -119,7 +119,7 @@ def test_tools_and_the_form_count_in_the_size(fields: dict[str, Any]) -> None:
     """A model reads them; other fields it does not."""
     plain = body.prompt_weight(body.build_body("m", ASKED, {}))
     more = body.prompt_weight(body.build_body("m", ASKED, {}, fields={**fields, "logprobs": True}))
-    assert more - plain == sum(text_weight(json.dumps(each)) for each in fields.values())
+    assert more - plain == sum(text_weight(json.dumps(item)) for item in fields.values())
 
 
 def test_together_has_the_number_of_alternatives_in_logprobs() -> None:

@@ -304,7 +304,7 @@ def test_a_later_request_has_the_rounds_before_it() -> None:
     first = plan(Ask("hi", tools=Offered(), params={"temperature": 0}))
     second = plan_next_request(first, 2, CALLED)
     third = plan_next_request(second, 3, OBJECTED)
-    assert [each.turn.id for each in (first, second, third)] == ["t", "t.2", "t.3"]
+    assert [item.turn.id for item in (first, second, third)] == ["t", "t.2", "t.3"]
     messages = [*first.body["messages"], *round_messages(CALLED), *round_messages(OBJECTED)]
     assert third.body == {**first.body, "messages": messages}
     assert first.size < second.size < third.size

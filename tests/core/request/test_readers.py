@@ -23,7 +23,7 @@ OTHERS = [None, True, "5", [5], {"a": 5}]
     ]
     + [(other, None) for other in OTHERS],
 )
-def test_a_count_is_a_whole_number(value: object, count: int | None) -> None:
+def test_only_a_plausible_count_is_read(value: object, count: int | None) -> None:
     """From 0 to what is plausible."""
     assert readers.read_count(value) == count
 

@@ -119,7 +119,7 @@ def random_sizes(seed: int) -> Iterator[int]:
 def feed_all(key: str, events: list[ReplyEvent]) -> list[ReplyEvent]:
     """Return what comes out when each event is a read of its own."""
     redactor = ReplyRedactor(Redactor(key))
-    passed = [event for each in events for event in redactor.feed([each])]
+    passed = [event for item in events for event in redactor.feed([item])]
     return passed + redactor.close()
 
 
@@ -165,7 +165,7 @@ def test_a_reply_without_the_key_is_unchanged(seed: int) -> None:
     assert feed_all(key, events) == events
 
 
-def test_little_is_held_back() -> None:
+def test_only_a_possible_key_prefix_is_held_back() -> None:
     """What cannot be the key is passed on at once, and the end of a reply releases the rest."""
     redactor = ReplyRedactor(Redactor("sk-0123456789"))
     assert redactor.feed([Text("my key:")]) == [Text("my key:")]

@@ -229,10 +229,10 @@ def test_a_model_without_eyes_is_not_asked_again(status: int, said: str) -> None
     payload = {"error": {"message": said, "code": status}}
     error = server_errors.http_error(status, json.dumps(payload).encode())
     in_stream = server_errors.stream_error(payload)
-    for each in (error, in_stream):
-        assert type(each) is BadRequest
-        assert "cannot read images" in str(each)
-        assert retry_delay(1, each, 0.0) is None
+    for item in (error, in_stream):
+        assert type(item) is BadRequest
+        assert "cannot read images" in str(item)
+        assert retry_delay(1, item, 0.0) is None
 
 
 def body(message: object, **fields: object) -> bytes:

@@ -38,7 +38,7 @@ def decode(*chunks: bytes) -> list[Event]:
 
 @pytest.mark.parametrize("start", ["", BOM])
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-def test_the_framing_makes_no_difference(end: str, start: str) -> None:
+def test_line_ends_and_chunking_do_not_change_events(end: str, start: str) -> None:
     """LF, CRLF and CR, with a byte order mark or without, give the same events."""
     assert decode((start + STREAM.replace("\n", end)).encode()) == EVENTS
 

@@ -132,7 +132,7 @@ def test_every_parameter_is_a_flag(name: str, joined: str, spelled: str) -> None
 def test_a_line_without_flags_sets_nothing() -> None:
     """No parameter, and every switch off."""
     assert parse_flags("") == Flags()
-    assert not any(getattr(Flags(), each.name) for each in fields(Flags))
+    assert not any(getattr(Flags(), item.name) for item in fields(Flags))
 
 
 @pytest.mark.parametrize("key", FLAGS)
@@ -288,7 +288,7 @@ def test_a_list_of_stop_texts_is_refused_with_the_right_spelling(value: str) -> 
 
 
 @pytest.mark.parametrize("found", [0, 7, "0", "12", 10**9 - 1])
-def test_a_count_is_a_whole_number(found: object) -> None:
+def test_a_count_may_be_its_digits(found: object) -> None:
     """As a number or as its digits."""
     assert is_count(found)
 
@@ -312,7 +312,7 @@ def test_the_table_is_consistent() -> None:
 
 def conditions(kind: str) -> list[Any]:
     """Return each flag of the table with each flag that it needs or excludes."""
-    return [(key, each) for key, flag in FLAGS.items() for each in getattr(flag, kind)]
+    return [(key, item) for key, flag in FLAGS.items() for item in getattr(flag, kind)]
 
 
 @pytest.mark.parametrize(("key", "condition"), conditions("excludes"))
@@ -362,7 +362,7 @@ def test_a_flag_without_what_it_needs_is_refused(key: str) -> None:
         ("--above=all", {"above": "all"}),
     ],
 )
-def test_values_are_parsed(line: str, values: dict[str, Any]) -> None:
+def test_values_of_flags_are_parsed(line: str, values: dict[str, Any]) -> None:
     """Names are split at commas, numbers are numbers."""
     flags = parse_flags(line)
     assert {name: getattr(flags, name) or None for name in values} == values

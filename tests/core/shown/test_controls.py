@@ -151,7 +151,9 @@ def test_a_preset_does_not_change_locked_values() -> None:
         ({}, Model("m", None, None, replaced_by="n"), ["m is being replaced by n"]),
     ],
 )
-def test_warnings(params: dict[str, Any], model: Model | None, hints: list[str]) -> None:
+def test_conflicting_settings_have_a_warning(
+    params: dict[str, Any], model: Model | None, hints: list[str]
+) -> None:
     """What one should know before asking."""
     found = setting_warnings(setting(**params), model, UNKNOWN, refused={"top_k": "no"})
     assert len(found) == len(hints)

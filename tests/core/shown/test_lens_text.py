@@ -75,7 +75,7 @@ def test_every_character_of_a_label_is_visible(text: str, label: str) -> None:
     assert token_label(text) == label
 
 
-def test_it_says_what_is_not_known() -> None:
+def test_lens_names_every_unknown_quantity() -> None:
     """The basis, the size of the vocabulary, unreported tokens, the order, the prompt."""
     reply = sample_reply(5)
     assert list(about_lines(reply)) == [
@@ -126,7 +126,7 @@ def test_settings_of_a_lab_have_the_names_of_parameters() -> None:
         lab_values({"seed": 1})
 
 
-def test_a_note_of_the_endpoint_is_read_last() -> None:
+def test_note_follows_the_other_lines() -> None:
     """After what holds for every reply."""
     assert list(about_lines(replace(sample_reply(3), note="A note.")))[-1] == "A note."
 

@@ -101,7 +101,7 @@ RECORDS: list[dict[str, Any]] = [
 ]
 
 
-def test_a_measure_by_a_parameter() -> None:
+def test_statistics_are_grouped_by_the_x_column() -> None:
     """Numbers in order, with mean, ends and deviation; what has no number is left out."""
     assert group_statistics(RECORDS, "temperature", "words") == [
         Statistics(0, 2, 2, 2, 0, 1),
@@ -125,9 +125,9 @@ def test_replies_that_failed_do_not_count() -> None:
         )
 
 
-def test_texts_stay_in_order() -> None:
+def test_text_groups_keep_their_order_of_appearance() -> None:
     """As they came."""
-    assert [each.x for each in group_statistics(RECORDS, "model", "words")] == ["b", "a"]
+    assert [item.x for item in group_statistics(RECORDS, "model", "words")] == ["b", "a"]
 
 
 def test_diversity_is_computed_for_each_value() -> None:

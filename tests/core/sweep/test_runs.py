@@ -37,7 +37,7 @@ from di_magics.core.sweep.runs import (
         ("user=1..2", ("1..2",)),
     ],
 )
-def test_values_are_parsed(word: str, values: tuple[Any, ...]) -> None:
+def test_values_of_vary_are_parsed(word: str, values: tuple[Any, ...]) -> None:
     """Lists, ranges with exact steps, models and system prompts."""
     assert list(parse_vary([word]).values()) == [values]
 

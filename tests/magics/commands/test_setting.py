@@ -145,7 +145,7 @@ def test_a_corrected_address_is_said_and_kept(run: Run, server: Loopback) -> Non
     assert TEXT in run("%%chat\nhi").text
 
 
-def test_a_refused_key_is_whose_it_is(
+def test_refused_key_error_names_its_variable(
     here: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the variable that holds it; DeepInfra is not named."""
