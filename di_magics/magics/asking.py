@@ -130,6 +130,7 @@ class Asking:
         names, extra = self.namespace, parse_extras(typed.extra)
         schema = names.schema(typed.schema) if typed.schema else None
         self._refuse_secrets(typed, extra, schema)
+        above = self._session.settings.above if typed.above is None else typed.above
         return self.make_ask(
             names.fill(prompt),
             model=typed.model,
@@ -146,7 +147,7 @@ class Asking:
             yes=typed.yes,
             stream=not typed.no_stream,
             attachments=(
-                *((self._cells.attach(typed.above),) if typed.above else ()),
+                *(self._cells.attach(above) if above else ()),
                 *names.attach(typed.attach, typed.attach_tokens, typed.resize),
             ),
             tools=names.tools(typed.tools, confirm=typed.confirm) if typed.tools else None,

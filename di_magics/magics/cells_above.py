@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from di_magics.core.text import cut_middle
 from di_magics.magics.cell import RunningCell
@@ -23,9 +23,8 @@ from di_magics.magics.transforms import call_cell
 
 if TYPE_CHECKING:
     from di_magics.core.conversation.attachment import Attachment
+    from di_magics.core.settings.counts import Above
 
-Above = int | Literal["new", "all"]
-"""How many cells: the last N, those since the last turn, or all."""
 LARGEST_FILE = 50_000_000
 LONGEST_TEXT = 20_000  # characters in which secrets are searched
 MOST_READ = 200_000  # of all cells
@@ -57,8 +56,8 @@ class CellLog:
             run = _Run(result.execution_count, self._cell.id, self._cell.page, private)
             self._runs.append(run)
 
-    def attach(self, above: Above) -> Attachment:
-        """Return the cells above the running one as an attachment.
+    def attach(self, above: Above) -> tuple[Attachment, ...]:
+        """Return the cells above the running one as an attachment, if there are any.
 
         Cells that are private are left out, and keys and passwords are hidden.
         """
@@ -68,6 +67,8 @@ class CellLog:
         from di_magics.values.environment_secrets import hide_secrets
 
         runs = list(self._select(above))
+        if not runs:
+            return ()
         texts: list[str] = []
         size = 0
         for run in runs:
@@ -76,9 +77,8 @@ class CellLog:
             texts += (cut_middle(text, LONGEST_TEXT) for text in read)
             size += sum(map(len, texts[-3:]))
         hidden = [redact(hide_secrets(text)) for text in hide_in_code(*texts)]
-        return attach_cells(
-            RanCell(run.number, *hidden[3 * at : 3 * at + 3]) for at, run in enumerate(runs)
-        )
+        cells = (RanCell(run.number, *hidden[3 * at : 3 * at + 3]) for at, run in enumerate(runs))
+        return (attach_cells(cells),)
 
     def _select(self, above: Above) -> Iterator[_Run]:
         """Yield the runs, the newest first."""

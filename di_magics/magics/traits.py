@@ -19,6 +19,7 @@ HELP = {
     "endpoint": "A name (%chat endpoint lists them), local:FILE.gguf, or a URL.",
     "system": "The system prompt.",
     "extra": "Other fields of the request, as a dict.",
+    "above": "Which cells above are sent with a prompt: the last N, new or all; none unless set.",
     "context": "How many turns are sent with a prompt; all of them unless set.",
     **{name: f"{param.effect} ({param.range})" for name, param in PARAMS.items()},
 }

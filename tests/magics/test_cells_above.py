@@ -65,6 +65,21 @@ def test_the_last_cells_or_all_go_along(kernel: Kernel, server: Loopback) -> Non
     assert "new = 1" in kernel.run("%%chat --above all --dry-run\nfour", "z").text
 
 
+def test_a_setting_sends_them_with_every_prompt(kernel: Kernel, server: Loopback) -> None:
+    """A cell's flag wins, 0 sends none; without a cell that has run there is no attachment."""
+    server.reply(*(Reply("reply") for _ in range(3)))
+    load(kernel, server)
+    assert "above=new" in kernel.run("%chat set above=new", "s").text
+    kernel.run("a = 1", "a")
+    kernel.run("%%chat\none", "b")
+    assert "a = 1" in asked(server)
+    kernel.run("%%chat\ntwo", "c")
+    assert asked(server) == "two"
+    kernel.run("b = 1", "d")
+    kernel.run("%%chat --above 0\nthree", "e")
+    assert asked(server) == "three"
+
+
 def test_private_cells_and_secrets_stay_here(kernel: Kernel, server: Loopback) -> None:
     """By a tag or by their first line; keys and passwords are hidden also in outputs."""
     server.reply(Reply("reply"))
@@ -85,6 +100,7 @@ def test_a_policy_can_forbid_it(kernel: Kernel, server: Loopback, tmp_path: Path
     """Nothing is sent then."""
     (tmp_path / "di_magics.toml").write_text("above = false")
     load(kernel, server)
+    kernel.run("x = 1", "x")
     assert "may not be sent here" in kernel.run("%%chat --above\nhi", "a").text
     assert server.chats == []
 

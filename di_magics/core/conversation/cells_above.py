@@ -40,7 +40,7 @@ def attach_cells(cells: Iterable[RanCell]) -> Attachment:
             continue
         shortened += sum(len(part) > LONGEST_PART for part in parts)
         texts.insert(0, text)
-    text = "\n\n".join(texts) or "No cell has run."
+    text = "\n\n".join(texts)
     note = [f"{count_noun(len(texts), 'cell')}, about {estimate_text_tokens(text):,} tokens"]
     note += [f"{count_noun(shortened, 'long text')} shortened"] if shortened else []
     note += [f"{count_noun(left_out, 'older cell')} left out"] if left_out else []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 from di_magics.core.errors import ParamError
 from di_magics.core.text import one_line, respell_number
+
+Above = int | Literal["new", "all"]
+"""Which cells go along: the last N (0: none), those since the last turn, or all."""
 
 
 def is_count(text: object) -> TypeGuard[str | int]:
@@ -28,5 +31,19 @@ def parse_positive(name: str, text: object) -> int:
         raise ParamError(
             f"{name} must be a whole number above 0, not {one_line(text, 60)!r}."
             f"{respell_number(text, whole=True)}"
+        )
+    return int(text)
+
+
+def parse_above(name: str, text: object) -> Above:
+    """Return which cells go along. Raises ParamError for anything else."""
+    if text == "new":
+        return "new"
+    if text == "all":
+        return "all"
+    if not is_count(text):
+        raise ParamError(
+            f"{name} must be a number of cells, new (those since the last turn) or all, not "
+            f"{one_line(text, 60)!r}."
         )
     return int(text)

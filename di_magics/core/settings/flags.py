@@ -16,7 +16,13 @@ from typing import Any, Literal, NoReturn
 
 from di_magics.core.amount import parse_usd
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.counts import is_count, parse_positive, parse_turn_count
+from di_magics.core.settings.counts import (
+    Above,
+    is_count,
+    parse_above,
+    parse_positive,
+    parse_turn_count,
+)
 from di_magics.core.settings.extras import PREFIX, is_json
 from di_magics.core.settings.params import PARAMS, Param, suggest
 from di_magics.core.text import one_line
@@ -83,12 +89,6 @@ def _flag(usage: str, help: str, **options: Any) -> Any:
 
 def _parse_last(name: str, text: str) -> int | Literal["all"]:
     return "all" if text == "all" else parse_turn_count(name, text)
-
-
-def _parse_above(name: str, text: str) -> int | Literal["new", "all"]:
-    if text == "new":
-        return "new"
-    return "all" if text == "all" else parse_positive(name, text)
 
 
 def _parse_format(name: str, text: str) -> str:
@@ -170,10 +170,10 @@ class Flags:
         parse=parse_positive,
         needs=("--attach",),
     )
-    above: int | Literal["new", "all"] | None = _flag(
+    above: Above | None = _flag(  # noqa: RUF009 # a field, as those above
         "--above N",
         "send the cells that ran since the last turn: code, output, errors (or the last N, or all)",
-        parse=_parse_above,
+        parse=parse_above,
         bare="new",
         completions=("all",),
     )

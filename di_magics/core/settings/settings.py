@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.counts import parse_turn_count
+from di_magics.core.settings.counts import Above, parse_above, parse_turn_count
 from di_magics.core.settings.extras import EXTRA, PREFIX, check_extra, check_name, parse_extra
 from di_magics.core.settings.params import PARAMS, Value, suggest, validate
 from di_magics.core.settings.services import DEEPINFRA, LOCAL, is_local, is_name
@@ -21,7 +21,8 @@ from di_magics.core.text import one_line
 
 TEXT_SETTINGS = ("model", "endpoint", "system")
 CONTEXT = "context"
-SETTINGS = (*TEXT_SETTINGS, CONTEXT, EXTRA, *PARAMS)
+ABOVE = "above"
+SETTINGS = (*TEXT_SETTINGS, CONTEXT, ABOVE, EXTRA, *PARAMS)
 """The names of all settings."""
 
 
@@ -37,7 +38,8 @@ def has_own_models(endpoint: str) -> bool:
 class Settings:
     """Model, endpoint, system prompt and sampling parameters; None or absent is not sent.
 
-    `context` is how many turns are sent with a prompt, None for all. `extra` are other fields of
+    `context` is how many turns are sent with a prompt, None for all. `above` is which of the cells
+    above are sent with it, None for none. `extra` are other fields of
     the request, as they are sent. `models` are the models that were set before, by endpoint ("" is
     the default one); `models[None]` is the model last set at an endpoint whose models others may
     have.
@@ -50,6 +52,7 @@ class Settings:
     params: Mapping[str, Value] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str | None, str | None] = field(default_factory=dict, compare=False)
+    above: Above | None = None
 
     @property
     def local_endpoint(self) -> str:
@@ -74,6 +77,8 @@ class Settings:
             return replace(self, **changed)
         if name == CONTEXT:
             return replace(self, context=None if value == "all" else parse_turn_count(name, value))
+        if name == ABOVE:
+            return replace(self, above=parse_above(name, value) or None)
         return replace(self, params={**self.params, name: validate(name, value)})
 
     def without_value(self, name: str) -> Settings:
@@ -86,7 +91,7 @@ class Settings:
             return replace(self, extra={})
         if name == "endpoint":
             return self.at_endpoint(None)
-        if name in (*TEXT_SETTINGS, CONTEXT):
+        if name in (*TEXT_SETTINGS, CONTEXT, ABOVE):
             removed: dict[str, Any] = {name: None}
             return replace(self, **removed)
         return replace(self, params={k: v for k, v in self.params.items() if k != name})

@@ -12,7 +12,7 @@ from di_magics.core.settings.extras import EXTRA, format_extra
 from di_magics.core.settings.flags import parse_assignments, split_line
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param
 from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, Service
-from di_magics.core.settings.settings import CONTEXT, TEXT_SETTINGS, Settings
+from di_magics.core.settings.settings import ABOVE, CONTEXT, TEXT_SETTINGS, Settings
 from di_magics.core.text import one_line
 from di_magics.endpoints import probe
 from di_magics.endpoints.endpoint import Endpoint, mend_url
@@ -34,6 +34,7 @@ def set_values(context: Context, rest: str) -> None:
     """%chat set temperature=0.7 seed=1
     %chat set "system=Answer in one sentence." stop=END stop=###
     %chat set context=4     sends only the last four turns, context=all all of them
+    %chat set above=new     sends the cells that ran since the last turn, as --above does
     %chat set extra.service_tier="flex"     any other field of the request, as JSON
     """
     assignments = parse_assignments(split_line(rest))
@@ -117,6 +118,7 @@ def _say_settings(session: Session) -> None:
     parts += [one_line(format_extra(name, value), 80) for name, value in settings.extra.items()]
     parts += [f"{name}={one_line(text, 80)!r}" for name, text in texts if text]
     parts += [f"{CONTEXT}={settings.context}"] if settings.context is not None else []
+    parts += [f"{ABOVE}={settings.above}"] if settings.above is not None else []
     say("set: " + (" ".join(parts) or "nothing; the server's defaults hold"))
     try:
         policy.apply_to(settings.params)

@@ -26,13 +26,6 @@ def test_cells_are_in_their_order_with_output_and_error() -> None:
     assert attached.note == "2 cells, about 62 tokens"
 
 
-def test_without_cells_the_model_learns_so() -> None:
-    """And the receipt has it, too."""
-    attached = attach_cells([])
-    assert attached.note.startswith("0 cells")
-    assert attached.content == "No cell has run."
-
-
 def test_long_texts_lose_their_middle_and_old_cells_go_first() -> None:
     """The newest are there, however long they are."""
     cells = [RanCell(number, "x" * LONGEST_PART * 3) for number in range(50, 0, -1)]

@@ -223,6 +223,7 @@ def test_a_wrong_line_is_refused_with_the_next_step(line: str, hint: str) -> Non
 def test_values_are_parsed_as_their_flag_says() -> None:
     """Counts, all turns, and amounts."""
     assert (parse_flags("--last 0").last, parse_flags("--last all").last) == (0, "all")
+    assert parse_flags("--above 0").above == 0
     assert parse_flags("-n 3").repeats == 3
     assert parse_flags("--budget $0.50").budget == Decimal("0.50")
 

@@ -20,6 +20,18 @@ def test_a_value_is_set_and_unset() -> None:
     )
 
 
+def test_which_cells_above_are_sent_is_a_number_new_or_all() -> None:
+    """0 sends none, as if it were not set."""
+    assert Settings().with_value("above", "2") == Settings(above=2)
+    assert Settings().with_value("above", "new") == Settings(above="new")
+    assert Settings().with_value("above", "all") == Settings(above="all")
+    assert Settings(above=2).with_value("above", "0") == Settings()
+    assert Settings(above=2).without_value("above") == Settings()
+    for wrong in ("some", "-1", True, None):
+        with pytest.raises(ParamError, match="number of cells"):
+            Settings().with_value("above", wrong)
+
+
 def test_the_context_is_a_number_of_turns_or_all() -> None:
     """All is what it is where nothing is set."""
     some = Settings().with_value("context", "3")
