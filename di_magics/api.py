@@ -224,7 +224,8 @@ def sweep(
 @check_arguments
 def diff(one: str | Reply, other: str | Reply) -> list[Part]:
     """Return the parts of two texts or replies: in both, only in the first, only in the second."""
-    return compare_texts(str(one), str(other))
+    first, second = (t.clean_text if isinstance(t, Reply) else t for t in (one, other))
+    return compare_texts(first, second)
 
 
 @check_arguments

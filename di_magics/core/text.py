@@ -39,6 +39,11 @@ _HIDDEN = (
 )
 _CONTROLS = r"\x1b\[[0-?]{0,99}[ -/]{0,99}[@-~]|[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 
+_CONTROL = "\r\n?|[\u2028\u2029]|[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]"
+_REVERSING = (
+    "[\u061c\u115f\u1160\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0"
+    "\ufff9-\ufffb\U000e0000-\U000e00ff]"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -133,6 +138,24 @@ def one_line(text: object, limit: int = 400) -> str:
     line = " ".join(re.sub(_CONTROLS, " ", str(text)).split())
     line = replace_hidden(line[: limit + 1], _mark)
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def strip_controls(text: str) -> str:
+    """Return the text without control characters: no terminal escapes, only line ends and tabs."""
+    return re.sub(_CONTROL, _replace_control, text)
+
+
+def _replace_control(match: re.Match[str]) -> str:
+    first = match[0][0]
+    return "\n" if first in "\r\u2028\u2029" else "\ufffd" if first >= "\ud800" else ""
+
+
+def show_direction(text: str) -> str:
+    """Return the text without control characters, and with marks that reverse or hide text visible.
+
+    Joiners and selectors stay, because a text that streams may be cut between them and an emoji.
+    """
+    return re.sub(_REVERSING, lambda match: _mark(match[0]), strip_controls(text))
 
 
 def remove_hidden(code: str) -> str:

@@ -19,7 +19,7 @@ from di_magics.core.shown.receipt import (
     sweep_receipts,
 )
 from di_magics.core.sweep.result import SweepResult
-from di_magics.core.text import one_line
+from di_magics.core.text import one_line, strip_controls
 
 FOLDED = f"{render.PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
@@ -35,7 +35,7 @@ def final_output(turn: Turn, notes: list[str]) -> tuple[render.Bundle, dict[str,
     bundle = {
         "text/html": _reply_html(reply, parts, turn.format),
         "text/markdown": _join(*markdown, f"*{render.escape_markdown(receipt)}*"),
-        "text/plain": render.strip_controls(_join(*rounds, text, receipt)),
+        "text/plain": strip_controls(_join(*rounds, text, receipt)),
     }
     return bundle, {METADATA_KEY: notebook_record(turn)}
 
@@ -51,7 +51,7 @@ def reply_output(reply: Reply) -> render.Bundle:
 
 def line_output(text: str) -> render.Bundle:
     """Return a line of text."""
-    return {"text/plain": render.strip_controls(text)}
+    return {"text/plain": strip_controls(text)}
 
 
 # A sweep's replies side by side ---------------------------------------------------------------
@@ -99,7 +99,7 @@ def grid_output(sweep: SweepResult) -> render.Bundle:
         f'<div style="{render.NOTE}">{render.escape_html(summary)}</div></div>'
         f"{_receipt_html(common)}",
         "text/markdown": _join(*markdown, *map(render.escape_markdown, ends)),
-        "text/plain": render.strip_controls(_join(*plain, *ends)),
+        "text/plain": strip_controls(_join(*plain, *ends)),
     }
 
 

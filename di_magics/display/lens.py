@@ -35,7 +35,7 @@ from di_magics.core.shown.lens_text import (
     setting_notes,
     token_label,
 )
-from di_magics.core.text import describe_error, make_visible, one_line
+from di_magics.core.text import describe_error, make_visible, one_line, strip_controls
 from di_magics.core.token_statistics import least_likely, perplexity
 
 MOST_BYTES = 256_000
@@ -237,7 +237,7 @@ def lens_text(data: LensData) -> str:
             f"{at + 1:>6}  {_label(token)}  {format_percent(probability_of(token))}"
             + f"  (most likely: {others})" * bool(others)
         )
-    return render.strip_controls("\n".join(lines))
+    return strip_controls("\n".join(lines))
 
 
 def lens_html(lens: Lens) -> str:

@@ -29,6 +29,7 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
 from di_magics.core.shown.formula import MOST as MOST_FORMULAS
+from di_magics.core.text import strip_controls
 from di_magics.display import markdown_rules as rules
 from di_magics.display.highlight import colour_code
 from di_magics.display.markdown_writer import OWN_TAGS, escape_line, fence_code, write_markdown
@@ -51,7 +52,6 @@ LONGEST_INLINE = 10_000  # characters of a paragraph, a heading or a cell of a t
 MOST_BRACKETS = 200  # in it
 MOST_GROWTH = 4  # how many times as long as the reply its Markdown may be
 
-_CONTROL = re.compile("\r\n?|[\u2028\u2029]|[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")
 _TASK = re.compile(r"\[([ xX])\] ")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _EAST_ASIAN = re.compile(
@@ -61,16 +61,6 @@ _EAST_ASIAN = re.compile(
 _DIRECTED = re.compile("(?:paragraph|heading|list_item|bullet_list|ordered_list|blockquote|t[hd])_")
 _LANGUAGE = re.compile(r"[\w+#.-]{0,40}")
 _OWN_TAG = re.compile(rf"</?(?:{'|'.join(OWN_TAGS)})>|<br>")
-
-
-def strip_controls(source: str) -> str:
-    """Return the text without control characters: no terminal escapes, only line ends and tabs."""
-    return _CONTROL.sub(_replace_control, source)
-
-
-def _replace_control(match: re.Match[str]) -> str:
-    first = match[0][0]
-    return "\n" if first in "\r\u2028\u2029" else "\ufffd" if first >= "\ud800" else ""
 
 
 def escape_html(text: str) -> str:

@@ -10,7 +10,7 @@ from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.money.cost import Entry, Tally, cost_sections, tally
 from di_magics.core.shown.tree import tree_rows, tree_text
 from di_magics.core.sweep.difference import Part, count_texts, first_difference
-from di_magics.core.text import align_columns, one_line
+from di_magics.core.text import align_columns, one_line, strip_controls
 
 PRE_LEFT = f"{render.PRE}; text-align: left"
 
@@ -44,7 +44,7 @@ def _html_table(
 
 def _bundle(html: str, plain: str) -> render.Bundle:
     html = f'<div class="{render.MATH_OFF}">{html}</div>'
-    return {"text/html": html, "text/plain": render.strip_controls(plain)}
+    return {"text/html": html, "text/plain": strip_controls(plain)}
 
 
 def table_output(rows: Sequence[Sequence[str]], *, head: bool = False) -> render.Bundle:

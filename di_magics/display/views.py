@@ -14,6 +14,7 @@ from di_magics.core.reply.tool_calls import calls_with_results, round_text
 from di_magics.core.shown.receipt import format_receipt
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run
+from di_magics.core.text import show_direction
 
 PROGRESS_SECONDS = 0.5
 
@@ -59,7 +60,7 @@ class TerminalView(SilentView):
 
     def status(self, line: str) -> None:
         """Write a status line, which the next text replaces."""
-        sys.stdout.write(f"\r\x1b[K\x1b[2m{_plain(line)}\x1b[0m")
+        sys.stdout.write(f"\r\x1b[K\x1b[2m{show_direction(line)}\x1b[0m")
         sys.stdout.flush()
         self._line = True
 
@@ -73,32 +74,26 @@ class TerminalView(SilentView):
                 return  # its calls still run
             self._write_text(step.text)
             lines = round_text(replace(step, text=""))
-            sys.stdout.write(f"\n\x1b[2m{_plain(lines)}\x1b[0m\n")
+            sys.stdout.write(f"\n\x1b[2m{show_direction(lines)}\x1b[0m\n")
             self._rounds, self._written = self._rounds + 1, 0
         self._write_text(reply.clean_text)
         sys.stdout.flush()
 
     def _write_text(self, text: str) -> None:
-        sys.stdout.write(_plain(text[self._written :]))
+        sys.stdout.write(show_direction(text[self._written :]))
         self._written = max(self._written, len(text))
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Write the rest and the receipt."""
         self.show(turn.reply)
         end = "" if turn.reply.clean_text.endswith("\n") or not turn.reply.clean_text else "\n"
-        sys.stdout.write(f"{end}\x1b[2m{_plain(format_receipt(turn, notes))}\x1b[0m\n")
+        sys.stdout.write(f"{end}\x1b[2m{show_direction(format_receipt(turn, notes))}\x1b[0m\n")
         sys.stdout.flush()
 
     def _clear(self) -> None:
         if self._line:
             sys.stdout.write("\r\x1b[K")
             self._line = False
-
-
-def _plain(text: str) -> str:
-    import di_magics.display.markdown as render
-
-    return render.strip_controls(text)
 
 
 class DisplayView(SilentView):
@@ -124,7 +119,7 @@ class DisplayView(SilentView):
         if self._handle is not None and now >= self._next:
             self._next = now + 0.1 + len(reply.text) / 20_000
             text = "\n\n".join([*map(round_text, reply.rounds), reply.clean_text])
-            self._handle.update({"text/plain": _plain(text)}, raw=True)
+            self._handle.update({"text/plain": show_direction(text)}, raw=True)
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Replace it with the final output."""

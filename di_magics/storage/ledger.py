@@ -73,7 +73,10 @@ class Ledger:
             row = db.execute(
                 "SELECT budget FROM notebooks WHERE id = ?", [self._notebook]
             ).fetchone()
-            return parse_amount(row[0]) if row else None
+            limit = parse_amount(row[0]) if row else None
+            if limit is None and row and row[0] is not None:
+                raise ValueError("the budget is damaged")  # it is not lifted without a word
+            return limit
 
         return self._database.read(read).result()
 
@@ -132,7 +135,10 @@ def _add_to_sums(db: Connection, turn: str, cost: Decimal | None) -> None:
 
 def _spent(db: Connection, table: str, key: str, value: str) -> Decimal:
     row = db.execute(f"SELECT spent FROM {table} WHERE {key} = ?", [value]).fetchone()
-    return Decimal(row[0]) if row else FREE
+    spent = Decimal(row[0]) if row else FREE
+    if not spent.is_finite() or spent < 0:
+        raise ValueError("the sum of what was spent is damaged")  # the database makes it StoreError
+    return spent
 
 
 @in_money_context

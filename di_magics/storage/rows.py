@@ -22,6 +22,7 @@ from di_magics.core.conversation.record import (
     parse_turn,
 )
 from di_magics.core.packed_tokens import dump_tokens
+from di_magics.core.read_json import as_list, as_object
 from di_magics.core.reply.reply import Reply, Status
 from di_magics.storage.database import Connection, insert, to_utf8
 from di_magics.storage.ledger import is_in_flight
@@ -150,10 +151,31 @@ def copy_logprobs(db: Connection, old: str, new: str) -> None:
 
 
 def read_state(db: Connection, notebook: str) -> dict[str, Any]:
-    """Return a notebook's heads and what its cells show, {} for an unknown notebook."""
+    """Return a notebook's heads and what its cells show, {} for an unknown notebook.
+
+    What is damaged in it counts as missing: the turns say enough to go on.
+    """
     row = db.execute("SELECT state FROM notebooks WHERE id = ?", [notebook]).fetchone()
-    state: dict[str, Any] = json.loads(row[0]) if row else {}
-    return state
+    try:
+        state = as_object(json.loads(row[0])) if row else {}
+    except (ValueError, TypeError, RecursionError):
+        state = {}
+    return {
+        "heads": _texts_by_name(state.get("heads")),
+        "name": state.get("name"),
+        "showing": [entry for entry in as_list(state.get("showing")) if _is_shown(entry)],
+        "ahead": _texts_by_name(state.get("ahead")),
+    }
+
+
+def _texts_by_name(value: object) -> dict[str, str | None]:
+    return {n: t for n, t in as_object(value).items() if t is None or isinstance(t, str)}
+
+
+def _is_shown(entry: object) -> bool:
+    """Return whether this is a cell's id, its ordinal and a turn."""
+    kinds = [type(value) for value in entry] if isinstance(entry, list) else []
+    return kinds == [str, int, str]
 
 
 def merge_state(before: Mapping[str, Any], chat: Conversation) -> dict[str, Any]:

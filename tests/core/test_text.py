@@ -15,6 +15,7 @@ from di_magics.core.text import (
     one_line,
     remove_hidden,
     respell_number,
+    show_direction,
     show_exactly,
 )
 
@@ -262,3 +263,11 @@ def test_an_interrupt_is_raised_while_an_error_makes_its_text() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         describe_error(Slow())
+
+
+def test_marks_of_direction_are_visible_in_a_terminal() -> None:
+    """Emoji, joiners, accents and no-break spaces stay; escapes are taken out."""
+    shown = show_direction("a\u202eb\u2066\u200b\x1b[31m\U000e0041\x9b\r\nc")
+    assert shown == "a⟨U+202E⟩b⟨U+2066⟩⟨U+200B⟩[31m⟨U+E0041⟩\nc"
+    for text in ("é\xa0ü\n\t", "👩\u200d🚀 ❤\ufe0f", "می\u200cخواهم"):
+        assert show_direction(text) == text

@@ -12,6 +12,7 @@ from growth import cpu_seconds, growth
 from hostile import FRAGMENTS, HARMLESS_ATTRIBUTES, HARMLESS_ELEMENTS, documents
 from markdown_it import MarkdownIt
 
+from di_magics.core.text import strip_controls
 from di_magics.display import markdown as render
 
 STYLES = {
@@ -186,7 +187,7 @@ def test_the_saved_markdown_reads_as_markdown(source: str, saved: str) -> None:
 def test_control_characters_are_dropped() -> None:
     """No terminal escape survives in any of the forms."""
     source = "a\x1b[31mb\x07\x9bc\r\nd\te"
-    assert render.strip_controls(source) == "a[31mbc\nd\te"
+    assert strip_controls(source) == "a[31mbc\nd\te"
     for shown in (render.to_html(source), render.to_markdown(source), render.escape_html(source)):
         assert "\x1b" not in shown
         assert "\x9b" not in shown
@@ -380,7 +381,7 @@ def test_time_grows_with_length_only(name: str) -> None:
     size = 6_000 if "\n" in make(1000) else 4_900  # a longer paragraph is shown as it is
     for function in (
         *(render.to_html, render.to_markdown),
-        *(render.strip_controls, render.escape_html, render.escape_markdown),
+        *(strip_controls, render.escape_html, render.escape_markdown),
     ):
         assert growth(function, size, make) <= 3
 

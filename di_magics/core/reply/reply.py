@@ -16,6 +16,7 @@ from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.returned import Pieces
+from di_magics.core.text import strip_controls
 from di_magics.core.token_statistics import entropy, least_likely, perplexity
 
 Status = Literal["open", "done", "stopped", "cut", "failed"]
@@ -159,7 +160,7 @@ class Reply:
         return f"<Reply {self.status}, {len(self.text):,} characters>"
 
     def __str__(self) -> str:
-        return self.clean_text
+        return strip_controls(self.clean_text)  # print() is no way to a terminal's escapes
 
     @property
     def cost_is_estimate(self) -> bool:

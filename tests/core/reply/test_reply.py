@@ -99,3 +99,10 @@ def test_a_reply_summarizes_its_log_probabilities() -> None:
     for position in (2, -3):
         with pytest.raises(ChatError, match=f"no token {position}: the reply has 2"):
             reply.entropy(position)
+
+
+def test_printing_a_reply_sends_no_escapes_to_a_terminal() -> None:
+    """Its text is there exactly as `.text`."""
+    reply = Reply("a\x1b]52;c;eA==\x07\n\tb\x9b31m\u2028c")
+    assert str(reply) == "a]52;c;eA==\n\tb31m\nc"
+    assert reply.text == reply.clean_text == "a\x1b]52;c;eA==\x07\n\tb\x9b31m\u2028c"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -132,3 +134,48 @@ def test_costs_as_csv(priced: Run, server: Loopback, tmp_path: Path) -> None:
     assert isinstance(priced(f"%chat cost --csv {tmp_path}/no/x.csv").error, di.ChatError)
     assert "exists already" in str(priced(f"%chat cost --csv {tmp_path / 'costs.csv'}").error)
     assert "written" in priced(f"%chat cost --overwrite --csv {tmp_path / 'costs.csv'}").text
+
+
+DAMAGES = {
+    "state": [
+        "",
+        "{",
+        "[]",
+        "3",
+        '{"heads":[1],"showing":5}',
+        '{"heads":{"main":3},"showing":[[1]]}',
+        '{"showing":[["a",1,[]]],"ahead":[],"name":{}}',
+        "[" * 100_000,
+    ],
+    "budget": ["x", "", "NaN", "-1", "Infinity", "1e999999"],
+    "spent": ["x", "", "NaN", "-1", "Infinity", "1e999999"],
+    "path": ["", "\0", "x" * 10_000],
+    "file": ["", "[]"],
+    "kernel": ["", "../../x"],
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [(column, value) for column in DAMAGES for value in DAMAGES[column]]
+)
+def test_a_damaged_row_of_a_notebook_is_one_line(
+    run: Run, server: Loopback, tmp_path: Path, column: str, value: str
+) -> None:
+    """In every command that reads it; and the next turn is asked, or refused in one line."""
+    run("%%chat\nhi")
+    with closing(sqlite3.connect(tmp_path / "home" / "conversations.sqlite3")) as db, db:
+        db.execute(f"UPDATE notebooks SET {column} = ?", [value])
+    run("%unload_ext di_magics\n%load_ext di_magics")
+    cells = [
+        "%chat",
+        "%chat cost --all",
+        "%chat budget",
+        "%chat history",
+        "%chat list",
+        "%chat undo",
+    ]
+    for cell in [*cells, "%%chat\nmore", "%chat budget 1", "%chat new x", "%chat use main"]:
+        ran = run(cell)
+        assert ran.error is None or isinstance(ran.error, di.DiMagicsError), (cell, ran.error)
+        assert "has no attribute" not in ran.text
+        assert "object is not" not in ran.text
