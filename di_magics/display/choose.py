@@ -31,9 +31,9 @@ def choose_grid(
     """Return the view of a grid for where this cell runs."""
     if getattr(shell, "kernel", None) is None or not cell_id or _is_redirected(shell):
         return FinalGrid(final=final)
-    from di_magics.display.grid import GridView
+    from di_magics.display.grid import WidgetGrid
 
-    return GridView(runs, final=final)
+    return WidgetGrid(runs, final=final)
 
 
 def choose_progress(shell: Any) -> Progress:

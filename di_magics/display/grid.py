@@ -121,7 +121,7 @@ class SweepContent:
 class GridCell(SilentView):
     """The view of one run: passes its text and its status on to the grid."""
 
-    def __init__(self, grid: GridView, index: int) -> None:
+    def __init__(self, grid: WidgetGrid, index: int) -> None:
         self._grid = grid
         self._index = index
 
@@ -134,7 +134,7 @@ class GridCell(SilentView):
         self._grid.change(self._index, reply.clean_text, reply.model or "")
 
 
-class GridView:
+class WidgetGrid:
     """Streams all runs to one widget, at the pace of one reply; the final output takes its place.
 
     Without `final` the final output is only a line: the caller shows the rest. `show` displays the

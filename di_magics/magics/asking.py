@@ -36,7 +36,7 @@ from di_magics.magics.last_error import ErrorRecorder, fix_prompt
 from di_magics.session.inspector import BRANCH_TOKENS
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
-from di_magics.session.view import GridView as AnyGrid
+from di_magics.session.view import SweepView
 from di_magics.values.environment_secrets import add_key_variables
 from di_magics.values.namespace import Namespace, refuse_secret
 
@@ -232,7 +232,7 @@ class Asking:
         *,
         fresh: bool,
         show_replies: bool = True,
-        make_view: Callable[[tuple[Run, ...]], AnyGrid] | None = None,
+        make_view: Callable[[tuple[Run, ...]], SweepView] | None = None,
         concurrency: int | None = None,
         measures: Mapping[str, Measure] | None = None,
     ) -> Sweep:
@@ -372,7 +372,7 @@ class Asking:
         `show` is called with the widget of its grid, in which the replies begin with the last words
         before the token.
         """
-        from di_magics.display.grid import GridView
+        from di_magics.display.grid import WidgetGrid
 
         ask = self._session.inspector.branch(turn, position, token=token)
         params = params_to_send(values, ask.params, local=turn.local)
@@ -384,7 +384,7 @@ class Asking:
             ask,
             *branch_runs(ask, CONTINUED),
             fresh=True,
-            make_view=lambda runs: GridView(runs, show=show, skip=max(0, skip)),
+            make_view=lambda runs: WidgetGrid(runs, show=show, skip=max(0, skip)),
         )
 
     def _order_to_send(self, order: Sequence[str]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Panel:
         session = self._session
         match what:
             case "set" if name == "budget":
-                session.budget = parse_usd(value, "The budget") if value else None
+                session.notebook_budget = parse_usd(value, "The budget") if value else None
             case "set" if not value:
                 session.update_settings(lambda now: now.without_value(name))
             case "set" if name == "stop":
@@ -201,7 +201,7 @@ class Panel:
 
     def _budget(self, spent: Decimal) -> dict[str, Any]:
         try:
-            budget = self._session.limits
+            budget = self._session.budget
         except DiMagicsError as error:
             return {"words": one_line(error, 200), "share": 0, "value": ""}
         limits = budget.limits(self._session.notebook.ledger.committed(budget.policies))

@@ -15,7 +15,7 @@ from di_magics.endpoints.endpoint import Endpoint
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Job, Loop
 
-Asking = Job[EndpointError | None]
+Fetch = Job[EndpointError | None]
 PRICE_SECONDS = 3.0
 """How long a finished reply waits for the list with its price."""
 
@@ -40,7 +40,7 @@ class ModelList:
         self._policy = policy
         self._changed = changed
         self._lock = threading.Lock()
-        self._asking: dict[str, Asking] = {}
+        self._fetches: dict[str, Fetch] = {}
         self._allowed: tuple[list[Model], Policy | None, list[Model]] = [], None, []
 
     def cached(self) -> list[Model]:
@@ -69,7 +69,7 @@ class ModelList:
                 raise error
         return self.cached()
 
-    def refresh(self, endpoint: Endpoint | None = None, *, again: bool = False) -> Asking | None:
+    def refresh(self, endpoint: Endpoint | None = None, *, again: bool = False) -> Fetch | None:
         """Fetch the list of an endpoint, by default the current one, in the background.
 
         It is fetched once a day, unless `again` is set.
@@ -78,9 +78,9 @@ class ModelList:
         if endpoint is None or (self._catalog.fresh(endpoint.url) and not again):
             return None
         with self._lock:
-            if endpoint.url not in self._asking:
-                self._asking[endpoint.url] = self._loop.submit(self._listed(endpoint))
-            return self._asking[endpoint.url]
+            if endpoint.url not in self._fetches:
+                self._fetches[endpoint.url] = self._loop.submit(self._listed(endpoint))
+            return self._fetches[endpoint.url]
 
     async def find_price(self, route: Route) -> Price | None:
         """Return the price of a model, from a list of today; runs on the loop.
@@ -103,6 +103,6 @@ class ModelList:
             return error
         finally:
             with self._lock:
-                self._asking.pop(endpoint.url, None)
+                self._fetches.pop(endpoint.url, None)
         self._changed()
         return None

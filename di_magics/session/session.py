@@ -147,7 +147,7 @@ class Session:
         return self.notebook.conversation
 
     @property
-    def budget(self) -> Decimal | None:
+    def notebook_budget(self) -> Decimal | None:
         """What this notebook may spend in USD: its own budget, else the environment's.
 
         A policy's budget for each notebook holds if it is lower. Raises ParamError if the
@@ -158,15 +158,15 @@ class Session:
             own = parse_usd(common, "DI_MAGICS_BUDGET")
         return least_amount(own, self.policies.current().budget_per_notebook)
 
-    @budget.setter
-    def budget(self, limit: Decimal | None) -> None:
+    @notebook_budget.setter
+    def notebook_budget(self, limit: Decimal | None) -> None:
         self.notebook.ledger.budget = limit
         self.watchers.notify("turns")
 
     @property
-    def limits(self) -> Budget:
+    def budget(self) -> Budget:
         """The limits of all requests: this notebook's, and the policy's for all notebooks."""
-        notebook, policy = self.budget, self.policies.current()
+        notebook, policy = self.notebook_budget, self.policies.current()
         by_policy = notebook is not None and notebook == policy.budget_per_notebook
         return Budget(
             notebook=notebook,
@@ -238,7 +238,7 @@ class Session:
     def _look_up_price(self, ask: Ask, interrupts: Interrupts) -> None:
         """Fetch the endpoint's prices, if a budget needs one that is not known."""
         route = self.route(ask)
-        limited = replace(self.limits, cell=ask.budget).lowest is not None
+        limited = replace(self.budget, cell=ask.budget).lowest is not None
         if limited and not route.free and self.catalog.price(route.url, route.model) is None:
             job = self.models.refresh(route.endpoint)
             if job:
@@ -283,7 +283,7 @@ class Session:
         with Interrupts() as interrupts:
             self.look_up(ask)
             plan = self.plan(ask)
-            budget = turn_budget(plan, ask, self.limits)
+            budget = turn_budget(plan, ask, self.budget)
             self._begin(plan, ask, budget, interrupts)
             runner = TurnRunner(self.exchange, self.loop, self.journal, interrupts, view)
             outcome = runner.run(plan, ask, budget)

@@ -32,7 +32,7 @@ from di_magics.core.sweep.runs import (
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.session.limiter import Limiter
 from di_magics.session.session import Session
-from di_magics.session.view import GridView
+from di_magics.session.view import SweepView
 from di_magics.storage.journal import Journal
 
 CONCURRENCY = 8
@@ -75,7 +75,7 @@ class SweepRunner:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def run(
-        self, view: GridView, *, concurrency: int | None = None, fresh: bool = False
+        self, view: SweepView, *, concurrency: int | None = None, fresh: bool = False
     ) -> SweepResult:
         """Return the result when every run has ended; blocks, and can be interrupted.
 
@@ -156,7 +156,7 @@ class SweepRunner:
         """Return the limits for every one of these runs. Raises BudgetError as `run` does."""
         ask, session = self._ask, self._session
         paid = [plan for plan in plans if not plan.route.free]
-        budget = turn_budget(paid[0], ask, session.limits) if paid else Budget()
+        budget = turn_budget(paid[0], ask, session.budget) if paid else Budget()
         unknown = [plan for plan in paid if plan.reserve is None]
         worst = None if unknown else sum_amounts(plan.reserve for plan in paid)
         committed = session.notebook.ledger.committed(budget.policies)
@@ -166,7 +166,7 @@ class SweepRunner:
         return budget
 
     async def _run_all(
-        self, missing: list[Run], view: GridView, limiter: Limiter, budget: Budget
+        self, missing: list[Run], view: SweepView, limiter: Limiter, budget: Budget
     ) -> None:
         for run in missing:
             work = self._run_one(run, view, limiter, budget)
@@ -182,7 +182,7 @@ class SweepRunner:
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _run_one(self, run: Run, view: GridView, limiter: Limiter, budget: Budget) -> None:
+    async def _run_one(self, run: Run, view: SweepView, limiter: Limiter, budget: Budget) -> None:
         plan, session = self._plans[run.index], self._session
         exchange, recorder = session.exchange, _RunRecorder(session.journal, self._keys[run.index])
         async with limiter:
@@ -207,7 +207,7 @@ class SweepRunner:
             if not_logged := exchange.log(plan, turn):
                 self._errors.setdefault(run.index, not_logged)
 
-    def _finish(self, run: Run, view: GridView) -> Turn:
+    def _finish(self, run: Run, view: SweepView) -> Turn:
         turn = replace(self._plans[run.index].turn, reply=self._replies[run.index])
         view.finish(run, turn)
         return turn

@@ -30,7 +30,7 @@ class View(Screen, Protocol):
     def close(self, turn: Turn, notes: list[str]) -> None: ...
 
 
-class GridView(Protocol):
+class SweepView(Protocol):
     """Displays the runs of a sweep; `open` and `close` are called on the main thread."""
 
     def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None: ...

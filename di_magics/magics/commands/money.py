@@ -96,8 +96,10 @@ def set_budget(context: Context, rest: str) -> None:
     smaller max_tokens allows more requests.
     """
     if rest:
-        context.session.budget = None if rest == "none" else parse_usd(rest, "%chat budget")
-    budget, ledger = context.session.limits, context.session.notebook.ledger
+        context.session.notebook_budget = (
+            None if rest == "none" else parse_usd(rest, "%chat budget")
+        )
+    budget, ledger = context.session.budget, context.session.notebook.ledger
     total = tally(ledger.entries()).cost
     limits = budget.limits(ledger.committed(budget.policies))
     if not limits:
