@@ -16,7 +16,7 @@ from di_magics.core.text import one_line, respell_number
 P = ParamSpec("P")
 R = TypeVar("R")
 
-UNKNOWN = "—"
+NO_AMOUNT = "—"
 MOST = Decimal(1_000_000)
 PLACE = Decimal("1E-15")
 MONEY = Context(prec=34, traps=[InvalidOperation, DivisionByZero])
@@ -79,7 +79,7 @@ def parse_usd(value: object, name: str) -> Decimal:
 def format_usd(number: Decimal | None) -> str:
     """Return an amount of USD in plain digits, small ones to two significant figures."""
     if number is None:
-        return UNKNOWN
+        return NO_AMOUNT
     if not number:
         return "$0"
     digits = 2

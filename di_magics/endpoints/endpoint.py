@@ -15,7 +15,7 @@ from di_magics.core.arguments import check_arguments
 from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Redactor, Secret, hide_text, hide_values
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
-from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, UNKNOWN, Service
+from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, UNKNOWN_SERVICE, Service
 from di_magics.core.text import one_line
 
 Turn = Callable[[], AbstractAsyncContextManager[None]]
@@ -100,7 +100,7 @@ def _check_query(name: object, value: object) -> tuple[str, Secret]:
 
 
 def service_at(url: str) -> Service:
-    """Return the service of the table whose host this is, over https; else UNKNOWN."""
+    """Return the service of the table whose host this is, over https; else UNKNOWN_SERVICE."""
     if is_deepinfra(url):
         return SERVICES[DEEPINFRA]
     origin = urlsplit(url)[:2]
@@ -110,7 +110,7 @@ def service_at(url: str) -> Service:
             for service in SERVICES.values()
             if service.url.startswith("https:") and urlsplit(service.url)[:2] == origin
         ),
-        UNKNOWN,
+        UNKNOWN_SERVICE,
     )
 
 

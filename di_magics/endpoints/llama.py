@@ -8,7 +8,7 @@ not the likeliest), so `hold` reads a reply token by token before it is continue
 
 A repetition penalty acts on logits, but the server reports only log-probabilities. The difference
 is one number per position, the log normalizer (the logsumexp of the logits): logit =
-log-probability + log normalizer. `LogitZeros` measures it with one extra request per position:
+log-probability + log normalizer. `LogNormalizers` measures it with one extra request per position:
 two known tokens get a bias that lifts them above all others, one of them is also penalized, and the
 ratio of their probabilities gives the number. The position must be read as when the reply was
 written, because the known log-probabilities are from there.
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from di_magics.core.errors import BadRequest, EndpointError
 from di_magics.core.logprobs import TokenProbability, read_token
 from di_magics.core.read_json import as_count, as_list, as_object, as_objects, as_text
-from di_magics.core.sampling import DEFAULTS, LEAST, logits_zero
+from di_magics.core.sampling import DEFAULTS, LEAST, log_normalizer
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint
 
@@ -41,8 +41,8 @@ LOOK_UP = 1000
 REPEAT = 2.0
 LIFT = 30.0
 """Added to a logit, it is above all others."""
-USUAL_ZERO = 20.0
-"""About what the zero of the logits is; where it is, the two lifted tokens are equally likely."""
+USUAL_NORMALIZER = 20.0
+"""About what the log normalizer is; where it is, the two lifted tokens are equally likely."""
 WINDOW = int(DEFAULTS["repeat_last_n"])
 """How many of the last ids penalties count."""
 RESTARTS = 3
@@ -180,9 +180,9 @@ class Llama:
         await self.score(prompt, ids, 1)
         return SLOT
 
-    async def zero(
+    async def log_normalizer(
         self, ids: Sequence[int], top: Sequence[TokenProbability], slot: int = ANY_SLOT
-    ) -> Zero:
+    ) -> LogNormalizer:
         """Return logit - log-probability after these ids, of which `top` are tokens there."""
         window = ids[-WINDOW:]
         halved, other = _likeliest(top, window)
@@ -191,7 +191,7 @@ class Llama:
         lifted: list[tuple[int, float, float]] = []
         if halved and other:
             level = other[1] + LIFT
-            lifted = [(*halved, 2 * level + USUAL_ZERO - halved[1]), (*other, LIFT)]
+            lifted = [(*halved, 2 * level + USUAL_NORMALIZER - halved[1]), (*other, LIFT)]
         body = {
             **NO_FILTERS,
             "prompt": list(ids),
@@ -212,14 +212,14 @@ class Llama:
         }
         known = [(id_, logprob + bias) for id_, logprob, bias in lifted]
         was_read = as_count(as_object(answer.get("timings")).get("prompt_n"))
-        return Zero(
-            logits_zero(known, window, after, REPEAT),
+        return LogNormalizer(
+            log_normalizer(known, window, after, REPEAT),
             was_read == 1,
             as_count(answer.get("id_slot")),
         )
 
 
-class Zero(NamedTuple):
+class LogNormalizer(NamedTuple):
     """`exact` is whether only the last id was read for it, the others being in the slot's cache."""
 
     value: float | None
@@ -227,8 +227,8 @@ class Zero(NamedTuple):
     slot: int | None
 
 
-class LogitZeros:
-    """The zeros of the logits along a reply, by position; None where one cannot be found."""
+class LogNormalizers:
+    """The log normalizers along a reply, by position; None where one cannot be found."""
 
     def __init__(self, prompt: Sequence[int], tokens: Sequence[TokenProbability]) -> None:
         self._prompt = list(prompt)
@@ -241,7 +241,7 @@ class LogitZeros:
         """The position up to which the slot that wrote the reply may still hold it."""
 
     async def read(self, model: Llama, positions: Sequence[int]) -> list[float | None]:
-        """Return the zeros at these positions, which takes about 15 ms for one.
+        """Return the log normalizers at these positions, which takes about 15 ms for one.
 
         One alone is read where the reply was written, if that is possible; otherwise SLOT reads
         the reply up to the last one, from where it is. Raises EndpointError where other requests
@@ -252,30 +252,30 @@ class LogitZeros:
         restarts = RESTARTS
         while missing := [at for at in positions if at not in self._known]:
             at = min(self._next, *missing)
-            zero = await self._zero(model, at, SLOT)
-            if at and not zero.exact:
+            measured = await self._measure(model, at, SLOT)
+            if at and not measured.exact:
                 self._next, restarts = 0, restarts - 1
                 if restarts < 0:
                     raise EndpointError("The model is busy with other requests. Try again later.")
                 continue
-            self._known[at] = zero.value
+            self._known[at] = measured.value
             self._next = at + 1
         return [self._known[at] for at in positions]
 
     async def _read_in_place(self, model: Llama, at: int) -> None:
         if at in self._known or at > self._kept or at == self._next:
             return
-        zero = await self._zero(model, at, ANY_SLOT)
-        if zero.exact:
-            self._known[at] = zero.value
-        self._kept = at if zero.exact else -1
-        if zero.slot == SLOT:
-            self._next = at + 1 if zero.exact else 0
+        measured = await self._measure(model, at, ANY_SLOT)
+        if measured.exact:
+            self._known[at] = measured.value
+        self._kept = at if measured.exact else -1
+        if measured.slot == SLOT:
+            self._next = at + 1 if measured.exact else 0
 
-    async def _zero(self, model: Llama, at: int, slot: int) -> Zero:
+    async def _measure(self, model: Llama, at: int, slot: int) -> LogNormalizer:
         token = self._tokens[at]
         before = [id_ for id_ in self._ids[:at] if id_ is not None]
-        return await model.zero([*self._prompt, *before], [*token.top, token], slot)
+        return await model.log_normalizer([*self._prompt, *before], [*token.top, token], slot)
 
 
 def _likeliest(

@@ -356,7 +356,11 @@ class Asking:
 
     def lens_functions(self, turn: Turn, data: LensData) -> dict[str, Any]:
         """Return what a lens of a turn calls for the panel's preview."""
-        return {"read_zeros": self._session.inspector.zero_reader(turn, data)} if turn.local else {}
+        return (
+            {"read_zeros": self._session.inspector.normalizer_reader(turn, data)}
+            if turn.local
+            else {}
+        )
 
     def _continue_from(
         self,

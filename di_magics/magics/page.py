@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from di_magics.core.amount import NO_AMOUNT
 from di_magics.core.errors import DiMagicsError
 from di_magics.core.text import one_line
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from di_magics.session.watchers import Changed
 
 COMM = "di_magics"
-UNKNOWN = "—"
 SHOWN = {"open": True}
 NOT_SHOWN_TEXT = (
     "No page with the chat panel has answered. Use %chat panel, which shows the panel here."
@@ -49,8 +49,8 @@ class Page:
         self._state = {
             "panel": "",
             "model": "",
-            "cost": UNKNOWN,
-            "costs": UNKNOWN,
+            "cost": NO_AMOUNT,
+            "costs": NO_AMOUNT,
             "answering": False,
             "failed": "",
         }
@@ -129,7 +129,7 @@ def _read_state(session: Session, changed: set[Changed]) -> dict[str, Any]:
             total = tally(session.notebook.ledger.entries())
             state |= {"cost": total.short, "costs": total.text}
         except DiMagicsError:
-            state |= {"cost": UNKNOWN, "costs": UNKNOWN}
+            state |= {"cost": NO_AMOUNT, "costs": NO_AMOUNT}
     return state
 
 

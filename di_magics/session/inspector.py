@@ -24,7 +24,7 @@ from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.lens import lens_data, lens_of_text
 from di_magics.core.text import one_line
 from di_magics.endpoints.client import Client
-from di_magics.endpoints.llama import WINDOW, Llama, LogitZeros
+from di_magics.endpoints.llama import WINDOW, Llama, LogNormalizers
 from di_magics.endpoints.routing import Routing
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Loop
@@ -122,19 +122,19 @@ class Inspector:
             self._route(None), lambda model: _with_vocabulary(model, lens_of_text(reply))
         )
 
-    def zero_reader(
+    def normalizer_reader(
         self, turn: Turn, data: LensData
     ) -> Callable[[Sequence[int]], list[float | None]]:
         """Return a function that returns logit - log-probability at positions of a turn's lens.
 
         It is None where it cannot be found. A repetition penalty needs it.
         """
-        zeros: LogitZeros | None = None
+        zeros: LogNormalizers | None = None
 
         def read(positions: Sequence[int]) -> list[float | None]:
             async def work(model: Llama) -> list[float | None]:
                 nonlocal zeros
-                zeros = zeros or LogitZeros(
+                zeros = zeros or LogNormalizers(
                     await model.prompt_ids(self._messages(turn)), data.tokens
                 )
                 return await zeros.read(model, positions)

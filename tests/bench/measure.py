@@ -432,7 +432,7 @@ for at in (120, 60, 20):
     ratios.append(times[-1] / (time.perf_counter() - start))
 session = current(get_ipython()).session
 turn = session.notebook.last_once
-read = session.inspector.zero_reader(turn, session.inspector.lens_data(turn))
+read = session.inspector.normalizer_reader(turn, session.inspector.lens_data(turn))
 start = time.perf_counter()
 for at in range(0, 160, 16):
     read(range(at, at + 16))

@@ -6,14 +6,14 @@ from decimal import Decimal
 
 import pytest
 
-from di_magics.core.amount import UNKNOWN, format_usd, least_amount, parse_usd, sum_amounts
+from di_magics.core.amount import NO_AMOUNT, format_usd, least_amount, parse_usd, sum_amounts
 from di_magics.core.errors import ParamError
 
 
 @pytest.mark.parametrize(
     ("amount", "shown"),
     [
-        (None, UNKNOWN),
+        (None, NO_AMOUNT),
         ("0", "$0"),
         ("0E-9", "$0"),
         ("0.0000015", "$0.0000015"),

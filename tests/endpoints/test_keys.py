@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.services import SERVICES, UNKNOWN
+from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE
 from di_magics.endpoints.endpoint import Endpoint
 from di_magics.endpoints.keys import Keys, check_variable, key_place
 
@@ -90,7 +90,7 @@ def test_a_key_belongs_to_scheme_host_and_port(url: str, same: bool) -> None:
     """The path does not matter."""
     keys = Keys(None)
     keys.set(GROQ.url, KEY)
-    assert (keys.find(UNKNOWN, url)[0] == KEY) is same
+    assert (keys.find(UNKNOWN_SERVICE, url)[0] == KEY) is same
 
 
 def test_deepinfras_hosts_are_one_place() -> None:

@@ -14,7 +14,7 @@ from di_magics.core.errors import BadRequest, EndpointError
 from di_magics.core.sampling import DEFAULT_ORDER, reshape
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint, LocalEndpoint
-from di_magics.endpoints.llama import SLOT, Llama, LogitZeros, Zero
+from di_magics.endpoints.llama import SLOT, Llama, LogNormalizer, LogNormalizers
 from di_magics.endpoints.local_server import LocalServer
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ def test_the_chain_is_that_of_the_installed_llama(with_model: Try) -> None:
             read = [*prompt, *ids[:at]]
             await model.peek(read, 1, SLOT)
             top = await model.peek(read, 100, SLOT)
-            zero, exact_read, _ = await model.zero(read, top, SLOT)
+            zero, exact_read, _ = await model.log_normalizer(read, top, SLOT)
             assert exact_read
             zeros += zero is not None
             for settings in SETTINGS:
@@ -127,14 +127,14 @@ def test_the_chain_is_that_of_the_installed_llama(with_model: Try) -> None:
     with_model(work)
 
 
-def test_the_zero_of_the_logits_is_that_of_the_whole_softmax(with_model: Try) -> None:
+def test_the_log_normalizer_is_that_of_the_whole_softmax(with_model: Try) -> None:
     """Two ways to the same number: the likeliest tokens halved, and two rare ones lifted."""
 
     async def work(model: Llama) -> None:
         prompt = await model.prompt_ids(MESSAGES)
         top = await model.peek(prompt, 40_000, SLOT)
-        one, _, _ = await model.zero(prompt, top[:100], SLOT)
-        other, _, _ = await model.zero(prompt, top[20_000:], SLOT)
+        one, _, _ = await model.log_normalizer(prompt, top[:100], SLOT)
+        other, _, _ = await model.log_normalizer(prompt, top[20_000:], SLOT)
         assert one is not None
         assert 5 < one < 50
         assert other == pytest.approx(one, abs=1e-4)
@@ -143,19 +143,19 @@ def test_the_zero_of_the_logits_is_that_of_the_whole_softmax(with_model: Try) ->
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_zeros_are_read_as_the_reply_was_written(with_model: Try, busy: bool) -> None:
+def test_log_normalizers_are_read_as_the_reply_was_written(with_model: Try, busy: bool) -> None:
     """In its own slot, and from the beginning where that is gone: the same numbers."""
 
     async def work(model: Llama) -> None:
         prompt = await model.prompt_ids(MESSAGES)
         ids = await model.tokenize(TEXT * 3)
         tokens = await model.score(prompt, ids, 20)
-        in_place = LogitZeros(prompt, tokens)
+        in_place = LogNormalizers(prompt, tokens)
         places = [50, 40, 30, 20]
         alone = [(await in_place.read(model, [at]))[0] for at in places]
         if busy:
             await model.peek(await model.tokenize(TEXT), 1, SLOT)
-        read = await LogitZeros(prompt, tokens).read(model, places)
+        read = await LogNormalizers(prompt, tokens).read(model, places)
         assert await in_place.read(model, range(51)) == await in_place.read(model, range(51))
         assert None not in read
         assert alone == pytest.approx(read, abs=1e-5)
@@ -163,18 +163,18 @@ def test_zeros_are_read_as_the_reply_was_written(with_model: Try, busy: bool) ->
     with_model(work)
 
 
-def test_zeros_are_not_read_from_a_slot_that_others_have_used(with_model: Try) -> None:
+def test_log_normalizers_are_not_read_from_a_slot_that_others_have_used(with_model: Try) -> None:
     """Reading begins again, and gives up where there is no end to it."""
 
     class Busy(Llama):
-        async def zero(self, *_: object) -> Zero:
-            return Zero(20, exact=False, slot=SLOT)
+        async def log_normalizer(self, *_: object) -> LogNormalizer:
+            return LogNormalizer(20, exact=False, slot=SLOT)
 
     async def work(model: Llama) -> None:
         prompt = await model.prompt_ids(MESSAGES)
         tokens = await model.score(prompt, await model.tokenize(TEXT), 20)
-        expected = await LogitZeros(prompt, tokens).read(model, range(12))
-        zeros = LogitZeros(prompt, tokens)
+        expected = await LogNormalizers(prompt, tokens).read(model, range(12))
+        zeros = LogNormalizers(prompt, tokens)
         await zeros.read(model, range(6))
         await model.peek(prompt[:5], 1, SLOT)
         assert await zeros.read(model, range(6, 12)) == pytest.approx(expected[6:], abs=1e-5)

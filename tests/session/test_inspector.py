@@ -322,10 +322,10 @@ def test_the_zeros_of_a_reply_are_read(local: Run, shell: InteractiveShell) -> N
     local("%%chat --logprobs 20 -t 0 --max-tokens 24\nTell me about foxes.")
     inspector, turn = session_of(shell).inspector, last_turn(shell)
     data = inspector.lens_data(turn)
-    zeros = inspector.zero_reader(turn, data)([20, 21, 22, 23])
+    zeros = inspector.normalizer_reader(turn, data)([20, 21, 22, 23])
     assert all(zero is not None and 5 < zero < 50 for zero in zeros)
     session_of(shell).routing.close()
-    again = inspector.zero_reader(turn, data)
+    again = inspector.normalizer_reader(turn, data)
     assert again([21]) == pytest.approx(zeros[1:2], abs=1e-5)
     assert again([20, 21, 22, 23]) == pytest.approx(zeros, abs=1e-5)
 

@@ -33,7 +33,7 @@ from di_magics.core.conversation.cells import Cell
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.settings.params import Value
-from di_magics.core.settings.services import LOCAL, SERVICES, UNKNOWN, Service
+from di_magics.core.settings.services import LOCAL, SERVICES, UNKNOWN_SERVICE, Service
 from di_magics.core.text import count_noun, one_line
 
 MAIN = "main"
@@ -82,7 +82,7 @@ class Sent:
     @property
     def service(self) -> Service:
         """What is known of its endpoint."""
-        return SERVICES.get(self.dialect or (LOCAL if self.local else ""), UNKNOWN)
+        return SERVICES.get(self.dialect or (LOCAL if self.local else ""), UNKNOWN_SERVICE)
 
 
 @dataclass(frozen=True, slots=True)

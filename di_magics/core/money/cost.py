@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from di_magics.core.amount import UNKNOWN, format_usd, in_money_context
+from di_magics.core.amount import NO_AMOUNT, format_usd, in_money_context
 from di_magics.core.money.prices import Price, estimate_cost
 from di_magics.core.reply.reply import Reply, Status, Usage
 from di_magics.core.tokens import estimate_text_tokens, weight_tokens
@@ -66,7 +66,7 @@ class Tally:
     def text(self) -> str:
         """The cost for display, with how much is an estimate and how many replies have none."""
         if self.unpriced and self.replies == self.unpriced:
-            return UNKNOWN
+            return NO_AMOUNT
         text = format_usd(self.cost)
         if self.estimated == self.cost and self.estimated:
             text += " (an estimate)"
@@ -78,7 +78,7 @@ class Tally:
     def short(self) -> str:
         """The cost in few characters: `≈` with an estimate in it, `≥` where replies have none."""
         if self.unpriced and self.replies == self.unpriced:
-            return UNKNOWN
+            return NO_AMOUNT
         return ("≥ " if self.unpriced else "≈ " if self.estimated else "") + format_usd(self.cost)
 
     def add(self, entry: Entry) -> Tally:

@@ -14,7 +14,7 @@ from di_magics.core.reply.reply import REASONING_FIELDS
 from di_magics.core.reply.returned import RETURNED_FIELDS
 from di_magics.core.settings.extras import OWNERS, check_conflicts
 from di_magics.core.settings.params import TOOL_CHOICES, Value
-from di_magics.core.settings.services import UNKNOWN, Service
+from di_magics.core.settings.services import UNKNOWN_SERVICE, Service
 from di_magics.core.tokens import PER_TOKEN, text_weight
 
 MESSAGE_WEIGHT = 8 * PER_TOKEN
@@ -27,7 +27,7 @@ def build_body(
     params: Mapping[str, Value],
     *,
     stream: bool = True,
-    service: Service = UNKNOWN,
+    service: Service = UNKNOWN_SERVICE,
     fields: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from di_magics.core.settings.services import LOCAL, SERVICES, UNKNOWN, Service
+from di_magics.core.settings.services import LOCAL, SERVICES, UNKNOWN_SERVICE, Service
 
 CHAT_PATH = "/chat/completions"
 COMPLETIONS_PATH = "/completions"
@@ -33,7 +33,7 @@ class Route:
         """What is known of the endpoint."""
         if self.local:
             return SERVICES[LOCAL]
-        known: Service = self.endpoint.service if self.endpoint else UNKNOWN
+        known: Service = self.endpoint.service if self.endpoint else UNKNOWN_SERVICE
         return known
 
     @property

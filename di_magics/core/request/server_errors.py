@@ -17,7 +17,7 @@ from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, Stre
 from di_magics.core.read_json import as_object
 from di_magics.core.request.readers import load_json, read_count
 from di_magics.core.request.route import CHAT_PATH
-from di_magics.core.settings.services import DEEPINFRA, UNKNOWN, Service
+from di_magics.core.settings.services import DEEPINFRA, UNKNOWN_SERVICE, Service
 from di_magics.core.text import one_line, replace_surrogates
 
 
@@ -27,7 +27,7 @@ class Target:
 
     model: str = ""
     endpoint: str = "The server"
-    service: Service = UNKNOWN
+    service: Service = UNKNOWN_SERVICE
 
     @property
     def key(self) -> str:

@@ -142,7 +142,7 @@ class Service:
 
 
 NOTHING_KNOWN = Fact()
-UNKNOWN = Service()
+UNKNOWN_SERVICE = Service()
 """An endpoint that is in no table."""
 
 
@@ -518,8 +518,8 @@ def _parse_service(name: object, entry: object, source: str) -> Service:
             raise ParamError(f"{label} must have a text as its {key}. Correct or remove it.")
     if "url" not in values:
         raise ParamError(f'{label} has no address. Add url = "https://host/v1".')
-    like = SERVICES.get(values.get("like", name), UNKNOWN)
-    if "like" in values and like is UNKNOWN:
+    like = SERVICES.get(values.get("like", name), UNKNOWN_SERVICE)
+    if "like" in values and like is UNKNOWN_SERVICE:
         raise ParamError(
             f"{label} is like {one_line(values['like'], 40)!r}, which is not a built-in endpoint."
             f"{suggest(values['like'], SERVICES)} Correct or remove it."

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from di_magics.core.amount import UNKNOWN
+from di_magics.core.amount import NO_AMOUNT
 from di_magics.core.money.cost import (
     Entry,
     Tally,
@@ -52,7 +52,7 @@ def test_tally_sums_tokens_and_costs() -> None:
     ("costs", "shown"),
     [
         ([], "$0"),
-        ([None, None], UNKNOWN),
+        ([None, None], NO_AMOUNT),
         (["0.5"], "$0.50"),
         (["0", "0"], "$0"),
         (["0.5", None], "$0.50 and 1 of unknown cost"),
@@ -76,7 +76,7 @@ def test_a_short_sum_is_marked_where_it_is_not_exact() -> None:
     known, estimated, unknown = entry("0.5"), entry("0.25", estimate="how"), entry(None)
     sums = [[], [known], [known, estimated], [known, unknown], [estimated, unknown], [unknown]]
     assert [tally(item).short for item in sums] == [
-        *("$0", "$0.50", "≈ $0.75", "≥ $0.50", "≥ $0.25", UNKNOWN)
+        *("$0", "$0.50", "≈ $0.75", "≥ $0.50", "≥ $0.25", NO_AMOUNT)
     ]
 
 

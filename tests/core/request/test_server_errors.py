@@ -11,7 +11,7 @@ from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, TooL
 from di_magics.core.request import server_errors
 from di_magics.core.request.retry import retry_delay
 from di_magics.core.request.server_errors import ERROR_RULES, Target
-from di_magics.core.settings.services import SERVICES, UNKNOWN, Service
+from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE, Service
 
 
 @pytest.mark.parametrize(
@@ -718,10 +718,10 @@ def test_a_redirect_says_where_to(status: int, location: str | None, said: str) 
             401,
             "of Groq with %chat key groq, or in the environment as GROQ_API_KEY",
         ),
-        (UNKNOWN, 401, "DI_MAGICS_API_KEY"),
+        (UNKNOWN_SERVICE, 401, "DI_MAGICS_API_KEY"),
         (SERVICES["deepinfra"], 402, "deepinfra.com/dash/billing"),
         (SERVICES["groq"], 402, "your account at Groq"),
-        (UNKNOWN, 402, "your account at the endpoint"),
+        (UNKNOWN_SERVICE, 402, "your account at the endpoint"),
     ],
 )
 def test_the_key_and_the_account_are_those_of_the_endpoint(

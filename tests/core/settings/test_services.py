@@ -11,7 +11,7 @@ from readme_tables import describe_fact, services_table
 from di_magics.core.errors import ParamError
 from di_magics.core.settings import services
 from di_magics.core.settings.params import PARAMS
-from di_magics.core.settings.services import SERVICES, UNKNOWN, Fact, parse_services
+from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE, Fact, parse_services
 
 FACTS = [
     pytest.param(service, name, fact, id=f"{service.name}-{name}")
@@ -93,7 +93,7 @@ def test_an_unknown_name_has_its_nearest_neighbours(name: str, nearest: str) -> 
 
 def test_nothing_is_known_of_an_unknown_endpoint() -> None:
     """Nor of a parameter that no source is about."""
-    assert UNKNOWN.fact("temperature") == Fact()
+    assert UNKNOWN_SERVICE.fact("temperature") == Fact()
     assert SERVICES["groq"].fact("top_k") == Fact()
 
 
@@ -198,7 +198,7 @@ def test_what_an_endpoint_is_known_to_refuse_is_said_before(
     name: str, params: dict[str, Any], problem: str
 ) -> None:
     """In one line, with the way out."""
-    service = SERVICES.get(name, UNKNOWN)
+    service = SERVICES.get(name, UNKNOWN_SERVICE)
     with pytest.raises(ParamError, match=problem) as error:
         service.check(params)
     assert "\n" not in str(error.value)
@@ -218,14 +218,14 @@ def test_what_an_endpoint_is_known_to_refuse_is_said_before(
 )
 def test_anything_else_is_left_to_the_server(name: str, params: dict[str, Any]) -> None:
     """Also what it ignores, and what only some of its models refuse."""
-    SERVICES.get(name, UNKNOWN).check(params)
+    SERVICES.get(name, UNKNOWN_SERVICE).check(params)
 
 
 def test_what_has_no_effect_is_a_warning() -> None:
     """And what only some models refuse."""
     assert SERVICES["ollama"].warnings(["top_k", "seed"]) == ["Ollama ignores top_k."]
     assert SERVICES["xai"].warnings(["stop"]) == ["xAI refuses stop with reasoning models."]
-    assert UNKNOWN.warnings(["stop"]) == []
+    assert UNKNOWN_SERVICE.warnings(["stop"]) == []
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_what_has_no_effect_is_a_warning() -> None:
 )
 def test_a_default_is_the_endpoints_own_or_not_known(name: str, param: str, default: str) -> None:
     """What does not depend on the endpoint holds for all."""
-    assert SERVICES.get(name, UNKNOWN).default(PARAMS[param]) == default
+    assert SERVICES.get(name, UNKNOWN_SERVICE).default(PARAMS[param]) == default
 
 
 def test_deepinfras_defaults_are_those_of_the_table_of_parameters() -> None:
@@ -269,4 +269,4 @@ def test_a_parameter_has_the_name_that_the_endpoint_has_for_it(
     name: str, param: str, field: str
 ) -> None:
     """Its own, unless another one is known."""
-    assert SERVICES.get(name, UNKNOWN).name_of(param) == field
+    assert SERVICES.get(name, UNKNOWN_SERVICE).name_of(param) == field

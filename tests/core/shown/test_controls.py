@@ -9,7 +9,7 @@ import pytest
 from di_magics.core.money.prices import Model
 from di_magics.core.settings.params import PARAMS, validate
 from di_magics.core.settings.policy import NO_POLICY, parse_policy
-from di_magics.core.settings.services import SERVICES, UNKNOWN
+from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.controls import (
     PRESETS,
@@ -155,7 +155,7 @@ def test_conflicting_settings_have_a_warning(
     params: dict[str, Any], model: Model | None, hints: list[str]
 ) -> None:
     """What one should know before asking."""
-    found = setting_warnings(setting(**params), model, UNKNOWN, refused={"top_k": "no"})
+    found = setting_warnings(setting(**params), model, UNKNOWN_SERVICE, refused={"top_k": "no"})
     assert len(found) == len(hints)
     for line, hint in zip(found, hints, strict=True):
         assert hint in line

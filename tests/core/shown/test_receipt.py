@@ -21,7 +21,7 @@ from di_magics.core.reply.reply import (
     Usage,
 )
 from di_magics.core.request.body import build_body
-from di_magics.core.settings.services import SERVICES, UNKNOWN
+from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE
 from di_magics.core.shown.receipt import (
     format_receipt,
     outcome_line,
@@ -359,7 +359,7 @@ def test_what_came_and_is_not_shown_is_counted() -> None:
 def test_log_probabilities_are_named_with_their_basis(most: int, local: bool, text: str) -> None:
     """llama.cpp's are the model's own; of other servers that is not known."""
     request = build_body(
-        "m", [], {"logprobs": most}, service=SERVICES["local"] if local else UNKNOWN
+        "m", [], {"logprobs": most}, service=SERVICES["local"] if local else UNKNOWN_SERVICE
     )
     turn = replace(TURN, local=local, reply=replace(REPLY, request=request))
     assert text in format_receipt(turn).split(" · ")
