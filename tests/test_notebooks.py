@@ -131,6 +131,7 @@ CLAIMS = {
         "from collections": """
             assert left["peaked", "top_k"] == left["flat", "top_k"] == 40
             assert left["peaked", "top_p"] == left["peaked", "min_p"] == 1
+            assert len(built_in.cut) + built_in.survivors == 100 and built_in.rest == (0, 0)
             assert left["flat", "top_p"] > 40 > left["flat", "min_p"] > 10
         """,
         "filters = {": """
@@ -148,7 +149,7 @@ CLAIMS = {
         """,
         "from di_magics.core.token_statistics": "assert second < first",
         "import di_magics as di": "assert mine.perplexity > 5 * own.perplexity",
-        "wordings = [": "assert max(yes.values()) > 2 * min(yes.values())",
+        "wordings = [": "assert 0.5 > max(yes.values()) > 2 * min(yes.values())",
         "hand = [": """
             assert any(math.exp(token.logprob) < 0.01 for token in hand)
             assert forced.logprobs[0].token == "`" and "`" not in forced.text

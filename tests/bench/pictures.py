@@ -1,6 +1,6 @@
 """Takes the pictures of the README anew: JupyterLab in a real Chromium, and the built-in model.
 
-python tests/bench/pictures.py streaming finished grid plot panel tools        (or any of them)
+python tests/bench/pictures.py streaming finished grid plot panel tools lens lab lab-dark   (or any)
 
 They are written to notebooks/images, in at most 256 colours. Look at each of them afterwards.
 """
@@ -43,6 +43,7 @@ def weather(location: str) -> dict[str, float | str]:
     """The weather at a place, now."""
     skies = {"Oslo": "rain", "Rome": "clear"}
     return {"sky": skies[location], "temperature": 12.5}'''
+STORY = "--seed 1 --max-tokens 145\nWrite a short story about a fox and a lighthouse."
 UMBRELLA = "%%chat --tools weather\nDo I need an umbrella in Oslo, or in Rome?"
 Open = Callable[[list[str]], Notebook]
 
@@ -141,13 +142,49 @@ def panel(new: Open) -> None:
     save("panel-narrow-dark", page, shown, shown)
 
 
-PICTURES = {
+def story(new: Open, most: int, command: str, *, dark: bool = False) -> tuple[Notebook, Locator]:
+    """Return the notebook and the lens of a story, wide enough for two columns."""
+    page = new([LOAD, f"%%chat --logprobs {most} {STORY}", command, ""])
+    page.page.set_viewport_size({"width": 1320, "height": 3000})
+    if dark:
+        page.dark()
+    run(page, 0, 1, 2)
+    return page, page.shown(2).locator(".di-lens")
+
+
+def lens(new: Open) -> None:
+    """Take the tokens of a story by probability."""
+    page, shown = story(new, 20, "%chat lens")
+    shown.get_by_role("option").filter(has_text="entrance").click()
+    save("lens", page, shown, shown)
+
+
+def lab(new: Open, *, dark: bool = False) -> None:
+    """Take the same story with filters and a repetition penalty at work."""
+    page, shown = story(new, 50, "%chat lab", dark=dark)
+    shown.get_by_role("option").filter(has_text="hope").click()
+    for name, presses in ("temperature", -10), ("top_p", -15), ("repetition_penalty", 2):
+        shown.get_by_role("slider", name=name).focus()
+        for _ in range(abs(presses)):
+            page.page.keyboard.press("ArrowRight" if presses > 0 else "ArrowLeft")
+    reading = shown.get_by_text("The model reads the logits")
+    reading.wait_for()
+    reading.wait_for(state="hidden", timeout=200_000)
+    shown.get_by_role("button", name="Draw 1,000 tokens").click()
+    shown.get_by_text("1,000 drawn").wait_for()
+    save("lab-dark" if dark else "lab", page, shown, shown)
+
+
+PICTURES: dict[str, Callable[[Open], None]] = {
     "streaming": streaming,
     "finished": finished,
     "grid": grid,
     "plot": plot,
     "panel": panel,
     "tools": tools,
+    "lens": lens,
+    "lab": lab,
+    "lab-dark": partial(lab, dark=True),
 }
 
 

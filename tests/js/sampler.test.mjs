@@ -53,6 +53,10 @@ test("drawn tokens are compared with what is known, and not with a range", () =>
     "1,000 drawn: 10.0 % away from the theory",
   );
   assert.equal(
+    describeDraws(position([[0.58, 0.62]], [0.38, 0.42]), draws),
+    "1,000 drawn: 10.0 % away from the theory, which is known to 4.0 %",
+  );
+  assert.equal(
     describeDraws(position([[0.2, 0.7]], [0.3, 0.8]), draws),
     "1,000 drawn from the middle of the ranges: not comparable, because the theory is only known as ranges",
   );

@@ -70,8 +70,8 @@ export const LENS_STYLE = `
 .di-lens td, .di-lens th { height: 18px; padding: 0 6px; line-height: 18px; text-align: left; font-weight: 400; vertical-align: middle; }
 .di-lens th.number, .di-lens td.number { text-align: right; }
 .di-lens thead th { opacity: 0.75; white-space: nowrap; }
-.di-lens .token { width: 30%; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; padding-left: 20px; position: relative; }
-.di-lens thead .number { width: 70px; }
+.di-lens .token { width: 28%; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; padding-left: 20px; position: relative; }
+.di-lens thead .number { width: 62px; }
 .di-lens thead .number:nth-child(3):not(:last-child) { width: 92px; }
 .di-lens .token button { border: 0; background: none; padding: 0; min-height: 0; max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
 .di-lens .token button:hover { text-decoration: underline; }

@@ -38,6 +38,7 @@ const PANEL_STYLE = `
 .di-panel .row > * + * { margin-top: 3px; }
 .di-panel .head { display: flex; flex-wrap: wrap; gap: 2px 8px; align-items: baseline; }
 .di-panel .head .state { flex: 1 1 60%; }
+.di-panel .row.set .state { flex-basis: 0; }
 .di-panel .reset { padding: 0 6px; font-size: 0.92em; }
 .di-panel .both { display: grid; grid-template-columns: minmax(60px, 1fr) 76px; gap: 8px; align-items: center; }
 .di-panel .both.alone { grid-template-columns: 1fr; }

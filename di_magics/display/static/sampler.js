@@ -36,7 +36,8 @@ const FILTERS = {
 };
 const CUTTING = ["top_k", "top_p", "min_p"];
 const DRAWS = [10, 100, 1000];
-const NARROW = 0.005; // what is known to this much can be compared with what was drawn
+const EXACT = 0.005; // what is known to this much needs no remark
+const COMPARABLE = 0.05; // and to this much can be compared with what was drawn
 const FRAMES = 45; // that drawing takes at most
 
 /** @param {Values} values */
@@ -82,14 +83,15 @@ export function describeDraws({ low, high, rest }, { counts, total }) {
   ];
   const middles = ends[0].map((value, index) => (value + ends[1][index]) / 2);
   const whole = middles.reduce((sum, value) => sum + value, 0);
-  const width = ends[1].reduce((sum, value, index) => sum + value - ends[0][index], 0);
-  if (width > 2 * NARROW)
+  const error = ends[1].reduce((sum, value, index) => sum + value - ends[0][index], 0) / 2;
+  if (error > COMPARABLE)
     return `${drawn} from the middle of the ranges: not comparable, because the theory is only known as ranges`;
   const last = middles.length - 1;
   let off = 0;
   for (const [index, share] of middles.entries())
     off += Math.abs((counts.get(index === last ? -1 : index) ?? 0) / total - share / whole);
-  return `${drawn}: ${((off / 2) * 100).toFixed(1)} % away from the theory`;
+  const known = error > EXACT ? `, which is known to ${(error * 100).toFixed(1)} %` : "";
+  return `${drawn}: ${((off / 2) * 100).toFixed(1)} % away from the theory${known}`;
 }
 
 export class Sampler {
