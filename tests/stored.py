@@ -7,7 +7,7 @@ from decimal import Decimal
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.money.budget import Budget
-from di_magics.core.money.cost import Entry
+from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage
 from di_magics.storage.database import Database
 from di_magics.storage.journal import Journal

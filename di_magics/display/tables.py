@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import di_magics.display.markdown as render
 from di_magics.core.amount import in_money_context
 from di_magics.core.conversation.conversation import Conversation
-from di_magics.core.money.cost import Entry, Tally, cost_sections, tally
+from di_magics.core.money.tally import Entry, Tally, cost_sections, tally
 from di_magics.core.shown.tree import tree_rows, tree_text
 from di_magics.core.sweep.difference import Part, count_texts, first_difference
 from di_magics.core.text import align_columns, one_line, strip_controls

@@ -123,7 +123,7 @@ def _read_state(session: Session, changed: set[Changed]) -> dict[str, Any]:
     except DiMagicsError:  # the next cell says why
         state["model"] = ""
     if "turns" in changed and session.notebook.is_resumed:
-        from di_magics.core.money.cost import tally
+        from di_magics.core.money.tally import tally
 
         try:
             total = tally(session.notebook.ledger.entries())

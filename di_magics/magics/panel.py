@@ -16,8 +16,8 @@ from typing import Any
 from di_magics.core.amount import format_usd, in_money_context, parse_usd
 from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.budget import Limit
-from di_magics.core.money.cost import Tally, tally
 from di_magics.core.money.prices import Model, describe_model, model_columns
+from di_magics.core.money.tally import Tally, tally
 from di_magics.core.request import export
 from di_magics.core.request.context import context_tokens
 from di_magics.core.request.plan import Ask

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.money.budget import Budget
-from di_magics.core.money.cost import Entry
+from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import Reply
 from di_magics.storage.database import Connection, Database, Work, insert, update_notebook
 from di_magics.storage.ledger import add_entry, update_entry

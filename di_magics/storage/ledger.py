@@ -16,7 +16,8 @@ from typing import Any
 
 from di_magics.core.amount import in_money_context, parse_amount
 from di_magics.core.money.budget import Budget, Committed
-from di_magics.core.money.cost import FREE, Entry
+from di_magics.core.money.cost import FREE
+from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.runtime.process import is_process_running, name_process
 from di_magics.storage.database import Connection, Database, insert, to_utf8, update_notebook

@@ -17,7 +17,7 @@ from attack.models import stored_turns
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import StoreError
 from di_magics.core.money.budget import Budget
-from di_magics.core.money.cost import Entry
+from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply
 from di_magics.storage.database import BUSY_SECONDS, CURRENT, FILE, Database
 from di_magics.storage.journal import Journal

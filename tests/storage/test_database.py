@@ -342,7 +342,7 @@ import sys
 from pathlib import Path
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.money.budget import Budget
-from di_magics.core.money.cost import Entry
+from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply
 from di_magics.storage.database import Database
 from di_magics.storage.journal import Journal

@@ -15,7 +15,7 @@ import pytest
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import BudgetError
 from di_magics.core.money.budget import Budget, Committed
-from di_magics.core.money.cost import Entry
+from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage
 from di_magics.storage import ledger as keeping
 from di_magics.storage.database import Database
@@ -134,7 +134,7 @@ from pathlib import Path
 from decimal import Decimal
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.money.budget import Budget
-from di_magics.core.money.cost import Entry
+from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import UNCOUNTED
 from di_magics.storage.database import Database
 from di_magics.storage.journal import Journal

@@ -18,8 +18,9 @@ from di_magics.core.conversation.messages import request_messages, round_message
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.money.budget import Budget
-from di_magics.core.money.cost import Entry, with_cost
+from di_magics.core.money.cost import with_cost
 from di_magics.core.money.prices import Price, request_cost
+from di_magics.core.money.tally import Entry
 from di_magics.core.reply.json_reply import ReplySchema, response_format
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
 from di_magics.core.request.body import build_body, prompt_weight

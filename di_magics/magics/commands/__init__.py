@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from di_magics.core.errors import DiMagicsError, ParamError
-from di_magics.core.money.cost import tally
+from di_magics.core.money.tally import tally
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import flag_help, flags_help
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, format_param, suggest

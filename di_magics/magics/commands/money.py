@@ -7,8 +7,8 @@ from pathlib import Path
 
 from di_magics.core.amount import format_usd, in_money_context, parse_usd
 from di_magics.core.errors import ParamError
-from di_magics.core.money.cost import Entry, tally
 from di_magics.core.money.prices import matches_filter, model_columns, price_sources
+from di_magics.core.money.tally import Entry, tally
 from di_magics.core.request.export import as_csv
 from di_magics.core.settings.flags import split_line
 from di_magics.core.text import count_noun, one_line
