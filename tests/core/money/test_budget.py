@@ -161,6 +161,8 @@ def test_limits_are_listed_with_what_is_left() -> None:
     assert [limit.left for limit in limits] == [0, 3, 0]
     assert [limit.share for limit in limits] == [1, Decimal("0.25"), 1]
     assert [limit.everywhere for limit in limits] == [False, True, True]
+    assert limits[0].text == "$0 of $2.00 left"
+    assert limits[1].text == "$3.00 of $4.00 left in all notebooks (set by p)"
 
 
 def test_the_users_own_decimal_context_does_not_matter() -> None:

@@ -25,10 +25,9 @@ from di_magics.core.reply.fold import (
     Used,
 )
 from di_magics.core.reply.reply import Reply, Usage
+from di_magics.core.request import events
 from di_magics.core.request.events import (
     LONG_TOKEN,
-    MOST_IN_REPLY,
-    MOST_TOKENS,
     PayloadParser,
 )
 
@@ -388,11 +387,11 @@ def test_a_probability_is_not_above_one(sent: float, read: float | None) -> None
     assert tokens_of([{"token": "a", "logprob": sent}])[0].logprob == read
 
 
-@pytest.mark.no_cover
-def test_the_alternatives_of_a_reply_are_bounded() -> None:
+def test_the_alternatives_of_a_reply_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """They come in the server's order; tokens beyond the limit are kept without any."""
+    monkeypatch.setattr(events, "MOST_IN_REPLY", 400)
     parser = PayloadParser()
-    top = [{"token": str(n), "logprob": -n} for n in range(MOST_IN_REPLY // 4)]
+    top = [{"token": str(n), "logprob": -n} for n in range(100)]
     entry = {"token": "0", "logprob": 0, "top_logprobs": top}
     data = json.dumps({"choices": [{"logprobs": {"content": [entry]}}]})
     counts = []
@@ -403,18 +402,18 @@ def test_the_alternatives_of_a_reply_are_bounded() -> None:
     assert counts == [len(top)] * 4 + [0, 0]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("form", ["content", "tokens"])
-def test_the_tokens_of_a_reply_are_bounded(form: str) -> None:
+def test_the_tokens_of_a_reply_are_bounded(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """A stream of 256 MB has room for ten million; longer ones count as several."""
+    monkeypatch.setattr(events, "MOST_TOKENS", 400)
     parser = PayloadParser()
-    count = MOST_TOKENS // 4
+    count = 100
     sent = [("a", count, count), ("b" * LONG_TOKEN, count, count), ("c", count + 1, count)]
     for text, number, kept in [*sent, ("d", 9, 0)]:
         tokens = [text if form == "tokens" else {"token": text}] * number
         data = json.dumps({"choices": [{"logprobs": {form: tokens}}]})
-        events, _ = parser.parse(data)
-        read = [len(event.tokens) for event in events if isinstance(event, Logprobs)]
+        parsed, _ = parser.parse(data)
+        read = [len(event.tokens) for event in parsed if isinstance(event, Logprobs)]
         assert read == ([kept] if kept else [])
 
 

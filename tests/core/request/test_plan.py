@@ -26,6 +26,7 @@ from di_magics.core.request.plan import (
     Ask,
     Beginning,
     Plan,
+    ask_like,
     build_request,
     ledger_entry,
     plan_next_request,
@@ -474,3 +475,13 @@ def test_a_request_is_shown_without_what_the_server_refused() -> None:
     turn = plan(Ask("hi")).turn
     turn = replace(turn, reply=Reply(refused_fields=("stream_options",)))
     assert "stream_options" not in build_request(turn, Conversation())
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_an_ask_like_a_turn_sends_it_again_to_the_endpoint_in_use(local: bool) -> None:
+    """One of a local model goes to the local model in use, without a model's name."""
+    turn = Turn("t", "hi", model="m", params={"top_k": 3}, local=local)
+    ask = ask_like(turn, Settings(endpoint="local:x" if local else "e"))
+    assert (ask.prompt, ask.replaces, ask.context) == ("hi", turn, "all")
+    assert ask.params == {"top_k": 3}
+    assert (ask.model, ask.endpoint) == ((None, "local:x") if local else ("m", "e"))

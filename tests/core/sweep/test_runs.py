@@ -85,6 +85,7 @@ def test_what_cannot_be_varied_is_refused(words: list[str], hint: str | None) ->
         {"seed": []},
         {"temperature": 0.7},
         {"top-p": [0.5], "top_p": [0.6]},
+        {1: [0.5]},
     ],
 )
 def test_values_from_python_are_checked_too(vary: dict[str, Any]) -> None:
