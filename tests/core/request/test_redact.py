@@ -184,7 +184,7 @@ PIECES: dict[str, Callable[[str], ReplyEvent]] = {
 }
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.permutations(PIECES, 2))
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(PIECES, 2)))
 def test_what_one_text_holds_back_delays_no_other(first: str, second: str) -> None:
     """A reasoning that ends in a letter of the key held back the whole reply after it."""
     for spelling in SPELLINGS.values():
