@@ -143,7 +143,6 @@ def test_one_token_with_many_alternatives_costs_the_others_nothing() -> None:
     assert rounded(load_tokens(dump_tokens(tokens))) == rounded(tokens)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("count", "alternatives", "shown", "most", "note"),
     [

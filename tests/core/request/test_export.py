@@ -143,6 +143,7 @@ def test_no_cell_of_a_csv_file_is_a_formula(before: str, sign: str, separator: s
 def test_csv_leaves_lists_as_they_are_and_shows_controls() -> None:
     """`cat` in a terminal prints the file."""
     text = as_csv([{"a": "Two:\n- one\n- two (2)\n+ three", "b": "\x1b]52;\x9b\u202eé"}])
+    assert as_csv([{"a": "x = 1"}]) == "a\r\nx = 1\r\n"
     assert text == ('a,b\r\n"Two:\n- one\n\'- two (2)\n+ three",⟨U+001B⟩]52;⟨U+009B⟩⟨U+202E⟩é\r\n')
 
 
