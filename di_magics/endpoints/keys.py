@@ -22,6 +22,7 @@ from di_magics.core.request.redact import Secret, hide_text
 from di_magics.core.settings.services import SERVICES, Service
 from di_magics.core.text import one_line
 from di_magics.endpoints.endpoint import is_deepinfra, mend_url
+from di_magics.runtime.files import write_private
 
 APPLICATION = "di_magics"
 TYPED, KEPT = "typed in", "keyring"
@@ -129,7 +130,7 @@ class Keys:
 
     def _write_places(self, places: Iterable[str]) -> None:
         if self._file:
-            self._file.write_text(json.dumps(sorted(places)), "utf-8")
+            write_private(self._file, json.dumps(sorted(places)), overwrite=True)
 
 
 def _load_keyring() -> Any:

@@ -167,7 +167,7 @@ class Routing:
         free = endpoint.free and not model.endswith("cloud")  # Ollama's are run elsewhere
         return Route(endpoint.name, model, endpoint.url, free=free, endpoint=endpoint)
 
-    def listing(
+    def list_endpoint(
         self,
         named: str | Endpoint | None,
         model: str | None,

@@ -39,10 +39,10 @@ MOST = 20
 LONGEST_TEXT = 4000
 """Tokens of a text that is scored: at 13 ms each, almost a minute."""
 BRANCH_TOKENS = 20
-READ_AGAIN = "The reply was read again afterwards: the numbers are not those it was drawn with."
+READ_AGAIN = "The reply was scored again later: the numbers may differ slightly."
 
 
-def unreported(done: int, total: int) -> None:
+def ignore_progress(done: int, total: int) -> None:
     """Do nothing."""
 
 
@@ -77,7 +77,7 @@ class Inspector:
         except (ChatError, EndpointError, ParamError, PolicyError):  # what is kept can be shown
             return data
 
-    def score_turn(self, turn: Turn, report: Report = unreported) -> LensData:
+    def score_turn(self, turn: Turn, report: Report = ignore_progress) -> LensData:
         """Return what a lens shows of a turn whose reply the model reads again."""
         route, text = self._route(turn), turn.reply.clean_text
 
@@ -94,7 +94,7 @@ class Inspector:
         text: str,
         prompt: str | None = None,
         endpoint: str = "local",
-        report: Report = unreported,
+        report: Report = ignore_progress,
     ) -> Reply:
         """Return a text as a reply with log-probabilities, after a prompt or by itself."""
         if not text:

@@ -116,7 +116,7 @@ class Session:
         self.models = ModelList(
             catalog,
             loop,
-            self._listed_endpoint,
+            self._list_endpoint,
             self.policies.current,
             lambda: self.watchers.notify("settings"),
         )
@@ -180,12 +180,12 @@ class Session:
     def route(self, ask: Ask | None = None) -> Route:
         """Return where an ask will be sent. Raises ParamError, Refused or PolicyError."""
         policy = self.policies.current()
-        endpoint, model = self._chosen(ask)
+        endpoint, model = self._choose_model(ask)
         route = self.routing.choose(endpoint, model, policy, self.policies.key())
         policy.check_model(route.model)
         return route
 
-    def _chosen(self, ask: Ask | None) -> tuple[str | Endpoint | None, str | None]:
+    def _choose_model(self, ask: Ask | None) -> tuple[str | Endpoint | None, str | None]:
         """Return the endpoint and the model that an ask, the settings or the policy choose."""
         settings, endpoint = self.settings, ask.endpoint if ask else None
         if isinstance(endpoint, str):
@@ -193,9 +193,11 @@ class Session:
         model = (ask.model if ask else None) or settings.model or self.policies.current().model
         return endpoint or settings.endpoint, model and self.aliases.resolve(model)
 
-    def _listed_endpoint(self, ask: Ask | None = None) -> Endpoint | None:
-        endpoint, model = self._chosen(ask)
-        return self.routing.listing(endpoint, model, self.policies.current(), self.policies.key())
+    def _list_endpoint(self, ask: Ask | None = None) -> Endpoint | None:
+        endpoint, model = self._choose_model(ask)
+        return self.routing.list_endpoint(
+            endpoint, model, self.policies.current(), self.policies.key()
+        )
 
     def look_up(self, ask: Ask | None = None) -> None:
         """Look up what an ask needs and the session does not know: a model, a price.
@@ -212,10 +214,10 @@ class Session:
 
     def _look_up_model(self, ask: Ask | None, interrupts: Interrupts) -> None:
         """Choose the first model of a server on this machine, where none is set for it."""
-        endpoint = self._listed_endpoint(ask)
+        endpoint = self._list_endpoint(ask)
         if endpoint is None or not endpoint.free or endpoint.url in self.routing.first_models:
             return
-        if self._chosen(ask)[1] or endpoint.service.model:
+        if self._choose_model(ask)[1] or endpoint.service.model:
             return
         job = self.models.refresh(endpoint, again=True)
         if job is None:

@@ -335,7 +335,7 @@ def test_a_reply_can_be_read_again(local: Run, shell: InteractiveShell) -> None:
     local("%%chat -t 0 --max-tokens 8\nTell me about foxes.")
     data = session_of(shell).inspector.score_turn(last_turn(shell))
     assert b"".join(t.data for t in data.tokens).decode() == last_turn(shell).reply.text
-    assert "was read again afterwards" in data.note
+    assert "was scored again later" in data.note
     assert all(t.logprob is not None and t.logprob > -3 for t in data.tokens)
 
 

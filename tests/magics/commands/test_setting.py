@@ -412,7 +412,7 @@ def test_llamacpp_is_llama_cpps_own_server(
     entry = {"url": own.url, "key_variable": "OWN_KEY"}
     run(f"%config ChatMagics.endpoints = {{'llamacpp': {entry}}}")
     assert "The model is SmolLM2-135M-Instruct" in run("%chat endpoint llamacpp").text
-    flags = "-t 0 --max-tokens 8 --repetition-penalty 1.1 --logprobs 2 --top-k 40"
+    flags = "-t 0 --max-tokens 3 --repetition-penalty 1.1 --logprobs 2 --top-k 40"
     ran = run(f"%%chat {flags}\nCount from one to ten in words.")
     for fact in ("free", "repeat_penalty=1.1", "2 log-probabilities a token, raw ·", "max_tokens"):
         assert fact in ran.text
