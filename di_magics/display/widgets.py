@@ -64,7 +64,9 @@ class Widget(anywidget.AnyWidget):
     """
 
     def __init__(self, receive: Callable[[dict[str, Any]], None], **state: Any) -> None:
-        super().__init__(model_id=secrets.token_urlsafe(9), **state)  # each message has it
+        name = secrets.token_urlsafe(9)  # short, because each message has it
+        own = {"own_id": name} if self.has_trait("own_id") else {}
+        super().__init__(model_id=name, **own, **state)
         _answer_while_busy(self)
         self.on_msg(lambda _, message, __: receive(message) if isinstance(message, dict) else None)
 
@@ -103,6 +105,7 @@ class PanelWidget(Widget):
     """A panel; `state` is all that it shows, `models` what there is to choose from."""
 
     _esm = module("panel")
+    own_id = traitlets.Unicode().tag(sync=True)
     state: Any = traitlets.Dict().tag(sync=True)
     models: Any = traitlets.List().tag(sync=True)
 
@@ -114,6 +117,7 @@ class LensWidget(Widget):
     """A lens or a lab; `packed` is what display/lens.py makes of a reply."""
 
     _esm = module("lens")
+    own_id = traitlets.Unicode().tag(sync=True)
     packed = traitlets.Bytes().tag(sync=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from loopback import Hold, Loopback, Reply
 
 if TYPE_CHECKING:
     from lab import Notebook
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Browser, Locator
 
 pytestmark = pytest.mark.browser
 
@@ -442,3 +443,31 @@ def test_a_position_that_cannot_be_known_has_its_reason(notebook: Open) -> None:
     lens.get_by_role("button", name="not known").wait_for()
     page.run(2)
     page.shown(2).get_by_text("first [50] 16").wait_for()
+
+
+def test_the_file_has_no_log_probabilities_where_widget_states_are_saved(
+    chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Nor scripts: `%chat forget` could not delete them there."""
+    saving = {"@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True}}
+    from lab import Lab, Notebook
+
+    with Lab(tmp_path_factory.mktemp("saving"), settings=saving) as lab:
+        sliders = "import ipywidgets; ipywidgets.IntSlider(value=77)"
+        panel = "%load_ext di_magics\n%chat panel"
+        lab.write("a.ipynb", [SETUP, "Lens(sample_reply(60), lab=True)", sliders, panel])
+        page = Notebook(lab, chromium, "a.ipynb")
+        opened(page)
+        page.run(2)
+        page.run(3)
+        page.shown(3).locator(".di-panel").wait_for()
+        for _ in range(10):  # a widget has no state to be saved soon after it is shown
+            saved = page.save()["metadata"]["widgets"]
+            states = saved["application/vnd.jupyter.widget-state+json"]["state"]
+            names = {name for entry in states.values() for name in entry["state"]}
+            if not (kept := names & {"packed", "_esm", "own_id", "state", "models"}):
+                break
+        page.close()
+    assert not kept
+    assert '"value": 77' in json.dumps(states)
+    assert len(json.dumps(states)) < 5_000

@@ -11,6 +11,7 @@ import { ReplyText } from "./reply_text.js";
 import { Drawing, filtersOn, Sampler } from "./sampler.js";
 import { FILTER_NAMES, reshape } from "./sampling.js";
 import { bandOf, COMPUTING, IMPOSSIBLE, NOT_KNOWN, unpackTokens } from "./tokens.js";
+import { keepOutOfFile } from "./unsaved.js";
 import { Zeros } from "./zeros.js";
 
 const SLICE = 4; // ms of work at a time for the tokens out of view
@@ -55,6 +56,10 @@ function titleLines({ head, size, perplexity }) {
 }
 
 export default {
+  /** @param {{ model: any }} props */
+  initialize(props) {
+    keepOutOfFile(props);
+  },
   /** @param {{ model: any, el: HTMLElement }} props */
   async render({ model, el }) {
     const tokens = await unpackTokens(model.get("packed"));

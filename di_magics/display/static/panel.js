@@ -5,6 +5,7 @@ import { element, show } from "./dom.js";
 import { whenGone } from "./kernel.js";
 import { lastPosition, watchPositions } from "./looked.js";
 import { MODEL_LIST_STYLE, ModelList } from "./model_list.js";
+import { keepOutOfFile } from "./unsaved.js";
 
 const WAIT = 100; // ms between two messages of a slider that moves
 const NO_POSITION =
@@ -337,6 +338,10 @@ async function copy(text) {
 }
 
 export default {
+  /** @param {{ model: any }} props */
+  initialize(props) {
+    keepOutOfFile(props);
+  },
   /** @param {{ model: any, el: HTMLElement }} props */
   render({ model, el }) {
     const view = Math.random().toString(36).slice(2);
