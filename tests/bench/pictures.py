@@ -1,6 +1,6 @@
 """Takes the pictures of the README anew: JupyterLab in a real Chromium, and the built-in model.
 
-python tests/bench/pictures.py streaming finished grid plot panel tools lens lab lab-dark   (or any)
+python tests/bench/pictures.py streaming finished extension grid plot panel tools lens lab lab-dark   (or any)
 
 They are written to notebooks/images, in at most 256 colours. Look at each of them afterwards.
 """
@@ -93,6 +93,17 @@ def finished(new: Open) -> None:
     save("finished-dark", page, page.cell(0), page.cell(1))
 
 
+def extension(new: Open) -> None:
+    """Take what the extension puts at replies: a question that was changed, and a failed cell."""
+    page = new([LOAD, MEAN, "mean = calculate_mean([])", ""])
+    run(page, 0, 1, 2)
+    changed = MEAN.replace("mean", "median")
+    page.js("text => panel.content.widgets[1].model.sharedModel.setSource(text)", changed)
+    page.cell(1).get_by_text("Answered an earlier version").wait_for()
+    page.cell(1).locator("pre").last.hover()
+    save("extension", page, page.cell(1), page.cell(2))
+
+
 def grid(new: Open) -> None:
     """Take six replies side by side."""
     page = new([LOAD, SIX, ""])
@@ -178,6 +189,7 @@ def lab(new: Open, *, dark: bool = False) -> None:
 PICTURES: dict[str, Callable[[Open], None]] = {
     "streaming": streaming,
     "finished": finished,
+    "extension": extension,
     "grid": grid,
     "plot": plot,
     "panel": panel,
