@@ -6,11 +6,13 @@ The only importer of pydantic and typing_extensions.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import (
     Annotated,
     Any,
@@ -44,6 +46,8 @@ class NoSchemaError(TypeError):
     """A type has no JSON Schema, because it is or holds an ordinary class."""
 
 
+MOST_LARGE = 5_000
+"""Numbers above 2**61 in JSON for a set: they can be chosen so that Python compares all pairs."""
 MOST_STEPS = 1_000_000
 """Values that pydantic may try, at most: about a second. JSON of n characters may have 4 n more."""
 
@@ -137,6 +141,10 @@ class JsonType:
     def read(self, text: str) -> Any:
         """Return the object in a JSON text. Raises JsonTypeError, or what the class raises."""
         check_steps(self.schema, text)
+        if '"uniqueItems": true' in json.dumps(self.schema):
+            large = islice(re.finditer(r"\d{18}", text), MOST_LARGE + 1)
+            if sum(1 for _ in large) > MOST_LARGE:
+                raise JsonTypeError("$", "it has too many large numbers for a set")
         try:
             return self._adapter.validate_json(text)
         except pydantic.ValidationError as error:

@@ -24,6 +24,7 @@ from schema_classes import MAYBE, Colour, Movie, Notes, Person, Place, Shelf, Ta
 import di_magics as di
 from di_magics.core.errors import DiMagicsError, ReplyError
 from di_magics.values.reply_schema import LARGEST_FILE, reply_schema, schema_from_file
+from di_magics.values.typed_json import MOST_LARGE
 
 
 def one_line(call: Callable[[], object], kind: type[DiMagicsError]) -> str:
@@ -484,3 +485,13 @@ def test_bounded_keywords_mean_the_same(
         assert form.read(json.dumps(value)) == value
     for value in fails:
         one_line(partial(form.read, json.dumps(value)), ReplyError)
+
+
+def test_a_set_of_numbers_that_collide_is_read_quickly_or_refused() -> None:
+    """Python's hash of an int is its remainder by 2**61 - 1, which a reply may choose."""
+    colliding = [number * (2**61 - 1) for number in range(MOST_LARGE + 100)]
+    schema = reply_schema(set[int], "numbers")
+    assert len(schema.read(json.dumps(colliding[:1000]))) == 1000
+    with pytest.raises(ReplyError, match="too many large numbers for a set"):
+        schema.read(json.dumps(colliding))
+    assert len(reply_schema(list[int], "numbers").read(json.dumps(colliding))) == len(colliding)
