@@ -1,6 +1,7 @@
 """Takes the pictures of the README anew: JupyterLab in a real Chromium, and the built-in model.
 
-python tests/bench/pictures.py streaming finished extension grid plot panel tools lens lab lab-dark   (or any)
+python tests/bench/pictures.py streaming finished extension grid plot panel tools lens lab lab-dark
+(or any of them)
 
 They are written to notebooks/images, in at most 256 colours. Look at each of them afterwards.
 """
