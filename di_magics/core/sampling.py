@@ -12,7 +12,7 @@ llama.cpp does it (its order is DEFAULT_ORDER); what is not known is bounded, ne
 * A filter whose limit depends on the group may keep or cut a token: such a token is uncertain, its
   probability may be 0, and the sum of the others with and without it bounds theirs.
 * The repetition penalty multiplies logits, and log-probabilities do not show where a logit is 0.
-  `log_normalizer` finds it from one more answer.
+  `logits_zero` finds it from one more answer.
 
 Weights are natural logarithms, up to a constant of the position. The group is kept as it was before
 any temperature, and `power` is what the temperatures so far have made of it.
@@ -90,13 +90,13 @@ def reshape(
     vocabulary: int | None,
     settings: Mapping[str, Any],
     window: Sequence[int] = (),
-    normalizer: float | None = None,
+    zero: float | None = None,
 ) -> Result:
     """Return what the settings make of one position.
 
     `top` has the ids and log-probabilities that were returned, `vocabulary` is how many tokens the
     model has (None: not known), `settings` has llama.cpp's names, and its defaults for those that
-    are missing. `window` has the ids before the position, of prompt and reply; `normalizer` is the
+    are missing. `window` has the ids before the position, of prompt and reply; `zero` is the
     logit minus the log-probability there, which only the repetition penalty needs.
     """
     position = _Position(top, vocabulary)
@@ -105,7 +105,7 @@ def reshape(
         return Result({}, (1.0, 1.0), {}, False, None, ["no log-probabilities"])
     for step in settings.get("samplers", DEFAULT_ORDER):
         if step == "penalties":
-            position.apply_penalties(values, window, normalizer)
+            position.apply_penalties(values, window, zero)
         elif step == "temperature":
             position.apply_temperature(float(values["temperature"]))
         elif step == "top_k" and values["top_k"] > 0:
@@ -121,7 +121,7 @@ def reshape(
     return position.result()
 
 
-def log_normalizer(
+def logits_zero(
     top: Iterable[tuple[int, float]],
     window: Sequence[int],
     after: Mapping[int, float],
@@ -141,17 +141,17 @@ def log_normalizer(
         return None
     other = max(others, key=lambda token: after[token])
     shift = math.log(after[other]) - before[other]
-    # The penalised logits, minus the log normalizer that is sought.
+    # The penalised logits, minus the zero that is sought.
     lowered = {token: math.log(after[token]) - shift for token in penalised}
     best = max(penalised, key=lambda token: after[token])
     positive = (before[best] / repeat - lowered[best]) / (1 - 1 / repeat)
     negative = (lowered[best] - before[best] * repeat) / (repeat - 1)
 
-    def misfit(normalizer: float) -> float:
-        """Return how far the penalised tokens are from what this normalizer would make of them."""
-        logits = {token: before[token] + normalizer for token in penalised}
+    def misfit(zero: float) -> float:
+        """Return how far the penalised tokens are from what this zero would make of them."""
+        logits = {token: before[token] + zero for token in penalised}
         return sum(
-            abs((x * repeat if x <= 0 else x / repeat) - normalizer - lowered[token])
+            abs((x * repeat if x <= 0 else x / repeat) - zero - lowered[token])
             for token, x in logits.items()
         )
 
@@ -229,7 +229,7 @@ class _Position:
         self.tokens = left
 
     def apply_penalties(
-        self, values: Mapping[str, Any], window: Sequence[int], normalizer: float | None
+        self, values: Mapping[str, Any], window: Sequence[int], zero: float | None
     ) -> None:
         repeat, last = float(values["repeat_penalty"]), int(values["repeat_last_n"])
         frequency = float(values["frequency_penalty"])
@@ -239,8 +239,8 @@ class _Position:
         counts = Counter(window[-last:] if last > 0 else window)
         for token in self.tokens:
             if times := counts.get(token.id):
-                if repeat != 1 and normalizer is not None:
-                    base = self.power * normalizer
+                if repeat != 1 and zero is not None:
+                    base = self.power * zero
                     logit = token.weight + base
                     token.weight = (logit * repeat if logit <= 0 else logit / repeat) - base
                 elif repeat != 1:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from di_magics.core.errors import BadRequest, EndpointError
 from di_magics.core.logprobs import TokenProbability, read_token
 from di_magics.core.read_json import as_count, as_list, as_object, as_objects, as_text
-from di_magics.core.sampling import DEFAULTS, LEAST, log_normalizer
+from di_magics.core.sampling import DEFAULTS, LEAST, logits_zero
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint
 
@@ -213,7 +213,7 @@ class Llama:
         known = [(id_, logprob + bias) for id_, logprob, bias in lifted]
         was_read = as_count(as_object(answer.get("timings")).get("prompt_n"))
         return LogNormalizer(
-            log_normalizer(known, window, after, REPEAT),
+            logits_zero(known, window, after, REPEAT),
             was_read == 1,
             as_count(answer.get("id_slot")),
         )

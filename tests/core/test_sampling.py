@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from growth import growth
 
-from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS, Result, log_normalizer, reshape
+from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS, Result, logits_zero, reshape
 
 OFF = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0}
 """Settings with which nothing changes."""
@@ -25,6 +26,13 @@ def middle(result: Result) -> dict[int, float]:
     assert result.exact
     assert all(low == pytest.approx(high, abs=1e-12) for low, high in result.probs.values())
     return {token: low for token, (low, _) in result.probs.items()}
+
+
+def test_the_signatures_are_those_of_the_reference() -> None:
+    """Others call them by these names."""
+    names = {f: list(inspect.signature(f).parameters) for f in (reshape, logits_zero)}
+    assert names[reshape] == ["top", "vocabulary", "settings", "window", "zero"]
+    assert names[logits_zero] == ["top", "window", "after", "repeat"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +88,7 @@ def test_penalties_by_hand(penalty: dict[str, Any], weights: dict[int, float]) -
 @pytest.mark.parametrize("zero", [3.0, -3.0])
 def test_the_repetition_penalty_multiplies_logits(zero: float) -> None:
     """Above 0 a logit is divided, below it is multiplied."""
-    result = reshape(THREE, 3, OFF | {"repeat_penalty": 1.5}, window=[10], normalizer=zero)
+    result = reshape(THREE, 3, OFF | {"repeat_penalty": 1.5}, window=[10], zero=zero)
     logit = math.log(0.5) + zero
     logit = logit / 1.5 if logit > 0 else logit * 1.5
     weight = math.exp(logit - zero)
@@ -102,7 +110,7 @@ def test_without_the_zero_of_the_logits_a_repetition_penalty_is_unknown(repeat: 
 
 def test_a_repetition_penalty_below_1_has_no_bound_for_what_was_not_returned() -> None:
     """A token that was not returned may become the likeliest."""
-    result = reshape(THREE, 30, OFF | {"repeat_penalty": 0.5}, window=[7], normalizer=10.0)
+    result = reshape(THREE, 30, OFF | {"repeat_penalty": 0.5}, window=[7], zero=10.0)
     assert result.notes
     assert result.rest == (0.0, 1.0)
 
@@ -186,9 +194,9 @@ def test_the_zero_of_the_logits_comes_back() -> None:
             logits[token] *= 1 / 1.1 if logits[token] > 0 else 1.1
         total = sum(map(math.exp, logits.values()))
         after = {token: math.exp(logit) / total for token, logit in logits.items()}
-        assert log_normalizer(THREE, [10, 11], after, 1.1) == pytest.approx(zero)
-        assert log_normalizer(THREE, [7], after, 1.1) is None
-        assert log_normalizer(THREE, [10, 11, 12], after, 1.1) is None
+        assert logits_zero(THREE, [10, 11], after, 1.1) == pytest.approx(zero)
+        assert logits_zero(THREE, [7], after, 1.1) is None
+        assert logits_zero(THREE, [10, 11, 12], after, 1.1) is None
 
 
 # Against the whole vocabulary ---------------------------------------------------------------------
