@@ -201,11 +201,11 @@ def test_a_refusal_is_one_line(notebook: Open, server: Loopback) -> None:
 
 # What the live view never makes: another element, or an attribute that a reply chose.
 FOREIGN = """root => [...root.querySelectorAll('.di-text *')].filter(node =>
-    !node.closest('mjx-container') && (
+    !node.closest('mjx-container, pre > .di-code-bar') && (
         !ELEMENTS.includes(node.localName)
         || [...node.attributes].some(a => !ATTRIBUTES.includes(a.name))
         || [...node.classList].some(
-            name => !/^(jp-Rendered\\w+|(mathjax|tex2jax)_\\w+|di-\\w+|\u037c\\w+)$/.test(name))
+            name => !/^(jp-Rendered\\w+|(mathjax|tex2jax)_\\w+|di-[\\w-]+|\u037c\\w+)$/.test(name))
 )).map(node => node.outerHTML.slice(0, 200))""".replace(
     "ELEMENTS", str(sorted(HARMLESS_ELEMENTS - {"details", "summary"}))
 ).replace("ATTRIBUTES", str(["align", "class", "href", "rel", "start", "target"]))
