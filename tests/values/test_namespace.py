@@ -99,7 +99,7 @@ class Loud:
     ("value", "why"),
     [
         (KEY, "looks like a key"),
-        ({"headers": {"authorization": f"Bearer {KEY}"}}, "looks like a key"),
+        ({"headers": {"authorization": f"Bearer {KEY}"}}, "looks like a password or a key"),
         (Loud(), "its str() raised SystemExit"),
         ("x" * 200_001, "-a found"),
     ],

@@ -10,7 +10,8 @@ A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` hol
 while its text ends in what may be the beginning of the key: at most a few dozen characters, which
 are released as soon as they continue differently. Text, reasoning, the arguments of each tool call
 and the tokens with probabilities are separate texts: what one of them holds back does not delay
-the others, because nothing depends on the order between them.
+the others, because nothing depends on the order between them. What would be sent back waits while
+any of them holds something back, and goes with a key: it has the same text in a form of its own.
 
 Short keys are not secret (`none`, `EMPTY`, `ollama`) and may be words: a key of fewer than 8
 characters stays in replies and is removed elsewhere only as a separate word; a key of fewer than 4
@@ -288,20 +289,27 @@ class ReplyRedactor:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor.in_replies()
         self._held: dict[str, list[tuple[int, ReplyEvent]]] = {}
+        self._to_return: list[tuple[int, ReplyEvent]] = []
         self._count = 0
+        self._removed = False
         self._served: ReplyEvent | None = None
 
     def feed(self, events: list[ReplyEvent]) -> list[ReplyEvent]:
         """Return the events that can be passed on; the rest is kept for the next call."""
-        if not self._redactor or not (self._held or self._are_suspect(events)):
+        is_open = self._held or self._to_return
+        if not self._redactor or not (is_open or self._are_suspect(events)):
             return events
+        self._removed = False
         passed: list[tuple[int, ReplyEvent]] = []
         grown: dict[str, None] = {}
         for event in events:
             self._count += 1
             if isinstance(event, ToolCallDelta):
                 event = self._clean_call(event)
-            if name := _stream(event):
+            if isinstance(event, ToReturn):
+                self._removed |= bool(self._redactor.spans(event.value))
+                self._to_return.append((self._count, event))
+            elif name := _stream(event):
                 self._held.setdefault(name, []).append((self._count, event))
                 grown[name] = None
             else:
@@ -309,6 +317,11 @@ class ReplyRedactor:
         is_end = any(isinstance(event, Finished) for event in events)
         for name in list(self._held if is_end else grown):
             passed += self._release(name, whole=is_end)
+        if self._removed:
+            self._to_return.clear()
+        if is_end or not self._held:
+            passed += self._to_return
+            self._to_return.clear()
         return [event for _, event in sorted(passed, key=itemgetter(0))]
 
     def _are_suspect(self, events: list[ReplyEvent]) -> bool:
@@ -334,9 +347,10 @@ class ReplyRedactor:
 
     def close(self) -> list[ReplyEvent]:
         """Return what was held back."""
-        held = sorted((item for items in self._held.values() for item in items), key=itemgetter(0))
+        items = [item for held in (*self._held.values(), self._to_return) for item in held]
         self._held.clear()
-        return [event for _, event in held]
+        self._to_return.clear()
+        return [event for _, event in sorted(items, key=itemgetter(0))]
 
     def _release(self, name: str, *, whole: bool) -> list[tuple[int, ReplyEvent]]:
         """Return what a stream can pass on, without the key; all of it if it is `whole`."""
@@ -355,7 +369,7 @@ class ReplyRedactor:
         return next((at for at, end in enumerate(ends) if end > open_end), len(parts))
 
     def _clean_texts(self, held: list[tuple[int, ReplyEvent]]) -> list[tuple[int, ReplyEvent]]:
-        """Remove the key from the pieces of a text; a piece that would be sent back goes whole."""
+        """Remove the key from the pieces of a text."""
         [parts] = _readings_of(held)
         spans = self._redactor.spans("".join(parts))
         cleaned: list[tuple[int, ReplyEvent]] = []
@@ -363,11 +377,11 @@ class ReplyRedactor:
         for (number, event), part in zip(held, parts, strict=True):
             text = _without(part, start, spans)
             start += len(part)
-            if text == part:
-                cleaned.append((number, event))
-            elif not isinstance(event, ToReturn):
+            if text != part:
+                self._removed = True
                 changes: dict[str, Any] = {FIELDS[type(event)]: text}
-                cleaned.append((number, replace(event, **changes)))
+                event = replace(event, **changes)
+            cleaned.append((number, event))
         return cleaned
 
     def _clean_tokens(self, held: list[tuple[int, ReplyEvent]]) -> list[tuple[int, ReplyEvent]]:
@@ -419,7 +433,7 @@ class ReplyRedactor:
 
 
 TOKENS = "tokens"
-FIELDS = {Text: "text", Reasoning: "text", ToolCallDelta: "arguments", ToReturn: "value"}
+FIELDS = {Text: "text", Reasoning: "text", ToolCallDelta: "arguments"}
 """The field of an event that is a piece of a longer text."""
 
 
@@ -432,8 +446,6 @@ def _stream(event: ReplyEvent) -> str:
             return "reasoning"
         case ToolCallDelta(call):
             return f"call {call}"
-        case ToReturn(name):
-            return f"return {name}"
         case Logprobs():
             return TOKENS
     return ""
