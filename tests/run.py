@@ -218,23 +218,18 @@ def run_all(arguments: list[str]) -> Iterator[Result]:
     if not found:
         yield Result("browser", NOT_THERE)
     os.environ["DI_MAGICS_BROWSER"] = found or ""
+    units: Command = (python, "-m", "pytest", "-n", "2", "-m", UNITS, *arguments)
+    if not arguments:  # to trace everything would take three times as long
+        yield run("core", (*units, *COVERAGE, "tests/core"), live=True)
+        units = (*units, "--ignore=tests/core")
+    yield run("units", units, live=True)
     parts = {"kernels": KERNELS} | ({"browser": "browser"} if found else {})
     with ThreadPoolExecutor() as pool:  # a process for each: much of their time is spent waiting
         real = [
             pool.submit(run, part, (python, "-m", "pytest", "-m", marks, *arguments))
             for part, marks in parts.items()
         ]
-        yield from run_core_and_units(python, arguments)
         yield from (part.result() for part in real)
-
-
-def run_core_and_units(python: Path, arguments: list[str]) -> Iterator[Result]:
-    """Yield the results of the tests that need no kernel and no browser."""
-    units: Command = (python, "-m", "pytest", "-n", "2", "-m", UNITS, *arguments)
-    if not arguments:  # to trace everything would take three times as long
-        yield run("core", (*units, *COVERAGE, "tests/core"), live=True)
-        units = (*units, "--ignore=tests/core")
-    yield run("units", units, live=True)
 
 
 def find_browser(python: Path) -> str | None:

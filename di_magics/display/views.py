@@ -117,7 +117,9 @@ class DisplayView(SilentView):
         """Update the output if its time has come."""
         now = time.monotonic()
         if self._handle is not None and now >= self._next:
-            self._next = now + 0.1 + len(reply.text) / 20_000
+            # Nothing is added for a short reply: its next piece, which may be the last for a while,
+            # would be left out.
+            self._next = now + len(reply.text) / 20_000
             text = "\n\n".join([*map(round_text, reply.rounds), reply.clean_text])
             self._handle.update({"text/plain": show_direction(text)}, raw=True)
 
