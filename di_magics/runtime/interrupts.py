@@ -7,7 +7,9 @@ to the main thread, and raises KeyboardInterrupt there, at any line.
 Noted, not raised. Raised between the end of a reply and its seal, the exception would lose the
 turn. So inside `with Interrupts()` our handler only sets `interrupted`; the waiting thread checks
 it 20 times a second (Job.wait), cancels the request, and waits until the turn is sealed. Only then
-the session raises Interrupted. Pressing ■ again has no effect: sealing has begun, and is short.
+the session raises Interrupted. Pressing ■ again has no effect, nor in the second after the turn,
+where it would replace the one line of Interrupted by a traceback. ipykernel sets a handler of its
+own for the next cell.
 
 The user's own code does not check it: a tool function may sleep for a minute. Inside
 `raise_in_user_code` an interrupt raises KeyboardInterrupt as it does in any cell. The
@@ -33,6 +35,8 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 SLICE_SECONDS = 0.05
+AGAIN_SECONDS = 1.0
+"""How long after an interrupted turn another interrupt counts as the same one."""
 
 
 class Interrupts:
@@ -60,8 +64,19 @@ class Interrupts:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        before = self._before
+        if before is None:
+            return
+        if not self.interrupted or not callable(before):
+            signal.signal(signal.SIGINT, before)
+            return
+        until = time.monotonic() + AGAIN_SECONDS
+
+        def on_late_signal(number: int, frame: FrameType | None) -> None:
+            if time.monotonic() > until:
+                before(number, frame)
+
+        signal.signal(signal.SIGINT, on_late_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self._signal_is_ours:

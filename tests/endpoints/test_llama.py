@@ -173,6 +173,7 @@ def test_log_normalizers_are_not_read_from_a_slot_that_others_have_used(with_mod
     async def work(model: Llama) -> None:
         prompt = await model.prompt_ids(MESSAGES)
         tokens = await model.score(prompt, await model.tokenize(TEXT), 20)
+        await model.peek(prompt[:5], 1, SLOT)  # the numbers depend on how the prompt is read
         expected = await LogNormalizers(prompt, tokens).read(model, range(12))
         zeros = LogNormalizers(prompt, tokens)
         await zeros.read(model, range(6))

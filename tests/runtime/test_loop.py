@@ -207,6 +207,29 @@ def test_an_interrupt_that_comes_with_stop_is_none() -> None:
         assert interrupts.interrupted
 
 
+def test_a_second_interrupt_just_after_the_turn_is_the_same_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Later ones interrupt as before."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+        assert interrupts.interrupted
+        signal.raise_signal(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        monkeypatch.setattr("di_magics.runtime.interrupts.AGAIN_SECONDS", -1)
+        for _ in range(2):
+            with Interrupts():
+                signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        with Interrupts():
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.kernel
 def test_a_kernel_ends_without_output(tmp_path: Path) -> None:
     """It is shut down while a request is under way in the background."""
