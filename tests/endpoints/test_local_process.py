@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,8 @@ def test_the_key_may_come_in_pieces(door: Served) -> None:
 def test_strangers_are_bounded(door: Served) -> None:
     """They do not keep a kernel away for longer than they are there."""
     strangers = [door.say("") for _ in range(MOST_STRANGERS + 5)]
-    assert strangers[-1].recv(1) == b""
+    with suppress(ConnectionResetError):
+        assert strangers[-1].recv(1) == b""
     for stranger in strangers:
         stranger.close()
     assert door.ask("busy") == "no\n"
