@@ -35,9 +35,10 @@ class Served(Door):
         return connection
 
     def ask(self, word: str) -> str:
-        """Return the door's answer to a word."""
-        with self.say(f"{KEY} {word}\n") as connection:
+        """Return the door's answer to a word, "" where it does not open."""
+        with suppress(ConnectionError), self.say(f"{KEY} {word}\n") as connection:
             return connection.recv(16).decode()
+        return ""
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def has_turn(connection: socket.socket) -> bool:
     connection.setblocking(False)
     try:
         return connection.recv(16) == b"yes\n"
-    except BlockingIOError:
+    except OSError:  # nothing has come, or the connection was reset
         return False
 
 
@@ -101,7 +102,8 @@ def test_strangers_are_bounded(door: Served) -> None:
         assert strangers[-1].recv(1) == b""
     for stranger in strangers:
         stranger.close()
-    assert door.ask("busy") == "no\n"
+    answers = (door.ask("busy") for _ in range(1000))  # "" while their ends are not seen yet
+    assert next(filter(None, answers)) == "no\n"
 
 
 def test_strangers_do_not_keep_it_alive(monkeypatch: pytest.MonkeyPatch) -> None:
