@@ -288,12 +288,19 @@ def test_the_record_is_private(server: local.LocalServer, model_home: Path) -> N
     "damage",
     [b"", b"[" * 3000, b"\xff", b"[]", b'{"door": "x"}', b"x" * 5000, b'{"url": "http://evil/"}'],
 )
-def test_a_damaged_record_is_not_used(model_home: Path, damage: bytes) -> None:
-    """A server is started, and the record is written anew."""
+def test_a_damaged_record_is_none(tmp_path: Path, damage: bytes) -> None:
+    """It may be cut off, or somebody else's."""
+    record = tmp_path / "record.json"
+    record.write_bytes(damage)
+    assert local._read_record(record) is None
+
+
+def test_where_the_record_is_damaged_a_server_is_started(model_home: Path) -> None:
+    """The record is written again."""
     first = local.LocalServer(None, model_home)
     first.start(quiet)
     [record] = (model_home / "local").glob("*.json")
-    record.write_bytes(damage)
+    record.write_bytes(b"{")
     second = local.LocalServer(None, model_home)
     second.start(quiet)
     assert second.alive
