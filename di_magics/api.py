@@ -58,9 +58,8 @@ def _magics() -> ChatMagics | None:
     return magics
 
 
-def _session() -> AbstractContextManager[Session]:
+def _session(magics: ChatMagics | None) -> AbstractContextManager[Session]:
     """Return the session of the loaded extension, or one that ends with the call."""
-    magics = _magics()
     return nullcontext(magics.session) if magics else _own_session()
 
 
@@ -92,10 +91,10 @@ def lens(reply: Reply) -> Lens:
     """
     from di_magics.display.lens import Lens
 
-    with _session() as session:
+    magics = _magics()
+    with _session(magics) as session:
         turn = _turn_of(session, reply)
         data = session.inspector.lens_data(turn)
-        magics = _magics()
         return Lens(data, **magics.asking.lens_functions(turn, data) if magics else {})
 
 
@@ -112,10 +111,10 @@ def lab(reply: Reply, *, at: int = 0, order: str | None = None, **settings: Any)
     from di_magics.display.lens import Lens
 
     values, filters = lab_values(settings), order and parse_order(order)
-    with _session() as session:
+    magics = _magics()
+    with _session(magics) as session:  # without the extension it ends with the call
         turn = _turn_of(session, reply)
         data = session.inspector.lens_data(turn)
-        magics = _magics()  # None without the extension: this session ends with the call
         functions = magics.asking.lab_functions(turn, data) if magics else {}
         return Lens(data, lab=True, at=at, values=values, order=filters or None, **functions)
 
@@ -137,9 +136,10 @@ def branch(
     the progress is displayed, and the conversation does not change. Raises ChatError without
     log-probabilities, ParamError where there is no such token, and EndpointError.
     """
-    with _session() as session:
+    magics = _magics()
+    with _session(magics) as session:
         turn = _turn_of(session, reply)
-        if magics := _magics():
+        if magics:
             return magics.asking.branch(
                 turn, at, n, token=token, rank=rank, max_tokens=max_tokens, show_replies=False
             )
@@ -215,7 +215,7 @@ def sweep(
         return magics.asking.sweep_here(
             asked, values, n, fresh=fresh, concurrency=concurrency, measures=measures
         )
-    with _session() as session:
+    with _own_session() as session:
         runner = SweepRunner(session, asked, values, n)
         result = runner.run(FinalGrid(final=False), concurrency=concurrency, fresh=fresh)
         return Sweep.of(result, measures or {})
@@ -256,7 +256,8 @@ def ask(
     the reply does not fit the schema, and EndpointError if there is no complete reply (`.reply` is
     the partial one).
     """
-    asked = _make_ask(prompt, attach, schema, extra, params, model, system, endpoint, repair=repair)
+    template = Ask("", model=model, system=system, endpoint=endpoint, once=True)
+    asked = _fill_ask(template, prompt, params, extra, attach, schema, repair=repair)
     asked = replace(asked, tools=_toolbox(tools, confirm=confirm), rounds=rounds)
     return _asker(asked)(SilentView()).unwrap().reply
 
@@ -277,8 +278,8 @@ def stream(
     Leaving the loop stops the reply; its cost counts. `.reply` is the reply after the loop. The
     arguments and the errors are those of `ask`.
     """
-    asked = _make_ask(prompt, attach, None, extra, params, model, system, endpoint)
-    return ReplyStream(_asker(asked))
+    template = Ask("", model=model, system=system, endpoint=endpoint, once=True)
+    return ReplyStream(_asker(_fill_ask(template, prompt, params, extra, attach)))
 
 
 @check_arguments
@@ -298,7 +299,8 @@ async def aask(
 
     Cancelling it stops the reply. The arguments and the errors are those of `ask`, without tools.
     """
-    asked = _make_ask(prompt, attach, schema, extra, params, model, system, endpoint, repair=repair)
+    template = Ask("", model=model, system=system, endpoint=endpoint, once=True)
+    asked = _fill_ask(template, prompt, params, extra, attach, schema, repair=repair)
     return await _read_to_end(ReplyStream(_asker(asked)))
 
 
@@ -320,9 +322,15 @@ class Conversation:
         extra: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> None:
-        self._extra = {name: check_extra(name, value) for name, value in (extra or {}).items()}
-        self._params = {name: validate(name, value) for name, value in params.items()}
-        self._model, self._system, self._endpoint = model, system, endpoint
+        self._template = Ask(
+            "",
+            model=model,
+            system=system,
+            endpoint=endpoint,
+            extra={name: check_extra(name, value) for name, value in (extra or {}).items()},
+            params={name: validate(name, value) for name, value in params.items()},
+            once=True,
+        )
         self._record = conversation.Conversation()
         self._lock = threading.Lock()
 
@@ -337,8 +345,9 @@ class Conversation:
     @property
     def messages(self) -> list[dict[str, Any]]:
         """The messages with which the next request begins, as the API has them."""
-        system = [{"role": "system", "content": self._system}] if self._system else []
-        return [*system, *(message for turn in self.turns for message in turn_messages(turn))]
+        system = self._template.system
+        first = [{"role": "system", "content": system}] if system else []
+        return [*first, *(message for turn in self.turns for message in turn_messages(turn))]
 
     @check_arguments
     def ask(
@@ -358,7 +367,7 @@ class Conversation:
 
         The arguments and the errors are those of the function `ask`.
         """
-        asked = self._make_ask(prompt, attach, schema, extra, params, repair=repair)
+        asked = _fill_ask(self._template, prompt, params, extra, attach, schema, repair=repair)
         asked = replace(asked, tools=_toolbox(tools, confirm=confirm), rounds=rounds)
         return self._asker(asked)(SilentView()).unwrap().reply
 
@@ -372,7 +381,7 @@ class Conversation:
         **params: Any,
     ) -> ReplyStream:
         """Return the reply's text as it comes; leaving the loop stops it and keeps what came."""
-        return ReplyStream(self._asker(self._make_ask(prompt, attach, None, extra, params)))
+        return ReplyStream(self._asker(_fill_ask(self._template, prompt, params, extra, attach)))
 
     @check_arguments
     async def aask(
@@ -386,30 +395,8 @@ class Conversation:
         **params: Any,
     ) -> Reply:
         """Return the same as `ask` without blocking the event loop, and without tools."""
-        asked = self._make_ask(prompt, attach, schema, extra, params, repair=repair)
+        asked = _fill_ask(self._template, prompt, params, extra, attach, schema, repair=repair)
         return await _read_to_end(ReplyStream(self._asker(asked)))
-
-    def _make_ask(
-        self,
-        prompt: str,
-        attach: Any,
-        schema: Any,
-        extra: Mapping[str, Any] | None,
-        params: Mapping[str, Any],
-        *,
-        repair: bool = False,
-    ) -> Ask:
-        return _make_ask(
-            prompt,
-            attach,
-            schema,
-            {**self._extra, **(extra or {})},
-            {**self._params, **params},
-            self._model,
-            self._system,
-            self._endpoint,
-            repair=repair,
-        )
 
     def _asker(self, asked: Ask) -> Callable[[View], Answer]:
         """Return a function that asks and adds the turn, on any thread, one at a time."""
@@ -439,29 +426,25 @@ async def _read_to_end(pieces: ReplyStream) -> Reply:
     return pieces.reply
 
 
-def _make_ask(
+def _fill_ask(
+    template: Ask,
     prompt: str,
-    attach: Any,
-    schema: Any,
-    extra: Mapping[str, Any] | None,
     params: Mapping[str, Any],
-    model: str | None,
-    system: str | None,
-    endpoint: str | Endpoint | None,
+    extra: Mapping[str, Any] | None,
+    attach: Any,
+    schema: Any = None,
     *,
     repair: bool = False,
 ) -> Ask:
+    """Return the template with a prompt; its own parameters and extras are kept, unless given."""
     values = attach if isinstance(attach, list | tuple) else [attach]
-    shape = None if schema is None else _shape(schema)
-    return Ask(
-        prompt,
-        model=model,
-        system=system,
-        endpoint=endpoint,
-        params=params,
-        extra=extra or {},
-        once=True,
-        attachments=tuple(_attached(value, number) for number, value in enumerate(values, 1)),
+    shape = None if schema is None else _reply_schema(schema)
+    return replace(
+        template,
+        prompt=prompt,
+        params={**template.params, **params},
+        extra={**template.extra, **(extra or {})},
+        attachments=tuple(_make_attachment(value, n) for n, value in enumerate(values, 1)),
         schema=shape,
         repair=repair,
         format="json" if shape else "",
@@ -477,7 +460,7 @@ def _asker(
         _ = magics.session.conversation  # only the running cell tells which notebook it is
 
     def ask(view: View) -> Answer:
-        with nullcontext(magics.session) if magics else _own_session() as session:
+        with _session(magics) as session:
             return session.ask(replace(asked, history=history()), view)
 
     return ask
@@ -491,7 +474,7 @@ def score(text: str, *, prompt: str | None = None, endpoint: str = "local") -> R
     `local:FILE.gguf`. Raises ParamError for an empty text, or one of more than 4,000 tokens, and
     EndpointError.
     """
-    with _session() as session:
+    with _session(_magics()) as session:
         return session.inspector.score(text, prompt, endpoint)
 
 
@@ -506,13 +489,13 @@ def _toolbox(
     return make_toolbox(functions, ask_user, confirm=confirm)
 
 
-def _shape(schema: object) -> ClassSchema | JsonSchema:
+def _reply_schema(schema: object) -> ClassSchema | JsonSchema:
     from di_magics.values.reply_schema import reply_schema
 
     return reply_schema(schema, getattr(schema, "__name__", "schema"))
 
 
-def _attached(value: object, number: int) -> Attachment:
+def _make_attachment(value: object, number: int) -> Attachment:
     from di_magics.values.attach import attach, attach_value
 
     if isinstance(value, Path):
