@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from di_magics import tools as tools
     from di_magics.api import (
         Conversation,
         aask,
@@ -113,13 +114,15 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("di-magics")
+    if name == "tools":
+        return importlib.import_module("di_magics.tools")
     if name not in __all__:
         raise AttributeError(f"module 'di_magics' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES.get(name, "di_magics.core.errors")), name)
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, "tools", "__version__"]
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -47,9 +47,10 @@ EVERYWHERE = {"di_magics", "IPython", "traitlets"} | {"annotationlib"}  # of Pyt
 # Which folders the files of a folder may import, besides their own. A file that stands alone in
 # the package counts as a folder of its own.
 FOLDERS = {
-    "__init__": {"api", "magics", "display", "endpoints", "core"},
+    "__init__": {"api", "tools", "magics", "display", "endpoints", "core"},
     "__main__": {"endpoints", "runtime", "core"},
     "api": {"magics", "values", "display", "session", "endpoints", "core"},
+    "tools": {"values", "core"},
     "magics": {"values", "display", "session", "endpoints", "storage", "runtime", "core"},
     "values": {"runtime", "core"},
     "display": {"runtime", "core"},

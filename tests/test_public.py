@@ -85,6 +85,7 @@ def test_type_checkers_know_every_public_name() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
+    assert homes.pop("tools") == "di_magics"
     assert sorted(homes) == sorted(di.__all__)
     assert {
         name: home for name, home in homes.items() if home != "di_magics.core.errors"
@@ -102,7 +103,8 @@ def test_every_public_name_is_there(name: str) -> None:
 
 def test_dir_lists_the_public_names_only() -> None:
     """For Tab after `di.`."""
-    assert [name for name in dir(di) if not name.startswith("_")] == sorted(di.__all__)
+    names = [name for name in dir(di) if not name.startswith("_")]
+    assert names == sorted([*di.__all__, "tools"])
 
 
 def test_no_module_takes_the_place_of_a_public_name() -> None:

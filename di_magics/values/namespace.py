@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import types
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,16 +85,19 @@ class Namespace:
         """Return the functions of these names as tools. Raises ToolError."""
         from di_magics.values.tools import Toolbox, ask_user
 
-        functions = {}
+        functions: dict[str, Callable[..., Any]] = {}
         for name in names:
-            function = self._names.get(name)
+            function = self._member(name)
             if not callable(function):
                 known = functions_in(self._names)
                 raise ToolError(
                     f"There is no function called {one_line(name, 60)}.{suggest(name, known)} "
-                    "--tools must name functions of this notebook, separated by commas."
+                    "--tools must name functions of this notebook, separated by commas, or "
+                    "di.tools.inspect and di.tools.run_python after import di_magics as di."
                 )
-            functions[name] = function
+            called = name.rpartition(".")[2]
+            if functions.setdefault(called, function) is not function:
+                raise ToolError(f"There are two tools called {called}. Rename one of them.")
         toolbox = Toolbox(functions, ask_user, confirm=confirm)
         if toolbox.asks and not self._can_ask:
             raise ToolError(
@@ -107,6 +111,14 @@ class Namespace:
                 stacklevel=2,
             )
         return toolbox
+
+    def _member(self, name: str) -> object:
+        """Return a variable, or for `module.name` a member of a module; None if there is none."""
+        first, *members = name.split(".")
+        value = self._names.get(first)
+        for member in members:
+            value = getattr(value, member, None) if isinstance(value, types.ModuleType) else None
+        return value
 
 
 def refuse_secret(what: str, text: str) -> None:
@@ -125,22 +137,28 @@ def refuse_secret(what: str, text: str) -> None:
         )
 
 
-def functions_in(names: Mapping[str, object]) -> list[str]:
-    """Return the names of the user's own functions."""
+def variables_in(names: Mapping[str, object]) -> list[str]:
+    """Return the names of the user's own variables and functions, without modules."""
     return [
         name
         for name, value in names.items()
-        if isinstance(value, types.FunctionType) and not name.startswith("_") and name not in SHELLS
+        if not isinstance(value, types.ModuleType)
+        and not name.startswith("_")
+        and name not in SHELLS
     ]
+
+
+def functions_in(names: Mapping[str, object]) -> list[str]:
+    """Return the names of the user's own functions, and of the ready-made tools."""
+    own = [name for name in variables_in(names) if isinstance(names[name], types.FunctionType)]
+    package = sys.modules[__name__.partition(".")[0]]
+    ready = [f"{name}.tools" for name, value in names.items() if value is package]
+    return own + [f"{tools}.{name}" for tools in ready for name in ("inspect", "run_python")]
 
 
 def schemas_in(names: Mapping[str, object]) -> list[str]:
     """Return the names of possible schemas: classes and dicts."""
-    return [
-        name
-        for name, value in names.items()
-        if isinstance(value, type | dict) and not name.startswith("_") and name not in SHELLS
-    ]
+    return [name for name in variables_in(names) if isinstance(names[name], type | dict)]
 
 
 def files_in(folder: Path, typed: str) -> list[str]:

@@ -656,6 +656,7 @@ def test_tab_completes_models_that_are_known(
     [
         ("%%chat --tools a", {"add"}),
         ("%%chat --tools add,a", {"add,add"}),
+        ("%%chat --tools di.t", {"di.tools.inspect", "di.tools.run_python"}),
         ("%%chat --tools add --tool-choice a", {"add", "auto"}),
         ("%%chat --schema P", {"Person"}),
         ("%%chat --schema sch", {"schema.json"}),
@@ -678,7 +679,7 @@ def test_tab_completes_the_users_variables(
     (tmp_path / "folder").mkdir()
     for name in ("notes.txt", "schema.json", "folder/inside.txt", ".hidden"):
         (tmp_path / name).touch()
-    run("def add(a: int): ...\nclass Person: ...\nnothing = 1")
+    run("import di_magics as di\ndef add(a: int): ...\nclass Person: ...\nnothing = 1")
     with provisionalcompleter():
         found = {item.text for item in shell.Completer.completions(cell, len(cell))}
     assert found == offered

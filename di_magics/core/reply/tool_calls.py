@@ -15,6 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 LONGEST = 2000
 CALL_SIGN = "⚙"
 SAFE = "__di_magics_safe__"
+ASK = "__di_magics_ask__"
 WAITING = ToolResult("waiting", seconds=None)
 ASKING = ToolResult("asking you", seconds=None)
 RUNNING = ToolResult("running", seconds=None)
@@ -87,12 +88,23 @@ def safe(function: F) -> F:
 
     Raises ToolError for what cannot be marked, such as a function of Python itself.
     """
+    if getattr(function, ASK, False):
+        raise ToolError(
+            f"{getattr(function, '__name__', 'This tool')} cannot be marked as safe: the user is "
+            "always asked. Offer a function of your own that does less."
+        )
     try:
         setattr(function, SAFE, True)
     except (AttributeError, TypeError):
         raise ToolError(
             "Only a function of your own can be marked as safe. Define one that calls it."
         ) from None
+    return function
+
+
+def always_ask(function: F) -> F:
+    """Return the function, marked as one that nobody can mark as safe."""
+    setattr(function, ASK, True)
     return function
 
 

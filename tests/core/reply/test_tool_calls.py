@@ -15,6 +15,7 @@ from di_magics.core.reply.tool_calls import (
     ASKING,
     RUNNING,
     WAITING,
+    always_ask,
     call_headline,
     calls_with_results,
     is_safe,
@@ -205,3 +206,14 @@ def test_an_object_that_stands_for_another_is_not_safe() -> None:
             raise RuntimeError
 
     assert not is_safe(Proxy())
+
+
+def test_a_function_that_always_asks_cannot_be_marked_as_safe() -> None:
+    """Nor is it safe before."""
+
+    def run() -> None: ...
+
+    assert always_ask(run) is run
+    with pytest.raises(ToolError, match="run cannot be marked as safe"):
+        safe(run)
+    assert not is_safe(run)
