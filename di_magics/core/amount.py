@@ -11,7 +11,8 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import one_line, respell_number
+from di_magics.core.text import respell_number
+from di_magics.core.visible import one_line
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -19,7 +19,7 @@ from di_magics.core.shown.receipt import (
     sweep_receipts,
 )
 from di_magics.core.sweep.result import SweepResult
-from di_magics.core.text import one_line, strip_controls
+from di_magics.core.visible import one_line, strip_controls
 
 FOLDED = f"{render.PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 

@@ -35,8 +35,9 @@ from di_magics.core.shown.lens_text import (
     setting_notes,
     token_label,
 )
-from di_magics.core.text import describe_error, make_visible, one_line, strip_controls
+from di_magics.core.text import describe_error
 from di_magics.core.token_statistics import least_likely, perplexity
+from di_magics.core.visible import make_visible, one_line, strip_controls
 
 MOST_BYTES = 256_000
 """Of the saved form."""

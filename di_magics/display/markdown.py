@@ -29,7 +29,7 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
 from di_magics.core.shown.formula import MOST as MOST_FORMULAS
-from di_magics.core.text import strip_controls
+from di_magics.core.visible import strip_controls
 from di_magics.display import markdown_rules as rules
 from di_magics.display.highlight import colour_code
 from di_magics.display.markdown_writer import OWN_TAGS, escape_line, fence_code, write_markdown

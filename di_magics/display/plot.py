@@ -11,7 +11,7 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.sweep.measures import Statistics, group_statistics
 from di_magics.core.sweep.runs import Vary
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 INK = "#808080"
 """A grey that can be read on white and on black."""

@@ -10,7 +10,8 @@ from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.money.tally import Entry, Tally, cost_sections, tally
 from di_magics.core.shown.tree import tree_rows, tree_text
 from di_magics.core.sweep.difference import Part, count_texts, first_difference
-from di_magics.core.text import align_columns, one_line, strip_controls
+from di_magics.core.text import align_columns
+from di_magics.core.visible import one_line, strip_controls
 
 PRE_LEFT = f"{render.PRE}; text-align: left"
 

@@ -14,7 +14,7 @@ from di_magics.core.reply.tool_calls import calls_with_results, round_text
 from di_magics.core.shown.receipt import format_receipt
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run
-from di_magics.core.text import show_direction
+from di_magics.core.visible import show_direction
 
 PROGRESS_SECONDS = 0.5
 

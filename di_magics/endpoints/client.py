@@ -36,7 +36,7 @@ from di_magics.core.request.response import LONGEST_REPLY, ResponseReader, web_p
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
 from di_magics.core.request.server_errors import Target, http_error
 from di_magics.core.settings.services import DEEPINFRA, SERVICES
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.endpoints.endpoint import Endpoint
 from di_magics.endpoints.environment import (
     Proxy,

@@ -16,7 +16,7 @@ from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Redactor, Secret, hide_text, hide_values
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
 from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, UNKNOWN_SERVICE, Service
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 Turn = Callable[[], AbstractAsyncContextManager[None]]
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.endpoints.endpoint import is_loopback, trim_url
 
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")

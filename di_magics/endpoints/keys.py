@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Secret, hide_text
 from di_magics.core.settings.services import SERVICES, Service
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.endpoints.endpoint import is_deepinfra, mend_url
 from di_magics.runtime.files import write_private
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from di_magics.core.errors import Unreachable
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 LONGEST_LOG = 1 << 16
 NEXT_STEP = "Run python -m di_magics fetch, or use your own file: %chat endpoint local:FILE.gguf."

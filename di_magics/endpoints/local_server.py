@@ -25,7 +25,7 @@ from typing import IO, NamedTuple
 
 from di_magics.core.errors import ParamError, Unreachable
 from di_magics.core.secrets import is_secret_variable, names_secret
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.endpoints.local_model import MODEL, fetch_model
 from di_magics.runtime.files import read_bounded, write_private
 from di_magics.runtime.process import is_process_running, name_process

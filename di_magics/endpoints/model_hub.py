@@ -26,7 +26,7 @@ from typing import Any
 
 from di_magics.core.errors import ParamError, Unreachable
 from di_magics.core.read_json import as_count, as_object, as_objects, as_text
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.endpoints.local_model import file_sha256
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)

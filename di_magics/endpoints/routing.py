@@ -30,7 +30,7 @@ from di_magics.core.settings.services import (
     is_name,
 )
 from di_magics.core.settings.settings import has_own_models
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.endpoints.endpoint import (
     VERSION,
     Endpoint,

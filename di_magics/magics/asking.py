@@ -26,7 +26,7 @@ from di_magics.core.shown.lens import SAMPLERS, params_to_send, sent_order
 from di_magics.core.shown.lens_text import FILTERS
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Run, Vary, parse_vary
-from di_magics.core.text import one_line, remove_hidden
+from di_magics.core.visible import one_line, remove_hidden
 from di_magics.display.choose import choose_grid, choose_progress, choose_view
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import Progress, SilentView

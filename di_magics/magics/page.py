@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from di_magics.core.amount import NO_AMOUNT
 from di_magics.core.errors import DiMagicsError
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 if TYPE_CHECKING:
     from di_magics.session.session import Session

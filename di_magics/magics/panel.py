@@ -31,7 +31,7 @@ from di_magics.core.shown.controls import (
     preset_states,
     setting_warnings,
 )
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.display.widgets import PanelWidget
 from di_magics.session.session import Session
 from di_magics.session.watchers import Changed, Debouncer

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 MOST_ENTRIES = 5000
 """A folder's entries that are looked at."""

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from di_magics.core.errors import StoreError
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 OFF = "off"
 

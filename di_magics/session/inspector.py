@@ -22,7 +22,7 @@ from di_magics.core.request.plan import Ask, Beginning, ask_like
 from di_magics.core.request.route import Route
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.lens import lens_data, lens_of_text
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.llama import WINDOW, Llama, LogNormalizers
 from di_magics.endpoints.routing import Routing

@@ -15,7 +15,7 @@ from dataclasses import replace
 from di_magics.core.conversation.cells import Where
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.shown.notes import SHARED, resumed_note
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.session.watchers import Watchers
 from di_magics.storage.database import Database
 from di_magics.storage.ledger import Ledger

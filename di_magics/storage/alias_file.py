@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.runtime.files import file_stamp, os_error_reason, read_bounded, write_private
 
 FILE = "aliases.json"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from di_magics.core.errors import DiMagicsError, StoreError
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 T = TypeVar("T")
 Connection = sqlite3.Connection

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.services import Service, parse_services
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.runtime.files import file_stamp, read_toml
 
 NAME = "endpoints.toml"

@@ -18,7 +18,7 @@ from di_magics.core.conversation.record import identity_record, outcome_record
 from di_magics.core.errors import PolicyError
 from di_magics.core.request.redact import Secret
 from di_magics.core.settings.policy import NO_POLICY, Policy, merge_policies, parse_policy
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.runtime.files import file_stamp, read_bounded, read_toml
 
 BESIDE = "di_magics.toml"

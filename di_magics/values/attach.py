@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.params import suggest
-from di_magics.core.text import count_noun, describe_error, one_line
+from di_magics.core.text import count_noun, describe_error
 from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens, token_prefix
+from di_magics.core.visible import one_line
 from di_magics.runtime.files import os_error_reason, read_bounded, resolve_path
 from di_magics.values.secret_values import (
     refuse_secret_file,

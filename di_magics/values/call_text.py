@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from di_magics.core.text import show_exactly
+from di_magics.core.visible import show_exactly
 
 WIDTH = 100
 MOST_LINES = 60

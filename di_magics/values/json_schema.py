@@ -13,7 +13,8 @@ from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.reply.json_reply import parse_json, schema_mismatch
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import describe_error
+from di_magics.core.visible import one_line
 from di_magics.values.typed_json import compile_pattern, plain_json, short_error
 
 MOST_STEPS = 500_000

@@ -25,7 +25,7 @@ from enum import Enum
 from typing import Any
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 DEEPEST = 100
 SECONDS = 10.0

@@ -13,7 +13,7 @@ from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.request.template import LONGEST, fill_placeholders
 from di_magics.core.secrets import find_key
 from di_magics.core.settings.params import suggest
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.runtime.files import resolve_path
 from di_magics.values.environment_secrets import held_secret, unhidden_names
 

@@ -15,7 +15,8 @@ from di_magics.core.reply.json_reply import (
     parse_strict_json,
     schema_mismatch,
 )
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import describe_error
+from di_magics.core.visible import one_line
 from di_magics.runtime.files import os_error_reason, read_bounded
 from di_magics.values.json_schema import JsonSchema, json_schema
 from di_magics.values.typed_json import (

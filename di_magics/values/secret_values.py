@@ -19,7 +19,8 @@ from di_magics.core.secrets import (
     looks_secret,
 )
 from di_magics.core.secrets_in_code import find_in_code
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import describe_error
+from di_magics.core.visible import one_line
 from di_magics.values.environment_secrets import held_secret
 from di_magics.values.value_names import named_texts
 

@@ -20,7 +20,7 @@ import docstring_parser
 from di_magics.core.errors import ToolError
 from di_magics.core.reply.json_reply import parse_strict_json
 from di_magics.core.secrets import looks_secret
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.values.environment_secrets import held_secret
 from di_magics.values.typed_json import (
     Field,

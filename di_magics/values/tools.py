@@ -15,8 +15,9 @@ from di_magics.core.errors import DiMagicsError, ParamError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
 from di_magics.core.secrets import redact
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import describe_error
 from di_magics.core.tokens import PER_TOKEN
+from di_magics.core.visible import one_line
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.values.async_calls import check_loop, run_on_loop
 from di_magics.values.attach import attach_value, truncate_text

@@ -30,7 +30,8 @@ import pydantic
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import describe_error
+from di_magics.core.visible import one_line
 
 
 class JsonTypeError(ValueError):

@@ -9,7 +9,8 @@ from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.request.template import value_text as str_of
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import describe_error
+from di_magics.core.visible import one_line
 from di_magics.values.json_text import is_array, refuse_iterator, to_json
 
 # The repr of an object without its own text.

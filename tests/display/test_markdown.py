@@ -12,7 +12,7 @@ from growth import cpu_seconds, growth
 from hostile import FRAGMENTS, HARMLESS_ATTRIBUTES, HARMLESS_ELEMENTS, documents
 from markdown_it import MarkdownIt
 
-from di_magics.core.text import strip_controls
+from di_magics.core.visible import strip_controls
 from di_magics.display import markdown as render
 
 STYLES = {

@@ -17,7 +17,7 @@ import pytest
 from growth import growth
 
 from di_magics.core.reply.reply import ToolCall
-from di_magics.core.text import show_exactly
+from di_magics.core.visible import show_exactly
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.values import tools
 from di_magics.values.call_text import ANYWAY, MOST_LINES, WIDTH, call_text, question

@@ -34,7 +34,8 @@ from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.settings.params import Value
 from di_magics.core.settings.services import LOCAL, SERVICES, UNKNOWN_SERVICE, Service
-from di_magics.core.text import count_noun, one_line
+from di_magics.core.text import count_noun
+from di_magics.core.visible import one_line
 
 MAIN = "main"
 NOTHING = Reply()

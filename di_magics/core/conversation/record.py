@@ -34,7 +34,7 @@ from di_magics.core.conversation.record_values import (
 )
 from di_magics.core.read_json import as_count, as_name, as_text
 from di_magics.core.reply.reply import Reply
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 LARGEST = 64_000
 METADATA_KEY = "di_magics"

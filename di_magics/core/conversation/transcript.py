@@ -17,7 +17,7 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.record import METADATA_KEY, export_record
 from di_magics.core.errors import ChatError
 from di_magics.core.read_json import as_object, as_objects
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 SUFFIXES = (".json", ".md", ".ipynb")
 _TURN = re.compile(r"^<!-- di_magics turn (\{.*\}) -->$", re.MULTILINE)

@@ -23,7 +23,7 @@ from decimal import Decimal
 from di_magics.core.amount import format_usd, in_money_context, least_amount
 from di_magics.core.errors import BudgetError
 from di_magics.core.money.cost import FREE
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 MARGIN = Decimal("1.1")
 """A suggested budget is a little more than what is needed, because it is displayed rounded."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from di_magics.core.errors import ChatError
-from di_magics.core.text import count_noun, one_line
+from di_magics.core.text import count_noun
+from di_magics.core.visible import one_line
 
 PYTHON = frozenset({"", "py", "python", "python3", "ipython", "ipython3", "pycon"})
 _FENCE = re.compile(r"([ \t]*(?:(?:[-+*]|\d+[.)])[ \t]+)?)(`{3,}|~{3,})[ \t]*(.*)")

@@ -9,7 +9,7 @@ from typing import Any
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, ToolCall, Usage
 from di_magics.core.reply.returned import MOST_RETURNED
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 # Finish reasons that mean that the reply is not complete.
 FAILURES = frozenset({"error", "network_error", "abort"})

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 from di_magics.core.errors import ReplyError
 from di_magics.core.reply.code_blocks import code_blocks
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 
 class ReplySchema(Protocol):

@@ -16,8 +16,8 @@ from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.returned import Pieces
-from di_magics.core.text import strip_controls
 from di_magics.core.token_statistics import entropy, least_likely, perplexity
+from di_magics.core.visible import strip_controls
 
 Status = Literal["open", "done", "stopped", "cut", "failed"]
 

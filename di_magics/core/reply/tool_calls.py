@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from di_magics.core.errors import ToolError
 from di_magics.core.reply.reply import Round, ToolCall, ToolResult
-from di_magics.core.text import one_line, show_exactly
+from di_magics.core.visible import one_line, show_exactly
 
 F = TypeVar("F", bound=Callable[..., Any])
 

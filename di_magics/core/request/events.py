@@ -35,7 +35,8 @@ from di_magics.core.request.readers import (
     read_text,
 )
 from di_magics.core.request.server_errors import Target, find_error, stream_error
-from di_magics.core.text import one_line, replace_surrogates
+from di_magics.core.text import replace_surrogates
+from di_magics.core.visible import one_line
 
 NO_REASON = frozenset({"", "null", "none"})
 """The finish reasons by which some servers say that the reply goes on."""

@@ -17,7 +17,7 @@ from di_magics.core.errors import ParamError
 from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.settings.flags import split_line
 from di_magics.core.settings.settings import Settings
-from di_magics.core.text import replace_hidden
+from di_magics.core.visible import replace_hidden
 
 Request = Mapping[str, Any]
 

@@ -35,8 +35,8 @@ from di_magics.core.settings.params import (
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.services import FINAL, GO_ON, PREFIX
 from di_magics.core.settings.settings import Settings
-from di_magics.core.text import one_line
 from di_magics.core.tokens import text_weight
+from di_magics.core.visible import one_line
 
 
 class Tools(Protocol):

@@ -17,7 +17,7 @@ from di_magics.core.request.events import PayloadParser
 from di_magics.core.request.readers import load_json
 from di_magics.core.request.server_errors import Target, stream_error
 from di_magics.core.request.sse import Event, SSEDecoder
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 DONE = "[DONE]"
 LONGEST_REPLY = 16 << 20

@@ -18,7 +18,8 @@ from di_magics.core.read_json import as_object
 from di_magics.core.request.readers import load_json, read_count
 from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.settings.services import DEEPINFRA, UNKNOWN_SERVICE, Service
-from di_magics.core.text import one_line, replace_surrogates
+from di_magics.core.text import replace_surrogates
+from di_magics.core.visible import one_line
 
 
 @dataclass(frozen=True, slots=True)

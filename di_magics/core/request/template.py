@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from di_magics.core.errors import ParamError
 from di_magics.core.secrets import looks_secret
 from di_magics.core.settings.params import suggest
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 LONGEST = 200_000
 """Characters; a longer value is refused, and can be attached (`-a`)."""

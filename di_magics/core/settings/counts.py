@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, TypeGuard
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import one_line, respell_number
+from di_magics.core.text import respell_number
+from di_magics.core.visible import one_line
 
 Above = int | Literal["new", "all"]
 """Which cells go along: the last N (0: none), those since the last turn, or all."""

@@ -15,7 +15,7 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.params import PARAMS
 from di_magics.core.settings.services import SERVICES
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 EXTRA = "extra"
 PREFIX = "extra."

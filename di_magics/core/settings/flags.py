@@ -25,7 +25,7 @@ from di_magics.core.settings.counts import (
 )
 from di_magics.core.settings.extras import PREFIX, is_json
 from di_magics.core.settings.params import PARAMS, Param, suggest
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 FORMATS = ("markdown", "text", "code", "json")
 VARIED_TEXTS = ("model", "system")

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import one_line, respell_number
+from di_magics.core.text import respell_number
+from di_magics.core.visible import one_line
 
 DEFAULT_MAX_TOKENS = 16_384
 """What DeepInfra uses where max_tokens is not sent."""

@@ -22,7 +22,7 @@ from di_magics.core.settings.params import (
     suggest,
     validate,
 )
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 NARROWING = ("models", "parameters", "extra", "system", "budget", "budget_per_notebook", "above")
 """The names allowed in a file beside the notebook, which anybody may have put there."""

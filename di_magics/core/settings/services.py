@@ -19,7 +19,7 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import Basis
 from di_magics.core.settings.params import MOST_LOGPROBS, Param, Value, suggest
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 DEEPINFRA, LOCAL = "deepinfra", "local"
 

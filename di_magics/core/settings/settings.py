@@ -17,7 +17,7 @@ from di_magics.core.settings.counts import Above, parse_above, parse_turn_count
 from di_magics.core.settings.extras import EXTRA, PREFIX, check_extra, check_name, parse_extra
 from di_magics.core.settings.params import PARAMS, Value, suggest, validate
 from di_magics.core.settings.services import DEEPINFRA, LOCAL, is_local, is_name
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 TEXT_SETTINGS = ("model", "endpoint", "system")
 CONTEXT = "context"

@@ -12,7 +12,7 @@ from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Param, V
 from di_magics.core.settings.policy import Bounds, Policy
 from di_magics.core.settings.services import Service
 from di_magics.core.settings.settings import Settings
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 PRESETS: Mapping[str, Mapping[str, Value]] = {
     "Default": {},

@@ -12,7 +12,7 @@ from di_magics.core.reply.reply import Reply
 from di_magics.core.sampling import DEFAULT_ORDER, DEFAULTS
 from di_magics.core.settings.services import LOCAL, SERVICES
 from di_magics.core.shown.lens_text import NEUTRAL, sampling_params
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 OFF: Mapping[str, float] = {**DEFAULTS, **NEUTRAL}
 """What other servers use for a setting that is not sent."""

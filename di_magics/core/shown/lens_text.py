@@ -15,7 +15,7 @@ from di_magics.core.packed_tokens import LensData
 from di_magics.core.sampling import DEFAULT_ORDER
 from di_magics.core.settings.params import PARAMS, suggest, validate
 from di_magics.core.settings.services import LOCAL, SERVICES
-from di_magics.core.text import make_visible, one_line
+from di_magics.core.visible import make_visible, one_line
 
 BANDS = (0.9, 0.5, 0.2, 0.05, 0.01, 0.001, 0.0)
 BAND_NAMES = ("≥ 90 %", "50–90 %", "20–50 %", "5–20 %", "1–5 %", "0.1–1 %", "< 0.1 %")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.settings.policy import Policy
-from di_magics.core.text import count_noun, make_visible
+from di_magics.core.text import count_noun
+from di_magics.core.visible import make_visible
 
 SHARED = "another page uses this kernel. Save its notebook to give it its own conversation"
 

@@ -19,7 +19,8 @@ from di_magics.core.request.body import sent_params
 from di_magics.core.settings.extras import format_extra
 from di_magics.core.settings.params import format_param
 from di_magics.core.settings.services import GO_ON
-from di_magics.core.text import count_noun, one_line
+from di_magics.core.text import count_noun
+from di_magics.core.visible import one_line
 
 ENDINGS = {
     "stopped": "stopped by you",

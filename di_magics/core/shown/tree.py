@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 WIDTH = 100
 

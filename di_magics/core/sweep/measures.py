@@ -14,7 +14,8 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.params import suggest
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import describe_error
+from di_magics.core.visible import one_line
 
 LONGEST = 600
 """Words of a text that are compared: the time is quadratic in them."""

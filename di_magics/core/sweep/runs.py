@@ -27,7 +27,8 @@ from di_magics.core.settings.params import (
     suggest,
     validate,
 )
-from di_magics.core.text import one_line, respell_number
+from di_magics.core.text import respell_number
+from di_magics.core.visible import one_line
 
 MOST_RUNS = 10_000
 MOST_CALLS_UNASKED = 20

@@ -16,7 +16,8 @@ from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.flags import flag_help, flags_help
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, format_param, suggest
 from di_magics.core.settings.services import Service
-from di_magics.core.text import align_columns, count_noun, one_line
+from di_magics.core.text import align_columns, count_noun
+from di_magics.core.visible import one_line
 from di_magics.magics.commands import (
     asking,
     conversing,

@@ -13,7 +13,7 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.counts import is_count
 from di_magics.core.settings.flags import KEYS
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 
 if TYPE_CHECKING:
     from di_magics.display.sweep import Sweep

@@ -9,7 +9,8 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.request import export
 from di_magics.core.settings.flags import split_line
 from di_magics.core.settings.params import suggest
-from di_magics.core.text import count_noun, one_line
+from di_magics.core.text import count_noun
+from di_magics.core.visible import one_line
 from di_magics.display.views import FinalView
 from di_magics.magics.commands.command import (
     Context,

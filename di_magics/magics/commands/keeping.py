@@ -7,7 +7,8 @@ from pathlib import Path
 from di_magics.core.conversation import transcript
 from di_magics.core.conversation.record import rebuild_conversation
 from di_magics.core.errors import ChatError
-from di_magics.core.text import count_noun, one_line
+from di_magics.core.text import count_noun
+from di_magics.core.visible import one_line
 from di_magics.display.markdown import to_markdown
 from di_magics.magics.commands.command import (
     Context,

@@ -8,7 +8,7 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.flags import split_line
 from di_magics.core.shown.lens_text import parse_order
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.magics.commands.command import (
     Context,
     command,

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from di_magics.core.errors import DiMagicsError, Interrupted, ParamError, StoreError
 from di_magics.core.request.route import Route
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.endpoints import model_hub
 from di_magics.endpoints.local_model import MODEL
 from di_magics.endpoints.local_server import is_available

@@ -11,7 +11,8 @@ from di_magics.core.money.prices import matches_filter, model_columns, price_sou
 from di_magics.core.money.tally import Entry, tally
 from di_magics.core.request.export import as_csv
 from di_magics.core.settings.flags import split_line
-from di_magics.core.text import count_noun, one_line
+from di_magics.core.text import count_noun
+from di_magics.core.visible import one_line
 from di_magics.magics.commands.command import (
     Context,
     already_exists,

@@ -13,7 +13,7 @@ from di_magics.core.settings.flags import parse_assignments, split_line
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param
 from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, Service
 from di_magics.core.settings.settings import ABOVE, CONTEXT, TEXT_SETTINGS, Settings
-from di_magics.core.text import one_line
+from di_magics.core.visible import one_line
 from di_magics.endpoints import probe
 from di_magics.endpoints.endpoint import Endpoint, mend_url
 from di_magics.endpoints.keys import key_place

@@ -13,7 +13,8 @@ from di_magics.core.settings.flags import split_line
 from di_magics.core.settings.params import suggest
 from di_magics.core.shown.notes import adopted_notes
 from di_magics.core.sweep.difference import compare_texts, count_texts, first_difference
-from di_magics.core.text import count_noun, one_line
+from di_magics.core.text import count_noun
+from di_magics.core.visible import one_line
 from di_magics.display.views import FinalView
 from di_magics.magics.commands.command import (
     Context,

@@ -7,7 +7,7 @@ from growth import growth
 
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.code_blocks import PYTHON, Block, code_blocks, select_code
-from di_magics.core.text import remove_hidden
+from di_magics.core.visible import remove_hidden
 
 MIXED = """First:
 

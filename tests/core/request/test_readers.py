@@ -6,7 +6,6 @@ import pytest
 
 from di_magics.core.read_json import LARGEST_COUNT
 from di_magics.core.request import readers
-from di_magics.core.text import replace_surrogates
 
 OTHERS = [None, True, "5", [5], {"a": 5}]
 
@@ -46,12 +45,6 @@ def test_json_of_any_depth_is_a_value_or_a_value_error() -> None:
         except ValueError:
             continue
         assert readers.dump_json(value) in (text or "[]", "")
-
-
-def test_pairs_are_joined_and_halves_replaced() -> None:
-    """Text of UTF-8 is unchanged."""
-    assert replace_surrogates("ä😀\u2028") == "ä😀\u2028"
-    assert replace_surrogates("\ud83d\ude00 \ude00\ud83d") == "😀 \ufffd\ufffd"
 
 
 def test_what_is_nested_too_deeply_is_an_error_or_nothing() -> None:
