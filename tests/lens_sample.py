@@ -72,3 +72,18 @@ def sample_reply(
 def hostile_reply(count: int = 40) -> LensData:
     """Return a reply whose tokens are made to do harm."""
     return sample_reply(count, 20, HOSTILE)
+
+
+def odd_reply() -> LensData:
+    """Return a reply with what servers send besides numbers: gaps, pieces of characters."""
+    emoji = "🌍".encode()
+    whole = TokenProbability(" a", -0.5, (TokenProbability(" a", -0.5), TokenProbability("b", -1)))
+    tokens = (
+        whole,
+        TokenProbability("x", None, (TokenProbability("y", -0.1), TokenProbability("z", None))),
+        TokenProbability("far", -9.0, (TokenProbability("near", -0.01),)),
+        TokenProbability("", -0.2, (), emoji[:2], 7),
+        TokenProbability("", -0.3, (), emoji[2:], 8),
+        TokenProbability("last", -0.4, (TokenProbability("b", -2), TokenProbability("last", -0.4))),
+    )
+    return LensData(tokens, "m", "raw", 100)
