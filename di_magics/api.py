@@ -26,12 +26,13 @@ from di_magics.core.settings.extras import OWNERS, check_extra
 from di_magics.core.settings.params import validate
 from di_magics.core.shown.lens import SAMPLERS
 from di_magics.core.sweep.difference import Part, compare_texts
-from di_magics.core.sweep.runs import check_measures, check_vary
+from di_magics.core.sweep.measures import Measure
+from di_magics.core.sweep.runs import Vary, check_measures, check_vary
 from di_magics.core.text import count_noun
 from di_magics.display.sweep import Sweep
 from di_magics.display.views import FinalGrid, SilentView
 from di_magics.endpoints.endpoint import Endpoint
-from di_magics.magics.asking import branch_runs
+from di_magics.magics.branching import branch_runs, lab_functions, lens_functions
 from di_magics.magics.chat import ChatMagics, current, format_replies
 from di_magics.magics.compose import new_session
 from di_magics.session.inspector import BRANCH_TOKENS
@@ -95,7 +96,7 @@ def lens(reply: Reply) -> Lens:
     with _session(magics) as session:
         turn = _turn_of(session, reply)
         data = session.inspector.lens_data(turn)
-        return Lens(data, **magics.asking.lens_functions(turn, data) if magics else {})
+        return Lens(data, **lens_functions(session, turn, data) if magics else {})
 
 
 @check_arguments
@@ -115,7 +116,7 @@ def lab(reply: Reply, *, at: int = 0, order: str | None = None, **settings: Any)
     with _session(magics) as session:  # without the extension it ends with the call
         turn = _turn_of(session, reply)
         data = session.inspector.lens_data(turn)
-        functions = magics.asking.lab_functions(turn, data) if magics else {}
+        functions = lab_functions(magics.asking, turn, data) if magics else {}
         return Lens(data, lab=True, at=at, values=values, order=filters or None, **functions)
 
 
@@ -139,13 +140,8 @@ def branch(
     magics = _magics()
     with _session(magics) as session:
         turn = _turn_of(session, reply)
-        if magics:
-            return magics.asking.branch(
-                turn, at, n, token=token, rank=rank, max_tokens=max_tokens, show_replies=False
-            )
         ask = session.inspector.branch(turn, at, token=token, rank=rank, max_tokens=max_tokens)
-        runner = SweepRunner(session, ask, *branch_runs(ask, n))
-        return Sweep.of(runner.run(FinalGrid(final=False), fresh=True), {})
+        return _run_sweep(magics, session, ask, *branch_runs(ask, n), fresh=True)
 
 
 def _turn_of(session: Session, reply: Reply) -> Turn:
@@ -211,14 +207,25 @@ def sweep(
     values = check_vary(vary)
     check_measures(measures or {}, values)
     magics = _magics()
+    with _session(magics) as session:
+        options = {"fresh": fresh, "concurrency": concurrency}
+        return _run_sweep(magics, session, asked, values, n, measures, **options)
+
+
+def _run_sweep(
+    magics: ChatMagics | None,
+    session: Session,
+    ask: Ask,
+    vary: Vary,
+    repeats: int,
+    measures: Mapping[str, Measure] | None = None,
+    **options: Any,
+) -> Sweep:
+    """Return a sweep, as one of the running cell if the extension is loaded."""
     if magics:
-        return magics.asking.sweep_here(
-            asked, values, n, fresh=fresh, concurrency=concurrency, measures=measures
-        )
-    with _own_session() as session:
-        runner = SweepRunner(session, asked, values, n)
-        result = runner.run(FinalGrid(final=False), concurrency=concurrency, fresh=fresh)
-        return Sweep.of(result, measures or {})
+        return magics.asking.sweep_here(ask, vary, repeats, measures=measures, **options)
+    result = SweepRunner(session, ask, vary, repeats).run(FinalGrid(final=False), **options)
+    return Sweep.of(result, measures or {})
 
 
 @check_arguments

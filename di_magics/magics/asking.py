@@ -6,24 +6,21 @@ It has what a session does not have: the running cell, the user's variables, the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Turn, check_continuable
-from di_magics.core.errors import ChatError, ParamError, PolicyError
-from di_magics.core.packed_tokens import LensData
+from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import ReplySchema
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.plan import ROUNDS, Ask, Beginning, ask_like
 from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
-from di_magics.core.settings.services import GO_ON, PREFILL, is_local
-from di_magics.core.shown.lens import SAMPLERS, params_to_send, sent_order
-from di_magics.core.shown.lens_text import FILTERS
+from di_magics.core.settings.services import GO_ON, PREFILL
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Run, Vary, parse_vary
 from di_magics.core.visible import one_line, remove_hidden
@@ -33,7 +30,6 @@ from di_magics.display.views import Progress, SilentView
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.cells_above import CellLog
 from di_magics.magics.last_error import ErrorRecorder, fix_prompt
-from di_magics.session.inspector import BRANCH_TOKENS
 from di_magics.session.session import Session
 from di_magics.session.sweep_runner import SweepRunner
 from di_magics.session.view import SweepView
@@ -43,23 +39,6 @@ from di_magics.values.namespace import Namespace, refuse_secret
 if TYPE_CHECKING:
     from di_magics.magics.panel import Panel
     from di_magics.values.tools import Toolbox
-
-
-CONTINUED = 4
-"""How many times a lab continues a reply."""
-WORDS_BEFORE = 80
-"""How many characters before a token a lab shows with what continues it."""
-
-
-def branch_runs(ask: Ask, count: int) -> tuple[Vary, int]:
-    """Return what varies between `count` continuations, and how often each is repeated.
-
-    With a seed each has one of its own, or they would be the same.
-    """
-    seed = ask.params.get("seed")
-    if isinstance(seed, int):
-        return {"seed": tuple(range(seed, seed + count))}, 1
-    return {}, count
 
 
 class Asking:
@@ -77,7 +56,7 @@ class Asking:
         errors: ErrorRecorder,
         cells: CellLog,
     ) -> None:
-        self._session = session
+        self.session = session
         self._shell = shell
         self._cell = cell
         self._errors = errors
@@ -93,16 +72,17 @@ class Asking:
 
     def _note_keys(self) -> None:
         """Count the keys of all endpoints, also of the user's and the policy's, as secrets."""
-        services = self._session.routing.services().values()
-        policy = self._session.policies.current().key_variable
+        services = self.session.routing.services().values()
+        policy = self.session.policies.current().key_variable
         variables = {name for service in services for name in service.key_variables}
         add_key_variables(variables | {policy} if policy else variables)
 
     def make_ask(self, prompt: str, **flags: Any) -> Ask:
         """Return an ask in the running cell."""
-        return Ask(prompt=prompt, cell=self._running_cell(), **flags)
+        return Ask(prompt=prompt, cell=self.running_cell(), **flags)
 
-    def _running_cell(self) -> Cell | None:
+    def running_cell(self) -> Cell | None:
+        """Return the cell that runs, None outside of a notebook."""
         place = self._cell.cell()
         return Cell(*place) if place else None
 
@@ -110,7 +90,7 @@ class Asking:
         """Do what the flags of a cell or a line ask for, and return the reply or the sweep."""
         ask = self._ask_with_flags(typed, prompt)
         if typed.dry_run:
-            print(self._session.preview(ask))  # noqa: T201
+            print(self.session.preview(ask))  # noqa: T201
             return None
         if typed.vary or typed.repeats:
             vary = parse_vary(typed.vary)
@@ -130,7 +110,7 @@ class Asking:
         names, extra = self.namespace, parse_extras(typed.extra)
         schema = names.schema(typed.schema) if typed.schema else None
         self._refuse_secrets(typed, extra, schema)
-        above = self._session.settings.above if typed.above is None else typed.above
+        above = self.session.settings.above if typed.above is None else typed.above
         return self.make_ask(
             names.fill(prompt),
             model=typed.model,
@@ -161,7 +141,7 @@ class Asking:
         self, typed: Flags, extra: Mapping[str, Any], schema: ReplySchema | None
     ) -> None:
         """Raise ParamError for a secret in what is sent besides the prompt, typed now or set."""
-        settings = self._session.settings
+        settings = self.session.settings
         fields: dict[str, object] = {
             "The system prompt": typed.system or settings.system or "",
             "The model": typed.model or settings.model or "",
@@ -188,7 +168,7 @@ class Asking:
         plain = ask.format in ("text", "json")
         where = {"plain": plain, "can_ask": self._cell.can_ask}
         view = SilentView() if quiet else choose_view(self._shell, cell, **where)
-        answer = self._session.ask(ask, view)
+        answer = self.session.ask(ask, view)
         if ask.tools:
             self._tools[answer.turn.id] = cast("Toolbox", ask.tools)
         self._shell.user_ns["_reply"] = answer.turn.reply
@@ -241,7 +221,7 @@ class Asking:
         Without `show_replies` only a line about it stays in the output; `make_view` displays it
         elsewhere.
         """
-        runner = SweepRunner(self._session, ask, vary, repeats)
+        runner = SweepRunner(self.session, ask, vary, repeats)
         cell = ask.cell.id if ask.cell else None
         if make_view:
             view = make_view(runner.runs)
@@ -257,7 +237,7 @@ class Asking:
 
     def sweep_here(self, ask: Ask, vary: Vary, repeats: int, **options: Any) -> Sweep:
         """Return the sweep of an ask from Python, as a sweep of the running cell."""
-        here = replace(ask, cell=self._running_cell())
+        here = replace(ask, cell=self.running_cell())
         return self.sweep(here, vary, repeats, show_replies=False, **options)
 
     def repeat(self, turn: Turn, count: int, *, yes: bool) -> Sweep:
@@ -276,8 +256,8 @@ class Asking:
         """
         check_continuable(turn)
         ask = self._ask_like(turn)
-        service = self._session.route(ask).service
-        tokens = turn.reply.logprobs or self._session.notebook.turns.logprobs(turn.id)
+        service = self.session.route(ask).service
+        tokens = turn.reply.logprobs or self.session.notebook.turns.logprobs(turn.id)
         beginning = Beginning(
             turn.reply.clean_text,
             tuple(tokens),
@@ -292,14 +272,14 @@ class Asking:
         Raises ChatError if that is not the turn's endpoint.
         """
         ask = replace(
-            ask_like(turn, self._session.settings),
-            cell=self._running_cell(),
+            ask_like(turn, self.session.settings),
+            cell=self.running_cell(),
             extra=turn.extra,
             fields=turn.fields,
             format=turn.format,
             **flags,
         )
-        route = self._session.route(ask)
+        route = self.session.route(ask)
         if route.url != turn.url and not turn.local:
             raise ChatError(
                 f"This turn was answered at {one_line(turn.url, 120)}, but the endpoint is now "
@@ -307,108 +287,9 @@ class Asking:
             )
         return ask
 
-    def branch(
-        self,
-        turn: Turn,
-        position: int,
-        count: int,
-        *,
-        token: str | None = None,
-        rank: int | None = None,
-        max_tokens: int = BRANCH_TOKENS,
-        show_replies: bool = True,
-    ) -> Sweep:
-        """Return a sweep of `count` continuations of a turn's reply from a position."""
-        ask = self._session.inspector.branch(
-            turn, position, token=token, rank=rank, max_tokens=max_tokens
-        )
-        ask = replace(ask, cell=self._running_cell())
-        return self.sweep(ask, *branch_runs(ask, count), fresh=True, show_replies=show_replies)
-
-    def name_continuing(self, turn: Turn) -> str:
-        """Return a line on who continues a turn's reply, "" if it is the current endpoint."""
-        endpoint = self._session.settings.endpoint
-        if not turn.local or not endpoint or is_local(endpoint):
-            return ""
-        return (
-            "The built-in model continues, because it wrote this reply; "
-            f"{one_line(endpoint, 80)} is not asked."
-        )
-
     def make_progress(self) -> Progress:
         """Return what says how far a text has been read."""
         return choose_progress(self._shell)
-
-    def lab_functions(self, turn: Turn, data: LensData) -> dict[str, Any]:
-        """Return what a lab of a turn calls, by the names of Lens's arguments."""
-
-        def continue_from(
-            position: int,
-            token: str,
-            values: Mapping[str, float],
-            order: Sequence[str],
-            show: Callable[[Any], None],
-        ) -> str:
-            self._continue_from(turn, position, token, values, order, show)
-            return self.name_continuing(turn)
-
-        return {"continue_from": continue_from, **self.lens_functions(turn, data)}
-
-    def lens_functions(self, turn: Turn, data: LensData) -> dict[str, Any]:
-        """Return what a lens of a turn calls for the panel's preview."""
-        return (
-            {"read_zeros": self._session.inspector.normalizer_reader(turn, data)}
-            if turn.local
-            else {}
-        )
-
-    def _continue_from(
-        self,
-        turn: Turn,
-        position: int,
-        token: str,
-        values: Mapping[str, float],
-        order: Sequence[str],
-        show: Callable[[Any], None],
-    ) -> None:
-        """Continue a reply after a token, with a lab's settings and order of filters, as a sweep.
-
-        `show` is called with the widget of its grid, in which the replies begin with the last words
-        before the token.
-        """
-        from di_magics.display.grid import WidgetGrid
-
-        ask = self._session.inspector.branch(turn, position, token=token)
-        params = params_to_send(values, ask.params, local=turn.local)
-        extra = self._order_to_send(order) if turn.local else {}
-        ask = replace(ask, params={**ask.params, **params}, extra=extra)
-        text = ask.beginning.text if ask.beginning else ""
-        skip = text.find(" ", max(0, len(text) - WORDS_BEFORE)) if len(text) > WORDS_BEFORE else 0
-        self.sweep(
-            ask,
-            *branch_runs(ask, CONTINUED),
-            fresh=True,
-            make_view=lambda runs: WidgetGrid(runs, show=show, skip=max(0, skip)),
-        )
-
-    def _order_to_send(self, order: Sequence[str]) -> dict[str, Any]:
-        """Return the extra with which llama.cpp applies its filters in this order, if needed.
-
-        Raises PolicyError where the policy does not allow it.
-        """
-        policy = self._session.policies.current()
-        sent = sent_order(policy.apply_to_extra(self._session.settings.extra))
-        usual = [name for name in sent if name in FILTERS]
-        if list(order) == usual:
-            return {}
-        extra = {SAMPLERS: list(order)}
-        try:
-            return policy.apply_to_extra(extra)
-        except PolicyError:
-            raise PolicyError(
-                f"The order of the filters cannot be sent: {policy.source_names} does not allow "
-                f"the extra {SAMPLERS}. Choose the order {', '.join(usual)}."
-            ) from None
 
     def require_sweep(self) -> Sweep:
         """Return the last sweep. Raises ChatError where there is none."""

@@ -9,6 +9,7 @@ from di_magics.core.errors import ParamError
 from di_magics.core.settings.flags import split_line
 from di_magics.core.shown.lens_text import parse_order
 from di_magics.core.visible import one_line
+from di_magics.magics.branching import lab_functions, lens_functions
 from di_magics.magics.commands.command import (
     Context,
     command,
@@ -41,7 +42,7 @@ def show_lens(context: Context, rest: str) -> None:
         data, handle = inspector.score_turn(turn, progress.update), progress.handle
     else:
         data = inspector.lens_data(turn)
-    Lens(replace(data, name=name), **context.asking.lens_functions(turn, data)).show(handle)
+    Lens(replace(data, name=name), **lens_functions(context.session, turn, data)).show(handle)
 
 
 @command(
@@ -73,7 +74,7 @@ def show_lab(context: Context, rest: str) -> None:
             f"{len(data.tokens)}."
         )
 
-    functions = context.asking.lab_functions(turn, data)
+    functions = lab_functions(context.asking, turn, data)
     display(Lens(data, lab=True, at=token - 1, order=order, **functions))
 
 

@@ -16,6 +16,7 @@ from di_magics.core.sweep.difference import compare_texts, count_texts, first_di
 from di_magics.core.text import count_noun
 from di_magics.core.visible import one_line
 from di_magics.display.views import FinalView
+from di_magics.magics import branching
 from di_magics.magics.commands.command import (
     Context,
     already_exists,
@@ -146,9 +147,10 @@ def branch(context: Context, rest: str) -> None:
         )
     number, _, token = place.partition(":")
     turn = context.session.conversation.turn_at(parse_positive("The turn", number))
-    if remark := context.asking.name_continuing(turn):
+    if remark := branching.name_continuing(context.session, turn):
         say(remark)
-    context.asking.branch(
+    branching.branch(
+        context.asking,
         turn,
         parse_positive("The token", token) - 1,
         BRANCHES if count is None else parse_positive("-n", count),

@@ -13,6 +13,7 @@ from shell import Run
 import di_magics as di
 from di_magics.core.shown.lens_text import FILTERS, NEUTRAL, lab_values, sampling_params
 from di_magics.display.lens import Lens
+from di_magics.magics.branching import lab_functions
 
 
 def entry(token: str, logprob: float, **others: float) -> Mapping[str, Any]:
@@ -137,10 +138,10 @@ def test_a_reply_is_continued_from_a_token(
 ) -> None:
     """Four times, with the settings of the lab, as a sweep that can be adopted."""
     asking = shell.magics_manager.registry["ChatMagics"].asking
-    turn = asking._session.conversation.turn_at(1)
+    turn = asking.session.conversation.turn_at(1)
     server.reply(*(Reply(f" runs {n}.") for n in range(4)))
     shown: list[Any] = []
-    lab = asking.lab_functions(turn, asking._session.inspector.lens_data(turn))
+    lab = lab_functions(asking, turn, asking.session.inspector.lens_data(turn))
     lab["continue_from"](1, "dog", {"temperature": 1.5}, ["top_p", "top_k"], shown.append)
     assert len(shown) == 1
     assert sorted(r.text for r in asking.last_sweep.replies) == [
@@ -181,13 +182,13 @@ def test_a_reply_that_is_not_remembered_is_continued_too(
     server.reply(ANSWER, *(Reply(f" runs {n}.") for n in range(4)))
     asked("%%chat --once --logprobs\nAnother one?")
     asking = shell.magics_manager.registry["ChatMagics"].asking
-    turn = asking._session.notebook.last_once
+    turn = asking.session.notebook.last_once
     assert turn is not None
-    lab = asking.lab_functions(turn, asking._session.inspector.lens_data(turn))
+    lab = lab_functions(asking, turn, asking.session.inspector.lens_data(turn))
     lab["continue_from"](1, "dog", {}, FILTERS, lambda widget: None)
     messages = [message["content"] for message in server.chats[-1].json["messages"]]
     assert messages == ["Another one?", "Reddog"]
-    assert asking._session.notebook.last_once is turn
+    assert asking.session.notebook.last_once is turn
 
 
 SLIDERS = {
@@ -212,13 +213,13 @@ def test_the_sliders_are_what_is_sent(
 ) -> None:
     """Each of them, also where another value was set after the reply."""
     asking = shell.magics_manager.registry["ChatMagics"].asking
-    turn = asking._session.conversation.turn_at(1)
-    data = asking._session.inspector.lens_data(turn)
+    turn = asking.session.conversation.turn_at(1)
+    data = asking.session.inspector.lens_data(turn)
     for name, value in now.items():
         asked(f"%chat set {name}={value}")
     server.reply(*(Reply(" runs.") for _ in range(4)))
     lab = Lens(data, lab=True, values=lab_values(moved))
-    go_on = asking.lab_functions(turn, data)["continue_from"]
+    go_on = lab_functions(asking, turn, data)["continue_from"]
     go_on(1, "dog", lab.values, lab.order, lambda widget: None)
     sent = server.chats[-1].json
     off = sampling_params(NEUTRAL)
