@@ -21,7 +21,7 @@ from di_magics.core.money.budget import Budget, with_partial_reply
 from di_magics.core.reply.json_reply import parse_json, repair_prompt
 from di_magics.core.reply.reply import Reply, Round, ToolResult
 from di_magics.core.reply.returned import join_returned
-from di_magics.core.reply.rounds import add_request, with_call_ids
+from di_magics.core.reply.rounds import add_request, separate_calls, with_call_ids
 from di_magics.core.request.plan import Ask, Plan, Tools, plan_next_request
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Job, Loop
@@ -195,7 +195,7 @@ class TurnRunner:
                 f"The model called tools in {ask.rounds} rounds without an answer; the results are "
                 f"kept. Allow more with --rounds {2 * ask.rounds}."
             )
-        calls = with_call_ids(reply.tool_calls)
+        calls = with_call_ids(separate_calls(reply.tool_calls))
         current = Round(
             reply.clean_text,
             reply.reasoning,

@@ -1,20 +1,58 @@
-"""The requests of one turn as one reply: unique ids of calls, and usage and cost as sums."""
+"""The requests of one turn as one reply: separate calls with ids, and usage and cost as sums."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from di_magics.core.amount import in_money_context
+from di_magics.core.reply.fold import MOST_CALLS
 from di_magics.core.reply.reply import COUNTS, UNCOUNTED, Reply, ToolCall, Usage
+
+_OBJECT = re.compile(r"\s*(?=\{)|\s*$")
+
+
+def separate_calls(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """Return a call for each object of arguments.
+
+    Some servers (Gemini) stream all parallel calls of a function as one, so that its arguments are
+    several JSON objects, one after the other.
+    """
+    separate: list[ToolCall] = []
+    for call in calls:
+        sources = _read_objects(call.arguments)
+        separate.append(replace(call, arguments=sources[0]) if len(sources) > 1 else call)
+        separate += (ToolCall("", call.name, source) for source in sources[1:])
+    return tuple(separate[:MOST_CALLS])
+
+
+def _read_objects(text: str) -> list[str]:
+    """Return the JSON objects that a text consists of, [] for any other text."""
+    sources: list[str] = []
+    decoder, end = json.JSONDecoder(), 0
+    while start := _OBJECT.match(text, end):
+        if start.end() == len(text):
+            return sources
+        try:
+            _, end = decoder.raw_decode(text, start.end())
+        except (ValueError, RecursionError):
+            return []
+        sources.append(text[start.end() : end])
+    return []
 
 
 def with_call_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-    """Return these calls with unique ids: some servers send no ids, or the same id for all."""
+    """Return these calls with unique ids: some servers send no ids, or the same id for all.
+
+    Ours have nine letters and digits, because the chat templates of Mistral's models refuse others.
+    """
     sent = {call.id for call in calls}
-    unused = (f"call_{n}" for n in count() if f"call_{n}" not in sent)
+    ours = (f"call{n:05}" for n in count())
+    unused = (id_ for id_ in ours if id_ not in sent)
     by_id: dict[str, ToolCall] = {}
     for call in calls:
         id_ = call.id if call.id and call.id not in by_id else next(unused)

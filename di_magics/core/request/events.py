@@ -86,7 +86,7 @@ class PayloadParser:
                 "Check its address with %chat endpoint: it must have an OpenAI-compatible API."
             )
         failed = find_error(payload)
-        events = list(self._payload_events(payload))
+        events = list(self._payload_events(_find_reply(payload)))
         if failed:  # its text and usage count; but a model's name alone must not prevent a retry
             events = [event for event in events if not isinstance(event, Finished | Served)]
         self.has_content = self.has_content or any(
@@ -262,6 +262,27 @@ class PayloadParser:
     def _reasoning_events(self, text: object, source: str = "") -> Iterator[ReplyEvent]:
         if isinstance(text, str) and text and (joined := self._join("reasoning", text)):
             yield Reasoning(joined, source)
+
+
+def _find_reply(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the part of a payload that has the choices.
+
+    OpenRouter sometimes sends the complete answer of the provider in the provider's field; a proxy
+    before Ollama may send the messages of Ollama's own API.
+    """
+    if payload.get("choices"):
+        return payload
+    provider, message = as_object(payload.get("provider")), payload.get("message")
+    if provider.get("choices"):
+        return provider
+    if isinstance(message, dict) and "done" in payload:
+        choice = {"delta": message, "finish_reason": payload.get("done_reason")}
+        counts = {
+            "prompt_tokens": payload.get("prompt_eval_count"),
+            "completion_tokens": payload.get("eval_count"),
+        }
+        return {**payload, "choices": [choice], "usage": payload["done"] and counts}
+    return payload
 
 
 def _read_extra(value: object) -> str:

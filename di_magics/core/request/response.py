@@ -99,7 +99,7 @@ class ResponseReader:
         """Return what the end of the response leaves."""
         if self._kind == "json":
             self._last = self._start.decode("utf-8-sig", "replace")
-            batch = Batch(*self._parse(self._last))
+            batch = self._read_lines() if _is_lines(self._last) else Batch(*self._parse(self._last))
             batch.done = True
         else:
             batch = self._read([event for event in self._decoder.close() if _is_whole(event)])
@@ -116,13 +116,23 @@ class ResponseReader:
             if event.type == "error":
                 error = _json_or_text(self._clean(event.data))
                 batch.error = stream_error({"error": error}, self._target)
-            elif event.data:
+            elif event.data and not event.data.startswith(":"):  # a comment, wrapped by a proxy
                 self._last = event.data
                 events, batch.error = self._parse(event.data)
                 batch.events += events
             if batch.error:
                 batch.events += self._payloads.close()
                 return batch
+        return batch
+
+    def _read_lines(self) -> Batch:
+        """Return what one chunk of a reply on each line gives (application/x-ndjson)."""
+        batch = Batch()
+        for line in filter(str.strip, self._last.splitlines()):
+            events, batch.error = self._parse(line)
+            batch.events += events
+            if batch.error:
+                break
         return batch
 
     def _parse(self, data: str) -> tuple[list[ReplyEvent], EndpointError | None]:
@@ -161,6 +171,15 @@ def web_page_error(endpoint: str) -> BadRequest:
         f"{endpoint} answered with a web page instead of a reply. Check its address with "
         "%chat endpoint: it must have an OpenAI-compatible API."
     )
+
+
+def _is_lines(text: str) -> bool:
+    """Return whether the first line of a text is JSON by itself, and others follow."""
+    first, _, rest = text.strip().partition("\n")
+    try:
+        return bool(rest) and isinstance(load_json(first), dict)
+    except ValueError:
+        return False
 
 
 def _is_whole(event: Event) -> bool:

@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 from grow import GROWN
 
+from di_magics.core.reply.fold import MOST_CALLS
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
-from di_magics.core.reply.rounds import add_request, with_call_ids
+from di_magics.core.reply.rounds import add_request, separate_calls, with_call_ids
 
 
 @pytest.mark.parametrize(
@@ -16,10 +17,10 @@ from di_magics.core.reply.rounds import add_request, with_call_ids
     [
         ([], []),
         (["a", "b"], ["a", "b"]),
-        ([""], ["call_0"]),
-        (["", ""], ["call_0", "call_1"]),
-        (["a", "a", "a"], ["a", "call_0", "call_1"]),
-        (["a", "", "a"], ["a", "call_0", "call_1"]),
+        ([""], ["call00000"]),
+        (["", ""], ["call00000", "call00001"]),
+        (["a", "a", "a"], ["a", "call00000", "call00001"]),
+        (["a", "", "a"], ["a", "call00000", "call00001"]),
         (["_"], ["_"]),
     ],
 )
@@ -33,13 +34,12 @@ def test_every_call_has_an_id_of_its_own(ids: list[str], named_as: list[str]) ->
 @pytest.mark.parametrize(
     "ids",
     [
-        ["call_1", ""],
-        ["call_2", "", ""],
-        ["", "call_0"],
-        ["a", "call_2_a", "a"],
-        ["call_1_a", "a", "a", ""],
+        ["call00001", ""],
+        ["call00000", "", ""],
+        ["", "call00000"],
+        ["a", "call00000", "a"],
         ["_", "_", "_"],
-        ["call_3", "call_2", "", ""],
+        ["call00001", "call00000", "", ""],
     ],
 )
 def test_no_call_is_lost_whatever_the_ids_are(ids: list[str]) -> None:
@@ -48,6 +48,29 @@ def test_no_call_is_lost_whatever_the_ids_are(ids: list[str]) -> None:
     found = with_call_ids(calls)
     assert [call.name for call in found] == [call.name for call in calls]
     assert len({call.id for call in found}) == len(calls)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "separate"),
+    [
+        ('{"a": 1}{"a": 2}', ['{"a": 1}', '{"a": 2}']),
+        ('{"a": {}} \n {"a": "}{"}\n{}', ['{"a": {}}', '{"a": "}{"}', "{}"]),
+        ('{"a": 1}', ['{"a": 1}']),
+        (' {"a": 1} ', [' {"a": 1} ']),
+        ("", [""]),
+        ("[1]{}", ["[1]{}"]),
+        ('{"a": 1}{"a": ', ['{"a": 1}{"a": ']),
+        ('{"a": 1}, {"a": 2}', ['{"a": 1}, {"a": 2}']),
+        ("{}" + '{"a":' * 100_000, ["{}" + '{"a":' * 100_000]),
+        ("{}" * 100, ["{}"] * MOST_CALLS),
+    ],
+)
+def test_calls_that_were_joined_are_separated(arguments: str, separate: list[str]) -> None:
+    """Gemini gives parallel calls the same index; what is not a series of objects is kept."""
+    calls = separate_calls([ToolCall("id", "f", arguments, "{}")])
+    assert [call.arguments for call in calls] == separate
+    assert calls[0] == ToolCall("id", "f", separate[0], "{}")
+    assert all(call == ToolCall("", "f", call.arguments) for call in calls[1:])
 
 
 ROUND = Round(calls=(ToolCall("1", "f", "{}"),), results=(ToolResult("2"),))

@@ -196,6 +196,23 @@ def test_an_image_is_counted_and_not_kept(fields: dict[str, Any]) -> None:
     assert delta(**fields) == [Image()]
 
 
+def test_a_reply_in_the_providers_field_is_read() -> None:
+    """OpenRouter sometimes passes the complete answer of a provider on in this field."""
+    answer = {"choices": [{"message": {"content": "a"}}], "model": "m", "provider": "Google"}
+    assert read({"choices": None, "id": None, "provider": answer}) == [Served("m", None), Text("a")]
+    assert read(answer) == [Served("m", None), Text("a")]
+
+
+def test_a_message_of_ollamas_own_api_is_read() -> None:
+    """Its counts are there at the end; the `message` of an error is not a message of a reply."""
+    message = {"role": "assistant", "content": "a"}
+    assert read({"message": message, "done": False}) == [Text("a")]
+    counts = {"prompt_eval_count": 3, "eval_count": 2}
+    end = {"message": {"content": ""}, "done": True, "done_reason": "stop", **counts}
+    assert read(end) == [Finished("stop"), Used(Usage(3, 2))]
+    assert read({"message": "asleep", "done": True}) == []
+
+
 def test_only_the_first_choice_is_the_reply() -> None:
     """Others are counted; without an index the place in the list counts."""
     first, second = {"delta": {"content": "yes"}}, {"delta": {"content": "no"}}

@@ -27,6 +27,8 @@ def delta(finish: str | None = None, **fields: Any) -> str:
     return event({"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]})
 
 
+ENDED = {"finish_reason": "stop"}
+OLLAMA_ENDED = {"done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2}
 WHOLE = {"message": {"content": "Größe 😀"}, "finish_reason": "stop"}
 DONE = "data: [DONE]\n\n"
 
@@ -91,6 +93,15 @@ BODIES = {
     "events": delta(content="Größe ") + delta("stop", content="😀") + DONE,
     "events after blank lines": "\n\n" + delta("stop", content="Größe 😀"),
     "events after a comment": ": ping\n\n" + delta(content="Größe 😀") + DONE,
+    "events after a comment as data": "data: : PROCESSING\n\n" + delta(content="Größe 😀") + DONE,
+    "a chunk on each line": "\n\n".join(
+        json.dumps({"choices": [choice]}, ensure_ascii=False)
+        for choice in ({"delta": {"content": "Größe "}}, {"delta": {"content": "😀"}, **ENDED})
+    ),
+    "a message of Ollama on each line": "\n".join(
+        json.dumps({"message": {"role": "assistant", "content": text}, **end}, ensure_ascii=False)
+        for text, end in (("Größe 😀", {"done": False}), ("", {"done": True, **OLLAMA_ENDED}))
+    ),
     "events after a strange line": "hello\n\n" + delta("stop", content="Größe 😀") + DONE,
 }
 
@@ -117,6 +128,7 @@ NOTHING = {
     "an empty message": '{"choices": [{"message": {"content": ""}}], "x": "the model is asleep"}',
     "only another choice": '{"choices": [{"index": 1, "text": "the model is asleep"}]}',
     "an array": '["the model is asleep"]',
+    "lines of which one is no JSON": '{"choices": []}\nthe model is asleep',
     "half an object": '{"note": "the model is asleep"',
     "plain text": "the model is asleep",
     "an event with a code": event({"code": 500, "msg": "the model is asleep"}) + DONE,
