@@ -98,7 +98,7 @@ _ANY = re.compile(f"{_CREDENTIAL.pattern}|{_GENERIC}")
 #                  usually harmless
 #   _PERHAPS       decides only if the value looks random
 _ACCOUNT = (
-    r"(?:db|database|user|usr|login|admin|root|ssh|s?ftp|smtp|imap|e?mail|my(?:sql)?|pg|postgres"
+    r"(?:db|database|auth|user|usr|login|admin|root|ssh|s?ftp|smtp|imap|e?mail|my(?:sql)?|pg|postgres"
     r"|redis|mongo|ldap|proxy|wifi|vpn|account|service|svc|sudo|http|basic|registry|docker|git)"
 )
 _PASSWORD = re.compile(
@@ -165,14 +165,22 @@ _ASSIGNMENT = re.compile(
     r"([\"']?)([A-Za-z_][\w.-]{0,60})\1[ \t]{0,20}(=>|[:=](?![:=~>]))"
 )
 _LINE = re.compile(
-    r"(?m)^[ \t]{0,40}(?:export |ENV |ARG |[-*] )?([A-Za-z_][\w -]{0,60}?)[ \t]{0,20}[:=]"
-    r"[ \t]{0,20}(\S{1,400})[ \t]{0,40}$"
+    r"(?m)^[ \t]{0,40}(?:export |(?i:env |arg |setx? )|[-*] )?([A-Za-z_][\w -]{0,60}?)"
+    r"[ \t]{0,20}[:=][ \t]{0,20}(\S{1,400})[ \t]{0,40}$"
 )
+# As in a Dockerfile, where one line may also set several.
+_ENV = re.compile(r"(?mi)^[ \t]{0,40}(?:env|arg|setx)[ \t]{1,9}([^\n]{1,400})$")
+_BY_BLANK = re.compile(r"([A-Za-z_][\w.-]{0,60})[ \t]{1,9}(\S{1,400})\s*")
+_BY_SIGN = re.compile(r"(?<!\S)([A-Za-z_]\w{0,60})=[\"']?([^\s\"']{1,400})")
+_PROPERTY = re.compile(
+    r"(?m)^[ \t]{0,40}([A-Za-z_][\w.-]{0,60})[ \t]{0,9}(?:[ \t]|[:=][ \t]{0,9})(\S[^\n]{0,400})$"
+)
+_CONTINUED = re.compile(r"\\\r?\n[ \t]{0,40}")
 _ELEMENT = re.compile(
     r"<([\w.:-]{1,60})(?:\s[^<>]{0,200})?>\s{0,99}(?:<!\[CDATA\[)?([^<>]{1,200}?)(?:\]\]>)?\s{0,99}</"
 )
 # What has its name beside it: name: X, value: Y; name="X" value="Y"; <entry key="X">Y;
-# <key>X</key><string>Y; <X value="Y".
+# ? X, : Y; <key>X</key><string>Y; <X value="Y".
 _PAIRS = (
     re.compile(
         r"(?<![\w.-])(?:name|key|id)[\"']?[ \t]{0,9}[:=][ \t]{0,9}[\"']?([A-Za-z_][\w.-]{0,60})"
@@ -183,8 +191,25 @@ _PAIRS = (
         r"<\w[\w.:-]{0,60}\s[^<>]{0,200}?(?<![\w.-])(?:name|key|id)=[\"']([\w.-]{1,60})[\"'][^<>]{0,200}>"
         r"\s{0,99}(?:<value>|<!\[CDATA\[)?\s{0,99}([^<>\s]{1,400})"
     ),
+    re.compile(
+        r"(?m)^[ \t-]{0,40}\? [\"']?([A-Za-z_][\w.-]{0,60})[\"']?[ \t]{0,9}\n"
+        r"[ \t]{0,40}: [ \t]{0,9}[\"']?([^\s\"']{1,400})"
+    ),
     re.compile(r"<key>([\w.-]{1,60})</key>\s{0,99}<string>([^<>]{1,400})<"),
     re.compile(r"<([\w.:-]{1,60})\s[^<>]{0,200}?(?<![\w.-])value=[\"']([^\"'<>]{1,400})[\"']"),
+)
+# pass: X within auth: {…}, or in lines below auth: that are indented further.
+_HOLDER = rf"(?i)(?<![a-z])({_ACCOUNT}|credentials?)[\"']?[ \t]{{0,9}}"
+_PASS = r"[\"']?(?:pass|pw)[\"']?[ \t]{0,9}:[ \t]{0,9}"
+_BELOW = (
+    re.compile(
+        rf"{_HOLDER}[:=][ \t]{{0,9}}\{{(?:[^{{}}]{{0,300}}?[\s,])?{_PASS}"
+        r"[\"'`]([^\"'`\n]{1,400})"
+    ),
+    re.compile(
+        rf"(?m){_HOLDER}:[ \t]{{0,9}}\n([ \t]{{1,40}})(?:[^\n]{{0,200}}\n\2){{0,20}}?{_PASS}"
+        r"[\"']?([^\s\"']{1,400})"
+    ),
 )
 _AUTHORIZATION = re.compile(r"(?i:bearer|basic|token)\s{1,9}[^\s<>{}$]{8,2000}")
 _ALIAS = re.compile(r"(?:(?:&|!!)\w{1,60}[ \t]{1,9}){1,3}")  # of YAML; !vault names a place
@@ -227,9 +252,9 @@ def is_secret_variable(name: str, value: str) -> bool:
         return True
     if _PASSWORD.search(plain) and not _is_about(plain, _ABOUT):
         may_be_place = not re.search("pass|pw", plain)
-        return plain not in ("pwd", "oldpwd") and not (may_be_place and _is_place(bare))
+        return plain not in ("pwd", "oldpwd") and not (may_be_place and is_place(bare))
     may_be_number = not re.search("pass|pw|pin", plain)
-    is_plain = _is_place(bare) or (may_be_number and _NUMBER.fullmatch(bare))
+    is_plain = is_place(bare) or (may_be_number and _NUMBER.fullmatch(bare))
     return names_secret(name) and not is_plain
 
 
@@ -277,6 +302,10 @@ def find_assignment(text: str, *, quoted: bool = False) -> str | None:
         for named in pattern.finditer(text):
             if is_secret_column(named[1], [named[2]]):
                 return str(named[1])
+    for pattern in _BELOW:
+        for below in pattern.finditer(text):
+            if is_secret_column("auth_pass", [below[below.re.groups]]):
+                return "pass"
     return None
 
 
@@ -284,6 +313,23 @@ def find_line(text: str) -> str | None:
     """Return the first name that a line of an ordinary text, alone on it, gives a secret to."""
     lines = _LINE.finditer(text)
     return next((line[1] for line in lines if is_secret_column(line[1], [line[2]])), None)
+
+
+def find_env(text: str) -> str | None:
+    """Return the first name that a line `ENV NAME VALUE` or `ENV NAME=VALUE …` sets to a secret."""
+    for line in _ENV.finditer(text):
+        blank = _BY_BLANK.fullmatch(line[1])
+        pairs = [blank.groups()] if blank else _BY_SIGN.findall(line[1])
+        for name, value in pairs:
+            if is_secret_column(name, [value]):
+                return str(name)
+    return None
+
+
+def find_property(text: str) -> str | None:
+    """Return the first name that a file of Java properties gives a secret to."""
+    pairs = _PROPERTY.findall(_CONTINUED.sub("", text))
+    return next((name for name, value in pairs if is_secret_column(name, [value])), None)
 
 
 def _starts_line(match: re.Match[str]) -> bool:
@@ -341,7 +387,7 @@ def _is_about(plain: str, words: re.Pattern[str]) -> bool:
     return bool(last and words.fullmatch(last[0]))
 
 
-def _is_place(value: str) -> bool:
+def is_place(value: str) -> bool:
     """Return whether a value is the path of a file; a key in base64 may begin like one."""
     parts = value.replace("/", "")
     mixed = re.search("[a-z]", parts) and re.search("[A-Z]", parts)

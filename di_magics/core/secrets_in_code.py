@@ -12,6 +12,12 @@ import re
 from collections.abc import Iterator
 
 from di_magics.core.secrets import find_assignment, is_secret_column, looks_random, names_secret
+from di_magics.core.secrets_in_text import (
+    count_kinds,
+    find_in_commands,
+    find_in_sentences,
+    is_odd,
+)
 
 BEFORE = 160
 """Characters before a text in which its name is looked for."""
@@ -40,6 +46,25 @@ _SHELL = re.compile(
 _IN_MESSAGE = re.compile(
     r"(?<![\w.])([A-Za-z_][\w-]{0,60})[ ]?[=:][ ]?([^\s,;()\[\]{}'\"<>]{4,200})"
 )
+# A line of a notebook that is for a shell, or sets a variable; a cell of such lines.
+_SHELL_LINE = re.compile(r"(?m)^[ \t]{0,40}(?:!|%(?:env|set_env|sx|system)[ \t])[^\n]{0,1000}")
+_SHELL_CELL = re.compile(r"\s{0,99}%%(?:bash|sh|script|sx|system|cmd)\b")
+_ENV_BY_BLANK = re.compile(r"%(?:set_)?env[ \t]{1,9}([A-Za-z_]\w{0,60})[ \t]{1,9}(\S{1,400})")
+# A call or an assignment to do with an account, and the texts in it behind the first one.
+_ACCOUNT = re.compile(
+    r"(?i)(?<![^\W_])\w{0,40}(?:auth|log_?[io]n|sign_?in|connect|credential|account|user|ftp|imap"
+    r"|pop3|ssh|ldap)\w{0,40}[ \t]{0,9}=?[ \t]{0,9}\("
+)
+LONGEST_CALL = 400
+_BEHIND = re.compile(
+    r",\s{0,99}(?:[rbfuRBFU]{1,2})?([\"'])([^\"'\s\\]{4,100})\1(?=\s{0,99}[,)\]}])"
+)
+# A generated password in quotes; not a formula, a cell of a sheet, a colour or an address.
+_GENERATED = re.compile(r"(?=[^\s]{0,40}[!#$?@])[\w!#$?@^&*+~.%-]{8,40}")
+_NOT_GENERATED = re.compile(
+    r"\$.*\$|\w+!\$?[A-Z]{1,3}\$?\d+|[\w.]+\$[A-Za-z]\w*|#[0-9a-fA-F]{3,8}|[\w.+-]+@(?:[\w-]+\.[\w.-]+|v?\d[\w.-]*)"
+)
+_NUMBERED = re.compile(r"[A-Za-z_]+_\d{1,4}")  # as in sales_2024
 _WORD = re.compile(r"[^\W\d_]+|[\d.,]+")
 
 
@@ -67,10 +92,50 @@ def hide_in_code(*texts: str) -> list[str]:
         for literal in _TEXT.finditer(text):
             pairs = _IN_MESSAGE.findall(literal[2])
             values.update(v for n, v in pairs if _is_in_message(n, v))
+            if _is_generated(literal[2]):
+                values.add(literal[2])
+        pairs = [*_in_shell(text), *find_in_commands(text), *find_in_sentences(text)]
+        values.update(v for _, v in pairs)
+        values.update(_without_name(text))
     hidden = "|".join(
         re.escape(v) for v in sorted(values, key=len, reverse=True) if len(v) >= SHORTEST
     )
     return [re.sub(hidden, "[secret]", text) if hidden else text for text in texts]
+
+
+def _in_shell(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the secrets by name in what a notebook gives to a shell."""
+    is_cell = _SHELL_CELL.match(text)
+    for line in [text] if is_cell else _SHELL_LINE.findall(text):
+        line = line.lstrip(" \t!")
+        pairs = [*_SHELL.findall(line), *_ENV_BY_BLANK.findall(line)]
+        yield from (pair for pair in pairs if is_secret_column(pair[0], [pair[1]]))
+
+
+def _without_name(text: str) -> Iterator[str]:
+    """Yield the texts behind a user's name, as in connect(("host", "ada", "…"))."""
+    for call in _ACCOUNT.finditer(text):
+        arguments = _within(text[call.end() : call.end() + LONGEST_CALL])
+        values = (value for _, value in _BEHIND.findall(arguments))
+        yield from (v for v in values if is_odd(v) and not _NUMBERED.fullmatch(v))
+
+
+def _within(text: str) -> str:
+    """Return a text up to the bracket that closes what was opened before it."""
+    depth = 1
+    for bracket in re.finditer(r"[()]", text):
+        depth += 1 if bracket[0] == "(" else -1
+        if not depth:
+            return text[: bracket.end()]
+    return text
+
+
+def _is_generated(value: str) -> bool:
+    """Return whether a text has all four kinds of characters, as generated passwords have."""
+    bare = value.rstrip("?!.")
+    return bool(
+        _GENERATED.fullmatch(bare) and count_kinds(bare) == 4 and not _NOT_GENERATED.fullmatch(bare)
+    )
 
 
 def _may_be_secret(name: str, value: str) -> bool:

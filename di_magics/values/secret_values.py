@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import csv
 import json
 import tomllib
@@ -13,12 +14,15 @@ from di_magics.core.errors import ParamError
 from di_magics.core.secrets import (
     find_assignment,
     find_credential,
+    find_env,
     find_line,
+    find_property,
     is_secret_column,
     is_secret_file,
     looks_secret,
 )
 from di_magics.core.secrets_in_code import find_in_code
+from di_magics.core.secrets_in_text import find_in_commands, find_in_sentences
 from di_magics.core.text import describe_error
 from di_magics.core.visible import one_line
 from di_magics.values.environment_secrets import held_secret
@@ -63,12 +67,15 @@ def refuse_secret_text(text: str, path: Path) -> None:
     if suffix in SETTINGS:
         member = _secret_member(_parse(text, suffix)) or find_assignment(text)
         member = member or (find_in_code(text) if suffix == ".tf" else None)
+        member = member or (find_property(text) if suffix == ".properties" else None)
     elif suffix in PROGRAMS:
         member = find_in_code(text, shell=suffix in SHELLS)
     elif suffix in TABLES:
         member = _secret_column(text)
     elif suffix not in MANUALS:
-        member = find_line(text)
+        member = _find_in_prose(text)
+    if suffix in SETTINGS | PROGRAMS:
+        member = member or _find_command(text)
     if member:
         raise _member_error(name, member)
     refuse_environment_secret(text, name)
@@ -103,7 +110,7 @@ def refuse_secret_member(value: object, name: str) -> None:
         if isinstance(value, str):
             is_settings = value.lstrip()[:1] in ("{", "[")
             document = _parse(value, ".json") if is_settings else None
-            pattern = find_assignment if is_settings else find_line
+            pattern = find_assignment if is_settings else _find_in_prose
             secret = _secret_member(document) or pattern(value)
         else:
             secret = _secret_member(value)
@@ -116,6 +123,16 @@ def refuse_secret_member(value: object, name: str) -> None:
         ) from None
     if secret is not None:
         raise _member_error(one_line(name, 80), secret)
+
+
+def _find_in_prose(text: str) -> str | None:
+    """Return the first name that an ordinary text gives a secret to, in a line or a sentence."""
+    sentences = (name for name, _ in find_in_sentences(text))
+    return find_line(text) or find_env(text) or _find_command(text) or next(sentences, None)
+
+
+def _find_command(text: str) -> str | None:
+    return next((name for name, _ in find_in_commands(text)), None)
 
 
 def _secret_member(value: object) -> str | None:
@@ -137,8 +154,12 @@ def _parse(text: str, suffix: str) -> object:
     try:
         if suffix == ".toml":
             return tomllib.loads(text)
+        if suffix in (".ini", ".cfg", ".conf"):
+            parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+            parser.read_string(text)
+            return {name: dict(section) for name, section in parser.items()}
         return json.loads(text) if suffix == ".json" else None
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, configparser.Error):
         return None
 
 

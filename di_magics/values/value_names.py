@@ -19,6 +19,7 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
+from di_magics.core.secrets_in_text import is_odd
 from di_magics.values.json_text import is_array
 from di_magics.values.value_text import is_table
 
@@ -29,6 +30,9 @@ MOST_CELLS = 1_000_000
 # Members of what describes a field, and is not its value.
 _SCHEMA = {"type", "title", "description", "format", "pattern", "required", "enum", "$ref", "anyof"}
 _SCHEMA |= {"min_length", "max_length", "minlength", "maxlength", "label", "help", "placeholder"}
+PASS = {"pass", "pw"}
+"""Members that are passwords in what an account's name stands before, or beside one."""
+USERS = ("user", "username", "login", "email", "account")
 _PLAIN = (str, bytes, bytearray, Number, Enum, PurePath, UUID, datetime.date, datetime.time)
 _LISTS = (list, tuple, Set, deque, ValuesView)
 
@@ -116,6 +120,12 @@ def _member_names(members: Mapping[Any, Any], name: str) -> Iterator[Named]:
     is_schema = any(isinstance(key, str) and key.lower() in _SCHEMA for key in keys)
     if name and not is_schema:
         yield name, map(_text, filter(_is_plain, members.values()))
+    for key in islice(members, MOST_LABELS):
+        if isinstance(key, str) and key.lower() in PASS and _is_plain(members[key]):
+            text = _text(members[key])
+            yield f"{name}_{key}", [text]
+            if is_odd(text) and any(user in members for user in USERS):
+                yield f"user_{key}", [text]
     label = next((members[key] for key in ("name", "key", "id") if key in members), None)
     value = next((members[key] for key in ("value", "text", "default") if key in members), None)
     if isinstance(label, str) and _is_plain(value):

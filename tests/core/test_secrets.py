@@ -10,8 +10,10 @@ from growth import growth
 from di_magics.core.secrets import (
     find_assignment,
     find_credential,
+    find_env,
     find_key,
     find_line,
+    find_property,
     is_secret_column,
     is_secret_file,
     is_secret_variable,
@@ -285,7 +287,20 @@ PIECES = [
         "sq0",
     ],
     *["password=", "password: [", '"password":\n', "<a>", "<password>", 'password="""a', "\n- "],
-    *["password: |\n", "(a", "{a", " a", "\\", '"'],
+    *[
+        "password: |\n",
+        "(a",
+        "{a",
+        " a",
+        "\\",
+        '"',
+        "ENV a",
+        "\nENV a=b",
+        "\nENV ",
+        "a b\n",
+        "\\\n",
+    ],
+    *["auth:\n ", "auth: {", "auth: {pass: ", "\n a", "? a\n", "auth:\n", "auth:\n pass: "],
 ]
 
 
@@ -299,8 +314,10 @@ PIECES = [
         redact,
         find_assignment,
         find_line,
+        find_env,
+        find_property,
     ],
-    ids=["key", "credential", "secret", "redact", "assignment", "line"],
+    ids=["key", "credential", "secret", "redact", "assignment", "line", "env", "property"],
 )
 def test_the_time_of_a_search_is_linear(find: object, piece: str) -> None:
     """Twice the text takes about twice the time, whatever it is made of."""
@@ -585,6 +602,7 @@ def test_a_variable_may_hold_a_secret_by_its_value() -> None:
         "<password value='Hq7!vbn'/>",
         "<password><![CDATA[Hq7!vbn]]></password>",
         "password: &p !!str Hq7!vbn",
+        "? password\n: Hq7!vbn",
     ],
 )
 def test_a_setting_whose_name_stands_beside_it_is_found(text: str) -> None:
@@ -598,3 +616,51 @@ def test_a_header_with_a_token_is_a_secret() -> None:
     assert is_secret_column("Authorization", ["Bearer abcdefgh1"])
     assert is_secret_column("Proxy-Authorization", ["basic YWRhOmg="])
     assert not is_secret_column("Authorization", ["Bearer {token}", "required", "Bearer"])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("ENV DB_PASSWORD hunter2", "DB_PASSWORD"),
+        ("FROM x\nENV A=1 DB_PASSWORD=hunter2 B=2\n", "DB_PASSWORD"),
+        ("arg password='hunter2'", "password"),
+        ("ENV DB_PASSWORD $DB_PASSWORD", None),
+        ("ENV PATH /usr/bin\nARG PASSWORD\nENV PASSWORD_FILE /x/y", None),
+        ("The env password hunter2", None),
+    ],
+)
+def test_a_dockerfile_sets_a_variable_with_or_without_a_sign(text: str, name: str | None) -> None:
+    """One or several in a line."""
+    assert find_env(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("password hunter2", "password"),
+        ("db.password\thunter2\na=b", "db.password"),
+        ("password\\\n  = hunter2", "password"),
+        ("password: hunter2", "password"),
+        ("password ${PW}\npassword.length 12345", None),
+        ("# the password hunter2\nlabel The password hunter2", None),
+        ("password.hint A password has digits", None),
+    ],
+)
+def test_a_property_may_have_a_blank_before_its_value(text: str, name: str | None) -> None:
+    """Or go on in the next line."""
+    assert find_property(text) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "auth:\n  user: ada\n  pass: hunter2\n",
+        "const t = {auth: {user: 'ada', pass: 'hunter2'}}",
+        '{"smtp": {"pass": "hunter2", "rest": [',
+    ],
+)
+def test_pass_is_a_password_within_an_account(text: str) -> None:
+    """And elsewhere it is mostly a result."""
+    assert find_assignment(text) == "pass"
+    assert find_assignment(text.replace("hunter2", "****")) is None
+    assert find_assignment(text.replace("auth", "exam").replace("smtp", "exam")) is None

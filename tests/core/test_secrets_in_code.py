@@ -57,6 +57,75 @@ def test_a_secret_of_a_failed_cell_is_hidden_in_it_and_in_its_traceback(cell: st
     assert hidden[2].startswith("Traceback\n  File x\n")
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f'connect(("host", "ada", "{VALUE}"))',
+        'connect("host", "ada", "hunter2")',
+        'requests.get(url, auth=("ada", "hunter2")); 1/0',
+        "HTTPBasicAuth('ada', b'hunter2')",
+        'smtp.login(\n    "ada",\n    "hunter2",\n)',
+        'ftp = FTP("host", "ada", "hunter2")',
+        f'account = ["ada", "{VALUE}"]',
+        f"!mysql -p{VALUE} db",
+        "!curl -u ada:hunter2 x",
+        "!PGPASSWORD=hunter2 psql",
+        "%env DB_PASSWORD=hunter2",
+        "%env DB_PASSWORD hunter2",
+        "%%bash\nexport DB_PASSWORD=hunter2\nls",
+        f'os.system("PGPASSWORD={VALUE} psql")',
+        f'subprocess.run(["mysql", "-p{VALUE}"])',
+        f"raise ValueError('the password is {VALUE}')",
+        f"""cursor.execute("CREATE USER ada IDENTIFIED BY '{VALUE}'")""",
+    ],
+)
+def test_a_password_without_a_name_is_hidden(cell: str) -> None:
+    """Behind the name of a user, in a command, or where it has all kinds of characters."""
+    hidden = hide_in_code(cell, f"Traceback\n    {cell}\nError: x")
+    assert "[secret]" in hidden[0]
+    assert "hunter2" not in str(hidden)
+    assert VALUE not in str(hidden)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    r"""
+datetime.strptime("2026-11-30", "%Y-%m-%d")
+re.match(r"^\d+[a-z]*$", "A1b!c")
+plt.plot(x, y, "b--o1")
+df["Q1 2020"], df["Sheet1!A1"]
+ax.set_title("$X_1^2y$")
+color = "#ff00AA"
+version = "torch@2.1", "Qwen/Qwen2.5-7B-Instruct@main"
+smf.ols("Y1 ~ X2 + C(Z3)", data)
+ax.mpl_connect("button_press_event", on_click)
+connection = sqlite3.connect("data2.db")
+connection = sqlite3.connect("file:a?mode=ro", uri=True)
+user = ("Ada", "Lovelace", "London")
+login("ada", getpass())
+connect("localhost", 5432, "sales")
+connect("db.example.org", "sales_2024")
+login("ada"); print("a", "step1")
+login(f("a"), "
+user_table = pd.DataFrame(("a", "b"))
+"Hello W0rld!"
+url = "https://example.org/a?B=1#c"
+requests.get("/api/V1/users?page=2")
+mail = "Ada1@example.org"
+x = "A?B", "C#8", "F#m7b5"
+requests.post(url, auth=(user, password))
+regex = "[A-Z]?[a-z]+#[0-9]"
+df.query("A1 != @B2value")
+authors = ("Knuth", "Lovelace")
+!ls -l
+%env TOKENS=3
+""".strip().splitlines(),
+)
+def test_a_text_that_is_no_password_is_not_hidden(cell: str) -> None:
+    """Dates, formats, formulas, addresses, colours and names."""
+    assert hide_in_code(cell) == [cell]
+
+
 def test_a_secret_in_a_message_alone_is_hidden() -> None:
     """As a library writes it."""
     trace = f"  File x\nOperationalError: no login with user=ada password={VALUE}, host=x"
@@ -78,7 +147,20 @@ def test_an_ordinary_cell_is_not_changed(cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["'a' ", "password ", "password = '", "a = ", "x=y ", "name:'b',"]
+    "piece",
+    [
+        "'a' ",
+        "password ",
+        "password = '",
+        "a = ",
+        "x=y ",
+        "name:'b',",
+        "login(",
+        "login('a', ",
+        "('a1!A', ",
+        "!a",
+        "%env A B\n",
+    ],
 )
 def test_the_time_is_linear(piece: str) -> None:
     """Also on one line."""

@@ -241,6 +241,11 @@ def test_a_column_or_a_member_of_passwords_is_refused(value: Any) -> None:
         {"password_length": 12345, "has_password": True, "password_file": "/run/secrets/x"},
         {"compass": "north", "passenger": "Ann", "secretary": "Bob", "pass": "yes"},
         {"name": "Ann", "value": "hunter2"},
+        {"user": "Ann", "pass": "monthly"},
+        {"auth": {"pass": True}},
+        {"exam": {"pass": 12345}},
+        "[password\n",
+        "The password is required. Use mysql -p.",
     ],
 )
 def test_ordinary_tables_and_dicts_are_sent(value: Any) -> None:
@@ -448,6 +453,9 @@ IN_SETTINGS = {
         "password: &p …",
         "password: !!str …",
         "env:\n  - DB_PASSWORD=…",
+        "? password\n: …",
+        "auth:\n  user: ada\n  pass: …",
+        "command: mysql -p… db",
     ],
     ".json": [
         '{"name": "password", "value": "…"}',
@@ -456,7 +464,14 @@ IN_SETTINGS = {
         '{"password": {"value": "…"}}',
         '{"pass\\u0077ord": "…"}',
         '{"env": ["DB_PASSWORD=…"]}',
+        '{"auth": {"user": "ada", "pass": "…"}}',
+        '{"user": "ada", "pass": "…"}',
+        '{"command": "mysql -p…"}',
     ],
+    ".ini": ["[smtp]\nhost = x\npass = …"],
+    ".properties": ["password …", "password\\\n= …"],
+    ".sql": ["CREATE USER a IDENTIFIED BY '…';", "ALTER USER a WITH PASSWORD '…';"],
+    ".dockerfile": ["ENV DB_PASSWORD …", "ENV A=1 DB_PASSWORD=…", "RUN curl -u ada:… x"],
     ".toml": ['db = { password = "…" }', 'db.password = "…"', 'password = [ "…" ]'],
     ".xml": [
         "<entry key='password'>…</entry>",
@@ -471,7 +486,7 @@ IN_SETTINGS = {
     ],
     ".tf": ['variable "password" { default = "…" }'],
     ".csv": ["key,value\npassword,…"],
-    ".txt": ["- password: …", "* Password: …", "ENV PASSWORD=…"],
+    ".txt": ["- password: …", "* Password: …", "ENV PASSWORD=…", "Hi. The password is …."],
 }
 
 
@@ -507,6 +522,10 @@ class Shown:
         {"id": "password", "default": SECRET_TEXT},
         {"env": [f"DB_PASSWORD={SECRET_TEXT}"]},
         Shown(),
+        f"Hi. The password is {SECRET_TEXT}.",
+        f"mysql -p{SECRET_TEXT} db",
+        {"auth": {"user": "ada", "pass": SECRET_TEXT}},
+        {"user": "ada", "pass": SECRET_TEXT},
     ],
 )
 def test_a_variable_is_read_as_a_file_is(value: Any) -> None:
