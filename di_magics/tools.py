@@ -16,7 +16,8 @@ from typing import Any
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.reply.tool_calls import always_ask, safe
 from di_magics.core.settings.params import suggest
-from di_magics.core.text import describe_error, one_line
+from di_magics.core.text import describe_error
+from di_magics.core.visible import one_line
 from di_magics.values.attach import attach_value
 from di_magics.values.namespace import variables_in
 from di_magics.values.secret_values import refuse_secret_member

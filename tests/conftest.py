@@ -182,6 +182,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
+def notebook_7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Notebook 7's own application, one for all tests; cells out of view are not in the page."""
+    from lab import Lab
+
+    settings = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "full"}}
+    with Lab(tmp_path_factory.mktemp("notebook-7"), app="notebook", settings=settings) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The browser, one for all tests."""
     from lab import launch

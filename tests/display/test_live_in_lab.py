@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
 from hostile import FRAGMENTS, HARMLESS_ELEMENTS, documents, structured
 from loopback import CountingServer, Drop, Fault, Hold, Loopback, Pace, Reply
@@ -701,23 +701,15 @@ def test_rerun_makes_a_variant(notebook: Open, server: Loopback) -> None:
 
 @pytest.mark.local
 @pytest.mark.timeout(900)  # the model has the cores that others leave it
-def test_a_notebook_runs_on_the_built_in_model(
-    chromium: Browser, model_home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_notebook_runs_on_the_built_in_model(notebook: Open, model_home: Path) -> None:
     """Run All in JupyterLab: every question is answered here, and saved so.
 
     `test_notebooks` runs all of them in a kernel, with what they say.
     """
-    from lab import Lab, Notebook
-
-    name = "01-first-chat.ipynb"
-    root = tmp_path_factory.mktemp("notebook")
-    shutil.copy(Path(__file__).parents[2] / "notebooks" / name, root)
-    with Lab(root, env={"DI_MAGICS_HOME": str(model_home)}) as lab:
-        page = Notebook(lab, chromium, name)
-        page.run_all(timeout=600)
-        cells = page.save()["cells"]
-        page.close()
+    path = Path(__file__).parents[2] / "notebooks" / "01-first-chat.ipynb"
+    page = notebook([f"%env DI_MAGICS_HOME={model_home}", *nbformat.read(path, as_version=4).cells])
+    page.run_all(timeout=600)
+    cells = page.save()["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     assert [output for output in outputs if output["output_type"] == "error"] == []
     sources = {cell["id"]: "".join(cell["source"]) for cell in cells}
@@ -730,22 +722,19 @@ def test_a_notebook_runs_on_the_built_in_model(
         assert "on this machine" in "".join(output["data"]["text/plain"])
 
 
-def test_notebook_7_streams_and_stops(
-    server: Loopback, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_notebook_7_streams_and_stops(server: Loopback, chromium: Browser, notebook_7: Lab) -> None:
     """In Notebook 7 the reply streams formatted, and Stop ends the cell well."""
-    from lab import Lab, Notebook
+    from lab import Notebook
 
     server.reply(Reply(chunks=[RICH, "The first half", Hold()]))
-    with Lab(tmp_path_factory.mktemp("notebook7"), app="notebook") as lab:
-        lab.write("seven.ipynb", [setup(server), "%%chat\nhi"])
-        page = Notebook(lab, chromium, "seven.ipynb")
-        page.run(0)
-        page.start(1)
-        page.shown(1).locator("h2", has_text="A heading").wait_for()
-        page.shown(1).get_by_role("button", name="Stop").click()
-        (output,) = page.wait(1)
-        page.close()
+    notebook_7.write("seven.ipynb", [setup(server), "%%chat\nhi"])
+    page = Notebook(notebook_7, chromium, "seven.ipynb")
+    page.run(0)
+    page.start(1)
+    page.shown(1).locator("h2", has_text="A heading").wait_for()
+    page.shown(1).get_by_role("button", name="Stop").click()
+    (output,) = page.wait(1)
+    page.close()
     assert "stopped by you" in output["data"]["text/plain"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from loopback import Hold, Loopback, Reply
 
 if TYPE_CHECKING:
-    from lab import Notebook
+    from lab import Lab, Notebook
     from playwright.sync_api import Browser, Locator
 
 pytestmark = pytest.mark.browser
@@ -325,24 +325,21 @@ def test_settings_are_copied(notebook: Open, server: Loopback) -> None:
     assert copied == "%%chat --min-p 0.01\nYour prompt"
 
 
-def test_panel_works_in_notebook_7(
-    server: Loopback, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_panel_works_in_notebook_7(server: Loopback, chromium: Browser, notebook_7: Lab) -> None:
     """The same panel, also while a reply streams."""
-    from lab import Lab, Notebook
+    from lab import Notebook
 
     hold = Hold()
     server.reply(Reply(chunks=["one", hold]))
-    with Lab(tmp_path_factory.mktemp("panel7"), app="notebook") as lab:
-        lab.write("seven.ipynb", [setup(server), "%chat panel", "%%chat\nA", "%%chat\nB"])
-        page = Notebook(lab, chromium, "seven.ipynb")
-        panel = opened(page)
-        page.start(2)
-        page.shown(2).get_by_text("one").wait_for()
-        press(panel.get_by_role("slider", name="temperature"), "ArrowLeft", 2)
-        panel.get_by_role("group", name="temperature").get_by_text("sent", exact=True).wait_for()
-        hold.release()
-        page.wait(2)
-        page.run(3)
-        page.close()
+    notebook_7.write("panel.ipynb", [setup(server), "%chat panel", "%%chat\nA", "%%chat\nB"])
+    page = Notebook(notebook_7, chromium, "panel.ipynb")
+    panel = opened(page)
+    page.start(2)
+    page.shown(2).get_by_text("one").wait_for()
+    press(panel.get_by_role("slider", name="temperature"), "ArrowLeft", 2)
+    panel.get_by_role("group", name="temperature").get_by_text("sent", exact=True).wait_for()
+    hold.release()
+    page.wait(2)
+    page.run(3)
+    page.close()
     assert server.chats[1].json["temperature"] == 0.9
