@@ -22,7 +22,7 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.request.plan import ROUNDS, Ask
-from di_magics.core.settings.extras import OWNERS, check_extra
+from di_magics.core.settings.extras import PARAM_OF_FIELD, check_extra
 from di_magics.core.settings.params import validate
 from di_magics.core.shown.lens import SAMPLERS
 from di_magics.core.sweep.difference import Part, compare_texts
@@ -161,7 +161,7 @@ def _turn_of(session: Session, reply: Reply) -> Turn:
         # A local server costs nothing, and is the one that sends ids.
         local=reply.cost == 0 and all(token.id is not None for token in reply.logprobs),
         extra={SAMPLERS: request[SAMPLERS]} if SAMPLERS in request else {},
-        params={OWNERS[name]: value for name, value in sent_params(request).items()},
+        params={PARAM_OF_FIELD[name]: value for name, value in sent_params(request).items()},
         reply=reply,
     )
 

@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 NO_AMOUNT = "—"
-MOST = Decimal(1_000_000)
+MAX_AMOUNT = Decimal(1_000_000)
 PLACE = Decimal("1E-15")
 MONEY = Context(prec=34, traps=[InvalidOperation, DivisionByZero])
 """The user's own decimal context may have too few digits, or traps."""
@@ -46,7 +46,7 @@ def parse_amount(value: object) -> Decimal | None:
         number = Decimal(str(value))
     except (ValueError, ArithmeticError):  # an int may have too many digits for str
         return None
-    if not number.is_finite() or not 0 <= number <= MOST:
+    if not number.is_finite() or not 0 <= number <= MAX_AMOUNT:
         return None
     exponent = number.as_tuple().exponent
     long = isinstance(exponent, int) and exponent < -15

@@ -14,7 +14,7 @@ from di_magics.core.errors import ParamError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-LARGEST = 2**63
+MAX_WHOLE_NUMBER = 2**63
 """The size of a whole number: Python does not print one of thousands of digits."""
 _NOUNS = {
     "str": "a text",
@@ -45,7 +45,7 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
-            if isinstance(value, int) and abs(value) >= LARGEST:
+            if isinstance(value, int) and abs(value) >= MAX_WHOLE_NUMBER:
                 raise ParamError(f"{name} is too large. It must be below 2**63.")
             if name in expected and not any(is_a(value, part) for part in expected[name]):
                 nouns = [_NOUNS.get(part, f"a {part}") for part in expected[name] if part != "None"]

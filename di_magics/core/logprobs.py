@@ -20,13 +20,13 @@ Basis = Literal["raw", "unknown"]
 """Whether log-probabilities are known to be the model's own, before its settings apply."""
 
 Data = bytes
-LONGEST_CHARACTER = 4
+MAX_CHARACTER_BYTES = 4
 """Bytes of a character in UTF-8."""
 UNKNOWN_LOGPROB = -9999.0
 """What OpenAI and vLLM send for a token that is too unlikely to have a number."""
-MOST_ROUNDED = 0.01
+MAX_ROUNDING = 0.01
 """A server's rounding may make a log-probability slightly greater than 0."""
-MOST_BYTES = 1000
+MAX_TOKEN_BYTES = 1000
 """Bytes of a token, or characters of its text, at most."""
 
 
@@ -85,7 +85,7 @@ def read_token(
     text = as_text(entry.get("token"))
     return TokenProbability(
         # Not cut off: the cut might leave a part of a key, which nobody would recognise.
-        replace_surrogates(text) if len(text) <= MOST_BYTES else "\ufffd",
+        replace_surrogates(text) if len(text) <= MAX_TOKEN_BYTES else "\ufffd",
         _parse_logprob(entry.get("logprob")),
         top,
         _parse_bytes(entry.get("bytes")),
@@ -95,14 +95,14 @@ def read_token(
 
 def _parse_logprob(value: object) -> float | None:
     number = as_number(value)
-    if number is None or not UNKNOWN_LOGPROB < number <= MOST_ROUNDED:
+    if number is None or not UNKNOWN_LOGPROB < number <= MAX_ROUNDING:
         return None
     return min(number, 0.0)
 
 
 def _parse_bytes(value: object) -> bytes | None:
     try:
-        return bytes(value) if isinstance(value, list) and len(value) <= MOST_BYTES else None
+        return bytes(value) if isinstance(value, list) and len(value) <= MAX_TOKEN_BYTES else None
     except (TypeError, ValueError):
         return None
 
@@ -112,7 +112,7 @@ def join_pieces(tokens: Sequence[TokenProbability]) -> Iterator[tuple[int, int, 
     at = 0
     while at < len(tokens):
         data = b""
-        for end in range(at, min(len(tokens), at + LONGEST_CHARACTER)):
+        for end in range(at, min(len(tokens), at + MAX_CHARACTER_BYTES)):
             data += tokens[end].data
             try:
                 text = data.decode()

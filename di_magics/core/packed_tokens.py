@@ -24,10 +24,10 @@ Continuing = Literal["ids", "text", "none"]
 
 NO_INDEX, NO_WIDE_INDEX = 0xFFFF, 0xFFFFFFFF
 """The index that means "no token", in arrays of 2-byte and of 4-byte indexes."""
-MOST_SHOWN, MOST_PLACES = 20_000, 200_000
+MAX_TOKENS, MAX_PLACES = 20_000, 200_000
 """Tokens of a lens, and places for their alternatives, of which each token has as many."""
-LONGEST_DUMP = 64 << 20
-"""More than the dump of any reply that is read; see MOST_TOKENS in core/request/events.py."""
+MAX_DUMP_BYTES = 64 << 20
+"""More than the dump of any reply that is read; see MAX_REPLY_TOKENS in core/request/events.py."""
 DAMAGED = "the log-probabilities are damaged"
 
 
@@ -129,7 +129,7 @@ def load_tokens(data: bytes) -> tuple[TokenProbability, ...]:
     """Return the tokens of `dump_tokens`. Raises ValueError for other bytes."""
     try:
         unpacked = zlib.decompressobj()
-        plain = unpacked.decompress(data, LONGEST_DUMP)
+        plain = unpacked.decompress(data, MAX_DUMP_BYTES)
         if unpacked.unconsumed_tail:
             raise ValueError(DAMAGED)
         (end,) = struct.unpack_from("<I", plain)
@@ -181,14 +181,14 @@ class LensData:
 
 
 def cut_lens(data: LensData) -> LensData:
-    """Return what a lens can show in a moment: MOST_SHOWN tokens and about MOST_PLACES places.
+    """Return what a lens can show in a moment: MAX_TOKENS tokens and about MAX_PLACES places.
 
     The note says what is left out.
     """
-    tokens, notes = data.tokens[:MOST_SHOWN], [data.note] if data.note else []
+    tokens, notes = data.tokens[:MAX_TOKENS], [data.note] if data.note else []
     if len(tokens) < len(data.tokens):
-        notes.append(f"Only the first {MOST_SHOWN:,} of {len(data.tokens):,} tokens are shown.")
-    most = MOST_PLACES // max(1, len(tokens))
+        notes.append(f"Only the first {MAX_TOKENS:,} of {len(data.tokens):,} tokens are shown.")
+    most = MAX_PLACES // max(1, len(tokens))
     if most < max((len(token.top) for token in tokens), default=0):
         tokens = tuple(replace(token, top=token.top[:most]) for token in tokens)
         notes.append(f"Of each token only the {most:,} most likely alternatives are shown.")

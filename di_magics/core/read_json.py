@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-LARGEST_COUNT = 10**9
+MAX_COUNT = 10**9
 """No number of tokens, turns or seconds is larger."""
-LARGEST_NUMBER = 1e300
+MAX_NUMBER = 1e300
 
 
 def as_text(value: object) -> str:
@@ -24,13 +24,13 @@ def as_name(value: object) -> str | None:
 
 def as_count(value: object) -> int | None:
     """Return a whole number from 0 to a billion, None for anything else."""
-    return value if type(value) is int and 0 <= value <= LARGEST_COUNT else None
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def as_number(value: object) -> float | None:
     """Return a finite number, None for anything else."""
     if type(value) is float or type(value) is int:
-        return float(value) if abs(value) < LARGEST_NUMBER else None
+        return float(value) if abs(value) < MAX_NUMBER else None
     return None
 
 

@@ -59,10 +59,10 @@ OTHER_FILTERS: Mapping[str, tuple[str, float]] = {
 SLACK = 3e-4
 NEAR = 3e-6
 """Closer to a limit than this, 32 bits decide whether a token is kept."""
-LEAST = -700.0
+MIN_LOGPROB = -700.0
 """A lower log-probability is not a number but a mark for "unknown", such as -9999."""
-LEAST_TEMPERATURE = 1e-6
-_LARGEST = 700.0
+MIN_TEMPERATURE = 1e-6
+_MAX_EXPONENT = 700.0
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ class _Position:
     def __init__(self, top: Iterable[tuple[int, float]], vocabulary: int | None) -> None:
         known: dict[int, float] = {}
         for token, logprob in top:
-            if logprob >= LEAST:  # false for NaN, too
+            if logprob >= MIN_LOGPROB:  # false for NaN, too
                 known.setdefault(token, min(0.0, logprob))
         self.tokens = [_Token(*pair) for pair in sorted(known.items(), key=lambda pair: -pair[1])]
         self.ids = list(known)
@@ -265,7 +265,7 @@ class _Position:
         if temperature <= 0:
             self.keep_best(1, "temperature 0")
             return
-        temperature = max(temperature, LEAST_TEMPERATURE)
+        temperature = max(temperature, MIN_TEMPERATURE)
         for token in self.tokens:
             token.weight /= temperature
         self.power /= temperature
@@ -400,7 +400,7 @@ def _piled_sum(total: float, count: float, cap: float, power: float) -> float:
 
 
 def _exp(exponent: float) -> float:
-    return math.exp(min(exponent, _LARGEST))
+    return math.exp(min(exponent, _MAX_EXPONENT))
 
 
 def _log(number: float) -> float:

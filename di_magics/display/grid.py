@@ -19,7 +19,7 @@ from di_magics.display.views import SilentView
 from di_magics.display.widgets import GridWidget
 from di_magics.runtime.loop import FRAME_SECONDS
 
-MOST_COLUMNS = 12
+MAX_COLUMNS = 12
 SAMPLE = 3
 SAMPLE_CHARACTERS = 600
 PROGRESS_SECONDS = 0.25
@@ -36,7 +36,7 @@ class SweepContent:
     """
 
     def __init__(self, runs: tuple[Run, ...]) -> None:
-        self.columns = len(runs) if len(runs) <= MOST_COLUMNS else 0
+        self.columns = len(runs) if len(runs) <= MAX_COLUMNS else 0
         self._count = len(runs)
         self._texts = [""] * self.columns
         self._lines = ["waiting"] * self.columns

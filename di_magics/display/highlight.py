@@ -13,7 +13,7 @@ from di_magics.display.markdown_rules import Clock, TooSlowError
 T = TypeVar("T")
 
 # In such code every step of Pygments is short, so the clock can stop it.
-LONGEST = 20_000  # characters of code
+MAX_CODE_CHARS = 20_000  # characters of code
 _LONG = re.compile(r"[^\n]{301}|\s{101}")
 
 
@@ -23,7 +23,7 @@ def colour_code(code: str, language: str, clock: Clock) -> str:
     from pygments.lexers import get_lexer_by_name
     from pygments.util import ClassNotFound
 
-    if len(code) > LONGEST or _LONG.search(code):
+    if len(code) > MAX_CODE_CHARS or _LONG.search(code):
         return stdlib_html.escape(code)
     coloured = StringIO()
     try:

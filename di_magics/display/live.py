@@ -10,7 +10,7 @@ from di_magics.core.reply.tool_calls import round_folds
 from di_magics.display.channel import Channel, Message
 from di_magics.display.widgets import LiveWidget
 
-LONGEST_SHOWN = 2000
+MAX_CHARS_SHOWN = 2000
 AWAY = "ended while this page was closed; %chat show has its receipt"
 
 
@@ -53,8 +53,8 @@ def _round_fields(step: Round) -> Message:
     """Return a round as the widget shows it; the final output has all of it."""
     return {
         "text": step.text,
-        "thought": step.reasoning[:LONGEST_SHOWN],
-        "calls": round_folds(step, LONGEST_SHOWN),
+        "thought": step.reasoning[:MAX_CHARS_SHOWN],
+        "calls": round_folds(step, MAX_CHARS_SHOWN),
     }
 
 

@@ -28,7 +28,7 @@ from markdown_it.rules_inline.state_inline import Scanned
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
-from di_magics.core.shown.formula import MOST as MOST_FORMULAS
+from di_magics.core.shown.formula import MAX_FORMULAS
 from di_magics.core.visible import strip_controls
 from di_magics.display import markdown_rules as rules
 from di_magics.display.highlight import colour_code
@@ -47,10 +47,10 @@ LEFT = "text-align:left"
 LINKS = ("http://", "https://", "mailto:")
 SECONDS = 2.0  # of this thread's time: for parsing, and again for checking
 COLOUR_SECONDS = 0.5  # for all code of a reply
-LONGEST = 400_000  # characters of a reply
-LONGEST_INLINE = 10_000  # characters of a paragraph, a heading or a cell of a table
-MOST_BRACKETS = 200  # in it
-MOST_GROWTH = 4  # how many times as long as the reply its Markdown may be
+MAX_REPLY_CHARS = 400_000  # characters of a reply
+MAX_INLINE_CHARS = 10_000  # characters of a paragraph, a heading or a cell of a table
+MAX_BRACKETS = 200  # in it
+MAX_GROWTH = 4  # how many times as long as the reply its Markdown may be
 
 _TASK = re.compile(r"\[([ xX])\] ")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
@@ -97,7 +97,7 @@ def to_markdown(source: str) -> str:
     source = strip_controls(source)
     try:
         written = write_markdown(_parser().parse(source, _new_env(source)))
-        if len(written) <= MOST_GROWTH * len(source) + 1000 and _is_harmless(written):
+        if len(written) <= MAX_GROWTH * len(source) + 1000 and _is_harmless(written):
             return written
     except rules.TooSlowError:
         pass
@@ -105,14 +105,14 @@ def to_markdown(source: str) -> str:
 
 
 def _new_env(source: str) -> dict[str, Any]:
-    if len(source) > LONGEST:
+    if len(source) > MAX_REPLY_CHARS:
         raise rules.TooSlowError
     return {
         "clock": rules.Clock(SECONDS),
         "colour_clock": rules.Clock(COLOUR_SECONDS),
         "cells": len(source),
-        "formulas": MOST_FORMULAS,
-        "searches": rules.MOST_SEARCHES,
+        "formulas": MAX_FORMULAS,
+        "searches": rules.MAX_SEARCHES,
         "right_to_left": bool(_RIGHT_TO_LEFT.search(source)),
     }
 
@@ -166,7 +166,7 @@ def _parser() -> MarkdownIt:
 
 
 def _bounded_parser(*, html: bool) -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": html, "maxNesting": rules.DEEPEST + 20})
+    parser = MarkdownIt("commonmark", {"html": html, "maxNesting": rules.MAX_DEPTH + 20})
     parser.enable(["table", "strikethrough"])
     everywhere: Any = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.at("table", rules.bound_table(table), {"alt": ["paragraph", "reference"]})
@@ -194,7 +194,7 @@ def _read_inline(state: StateCore) -> None:
     for token in state.tokens:
         if token.type != "inline":
             continue
-        if len(token.content) > LONGEST_INLINE or token.content.count("[") > MOST_BRACKETS:
+        if len(token.content) > MAX_INLINE_CHARS or token.content.count("[") > MAX_BRACKETS:
             token.children = list(_lines(token.content))
             continue
         token.children = []

@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from di_magics.core.shown.formula import LONGEST as LONGEST_FORMULA
-from di_magics.core.shown.formula import Formula, formula_at
+from di_magics.core.shown.formula import MAX_FORMULA_CHARS, Formula, formula_at
 
 if TYPE_CHECKING:
     from markdown_it.parser_block import RuleFuncBlockType
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-DEEPEST = 40  # a list in a list is two deeper
-MOST_SEARCHES = 100  # in a reply, for the end of a fold or of a fence with others in it
+MAX_DEPTH = 40  # a list in a list is two deeper
+MAX_SEARCHES = 100  # in a reply, for the end of a fold or of a fence with others in it
 
 _ADDRESS = re.compile(
     r"(?<![\w@./-])(?:(?P<scheme>https?://|www\.)[^\s<>\"`\\]+"
@@ -76,7 +75,7 @@ def check_time_inline(state: StateInline, silent: bool) -> bool:
 def bound_nesting(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Display too deep nesting as its source, and raise TooSlowError if the time is over."""
     state.env["clock"].check()
-    if silent or state.level < DEEPEST:
+    if silent or state.level < MAX_DEPTH:
         return False
     line = start_line + 1
     while line < end_line and not 0 <= state.sCount[line] < state.blkIndent:
@@ -235,7 +234,7 @@ def read_formula_block(state: StateBlock, start_line: int, end_line: int, silent
     ):
         return False
     closing = "$$" if state.src[start] == "$" else "\\]"
-    end = state.src.find(closing, start + 2, start + LONGEST_FORMULA)
+    end = state.src.find(closing, start + 2, start + MAX_FORMULA_CHARS)
     line = start_line
     while line < end_line and state.bMarks[line] <= end and not state.isEmpty(line):
         line += 1
@@ -313,7 +312,7 @@ def read_environment(state: StateInline, silent: bool) -> bool:
     if not begin:
         return False
     closing = f"\\end{{{begin[1]}}}"
-    last = min(state.posMax, state.pos + LONGEST_FORMULA)
+    last = min(state.posMax, state.pos + MAX_FORMULA_CHARS)
     end = state.src.find(closing, begin.end(), last)
     if end < 0:
         return False

@@ -16,7 +16,7 @@ from di_magics.core.visible import one_line
 INK = "#808080"
 """A grey that can be read on white and on black."""
 LINE = "#2a8be0"
-LONGEST_LABEL = 60
+MAX_LABEL_CHARS = 60
 NAMES = {
     "cost": "cost in USD",
     "completion_tokens": "tokens of the reply",
@@ -92,7 +92,7 @@ def _draw(axes: Any, points: Sequence[Statistics]) -> None:
 
 def _label(text: object) -> str:
     """Return text for a plot, which is drawn as it is: dollars do not make a formula of it."""
-    return one_line(text, LONGEST_LABEL)
+    return one_line(text, MAX_LABEL_CHARS)
 
 
 def figure_output(drawn: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -30,7 +30,7 @@ LISTED = 10
 """The least likely tokens that the saved form lists."""
 ROWS = 100
 """The alternatives of a lab's position in the saved form."""
-MAX_LABEL = 40
+MAX_LABEL_CHARS = 40
 """Characters of a token in a table or a title; that of a hostile server may have a million."""
 TITLED = (0.9, 0.5, 0.05, 0.0)
 """The tokens below this probability have a title: the first of these with which all tokens fit."""
@@ -142,7 +142,7 @@ def _named(token: TokenProbability) -> list[str]:
 def _label(token: TokenProbability) -> str:
     """Return the label of a token, of at most MAX_LABEL characters of it."""
     text = token.text
-    return token_label(text[:MAX_LABEL]) + "…" * (len(text) > MAX_LABEL)
+    return token_label(text[:MAX_LABEL_CHARS]) + "…" * (len(text) > MAX_LABEL_CHARS)
 
 
 def _mark(html: str, style: str, title: str = "") -> str:

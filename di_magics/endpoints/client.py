@@ -32,7 +32,7 @@ from di_magics.core.reply.fold import ReplyEvent
 from di_magics.core.request import retry
 from di_magics.core.request.body import encode_body
 from di_magics.core.request.redact import ReplyRedactor
-from di_magics.core.request.response import LONGEST_REPLY, ResponseReader, web_page_error
+from di_magics.core.request.response import MAX_REPLY_BYTES, ResponseReader, web_page_error
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
 from di_magics.core.request.server_errors import Target, http_error
 from di_magics.core.settings.services import DEEPINFRA, SERVICES
@@ -56,7 +56,7 @@ CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
 LIST_SECONDS = 20.0
 DRAIN_SECONDS = 0.2
-LONGEST_ERROR = 1 << 20
+MAX_ERROR_BYTES = 1 << 20
 
 OTHERS = SERVICES.keys() - {DEEPINFRA}
 
@@ -347,8 +347,8 @@ async def _read_text(response: httpx.Response, endpoint: Endpoint) -> str:
     if "html" in response.headers.get("content-type", ""):
         raise web_page_error(endpoint.name)
     _check_encoding(response, endpoint)
-    body = await _read_bounded(response, LONGEST_REPLY)
-    if len(body) > LONGEST_REPLY:
+    body = await _read_bounded(response, MAX_REPLY_BYTES)
+    if len(body) > MAX_REPLY_BYTES:
         raise StreamBroken(
             f"{endpoint.name} sent an answer of more than 16 MB, so no more of it is read. "
             "Check its address with %chat endpoint."
@@ -360,7 +360,7 @@ async def _read_error(
     response: httpx.Response, endpoint: Endpoint, target: Target
 ) -> EndpointError:
     """Return the error for a response that is not 200; a compressed body is not read."""
-    body = b"" if _encoding(response) else await _read_bounded(response, LONGEST_ERROR)
+    body = b"" if _encoding(response) else await _read_bounded(response, MAX_ERROR_BYTES)
     headers = response.headers
     location = _header(response, "location", endpoint)
     return http_error(

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from di_magics.core.errors import BadRequest, EndpointError
 from di_magics.core.logprobs import TokenProbability, read_token
 from di_magics.core.read_json import as_count, as_list, as_object, as_objects, as_text
-from di_magics.core.sampling import DEFAULTS, LEAST, logits_zero
+from di_magics.core.sampling import DEFAULTS, MIN_LOGPROB, logits_zero
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint
 
@@ -288,7 +288,7 @@ def _likeliest(
     known = [
         (token.id, token.logprob)
         for token in top
-        if token.id is not None and token.logprob is not None and token.logprob >= LEAST
+        if token.id is not None and token.logprob is not None and token.logprob >= MIN_LOGPROB
         if not token.is_partial
     ]
     known.sort(key=lambda pair: -pair[1])

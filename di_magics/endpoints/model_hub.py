@@ -34,7 +34,7 @@ FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,150}\.gguf", re.ASCII)
 PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 USUAL = ("Q4_K_M", "Q8_0", "Q4_0")
 """The compressions that are chosen where none is named, best first."""
-LONGEST_ANSWER = 1 << 20
+MAX_ANSWER_BYTES = 1 << 20
 SHOWN = 8
 PAUSE = 0.1
 
@@ -182,7 +182,7 @@ def _run(
                 process.wait()
         out.seek(0)
         try:
-            answer = as_object(json.loads(out.read(LONGEST_ANSWER)))
+            answer = as_object(json.loads(out.read(MAX_ANSWER_BYTES)))
         except (ValueError, RecursionError):
             answer = {"error": "it ended without an answer"}
     if error := answer.get("error"):

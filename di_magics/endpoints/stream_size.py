@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from di_magics.core.errors import StreamBroken
 from di_magics.core.reply.fold import Reasoning, ReplyEvent, Text, ToolCallDelta
-from di_magics.core.request.response import LONGEST_REPLY, Batch
+from di_magics.core.request.response import MAX_REPLY_BYTES, Batch
 from di_magics.endpoints.endpoint import Endpoint
 
 # The most bytes that are read of one event and of a stream.
-LONGEST_EVENT = 1 << 20
-LONGEST_STREAM = 256 << 20
+MAX_EVENT_BYTES = 1 << 20
+MAX_STREAM_BYTES = 256 << 20
 
 
 class StreamSize:
@@ -26,13 +26,13 @@ class StreamSize:
         self._silent = 0 if text else self._silent + size
         self._text += text
         self._all += size
-        if self._event > LONGEST_EVENT:
+        if self._event > MAX_EVENT_BYTES:
             problem = "sent an event of more than 1 MB"
-        elif self._silent > LONGEST_REPLY:
+        elif self._silent > MAX_REPLY_BYTES:
             problem = "sent 16 MB without any text of the reply"
-        elif self._text > LONGEST_REPLY:
+        elif self._text > MAX_REPLY_BYTES:
             problem = "sent a reply of more than 16 MB"
-        elif self._all > LONGEST_STREAM:
+        elif self._all > MAX_STREAM_BYTES:
             problem = "sent a stream of more than 256 MB"
         else:
             return

@@ -22,7 +22,7 @@ from di_magics.session.session import Session
 
 CONTINUATIONS = 4
 """How many times a lab continues a reply."""
-MAX_TEXT_BEFORE = 80
+MAX_CHARS_BEFORE = 80
 """How many characters before a token a lab shows with what continues it."""
 
 
@@ -108,7 +108,8 @@ def _continue_from(
     extra = _order_to_send(asking.session, order) if turn.local else {}
     ask = replace(ask, params={**ask.params, **params}, extra=extra)
     text = ask.beginning.text if ask.beginning else ""
-    skip = text.find(" ", max(0, len(text) - MAX_TEXT_BEFORE)) if len(text) > MAX_TEXT_BEFORE else 0
+    before = len(text) - MAX_CHARS_BEFORE
+    skip = text.find(" ", before) if before > 0 else 0
     asking.sweep(
         ask,
         *branch_runs(ask, CONTINUATIONS),

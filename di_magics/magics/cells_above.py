@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from di_magics.core.conversation.attachment import Attachment
     from di_magics.core.settings.counts import Above
 
-LARGEST_FILE = 50_000_000
-LONGEST_TEXT = 20_000  # characters in which secrets are searched
-MOST_READ = 200_000  # of all cells
+MAX_FILE_BYTES = 50_000_000
+MAX_TEXT_CHARS = 20_000  # characters in which secrets are searched
+MAX_CHARS_READ = 200_000  # of all cells
 PRIVATE = "private"
 _PRIVATE_LINE = re.compile(r"\s*#\s*\|\s*private\b")
 _COMMAND = re.compile(r"\s*%(?:chat|load_ext|reload_ext)\b[^\n]*\s*")
@@ -73,8 +73,8 @@ class CellLog:
         size = 0
         for run in runs:
             # Beyond this size a cell is left out in any case.
-            read = self._read(run) if size < MOST_READ else ("", "", "")
-            texts += (cut_middle(text, LONGEST_TEXT) for text in read)
+            read = self._read(run) if size < MAX_CHARS_READ else ("", "", "")
+            texts += (cut_middle(text, MAX_TEXT_CHARS) for text in read)
             size += sum(map(len, texts[-3:]))
         hidden = [redact(hide_secrets(text)) for text in hide_in_code(*texts)]
         cells = (RanCell(run.number, *hidden[3 * at : 3 * at + 3]) for at, run in enumerate(runs))
@@ -110,7 +110,7 @@ class CellLog:
 
         path = self._cell.where().path
         try:
-            saved = json.loads(read_bounded(Path(path), LARGEST_FILE, path) if path else b"")
+            saved = json.loads(read_bounded(Path(path), MAX_FILE_BYTES, path) if path else b"")
         except (OSError, ValueError, RecursionError):  # a ParamError is a ValueError
             return {}
         cells = as_objects(as_object(saved).get("cells"))

@@ -12,8 +12,8 @@ from typing import Any
 from di_magics.core.errors import ChatError, DiMagicsError
 
 QUESTION = "This cell failed. Explain why in one or two sentences, and give the corrected cell."
-LONGEST_CELL = 12_000
-LONGEST_TRACE = 8_000
+MAX_CELL_CHARS = 12_000
+MAX_TRACE_CHARS = 8_000
 
 LastError = tuple[str, BaseException]
 """A cell that failed, and the error it ended with."""
@@ -56,8 +56,8 @@ def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     question, cell, trace = (redact(hide_secrets(text)) for text in hide_in_code(*texts))
     parts = [
         question or QUESTION,
-        fence_block(cut_middle(cell, LONGEST_CELL), "python"),
-        fence_block(cut_middle(trace, LONGEST_TRACE)),
+        fence_block(cut_middle(cell, MAX_CELL_CHARS), "python"),
+        fence_block(cut_middle(trace, MAX_TRACE_CHARS)),
     ]
     return "\n\n".join(parts)
 

@@ -38,8 +38,8 @@ from di_magics.session.watchers import Changed, Debouncer
 
 BARS = 40
 VIEWS = 8
-LONGEST_NAME = 100
-LONGEST_VALUE = 1_000_000
+MAX_NAME_CHARS = 100
+MAX_VALUE_CHARS = 1_000_000
 PROMPT = "Your prompt"
 MODEL_COLUMNS = ("context", "in", "out", "can", "since")
 
@@ -256,14 +256,14 @@ def _about(model: Model | None, *, local: bool) -> str:
 
 
 def _read_name(value: object) -> str:
-    return value if isinstance(value, str) and len(value) <= LONGEST_NAME else ""
+    return value if isinstance(value, str) and len(value) <= MAX_NAME_CHARS else ""
 
 
 def _read_value(value: object) -> str:
     """Return what a control was set to, "" for nothing. Raises ParamError for no such value."""
     text = "" if value is None else str(value) if isinstance(value, int | float) else value
-    if not isinstance(text, str) or len(text) > LONGEST_VALUE:
-        raise ParamError(f"A value must be a text of at most {LONGEST_VALUE:,} characters.")
+    if not isinstance(text, str) or len(text) > MAX_VALUE_CHARS:
+        raise ParamError(f"A value must be a text of at most {MAX_VALUE_CHARS:,} characters.")
     return text
 
 

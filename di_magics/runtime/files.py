@@ -16,11 +16,11 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.visible import one_line
 
-MOST_ENTRIES = 5000
+MAX_ENTRIES = 5000
 """A folder's entries that are looked at."""
-MOST_READ = 50_000_000
-LARGEST_TOML = 100_000
-MOST_KEY_PARTS = 20
+MAX_FOLDER_BYTES = 50_000_000
+MAX_TOML_BYTES = 100_000
+MAX_KEY_PARTS = 20
 """The parts of a key such as `a.b.c` in TOML: the time of `tomllib` is quadratic in them."""
 
 
@@ -61,10 +61,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises OSError, ValueError or RecursionError if it cannot be read; a ParamError is a ValueError.
     """
-    text = read_bounded(path, LARGEST_TOML, path.name).decode("utf-8")
+    text = read_bounded(path, MAX_TOML_BYTES, path.name).decode("utf-8")
     between_values = re.split(r"[^\w\"'\t .-]", text)
-    if max(part.count(".") for part in between_values) >= MOST_KEY_PARTS:
-        raise ValueError(f"a key, or a text without other marks, has {MOST_KEY_PARTS} dots or more")
+    if max(part.count(".") for part in between_values) >= MAX_KEY_PARTS:
+        raise ValueError(f"a key, or a text without other marks, has {MAX_KEY_PARTS} dots or more")
     table = tomllib.loads(text)
     _check_numbers(table.values())
     return table
@@ -154,9 +154,9 @@ def find_renamed(path: str, identity: str) -> str | None:
 def find_containing(path: str, text: bytes) -> str | None:
     """Return the file that contains this text: this one, or another one in its folder.
 
-    Only files with the same suffix are looked at, and at most MOST_READ bytes of them are read.
+    Only files with the same suffix are read, and at most MAX_FOLDER_BYTES of them.
     """
-    left = MOST_READ
+    left = MAX_FOLDER_BYTES
     for name in dict.fromkeys([path, *_siblings(path)]):
         try:
             data = read_bounded(Path(name), left, name)
@@ -173,7 +173,7 @@ def _siblings(path: str) -> list[str]:
     suffix = Path(path).suffix
     try:
         with os.scandir(os.path.dirname(path) or ".") as entries:
-            found = islice(entries, MOST_ENTRIES)
+            found = islice(entries, MAX_ENTRIES)
             return [entry.path for entry in found if entry.name.endswith(suffix)]
     except OSError:
         return []

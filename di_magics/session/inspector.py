@@ -35,8 +35,8 @@ T = TypeVar("T")
 Report = Callable[[int, int], None]
 """Is called on the loop's thread with how many tokens of how many have been read."""
 
-MOST = 20
-LONGEST_TEXT = 4000
+MAX_ALTERNATIVES = 20
+MAX_TEXT_TOKENS = 4000
 """Tokens of a text that is scored: at 13 ms each, almost a minute."""
 BRANCH_TOKENS = 20
 READ_AGAIN = "The reply was scored again later: the numbers may differ slightly."
@@ -294,11 +294,11 @@ async def _score(
     model: Llama, prompt: Sequence[int], text: str, report: Report
 ) -> list[TokenProbability]:
     ids = await model.tokenize(text)
-    if len(ids) > LONGEST_TEXT:
+    if len(ids) > MAX_TEXT_TOKENS:
         raise ParamError(
-            f"The text has {len(ids):,} tokens; at most {LONGEST_TEXT:,} are scored. Shorten it."
+            f"The text has {len(ids):,} tokens; at most {MAX_TEXT_TOKENS:,} are scored. Shorten it."
         )
-    return await model.score(prompt, ids, MOST, lambda done: report(done, len(ids)))
+    return await model.score(prompt, ids, MAX_ALTERNATIVES, lambda done: report(done, len(ids)))
 
 
 async def _with_vocabulary(model: Llama, data: LensData) -> LensData:

@@ -12,8 +12,8 @@ from di_magics.core.visible import one_line
 from di_magics.runtime.files import file_stamp, os_error_reason, read_bounded, write_private
 
 FILE = "aliases.json"
-LARGEST = 100_000
-LONGEST_MODEL = 300
+MAX_FILE_BYTES = 100_000
+MAX_MODEL_CHARS = 300
 _NAME = re.compile(r"\w[\w.-]{0,59}")
 
 
@@ -55,7 +55,7 @@ class AliasFile:
             raise ParamError(
                 f"{one_line(name, 60)!r} cannot be an alias. Use letters, digits, dots and hyphens."
             )
-        elif not model.strip() or len(model) > LONGEST_MODEL or not model.isprintable():
+        elif not model.strip() or len(model) > MAX_MODEL_CHARS or not model.isprintable():
             raise ParamError(f"{one_line(model, 60)!r} is not a model. %chat models lists them.")
         else:
             models[name] = model.strip()
@@ -73,7 +73,7 @@ class AliasFile:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        models = json.loads(read_bounded(path, LARGEST, path.name))
+        models = json.loads(read_bounded(path, MAX_FILE_BYTES, path.name))
         if not isinstance(models, dict) or not all(isinstance(m, str) for m in models.values()):
             raise ValueError("it is not an object of strings")
     except (OSError, ValueError, RecursionError) as error:

@@ -49,8 +49,8 @@ from di_magics.runtime.files import file_identity, find_renamed, read_bounded
 from di_magics.storage.database import Connection, Database, insert, update_notebook
 from di_magics.storage.rows import copy_attachments, copy_logprobs, read_state, replace_ids, to_json
 
-LARGEST_FILE = 200_000_000
-MOST_CELLS = 900
+MAX_FILE_BYTES = 200_000_000
+MAX_CELLS = 900
 """SQLite limits the values in a query: an old version to 999."""
 
 
@@ -114,7 +114,7 @@ def _find(
     """Return the notebook of row 2, 3 or 4 of the table."""
     select = "SELECT notebooks.id, path, file, kernel FROM notebooks"
     path, kernel = place["path"], place["kernel"]
-    names = cells[:MOST_CELLS]
+    names = cells[:MAX_CELLS]
     marks = ",".join("?" * len(names))
     by_kernel = f"{select} WHERE path IS ? AND kernel = ? ORDER BY rowid DESC LIMIT 1"
     by_cell = (
@@ -209,7 +209,7 @@ def _state_of_copy(state: Mapping[str, Any], rows: Collection[tuple[Any, ...]]) 
 def _read_saved(file: str | None) -> _Saved:
     """Return what is in a file; nothing if it is missing or not a notebook."""
     try:
-        data = read_bounded(Path(file), LARGEST_FILE, file) if file else b""
+        data = read_bounded(Path(file), MAX_FILE_BYTES, file) if file else b""
         notebook = as_object(json.loads(data))
     except (OSError, ValueError, RecursionError):  # a ParamError is a ValueError
         return _Saved()

@@ -22,7 +22,7 @@ from di_magics.core.visible import one_line
 from di_magics.runtime.files import file_stamp, read_bounded, read_toml
 
 BESIDE = "di_magics.toml"
-LARGEST_KEY = 10_000
+MAX_KEY_BYTES = 10_000
 
 
 class PolicyFiles:
@@ -59,7 +59,7 @@ class PolicyFiles:
         elif policy.key_file:
             try:
                 path = Path(policy.key_file).expanduser()
-                data = read_bounded(path, LARGEST_KEY, policy.key_file)
+                data = read_bounded(path, MAX_KEY_BYTES, policy.key_file)
                 key = Secret(data.decode("utf-8").strip())
             except (OSError, ValueError):
                 key = Secret()

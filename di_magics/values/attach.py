@@ -27,10 +27,10 @@ from di_magics.values.secret_values import (
 )
 from di_magics.values.value_text import is_table, table_csv, value_text
 
-LARGEST = 20_000_000
+MAX_ATTACHMENT_BYTES = 20_000_000
 """Bytes: DeepInfra accepts images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
-LARGEST_FILE = 200_000_000
-MOST_PIXELS = 50_000_000
+MAX_FILE_BYTES = 200_000_000
+MAX_PIXELS = 50_000_000
 """Of an image that is resized: decoded, a pixel takes up to 8 bytes, a few times over."""
 TOKENS = 4000
 """A text is cut after about this many tokens, unless the user sets another limit."""
@@ -60,7 +60,7 @@ def attach(
     path, label = resolve_path(name, folder), one_line(name, 120)
     refuse_secret_file(path, name)
     try:
-        data = read_bounded(path, LARGEST_FILE, name)
+        data = read_bounded(path, MAX_FILE_BYTES, name)
     except OSError as error:
         hint = suggest(name, names) if name.isidentifier() else ""
         raise ParamError(
@@ -230,7 +230,7 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     size = ""
     if resize:
         data, size = _resize(data, kind, label, resize)
-    if len(data) > LARGEST:
+    if len(data) > MAX_ATTACHMENT_BYTES:
         raise ParamError(
             f"{label} is too large to be sent: {_size(len(data))} of at most 20 MB. Shrink it with "
             "--resize 1024, to 1,024 pixels on the longer side."
@@ -254,7 +254,7 @@ def _resize(data: bytes, kind: str, label: str, pixels: int) -> tuple[bytes, str
         with ignored, Image.open(io.BytesIO(data)) as opened:
             size = opened.size
             opened.draft(None, (pixels, pixels))  # a JPEG is not decoded at its full size
-            if opened.width * opened.height > MOST_PIXELS:  # nothing has been decoded so far
+            if opened.width * opened.height > MAX_PIXELS:  # nothing has been decoded so far
                 raise ParamError(
                     f"{label} is too large to be resized: {size[0]:,} × {size[1]:,} pixels. Make "
                     "it smaller with another program first."

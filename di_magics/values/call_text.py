@@ -2,7 +2,7 @@
 
 The text is made of the arguments that the function will get, never of the model's own text. No two
 calls have the same text: hidden characters are visible, and padding is counted (`show_exactly`).
-A question has at most MOST_LINES lines, because nobody judges more. The middle of a longer call is
+A question has at most MAX_LINES lines, because nobody judges more. The middle of a longer call is
 left out, so `y` is not enough for it.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from di_magics.core.visible import show_exactly
 
 WIDTH = 100
-MOST_LINES = 60
+MAX_LINES = 60
 ANYWAY = "anyway"
 """The answer that runs a call of which a part is not shown."""
 # Values of these modules, and of their parts (`pathlib._local`), have an exact repr.
@@ -53,10 +53,10 @@ def question(call: str) -> tuple[str, bool]:
     ]
     if len(lines) == 1:
         return f"May the model run {call}? [y/N] ", True
-    if len(lines) <= MOST_LINES:
+    if len(lines) <= MAX_LINES:
         shown, size = "\n  ".join(lines), f"{len(call):,} characters in {len(lines)} lines"
         return f"May the model run this call ({size})?\n  {shown}\n[y/N] ", True
-    half = MOST_LINES // 2
+    half = MAX_LINES // 2
     start, end = "\n  ".join(lines[:half]), "\n  ".join(lines[-half:])
     size = f"{sum(map(len, lines[half:-half])):,} of {len(call):,} characters are not shown"
     return (

@@ -27,8 +27,8 @@ from urllib.parse import quote, quote_plus, unquote
 from di_magics.core.secrets import is_secret_variable, is_switch
 from di_magics.core.settings.services import SERVICES
 
-SHORTEST = 4
-SHORTEST_LINE = 16
+MIN_SECRET_CHARS = 4
+MIN_LINE_CHARS = 16
 URL_PASSWORD = re.compile(r"://[^\s/:@]{0,100}:([^\s/@]{1,200})@")
 
 _key_variables = {name for service in SERVICES.values() for name in service.key_variables}
@@ -68,7 +68,7 @@ def unhidden_names() -> list[str]:
     return [
         name
         for name, value in os.environ.items()
-        if 0 < len(value) < SHORTEST and not is_switch(value) and _is_secret(name, value)
+        if 0 < len(value) < MIN_SECRET_CHARS and not is_switch(value) and _is_secret(name, value)
     ]
 
 
@@ -77,11 +77,11 @@ def _secrets() -> Iterator[tuple[str, str]]:
     for name, value in os.environ.items():
         if not _is_secret(name, value):
             continue
-        parts = [value, *(line for line in value.splitlines() if len(line) >= SHORTEST_LINE)]
+        parts = [value, *(line for line in value.splitlines() if len(line) >= MIN_LINE_CHARS)]
         for match in URL_PASSWORD.finditer(value):
             parts += [match[1], unquote(match[1])]
         for part in parts:
-            if len(part) >= SHORTEST and not is_switch(part):
+            if len(part) >= MIN_SECRET_CHARS and not is_switch(part):
                 yield name, part
 
 
@@ -112,7 +112,7 @@ def _spellings(secret: str) -> frozenset[str]:
     for percent in (quote(data), quote(data, safe=""), quote(data, safe="!*'()"), quote_plus(data)):
         escaped |= {percent, re.sub("%..", lambda match: match[0].lower(), percent)}
     escaped |= {data.hex(), data.hex().upper(), *_base64(data)}
-    return frozenset(text for text in escaped if len(text) >= SHORTEST)
+    return frozenset(text for text in escaped if len(text) >= MIN_SECRET_CHARS)
 
 
 def _base64(data: bytes) -> Iterator[str]:

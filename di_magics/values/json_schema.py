@@ -17,9 +17,9 @@ from di_magics.core.text import describe_error
 from di_magics.core.visible import one_line
 from di_magics.values.typed_json import compile_pattern, plain_json, short_error
 
-MOST_STEPS = 500_000
+MAX_STEPS = 500_000
 """Steps of the check of a reply by a JSON Schema, at most: a few seconds."""
-MOST_ERRORS = 100
+MAX_ERRORS = 100
 """Errors among which the one is chosen that is shown."""
 CHARACTERS_PER_STEP = 100
 LOOPS = (
@@ -49,7 +49,7 @@ class JsonSchema:
         # With its own registry, nothing that a schema refers to is fetched.
         validator = bounded(_without_dialects(self.schema), registry=referencing.Registry())
         try:
-            errors = itertools.islice(validator.iter_errors(parsed), MOST_ERRORS)
+            errors = itertools.islice(validator.iter_errors(parsed), MAX_ERRORS)
             error = jsonschema.exceptions.best_match(errors)
         except _TooManyStepsError:
             raise schema_mismatch(
@@ -99,7 +99,7 @@ class _BoundedKeywords:
 
     def _count(self, steps: int) -> None:
         self._steps += steps
-        if self._steps > MOST_STEPS:
+        if self._steps > MAX_STEPS:
             raise _TooManyStepsError
 
     def _bounded(self, name: str, check: Any) -> Any:

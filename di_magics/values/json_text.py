@@ -27,9 +27,9 @@ from typing import Any
 from di_magics.core.errors import ParamError
 from di_magics.core.visible import one_line
 
-DEEPEST = 100
+MAX_DEPTH = 100
 SECONDS = 10.0
-LARGEST_MODEL = 1_000_000
+MAX_MODEL_CHARS = 1_000_000
 """Characters of a pydantic model, at most: it writes itself, without a limit."""
 ARRAY_LIBRARIES = {"numpy", "torch", "jaxlib", "jax", "tensorflow", "xarray"}
 
@@ -91,7 +91,7 @@ class _Writer:
 
     def write(self, value: Any, depth: int) -> None:
         """Write a value."""
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             raise ParamError("it is nested too deeply, or contains itself. Convert it to a text.")
         refuse_iterator(value)
         if isinstance(value, Enum):
@@ -142,7 +142,7 @@ class _Writer:
     def _write_model(self, value: Any, depth: int) -> None:
         """Write a model as pydantic does, after a check of its size."""
         fields = dict(_dataclass_items(value)) if dataclasses.is_dataclass(value) else vars(value)
-        inner = _Writer(LARGEST_MODEL, lambda value: "", self._stopping)
+        inner = _Writer(MAX_MODEL_CHARS, lambda value: "", self._stopping)
         try:
             inner.write([fields, getattr(value, "__pydantic_extra__", None)], depth + 1)
         except _Full:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from di_magics.core.errors import ParamError, ToolError
-from di_magics.core.request.template import LONGEST, fill_placeholders
+from di_magics.core.request.template import MAX_VALUE_CHARS, fill_placeholders
 from di_magics.core.secrets import find_key
 from di_magics.core.settings.params import suggest
 from di_magics.core.visible import one_line
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 SHELLS = {"In", "Out", "open", "exit", "quit", "get_ipython", "display"}
-MOST_FILES = 1000
+MAX_FILES = 1000
 
 
 class Namespace:
@@ -44,11 +44,11 @@ class Namespace:
         from di_magics.values.secret_values import refuse_environment_secret, refuse_secret_member
         from di_magics.values.value_text import value_text
 
-        text, is_all = value_text(self._names[name], name, LONGEST)
+        text, is_all = value_text(self._names[name], name, MAX_VALUE_CHARS)
         if not is_all:
             raise ParamError(
-                f"The text of {name} is too long: more than {LONGEST:,} characters. Attach its "
-                f"beginning with -a {name}."
+                f"The text of {name} is too long: more than {MAX_VALUE_CHARS:,} characters. "
+                f"Attach its beginning with -a {name}."
             )
         refuse_secret_member(self._names[name], name)
         refuse_environment_secret(text, name)
@@ -165,7 +165,7 @@ def files_in(folder: Path, typed: str) -> list[str]:
     """Return the names of the files and folders beside a path that is being typed."""
     within, _, _ = typed.rpartition("/")
     try:
-        paths = sorted(resolve_path(within, folder).iterdir())[:MOST_FILES]
+        paths = sorted(resolve_path(within, folder).iterdir())[:MAX_FILES]
     except OSError:
         return []
     prefix = f"{within}/" if within else ""

@@ -27,7 +27,7 @@ from di_magics.values.typed_json import (
     short_error,
 )
 
-LARGEST_FILE = 1_000_000
+MAX_FILE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def schema_from_file(file: Path) -> JsonSchema:
     """Return the JSON Schema in a .json file. Raises ParamError if there is none."""
     label = one_line(file, 160)
     try:
-        text = read_bounded(file, LARGEST_FILE, file.name).decode("utf-8-sig")
+        text = read_bounded(file, MAX_FILE_BYTES, file.name).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ParamError(f"{label} is not text in UTF-8. Save it as JSON in UTF-8.") from None
     except OSError as error:

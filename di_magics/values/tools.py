@@ -28,8 +28,8 @@ from di_magics.values.tool_schema import ToolArguments, tool_arguments
 
 RESULT_TOKENS = 4000
 """A result is cut after about this many tokens."""
-LONGEST_SECRET = 4000
-RESULT_WINDOW = 2 * PER_TOKEN * RESULT_TOKENS + LONGEST_SECRET
+MAX_SECRET_CHARS = 4000
+RESULT_WINDOW = 2 * PER_TOKEN * RESULT_TOKENS + MAX_SECRET_CHARS
 """Characters of a result that are read, at most."""
 STOPPED = ToolResult("Stopped by the user; it may have run in part.", failed=True)
 NOT_RUN = ToolResult("Stopped by the user before it was run.", failed=True)
@@ -309,7 +309,7 @@ def _bounded(text: str, whole: bool = True) -> str:
     whole = whole and len(text) <= RESULT_WINDOW
     start = redact(hide_secrets(text[:RESULT_WINDOW]))
     if not whole:
-        start = start[:-LONGEST_SECRET]  # a secret cut by the window is not hidden
+        start = start[:-MAX_SECRET_CHARS]  # a secret cut by the window is not hidden
     cut, note = truncate_text(start, RESULT_TOKENS, whole=whole, length=length)
     return f"({note})\n{cut}" if note else cut
 

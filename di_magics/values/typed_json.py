@@ -47,9 +47,9 @@ class NoSchemaError(TypeError):
     """A type has no JSON Schema, because it is or holds an ordinary class."""
 
 
-MOST_LARGE = 5_000
+MAX_LARGE_NUMBERS = 5_000
 """Numbers above 2**61 in JSON for a set: they can be chosen so that Python compares all pairs."""
-MOST_STEPS = 1_000_000
+MAX_STEPS = 1_000_000
 """Values that pydantic may try, at most: about a second. JSON of n characters may have 4 n more."""
 
 
@@ -67,7 +67,7 @@ def check_steps(schema: Mapping[str, Any], text: str) -> None:
         return  # pydantic says what is wrong with it
     except RecursionError:
         raise JsonTypeError("$", "it is nested too deeply") from None
-    if steps > MOST_STEPS + 4 * len(text):
+    if steps > MAX_STEPS + 4 * len(text):
         raise JsonTypeError("$", "it is nested too deeply for a type with unions")
 
 
@@ -143,8 +143,8 @@ class JsonType:
         """Return the object in a JSON text. Raises JsonTypeError, or what the class raises."""
         check_steps(self.schema, text)
         if '"uniqueItems": true' in json.dumps(self.schema):
-            large = islice(re.finditer(r"\d{18}", text), MOST_LARGE + 1)
-            if sum(1 for _ in large) > MOST_LARGE:
+            large = islice(re.finditer(r"\d{18}", text), MAX_LARGE_NUMBERS + 1)
+            if sum(1 for _ in large) > MAX_LARGE_NUMBERS:
                 raise JsonTypeError("$", "it has too many large numbers for a set")
         try:
             return self._adapter.validate_json(text)
@@ -193,7 +193,7 @@ class JsonFields:
         within a string for an object or a list. Raises JsonTypeError, or what a class raises.
         """
         mistake: pydantic.ValidationError | None = None
-        for _ in range(MOST_RESPELLINGS):
+        for _ in range(MAX_RESPELLINGS):
             try:
                 return self._read(text)
             except pydantic.ValidationError as error:
@@ -250,7 +250,7 @@ class JsonFields:
         return True
 
 
-MOST_RESPELLINGS = 4
+MAX_RESPELLINGS = 4
 CONTAINERS: dict[str, type] = {
     "list_type": list,
     "tuple_type": list,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from di_magics.core.arguments import LARGEST, check_arguments
+from di_magics.core.arguments import MAX_WHOLE_NUMBER, check_arguments
 from di_magics.core.errors import ParamError
 
 
@@ -71,7 +71,7 @@ def test_arguments_of_their_types_pass(arguments: dict[str, Any]) -> None:
         ({"text": b"x"}, "text must be a text, not bytes."),
         ({"number": 1.5}, "number must be a whole number, not float."),
         ({"number": True}, "number must be a whole number, not bool."),
-        ({"number": LARGEST}, r"number is too large. It must be below 2\*\*63."),
+        ({"number": MAX_WHOLE_NUMBER}, r"number is too large. It must be below 2\*\*63."),
         ({"number": -(10**5000)}, "too large"),
         ({"share": "1"}, "share must be a number, not str."),
         ({"share": True}, "share must be a number, not bool."),

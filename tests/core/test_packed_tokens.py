@@ -14,9 +14,9 @@ from growth import growth
 
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.packed_tokens import (
-    LONGEST_DUMP,
-    MOST_PLACES,
-    MOST_SHOWN,
+    MAX_DUMP_BYTES,
+    MAX_PLACES,
+    MAX_TOKENS,
     NO_INDEX,
     LensData,
     cut_lens,
@@ -147,9 +147,27 @@ def test_one_token_with_many_alternatives_costs_the_others_nothing() -> None:
     ("count", "alternatives", "shown", "most", "note"),
     [
         (10, 20, 10, 20, ""),
-        (MOST_SHOWN + 1, 0, MOST_SHOWN, 0, "Only the first 20,000 of 20,001 tokens are shown."),
-        (MOST_SHOWN // 2, 30, MOST_SHOWN // 2, 20, "only the 20 most likely alternatives"),
-        (2, MOST_PLACES, 2, MOST_PLACES // 2, "only the 100,000 most likely alternatives"),
+        (
+            MAX_TOKENS + 1,
+            0,
+            MAX_TOKENS,
+            0,
+            "Only the first 20,000 of 20,001 tokens are shown.",
+        ),
+        (
+            MAX_TOKENS // 2,
+            30,
+            MAX_TOKENS // 2,
+            20,
+            "only the 20 most likely alternatives",
+        ),
+        (
+            2,
+            MAX_PLACES,
+            2,
+            MAX_PLACES // 2,
+            "only the 100,000 most likely alternatives",
+        ),
     ],
 )
 def test_a_lens_is_bounded_and_says_what_is_left_out(
@@ -206,8 +224,8 @@ def test_a_dump_that_is_nested_is_refused(head: bytes) -> None:
 def test_a_dump_that_unpacks_to_more_than_a_reply_is_refused() -> None:
     """A few hundred kilobytes may unpack to gigabytes."""
     packer = zlib.compressobj(9)
-    parts = [packer.compress(struct.pack("<I", LONGEST_DUMP))]
-    parts += [packer.compress(b"0," * (1 << 20)) for _ in range(LONGEST_DUMP >> 20)]
+    parts = [packer.compress(struct.pack("<I", MAX_DUMP_BYTES))]
+    parts += [packer.compress(b"0," * (1 << 20)) for _ in range(MAX_DUMP_BYTES >> 20)]
     with pytest.raises(ValueError, match="damaged"):
         load_tokens(b"".join(parts) + packer.flush())
 

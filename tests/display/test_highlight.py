@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from growth import cpu_seconds
 
-from di_magics.display.highlight import LONGEST, colour_code
+from di_magics.display.highlight import MAX_CODE_CHARS, colour_code
 from di_magics.display.markdown_rules import Clock
 
 UNITS = (
@@ -34,7 +34,7 @@ def test_a_known_language_is_coloured() -> None:
     assert colour_code("a<b", "nothing-known", Clock(1)) == "a&lt;b"
 
 
-@pytest.mark.parametrize("code", ["a" * 301, " " * 101, "a\n" * LONGEST])
+@pytest.mark.parametrize("code", ["a" * 301, " " * 101, "a\n" * MAX_CODE_CHARS])
 def test_long_code_is_not_coloured(code: str) -> None:
     """Nor are long lines or long white space, in which one step of Pygments takes long."""
     assert colour_code(code, "python", Clock(1)) == code
@@ -54,5 +54,5 @@ def test_no_code_takes_long(language: str) -> None:
     """One step of Pygments is short, so the clock can stop it."""
     for unit in UNITS:
         line = (unit * 300)[:300]
-        code = "\n".join([line] * (LONGEST // 301))
+        code = "\n".join([line] * (MAX_CODE_CHARS // 301))
         assert cpu_seconds(partial(colour_code, code, language, Clock(0.02))) < 2

@@ -389,7 +389,7 @@ def test_time_grows_with_length_only(name: str) -> None:
 @pytest.mark.parametrize("unit", ["`", "[", "*a ", "$", "http://a.b.", "|-|-|\n", "> ", "a"])
 def test_no_reply_takes_long_to_format(unit: str) -> None:
     """Of the longest reply that is read at all, one that is made to be slow takes seconds."""
-    source = unit * (render.LONGEST // len(unit))
+    source = unit * (render.MAX_REPLY_CHARS // len(unit))
     assert cpu_seconds(lambda: render.to_html(source)) < render.SECONDS + 2
     assert cpu_seconds(lambda: render.to_markdown(source)) < 2 * render.SECONDS + 2
 

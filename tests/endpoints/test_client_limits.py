@@ -111,8 +111,8 @@ def test_a_stream_without_end_is_cut(server: Loopback, steps: list[bytes], probl
 
 def test_a_stream_may_be_long(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only its parts are bounded: many events, many pings, then an end."""
-    monkeypatch.setattr(stream_size, "LONGEST_EVENT", 1000)
-    monkeypatch.setattr(stream_size, "LONGEST_REPLY", 5000)
+    monkeypatch.setattr(stream_size, "MAX_EVENT_BYTES", 1000)
+    monkeypatch.setattr(stream_size, "MAX_REPLY_BYTES", 5000)
     server.reply(Reply(chunks=[part for _ in range(100) for part in (b": ping\n\n", "word ")]))
     asked = once(server)
     assert (asked.error, asked.reply.text) == (None, "word " * 100)

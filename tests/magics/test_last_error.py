@@ -11,7 +11,7 @@ from loopback import Fault, Loopback, Reply
 from shell import Run
 
 import di_magics as di
-from di_magics.magics.last_error import LONGEST_CELL, LONGEST_TRACE
+from di_magics.magics.last_error import MAX_CELL_CHARS, MAX_TRACE_CHARS
 
 KEY = "sk-" + "B" * 40
 FIRST = "This cell failed. Explain why in one or two sentences, and give the corrected cell."
@@ -181,7 +181,7 @@ def test_a_long_cell_loses_its_middle(run: Run, server: Loopback) -> None:
     assert cell.startswith("first = 1\n")
     assert cell.endswith("last = 1 / 0")
     assert "characters left out …" in cell
-    assert len(cell) < LONGEST_CELL + 60
+    assert len(cell) < MAX_CELL_CHARS + 60
 
 
 def test_a_long_traceback_loses_its_middle(run: Run, server: Loopback) -> None:
@@ -190,7 +190,7 @@ def test_a_long_traceback_loses_its_middle(run: Run, server: Loopback) -> None:
     trace = prompt.partition("Traceback")[2].rpartition("\n```")[0]
     assert trace.endswith("m and its end")
     assert "characters left out …" in trace
-    assert len(trace) < LONGEST_TRACE + 60
+    assert len(trace) < MAX_TRACE_CHARS + 60
 
 
 def test_an_endless_recursion_is_sent_in_short(run: Run, server: Loopback) -> None:
@@ -198,7 +198,7 @@ def test_an_endless_recursion_is_sent_in_short(run: Run, server: Loopback) -> No
     run("%xmode Plain")  # by default IPython takes seconds to show this traceback
     prompt = fixed(run, server, "def f(n):\n    return f(n + 1)\nf(0)")
     assert "RecursionError" in prompt
-    assert len(prompt) < 2 * LONGEST_TRACE
+    assert len(prompt) < 2 * MAX_TRACE_CHARS
 
 
 def test_a_fence_in_a_cell_does_not_end_its_block(run: Run, server: Loopback) -> None:
@@ -236,14 +236,14 @@ def test_a_key_where_a_cell_is_cut_is_replaced(
     run: Run, server: Loopback, shown: int, end: str
 ) -> None:
     """Of a key that lies across the place of the cut no part is sent."""
-    half = LONGEST_CELL // 2
+    half = MAX_CELL_CHARS // 2
     if end == "before":
         start = "x = '" + "-" * (half - shown - 5)
-        cell = start + KEY + "'\n#" + "-" * LONGEST_CELL + "\n1/0"
+        cell = start + KEY + "'\n#" + "-" * MAX_CELL_CHARS + "\n1/0"
     else:
         rest = "'\n1/0"
         tail = "-" * (half - shown - len(rest))
-        cell = "#" + "-" * LONGEST_CELL + "\nx = '" + KEY + tail + rest
+        cell = "#" + "-" * MAX_CELL_CHARS + "\nx = '" + KEY + tail + rest
     assert "B" not in fixed(run, server, cell).replace("ZeroDivisionError", "")
 
 

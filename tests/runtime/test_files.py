@@ -13,7 +13,7 @@ from growth import growth
 
 from di_magics.core.errors import ParamError
 from di_magics.runtime import files
-from di_magics.runtime.files import LARGEST_TOML, read_bounded, read_toml, write_private
+from di_magics.runtime.files import MAX_TOML_BYTES, read_bounded, read_toml, write_private
 
 
 def refused(path: Path, limit: int = 100) -> str:
@@ -135,7 +135,7 @@ def test_a_file_is_found_by_what_it_contains(
     assert files.find_containing(place, b"x") == place
     assert files.find_containing(str(tmp_path / "missing.ipynb"), b"xy") == place
     assert files.find_containing(place, b"z") is None
-    monkeypatch.setattr(files, "MOST_READ", 1)
+    monkeypatch.setattr(files, "MAX_FOLDER_BYTES", 1)
     assert files.find_containing(place, b"xy") is None
 
 
@@ -187,7 +187,7 @@ def test_a_toml_file_is_read_in_linear_time(tmp_path: Path, kind: str) -> None:
         path.write_text(TOML[kind](size))
         return path
 
-    assert growth(read_again, LARGEST_TOML // 2 - 100, make) <= 3
+    assert growth(read_again, MAX_TOML_BYTES // 2 - 100, make) <= 3
 
 
 @pytest.mark.parametrize("number", ["0x" + "f" * 17, "9" * 19, "-" + "9" * 5000, "0b" + "1" * 65])

@@ -24,7 +24,7 @@ from di_magics.display.sweep import Sweep
 from di_magics.endpoints.llama import Llama
 from di_magics.magics.branching import lab_functions
 from di_magics.magics.chat import current
-from di_magics.session.inspector import LONGEST_TEXT, Inspector
+from di_magics.session.inspector import MAX_TEXT_TOKENS, Inspector
 from di_magics.session.session import Session
 
 
@@ -268,7 +268,7 @@ def test_a_text_of_ones_own_is_scored(local: Run, shell: InteractiveShell) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("", "empty"), ("a " * (LONGEST_TEXT + 9), "Shorten")]
+    ("text", "message"), [("", "empty"), ("a " * (MAX_TEXT_TOKENS + 9), "Shorten")]
 )
 def test_a_text_that_cannot_be_scored_is_refused(
     local: Run, shell: InteractiveShell, text: str, message: str

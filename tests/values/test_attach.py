@@ -30,8 +30,8 @@ import di_magics as di
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens
 from di_magics.values.attach import (
-    LARGEST,
-    LARGEST_FILE,
+    MAX_ATTACHMENT_BYTES,
+    MAX_FILE_BYTES,
     TOKENS,
     attach,
     attach_value,
@@ -160,7 +160,7 @@ def test_an_image_that_png_cannot_hold_is_one_line(mode: str) -> None:
 def test_too_large_an_image_is_refused_with_what_to_do() -> None:
     """Beyond 20 MB the line names --resize; up to there an image is sent."""
     data = picture()
-    data += b"\0" * (LARGEST - len(data))
+    data += b"\0" * (MAX_ATTACHMENT_BYTES - len(data))
     assert attach_value(data, "it").note == "PNG image, 20.0 MB"
     message = refused(lambda: attach_value(data + b"\0", "it"))
     assert "20 MB" in message
@@ -169,7 +169,7 @@ def test_too_large_an_image_is_refused_with_what_to_do() -> None:
 
 def test_a_large_image_is_sent_once_it_is_made_smaller() -> None:
     """The limit is for what is sent, not for what there was."""
-    attached = attach_value(picture() + b"\0" * LARGEST, "it", resize=10)
+    attached = attach_value(picture() + b"\0" * MAX_ATTACHMENT_BYTES, "it", resize=10)
     assert opened(attached).size == (10, 5)
     assert "10 × 5, 1 kB, resized from 20.0 MB" in attached.note
 
@@ -313,7 +313,7 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path, named: str) -> None:
 def test_too_large_a_file_is_refused_unread(tmp_path: Path) -> None:
     """A file beyond 200 MB is refused by its size, which is said."""
     with (tmp_path / "huge").open("wb") as file:
-        file.truncate(LARGEST_FILE + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     assert "huge is too large (200 MB; at most 200 MB are read)" in refused(
         lambda: attach("huge", {}, tmp_path)
     )

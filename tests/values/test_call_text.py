@@ -20,7 +20,7 @@ from di_magics.core.reply.reply import ToolCall
 from di_magics.core.visible import show_exactly
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.values import tools
-from di_magics.values.call_text import ANYWAY, MOST_LINES, WIDTH, call_text, question
+from di_magics.values.call_text import ANYWAY, MAX_LINES, WIDTH, call_text, question
 from di_magics.values.tools import make_toolbox
 
 PAD = " " * 2100
@@ -271,7 +271,7 @@ def test_a_call_that_is_not_shown_whole_needs_another_answer(
     call = call_text("write", {"text": " ".join(map(str, range(5000))), "to": "a.txt"}, {})
     text, whole = question(call)
     assert not whole
-    assert text.count("\n") <= MOST_LINES + 3
+    assert text.count("\n") <= MAX_LINES + 3
     assert "write(text=" in text
     assert 'to="a.txt")' in text
     assert "characters are not shown" in text

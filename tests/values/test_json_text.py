@@ -253,6 +253,6 @@ def test_a_model_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -
         key: pydantic.SecretStr = pydantic.SecretStr("hidden")
 
     assert written(Note(text="a")) == '{"text":"a","key":"**********"}'
-    monkeypatch.setattr(json_text, "LARGEST_MODEL", 100)
+    monkeypatch.setattr(json_text, "MAX_MODEL_CHARS", 100)
     with pytest.raises(ParamError, match="a model that is too large"):
         written(Note(text="a" * 200))

@@ -23,8 +23,8 @@ from schema_classes import MAYBE, Colour, Movie, Notes, Person, Place, Shelf, Ta
 
 import di_magics as di
 from di_magics.core.errors import DiMagicsError, ReplyError
-from di_magics.values.reply_schema import LARGEST_FILE, reply_schema, schema_from_file
-from di_magics.values.typed_json import MOST_LARGE
+from di_magics.values.reply_schema import MAX_FILE_BYTES, reply_schema, schema_from_file
+from di_magics.values.typed_json import MAX_LARGE_NUMBERS
 
 
 def one_line(call: Callable[[], object], kind: type[DiMagicsError]) -> str:
@@ -300,7 +300,7 @@ def test_a_schema_is_read_from_a_file(tmp_path: Path, start: bytes) -> None:
         (b'"text"', "it must be an object"),
         (b'{"type": 5}', "at $.type"),
         (b'{"const": NaN}', "not JSON"),
-        (b"{" + b" " * LARGEST_FILE + b"}", "too large"),
+        (b"{" + b" " * MAX_FILE_BYTES + b"}", "too large"),
     ],
     ids=["empty", "open", "utf-16", "deep", "huge", "list", "true", "text", "type", "nan", "large"],
 )
@@ -407,7 +407,7 @@ def test_a_schema_that_refers_to_itself_is_checked_within_bounds(
     monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], at_root: bool
 ) -> None:
     """The work doubles with each level of the reply; 13 levels took 15 seconds."""
-    monkeypatch.setattr("di_magics.values.json_schema.MOST_STEPS", 20_000)
+    monkeypatch.setattr("di_magics.values.json_schema.MAX_STEPS", 20_000)
     whole = {"$ref": "#/$defs/n", "$defs": {"n": schema}, "$schema": DRAFT}
     if at_root:
         text = json.dumps({"$schema": DRAFT, **schema}).replace("#/$defs/n", "#")
@@ -489,7 +489,7 @@ def test_bounded_keywords_mean_the_same(
 
 def test_a_set_of_numbers_that_collide_is_read_quickly_or_refused() -> None:
     """Python's hash of an int is its remainder by 2**61 - 1, which a reply may choose."""
-    colliding = [number * (2**61 - 1) for number in range(MOST_LARGE + 100)]
+    colliding = [number * (2**61 - 1) for number in range(MAX_LARGE_NUMBERS + 100)]
     schema = reply_schema(set[int], "numbers")
     assert len(schema.read(json.dumps(colliding[:1000]))) == 1000
     with pytest.raises(ReplyError, match="too many large numbers for a set"):

@@ -14,8 +14,8 @@ from di_magics.core.text import count_noun, cut_middle
 from di_magics.core.tokens import estimate_text_tokens
 
 NAME = "cells above"
-LONGEST_PART = 4_000  # characters of a cell's code, or of its output
-LONGEST = 24_000  # characters of all
+MAX_PART_CHARS = 4_000  # characters of a cell's code, or of its output
+MAX_CHARS = 24_000  # characters of all
 
 
 class RanCell(NamedTuple):
@@ -30,15 +30,15 @@ class RanCell(NamedTuple):
 def attach_cells(cells: Iterable[RanCell]) -> Attachment:
     """Return these cells as an attachment; `cells` has the newest first."""
     texts: list[str] = []
-    shortened, left_out, room = 0, 0, LONGEST
+    shortened, left_out, room = 0, 0, MAX_CHARS
     for cell in cells:
         parts = [part.strip("\n") for part in (cell.code, cell.output, cell.error)]
-        text = _cell_text(cell.number, [cut_middle(part, LONGEST_PART) for part in parts])
+        text = _cell_text(cell.number, [cut_middle(part, MAX_PART_CHARS) for part in parts])
         room -= len(text)
         if room < 0 or left_out:
             left_out += 1
             continue
-        shortened += sum(len(part) > LONGEST_PART for part in parts)
+        shortened += sum(len(part) > MAX_PART_CHARS for part in parts)
         texts.insert(0, text)
     text = "\n\n".join(texts)
     note = [f"{count_noun(len(texts), 'cell')}, about {estimate_text_tokens(text):,} tokens"]

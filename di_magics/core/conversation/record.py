@@ -36,7 +36,7 @@ from di_magics.core.read_json import as_count, as_name, as_text
 from di_magics.core.reply.reply import Reply
 from di_magics.core.visible import one_line
 
-LARGEST = 64_000
+MAX_RECORD_BYTES = 64_000
 METADATA_KEY = "di_magics"
 
 
@@ -157,7 +157,7 @@ def notebook_record(turn: Turn) -> dict[str, Any]:
     A record larger than 64 kB has `too_long` in place of its texts.
     """
     record = export_record(turn)
-    if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > LARGEST:
+    if len(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")) > MAX_RECORD_BYTES:
         record |= {"prompt": "", "system": None, "reply": "", "reasoning": "", "tool_calls": []}
         record |= {
             "tail": "",

@@ -12,7 +12,7 @@ from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.read_json import (
-    LARGEST_COUNT,
+    MAX_COUNT,
     as_count,
     as_list,
     as_number,
@@ -61,7 +61,7 @@ def parse_cell(value: object) -> Cell | None:
 def parse_seconds(value: object) -> float | None:
     """Return a duration in seconds."""
     seconds = as_number(value)
-    return seconds if seconds is not None and 0 <= seconds < LARGEST_COUNT else None
+    return seconds if seconds is not None and 0 <= seconds < MAX_COUNT else None
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:

@@ -21,8 +21,8 @@ CENTS_PER_TOKEN = Decimal("1E-2")
 PER_MILLION = Decimal("1E-6")
 
 # USD per token. The units of the lists are up to 10^6 apart: a price outside is likely misread.
-LEAST = Decimal("1E-9")
-MOST = Decimal("1E-3")
+MIN_PRICE = Decimal("1E-9")
+MAX_PRICE = Decimal("1E-3")
 
 # The digits after this one are rounding errors of the servers.
 PLACE = Decimal("1E-13")
@@ -233,6 +233,6 @@ def _parse_rate(rate: object, unit: Decimal) -> Decimal | None:
     except (ValueError, ArithmeticError):  # an int may have too many digits for str
         return None
     # Compared before it is multiplied, which overflows with the exponents a string can have.
-    if not number.is_finite() or not LEAST / unit <= number <= MOST / unit:
+    if not number.is_finite() or not MIN_PRICE / unit <= number <= MAX_PRICE / unit:
         return None
     return (number * unit).quantize(PLACE, context=ROUNDING)

@@ -8,7 +8,7 @@ from typing import Any
 
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, ToolCall, Usage
-from di_magics.core.reply.returned import MOST_RETURNED
+from di_magics.core.reply.returned import MAX_RETURNED_CHARS
 from di_magics.core.visible import one_line
 
 # Finish reasons that mean that the reply is not complete.
@@ -106,7 +106,7 @@ ReplyEvent = (
 
 MOST_CALLS = 64
 """The calls of a reply that are kept, and run; a reply with more calls repeats itself."""
-MOST_ARGUMENTS = 1_000_000
+MAX_ARGUMENT_CHARS = 1_000_000
 """Characters of the arguments of one call; the rest is not kept."""
 
 
@@ -127,7 +127,7 @@ class ReplyFold:
         self._reasoning: list[str] = []
         self._tokens: list[TokenProbability] = []
         self._returned: list[tuple[str, str]] = []
-        self._returnable = MOST_RETURNED + 1
+        self._returnable = MAX_RETURNED_CHARS + 1
         self._changes: dict[str, Any] = {}
         self._calls: list[_GrowingCall] = []
         self._newest: dict[int, int] = {}
@@ -216,7 +216,7 @@ class _GrowingCall:
     def __init__(self) -> None:
         self.id = self.name = self._extra = ""
         self._parts: list[str] = []
-        self._left = MOST_ARGUMENTS
+        self._left = MAX_ARGUMENT_CHARS
 
     def add(self, part: ToolCallDelta) -> None:
         """Add a fragment."""

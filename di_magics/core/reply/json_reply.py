@@ -62,7 +62,7 @@ def extract_json(text: str) -> str:
     return sources[0] if len(sources) == 1 else source
 
 
-MOST_BROKEN = 64
+MAX_BROKEN = 64
 _BRACKET = re.compile(r"[\[\]{}]")
 
 
@@ -84,7 +84,7 @@ def _bracketed_json(text: str) -> Iterator[str]:
         except (ValueError, RecursionError):
             broken += 1
             at = _closing_bracket(text, start)
-        if not at or broken > MOST_BROKEN or len(sources) > 1:
+        if not at or broken > MAX_BROKEN or len(sources) > 1:
             return
     yield from sources
 

@@ -10,7 +10,7 @@ and ends it. The prefix repeats a passage whose length is its own minus that of 
 from __future__ import annotations
 
 LOOKED_AT = 3000  # characters
-SHORTEST = 500
+MIN_REPEATED_CHARS = 500
 TIMES = 5
 STEP = 200
 """The text is looked at after every so many new characters."""
@@ -44,6 +44,6 @@ def ends_in_repetition(text: str) -> bool:
         border += tail[at] == tail[border]
         borders[at] = border
         length = at + 1
-        if length >= SHORTEST and length >= TIMES * (length - border):
+        if length >= MIN_REPEATED_CHARS and length >= TIMES * (length - border):
             return True
     return False

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 RETURNED_FIELDS = ("reasoning_details", "extra_content")
-MOST_RETURNED = 1_000_000
+MAX_RETURNED_CHARS = 1_000_000
 """Characters of JSON that are kept of one reply; of more, nothing is."""
 _GROWING = frozenset({"text", "summary", "data"})
 
@@ -22,7 +22,7 @@ Pieces = tuple[tuple[str, str], ...]
 def join_returned(pieces: Iterable[tuple[str, str]]) -> str:
     """Return the fields of these (name, JSON) pieces as a JSON object, "" without any."""
     known = list(pieces)
-    if not known or sum(len(text) for _, text in known) > MOST_RETURNED:
+    if not known or sum(len(text) for _, text in known) > MAX_RETURNED_CHARS:
         return ""
     fields: dict[str, Any] = {}
     for name, text in known:

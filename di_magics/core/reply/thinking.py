@@ -18,7 +18,7 @@ from di_magics.core.reply.fold import Finished, Reasoning, ReplyEvent, Text
 from di_magics.core.reply.reply import Reply
 
 OPEN, CLOSE = "<think>", "</think>"
-MOST_BLANKS = 1000
+MAX_SPACES = 1000
 """More white space than this before a tag is text: a model may write it without end."""
 
 
@@ -58,10 +58,10 @@ class ThinkTagParser:
         if self._state == "begin":
             begun = text.lstrip()
             blanks = len(text) - len(begun)
-            if blanks <= MOST_BLANKS and len(begun) < len(OPEN) and OPEN.startswith(begun):
+            if blanks <= MAX_SPACES and len(begun) < len(OPEN) and OPEN.startswith(begun):
                 self._pending = text
                 return []
-            if blanks > MOST_BLANKS or not begun.startswith(OPEN):
+            if blanks > MAX_SPACES or not begun.startswith(OPEN):
                 self._state = "text"
                 return _text_events(pending, piece)  # the last piece may be an end token
             self._state, text = "opened", begun[len(OPEN) :]
@@ -82,11 +82,11 @@ class ThinkTagParser:
         """Leave out the empty lines between the reasoning and the reply."""
         bare = text.lstrip()
         blanks = len(text) - len(bare)
-        if not bare and blanks <= MOST_BLANKS:
+        if not bare and blanks <= MAX_SPACES:
             self._pending = text
             return []
         self._state = "text"
-        if blanks > MOST_BLANKS:
+        if blanks > MAX_SPACES:
             return _text_events(text)
         return _text_events(_indentation(text[:blanks]), bare)
 

@@ -12,7 +12,7 @@ from di_magics.core.visible import one_line, show_exactly
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-LONGEST = 2000
+MAX_RESULT_CHARS = 2000
 CALL_SIGN = "⚙"
 SAFE = "__di_magics_safe__"
 ASK = "__di_magics_ask__"
@@ -43,7 +43,7 @@ def result_text(result: ToolResult) -> str:
 
 def _format_arguments(arguments: str) -> str:
     """Return a JSON object as the arguments of a call in Python, any other text unchanged."""
-    if len(arguments) > LONGEST:
+    if len(arguments) > MAX_RESULT_CHARS:
         return f"{len(arguments):,} characters"
     return ", ".join(_split_arguments(arguments))
 

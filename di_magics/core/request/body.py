@@ -12,7 +12,7 @@ from typing import Any
 from di_magics.core.conversation.attachment import IMAGE_TOKENS, content_weight
 from di_magics.core.reply.reply import REASONING_FIELDS
 from di_magics.core.reply.returned import RETURNED_FIELDS
-from di_magics.core.settings.extras import OWNERS, check_conflicts
+from di_magics.core.settings.extras import PARAM_OF_FIELD, check_conflicts
 from di_magics.core.settings.params import TOOL_CHOICES, Value
 from di_magics.core.settings.services import UNKNOWN_SERVICE, Service
 from di_magics.core.tokens import PER_TOKEN, text_weight
@@ -87,7 +87,7 @@ def message_weight(messages: Sequence[Mapping[str, Any]]) -> int:
 
 def sent_params(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sampling parameters of a body, under the names in it; not `logprobs`."""
-    names = OWNERS.keys() - {"logprobs", "top_logprobs"}
+    names = PARAM_OF_FIELD.keys() - {"logprobs", "top_logprobs"}
     sent = {name: value for name, value in request.items() if name in names}
     if isinstance(choice := sent.get("tool_choice"), dict):
         sent["tool_choice"] = choice["function"]["name"]

@@ -41,16 +41,16 @@ from di_magics.core.visible import one_line
 NO_REASON = frozenset({"", "null", "none"})
 """The finish reasons by which some servers say that the reply goes on."""
 
-MOST_ALTERNATIVES = 200_000
+MAX_TOKEN_ALTERNATIVES = 200_000
 """The alternatives of one token that are kept: the largest vocabularies are a little smaller."""
-MOST_IN_REPLY = 400_000
+MAX_REPLY_ALTERNATIVES = 400_000
 """The alternatives of all tokens of a reply that are kept: of 2,000 tokens 200 each."""
-MOST_TOKENS = 200_000
+MAX_REPLY_TOKENS = 200_000
 """The tokens of a reply whose probability is kept."""
 LONG_TOKEN = 64
 """A longer one counts as several, so that all of them together are bounded."""
 LEGACY_COLUMNS = ("tokens", "token_logprobs", "top_logprobs")
-MOST_EXTRA = 100_000  # characters
+MAX_EXTRA_CHARS = 100_000  # characters
 IMAGE_PARTS = frozenset({"image", "image_url", "output_image"})
 REASONING_PARTS = frozenset({"reasoning", "reasoning_text", "thinking"})
 
@@ -65,8 +65,8 @@ class PayloadParser:
         self._target = target or Target()
         self._halves: dict[str | int, str] = {}
         self._began = False
-        self._alternatives_left = MOST_IN_REPLY
-        self._tokens_left = MOST_TOKENS
+        self._alternatives_left = MAX_REPLY_ALTERNATIVES
+        self._tokens_left = MAX_REPLY_TOKENS
         self.has_content = False
 
     def parse(self, data: str) -> tuple[list[ReplyEvent], EndpointError | None]:
@@ -164,7 +164,7 @@ class PayloadParser:
         for entry in as_objects(logprobs.get("content")):
             if self._tokens_left > 0:
                 top = as_list(entry.get("top_logprobs"))
-                yield self._token(entry, as_objects(top[:MOST_ALTERNATIVES]))
+                yield self._token(entry, as_objects(top[:MAX_TOKEN_ALTERNATIVES]))
         if isinstance(logprobs.get("tokens"), list):  # as the older completions API sends them
             columns = (as_list(logprobs.get(name)) for name in LEGACY_COLUMNS)
             for token, logprob, top in zip_longest(*columns):
@@ -172,7 +172,7 @@ class PayloadParser:
                     break
                 entries = (
                     {"token": other, "logprob": number}
-                    for other, number in islice(as_object(top).items(), MOST_ALTERNATIVES)
+                    for other, number in islice(as_object(top).items(), MAX_TOKEN_ALTERNATIVES)
                 )
                 yield self._token({"token": token, "logprob": logprob}, entries)
 
@@ -288,7 +288,7 @@ def _find_reply(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 def _read_extra(value: object) -> str:
     """Return what a server wants back with a call as JSON, "" for nothing or too much."""
     text = dump_json(value) if isinstance(value, dict) and value else ""
-    return text if len(text) <= MOST_EXTRA else ""
+    return text if len(text) <= MAX_EXTRA_CHARS else ""
 
 
 def _parse_usage(usage: Mapping[str, Any]) -> Usage:

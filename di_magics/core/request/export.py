@@ -21,7 +21,7 @@ from di_magics.core.visible import replace_hidden
 
 Request = Mapping[str, Any]
 
-LONGEST_DATA = 60
+MAX_DATA_CHARS = 60
 # Within a cell another separator begins a new one, and so does a line end.
 _FORMULA = re.compile(r"(?:\A|(?<![; \t\r\n\"'])[; \t\r\n\"']+)(?=[=+@＝＋－＠-])")
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -77,8 +77,8 @@ def _shorten_data(data: Any, name: str = "") -> Any:
         return {key: _shorten_data(value, key) for key, value in data.items()}
     if isinstance(data, list):
         return [_shorten_data(value) for value in data]
-    if name == "url" and isinstance(data, str) and len(data) > LONGEST_DATA:
-        return f"{data[:LONGEST_DATA]}… ({len(data):,} characters)"
+    if name == "url" and isinstance(data, str) and len(data) > MAX_DATA_CHARS:
+        return f"{data[:MAX_DATA_CHARS]}… ({len(data):,} characters)"
     return data
 
 

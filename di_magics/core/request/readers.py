@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from di_magics.core.read_json import LARGEST_COUNT
+from di_magics.core.read_json import MAX_COUNT
 from di_magics.core.text import replace_surrogates
 
 
 def read_count(value: object) -> int | None:
     """Return a number of tokens, at least 0; None for what is not an int or is implausible."""
-    if isinstance(value, bool) or not isinstance(value, int) or value > LARGEST_COUNT:
+    if isinstance(value, bool) or not isinstance(value, int) or value > MAX_COUNT:
         return None
     return max(value, 0)
 

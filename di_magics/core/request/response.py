@@ -20,9 +20,9 @@ from di_magics.core.request.sse import Event, SSEDecoder
 from di_magics.core.visible import one_line
 
 DONE = "[DONE]"
-LONGEST_REPLY = 16 << 20
+MAX_REPLY_BYTES = 16 << 20
 """Bytes of a reply in one JSON object, at most; a stream has limits in endpoints/stream_size.py."""
-LONGEST_QUOTE = 160
+MAX_QUOTE_CHARS = 160
 
 _BLANK = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
@@ -85,12 +85,12 @@ class ResponseReader:
                 del self._start[: len(self._start) - len(self._start.lstrip(_BLANK))]
                 return Batch()
             chunk = bytes(self._start)
-        elif len(self._start) < LONGEST_QUOTE or self._kind == "json":
+        elif len(self._start) < MAX_QUOTE_CHARS or self._kind == "json":
             self._start += chunk
         if self._kind == "html":
             return Batch(error=self._nothing())
         if self._kind == "json":
-            too_long = len(self._start) > LONGEST_REPLY
+            too_long = len(self._start) > MAX_REPLY_BYTES
             error = self._broken("more than 16 MB of JSON") if too_long else None
             return Batch(error=error, complete=True)  # it has a limit of its own
         return self._read(self._decoder.feed(chunk))
@@ -155,7 +155,7 @@ class ResponseReader:
             return web_page_error(self._target.endpoint)
         quote = self._clean(self._last or self._start.decode("utf-8", "replace"))
         return self._broken(
-            f"no reply, but {one_line(quote, LONGEST_QUOTE)!r}" if quote.strip() else "no reply"
+            f"no reply, but {one_line(quote, MAX_QUOTE_CHARS)!r}" if quote.strip() else "no reply"
         )
 
     def _broken(self, what: str) -> StreamBroken:

@@ -9,8 +9,8 @@ from di_magics.core.errors import Busy, EndpointError, Unreachable
 
 TRIES = 4
 FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 8.0
-LONGEST_RETRY_AFTER = 120.0
+MAX_PAUSE_SECONDS = 8.0
+MAX_RETRY_AFTER_SECONDS = 120.0
 
 
 def retry_delay(attempt: int, error: EndpointError, jitter: float) -> float | None:
@@ -23,6 +23,6 @@ def retry_delay(attempt: int, error: EndpointError, jitter: float) -> float | No
     if attempt >= TRIES or not isinstance(error, Unreachable | Busy):
         return None
     if error.retry_after is not None:
-        return error.retry_after if error.retry_after <= LONGEST_RETRY_AFTER else None
-    longest = min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE)
+        return error.retry_after if error.retry_after <= MAX_RETRY_AFTER_SECONDS else None
+    longest = min(FIRST_PAUSE * 2.0 ** (attempt - 1), MAX_PAUSE_SECONDS)
     return longest * (1 - jitter / 4)

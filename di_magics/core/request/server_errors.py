@@ -283,11 +283,11 @@ ERROR_RULES = (
 
 _TEXT_FIELDS = ("error", "detail", "message", "errors", "msg", "base_resp", "status_msg")
 _CODE_FIELDS = ("code", "type", "status", "reason", "provider_error_code")
-_DEEPEST = 8
-_LONGEST_NESTED = 20_000
+_MAX_DEPTH = 8
+_MAX_NESTED_CHARS = 20_000
 
 
-def error_text(payload: object, depth: int = _DEEPEST) -> str | None:
+def error_text(payload: object, depth: int = _MAX_DEPTH) -> str | None:
     """Return the server's own text in an error body, whichever of its shapes it has."""
     if depth == 0:
         return None
@@ -315,7 +315,7 @@ def error_text(payload: object, depth: int = _DEEPEST) -> str | None:
 
 def _nested_text(text: str, depth: int) -> str | None:
     """Return the text of an error that is JSON within a text."""
-    if len(text) > _LONGEST_NESTED or text.lstrip()[:1] not in ("{", "["):
+    if len(text) > _MAX_NESTED_CHARS or text.lstrip()[:1] not in ("{", "["):
         return None
     try:
         return error_text(load_json(text), depth - 1)

@@ -10,7 +10,7 @@ from di_magics.core.secrets import looks_secret
 from di_magics.core.settings.params import suggest
 from di_magics.core.visible import one_line
 
-LONGEST = 200_000
+MAX_VALUE_CHARS = 200_000
 """Characters; a longer value is refused, and can be attached (`-a`)."""
 
 _NAME = re.compile(r"\{\{([^\W\d]\w*)(?:\}\}|[.\[(][^{}\n]{0,200}\}\})")
@@ -46,10 +46,10 @@ def fill_placeholders(
                 f"To send the braces as they are, write {{{{ {one_line(name, 60)} }}}} with spaces."
             )
         text = value_text(value(name), name)
-        if len(text) > LONGEST:
+        if len(text) > MAX_VALUE_CHARS:
             raise ParamError(
-                f"The text of {name} is too long: {len(text):,} of at most {LONGEST:,} characters. "
-                f"Attach its beginning with -a {name}."
+                f"The text of {name} is too long: {len(text):,} of at most {MAX_VALUE_CHARS:,} "
+                f"characters. Attach its beginning with -a {name}."
             )
         if looks_secret(name, text):
             raise ParamError(

@@ -19,9 +19,9 @@ from di_magics.core.visible import one_line
 
 EXTRA = "extra"
 PREFIX = "extra."
-LARGEST, DEEPEST = 100_000, 50
-"""Characters of the JSON of one extra, and levels of it."""
-OWNED: Mapping[str, str] = {
+MAX_CHARS, MAX_DEPTH = 100_000, 50
+"""Of the JSON of one extra."""
+RESERVED: Mapping[str, str] = {
     "messages": "The prompt is below the %%chat line, -s is the system prompt",
     "prompt": "The prompt is below the %%chat line",
     "model": "Use -m MODEL",
@@ -34,7 +34,7 @@ OWNED: Mapping[str, str] = {
     ),
 }
 """The fields that no extra may have, and what to use instead."""
-OWNERS: Mapping[str, str] = {
+PARAM_OF_FIELD: Mapping[str, str] = {
     **{name: name for name in PARAMS},
     **{
         fact.field: name
@@ -64,8 +64,8 @@ def parse_extras(texts: Iterable[str]) -> dict[str, Any]:
 def parse_extra(name: str, text: str) -> Any:
     """Return the value of an extra that was typed as JSON. Raises ParamError for anything else."""
     check_name(name)
-    if len(text) > LARGEST:
-        raise ParamError(f"The extra {name} is longer than {LARGEST:,} characters. Shorten it.")
+    if len(text) > MAX_CHARS:
+        raise ParamError(f"The extra {name} is longer than {MAX_CHARS:,} characters. Shorten it.")
     try:
         value = json.loads(text, parse_constant=_refuse)
         if _is_deep(value):
@@ -109,14 +109,14 @@ def check_name(name: str) -> None:
         raise ParamError(
             f"{one_line(name, 60)!r} is not the name of a field. Write NAME=JSON without spaces."
         )
-    if name in OWNED:
-        raise ParamError(f"An extra cannot replace {name}. {OWNED[name]}.")
+    if name in RESERVED:
+        raise ParamError(f"An extra cannot replace {name}. {RESERVED[name]}.")
 
 
 def check_conflicts(extras: Mapping[str, Any], sent: Mapping[str, Any]) -> None:
     """Raise ParamError for an extra that would replace a field which is `sent` already."""
     for name in extras:
-        owner = OWNERS.get(name, name)
+        owner = PARAM_OF_FIELD.get(name, name)
         if name in sent or owner in sent:
             raise ParamError(
                 f"An extra cannot replace {name}, which is set already. Leave out the extra, or "
@@ -136,7 +136,7 @@ def _refuse(constant: str) -> None:
 
 def _is_deep(value: object) -> bool:
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [
             item
             for outer in level

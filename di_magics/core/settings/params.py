@@ -18,7 +18,7 @@ DEFAULT_MAX_TOKENS = 16_384
 """What DeepInfra uses where max_tokens is not sent."""
 TOOL_CHOICES = ("auto", "none", "required")
 """What `tool_choice` may be besides the name of a tool."""
-MOST_LOGPROBS = 20
+MAX_LOGPROBS = 20
 """How many alternatives of a token most servers send at most."""
 TYPE_NAMES = {float: "a number", int: "a whole number", str: "text", list: "text"}
 
@@ -212,7 +212,7 @@ PARAMS: Mapping[str, Param] = {
 Value = int | float | str | tuple[str, ...]
 
 
-LONGEST_NAME = 100
+MAX_NAME_CHARS = 100
 """Characters of a name that is compared with a misspelled one."""
 
 
@@ -222,8 +222,8 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
     choices = list(known)
     begun = [choice for choice in choices if len(word) > 2 and choice.startswith(word)]
-    short = [choice for choice in choices if len(choice) <= LONGEST_NAME]  # the time is quadratic
-    near = begun[:3] or difflib.get_close_matches(word[:LONGEST_NAME], short, n=3, cutoff=0.5)
+    short = [choice for choice in choices if len(choice) <= MAX_NAME_CHARS]  # the time is quadratic
+    near = begun[:3] or difflib.get_close_matches(word[:MAX_NAME_CHARS], short, n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(one_line(word, 80) for word in near)}?" if near else ""
 
 

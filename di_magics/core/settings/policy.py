@@ -13,7 +13,7 @@ from typing import Any
 
 from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.errors import DiMagicsError, PolicyError
-from di_magics.core.settings.extras import OWNERS, PREFIX, check_extra, format_extra
+from di_magics.core.settings.extras import PARAM_OF_FIELD, PREFIX, check_extra, format_extra
 from di_magics.core.settings.params import (
     DEFAULT_MAX_TOKENS,
     Value,
@@ -146,7 +146,7 @@ class Policy:
                     f"{self.source_names} locks it to {format_extra(name, value)}. Leave it out."
                 )
         for name in sent:
-            owner = OWNERS.get(name, name)
+            owner = PARAM_OF_FIELD.get(name, name)
             is_listed = bool(self.extras) and all(name in names for names in self.extras)
             if name not in self.extra_locks and (
                 owner in self.locks

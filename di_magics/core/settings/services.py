@@ -18,7 +18,7 @@ from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import Basis
-from di_magics.core.settings.params import MOST_LOGPROBS, Param, Value, suggest
+from di_magics.core.settings.params import MAX_LOGPROBS, Param, Value, suggest
 from di_magics.core.visible import one_line
 
 DEEPINFRA, LOCAL = "deepinfra", "local"
@@ -110,7 +110,7 @@ class Service:
             fact = self.fact(name)
             most = fact.most
             if name == "logprobs" and most is None:
-                most = MOST_LOGPROBS
+                most = MAX_LOGPROBS
             if fact.refused and not fact.when:
                 raise ParamError(
                     f"{title} refuses {name}. Leave it out (%chat unset {name}), or send it all "

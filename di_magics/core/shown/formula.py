@@ -12,7 +12,7 @@ paragraph. White space is WHITE, a letter A to Z and a digit 0 to 9, no other sc
 The text is hostile, and a typesetter is an interpreter. So only formulas made of the commands and
 environments listed below reach it. They typeset and do nothing else: none defines, styles, links,
 loads, counts or has an unbounded number. Groups, environments, `\left…\right` and `\displaystyle`,
-which lasts until its group ends, nest at most DEEPEST deep, because a typesetter recurses. A `%`
+which lasts until its group ends, nest at most MAX_DEPTH deep, because a typesetter recurses. A `%`
 would hide braces from this count. Text that is not a formula is displayed as its source.
 
 The scan of a text, with a call for every opening that no backslash escapes, is linear in it. A scan
@@ -27,9 +27,9 @@ import json
 import re
 from typing import NamedTuple
 
-LONGEST = 5000  # characters of LaTeX
-DEEPEST = 30
-MOST = 500  # formulas in one reply; renderers show what follows as its source
+MAX_FORMULA_CHARS = 5000  # characters of LaTeX
+MAX_DEPTH = 30
+MAX_FORMULAS = 500  # formulas in one reply; renderers show what follows as its source
 USUAL = 100  # characters; a longer formula counts as several
 WHITE = " \t\n\r\f\v"
 
@@ -119,9 +119,9 @@ class Formula(NamedTuple):
 def as_json() -> str:
     """Return the lists and limits of this rule as JSON, for `static/formula.js`."""
     rule = {
-        "longest": LONGEST,
-        "deepest": DEEPEST,
-        "most": MOST,
+        "longest": MAX_FORMULA_CHARS,
+        "deepest": MAX_DEPTH,
+        "most": MAX_FORMULAS,
         "usual": USUAL,
         "environments": ENVIRONMENTS,
         "commands": COMMANDS,
@@ -152,9 +152,9 @@ def formula_at(text: str, start: int) -> Formula | None:
 def _closing_at(text: str, begin: int, closing: str) -> int:
     """Return where the closing is, or 0 if the text before it is not allowed in a formula."""
     groups: list[str] = []  # what ends each open group; "" for a style
-    limit = min(begin + LONGEST, len(text) - 1)
+    limit = min(begin + MAX_FORMULA_CHARS, len(text) - 1)
     at = begin
-    while 0 < at <= limit and len(groups) <= DEEPEST:
+    while 0 < at <= limit and len(groups) <= MAX_DEPTH:
         if text.startswith(closing, at):
             return 0 if any(groups) else at
         char = text[at]

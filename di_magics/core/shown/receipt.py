@@ -35,7 +35,7 @@ BASES: Mapping[Basis, str] = {
 """Whether log-probabilities are the model's own."""
 FINISHED = "finished"
 SEPARATOR = " · "
-LONGEST_PARAMS = 60
+MAX_PARAMS_CHARS = 60
 """Characters: longer parameters are only counted on the short line."""
 
 
@@ -76,7 +76,7 @@ def receipt_parts(turn: Turn, notes: Sequence[str] = ()) -> Receipt:
     """
     params = _param_texts(turn)
     text = " ".join(params)
-    is_long = len(text) > LONGEST_PARAMS
+    is_long = len(text) > MAX_PARAMS_CHARS
     others = _receipt(_other_facts(turn))
     shown = f"{len(params)} parameters" if is_long else text
     return Receipt(

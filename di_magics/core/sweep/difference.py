@@ -10,7 +10,7 @@ from difflib import Match, SequenceMatcher
 from itertools import accumulate
 from typing import Literal
 
-MOST_STEPS = 10_000_000
+MAX_STEPS = 10_000_000
 """Pairs of equal words that are looked at, at most, which takes about half a second. Prose of 4,000
 words needs fewer. Of longer texts, and of those that repeat themselves, only the common beginning
 and end are marked."""
@@ -45,7 +45,7 @@ class _Matcher(SequenceMatcher[str]):
     ) -> Match:
         end = len(self._pairs) - 1 if ahi is None else ahi
         self._steps += self._pairs[end] - self._pairs[alo]
-        if self._steps > MOST_STEPS:
+        if self._steps > MAX_STEPS:
             raise _TooLongError
         return super().find_longest_match(alo, ahi, blo, bhi)
 

@@ -17,9 +17,9 @@ from di_magics.core.settings.params import suggest
 from di_magics.core.text import describe_error
 from di_magics.core.visible import one_line
 
-LONGEST = 600
+MAX_WORDS = 600
 """Words of a text that are compared: the time is quadratic in them."""
-MOST_TEXTS = 30
+MAX_TEXTS = 30
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
@@ -44,7 +44,7 @@ def similarity(one: str, other: str) -> float:
 
     It is twice the length of the longest common subsequence of words, by the length of both.
     """
-    first, second = split_words(one)[:LONGEST], split_words(other)[:LONGEST]
+    first, second = split_words(one)[:MAX_WORDS], split_words(other)[:MAX_WORDS]
     if not first and not second:
         return 1.0
     return 2 * _common_length(first, second) / (len(first) + len(second))
@@ -73,8 +73,8 @@ def diversity(texts: Sequence[str]) -> float | None:
     """
     if len(texts) < 2:
         return None
-    step = max(1.0, len(texts) / MOST_TEXTS)
-    chosen = [texts[int(i * step)] for i in range(min(len(texts), MOST_TEXTS))]
+    step = max(1.0, len(texts) / MAX_TEXTS)
+    chosen = [texts[int(i * step)] for i in range(min(len(texts), MAX_TEXTS))]
     return 1 - fmean(similarity(one, other) for one, other in combinations(chosen, 2))
 
 

@@ -30,9 +30,9 @@ from di_magics.core.settings.params import (
 from di_magics.core.text import respell_number
 from di_magics.core.visible import one_line
 
-MOST_RUNS = 10_000
-MOST_CALLS_UNASKED = 20
-MOST_COST_UNASKED = Decimal("0.05")
+MAX_RUNS = 10_000
+MAX_CALLS_UNASKED = 20
+MAX_COST_UNASKED = Decimal("0.05")
 TYPICAL_TOKENS = 400
 """The usual length of a reply that nothing limits, to estimate the cost of a sweep."""
 
@@ -141,7 +141,7 @@ def _parse_range(text: str) -> list[str] | None:
         first, last = Decimal(first_text), Decimal(last_text)
         step = Decimal(step_text or "1")
         count = int((last - first) / step) if step > 0 else -1
-        fits = 0 <= count < MOST_RUNS
+        fits = 0 <= count < MAX_RUNS
         steps = [f"{first + i * step:f}" for i in range(count + 1)] if fits else []
     except (ArithmeticError, ValueError):  # also of an infinite step, or beyond what Decimal holds
         steps = []
@@ -160,9 +160,9 @@ def make_runs(vary: Vary, repeats: int = 1) -> tuple[Run, ...]:
     if repeats < 1:
         raise ParamError(f"-n must be at least 1, not {repeats}.")
     count = prod(len(values) for values in vary.values()) * repeats
-    if count > MOST_RUNS:
+    if count > MAX_RUNS:
         raise ParamError(
-            f"A sweep has at most {MOST_RUNS:,} runs, not {count:,}. Vary fewer values."
+            f"A sweep has at most {MAX_RUNS:,} runs, not {count:,}. Vary fewer values."
         )
     combinations = itertools.product(itertools.product(*vary.values()), range(repeats))
     return tuple(
@@ -229,9 +229,9 @@ def check_consent(calls: int, about: Decimal | None, covered: bool, *, yes: bool
 
     Consent is `yes`, or a budget that has `covered` the worst case. Free calls need none.
     """
-    is_cheap = about is None or about <= MOST_COST_UNASKED
+    is_cheap = about is None or about <= MAX_COST_UNASKED
     is_free = about is not None and not about
-    if yes or covered or is_free or (calls <= MOST_CALLS_UNASKED and is_cheap):
+    if yes or covered or is_free or (calls <= MAX_CALLS_UNASKED and is_cheap):
         return
     cost = "of unknown cost" if about is None else f"about {format_usd(about)}"
     raise BudgetError(

@@ -22,7 +22,7 @@ from di_magics.magics.commands.command import (
 )
 from di_magics.magics.commands.conversing import check_name
 from di_magics.runtime.files import os_error_reason, read_bounded, write_private
-from di_magics.storage.notebook import LARGEST_FILE
+from di_magics.storage.notebook import MAX_FILE_BYTES
 
 
 @command("save FILE [--overwrite]", "write this conversation to a .md, .json or .ipynb file")
@@ -57,7 +57,7 @@ def load(context: Context, rest: str) -> None:
     """
     path = Path(rest or incomplete("load other.ipynb")).expanduser()
     try:
-        data = read_bounded(path, LARGEST_FILE, rest, transcript.SUFFIXES)
+        data = read_bounded(path, MAX_FILE_BYTES, rest, transcript.SUFFIXES)
     except OSError as error:
         raise ChatError(
             f"{one_line(path, 160)} cannot be read ({os_error_reason(error)}). Give the path of a "

@@ -26,7 +26,7 @@ from di_magics.magics.commands.command import (
 )
 from di_magics.runtime.files import write_private
 
-MOST_ROWS = 200
+MAX_ROWS = 200
 """How many models a table has at most."""
 
 
@@ -126,11 +126,11 @@ def list_models(context: Context, rest: str) -> None:
     if not listed:
         raise ParamError(f"No model matches {one_line(rest, 60)!r}. %chat models lists all models.")
     rows = [
-        {"model": one_line(model.id, 120), **model_columns(model)} for model in listed[:MOST_ROWS]
+        {"model": one_line(model.id, 120), **model_columns(model)} for model in listed[:MAX_ROWS]
     ]
     columns = [name for name in rows[0] if any(row[name] for row in rows)]
     show_table([columns, *([row[name] for name in columns] for row in rows)], head=True)
     count = count_noun(len(listed), "model")
-    if len(listed) > MOST_ROWS:
-        count += f", of which {MOST_ROWS} are shown (%chat models FILTER)"
+    if len(listed) > MAX_ROWS:
+        count += f", of which {MAX_ROWS} are shown (%chat models FILTER)"
     say(f"{count}; USD per million tokens, {price_sources(listed)}. %chat model ID chooses one.")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from di_magics.core.conversation.cells_above import (
-    LONGEST,
-    LONGEST_PART,
+    MAX_CHARS,
+    MAX_PART_CHARS,
     NAME,
     RanCell,
     attach_cells,
@@ -28,9 +28,9 @@ def test_cells_are_in_their_order_with_output_and_error() -> None:
 
 def test_long_texts_lose_their_middle_and_old_cells_go_first() -> None:
     """The newest are there, however long they are."""
-    cells = [RanCell(number, "x" * LONGEST_PART * 3) for number in range(50, 0, -1)]
+    cells = [RanCell(number, "x" * MAX_PART_CHARS * 3) for number in range(50, 0, -1)]
     attached = attach_cells(cells)
-    assert len(attached.content) <= LONGEST + 100
+    assert len(attached.content) <= MAX_CHARS + 100
     assert "Cell [50]:" in attached.content
     assert "Cell [1]:" not in attached.content
     assert "characters left out" in attached.content

@@ -17,7 +17,7 @@ from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.messages import request_messages
 from di_magics.core.conversation.record import (
-    LARGEST,
+    MAX_RECORD_BYTES,
     REPLY_ENTRIES,
     TURN_ENTRIES,
     export_record,
@@ -309,7 +309,7 @@ def test_fields_are_tools_and_a_form(fields: dict[str, Any], read_as: dict[str, 
 def test_a_record_stays_small_whatever_is_long_in_it(turn: Turn) -> None:
     """What is left out is said."""
     record = notebook_record(turn)
-    assert len(json.dumps(record)) < LARGEST
+    assert len(json.dumps(record)) < MAX_RECORD_BYTES
     assert record["too_long"]
 
 

@@ -13,7 +13,7 @@ from di_magics.core.conversation import transcript
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.record import (
-    LARGEST,
+    MAX_RECORD_BYTES,
     notebook_record,
     parse_turn,
     rebuild_conversation,
@@ -70,7 +70,7 @@ def test_a_record_is_json_and_reads_back() -> None:
 def test_a_record_stays_small() -> None:
     """Beyond 64 kB the texts are left out, and reading says so."""
     record = notebook_record(replace(TURNS[0], prompt="x" * 70_000))
-    assert len(json.dumps(record)) < LARGEST
+    assert len(json.dumps(record)) < MAX_RECORD_BYTES
     with pytest.raises(ValueError, match="too long"):
         parse_turn(record)
 

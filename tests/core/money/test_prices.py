@@ -13,8 +13,8 @@ import pytest
 
 import di_magics
 from di_magics.core.money.prices import (
-    LEAST,
-    MOST,
+    MAX_PRICE,
+    MIN_PRICE,
     Model,
     Price,
     describe_model,
@@ -274,7 +274,7 @@ def test_every_row_of_the_packages_table_has_a_price_and_a_context() -> None:
     for model in found.values():
         assert model.context
         assert model.price
-        assert LEAST <= model.price.input <= model.price.output <= MOST
+        assert MIN_PRICE <= model.price.input <= model.price.output <= MAX_PRICE
         row = payload["models"][model.id]
         assert (model.price.cached is None) is (row[2] is None)
 

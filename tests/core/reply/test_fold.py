@@ -10,7 +10,7 @@ from grow import GROWN, TOKEN, grow
 from growth import growth
 
 from di_magics.core.reply.fold import (
-    MOST_ARGUMENTS,
+    MAX_ARGUMENT_CHARS,
     MOST_CALLS,
     Finished,
     Image,
@@ -198,13 +198,13 @@ def test_the_calls_of_a_reply_are_bounded(index: str, size: int) -> None:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("size", [1, 1000, MOST_ARGUMENTS + 1])
+@pytest.mark.parametrize("size", [1, 1000, MAX_ARGUMENT_CHARS + 1])
 def test_the_arguments_of_a_call_are_bounded(size: int) -> None:
     """The beginning is kept."""
-    text = "abcdefghij" * (MOST_ARGUMENTS // 10 + 5)
+    text = "abcdefghij" * (MAX_ARGUMENT_CHARS // 10 + 5)
     fold = ReplyFold()
     fold.add(ToolCallDelta(0, "c", "f", text[at : at + size]) for at in range(0, len(text), size))
-    assert fold.snapshot().tool_calls[0].arguments == text[:MOST_ARGUMENTS]
+    assert fold.snapshot().tool_calls[0].arguments == text[:MAX_ARGUMENT_CHARS]
 
 
 def test_images_and_other_choices_are_counted() -> None:

@@ -10,7 +10,7 @@ from growth import growth
 
 from di_magics.core.reply.repetition import (
     LOOKED_AT,
-    SHORTEST,
+    MIN_REPEATED_CHARS,
     RepetitionDetector,
     ends_in_repetition,
 )
@@ -23,7 +23,7 @@ def test_a_passage_again_and_again_is_a_loop(length: int) -> None:
     """Wherever it is cut, and whatever came before, five times and 500 characters on."""
     draw = random.Random(length)
     passage = "".join(draw.choices("abcdefgh \n", k=length - 1)) + "!"
-    times = max(5, -(-SHORTEST // length))
+    times = max(5, -(-MIN_REPEATED_CHARS // length))
     for cut in {0, 1, length // 2}:
         text = SAMPLE + passage * (times + 1)
         assert ends_in_repetition(text[: len(text) - cut])
@@ -52,7 +52,7 @@ def test_it_is_noticed_soon_while_the_text_grows() -> None:
         while not detector.found:
             detector.feed(text[read : read + size])
             read += size
-        assert 1000 + SHORTEST <= read <= 1000 + SHORTEST + 600
+        assert 1000 + MIN_REPEATED_CHARS <= read <= 1000 + MIN_REPEATED_CHARS + 600
 
 
 def test_repetition_is_found_in_linear_time() -> None:

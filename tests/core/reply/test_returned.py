@@ -9,7 +9,7 @@ import pytest
 from growth import growth
 
 from di_magics.core.reply.fold import ReplyFold, Text, ToReturn
-from di_magics.core.reply.returned import MOST_RETURNED, join_returned, read_returned
+from di_magics.core.reply.returned import MAX_RETURNED_CHARS, join_returned, read_returned
 
 DETAILS = "reasoning_details"
 
@@ -74,7 +74,7 @@ def test_too_much_is_not_sent_at_all() -> None:
     fold = ReplyFold()
     fold.add([ToReturn(DETAILS, piece)] * 1000)
     kept = fold.snapshot().returned
-    assert MOST_RETURNED < sum(len(text) for _, text in kept) < MOST_RETURNED + 200_000
+    assert MAX_RETURNED_CHARS < sum(len(text) for _, text in kept) < MAX_RETURNED_CHARS + 200_000
     assert join_returned(kept) == ""
     fold.add([ToReturn(DETAILS, piece)])
     assert fold.snapshot().returned == kept

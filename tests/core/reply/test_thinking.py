@@ -22,13 +22,13 @@ from di_magics.core.reply.fold import (
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.reply.thinking import (
     CLOSE,
-    MOST_BLANKS,
+    MAX_SPACES,
     OPEN,
     ThinkTagParser,
     separate_lone_thinking,
 )
 
-BLANKS = " " * (MOST_BLANKS + 1)
+BLANKS = " " * (MAX_SPACES + 1)
 CASES = [
     ("", "", ""),
     ("Hi", "", "Hi"),
@@ -63,7 +63,7 @@ CASES = [
     ("<think>\n\n</think>\n\nHi", "", "Hi"),
     ("<think>hm</think>\n\n    x = 1", "hm", "    x = 1"),
     (f"{BLANKS}<think>a</think>b", "", f"{BLANKS}<think>a</think>b"),
-    ("<think>a</think>" + "\n" * (MOST_BLANKS + 1) + "b", "a", "\n" * (MOST_BLANKS + 1) + "b"),
+    ("<think>a</think>" + "\n" * (MAX_SPACES + 1) + "b", "a", "\n" * (MAX_SPACES + 1) + "b"),
 ]
 
 

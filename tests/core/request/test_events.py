@@ -10,7 +10,7 @@ import pytest
 from grow import grow
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, StreamBroken, TooLong
-from di_magics.core.logprobs import MOST_BYTES, TokenProbability
+from di_magics.core.logprobs import MAX_TOKEN_BYTES, TokenProbability
 from di_magics.core.reply.fold import (
     Finished,
     Image,
@@ -406,7 +406,7 @@ def test_a_probability_is_not_above_one(sent: float, read: float | None) -> None
 
 def test_the_alternatives_of_a_reply_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """They come in the server's order; tokens beyond the limit are kept without any."""
-    monkeypatch.setattr(events, "MOST_IN_REPLY", 400)
+    monkeypatch.setattr(events, "MAX_REPLY_ALTERNATIVES", 400)
     parser = PayloadParser()
     top = [{"token": str(n), "logprob": -n} for n in range(100)]
     entry = {"token": "0", "logprob": 0, "top_logprobs": top}
@@ -422,7 +422,7 @@ def test_the_alternatives_of_a_reply_are_bounded(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("form", ["content", "tokens"])
 def test_the_tokens_of_a_reply_are_bounded(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """A stream of 256 MB has room for ten million; longer ones count as several."""
-    monkeypatch.setattr(events, "MOST_TOKENS", 400)
+    monkeypatch.setattr(events, "MAX_REPLY_TOKENS", 400)
     parser = PayloadParser()
     count = 100
     sent = [("a", count, count), ("b" * LONG_TOKEN, count, count), ("c", count + 1, count)]
@@ -434,7 +434,9 @@ def test_the_tokens_of_a_reply_are_bounded(monkeypatch: pytest.MonkeyPatch, form
         assert read == ([kept] if kept else [])
 
 
-@pytest.mark.parametrize(("length", "kept"), [(MOST_BYTES, MOST_BYTES), (MOST_BYTES + 1, 1)])
+@pytest.mark.parametrize(
+    ("length", "kept"), [(MAX_TOKEN_BYTES, MAX_TOKEN_BYTES), (1 + MAX_TOKEN_BYTES, 1)]
+)
 def test_a_token_is_bounded(length: int, kept: int) -> None:
     """None is that long; it is not cut off, because a part of a key might be left."""
     [token] = tokens_of([{"token": "a" * length}])

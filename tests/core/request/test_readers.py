@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from di_magics.core.read_json import LARGEST_COUNT
+from di_magics.core.read_json import MAX_COUNT
 from di_magics.core.request import readers
 
 OTHERS = [None, True, "5", [5], {"a": 5}]
@@ -16,8 +16,8 @@ OTHERS = [None, True, "5", [5], {"a": 5}]
         (0, 0),
         (5, 5),
         (-5, 0),
-        (LARGEST_COUNT, LARGEST_COUNT),
-        (LARGEST_COUNT + 1, None),
+        (MAX_COUNT, MAX_COUNT),
+        (MAX_COUNT + 1, None),
         (1.5, None),
     ]
     + [(other, None) for other in OTHERS],

@@ -13,7 +13,7 @@ from grow import snapshot
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
 from di_magics.core.reply.fold import ReplyFold
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.response import LONGEST_QUOTE, LONGEST_REPLY, ResponseReader, sniff
+from di_magics.core.request.response import MAX_QUOTE_CHARS, MAX_REPLY_BYTES, ResponseReader, sniff
 from di_magics.core.request.server_errors import Target
 
 
@@ -193,7 +193,7 @@ def test_the_quote_is_one_short_line() -> None:
     for body in ("x\n\x1b[31m" * 5000, json.dumps({"note": "y" * 100_000})):
         _, error = read(body)
         assert str(error).isprintable()
-        assert len(str(error)) < LONGEST_QUOTE + 150
+        assert len(str(error)) < MAX_QUOTE_CHARS + 150
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_an_endless_json_object_is_not_read_to_its_end() -> None:
     while batch.error is None:
         batch = reader.feed(block)
         sent += len(block)
-        assert sent <= LONGEST_REPLY + 2 * len(block)
+        assert sent <= MAX_REPLY_BYTES + 2 * len(block)
     assert "16 MB" in str(batch.error)
 
 

@@ -12,7 +12,7 @@ from di_magics.core.errors import (
     StreamBroken,
     Unreachable,
 )
-from di_magics.core.request.retry import LONGEST_RETRY_AFTER, TRIES, retry_delay
+from di_magics.core.request.retry import MAX_RETRY_AFTER_SECONDS, TRIES, retry_delay
 
 
 @pytest.mark.parametrize("kind", [Busy, Unreachable])
@@ -36,7 +36,7 @@ def test_jitter_takes_up_to_a_quarter_off() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "kept"),
-    [(0.0, 0.0), (7.5, 7.5), (LONGEST_RETRY_AFTER, LONGEST_RETRY_AFTER), (120.1, None)],
+    [(0.0, 0.0), (7.5, 7.5), (MAX_RETRY_AFTER_SECONDS, MAX_RETRY_AFTER_SECONDS), (120.1, None)],
 )
 def test_the_servers_own_pause_is_kept_to(asked: float, kept: float | None) -> None:
     """Exactly, without jitter; one of more than two minutes ends the tries."""

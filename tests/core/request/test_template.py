@@ -9,7 +9,7 @@ from growth import growth
 
 from di_magics.core.errors import ParamError
 from di_magics.core.request.template import (
-    LONGEST,
+    MAX_VALUE_CHARS,
     fill_placeholders,
     value_text,
 )
@@ -185,9 +185,9 @@ def test_a_text_of_a_class_of_its_own_is_taken_plain() -> None:
 
 def test_a_huge_value_is_refused_and_what_fits_is_not() -> None:
     """The line says how it can be attached instead."""
-    assert len(fill("{{a}}", {"a": "x " * (LONGEST // 2)})) == LONGEST
+    assert len(fill("{{a}}", {"a": "x " * (MAX_VALUE_CHARS // 2)})) == MAX_VALUE_CHARS
     with pytest.raises(ParamError, match=r"200,001 .*-a a"):
-        fill("{{a}}", {"a": "x" * (LONGEST + 1)})
+        fill("{{a}}", {"a": "x" * (MAX_VALUE_CHARS + 1)})
 
 
 @pytest.mark.parametrize("key", KEYS)

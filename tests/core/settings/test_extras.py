@@ -10,7 +10,7 @@ from growth import growth
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings import extras
-from di_magics.core.settings.extras import OWNED, check_conflicts, check_extra, parse_extras
+from di_magics.core.settings.extras import RESERVED, check_conflicts, check_extra, parse_extras
 from di_magics.core.settings.flags import parse_flags, split_line
 from di_magics.core.settings.params import PARAMS
 
@@ -86,7 +86,7 @@ def test_quotes_of_another_flag_are_removed_as_before() -> None:
         ("x=" + "[" * 40_000, "is not JSON"),
         ("x=" + "9" * 99_999, "is not JSON"),
         ("x=" + "1" * 100_001, "Shorten it"),
-        *((f"{name}=1", "cannot replace") for name in OWNED),
+        *((f"{name}=1", "cannot replace") for name in RESERVED),
     ],
 )
 def test_anything_else_is_one_line(text: str, problem: str) -> None:
@@ -135,9 +135,9 @@ def test_what_is_set_already_is_not_replaced(extra: str, sent: dict[str, Any]) -
 
 def test_every_parameter_owns_its_name() -> None:
     """And the names that it has elsewhere."""
-    assert extras.OWNERS.items() >= {name: name for name in PARAMS}.items()
-    assert extras.OWNERS["random_seed"] == "seed"
-    assert extras.OWNERS["repeat_penalty"] == "repetition_penalty"
+    assert extras.PARAM_OF_FIELD.items() >= {name: name for name in PARAMS}.items()
+    assert extras.PARAM_OF_FIELD["random_seed"] == "seed"
+    assert extras.PARAM_OF_FIELD["repeat_penalty"] == "repetition_penalty"
 
 
 def test_a_long_text_is_read_in_linear_time() -> None:

@@ -12,7 +12,7 @@ from typing import SupportsIndex
 import pytest
 
 from di_magics.core.shown import formula
-from di_magics.core.shown.formula import DEEPEST, LONGEST, Formula, formula_at
+from di_magics.core.shown.formula import MAX_DEPTH, MAX_FORMULA_CHARS, Formula, formula_at
 
 CASES = json.loads(Path(__file__).with_name("formula_cases.json").read_text("utf-8"))
 READ_IN_NODE = Path(__file__).resolve().parents[2] / "js" / "read_formulas.mjs"
@@ -80,8 +80,8 @@ def test_these_are_formulas_and_these_are_not(case: list[object]) -> None:
 def test_a_formula_has_a_bounded_length(opening: str, closing: str) -> None:
     """In characters, each as long as any other."""
     for char in ("a", "\U0001f600"):
-        assert formula_at(f"{opening}{char * LONGEST}{closing}", 0)
-        assert not formula_at(f"{opening}{char * (LONGEST + 1)}{closing}", 0)
+        assert formula_at(f"{opening}{char * MAX_FORMULA_CHARS}{closing}", 0)
+        assert not formula_at(f"{opening}{char * (MAX_FORMULA_CHARS + 1)}{closing}", 0)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_formula_has_a_bounded_length(opening: str, closing: str) -> None:
 )
 def test_a_formula_has_a_bounded_depth(opening: str, closing: str) -> None:
     """Whatever nests in it counts, together."""
-    for depth, is_formula in ((DEEPEST, True), (DEEPEST + 1, False)):
+    for depth, is_formula in ((MAX_DEPTH, True), (MAX_DEPTH + 1, False)):
         text = f"$a{opening * depth}x{closing * depth}$"
         assert bool(formula_at(text, 0)) == is_formula
         mixed = f"$a{{{opening * (depth - 1)}x{closing * (depth - 1)}}}$"
@@ -118,7 +118,7 @@ def random_texts(count: int) -> list[str]:
         text = "".join(chance.choices(PIECES, k=chance.randint(1, 9)))
         opening, closing = chance.choice([("", ""), *formula.CLOSINGS.items()])
         if chance.random() < 0.02:
-            opening += "a" * (LONGEST - 10)
+            opening += "a" * (MAX_FORMULA_CHARS - 10)
         texts.append(text[-50:] + opening + "".join(chance.choices(ALLOWED, k=4)) + closing + text)
     return texts
 
@@ -212,7 +212,11 @@ def test_the_scan_of_a_whole_text_is_linear(unit: str) -> None:
 def test_the_rule_for_javascript_has_every_list_and_limit() -> None:
     """So that no number or name of it stands in a script."""
     rule = json.loads(formula.as_json())
-    assert (rule["longest"], rule["deepest"], rule["most"]) == (LONGEST, DEEPEST, formula.MOST)
+    assert (rule["longest"], rule["deepest"], rule["most"]) == (
+        MAX_FORMULA_CHARS,
+        MAX_DEPTH,
+        formula.MAX_FORMULAS,
+    )
     assert rule["usual"] == formula.USUAL
     assert rule["commands"] == json.loads(json.dumps(formula.COMMANDS))
     assert rule["environments"] == json.loads(json.dumps(formula.ENVIRONMENTS))

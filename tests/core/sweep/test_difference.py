@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from di_magics.core.sweep.difference import (
-    MOST_STEPS,
+    MAX_STEPS,
     Part,
     compare_texts,
     count_texts,
@@ -47,7 +47,7 @@ def test_the_parts_make_up_both_texts(size: int) -> None:
 
 def test_of_long_texts_the_ends_are_compared() -> None:
     """Word by word would take minutes."""
-    end = "z " * isqrt(MOST_STEPS)
+    end = "z " * isqrt(MAX_STEPS)
     assert compare_texts(f"The old {end}", f"The new {end}") == [
         Part("same", "The "),
         Part("gone", "old"),
@@ -102,7 +102,7 @@ def test_a_comparison_of_any_size_takes_few_steps(
     first, second = SHAPES[shape](size)
     old, new = " ".join(first), " ".join(second)
     parts = compare_texts(old, new)
-    assert looked_at <= MOST_STEPS
+    assert looked_at <= MAX_STEPS
     assert "".join(part.text for part in parts if part.kind != "new") == old
     assert "".join(part.text for part in parts if part.kind != "gone") == new
 

@@ -12,7 +12,7 @@ from growth import cpu_seconds
 from di_magics.core.errors import ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sweep.measures import (
-    LONGEST,
+    MAX_WORDS,
     Statistics,
     distinct_share,
     diversity,
@@ -76,8 +76,8 @@ def test_words_that_repeat_themselves_take_no_longer(shape: str) -> None:
     def seconds(texts: list[str]) -> float:
         return min(cpu_seconds(lambda: diversity(texts)) for _ in range(3))
 
-    prose = [" ".join(map(str, draw.sample(range(5000), LONGEST))) for _ in range(4)]
-    assert seconds([shape * LONGEST] * 2 + ["a b c " * LONGEST] * 2) < 5 * seconds(prose)
+    prose = [" ".join(map(str, draw.sample(range(5000), MAX_WORDS))) for _ in range(4)]
+    assert seconds([shape * MAX_WORDS] * 2 + ["a b c " * MAX_WORDS] * 2) < 5 * seconds(prose)
 
 
 def test_a_users_measure_that_fails_leaves_the_others() -> None:
