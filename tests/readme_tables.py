@@ -50,6 +50,8 @@ def describe_fact(name: str, fact: Fact) -> str:
         parts.append(f"log-probabilities {fact.basis}")
     if fact.is_number:
         parts.append(f"`{name}` is sent as a number")
+    if fact.length:
+        parts.append(f"`{name}` has {fact.length} letters and digits")
     if fact.kept:
         parts.append(f"`{name}` goes back in later turns, after tool calls")
     return "; ".join(parts)

@@ -7,23 +7,27 @@ message is empty, and the roles user and assistant alternate.
 While a turn calls tools, its reasoning goes back in the field in which it was sent, with whatever
 else the server wants back (core/reply/returned.py), because some models refuse to continue without
 it. In later turns it is left out, as their makers recommend, except where one is known to require
-it (`kept` in the table of services).
+it (`kept` in the table of services). Ids of calls go back unchanged, except to a service that only
+accepts ids of a certain length.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from di_magics.core.conversation.attachment import message_content
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.reply.json_reply import parse_strict_json
+from di_magics.core.reply.json_reply import escape_line_breaks, parse_strict_json
 from di_magics.core.reply.reply import Round, ToolCall
 from di_magics.core.reply.returned import read_returned
+from di_magics.core.settings.services import Service
 
 Message = dict[str, Any]
-KEPT = "reasoning_content"
+KEPT, CALL_ID = "reasoning_content", "tool_call_id"
+"""Names of what the table of services may know."""
 
 
 def request_messages(path: Iterable[Turn], turn: Turn) -> list[Message]:
@@ -39,7 +43,8 @@ def request_messages(path: Iterable[Turn], turn: Turn) -> list[Message]:
     for earlier in path:
         if not earlier.reply.is_empty:
             messages += turn_messages(earlier, with_reasoning=keep)
-    return [*messages, *_prompt_messages(turn, with_reasoning=True)]
+    messages += _prompt_messages(turn, with_reasoning=True)
+    return [_with_valid_ids(message, turn.service) for message in messages]
 
 
 def turn_messages(turn: Turn, *, with_reasoning: bool = False) -> list[Message]:
@@ -97,10 +102,29 @@ def round_messages(step: Round, *, with_reasoning: bool = False) -> list[Message
     return [message, *results]
 
 
+def _with_valid_ids(message: Message, service: Service) -> Message:
+    """Return a message with ids of calls that a service accepts: those of another may be longer."""
+    length = service.fact(CALL_ID).length
+    if not length:
+        return message
+    if "tool_call_id" in message:
+        return {**message, "tool_call_id": _valid_id(message["tool_call_id"], length)}
+    calls = message.get("tool_calls", ())
+    valid = [{**call, "id": _valid_id(call["id"], length)} for call in calls]
+    return {**message, "tool_calls": valid} if valid else message
+
+
+def _valid_id(id_: str, length: int) -> str:
+    if len(id_) == length and id_.isascii() and id_.isalnum():
+        return id_
+    return hashlib.sha256(id_.encode()).hexdigest()[:length]
+
+
 def _arguments(call: ToolCall) -> str:
-    """Return a call's arguments unchanged, or {} where servers would refuse them."""
+    """Return a call's arguments, or {} where servers would refuse them."""
+    arguments = escape_line_breaks(call.arguments)
     try:
-        valid = isinstance(parse_strict_json(call.arguments), dict)
+        valid = isinstance(parse_strict_json(arguments), dict)
     except ValueError:
         valid = False
-    return call.arguments if valid else "{}"
+    return arguments if valid else "{}"

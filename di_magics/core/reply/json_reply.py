@@ -16,6 +16,9 @@ from di_magics.core.errors import ReplyError
 from di_magics.core.reply.code_blocks import code_blocks
 from di_magics.core.visible import one_line
 
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_LINE_BREAK = re.compile(r"[\n\r\t]")
+
 
 class ReplySchema(Protocol):
     """What a reply must be.
@@ -54,12 +57,29 @@ def extract_json(text: str) -> str:
 
     It is all of the reply, or the only object or array in its code blocks or in its text.
     """
-    source = strip_fence(text)
+    source = escape_line_breaks(strip_fence(text))
     if _is_json(source):
         return source
-    blocks = [block.code for block in code_blocks(text) if block.code.lstrip()[:1] in ("{", "[")]
+    codes = [block.code for block in code_blocks(text) if block.code.lstrip()[:1] in ("{", "[")]
+    blocks = [escape_line_breaks(code) for code in codes]
     sources = [code for code in blocks if _is_json(code)] or list(_bracketed_json(text))
     return sources[0] if len(sources) == 1 else source
+
+
+def escape_line_breaks(source: str) -> str:
+    """Return JSON with the line breaks and tabs in its strings escaped, other text unchanged.
+
+    Models write the lines of a long text as they are, which RFC 8259 forbids.
+    """
+    try:
+        json.loads(source, strict=False)
+    except (ValueError, RecursionError):
+        return source
+    return _STRING.sub(lambda string: _LINE_BREAK.sub(_escape, string[0]), source)
+
+
+def _escape(line_break: re.Match[str]) -> str:
+    return json.dumps(line_break[0])[1:-1]
 
 
 MAX_BROKEN = 64
@@ -71,7 +91,7 @@ def _bracketed_json(text: str) -> Iterator[str]:
 
     Brackets that are not JSON, as in a link, are skipped up to the closing one.
     """
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, strict=False)
     at = broken = 0
     sources = []
     while opening := _BRACKET.search(text, at):
@@ -80,7 +100,7 @@ def _bracketed_json(text: str) -> Iterator[str]:
             return
         try:
             _, at = decoder.raw_decode(text, start)
-            sources.append(text[start:at])
+            sources.append(escape_line_breaks(text[start:at]))
         except (ValueError, RecursionError):
             broken += 1
             at = _closing_bracket(text, start)
@@ -130,7 +150,7 @@ def parse_strict_json(source: str, *, unique_names: bool = False) -> Any:
         if not source[error.pos :].strip() or _is_cut_off(error):
             why = f"it breaks off in line {source.count(chr(10)) + 1}"
         else:
-            why = f"{error.msg} in line {error.lineno}, column {error.colno}"
+            why = f"{error.msg.removesuffix(' at')} in line {error.lineno}, column {error.colno}"
     except RecursionError:
         why = "it is nested too deeply to be read"
     except ValueError as error:

@@ -85,6 +85,14 @@ _ABOUT_REQUEST = frozenset({0, 400, 401, 403, 404, 422})
 _PI = "https://github.com/badlogic/pi-mono packages/ai/src/utils/overflow.ts, 2026"
 
 ERROR_RULES = (
+    # It has text of the model in it, which may contain anything: first of all.
+    ErrorRule(
+        r"tool_use_failed|failed to call a function",
+        BadRequest,
+        "The model's call was malformed: run the cell again, or choose another model with -m.",
+        _GITHUB + "huggingface/smolagents/issues/1119 2025-04 (Groq), "
+        "HunorLaczko/ha-groq-cloud-api/issues/20 2026-02 (Groq)",
+    ),
     # A quota per minute or day, which some servers report like an empty account.
     ErrorRule(
         r"resource_exhausted|please retry in [\d.]+ ?m?s",
@@ -305,6 +313,9 @@ def error_text(payload: object, depth: int = _MAX_DEPTH) -> str | None:
             name = error_text(upstream.get("provider_name"), 1)
             if text and raw and raw not in text:
                 text = one_line(f"{text}{f' ({name})' if name else ''}: {raw}")
+            wrote = fields.get("failed_generation")  # Groq: a malformed call, as the model wrote it
+            if text and isinstance(wrote, str) and wrote.strip():
+                text = one_line(f"{text} {replace_surrogates(wrote)}", 600)
             return text
         case [*items]:
             texts = (error_text(item, depth - 1) for item in items[:3])

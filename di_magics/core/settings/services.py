@@ -45,6 +45,7 @@ class Fact:
     end         the first number that is read as another one
     choices     the strings that are accepted
     basis       whether log-probabilities are known to be the model's own (`raw`)
+    length      an id must have so many letters and digits
     kept        after tool calls it must be sent back in later turns as well
     is_number   `logprobs` itself is the number of alternatives
     """
@@ -61,6 +62,7 @@ class Fact:
     end: int | None = None
     choices: tuple[str, ...] = ()
     basis: Basis = "unknown"
+    length: int = 0
     kept: bool = False
     is_number: bool = False
 
@@ -340,6 +342,11 @@ SERVICES: Mapping[str, Service] = {
                 ),
                 **_known(
                     _GITHUB + "dnakov/anon-kode/issues/53", "2025-03", stream_options=_REFUSED
+                ),
+                **_known(
+                    _GITHUB + "anomalyco/opencode/issues/1680",
+                    "2025-08",
+                    tool_call_id=Fact(length=9),
                 ),
                 **_known(
                     "https://docs.litellm.ai/docs/completion/prefix",

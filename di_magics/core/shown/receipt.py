@@ -236,11 +236,14 @@ def _timing_texts(reply: Reply) -> Iterator[str]:
 def _ending(reply: Reply) -> str:
     if reply.status != "done":
         return ENDINGS[reply.status]
+    has_text = bool(reply.clean_text.strip() or reply.tool_calls or reply.images)
     if reply.hit_max_tokens:
-        return "cut off by max_tokens"
+        return "cut off by max_tokens" if has_text else "cut off by max_tokens before any text"
     if reply.finish_reason == LOOP:
         return "ended because it repeated itself (set max_tokens to let it go on)"
     reason = reply.finish_reason
     if reason == "tool_calls" and reply.tool_calls:
         return "ended with calls that were not run"
-    return FINISHED if reason is None or reason == "stop" else one_line(reason, 40)
+    if reason is None or reason == "stop":
+        return FINISHED if has_text else "ended without any text"
+    return one_line(reason, 40)

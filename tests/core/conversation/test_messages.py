@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.messages import request_messages, round_messages, turn_messages
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
+from di_magics.core.settings.services import SERVICES
 
 
 def test_the_messages_are_derived_from_the_path() -> None:
@@ -91,6 +93,7 @@ def test_calls_are_sent_back_with_their_results() -> None:
     [
         ('{"a": 1}', '{"a": 1}'),
         (' {"a" : 1 } ', ' {"a" : 1 } '),
+        ('{"a": "x\ny"}', '{"a": "x\\ny"}'),
         ('{"a": 1', "{}"),
         ("", "{}"),
         ("[1]", "{}"),
@@ -176,6 +179,21 @@ def test_attachments_are_sent_with_their_prompt() -> None:
         "n.txt (2 characters):\n\n```\nhi\n```\n\n"
         "(b.png was attached here; its content was not kept.)\n\nB"
     )
+
+
+def test_a_service_gets_ids_that_it_accepts() -> None:
+    """Mistral refuses the ids of other services; a call and its result keep the same one."""
+    step = tool_round(("call_PTLP8xhu3uwZk4l3nlnrrJha", "{}", "one"), ("aB3456789", "{}", "two"))
+    path = (Turn("a", "A", reply=Reply("1", rounds=(step,))),)
+    _, calls, *results, _, _ = request_messages(
+        path, Turn("b", "B", dialect=SERVICES["mistral"].name)
+    )
+    sent = [call["id"] for call in calls["tool_calls"]]
+    assert [result["tool_call_id"] for result in results] == sent
+    assert re.fullmatch("[0-9a-f]{9}", sent[0])
+    assert sent[1] == "aB3456789"
+    unchanged = request_messages(path, Turn("b", "B"))[1]["tool_calls"]
+    assert [call["id"] for call in unchanged] == [call.id for call in step.calls]
 
 
 def test_reasoning_goes_back_in_the_field_that_it_came_in() -> None:

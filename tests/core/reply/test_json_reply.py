@@ -11,6 +11,7 @@ from growth import growth
 
 from di_magics.core.errors import ReplyError
 from di_magics.core.reply.json_reply import (
+    escape_line_breaks,
     extract_json,
     format_json,
     parse_json,
@@ -266,6 +267,36 @@ def test_json_is_shown_with_a_line_for_each_member(text: str, shown: str) -> Non
 def test_what_is_shown_of_json_is_json(text: str) -> None:
     """A number that no double holds is shown as it came, and not as Infinity."""
     assert "Infinity" not in format_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ('{"a": "x\ny\t\r\x1f"}', '{"a": "x\\ny\\t\\r\x1f"}'),
+        ('{\n\t"a\n": ["\\"\n", "\\\\"]}', '{\n\t"a\\n": ["\\"\\n", "\\\\"]}'),
+        ('{"a": "\\n"}\n', '{"a": "\\n"}\n'),
+        ('{"a": "x\ny', '{"a": "x\ny'),
+        ("x\ny", "x\ny"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_lines_within_a_string_are_escaped(text: str, escaped: str) -> None:
+    """Only within strings, and only if this makes it JSON."""
+    assert escape_line_breaks(text) == escaped
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "x\ny"}',
+        'Here it is:\n```json\n{"a": "x\ny"}\n```\nDone.',
+        'Here it is: {"a": "x\ny"}.',
+    ],
+)
+def test_a_text_of_several_lines_is_read_wherever_the_json_is(text: str) -> None:
+    """A line break in a string is escaped in JSON, but models write it as it is."""
+    assert parse_json(text) == {"a": "x\ny"}
+    assert parse_strict_json(extract_json(text)) == {"a": "x\ny"}
 
 
 @pytest.mark.no_cover

@@ -51,6 +51,8 @@ from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE, Service
         ),
         ({"error": {"message": "boom", "metadata": {"raw": '{"error": "boom"}'}}}, "boom"),
         ({"error": {"message": "half \ud83d"}}, "half \ufffd"),
+        ({"error": {"message": "boom", "failed_generation": 'f{"a":\n1}'}}, 'boom f{"a": 1}'),
+        ({"error": {"message": "boom", "failed_generation": " "}}, "boom"),
         ({}, None),
         ("  ", None),
         (None, None),
@@ -302,6 +304,30 @@ REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
         ).encode(),
         Refused,
         FUNDS,
+    ),
+    (
+        400,
+        body(
+            "Failed to call a function. Please adjust your prompt. See 'failed_generation' for "
+            "more details.",
+            type="invalid_request_error",
+            code="tool_use_failed",
+            failed_generation='web_search{"query": "rate limit", "filter_year": 2016}</function>',
+        ),
+        BadRequest,
+        "</function>. The model's call was malformed: run the cell again, or choose another model",
+    ),
+    (
+        400,
+        body(
+            "tool call validation failed: parameters for tool HassTurnOff did not match schema: "
+            "errors: [`/domain`: expected array, but got string]",
+            type="invalid_request_error",
+            param="",
+            code="tool_use_failed",
+        ),
+        BadRequest,
+        "The model's call was malformed",
     ),
     (
         405,

@@ -62,7 +62,8 @@ def test_a_fact_has_a_source_and_a_date_and_says_something(
     service: services.Service, name: str, fact: Fact
 ) -> None:
     """It is about a parameter, or a field that we send ourselves."""
-    assert name in PARAMS or name in ("stream_options", "reasoning_content", "prefill")
+    ours = ("stream_options", "reasoning_content", "tool_call_id", "prefill")
+    assert name in PARAMS or name in ours
     assert fact.source
     assert re.fullmatch(r"20\d\d-[01]\d", fact.date)
     assert describe_fact(name, fact) or fact.default or fact.end

@@ -124,6 +124,22 @@ def test_the_ending_is_shown(status: Status, reason: str | None, ending: str) ->
     assert line(status=status, finish_reason=reason)[-1] == ending
 
 
+@pytest.mark.parametrize(
+    ("changes", "ending"),
+    [
+        ({"text": ""}, "ended without any text"),
+        ({"text": " \n", "reasoning": "hm"}, "ended without any text"),
+        ({"text": "", "finish_reason": "length"}, "cut off by max_tokens before any text"),
+        ({"text": "", "images": 1}, "finished"),
+        ({"text": "", "tool_calls": (ToolCall("1", "f", "{}"),)}, "finished"),
+        ({"text": "", "finish_reason": "content_filter"}, "content_filter"),
+    ],
+)
+def test_a_reply_without_text_says_so(changes: dict[str, Any], ending: str) -> None:
+    """A server that reports success leaves an empty output; the reasoning may be all there is."""
+    assert line(**{"finish_reason": "stop", **changes})[-1] == ending
+
+
 def test_calls_that_end_a_reply_were_not_run() -> None:
     """Without calls it is the server's own word."""
     calls = (ToolCall("1", "f", "{}"),)
@@ -180,7 +196,10 @@ def along(**changes: Any) -> list[str]:
         ),
         ({"reply": replace(REPLY, rounds=(ROUND,))}, ["2 requests"]),
         ({"reply": replace(REPLY, rounds=(ROUND, ROUND))}, ["3 requests"]),
-        ({"reply": replace(REPLY, text="", rounds=(ROUND,))}, ["2 requests"]),
+        (
+            {"reply": replace(REPLY, text="", rounds=(ROUND,))},
+            ["2 requests", "ended without any text"],
+        ),
         (
             {"reply": replace(REPLY, text="", status="failed", rounds=(ROUND, ROUND))},
             ["2 requests", "failed"],
