@@ -26,7 +26,12 @@ CLAIMS = {
     "01-first-chat": {
         "%%chat\nWrite one sentence": "first = _reply.usage",
         "%%chat\nNow write one": """
-            assert _reply.usage.prompt_tokens > first.prompt_tokens + first.completion_tokens
+            assert [message["role"] for message in _reply.request["messages"]][-2:] == [
+                "assistant", "user"
+            ]
+            now = _reply.usage.prompt_tokens
+            if now and first.prompt_tokens:  # not known of a reply that was ended in a loop
+                assert now > first.prompt_tokens + first.completion_tokens
         """,
         "%%chat --once -t 0": """
             colours = ("red", "blue", "green", "yellow", "black", "white", "orange", "purple")
@@ -91,8 +96,7 @@ CLAIMS = {
             for record in _sweep.records:
                 at.setdefault(record["temperature"], []).append(record["text"])
             differ = {temperature: diversity(texts) for temperature, texts in at.items()}
-            assert differ[0] == 0 < differ[0.3] < differ[0.9], differ
-            assert differ[0.6] < differ[1.5], differ
+            assert differ[0] == 0 < differ[0.4] < differ[1.2], differ
         """,
         "[(record": """
             rows = [record for record in sweep.records if not record["temperature"]]
