@@ -7,8 +7,8 @@ llama.cpp does it (its order is DEFAULT_ORDER); what is not known is bounded, ne
   probabilities between `low` and `high`. llama.cpp normalises in 32 bits, which loses small terms,
   so `high` is SLACK above 1 - the sum of the returned ones.
 * A temperature T makes p ** (1 / T) of a probability p. Over the group the sum of these is largest
-  or smallest where the probabilities are even, and at the other end where they are piled up at the
-  K-th (Karamata's inequality: x ** a is concave for a <= 1 and convex above).
+  or smallest where the probabilities are even, and at the other end where they are concentrated at
+  the K-th (Karamata's inequality: x ** a is concave for a <= 1 and convex above).
 * A filter whose limit depends on the group may keep or cut a token: such a token is uncertain, its
   probability may be 0, and the sum of the others with and without it bounds theirs.
 * The repetition penalty multiplies logits, and log-probabilities do not show where a logit is 0.
@@ -207,12 +207,12 @@ class _Position:
         unit = scale / self.power
         low, high = (_exp(_log(mass) - unit) for mass in (self.low, self.high))
         cap = _exp(self.cap - unit)
-        piled, even = _piled_sum, _even_sum
+        lowest, highest = _concentrated_sum, _uniform_sum
         if self.power > 1:
-            piled, even = even, piled
+            lowest, highest = highest, lowest
         return (
-            piled(low, self.count, cap, self.power),
-            even(high, self.count, cap, self.power),
+            lowest(low, self.count, cap, self.power),
+            highest(high, self.count, cap, self.power),
         )
 
     def _keep(self, decided: Iterable[tuple[_Token, bool | None]], name: str) -> None:
@@ -380,7 +380,7 @@ def _share(part: float, others: float) -> float:
     return 1.0 if part == math.inf else part / (part + others) if part else 0.0
 
 
-def _even_sum(total: float, count: float, cap: float, power: float) -> float:
+def _uniform_sum(total: float, count: float, cap: float, power: float) -> float:
     """Return the sum of p ** power over `count` equal probabilities with this total."""
     if total <= 0:
         return 0.0
@@ -389,7 +389,7 @@ def _even_sum(total: float, count: float, cap: float, power: float) -> float:
     return count * _exp(power * math.log(total / count))
 
 
-def _piled_sum(total: float, count: float, cap: float, power: float) -> float:
+def _concentrated_sum(total: float, count: float, cap: float, power: float) -> float:
     """Return the sum of p ** power with as many probabilities as possible at `cap`."""
     cap = max(min(cap, total), total / count)
     if cap <= 0:

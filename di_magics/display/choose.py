@@ -75,5 +75,5 @@ def _is_redirected(shell: Any) -> bool:
     if widgets is None:
         return False
     module = sys.modules["ipywidgets.widgets.widget"]
-    found = getattr(module, "_instances", None) or getattr(widgets.Widget, "widgets", None) or {}
-    return any(isinstance(w, widgets.Output) and w.msg_id for w in list(found.values()))
+    every = getattr(module, "_instances", None) or getattr(widgets.Widget, "widgets", None) or {}
+    return any(isinstance(w, widgets.Output) and w.msg_id for w in list(every.values()))

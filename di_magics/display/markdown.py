@@ -149,7 +149,7 @@ def _parser() -> MarkdownIt:
     parser = _bounded_parser(html=False)
     parser.validateLink = _is_safe_link  # type: ignore[method-assign]
     parser.core.ruler.at("inline", _read_inline)
-    parser.core.ruler.push("tame", _tame)
+    parser.core.ruler.push("tame", _sanitize)
     parser.inline.ruler.before("escape", "formula", rules.read_formula)
     parser.inline.ruler.before("escape", "environment", rules.read_environment)
     parser.inline.ruler.before("autolink", "small_html", rules.read_small_html)
@@ -212,7 +212,7 @@ def _lines(text: str) -> Iterator[Token]:
         yield Token("text", "", 0, content=line)
 
 
-def _tame(state: StateCore) -> None:
+def _sanitize(state: StateCore) -> None:
     """Make links open in a new page without a referrer, images links, and tasks signs.
 
     Hidden parts of Markdown become visible: a title, the address of a link without a text, the
@@ -225,7 +225,7 @@ def _tame(state: StateCore) -> None:
             task = _TASK.match(first.content)
             if task and kinds[-2:] == ["list_item_open", "paragraph_open"]:
                 first.content = ("☐ " if task[1] == " " else "☑ ") + first.content[task.end() :]
-            token.children = list(_tamed(state.md, token.children))
+            token.children = list(_sanitize_inline(state.md, token.children))
         elif token.type == "fence" and not _LANGUAGE.fullmatch(token.info.strip()):
             token.content = f"{token.info.strip()}\n{token.content}"
         elif state.env["right_to_left"] and token.nesting == 1 and _DIRECTED.match(token.type):
@@ -233,7 +233,7 @@ def _tame(state: StateCore) -> None:
         kinds.append(token.type)
 
 
-def _tamed(parser: MarkdownIt, tokens: Sequence[Token]) -> Iterator[Token]:
+def _sanitize_inline(parser: MarkdownIt, tokens: Sequence[Token]) -> Iterator[Token]:
     title = ""
     within: list[Token] = []  # a link and its contents
     for token in tokens:

@@ -185,12 +185,12 @@ def _closing_fence(state: StateBlock, line: int, end_line: int, marks: str) -> i
     for at in range(line, end_line):
         if not state.isEmpty(at) and state.sCount[at] < state.blkIndent:
             return None
-        found = _FENCE_LINE.fullmatch(_line(state, at))
-        if found and found["info"]:
+        fence = _FENCE_LINE.fullmatch(_line(state, at))
+        if fence and fence["info"]:
             depth, nested = depth + 1, True
-        elif found and depth:
+        elif fence and depth:
             depth -= 1
-        elif found and found["marks"].startswith(marks):
+        elif fence and fence["marks"].startswith(marks):
             return at if nested else None
     return None
 

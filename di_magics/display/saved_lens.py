@@ -72,7 +72,7 @@ def lens_text(data: LensData) -> str:
     lines = [" · ".join(_summary(data))]
     for at in sorted(least_likely(data.tokens, LISTED)):
         token = data.tokens[at]
-        others = ", ".join(_named(token))
+        others = ", ".join(_name_alternatives(token))
         lines.append(
             f"{at + 1:>6}  {_label(token)}  {format_percent(probability_of(token))}"
             + f"  (most likely: {others})" * bool(others)
@@ -132,7 +132,7 @@ def _summary(data: LensData) -> list[str]:
     return parts
 
 
-def _named(token: TokenProbability) -> list[str]:
+def _name_alternatives(token: TokenProbability) -> list[str]:
     """Return the most likely alternatives of a token, each with its probability."""
     return [
         f"{_label(other)} {format_percent(probability_of(other))}" for other in token.top[:NAMED]
@@ -167,7 +167,7 @@ def _tokens_html(tokens: Sequence[TokenProbability], titled: float, room: int) -
         probability = probability_of(token)
         title = ""
         if probability is not None and probability < titled:
-            title = " · ".join([format_percent(probability), *_named(token)])
+            title = " · ".join([format_percent(probability), *_name_alternatives(token)])
         part = _mark(_text_html(token.text), MARKS[band_of(token)], title)
         room -= len(part.encode())
         if room < 0:
@@ -214,7 +214,7 @@ def _least_html(data: LensData) -> str:
     for at in sorted(least_likely(data.tokens, LISTED)):
         token = data.tokens[at]
         label, share = _label(token), format_percent(probability_of(token))
-        rows.append([f"{at + 1:,}", label, share, ", ".join(_named(token))])
+        rows.append([f"{at + 1:,}", label, share, ", ".join(_name_alternatives(token))])
     head = ["position", "token", "probability", "most likely"]
     return _table_html("The least likely tokens", head, rows) if rows else ""
 

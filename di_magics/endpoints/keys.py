@@ -1,10 +1,10 @@
 """The keys of endpoints: typed in, kept in the system's keyring, or in the environment.
 
-A key belongs to a *place*: the scheme, host and port of an address. So it stays with its server
-when a name gets another address. DeepInfra's own hosts are one place.
+A key belongs to an *origin* (RFC 6454): the scheme, host and port of an address. So it stays with
+its server when a name gets another address. DeepInfra's own hosts are one origin.
 
 The keyring is the operating system's, reached by the library `keyring`, the extra [keyring]. It may
-ask the user to unlock it, so it is read only for places whose key was kept; their names, without
+ask the user to unlock it, so it is read only for origins whose key was kept; their names, without
 the keys, are in a file in the state folder.
 """
 
@@ -30,14 +30,14 @@ SYSTEM = ("macOS", "Windows", "SecretService", "libsecret", "kwallet")
 """The library's backends for the keyrings of systems; others keep nothing, or plain text."""
 
 
-def key_place(url: str) -> str:
-    """Return the place that a key for this address belongs to."""
+def key_origin(url: str) -> str:
+    """Return the origin that a key for this address belongs to."""
     parts = urlsplit(url)
     return "https://deepinfra.com" if is_deepinfra(url) else f"{parts.scheme}://{parts.netloc}"
 
 
 def check_variable(name: str, url: str) -> None:
-    """Raise ParamError if a variable of the environment belongs to another place than this one."""
+    """Raise ParamError if a variable of the environment belongs to another origin than this one."""
     owners = [
         service.url
         for service in SERVICES.values()
@@ -45,7 +45,7 @@ def check_variable(name: str, url: str) -> None:
     ]
     if name == "DI_MAGICS_API_KEY":
         owners = [mend_url(os.environ.get("DI_MAGICS_BASE_URL", ""))]
-    if owners and key_place(url) not in map(key_place, owners):
+    if owners and key_origin(url) not in map(key_origin, owners):
         raise ParamError(
             f"{name} is the key of another endpoint, so it is not sent to {one_line(url, 120)}. "
             "Put this endpoint's own key into another variable."
@@ -62,75 +62,75 @@ class Keys:
 
     def find(self, service: Service, url: str) -> tuple[str | None, str]:
         """Return the key for an address and where it is from: a variable, TYPED or KEPT."""
-        place = key_place(url)
-        if place in self._typed:
-            return self._typed[place], TYPED
+        origin = key_origin(url)
+        if origin in self._typed:
+            return self._typed[origin], TYPED
         base = mend_url(os.environ.get("DI_MAGICS_BASE_URL", ""))
-        own = ["DI_MAGICS_API_KEY"] if base and key_place(base) == place else []
+        own = ["DI_MAGICS_API_KEY"] if base and key_origin(base) == origin else []
         for name in (*own, *service.key_variables):
             if key := os.environ.get(name, "").strip():
                 return Secret(key), name
-        kept = self._read_kept(place)
+        kept = self._read_kept(origin)
         return (kept, KEPT) if kept else (None, "")
 
     def set(self, url: str, key: str) -> None:
         """Use this key for the address until the kernel ends."""
-        self._typed[key_place(url)] = Secret(key)
+        self._typed[key_origin(url)] = Secret(key)
 
     def keep(self, url: str, key: str) -> None:
         """Put a key into the system's keyring. Raises ParamError where that is not possible."""
-        place, key = key_place(url), Secret(key)
+        origin, key = key_origin(url), Secret(key)
         if self._file is None:
             raise ParamError("The key cannot be kept, because DI_MAGICS_HOME is off. Unset it.")
         keyring = _load_keyring()
         try:
-            keyring.set_password(APPLICATION, place, key)
-            self._write_places({*self._places(), place})
+            keyring.set_password(APPLICATION, origin, key)
+            self._write_origins({*self._origins(), origin})
         except Exception as error:  # a backend may raise anything
             raise _no_keyring(type(error).__name__) from None
-        self._from_keyring[place] = key
+        self._from_keyring[origin] = key
 
     def forget(self, url: str) -> list[str]:
         """Forget the key for an address; return from where it was removed: TYPED, KEPT.
 
         Raises ParamError if the keyring refuses.
         """
-        place, removed = key_place(url), []
-        if self._typed.pop(place, None):
+        origin, removed = key_origin(url), []
+        if self._typed.pop(origin, None):
             removed.append(TYPED)
-        if place in self._places():
+        if origin in self._origins():
             try:
-                _load_keyring().delete_password(APPLICATION, place)
-                self._write_places(set(self._places()) - {place})
+                _load_keyring().delete_password(APPLICATION, origin)
+                self._write_origins(set(self._origins()) - {origin})
             except ParamError:
                 raise
             except Exception as error:  # a backend may raise anything
                 raise _no_keyring(type(error).__name__) from None
-            self._from_keyring.pop(place, None)
+            self._from_keyring.pop(origin, None)
             removed.append(KEPT)
         return removed
 
-    def _read_kept(self, place: str) -> str | None:
-        if place not in self._from_keyring:
+    def _read_kept(self, origin: str) -> str | None:
+        if origin not in self._from_keyring:
             key = None
-            if place in self._places():
+            if origin in self._origins():
                 try:
-                    key = hide_text(_load_keyring().get_password(APPLICATION, place))
+                    key = hide_text(_load_keyring().get_password(APPLICATION, origin))
                 except Exception:  # it is locked or gone: as without a key
                     return None
-            self._from_keyring[place] = key
-        return self._from_keyring[place]
+            self._from_keyring[origin] = key
+        return self._from_keyring[origin]
 
-    def _places(self) -> list[str]:
+    def _origins(self) -> list[str]:
         try:
-            places = json.loads(self._file.read_text("utf-8")) if self._file else []
+            origins = json.loads(self._file.read_text("utf-8")) if self._file else []
         except (OSError, ValueError, RecursionError):
             return []
-        return [place for place in places if isinstance(place, str)]
+        return [origin for origin in origins if isinstance(origin, str)]
 
-    def _write_places(self, places: Iterable[str]) -> None:
+    def _write_origins(self, origins: Iterable[str]) -> None:
         if self._file:
-            write_private(self._file, json.dumps(sorted(places)), overwrite=True)
+            write_private(self._file, json.dumps(sorted(origins)), overwrite=True)
 
 
 def _load_keyring() -> Any:

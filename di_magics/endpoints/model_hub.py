@@ -79,13 +79,13 @@ def find_file(named: str, cancelled: threading.Event) -> HubFile:
         if (size := as_count(f.get("size")))
     ]
     usable = [file for file in files if _is_usable(file)]
-    found = _choose(usable, wanted)
-    if len(found) == 1:
-        return found[0]
+    matches = _choose(usable, wanted)
+    if len(matches) == 1:
+        return matches[0]
     if not usable:
         raise ParamError(f"{repo} has no GGUF file that can be used. Choose another repository.")
-    names = ", ".join(file.name for file in (found or usable)[:SHOWN])
-    more = " and others" if len(found or usable) > SHOWN else ""
+    names = ", ".join(file.name for file in (matches or usable)[:SHOWN])
+    more = " and others" if len(matches or usable) > SHOWN else ""
     which = f"{one_line(wanted, 60)} is not one file" if wanted else "There are several files"
     raise ParamError(f"{which} of {repo}: {names}{more}. Name one: %chat local get {repo}:FILE.")
 

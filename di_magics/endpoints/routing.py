@@ -148,7 +148,7 @@ class Routing:
         key, for the policy's endpoint or for DeepInfra. Raises ParamError for an invalid endpoint,
         Refused if a key is missing, PolicyError for an endpoint that the policy forbids.
         """
-        named = self._named(named, model or _usual_model(None), policy, key)
+        named = self._endpoint_name(named, model or _usual_model(None), policy, key)
         if isinstance(named, str) and is_local(named):
             return self._local(named, model)
         endpoint = self._endpoint(named, policy, key)
@@ -179,14 +179,14 @@ class Routing:
         DeepInfra's list needs no key.
         """
         try:
-            named = self._named(named, model, policy, key)
+            named = self._endpoint_name(named, model, policy, key)
         except Refused:
             named = DEEPINFRA
         if isinstance(named, str) and is_local(named):
             return None
         return self._endpoint(named, policy, key)
 
-    def _named(
+    def _endpoint_name(
         self, named: str | Endpoint | None, model: str | None, policy: Policy, key: str | None
     ) -> str | Endpoint:
         if isinstance(named, str):
@@ -201,7 +201,7 @@ class Routing:
                 )
             return named or policy.endpoint
         usual = trim_url(os.environ.get("DI_MAGICS_ENDPOINT", ""))
-        return named or usual or self._unnamed(model, key)
+        return named or usual or self._default_name(model, key)
 
     def _endpoint(self, named: str | Endpoint, policy: Policy, key: str | None) -> Endpoint:
         if isinstance(named, Endpoint):
@@ -230,7 +230,7 @@ class Routing:
         service = find_service(named, {} if named in FIXED else self._own())
         return service, service.url
 
-    def _unnamed(self, model: str | None, key: str | None) -> str:
+    def _default_name(self, model: str | None, key: str | None) -> str:
         if base := trim_url(os.environ.get("DI_MAGICS_BASE_URL", "")):
             return base
         service = SERVICES[DEEPINFRA]

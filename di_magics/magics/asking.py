@@ -17,10 +17,10 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import ReplySchema
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import ROUNDS, Ask, Beginning, ask_like
+from di_magics.core.request.plan import ROUNDS, Ask, Prefill, ask_like
 from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
-from di_magics.core.settings.services import GO_ON, PREFILL
+from di_magics.core.settings.services import ASK_TO_CONTINUE, PREFILL
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Run, Vary, parse_vary
 from di_magics.core.visible import one_line, remove_hidden
@@ -258,13 +258,13 @@ class Asking:
         ask = self._ask_like(turn)
         service = self.session.route(ask).service
         tokens = turn.reply.logprobs or self.session.notebook.turns.logprobs(turn.id)
-        beginning = Beginning(
+        prefill = Prefill(
             turn.reply.clean_text,
             tuple(tokens),
-            how=service.fact(PREFILL).field or GO_ON,
+            method=service.fact(PREFILL).field or ASK_TO_CONTINUE,
             reasoning=turn.reply.reasoning,
         )
-        return self.ask(replace(ask, beginning=beginning))
+        return self.ask(replace(ask, prefill=prefill))
 
     def _ask_like(self, turn: Turn, **flags: Any) -> Ask:
         """Return an ask that sends the same request, to the current endpoint.

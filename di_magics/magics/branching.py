@@ -107,7 +107,7 @@ def _continue_from(
     params = params_to_send(values, ask.params, local=turn.local)
     extra = _order_to_send(asking.session, order) if turn.local else {}
     ask = replace(ask, params={**ask.params, **params}, extra=extra)
-    text = ask.beginning.text if ask.beginning else ""
+    text = ask.prefill.text if ask.prefill else ""
     before = len(text) - MAX_CHARS_BEFORE
     skip = text.find(" ", before) if before > 0 else 0
     asking.sweep(

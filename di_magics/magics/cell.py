@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from di_magics.runtime.files import file_identity, find_containing, find_renamed
 
 if TYPE_CHECKING:
-    from di_magics.core.conversation.cells import Where
+    from di_magics.core.conversation.cells import NotebookLocation
 
 
 class _Followed:
@@ -81,21 +81,21 @@ class RunningCell:
         self._asks += 1
         return cell_id, self._asks - 1
 
-    def where(self) -> Where:
+    def locate(self) -> NotebookLocation:
         """Return the notebook, as far as it is known, and its running cell."""
-        from di_magics.core.conversation.cells import Where
+        from di_magics.core.conversation.cells import NotebookLocation
 
         cell = self.id
         app = getattr(getattr(self._shell, "kernel", None), "parent", None)
         file = Path(getattr(app, "connection_file", ""))
-        settled = self.executing or getattr(self._shell, "kernel", None) is None
+        is_final = self.executing or getattr(self._shell, "kernel", None) is None
         number = self._page_number(cell) if cell and self.executing else 0
-        return Where(
+        return NotebookLocation(
             path=self._files[number].path if self._files else None,
             cell=cell,
             kernel=file.stem,
-            kernels=str(file.parent) if file.stem else "",
-            settled=settled,
+            kernels_folder=str(file.parent) if file.stem else "",
+            is_final=is_final,
             notebook=number,
             shared=len(set(self._senders.get(number, ()))) < len(self._senders.get(number, ())),
         )
@@ -132,7 +132,7 @@ class RunningCell:
 
     def folder(self) -> Path:
         """Return the folder of the notebook, as far as it is known."""
-        path = self.where().path
+        path = self.locate().path
         return Path(path).parent if path else Path.cwd()
 
     @property

@@ -108,7 +108,7 @@ class CellLog:
         from di_magics.core.read_json import as_object, as_objects, as_text
         from di_magics.runtime.files import read_bounded
 
-        path = self._cell.where().path
+        path = self._cell.locate().path
         try:
             saved = json.loads(read_bounded(Path(path), MAX_FILE_BYTES, path) if path else b"")
         except (OSError, ValueError, RecursionError):  # a ParamError is a ValueError

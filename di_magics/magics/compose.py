@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from di_magics.core.conversation.cells import Where
+from di_magics.core.conversation.cells import NotebookLocation
 from di_magics.core.settings.services import Service, parse_services
 from di_magics.core.settings.settings import Settings
 from di_magics.endpoints.catalog import Catalog
@@ -48,7 +48,7 @@ def new_session(
         client,
         Loop(),
         Database(folder),
-        cell.where if cell else Where,
+        cell.locate if cell else NotebookLocation,
         Catalog(client, folder),
         PolicyFiles(cell.folder if cell else Path.cwd, policy),
         AliasFile(folder),

@@ -152,7 +152,7 @@ class Panel:
             "controls": control_states(settings, policy, service, built_in=built_in),
             "presets": preset_states(settings, policy),
             "money": self._money,
-            **self._ahead(known),
+            **self._next_message(known),
         }
         self._list()
 
@@ -211,7 +211,7 @@ class Panel:
             "value": "" if budget.notebook is None else f"{budget.notebook:f}",
         }
 
-    def _ahead(self, model: Model | None) -> dict[str, Any]:
+    def _next_message(self, model: Model | None) -> dict[str, Any]:
         """Return the next message as the panel shows it: context window, cost, code to copy."""
         session = self._session
         try:
@@ -271,8 +271,8 @@ def _describe(limit: Limit, spent: Decimal) -> str:
     """Return a limit in words; `spent` is what the notebook has spent in USD."""
     if limit.everywhere:
         return limit.text
-    held = limit.committed - spent
-    flight = f", {format_usd(held)} reserved for replies in flight" if held > 0 else ""
+    reserved = limit.committed - spent
+    flight = f", {format_usd(reserved)} reserved for replies in flight" if reserved > 0 else ""
     return f"{format_usd(spent)} of {format_usd(limit.amount)} spent{flight}"
 
 

@@ -123,7 +123,7 @@ class Exchange:
         throttle = Throttle(view, lambda reply: recorder.checkpoint(turn.id, plan.with_cost(reply)))
         error: Exception | None = None
         think_tags = ThinkTagParser()
-        begun = plan.beginning
+        begun = plan.prefill
         fold = ReplyFold(begun.text, begun.tokens, begun.reasoning) if begun else ReplyFold()
         first_token: float | None = None
         sent = False
@@ -154,7 +154,7 @@ class Exchange:
                     fold.add(think_tags.feed(events))
                     if plan.ends_loops:
                         detector.feed("".join(e.text for e in events if isinstance(e, Text)))
-                        if detector.found:
+                        if detector.is_repeating:
                             fold.add([Finished(LOOP)])
                             break
                     if first_token is None and fold.began:

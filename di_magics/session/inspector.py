@@ -18,10 +18,10 @@ from di_magics.core.logprobs import TokenProbability
 from di_magics.core.money.cost import FREE
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.reply import Reply, Usage
-from di_magics.core.request.plan import Ask, Beginning, ask_like
+from di_magics.core.request.plan import Ask, Prefill, ask_like
 from di_magics.core.request.route import Route
 from di_magics.core.settings.settings import Settings
-from di_magics.core.shown.lens import lens_data, lens_of_text
+from di_magics.core.shown.lens import build_lens_data, lens_of_text
 from di_magics.core.visible import one_line
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.llama import WINDOW, Llama, LogNormalizers
@@ -70,7 +70,7 @@ class Inspector:
 
     def lens_data(self, turn: Turn) -> LensData:
         """Return what a lens shows of a turn; the built-in model fills in what was not reported."""
-        data = self._reported(turn)
+        data = self._read_reported(turn)
         try:
             route = self._route(turn) if turn.local else None
             return self._run(route, lambda m: self._complete(m, turn, data)) if route else data
@@ -84,7 +84,7 @@ class Inspector:
         async def work(model: Llama) -> LensData:
             prompt = await model.prompt_ids(self._messages(turn))
             tokens = await _score(model, prompt, text, report)
-            data = replace(lens_data(turn, tokens), note=READ_AGAIN, unreported=0)
+            data = replace(build_lens_data(turn, tokens), note=READ_AGAIN, unreported=0)
             return replace(data, vocabulary=await model.vocabulary(), prompt=_window(prompt))
 
         return self._run(route, work)
@@ -172,16 +172,16 @@ class Inspector:
                 "A reply cannot be continued within a character. Choose a token that is not a "
                 "piece of one."
             ) from None
-        beginning = Beginning(text, kept)
+        prefill = Prefill(text, kept)
         if turn.local and None not in (ids := [piece.id for piece in kept]):
             known = [id_ for id_ in ids if id_ is not None]
 
-            async def work(model: Llama) -> Beginning:
+            async def work(model: Llama) -> Prefill:
                 prompt = await model.prompt_ids(self._messages(turn))
                 slot = await model.hold(prompt, known[:-1])
-                return replace(beginning, ids=(*prompt, *known), slot=slot)
+                return replace(prefill, ids=(*prompt, *known), slot=slot)
 
-            beginning = self._run(self._route(turn), work)
+            prefill = self._run(self._route(turn), work)
         elif turn.id not in self._session.conversation.turns and _follows_turns(turn):
             raise ChatError(
                 "This reply belongs to a di.Conversation, which only a local model can branch. "
@@ -193,7 +193,7 @@ class Inspector:
             ask_like(turn, settings),
             cell=turn.cell,
             params={**turn.params, **settings.params, **fixed},
-            beginning=beginning,
+            prefill=prefill,
         )
 
     # The server -----------------------------------------------------------------------------------
@@ -231,9 +231,9 @@ class Inspector:
             except (concurrent.futures.CancelledError, asyncio.CancelledError):
                 raise Interrupted("Stopped. Run the cell again to start over.") from None
 
-    def _reported(self, turn: Turn) -> LensData:
+    def _read_reported(self, turn: Turn) -> LensData:
         kept = turn.reply.logprobs or self._session.notebook.turns.logprobs(turn.id)
-        return lens_data(turn, kept)
+        return build_lens_data(turn, kept)
 
     def _messages(self, turn: Turn) -> list[dict[str, Any]]:
         """Return the messages that were sent. Raises ChatError where they are not known."""

@@ -79,7 +79,7 @@ class ModelList:
             return None
         with self._lock:
             if endpoint.url not in self._fetches:
-                self._fetches[endpoint.url] = self._loop.submit(self._listed(endpoint))
+                self._fetches[endpoint.url] = self._loop.submit(self._fetch_list(endpoint))
             return self._fetches[endpoint.url]
 
     async def find_price(self, route: Route) -> Price | None:
@@ -95,7 +95,7 @@ class ModelList:
             await asyncio.wait([waiting], timeout=PRICE_SECONDS)
         return self._catalog.price(route.url, route.model)
 
-    async def _listed(self, endpoint: Endpoint) -> EndpointError | None:
+    async def _fetch_list(self, endpoint: Endpoint) -> EndpointError | None:
         try:
             await self._catalog.refresh(endpoint)
         except EndpointError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 
-from di_magics.core.conversation.cells import Where
+from di_magics.core.conversation.cells import NotebookLocation
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.shown.notes import SHARED, resumed_note
 from di_magics.core.visible import one_line
@@ -24,18 +24,20 @@ from di_magics.storage.turns import Turns
 
 
 class Notebook:
-    """The notebook whose cell runs. `where` returns its place and its running cell."""
+    """The notebook whose cell runs. `locate` returns its place and its running cell."""
 
-    def __init__(self, database: Database, where: Callable[[], Where], watchers: Watchers) -> None:
-        self.where = where
+    def __init__(
+        self, database: Database, locate: Callable[[], NotebookLocation], watchers: Watchers
+    ) -> None:
+        self.locate = locate
         self.last_once: Turn | None = None
         """The last turn, if it is not remembered and the conversation has not changed since."""
         self._database = database
         self._watchers = watchers
-        self._place = Where()
+        self._location = NotebookLocation()
         self._conversation: Conversation | None = None
         self._others: dict[int, tuple[Turns, Ledger, Conversation | None]] = {}
-        self._news: list[str] = []
+        self._pending_notes: list[str] = []
         self._lock = threading.RLock()
         self._bind(uuid.uuid4().hex)
 
@@ -45,22 +47,22 @@ class Notebook:
 
     def enter(self) -> None:
         """Work with the notebook whose cell runs, where it is now."""
-        where, place = self.where(), self._place
-        if where.cell is None:
+        location, before = self.locate(), self._location
+        if location.cell is None:
             return
         with self._lock:
-            if where.notebook != place.notebook:
-                self._others[place.notebook] = self._turns, self._ledger, self._conversation
+            if location.notebook != before.notebook:
+                self._others[before.notebook] = self._turns, self._ledger, self._conversation
                 self._bind(uuid.uuid4().hex)
                 self._conversation, self.last_once = None, None
-                if where.notebook in self._others:
-                    self._turns, self._ledger, self._conversation = self._others[where.notebook]
-            elif where.path != place.path and self._conversation is not None:
-                set_location(self._database, self._turns.notebook, where)
-            if where.shared and not place.shared:
-                self._news.append(SHARED)
-            self._place = where
-        if where.notebook != place.notebook:
+                if location.notebook in self._others:
+                    self._turns, self._ledger, self._conversation = self._others[location.notebook]
+            elif location.path != before.path and self._conversation is not None:
+                set_location(self._database, self._turns.notebook, location)
+            if location.shared and not before.shared:
+                self._pending_notes.append(SHARED)
+            self._location = location
+        if location.notebook != before.notebook:
             self._watchers.notify("turns")
 
     @property
@@ -71,14 +73,14 @@ class Notebook:
         """
         with self._lock:
             if self._conversation is None:
-                self._place = self.where()
-                found = find_notebook(self._database, self._place, self._turns.notebook)
+                self._location = self.locate()
+                found = find_notebook(self._database, self._location, self._turns.notebook)
                 if found is None:
                     return Conversation()
                 notebook, note = found
                 self._bind(notebook)
                 self._conversation = self._turns.load()
-                self._news += filter(None, [note or resumed_note(self._conversation)])
+                self._pending_notes += filter(None, [note or resumed_note(self._conversation)])
             return self._conversation
 
     @property
@@ -115,7 +117,7 @@ class Notebook:
 
     def _on_saved(self, saved: Future[None]) -> None:
         if error := saved.exception():
-            self._news.append(
+            self._pending_notes.append(
                 f"the state of the conversation could not be saved: {one_line(error, 200)}"
             )
 
@@ -158,9 +160,9 @@ class Notebook:
         self._turns.forget(gone, name)
         return len(gone)
 
-    def take_news(self) -> list[str]:
+    def take_notes(self) -> list[str]:
         """Return what the next receipt must say of the notebook, once."""
-        news, self._news = self._news, []
+        news, self._pending_notes = self._pending_notes, []
         return news
 
 

@@ -20,7 +20,7 @@ from decimal import Decimal
 from typing import Any
 
 from di_magics.core.amount import least_amount, parse_usd
-from di_magics.core.conversation.cells import Where
+from di_magics.core.conversation.cells import NotebookLocation
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import (
     BadRequest,
@@ -87,7 +87,7 @@ class Answer:
 class Session:
     """The settings of a kernel, the notebook whose cell runs, and the means to ask.
 
-    Settings are the kernel's; a conversation and its costs are a notebook's. `where` returns the
+    Settings are the kernel's; a conversation and its costs are a notebook's. `locate` returns the
     notebook's place and its running cell.
     """
 
@@ -97,7 +97,7 @@ class Session:
         client: Client,
         loop: Loop,
         database: Database,
-        where: Callable[[], Where],
+        locate: Callable[[], NotebookLocation],
         catalog: Catalog,
         policies: PolicyFiles,
         aliases: AliasFile,
@@ -109,7 +109,7 @@ class Session:
         self.catalog = catalog
         self.loop = loop
         self.watchers = Watchers()
-        self.notebook = Notebook(database, where, self.watchers)
+        self.notebook = Notebook(database, locate, self.watchers)
         self.journal = Journal(database)
         self.rejected_params: dict[tuple[str, str], dict[str, str]] = {}
         """The parameters that models rejected, with the server's message, by address and model."""
@@ -341,11 +341,10 @@ class Session:
 
     def _notes(self, turn: Turn, ask: Ask, policy: Policy) -> list[str]:
         """Return the notes of the receipt."""
-        news = self.notebook.take_news()
+        notes = [*logprobs_notes(turn), *policy_notes(turn, policy), *self.notebook.take_notes()]
         if ask.once:
-            return ["not remembered", *logprobs_notes(turn), *policy_notes(turn, policy), *news]
-        notes = [*logprobs_notes(turn), *policy_notes(turn, policy), *news, *self._unseen_notes()]
-        return [*notes, *variant_notes(self.conversation, turn)]
+            return ["not remembered", *notes]
+        return [*notes, *self._unseen_notes(), *variant_notes(self.conversation, turn)]
 
     def _unseen_notes(self) -> list[str]:
         """Return a note if the page was closed or reloaded before the last reply had ended."""

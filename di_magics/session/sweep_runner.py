@@ -106,7 +106,7 @@ class SweepRunner:
                 for index, plan in enumerate(self._plans)
             ]
             errors = {index: str(error) for index, error in self._errors.items()}
-            begun = self._ask.beginning.tokens if self._ask.beginning else ()
+            begun = self._ask.prefill.tokens if self._ask.prefill else ()
             notes = (*branch_notes(begun), *policy_notes(self._plans[0].turn, policy))
             self.result = result = SweepResult(
                 self._vary, self._repeats, self.runs, tuple(turns), errors, notes
@@ -138,7 +138,7 @@ class SweepRunner:
             ask = self._ask_for(run)
             messages, messages_digest = shared.get(ask.system, (None, ""))
             plan = self._session.plan(ask, messages)
-            if messages is None and ask.beginning is None:
+            if messages is None and ask.prefill is None:
                 messages_digest = digest(plan.body["messages"])
                 shared[ask.system] = plan.body["messages"], messages_digest
             self._plans.append(plan)

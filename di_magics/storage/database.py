@@ -177,10 +177,10 @@ class Database:
 def _identify(path: Path | None) -> tuple[int, int] | None:
     """Return what stays the same of a file while it is written, None if it is not there."""
     try:
-        found = os.stat(path) if path else None
+        status = os.stat(path) if path else None
     except OSError:
         return None
-    return (found.st_dev, found.st_ino) if found else None
+    return (status.st_dev, status.st_ino) if status else None
 
 
 def _version(db: Connection) -> tuple[int, int]:

@@ -41,7 +41,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from di_magics.core.conversation.cells import Where
+from di_magics.core.conversation.cells import NotebookLocation
 from di_magics.core.conversation.conversation import MAIN
 from di_magics.core.conversation.record import METADATA_KEY
 from di_magics.core.read_json import as_object, as_objects, as_text
@@ -69,19 +69,21 @@ class _Saved(NamedTuple):
     turns: Collection[str] = ()
 
 
-def find_notebook(database: Database, where: Where, new: str) -> tuple[str, str] | None:
+def find_notebook(
+    database: Database, location: NotebookLocation, new: str
+) -> tuple[str, str] | None:
     """Return the notebook's id, which is `new` if it is not known, and a note for the user or "".
 
     None while it may become known later, because no cell runs (a completion, a widget's message).
     Raises StoreError.
     """
-    if where.cell is None:
-        return (new, _set_aside(database)) if where.settled else None
-    saved = _read_saved(where.path)
-    place = _place(where)
-    cells = [where.cell, *saved.cells]
+    if location.cell is None:
+        return (new, _set_aside(database)) if location.is_final else None
+    saved = _read_saved(location.path)
+    place = _to_columns(location)
+    cells = [location.cell, *saved.cells]
     known = database.read(lambda db: _find(db, saved.notebooks, place, cells)).result()
-    original = _find_original(known, place, where.kernels) if known else None
+    original = _find_original(known, place, location.kernels_folder) if known else None
     if known and original:
         database.write(lambda db: _copy(db, known.id, new, saved.turns)).result()
         name = Path(original).name
@@ -92,15 +94,15 @@ def find_notebook(database: Database, where: Where, new: str) -> tuple[str, str]
     return new, note
 
 
-def set_location(database: Database, notebook: str, where: Where) -> None:
+def set_location(database: Database, notebook: str, location: NotebookLocation) -> None:
     """Write where a notebook is now. Raises StoreError."""
-    database.write(lambda db: update_notebook(db, notebook, **_place(where))).result()
+    database.write(lambda db: update_notebook(db, notebook, **_to_columns(location))).result()
 
 
-def _place(where: Where) -> dict[str, str | None]:
+def _to_columns(location: NotebookLocation) -> dict[str, str | None]:
     """Return the columns of a notebook that say where it is."""
-    path = os.path.realpath(where.path) if where.path else None
-    return {"path": path, "file": file_identity(path), "kernel": where.kernel}
+    path = os.path.realpath(location.path) if location.path else None
+    return {"path": path, "file": file_identity(path), "kernel": location.kernel}
 
 
 def _set_aside(database: Database) -> str:

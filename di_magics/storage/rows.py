@@ -182,7 +182,7 @@ def merge_state(before: Mapping[str, Any], chat: Conversation) -> dict[str, Any]
     """Return the state of a conversation, with the heads and cells that only `before` has."""
     heads = {name: head for name, head in before.get("heads", {}).items() if head}
     showing = {(cell, ordinal): turn for cell, ordinal, turn in before.get("showing", ())}
-    showing |= {(cell.id, cell.ordinal): turn for cell, turn in chat.showing.items()}
+    showing |= {(cell.id, cell.ordinal): turn for cell, turn in chat.shown_turns.items()}
     return {
         "heads": heads | dict(chat.heads),
         "name": chat.name,
@@ -202,7 +202,7 @@ def _with_state(turns: Mapping[str, Turn], state: Mapping[str, Any]) -> Conversa
         if turn in turns
     }
     ahead = {name: turn for name, turn in state.get("ahead", {}).items() if turn in turns}
-    chat = Conversation(turns, heads or Conversation().heads, showing=showing, redo_heads=ahead)
+    chat = Conversation(turns, heads or Conversation().heads, shown_turns=showing, redo_heads=ahead)
     name = str(state.get("name"))
     return replace(chat, name=name) if name in chat.heads else chat
 

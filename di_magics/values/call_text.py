@@ -37,9 +37,9 @@ def call_text(name: str, arguments: Mapping[str, Any], document: Any) -> str:
     items = []
     for argument, value in arguments.items():
         try:
-            text = _value_text(value)
+            text = _write_value(value)
         except (_OpaqueError, RecursionError, ValueError):
-            text = _value_text(document.get(argument) if isinstance(document, dict) else document)
+            text = _write_value(document.get(argument) if isinstance(document, dict) else document)
         items.append(f"{argument}={text}")
     return show_exactly(f"{name}({', '.join(items)})")
 
@@ -66,15 +66,15 @@ def question(call: str) -> tuple[str, bool]:
     )
 
 
-def _value_text(value: Any) -> str:
+def _write_value(value: Any) -> str:
     """Return a value as JSON, or an object with its members. Raises _OpaqueError."""
     kind = type(value)
     if value is None or kind in (str, int, float, bool):
         return json.dumps(value, ensure_ascii=False)
     if kind in (list, tuple, set, frozenset):
-        return f"[{', '.join(map(_value_text, value))}]"
+        return f"[{', '.join(map(_write_value, value))}]"
     if kind is dict:
-        pairs = (f"{_value_text(key)}: {_value_text(member)}" for key, member in value.items())
+        pairs = (f"{_write_value(key)}: {_write_value(member)}" for key, member in value.items())
         return f"{{{', '.join(pairs)}}}"
     if kind.__module__.partition(".")[0] in _EXACT or kind is bytes:
         return repr(value)
@@ -84,7 +84,7 @@ def _value_text(value: Any) -> str:
         members = {item.name: getattr(value, item.name) for item in dataclasses.fields(kind)}
     else:
         members = {**vars(value), **(value.__pydantic_extra__ or {})}
-    pairs = (f"{name}={_value_text(member)}" for name, member in members.items())
+    pairs = (f"{name}={_write_value(member)}" for name, member in members.items())
     return f"{kind.__name__}({', '.join(pairs)})"
 
 

@@ -8,7 +8,7 @@ import types
 from typing import Any
 
 from di_magics.core.errors import ParamError
-from di_magics.core.request.template import value_text as str_of
+from di_magics.core.request.template import plain_str as str_of
 from di_magics.core.text import describe_error
 from di_magics.core.visible import one_line
 from di_magics.values.json_text import is_array, refuse_iterator, to_json

@@ -12,7 +12,7 @@ import pytest
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE
 from di_magics.endpoints.endpoint import Endpoint
-from di_magics.endpoints.keys import Keys, check_variable, key_place
+from di_magics.endpoints.keys import Keys, check_variable, key_origin
 
 GROQ = SERVICES["groq"]
 KEY = "gsk-typed-secret-1"
@@ -95,9 +95,9 @@ def test_a_key_belongs_to_scheme_host_and_port(url: str, same: bool) -> None:
 
 def test_deepinfras_hosts_are_one_place() -> None:
     """Over https."""
-    assert key_place("https://api.deepinfra.com/v1") == key_place("https://x.deepinfra.com/v1")
-    assert key_place("http://api.deepinfra.com/v1") != key_place("https://api.deepinfra.com/v1")
-    assert key_place("https://deepinfra.com.evil.example") != key_place("https://deepinfra.com")
+    assert key_origin("https://api.deepinfra.com/v1") == key_origin("https://x.deepinfra.com/v1")
+    assert key_origin("http://api.deepinfra.com/v1") != key_origin("https://api.deepinfra.com/v1")
+    assert key_origin("https://deepinfra.com.evil.example") != key_origin("https://deepinfra.com")
 
 
 def test_a_kept_key_is_there_in_the_next_kernel(keyring: Keyring, tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ class Front:
         self._sent += 1
         header = {"msg_type": "execute_request", "msg_id": str(self._sent), "session": page}
         self._parent = {"header": header, "metadata": {"cellId": cell}}
-        where = self.running.where()
-        assert where == self.running.where()
-        return Path(where.path or "").name, where.notebook, where.shared
+        location = self.running.locate()
+        assert location == self.running.locate()
+        return Path(location.path or "").name, location.notebook, location.shared
 
 
 def save(path: Path, *cells: str) -> None:

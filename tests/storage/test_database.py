@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from di_magics.core.conversation.cells import Where
+from di_magics.core.conversation.cells import NotebookLocation
 from di_magics.core.errors import StoreError
 from di_magics.storage import database as storing
 from di_magics.storage.database import Connection, Database
@@ -288,7 +288,7 @@ def test_the_first_line_says_what_was_set_aside(tmp_path: Path, cell: str | None
     """In a notebook and in a terminal; the conversation is a new one."""
     development_file(tmp_path).close()
     store = Database(tmp_path)
-    found = find_notebook(store, Where(cell=cell), "new")
+    found = find_notebook(store, NotebookLocation(cell=cell), "new")
     store.close()
     assert found
     assert found[0] == "new"

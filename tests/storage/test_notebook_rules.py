@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from stored import keep, turn
 
-from di_magics.core.conversation.cells import Cell, Where
+from di_magics.core.conversation.cells import Cell, NotebookLocation
 from di_magics.core.conversation.record import METADATA_KEY
 from di_magics.storage.database import Database
 from di_magics.storage.notebook import find_notebook, set_location
@@ -35,21 +35,23 @@ def place(store: Database, tmp_path: Path) -> Path:
     file = tmp_path / "original.ipynb"
     save(file, "a", "b")
     keep(store, turn("a"), replace(turn("b", "a"), cell=CELL))
-    set_location(store, "n", Where(str(file), "c", "kernel-k"))
+    set_location(store, "n", NotebookLocation(str(file), "c", "kernel-k"))
     return file
 
 
 def found_at(store: Database, path: Path, **known: Any) -> str:
     """Return the id that a notebook has here, for a cell in a new kernel."""
-    where = replace(Where(str(path), "c", "kernel-new"), **known)
-    found = find_notebook(store, where, NEW)
+    location = replace(NotebookLocation(str(path), "c", "kernel-new"), **known)
+    found = find_notebook(store, location, NEW)
     assert found
     return found[0]
 
 
 def original_of(store: Database, path: Path, **known: Any) -> str:
     """Return the name of the notebook of which this one is a copy."""
-    found = find_notebook(store, replace(Where(str(path), "c", "kernel-new"), **known), NEW)
+    found = find_notebook(
+        store, replace(NotebookLocation(str(path), "c", "kernel-new"), **known), NEW
+    )
     assert found
     assert found[0] == NEW
     return found[1].removeprefix("this notebook is a copy of ").partition(" ")[0]
@@ -62,8 +64,8 @@ def prompts(store: Database, notebook: str) -> list[str]:
 
 def test_1_without_a_cell_id_it_is_new(store: Database, place: Path) -> None:
     """So all runs by nbclient are equal; with a front end it may become known later."""
-    assert find_notebook(store, Where(str(place)), NEW) == (NEW, "")
-    assert find_notebook(store, Where(str(place), settled=False), NEW) is None
+    assert find_notebook(store, NotebookLocation(str(place)), NEW) == (NEW, "")
+    assert find_notebook(store, NotebookLocation(str(place), is_final=False), NEW) is None
 
 
 def test_2_a_restarted_kernel_knows_its_notebook(store: Database, place: Path) -> None:
@@ -74,7 +76,7 @@ def test_2_a_restarted_kernel_knows_its_notebook(store: Database, place: Path) -
     copied = Path(shutil.copy(place, place.with_name("copy.ipynb")))
     save(copied, "a")
     assert found_at(store, copied, kernel="kernel-2") == NEW
-    found = find_notebook(store, Where(str(copied), "c", "kernel-2"), "another")
+    found = find_notebook(store, NotebookLocation(str(copied), "c", "kernel-2"), "another")
     assert found
     assert found[0] == NEW
 
@@ -86,7 +88,7 @@ def test_3a_a_renamed_file_keeps_its_conversation(store: Database, place: Path, 
     target.parent.mkdir(exist_ok=True)
     place.rename(target)
     (place.parent / "kernel-k.json").touch()
-    assert found_at(store, target, kernels=str(place.parent)) == "n"
+    assert found_at(store, target, kernels_folder=str(place.parent)) == "n"
 
 
 @pytest.mark.parametrize("reused", [False, True])
@@ -123,14 +125,14 @@ def test_3e_a_copy_of_a_file_that_was_moved_while_it_was_open(store: Database, p
     (place.parent / "kernel-k.json").touch()
     (place.parent / "folder").mkdir()
     place.rename(place.parent / "folder" / place.name)
-    assert original_of(store, copied, kernels=str(place.parent)) == "original.ipynb"
+    assert original_of(store, copied, kernels_folder=str(place.parent)) == "original.ipynb"
 
 
 def test_3f_a_file_that_was_moved_to_another_disk(store: Database, place: Path) -> None:
     """The last place has no file, its kernel has ended: it is the notebook itself."""
     moved = Path(shutil.copy(place, place.with_name("moved.ipynb")))
     place.unlink()
-    assert found_at(store, moved, kernels=str(place.parent)) == "n"
+    assert found_at(store, moved, kernels_folder=str(place.parent)) == "n"
 
 
 def test_3f_a_copy_of_a_file_that_was_deleted(store: Database, place: Path) -> None:
@@ -192,7 +194,7 @@ def test_a_copy_of_a_copy_has_the_turns_of_both(store: Database, place: Path) ->
     text = json.dumps({"cells": [{"id": "c", "outputs": outputs}]})
     copy.write_text(text)
     second.write_text(text)
-    found = find_notebook(store, Where(str(second), "c", "kernel-3"), "third")
+    found = find_notebook(store, NotebookLocation(str(second), "c", "kernel-3"), "third")
     assert found
     assert found[0] == "third"
     assert "copy.ipynb" in found[1]

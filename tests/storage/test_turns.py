@@ -11,7 +11,7 @@ import pytest
 from stored import DONE, begin, keep, turn
 
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.cells import Where
+from di_magics.core.conversation.cells import NotebookLocation
 from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.record import METADATA_KEY
 from di_magics.core.errors import StoreError
@@ -47,7 +47,7 @@ def test_two_kernels_keep_what_the_other_shows(store: Database, turns: Turns) ->
     other = Conversation().with_turn(replace(turn("b"), conversation="other"))
     turns.save_state(other).result()
     found = turns.load()
-    assert found.showing == {**one.showing, **other.showing}
+    assert found.shown_turns == {**one.shown_turns, **other.shown_turns}
     assert found.heads == {"main": "a" if found.heads["main"] else None, "other": "b"}
 
 
@@ -95,7 +95,7 @@ def copy_notebook(store: Database, folder: Path) -> None:
     for file in (original, copied):
         file.write_text(json.dumps({"cells": [{"id": "c", "outputs": outputs}]}))
     store.write(lambda db: update_notebook(db, "n", path=str(original.resolve()))).result()
-    assert find_notebook(store, Where(str(copied), "c"), "copy")
+    assert find_notebook(store, NotebookLocation(str(copied), "c"), "copy")
 
 
 def test_a_copy_has_ids_of_its_own_and_costs_nothing(

@@ -14,11 +14,11 @@ class Cell(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class NotebookLocation:
     """A notebook's path, the id of the cell that runs, and the kernel's id, as far as known.
 
-    A restarted kernel keeps its id. `kernels` is the folder with a file for every kernel that runs.
-    `settled` is False if the cell may become known later: there is a front end, and it runs no
+    A restarted kernel keeps its id. `kernels_folder` has a file for every kernel that runs.
+    `is_final` is False if the cell may become known later: there is a front end, and it runs no
     code now. `notebook` is the number of the notebook among those that use the kernel, from 0.
     With `shared` another page also sends cells to it and may show another notebook.
     """
@@ -26,7 +26,7 @@ class Where:
     path: str | None = None
     cell: str | None = None
     kernel: str = ""
-    kernels: str = ""
-    settled: bool = True
+    kernels_folder: str = ""
+    is_final: bool = True
     notebook: int = 0
     shared: bool = False

@@ -60,7 +60,7 @@ class Sent:
     `fields` are the request's fields besides messages and parameters (tools, response_format),
     `extra` those that the user has added. `format` is the format of the reply, empty for Markdown.
     `beginning` is the text that the reply continues, and `continued_by` how that was asked for (a
-    value of PREFILL in services.py, or GO_ON).
+    value of PREFILL in services.py, or ASK_TO_CONTINUE).
     """
 
     system: str | None = None
@@ -127,14 +127,14 @@ def check_continuable(turn: Turn) -> None:
 class Conversation:
     """All turns of a notebook, oldest first, a head for each conversation, and the one in use.
 
-    `showing` has the turn that each cell shows now, `redo_heads` the farthest head of each
+    `shown_turns` has the turn that each cell shows now, `redo_heads` the farthest head of each
     conversation whose head was moved back. Every method returns a new value.
     """
 
     turns: Mapping[str, Turn] = field(default_factory=dict)
     heads: Mapping[str, str | None] = field(default_factory=lambda: {MAIN: None})
     name: str = MAIN
-    showing: Mapping[Cell, str] = field(default_factory=dict)
+    shown_turns: Mapping[Cell, str] = field(default_factory=dict)
     redo_heads: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -144,7 +144,7 @@ class Conversation:
 
     def turn_shown_in(self, cell: Cell | None) -> Turn | None:
         """Return the turn that this cell shows now."""
-        turn = self.showing.get(cell) if cell else None
+        turn = self.shown_turns.get(cell) if cell else None
         return self.turns[turn] if turn else None
 
     def place_turn(
@@ -198,16 +198,21 @@ class Conversation:
     def with_turns(self, new: Iterable[Turn]) -> Conversation:
         """Return a copy with these turns added one after another, in linear time."""
         turns, heads, name = dict(self.turns), dict(self.heads), self.name
-        showing, redo_heads = dict(self.showing), dict(self.redo_heads)
+        shown_turns, redo_heads = dict(self.shown_turns), dict(self.redo_heads)
         for turn in new:
             turns[turn.id] = turn
             heads[turn.conversation] = turn.id
             name = turn.conversation
             redo_heads.pop(name, None)
             if turn.cell:
-                showing[turn.cell] = turn.id
+                shown_turns[turn.cell] = turn.id
         return replace(
-            self, turns=turns, heads=heads, name=name, showing=showing, redo_heads=redo_heads
+            self,
+            turns=turns,
+            heads=heads,
+            name=name,
+            shown_turns=shown_turns,
+            redo_heads=redo_heads,
         )
 
     def with_outcome(self, turn: Turn) -> Conversation:
@@ -347,7 +352,7 @@ class Conversation:
             turns=turns,
             heads=heads or {MAIN: None},
             name=self.name if self.name in heads else next(iter(heads), MAIN),
-            showing={cell: turn for cell, turn in self.showing.items() if turn not in gone},
+            shown_turns={cell: turn for cell, turn in self.shown_turns.items() if turn not in gone},
             redo_heads={key: turn for key, turn in self.redo_heads.items() if turn not in gone},
         )
 
@@ -402,13 +407,13 @@ class Conversation:
         for other in self.turns.values():  # parents come before their children
             if other.parent == leaf:
                 leaf = other.id
-        showing = {turn.cell: turn.id for turn in self.path(leaf) if turn.cell}
+        shown_turns = {turn.cell: turn.id for turn in self.path(leaf) if turn.cell}
         name = self.turns[leaf].conversation
         return replace(
             self,
             heads={**self.heads, name: leaf},
             name=name,
-            showing={**self.showing, **showing},
+            shown_turns={**self.shown_turns, **shown_turns},
             redo_heads={key: to for key, to in self.redo_heads.items() if key != name},
         )
 

@@ -72,10 +72,10 @@ def read_date(seconds: object) -> str:
 
 def chats(entry: Mapping[str, object]) -> bool:
     """Return whether a model may chat: False only where its entry says that it does not."""
-    said = {**entry, **as_object(entry.get("capabilities"))}
+    fields = {**entry, **as_object(entry.get("capabilities"))}
     written = as_list(as_object(entry.get("architecture")).get("output_modalities"))
     return (
         entry.get("type") not in _NO_CHAT
-        and not any(said.get(name) is False for name in _CHATS)
+        and not any(fields.get(name) is False for name in _CHATS)
         and (not written or "text" in written)
     )

@@ -104,7 +104,7 @@ ReplyEvent = (
     | OtherChoice
 )
 
-MOST_CALLS = 64
+MAX_CALLS = 64
 """The calls of a reply that are kept, and run; a reply with more calls repeats itself."""
 MAX_ARGUMENT_CHARS = 1_000_000
 """Characters of the arguments of one call; the rest is not kept."""
@@ -188,7 +188,7 @@ class ReplyFold:
         if self._returned:
             changes["returned"] = self._reply.returned + tuple(self._returned)
         if self._calls:
-            changes["tool_calls"] = tuple(call.build() for call in self._calls[:MOST_CALLS])
+            changes["tool_calls"] = tuple(call.build() for call in self._calls[:MAX_CALLS])
         self._text, self._reasoning, self._tokens, self._returned = [], [], [], []
         self._reply = replace(self._reply, **changes)
         return self._reply
@@ -196,12 +196,12 @@ class ReplyFold:
     def _add_call_part(self, part: ToolCallDelta) -> None:
         """Add a fragment to the newest call of its index, or as the next call.
 
-        After MOST_CALLS calls, one more collects what is not kept.
+        After MAX_CALLS calls, one more collects what is not kept.
         """
         at = self._newest.get(part.index, -1) if part.index >= 0 else -1
         known = at >= 0
         if not self._calls or _begins_call(part, self._calls[at], known=known):
-            if len(self._calls) > MOST_CALLS:
+            if len(self._calls) > MAX_CALLS:
                 self._calls.pop()
             at = len(self._calls)
             self._calls.append(_GrowingCall())

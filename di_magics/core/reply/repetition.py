@@ -22,7 +22,7 @@ class RepetitionDetector:
     def __init__(self) -> None:
         self._tail = ""
         self._new = 0
-        self.found = False
+        self.is_repeating = False
 
     def feed(self, text: str) -> None:
         """Read the next part of the text."""
@@ -30,7 +30,7 @@ class RepetitionDetector:
         self._new += len(text)
         if self._new >= STEP:
             self._new = 0
-            self.found = ends_in_repetition(self._tail)
+            self.is_repeating = ends_in_repetition(self._tail)
 
 
 def ends_in_repetition(text: str) -> bool:

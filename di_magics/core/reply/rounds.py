@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from di_magics.core.amount import in_money_context
-from di_magics.core.reply.fold import MOST_CALLS
+from di_magics.core.reply.fold import MAX_CALLS
 from di_magics.core.reply.reply import COUNTS, UNCOUNTED, Reply, ToolCall, Usage
 
 _OBJECT = re.compile(r"\s*(?=\{)|\s*$")
@@ -27,7 +27,7 @@ def separate_calls(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
         sources = _read_objects(call.arguments)
         separate.append(replace(call, arguments=sources[0]) if len(sources) > 1 else call)
         separate += (ToolCall("", call.name, source) for source in sources[1:])
-    return tuple(separate[:MOST_CALLS])
+    return tuple(separate[:MAX_CALLS])
 
 
 def _read_objects(text: str) -> list[str]:

@@ -33,7 +33,7 @@ from di_magics.core.settings.params import (
     validate,
 )
 from di_magics.core.settings.policy import Policy
-from di_magics.core.settings.services import FINAL, GO_ON, PREFIX
+from di_magics.core.settings.services import ASK_TO_CONTINUE, FINAL, PREFIX
 from di_magics.core.settings.settings import Settings
 from di_magics.core.tokens import text_weight
 from di_magics.core.visible import one_line
@@ -52,7 +52,7 @@ class Tools(Protocol):
     ) -> list[ToolResult]: ...
 
 
-GO_ON_PROMPT = (
+CONTINUE_PROMPT = (
     "Your reply was cut off. Continue it exactly where it ends, even in the middle of a word: "
     "begin with the next character, repeat nothing, and explain nothing."
 )
@@ -61,19 +61,19 @@ ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class Prefill:
     """The beginning of a reply that is continued: its text and its tokens.
 
     `ids` are the ids of the prompt and of these tokens, for our own server, where `slot` holds
-    them; without ids the reply is continued from its text, in the way `how` (a value of PREFILL
-    in services.py, or GO_ON).
+    them; without ids the reply is continued from its text, in the way `method` (a value of PREFILL
+    in services.py, or ASK_TO_CONTINUE).
     """
 
     text: str
     tokens: tuple[TokenProbability, ...]
     ids: tuple[int, ...] = ()
     slot: int = 0
-    how: str = FINAL
+    method: str = FINAL
     reasoning: str = ""
 
 
@@ -94,7 +94,7 @@ class Ask:
     yes         send a request of unknown price as well
     rounds      how often the model may call `tools`
     repair      ask the model once more if the reply does not fit the `schema`
-    beginning   what the reply begins with, if it continues one
+    prefill     what the reply begins with, if it continues one
     """
 
     prompt: str
@@ -121,7 +121,7 @@ class Ask:
     schema: ReplySchema | None = None
     repair: bool = False
     format: str = ""
-    beginning: Beginning | None = None
+    prefill: Prefill | None = None
 
 
 def ask_like(turn: Turn, settings: Settings) -> Ask:
@@ -147,7 +147,7 @@ class Plan:
 
     `size` is the weight of the text in the body (core/tokens.py), `price` the model's price if it
     is known, `reserve` the worst case of the cost in USD, and `policy` the policy at the time of
-    planning. With `ends_loops` a reply that repeats itself is ended. `beginning` is what the reply
+    planning. With `ends_loops` a reply that repeats itself is ended. `prefill` is what the reply
     begins with, if it continues one.
     """
 
@@ -159,7 +159,7 @@ class Plan:
     reserve: Decimal | None
     policy: Policy
     ends_loops: bool = False
-    beginning: Beginning | None = None
+    prefill: Prefill | None = None
 
     def with_cost(self, reply: Reply) -> Reply:
         """Return the reply with its cost."""
@@ -233,13 +233,13 @@ def plan_turn(
         extra=policy.apply_to_extra({**settings.extra, **_extra(ask)}),
         format=ask.format,
         attachments=ask.attachments,
-        beginning=ask.beginning.text if ask.beginning and not ask.beginning.ids else "",
-        continued_by=ask.beginning.how if ask.beginning and not ask.beginning.ids else "",
+        beginning=ask.prefill.text if ask.prefill and not ask.prefill.ids else "",
+        continued_by=ask.prefill.method if ask.prefill and not ask.prefill.ids else "",
     )
     body = _build_base(planned, conversation, messages)
-    plan = Plan(planned, route, body, 0, price, None, policy, ends_loops, ask.beginning)
+    plan = Plan(planned, route, body, 0, price, None, policy, ends_loops, ask.prefill)
     plan = _with_size(plan)
-    return replace(plan, body=continue_body(body, ask.beginning)) if ask.beginning else plan
+    return replace(plan, body=continue_body(body, ask.prefill)) if ask.prefill else plan
 
 
 def _check_built_in(ask: Ask, model: str) -> None:
@@ -255,7 +255,7 @@ def _with_size(planned: Plan) -> Plan:
     size, most = prompt_weight(planned.body), planned.turn.params.get("max_tokens")
     longest = most if isinstance(most, int) and most else None  # servers read 0 as no limit
     # A reply that is continued is read again, but counts as the reply in the cost.
-    read = size + (text_weight(planned.beginning.text) if planned.beginning else 0)
+    read = size + (text_weight(planned.prefill.text) if planned.prefill else 0)
     reserve = request_cost(read, longest, planned.price) if planned.price else None
     return replace(planned, size=size, reserve=reserve)
 
@@ -307,7 +307,7 @@ def build_request(turn: Turn, conversation: Conversation) -> dict[str, Any]:
         body.pop(name, None)
     if not turn.continued_by:
         return body
-    return continue_body(body, Beginning(turn.beginning, (), how=turn.continued_by))
+    return continue_body(body, Prefill(turn.beginning, (), method=turn.continued_by))
 
 
 def _build_base(
@@ -328,27 +328,27 @@ def _build_base(
     return _relax_tool_choice(body) if any(step.calls for step in turn.reply.rounds) else body
 
 
-def continue_body(body: Mapping[str, Any], beginning: Beginning) -> dict[str, Any]:
+def continue_body(body: Mapping[str, Any], prefill: Prefill) -> dict[str, Any]:
     """Return the body of a request that continues a reply.
 
     With ids it is a request for completions. Without them the reply is the last message, or is
     followed by a request to go on.
     """
-    if not beginning.ids:
-        message: dict[str, Any] = {"role": "assistant", "content": beginning.text}
+    if not prefill.ids:
+        message: dict[str, Any] = {"role": "assistant", "content": prefill.text}
         added = [message]
         fields: dict[str, Any] = {}
-        if beginning.how == FINAL:
+        if prefill.method == FINAL:
             fields = {"continue_final_message": True, "add_generation_prompt": False}
-        elif beginning.how == PREFIX:
+        elif prefill.method == PREFIX:
             message["prefix"] = True
-        elif beginning.how == GO_ON:
-            added.append({"role": "user", "content": GO_ON_PROMPT})
+        elif prefill.method == ASK_TO_CONTINUE:
+            added.append({"role": "user", "content": CONTINUE_PROMPT})
         return {**body, "messages": [*body["messages"], *added], **fields}
     sent = {name: value for name, value in body.items() if name not in ("messages", "top_logprobs")}
     if "top_logprobs" in body:
         sent["logprobs"] = body["top_logprobs"]
-    where = {"prompt": list(beginning.ids), "id_slot": beginning.slot, "cache_prompt": True}
+    where = {"prompt": list(prefill.ids), "id_slot": prefill.slot, "cache_prompt": True}
     return {**sent, **where}
 
 

@@ -45,7 +45,7 @@ def fill_placeholders(
                 f"There is no variable {one_line(name, 60)} to fill in.{suggest(name, known)} "
                 f"To send the braces as they are, write {{{{ {one_line(name, 60)} }}}} with spaces."
             )
-        text = value_text(value(name), name)
+        text = plain_str(value(name), name)
         if len(text) > MAX_VALUE_CHARS:
             raise ParamError(
                 f"The text of {name} is too long: {len(text):,} of at most {MAX_VALUE_CHARS:,} "
@@ -61,7 +61,7 @@ def fill_placeholders(
     return _NAME.sub(fill, text)
 
 
-def value_text(value: object, name: str) -> str:
+def plain_str(value: object, name: str) -> str:
     """Return `str(value)` as a plain str. Raises ParamError where that raises anything."""
     try:
         text = str(value)

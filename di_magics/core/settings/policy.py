@@ -24,9 +24,17 @@ from di_magics.core.settings.params import (
 )
 from di_magics.core.visible import one_line
 
-NARROWING = ("models", "parameters", "extra", "system", "budget", "budget_per_notebook", "above")
+NOTEBOOK_FILE_KEYS = (
+    "models",
+    "parameters",
+    "extra",
+    "system",
+    "budget",
+    "budget_per_notebook",
+    "above",
+)
 """The names allowed in a file beside the notebook, which anybody may have put there."""
-NAMES = (*NARROWING, "endpoint", "key_variable", "key_file", "log")
+NAMES = (*NOTEBOOK_FILE_KEYS, "endpoint", "key_variable", "key_file", "log")
 ZERO_IS_NO_LIMIT = ("max_tokens", "top_k")
 """The parameters of which servers read 0 as no limit."""
 
@@ -51,7 +59,7 @@ class Policy:
     """The rules in force.
 
     models                lists of patterns; a model must match one pattern of every list
-    choosing              the lists of the teacher's files; the first model in them is the default
+    default_models        the lists of the teacher's files; the first model in them is the default
                           (a file beside the notebook may only narrow)
     locks                 values of parameters that are always sent
     bounds                limits of parameters
@@ -71,7 +79,7 @@ class Policy:
     """
 
     models: tuple[tuple[str, ...], ...] = ()
-    choosing: tuple[tuple[str, ...], ...] = ()
+    default_models: tuple[tuple[str, ...], ...] = ()
     locks: Mapping[str, Value] = field(default_factory=dict)
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     extra_locks: Mapping[str, Any] = field(default_factory=dict)
@@ -98,7 +106,7 @@ class Policy:
 
         A file that may only narrow does not choose it.
         """
-        names = (name for patterns in self.choosing for name in patterns)
+        names = (name for patterns in self.default_models for name in patterns)
         return next((name for name in names if self.allows(name) and not _is_pattern(name)), None)
 
     def allows(self, model: str) -> bool:
@@ -191,7 +199,7 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
 
     Raises PolicyError for anything unknown, because no rule may be ignored.
     """
-    allowed = NARROWING if narrowing else NAMES
+    allowed = NOTEBOOK_FILE_KEYS if narrowing else NAMES
     for name in table:
         if name not in allowed:
             why = "may not set" if name in NAMES else "has an unknown entry"
@@ -205,7 +213,7 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
     budget = _parse_budget(table, "budget", source)
     return Policy(
         models=models,
-        choosing=() if narrowing else models,
+        default_models=() if narrowing else models,
         locks=locks,
         bounds=bounds,
         extra_locks=extra_locks,

@@ -27,7 +27,7 @@ PREFILL = "prefill"
 """The fact about how an endpoint continues a reply that it is sent as the last message."""
 LAST, FINAL, PREFIX = "last message", "continue_final_message", "prefix"
 """LAST: nothing is added. FINAL: this field in the request. PREFIX: this field in the message."""
-GO_ON = "go on"
+ASK_TO_CONTINUE = "go on"
 """The model is asked in a message to continue: the endpoint is not known to continue a message."""
 
 
@@ -134,11 +134,11 @@ class Service:
 
     def warnings(self, params: Iterable[str]) -> list[str]:
         """Return what is known against sending these parameters."""
-        found = ((name, self.fact(name)) for name in params)
+        facts = ((name, self.fact(name)) for name in params)
         return [
             f"{self.title} {'refuses' if fact.refused else 'ignores'} {name}"
             f"{f' {fact.when}' if fact.when else ''}."
-            for name, fact in found
+            for name, fact in facts
             if fact.refused or fact.ignored
         ]
 

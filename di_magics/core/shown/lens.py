@@ -20,7 +20,7 @@ SAMPLERS = "samplers"
 """llama.cpp's field for the filters in their order."""
 
 
-def lens_data(turn: Turn, tokens: Sequence[TokenProbability]) -> LensData:
+def build_lens_data(turn: Turn, tokens: Sequence[TokenProbability]) -> LensData:
     """Return what a lens shows of a turn, whose reply has these tokens.
 
     Raises ChatError where there are none.

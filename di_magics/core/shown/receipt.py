@@ -18,7 +18,7 @@ from di_magics.core.reply.reply import LOOP, Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.settings.extras import format_extra
 from di_magics.core.settings.params import format_param
-from di_magics.core.settings.services import GO_ON
+from di_magics.core.settings.services import ASK_TO_CONTINUE
 from di_magics.core.text import count_noun
 from di_magics.core.visible import one_line
 
@@ -160,7 +160,7 @@ def _content_texts(turn: Turn) -> Iterator[str]:
         yield "with a system prompt"
     if "prompt" in request:
         yield f"continued from {len(request['prompt']):,} token ids"
-    elif turn.continued_by == GO_ON:
+    elif turn.continued_by == ASK_TO_CONTINUE:
         yield "continued by a request to go on"
     elif turn.continued_by:
         yield f"continued from the text ({turn.continued_by})"

@@ -35,7 +35,7 @@ def save(context: Context, rest: str) -> None:
     if not turns:
         raise ChatError("This conversation has no turns yet. Ask in a %%chat cell first.")
     text = transcript.write_transcript(turns, path.suffix, to_markdown)
-    own = context.session.notebook.where().path
+    own = context.session.notebook.locate().path
     if own and Path(own).resolve() == path.resolve():
         raise ChatError(
             f"{one_line(path, 160)} is this notebook, which has the conversation already. "

@@ -89,34 +89,33 @@ def _fetch(context: Context, words: list[str]) -> None:
         incomplete("local get Qwen/Qwen3-0.6B-GGUF")
     session = context.session
     folder = session.routing.models_folder()
-    found = _run(session, lambda cancelled: model_hub.find_file(names[0], cancelled))
-    use = f"Use it with %chat endpoint local:{found.name.removesuffix('.gguf')}"
-    target = folder / found.name
+    file = _run(session, lambda cancelled: model_hub.find_file(names[0], cancelled))
+    use = f"Use it with %chat endpoint local:{file.name.removesuffix('.gguf')}"
+    target = folder / file.name
     if target.exists():
-        same = target.stat().st_size == found.size
-        if same:
-            say(f"{found.name} is there already. {use}")
+        if target.stat().st_size == file.size:
+            say(f"{file.name} is there already. {use}")
             return
         raise ParamError(
-            f"There is another file {found.name} in {one_line(folder, 120)}. Rename or delete it "
+            f"There is another file {file.name} in {one_line(folder, 120)}. Rename or delete it "
             "first."
         )
-    size, license_ = _megabytes(found.size), found.license
-    about = f"{found.name} from {found.repo}: {size}, licence {license_}."
+    size, license_ = _megabytes(file.size), file.license
+    about = f"{file.name} from {file.repo}: {size}, licence {license_}."
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
-    if free < found.size:
+    if free < file.size:
         raise StoreError(
             f"{about} Only {_megabytes(free)} are free. Delete something, or choose a smaller file."
         )
     say(about)
-    asks = found.size > ASKED_BYTES and "--yes" not in words
+    asks = file.size > ASKED_BYTES and "--yes" not in words
     if asks and not context.asking.confirm(f"Fetch {size}?"):
         say("Nothing was fetched.")
         return
     progress = context.asking.make_progress()
     try:
-        _run(session, lambda c: model_hub.fetch_file(found, folder, progress.show, c))
+        _run(session, lambda c: model_hub.fetch_file(file, folder, progress.show, c))
     except OSError as error:
         raise StoreError(
             f"{one_line(target, 160)} cannot be written ({error.strerror}). Free some space, then "

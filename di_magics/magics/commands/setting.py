@@ -16,7 +16,7 @@ from di_magics.core.settings.settings import ABOVE, CONTEXT, TEXT_SETTINGS, Sett
 from di_magics.core.visible import one_line
 from di_magics.endpoints import probe
 from di_magics.endpoints.endpoint import Endpoint, mend_url
-from di_magics.endpoints.keys import key_place
+from di_magics.endpoints.keys import key_origin
 from di_magics.endpoints.local_server import is_available
 from di_magics.magics.commands.command import (
     Context,
@@ -79,10 +79,10 @@ def _set(session: Session, assignments: Sequence[tuple[str, str]]) -> None:
         say(f"Corrected: {one_line(note, 200)}.")
     _say_settings(session)
     if session.settings.endpoint != before:
-        _say_what_is_missing(session)
+        _say_missing_settings(session)
 
 
-def _say_what_is_missing(session: Session) -> None:
+def _say_missing_settings(session: Session) -> None:
     """Print the model that a new endpoint uses, or what it still needs."""
     try:
         session.look_up()
@@ -283,7 +283,7 @@ def ask_for_key(context: Context, rest: str) -> None:
             f"The key comes from {session.policies.current().source_names} and cannot be replaced "
             "here. Ask your teacher."
         )
-    typed = _type_key(f"Key of {title} ({key_place(endpoint.url)}): ")
+    typed = _type_key(f"Key of {title} ({key_origin(endpoint.url)}): ")
     Endpoint(endpoint.url, typed, service=endpoint.service)  # refuses what cannot be sent
     keys.set(endpoint.url, typed)
     kept = ""

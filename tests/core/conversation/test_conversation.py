@@ -323,7 +323,7 @@ def test_turns_can_be_removed() -> None:
     assert [turn.id for turn in left.turns.values()] == ["b"]
     assert left.turns["b"].parent is None
     assert (left.heads, left.name) == ({"main": None}, "main")
-    assert "a" not in left.showing.values()
+    assert "a" not in left.shown_turns.values()
     assert Conversation().remove([], "main").heads == {"main": None}
 
 

@@ -11,7 +11,7 @@ from growth import growth
 
 from di_magics.core.reply.fold import (
     MAX_ARGUMENT_CHARS,
-    MOST_CALLS,
+    MAX_CALLS,
     Finished,
     Image,
     Logprobs,
@@ -187,13 +187,13 @@ def test_a_reply_grows_in_linear_time(kind: str) -> None:
 def test_the_calls_of_a_reply_are_bounded(index: str, size: int) -> None:
     """What comes after the last is in none of them, however the events are cut."""
     parts = []
-    for i in range(MOST_CALLS + 10):
+    for i in range(MAX_CALLS + 10):
         at = i if index == "one each" else -1
         parts += [ToolCallDelta(at, f"c{i}", "f", "{"), ToolCallDelta(at, "", "", "}")]
     late = [ToolCallDelta(5, "", "", "!")] if index == "one each" else []
     reply = grow(*(parts[at : at + size] for at in range(0, len(parts), size)), late)
-    assert len(reply.tool_calls) == MOST_CALLS
-    assert [call.id for call in reply.tool_calls] == [f"c{i}" for i in range(MOST_CALLS)]
+    assert len(reply.tool_calls) == MAX_CALLS
+    assert [call.id for call in reply.tool_calls] == [f"c{i}" for i in range(MAX_CALLS)]
     assert {call.arguments for call in reply.tool_calls} == {"{}"} | ({"{}!"} if late else set())
 
 

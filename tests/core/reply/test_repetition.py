@@ -49,7 +49,7 @@ def test_it_is_noticed_soon_while_the_text_grows() -> None:
     text = SAMPLE[:1000] + "I am not sure. " * 200
     for size in (1, 7, 300):
         detector, read = RepetitionDetector(), 0
-        while not detector.found:
+        while not detector.is_repeating:
             detector.feed(text[read : read + size])
             read += size
         assert 1000 + MIN_REPEATED_CHARS <= read <= 1000 + MIN_REPEATED_CHARS + 600

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from grow import GROWN
 
-from di_magics.core.reply.fold import MOST_CALLS
+from di_magics.core.reply.fold import MAX_CALLS
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
 from di_magics.core.reply.rounds import add_request, separate_calls, with_call_ids
 
@@ -62,7 +62,7 @@ def test_no_call_is_lost_whatever_the_ids_are(ids: list[str]) -> None:
         ('{"a": 1}{"a": ', ['{"a": 1}{"a": ']),
         ('{"a": 1}, {"a": 2}', ['{"a": 1}, {"a": 2}']),
         ("{}" + '{"a":' * 100_000, ["{}" + '{"a":' * 100_000]),
-        ("{}" * 100, ["{}"] * MOST_CALLS),
+        ("{}" * 100, ["{}"] * MAX_CALLS),
     ],
 )
 def test_calls_that_were_joined_are_separated(arguments: str, separate: list[str]) -> None:

@@ -22,10 +22,10 @@ from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
 from di_magics.core.request.body import prompt_weight
 from di_magics.core.request.plan import (
-    GO_ON_PROMPT,
+    CONTINUE_PROMPT,
     Ask,
-    Beginning,
     Plan,
+    Prefill,
     ask_like,
     build_request,
     ledger_entry,
@@ -367,17 +367,17 @@ PIECE = TokenProbability("Hi", -0.5, (), None, 7)
 
 def test_a_reply_is_continued_from_its_text() -> None:
     """It is the last message, and the server is told not to begin another one."""
-    found = plan(Ask("hi", params={"logprobs": 5}, beginning=Beginning("Hi", (PIECE,))))
+    found = plan(Ask("hi", params={"logprobs": 5}, prefill=Prefill("Hi", (PIECE,))))
     assert found.body["messages"][-1] == {"role": "assistant", "content": "Hi"}
     assert (found.body["continue_final_message"], found.body["top_logprobs"]) == (True, 5)
-    assert found.beginning == Beginning("Hi", (PIECE,))
+    assert found.prefill == Prefill("Hi", (PIECE,))
     assert found.size == plan(Ask("hi")).size
 
 
 def test_the_worst_case_counts_what_a_continued_reply_begins_with() -> None:
     """The model reads it again; a long one may cost more than all that follows."""
     asked = Ask("hi", params={"max_tokens": 10})
-    continued = replace(asked, beginning=Beginning("word " * 10_000, (PIECE,)))
+    continued = replace(asked, prefill=Prefill("word " * 10_000, (PIECE,)))
     once, again = plan(asked).reserve, plan(continued).reserve
     assert once is not None
     assert again is not None
@@ -387,8 +387,8 @@ def test_the_worst_case_counts_what_a_continued_reply_begins_with() -> None:
 @pytest.mark.parametrize("params", [{}, {"logprobs": 5}])
 def test_a_reply_is_continued_by_ids(params: dict[str, int]) -> None:
     """It is a request for a completion, of the slot that holds them."""
-    beginning = Beginning("Hi", (PIECE,), (1, 2, 7), 3)
-    body = plan(Ask("hi", params=params, beginning=beginning), route=BUILT_IN).body
+    prefill = Prefill("Hi", (PIECE,), (1, 2, 7), 3)
+    body = plan(Ask("hi", params=params, prefill=prefill), route=BUILT_IN).body
     assert (body["prompt"], body["id_slot"], body["cache_prompt"]) == ([1, 2, 7], 3, True)
     assert "messages" not in body
     assert "top_logprobs" not in body
@@ -452,8 +452,8 @@ def test_a_reply_is_continued_as_its_endpoint_does_it(
 ) -> None:
     """The request can be built again from the turn."""
     plain = plan(Ask("hi"))
-    beginning = Beginning("One, t", (), how=how)
-    found = plan(Ask("hi", beginning=beginning))
+    prefill = Prefill("One, t", (), method=how)
+    found = plan(Ask("hi", prefill=prefill))
     last = {"role": "assistant", "content": "One, t", **message}
     assert found.body == {**plain.body, "messages": [*plain.body["messages"], last], **fields}
     assert build_request(found.turn, Conversation()) == found.body
@@ -462,10 +462,10 @@ def test_a_reply_is_continued_as_its_endpoint_does_it(
 
 def test_an_endpoint_that_is_not_known_to_continue_is_asked_to_go_on() -> None:
     """After the reply so far."""
-    found = plan(Ask("hi", beginning=Beginning("One, t", (), how="go on")))
+    found = plan(Ask("hi", prefill=Prefill("One, t", (), method="go on")))
     assert found.body["messages"][-2:] == [
         {"role": "assistant", "content": "One, t"},
-        {"role": "user", "content": GO_ON_PROMPT},
+        {"role": "user", "content": CONTINUE_PROMPT},
     ]
     assert build_request(found.turn, Conversation()) == found.body
 

@@ -11,7 +11,7 @@ from di_magics.core.errors import ParamError
 from di_magics.core.request.template import (
     MAX_VALUE_CHARS,
     fill_placeholders,
-    value_text,
+    plain_str,
 )
 from di_magics.core.secrets import looks_secret
 
@@ -157,13 +157,13 @@ def test_a_text_that_is_none_is_an_error() -> None:
     """So are a `__str__` that returns a number and an int that Python does not print."""
     for value in (NoText(), 10**5000):
         with pytest.raises(ParamError, match="no text"):
-            value_text(value, "a")
+            plain_str(value, "a")
 
 
 def test_the_name_of_a_hostile_error_stays_in_its_line() -> None:
     """A class may be called anything."""
     with pytest.raises(ParamError) as error:
-        value_text(Raises(type("Bad\n\x1b[31m", (Exception,), {})()), "a")
+        plain_str(Raises(type("Bad\n\x1b[31m", (Exception,), {})()), "a")
     assert str(error.value).isprintable()
 
 
@@ -175,7 +175,7 @@ def test_the_stop_square_still_stops() -> None:
 
 def test_a_text_of_a_class_of_its_own_is_taken_plain() -> None:
     """None of its methods is called on what goes out."""
-    filled = value_text(Says(Subtext("Hi")), "a")
+    filled = plain_str(Says(Subtext("Hi")), "a")
     assert type(filled) is str
     assert filled == "Hi"
     assert fill("{{a}}", {"a": Says(Subtext("Hi"))}) == "Hi"

@@ -11,7 +11,7 @@ from di_magics.core.errors import ChatError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.sampling import DEFAULT_ORDER
-from di_magics.core.shown.lens import lens_data, lens_of_text, params_to_send
+from di_magics.core.shown.lens import build_lens_data, lens_of_text, params_to_send
 
 TOKENS = (TokenProbability("Hi", -0.5, (TokenProbability("Hi", -0.5),)),)
 
@@ -26,18 +26,18 @@ def turn(*, local: bool = False, **params: int | float) -> Turn:
 
 def test_the_settings_are_those_that_were_sent_and_the_defaults_of_the_server() -> None:
     """The built-in model's own filters are on where nothing is sent; in llama.cpp's names."""
-    own = lens_data(turn(local=True, temperature=1.5, repetition_penalty=1.2, seed=3), TOKENS)
+    own = build_lens_data(turn(local=True, temperature=1.5, repetition_penalty=1.2, seed=3), TOKENS)
     assert own.settings["temperature"] == 1.5
     assert (own.settings["top_k"], own.settings["top_p"], own.settings["min_p"]) == (40, 0.95, 0.05)
     assert own.settings["repeat_penalty"] == 1.2
     assert "seed" not in own.settings
-    other = lens_data(turn(top_p=0.9), TOKENS).settings
+    other = build_lens_data(turn(top_p=0.9), TOKENS).settings
     assert (other["temperature"], other["top_k"], other["top_p"], other["min_p"]) == (1, 0, 0.9, 0)
 
 
 def test_what_is_known_of_a_server_is_said() -> None:
     """llama.cpp's log-probabilities are raw and its order is known; others' are not."""
-    own, other = lens_data(turn(local=True), TOKENS), lens_data(turn(), TOKENS)
+    own, other = build_lens_data(turn(local=True), TOKENS), build_lens_data(turn(), TOKENS)
     assert (own.basis, own.order, own.continues) == ("raw", DEFAULT_ORDER, "ids")
     assert (other.basis, other.order, other.continues) == ("unknown", None, "text")
     assert (own.model, own.most, own.unreported) == ("m", 1, 2)
@@ -55,8 +55,8 @@ def test_what_is_known_of_a_server_is_said() -> None:
 def test_the_order_is_the_one_that_was_sent(sent: object, order: tuple[str, ...]) -> None:
     """To a local model, as a list of names; of others nothing is known."""
     extra = {"samplers": sent}
-    assert lens_data(replace(turn(local=True), extra=extra), TOKENS).order == order
-    assert lens_data(replace(turn(), extra=extra), TOKENS).order is None
+    assert build_lens_data(replace(turn(local=True), extra=extra), TOKENS).order == order
+    assert build_lens_data(replace(turn(), extra=extra), TOKENS).order is None
 
 
 def test_only_what_changes_the_request_is_sent() -> None:
@@ -83,7 +83,7 @@ def test_only_what_changes_the_request_is_sent() -> None:
 def test_a_turn_without_log_probabilities_says_where_they_come_from(asked: Turn, text: str) -> None:
     """One line."""
     with pytest.raises(ChatError) as error:
-        lens_data(asked, ())
+        build_lens_data(asked, ())
     assert text in str(error.value)
 
 

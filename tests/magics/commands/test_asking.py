@@ -7,7 +7,7 @@ from loopback import Drop, Loopback, Reply
 from shell import Run
 
 import di_magics as di
-from di_magics.core.request.plan import GO_ON_PROMPT
+from di_magics.core.request.plan import CONTINUE_PROMPT
 
 
 def like(run: Run, server: Loopback, name: str) -> None:
@@ -54,11 +54,11 @@ def test_another_endpoint_is_asked_to_go_on(run: Run, server: Loopback) -> None:
     server.reply(Reply("One, t", finish="length"), Reply("wo, thr", finish="length"), Reply("ee."))
     run("%%chat\ncount")
     assert "continued by a request to go on" in run("%chat continue").text
-    assert server.chats[1].json["messages"][-1]["content"] == GO_ON_PROMPT
+    assert server.chats[1].json["messages"][-1]["content"] == CONTINUE_PROMPT
     assert "One, two, three." in run("%chat continue").text
     assert server.chats[2].json["messages"][-2]["content"] == "One, two, thr"
     run("%%chat\nthanks")
-    assert GO_ON_PROMPT not in server.chats[3].body.decode()
+    assert CONTINUE_PROMPT not in server.chats[3].body.decode()
     assert "One, t" in run("%chat history --tree").text
 
 
