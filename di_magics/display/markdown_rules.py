@@ -25,7 +25,9 @@ _ADDRESS = re.compile(
     r"(?<![\w@./-])(?:(?P<scheme>https?://|www\.)[^\s<>\"`\\]+"
     r"|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}(?![\w@/-]))"
 )
-_CELL_PIECE = re.compile(r"\\.|`+|\||[^\\`|]+|\\")
+_CELL_PIECE = re.compile(r"\\.|`+|\||\$|[^\\`|$]+|\\")
+_TICKS = re.compile("`+")
+_ESCAPED = re.compile(r"(\\\\)|\\\|")
 _SMALL = re.compile(r"<(sub|sup)>([^<>\n]{1,200})</\1>|<br ?/?>")
 _FENCE_LINE = re.compile(r"(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)")
 _MARKDOWN_FENCE = re.compile(r"(?P<marks>`{3,}|~{3,})[ \t]*(?:markdown|mdx?)", re.IGNORECASE)
@@ -131,28 +133,36 @@ def _keep_all_cells(state: StateBlock, first: int) -> None:
 def split_cells(line: str, columns: int) -> list[str]:
     """Return the cells of a table's row that has too many, otherwise [].
 
-    The row is split again, but not at pipes within code. If there are still too many, the last cell
-    has the rest of the row.
+    The row is split again, but not at pipes within code and formulas. If there are still too many,
+    the last cell has the rest of the row.
     """
     line = line.strip().removeprefix("|")
     if not line.endswith("\\|"):
         line = line.removesuffix("|")
-    pieces = _CELL_PIECE.findall(line)
-    if pieces.count("|") < columns:
+    if _CELL_PIECE.findall(line).count("|") < columns:
         return []
-    last = {piece: at for at, piece in enumerate(pieces) if piece[0] == "`"}
     cells = [""]
-    closing = ""
-    for at, piece in enumerate(pieces):
-        if closing:
-            closing = "" if piece == closing else closing
-        elif last.get(piece, -1) > at:
-            closing = piece
-        elif piece == "|" and len(cells) < columns:
+    for piece in _cell_pieces(line):
+        if piece == "|" and len(cells) < columns:
             cells.append("")
-            continue
-        cells[-1] += "|" if piece == "\\|" else piece
+        else:
+            cells[-1] += _ESCAPED.sub(lambda escaped: escaped[1] or "|", piece)
     return [cell.strip() for cell in cells] + [""] * (columns - len(cells))
+
+
+def _cell_pieces(line: str) -> Iterator[str]:
+    """Yield the pieces of a row: code, formulas, pipes, and the text between them."""
+    last = {piece[0]: piece.start() for piece in _CELL_PIECE.finditer(line)}
+    at = 0
+    while piece := _CELL_PIECE.match(line, at):
+        end = piece.end()
+        if piece[0][0] == "`" and last[piece[0]] > at:
+            closing = (ticks for ticks in _TICKS.finditer(line, end) if ticks[0] == piece[0])
+            end = next(closing).end()
+        elif piece[0][0] in "$\\" and (formula := formula_at(line, at)):
+            end = formula.end
+        yield line[at:end]
+        at = end
 
 
 def read_nested_fences(fence: RuleFuncBlockType) -> RuleFuncBlockType:

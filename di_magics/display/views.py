@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,29 @@ from di_magics.core.sweep.runs import Run
 from di_magics.core.visible import show_direction
 
 PROGRESS_SECONDS = 0.5
+
+
+def write(text: str) -> None:
+    """Write a text to where cells print."""
+    sys.stdout.write(printable(text))
+    sys.stdout.flush()
+
+
+def show(bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
+    """Display an output, given by MIME type."""
+    from IPython.display import display
+
+    plain = {name: printable(text) for name, text in bundle.items() if name == "text/plain"}
+    display({**bundle, **plain}, raw=True, metadata=metadata)
+
+
+def printable(text: str) -> str:
+    """Return a text with question marks for what the encoding of the output does not have.
+
+    A console of Windows, or a file that its output goes to, may have few characters.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 class SilentView:
@@ -42,12 +65,9 @@ class FinalView(SilentView):
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Display the final output."""
-        from IPython.display import display
-
         from di_magics.display.final import final_output
 
-        bundle, metadata = final_output(turn, notes)
-        display(bundle, raw=True, metadata=metadata)
+        show(*final_output(turn, notes))
 
 
 class TerminalView(SilentView):
@@ -60,8 +80,7 @@ class TerminalView(SilentView):
 
     def status(self, line: str) -> None:
         """Write a status line, which the next text replaces."""
-        sys.stdout.write(f"\r\x1b[K\x1b[2m{show_direction(line)}\x1b[0m")
-        sys.stdout.flush()
+        write(f"\r\x1b[K\x1b[2m{show_direction(line)}\x1b[0m")
         self._line = True
 
     def show(self, reply: Reply) -> None:
@@ -70,29 +89,26 @@ class TerminalView(SilentView):
         for step in reply.rounds[self._rounds :]:
             if any(result.seconds is None for _, result in calls_with_results(step)):
                 self._write_text(step.text)
-                sys.stdout.flush()
                 return  # its calls still run
             self._write_text(step.text)
             lines = round_text(replace(step, text=""))
-            sys.stdout.write(f"\n\x1b[2m{show_direction(lines)}\x1b[0m\n")
+            write(f"\n\x1b[2m{show_direction(lines)}\x1b[0m\n")
             self._rounds, self._written = self._rounds + 1, 0
         self._write_text(reply.clean_text)
-        sys.stdout.flush()
 
     def _write_text(self, text: str) -> None:
-        sys.stdout.write(show_direction(text[self._written :]))
+        write(show_direction(text[self._written :]))
         self._written = max(self._written, len(text))
 
     def close(self, turn: Turn, notes: list[str]) -> None:
         """Write the rest and the receipt."""
         self.show(turn.reply)
         end = "" if turn.reply.clean_text.endswith("\n") or not turn.reply.clean_text else "\n"
-        sys.stdout.write(f"{end}\x1b[2m{show_direction(format_receipt(turn, notes))}\x1b[0m\n")
-        sys.stdout.flush()
+        write(f"{end}\x1b[2m{show_direction(format_receipt(turn, notes))}\x1b[0m\n")
 
     def _clear(self) -> None:
         if self._line:
-            sys.stdout.write("\r\x1b[K")
+            write("\r\x1b[K")
             self._line = False
 
 
@@ -168,7 +184,7 @@ class Progress:
         if self.handle is not None:
             self.handle.update({"text/plain": line}, raw=True)
         else:
-            print(line)  # noqa: T201 # there is no output to update
+            write(f"{line}\n")
 
 
 class FinalGrid:
@@ -189,9 +205,7 @@ class FinalGrid:
 
     def close(self, sweep: SweepResult) -> None:
         """Display the final output."""
-        from IPython.display import display
-
         from di_magics.display.final import grid_metadata, grid_output
 
         if self._final:
-            display(grid_output(sweep), raw=True, metadata=grid_metadata(sweep))
+            show(grid_output(sweep), grid_metadata(sweep))

@@ -159,7 +159,8 @@ class Endpoint:
             host = parts.hostname if parts.port != 0 else None  # reading the port checks it
         except ValueError:
             parts, host = urlsplit(""), None
-        address = one_line(f"{parts.scheme}://{host}{parts.path}", 120)
+        place = parts.netloc.rpartition("@")[2]
+        address = one_line(f"{parts.scheme}://{place}{parts.path}", 120)
         if parts.scheme not in ("http", "https") or not host or not url.isprintable():
             raise ParamError(
                 f"{one_line(url.rpartition('@')[2], 120)!r} is not the address of an endpoint. "

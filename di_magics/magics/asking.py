@@ -26,7 +26,7 @@ from di_magics.core.sweep.runs import Run, Vary, parse_vary
 from di_magics.core.visible import one_line, remove_hidden
 from di_magics.display.choose import choose_grid, choose_progress, choose_view
 from di_magics.display.sweep import Sweep
-from di_magics.display.views import Progress, SilentView
+from di_magics.display.views import Progress, SilentView, write
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.cells_above import CellLog
 from di_magics.magics.last_error import ErrorRecorder, fix_prompt
@@ -90,7 +90,7 @@ class Asking:
         """Do what the flags of a cell or a line ask for, and return the reply or the sweep."""
         ask = self._ask_with_flags(typed, prompt)
         if typed.dry_run:
-            print(self.session.preview(ask))  # noqa: T201
+            write(f"{self.session.preview(ask)}\n")
             return None
         if typed.vary or typed.repeats:
             vary = parse_vary(typed.vary)
@@ -103,7 +103,7 @@ class Asking:
             try:
                 self.fill_next_cell(reply, typed.block)
             except ChatError as error:  # the reply itself is fine
-                print(error)  # noqa: T201
+                write(f"{error}\n")
         return reply
 
     def _ask_with_flags(self, typed: Flags, prompt: str) -> Ask:

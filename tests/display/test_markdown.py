@@ -221,6 +221,20 @@ def test_control_characters_are_dropped() -> None:
             "| a | b |\n| --- | ---: |\n| <code>c&#124;d</code> | e<br>f |",
         ),
         ("|a|\n|-|\n|$|b|$|", "| a |\n| --- |\n| $\\vert b\\vert $ |"),
+        (
+            "|a|b|\n|-|-|\n|$P(A|B)$|1|\n|\\(|x|\\)|`a|b`|\n|`$a|b`|$2|",
+            "| a | b |\n| --- | --- |\n| $P(A\\vert B)$ | 1 |\n"
+            "| $\\vert x\\vert $ | <code>a&#124;b</code> |\n"
+            "| <code>&#36;a&#124;b</code> | <span>&#36;</span>2 |",
+        ),
+        (
+            "|a|b|c|\n|-|-|-|\n|$|x|$|2|",
+            "| a | b | c |\n| --- | --- | --- |\n| $\\vert x\\vert $ | 2 |  |",
+        ),
+        (
+            "|a|b|\n|-|-|\n|$5|$6|",
+            "| a | b |\n| --- | --- |\n| <span>&#36;</span>5 | <span>&#36;</span>6 |",
+        ),
         ("|a|b|\n|-|-|\n|1|2|3|", "| a | b |\n| --- | --- |\n| 1 | 2&#124;3 |"),
         ("a\n\\begin{b}\n1 \\\\\n\\end{b}", BARE_ENVIRONMENT),
         ("```python a=1\nb\n```", "```python\npython a=1\nb\n```"),
@@ -314,6 +328,7 @@ SLOW: dict[str, Callable[[int], str]] = {
     "ever longer backticks": lambda n: " ".join("`" * i for i in range(1, math.isqrt(2 * n))),
     "one column of many": lambda n: "|a" * 128 + "\n" + "|-" * 128 + "\n" + "|a\n" * (n // 3),
     "a square table": lambda n: _table(math.isqrt(n), n // 2),
+    "a row of open formulas": lambda n: "|a|\n|-|\n|" + "$a|" * (n // 3),
     "a wide table": lambda n: "|a" * (n // 4) + "\n" + "|-" * (n // 4) + "\n",
     "an indented list": lambda n: "\n".join(" " * (i % 60 * 2) + "- a" for i in range(n // 63)),
     "a deep list": lambda n: "\n".join(" " * (2 * i) + "- a" for i in range(math.isqrt(n))),

@@ -144,3 +144,11 @@ def test_python_asks_with_headers_and_query(server: Loopback) -> None:
     assert server.chats[0].headers["x-a"] == SECRET
     assert server.chats[0].path.endswith("/chat/completions?v=1")
     assert SECRET not in json.dumps(reply.request)
+
+
+def test_an_address_with_a_query_is_named_with_its_port() -> None:
+    """Without a user's name and password, which may be a key."""
+    with pytest.raises(di.ParamError, match=r"address http://here:81/v1 has a query"):
+        di.Endpoint("http://here:81/v1?key=1")
+    with pytest.raises(di.ParamError, match=r"address http://here:81/v1 must not"):
+        di.Endpoint("http://me:secret@here:81/v1")

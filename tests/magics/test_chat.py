@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -30,6 +31,22 @@ def test_a_reply_and_its_receipt_are_shown(run: Run, server: Loopback) -> None:
     shown = run("%%chat -t 0.7 --seed 1\nWhy is the sky blue?").text
     assert "The sky scatters blue light." in shown
     assert "a-model · temperature=0.7 seed=1 · 10 → 5 tokens · $0.0000015" in shown
+
+
+# Tests display/views.
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_console_with_few_characters_shows_question_marks(
+    shell: InteractiveShell, run: Run, server: Loopback, encoding: str, tmp_path: Path
+) -> None:
+    """A reply, its receipt, a preview and the answers of commands: none is an error."""
+    cells = ("%chat ask Größe?", "%%chat --dry-run\n→ 😀", "%chat history", "%chat", "%chat params")
+    server.reply(Reply("Größe: 😀 → “x”"))
+    console = tmp_path / "console.txt"
+    with console.open("w", encoding=encoding) as file, contextlib.redirect_stdout(file):
+        results = [shell.run_cell(cell) for cell in cells]
+    assert [result.error_in_exec for result in results] == [None] * len(cells)
+    text = console.read_text(encoding=encoding)
+    assert "Gr??e: ? ? ?x?" in text or "Größe: ? ? “x”" in text
 
 
 def test_what_is_not_set_is_not_sent(run: Run, server: Loopback) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import getdoc
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.errors import ChatError, ParamError
@@ -14,6 +14,7 @@ from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.counts import is_count
 from di_magics.core.settings.flags import KEYS
 from di_magics.core.visible import one_line
+from di_magics.display.views import show, write
 
 if TYPE_CHECKING:
     from di_magics.display.sweep import Sweep
@@ -68,14 +69,7 @@ def command(
 
 def say(text: str) -> None:
     """Print the answer of a command."""
-    print(text)  # noqa: T201 # the answer of a command is its output
-
-
-def show(bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
-    """Display the answer of a command, by MIME type."""
-    from IPython.display import display
-
-    display(bundle, raw=True, metadata=metadata)
+    write(f"{text}\n")
 
 
 def show_table(rows: Sequence[Sequence[str]], *, head: bool = False) -> None:

@@ -11,7 +11,7 @@ from di_magics.core.settings.flags import split_line
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import count_noun
 from di_magics.core.visible import one_line
-from di_magics.display.views import FinalView
+from di_magics.display.views import FinalView, show
 from di_magics.magics.commands.command import (
     Context,
     command,
@@ -19,7 +19,6 @@ from di_magics.magics.commands.command import (
     parse_number,
     say,
     say_history,
-    show,
 )
 
 SHORT_ID = 8

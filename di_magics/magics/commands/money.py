@@ -13,13 +13,13 @@ from di_magics.core.request.export import as_csv
 from di_magics.core.settings.flags import split_line
 from di_magics.core.text import count_noun
 from di_magics.core.visible import one_line
+from di_magics.display.views import show
 from di_magics.magics.commands.command import (
     Context,
     already_exists,
     cannot_write,
     command,
     say,
-    show,
     show_table,
     take_option,
     take_switch,

@@ -15,7 +15,7 @@ from di_magics.core.shown.notes import adopted_notes
 from di_magics.core.sweep.difference import compare_texts, count_texts, first_difference
 from di_magics.core.text import count_noun
 from di_magics.core.visible import one_line
-from di_magics.display.views import FinalView
+from di_magics.display.views import FinalView, show
 from di_magics.magics import branching
 from di_magics.magics.commands.command import (
     Context,
@@ -24,7 +24,6 @@ from di_magics.magics.commands.command import (
     command,
     incomplete,
     say,
-    show,
     take_option,
     take_switch,
 )
