@@ -55,6 +55,11 @@ class ModelList:
             self._allowed = models, policy, allowed
         return self._allowed[2]
 
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The endpoint whose list it is, None for a local model."""
+        return self._where()
+
     def fetch(self) -> list[Model]:
         """Return the models that may be asked; a list older than today is fetched first.
 

@@ -228,6 +228,10 @@ def test_control_characters_are_dropped() -> None:
             "| <code>&#36;a&#124;b</code> | <span>&#36;</span>2 |",
         ),
         (
+            "|a|b|\n|-|-|\n|$5|6$|",
+            "| a | b |\n| --- | --- |\n| <span>&#36;</span>5 | 6<span>&#36;</span> |",
+        ),
+        (
             "|a|b|c|\n|-|-|-|\n|$|x|$|2|",
             "| a | b | c |\n| --- | --- | --- |\n| $\\vert x\\vert $ | 2 |  |",
         ),

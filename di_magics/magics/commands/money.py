@@ -117,7 +117,12 @@ def list_models(context: Context, rest: str) -> None:
     The newest come first. The list is the endpoint's own: what it does not say is left empty.
     """
     filters = rest.lower().split()
-    known = context.session.models.fetch()
+    known, endpoint = context.session.models.fetch(), context.session.models.endpoint
+    if not known and endpoint:
+        fetch = endpoint.service.fetch
+        step = f"Fetch one in a terminal: {fetch}" if fetch else "Name one: %chat model MODEL."
+        say(f"{endpoint.name} lists no model that may be used. {step}")
+        return
     if not known:
         say(f"The local model is {context.session.route().model}, free of charge.")
         say("Set %chat endpoint deepinfra to list the models of DeepInfra.")

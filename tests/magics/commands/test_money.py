@@ -99,6 +99,21 @@ def test_di_ask_counts_in_ledger_and_budget(priced: Run, server: Loopback) -> No
     assert di.ask("hi", max_tokens=5).cost == Decimal("0.0000015")
 
 
+@pytest.mark.parametrize("listed", [None, []])
+def test_an_empty_list_of_models_is_named_as_one(
+    run: Run, server: Loopback, listed: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no model is set, and as Ollama sends it: null. It is not the built-in model."""
+    answer = server.answer
+    empty = Fault(200, {"object": "list", "data": listed})
+    monkeypatch.setattr(server, "answer", lambda r: empty if r.method == "GET" else answer(r))
+    said = f"{server.origin.removeprefix('http://')} lists no model that may be used. Name one:"
+    assert said in run("%chat models").text
+    monkeypatch.delenv("DI_MAGICS_MODEL")
+    ran = run("%chat models")
+    assert (said in ran.text, ran.error) == (True, None)
+
+
 # Tests display/tables.
 def test_costs_by_conversation_day_and_model(priced: Run, server: Loopback) -> None:
     """With a bar for each share, and a sum that counts every request once."""
