@@ -81,23 +81,9 @@ __all__ = [
     "sweep",
 ]
 
+# Functions are in the module api and errors in core/errors, but for:
 _HOMES = {
-    **dict.fromkeys(
-        (
-            "Conversation",
-            "aask",
-            "ask",
-            "branch",
-            "diff",
-            "lab",
-            "lens",
-            "panel",
-            "score",
-            "stream",
-        ),
-        "di_magics.api",
-    ),
-    "sweep": "di_magics.api",
+    "Conversation": "di_magics.api",
     "safe": "di_magics.core.reply.tool_calls",
     "Sweep": "di_magics.display.sweep",
     "Endpoint": "di_magics.endpoints.endpoint",
@@ -118,7 +104,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("di_magics.tools")
     if name not in __all__:
         raise AttributeError(f"module 'di_magics' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES.get(name, "di_magics.core.errors")), name)
+    home = "di_magics.api" if name.islower() else "di_magics.core.errors"
+    return getattr(importlib.import_module(_HOMES.get(name, home)), name)
 
 
 def __dir__() -> list[str]:

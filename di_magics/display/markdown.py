@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import html as stdlib_html
 import re
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,7 +26,6 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.state_inline import Scanned
 from markdown_it.token import Token
-from markdown_it.utils import OptionsDict
 
 from di_magics.core.shown.formula import MAX_FORMULAS
 from di_magics.core.visible import strip_controls
@@ -282,25 +281,13 @@ def _linkify(parser: MarkdownIt, token: Token) -> Iterator[Token]:
         yield token
 
 
-def _render_cell(
-    renderer: RendererHTML,
-    tokens: Sequence[Token],
-    at: int,
-    options: OptionsDict,
-    env: MutableMapping[str, Any],
-) -> str:
+def _render_cell(renderer: RendererHTML, tokens: Sequence[Token], at: int, *rest: Any) -> str:
     # JupyterLab aligns a cell without an alignment to the right.
     tokens[at].attrs.setdefault("style", LEFT)
-    return renderer.renderToken(tokens, at, options, env)
+    return renderer.renderToken(tokens, at, *rest)
 
 
-def _render_formula(
-    renderer: RendererHTML,
-    tokens: Sequence[Token],
-    at: int,
-    options: OptionsDict,
-    env: MutableMapping[str, Any],
-) -> str:
+def _render_formula(renderer: RendererHTML, tokens: Sequence[Token], at: int, *_: Any) -> str:
     token = tokens[at]
     latex = escape_html(token.content)
     if not token.meta["display"]:
@@ -310,11 +297,7 @@ def _render_formula(
 
 
 def _render_fence(
-    renderer: RendererHTML,
-    tokens: Sequence[Token],
-    at: int,
-    options: OptionsDict,
-    env: MutableMapping[str, Any],
+    renderer: RendererHTML, tokens: Sequence[Token], at: int, _: Any, env: Mapping[str, Any]
 ) -> str:
     token = tokens[at]
     info = token.info.split()

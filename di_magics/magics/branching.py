@@ -76,7 +76,26 @@ def lab_functions(asking: Asking, turn: Turn, data: LensData) -> dict[str, Any]:
         order: Sequence[str],
         show: Callable[[Any], None],
     ) -> str:
-        _continue_from(asking, turn, position, token, values, order, show)
+        """Continue a reply after a token, with the lab's settings, as a sweep.
+
+        `show` is called with the widget of its grid, in which the replies begin with the last words
+        before the token.
+        """
+        from di_magics.display.grid import WidgetGrid
+
+        ask = asking.session.inspector.branch(turn, position, token=token)
+        params = params_to_send(values, ask.params, local=turn.local)
+        extra = _order_to_send(asking.session, order) if turn.local else {}
+        ask = replace(ask, params={**ask.params, **params}, extra=extra)
+        text = ask.prefill.text if ask.prefill else ""
+        before = len(text) - MAX_CHARS_BEFORE
+        skip = text.find(" ", before) if before > 0 else 0
+        asking.sweep(
+            ask,
+            *branch_runs(ask, CONTINUATIONS),
+            fresh=True,
+            make_view=lambda runs: WidgetGrid(runs, show=show, skip=max(0, skip)),
+        )
         return name_continuing(asking.session, turn)
 
     return {"continue_from": continue_from, **lens_functions(asking.session, turn, data)}
@@ -85,37 +104,6 @@ def lab_functions(asking: Asking, turn: Turn, data: LensData) -> dict[str, Any]:
 def lens_functions(session: Session, turn: Turn, data: LensData) -> dict[str, Any]:
     """Return what a lens of a turn calls for the panel's preview."""
     return {"read_zeros": session.inspector.normalizer_reader(turn, data)} if turn.local else {}
-
-
-def _continue_from(
-    asking: Asking,
-    turn: Turn,
-    position: int,
-    token: str,
-    values: Mapping[str, float],
-    order: Sequence[str],
-    show: Callable[[Any], None],
-) -> None:
-    """Continue a reply after a token, with a lab's settings and order of filters, as a sweep.
-
-    `show` is called with the widget of its grid, in which the replies begin with the last words
-    before the token.
-    """
-    from di_magics.display.grid import WidgetGrid
-
-    ask = asking.session.inspector.branch(turn, position, token=token)
-    params = params_to_send(values, ask.params, local=turn.local)
-    extra = _order_to_send(asking.session, order) if turn.local else {}
-    ask = replace(ask, params={**ask.params, **params}, extra=extra)
-    text = ask.prefill.text if ask.prefill else ""
-    before = len(text) - MAX_CHARS_BEFORE
-    skip = text.find(" ", before) if before > 0 else 0
-    asking.sweep(
-        ask,
-        *branch_runs(ask, CONTINUATIONS),
-        fresh=True,
-        make_view=lambda runs: WidgetGrid(runs, show=show, skip=max(0, skip)),
-    )
 
 
 def _order_to_send(session: Session, order: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import CompletionContext, context_matcher
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
-from di_magics.core.errors import DiMagicsError, ParamError
+from di_magics.core.errors import ParamError
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.cells_above import CellLog
 from di_magics.magics.last_error import ErrorRecorder
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from di_magics.core.reply.reply import Reply
     from di_magics.display.sweep import Sweep
     from di_magics.magics.asking import Asking
-    from di_magics.magics.completion import Choices
     from di_magics.magics.panel import Panel
     from di_magics.session.session import Session
 
@@ -37,7 +36,6 @@ class ChatMagics(Magics, SettingsTraits):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        self._names: dict[str, Any] = shell.user_ns
         self._cell = RunningCell(shell)
         self._policy = os.environ.get("DI_MAGICS_POLICY")
         self.process = os.getpid()
@@ -47,9 +45,10 @@ class ChatMagics(Magics, SettingsTraits):
 
         @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
         def matcher(context: CompletionContext) -> Any:
-            from di_magics.magics.completion import complete
+            from di_magics.magics.completion import Choices, complete
 
-            return complete(context, self._choices)
+            choices = Choices(lambda: self.session, shell.user_ns, self._cell.folder)
+            return complete(context, choices)
 
         self.matcher = matcher
 
@@ -129,61 +128,6 @@ class ChatMagics(Magics, SettingsTraits):
         self.session.notebook.enter()
         context = Context(self.session, self.asking, lambda: self.panel, self.page)
         return run_command(context, line)
-
-    # What completion offers: only what is known without a request ---------------------------------
-
-    @cached_property
-    def _choices(self) -> Choices:
-        from di_magics.magics.commands import COMMANDS
-        from di_magics.magics.completion import Choices
-
-        return Choices(
-            lambda: COMMANDS,
-            self._conversation_names,
-            self._model_names,
-            self._endpoint_names,
-            lambda: [name for name in self._names if not name.startswith("_")],
-            self._function_names,
-            self._schema_names,
-            self._file_names,
-        )
-
-    def _conversation_names(self) -> list[str]:
-        try:
-            return list(self.session.conversation.heads)
-        except DiMagicsError:
-            return []
-
-    def _model_names(self) -> list[str]:
-        try:
-            listed = [model.id for model in self.session.models.cached()]
-            aliases = list(self.session.aliases.current())
-            return [*aliases, *(listed or [self.session.route().model])]
-        except DiMagicsError:
-            return []
-
-    def _endpoint_names(self) -> list[str]:
-        try:
-            routing = self.session.routing
-            files = (f"local:{file.stem}" for file in routing.model_files())
-            return [*routing.services(), *files]
-        except DiMagicsError:
-            return []
-
-    def _function_names(self) -> list[str]:
-        from di_magics.values.namespace import functions_in
-
-        return functions_in(self._names)
-
-    def _schema_names(self) -> list[str]:
-        from di_magics.values.namespace import schemas_in
-
-        return schemas_in(self._names)
-
-    def _file_names(self, typed: str) -> list[str]:
-        from di_magics.values.namespace import files_in
-
-        return files_in(self._cell.folder(), typed)
 
 
 def _flags_help() -> str:

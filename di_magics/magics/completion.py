@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion
 
+from di_magics.core.errors import DiMagicsError
 from di_magics.core.settings.flags import FLAGS, KEYS
 from di_magics.core.settings.params import PARAMS
 from di_magics.core.settings.settings import SETTINGS
 from di_magics.core.shown.lens_text import ORDERS
+from di_magics.core.sweep.measures import MEASURES
+from di_magics.magics.commands import COMMANDS
 from di_magics.magics.commands.conversing import EXPORTS
 from di_magics.magics.transforms import find_chat_line
+from di_magics.session.session import Session
+from di_magics.values.namespace import files_in, functions_in, schemas_in
 
-Source = Callable[[], Iterable[str]]
 LINE = re.compile(r"(?:.*[=:;])?\s*%chat\s+(?P<rest>.*)")
 ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "set": (
@@ -32,7 +37,7 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "alias": (("--remove",), ("models",)),
     "model": ((), ("models",)),
     "models": ((), ("models",)),
-    "help": (("flags", "params", *KEYS, *(key.replace("-", "_") for key in FLAGS)), ("commands",)),
+    "help": (("flags", "params", *KEYS, *(key.replace("-", "_") for key in FLAGS), *COMMANDS), ()),
     "endpoint": ((), ("endpoints",)),
     "key": (("--keep", "--forget"), ("endpoints",)),
     "show": (("run", *EXPORTS), ()),
@@ -50,21 +55,41 @@ ARGUMENTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "diff": (("run",), ()),
 }
-"""What Tab offers after a command of `%chat`: texts, and fields of Choices."""
+"""What Tab offers after a command of `%chat`: texts, and sources of Choices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The sources of completions; `schemas` are classes and dicts, `files` begin with a prefix."""
+    """What Tab offers: only what is known without a request."""
 
-    commands: Source
-    conversations: Source
-    models: Source
-    endpoints: Source
-    variables: Source
-    functions: Source
-    schemas: Source
-    files: Callable[[str], Iterable[str]]
+    session: Callable[[], Session]
+    names: Mapping[str, object]
+    folder: Callable[[], Path]
+
+    def find(self, source: str, typed: str) -> Iterable[str]:
+        """Return the choices of a source of a flag, none where the session cannot tell them."""
+        match source:
+            case "measures":
+                return MEASURES
+            case "variables":
+                return [name for name in self.names if not name.startswith("_")]
+            case "functions":
+                return functions_in(self.names)
+            case "schemas":
+                return schemas_in(self.names)
+            case "files":
+                return files_in(self.folder(), typed)
+        try:
+            session = self.session()
+            if source == "conversations":
+                return session.conversation.heads
+            if source == "endpoints":
+                files = (f"local:{file.stem}" for file in session.routing.model_files())
+                return [*session.routing.services(), *files]
+            listed = [model.id for model in session.models.cached()]
+            return [*session.aliases.current(), *(listed or [session.route().model])]
+        except DiMagicsError:
+            return []
 
 
 def complete(context: CompletionContext, choices: Choices) -> Any:
@@ -98,14 +123,7 @@ def _offer(
 ) -> Iterable[str]:
     yield from texts
     for source in sources:
-        if source == "files":
-            yield from choices.files(prefix)
-        elif source == "measures":
-            from di_magics.core.sweep.measures import MEASURES
-
-            yield from MEASURES
-        else:
-            yield from getattr(choices, source)()
+        yield from choices.find(source, prefix)
 
 
 def _flag_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str]:
@@ -129,7 +147,7 @@ def _spell(name: str) -> str:
 
 def _line_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str]:
     if not typed or (len(typed) == 1 and token):
-        return choices.commands()
+        return COMMANDS
     if typed[0] == "ask":
         only_flags = [word for word in typed[1:] if word.startswith("-")] == typed[1:]
         last = typed[-2] if token else typed[-1]

@@ -56,7 +56,7 @@ class Flag:
     `group` starts a new group of the help, which also has the flags after this one. `parse` is
     called with the flag's name and its text. A `repeated` flag collects its values; a `listed` flag
     has several values, separated by commas; `bare` is the value of a flag without one. Tab offers
-    the `completions`, and what the `sources` (fields of the completion's Choices) return. One of
+    the `completions`, and what the `sources` (of the completion's Choices) return. One of
     the flags in `needs` must be set too, and none of `excludes` may be set; both may name a value
     as well: `-f json`.
     """
