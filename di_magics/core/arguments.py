@@ -33,7 +33,8 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Return the function; it raises ParamError for an argument that its annotation excludes.
 
     An annotation is a type or several with `|` between; what is within brackets is not checked, nor
-    what is annotated as Any or object. A whole number may be numpy's.
+    what is annotated as Any or object. A whole number may be numpy's. A ParamError leaves without
+    the arguments and the frames below: in a traceback with local variables they may show a key.
     """
     signature = inspect.signature(function)
     expected = {
@@ -63,14 +64,22 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
         @wraps(function)
         async def checked_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            check(args, kwargs)
-            return await function(*args, **kwargs)
+            try:
+                check(args, kwargs)
+                return await function(*args, **kwargs)
+            except ParamError as error:
+                del args, kwargs
+                raise error.with_traceback(None)  # noqa: B904 # it is the same error
 
         return checked_async  # type: ignore[return-value] # it is the coroutine of the function
 
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        check(args, kwargs)
-        return function(*args, **kwargs)
+        try:
+            check(args, kwargs)
+            return function(*args, **kwargs)
+        except ParamError as error:
+            del args, kwargs
+            raise error.with_traceback(None)  # noqa: B904 # it is the same error
 
     return checked

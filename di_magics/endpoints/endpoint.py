@@ -140,7 +140,11 @@ class Endpoint:
     ) -> None:
         # From here on no frame of ours has a key as a plain text, whatever is raised.
         key, headers, query = hide_text(key), hide_values(headers), hide_values(query)
-        self._set(url, key, name=name, headers=headers, query=query, service=service)
+        try:
+            self._set(url, key, name=name, headers=headers, query=query, service=service)
+        except ParamError as error:
+            del url, key, headers, query
+            raise error.with_traceback(None)  # noqa: B904 # it is the same error
 
     @check_arguments
     def _set(

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 
 from di_magics.core.conversation.conversation import Turn
-from di_magics.core.errors import ChatError
+from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.session.session import Answer
 from di_magics.session.view import View
@@ -148,5 +148,7 @@ class ReplyStream:
             self._worker.join()
 
     def _raise_error(self) -> None:
+        if isinstance(self._error, ParamError):  # as from a function with `check_arguments`
+            raise self._error.with_traceback(None)
         if self._error:
             raise self._error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import traceback
@@ -21,6 +22,7 @@ from di_magics.core.request import retry
 from di_magics.endpoints.endpoint import Endpoint
 
 KEY = "di-8Kf+2/aZ=Qx7LmNc9RtVw3"
+WORD = "Hq7vbn42Kd"
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "json": lambda key: json.dumps(key)[1:-1].replace("/", "\\/"),
@@ -144,7 +146,14 @@ def test_a_traceback_with_local_variables_has_no_key(server: Loopback, fault: st
     assert KEY not in repr((Endpoint(url, KEY), Endpoint(url, KEY).headers()))
 
 
-@pytest.mark.parametrize("at", ["key", "bad header", "bad key", "http", "query", "type"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        *["key", "bad header", "bad key", "http", "query", "type", "bytes", "list", "pairs"],
+        *["header of bytes", "query of bytes", "query as text"],
+        *["address", "address of bytes", "address with a query"],
+    ],
+)
 def test_a_refused_endpoint_shows_no_key_in_a_traceback(at: str) -> None:
     """Nor does what is only half made."""
     mistakes: dict[str, dict[str, Any]] = {
@@ -154,14 +163,49 @@ def test_a_refused_endpoint_shows_no_key_in_a_traceback(at: str) -> None:
         "http": {"url": "http://host.example/v1"},
         "query": {"query": {"a": KEY, "b": 3}},
         "type": {"url": 3, "headers": {"X-Key": KEY}, "query": {"key": KEY}},
+        "bytes": {"key": KEY.encode()},
+        "list": {"key": [KEY]},
+        "header of bytes": {"headers": {"X-Key": KEY.encode()}},
+        "pairs": {"headers": [("X-Key", KEY)]},
+        "query of bytes": {"query": {"key": KEY.encode()}},
+        "query as text": {"query": f"key={KEY}"},
+        "address": {"url": f"https://ada:{WORD}@host/v1"},
+        "address of bytes": {"url": f"https://ada:{WORD}@host/v1".encode()},
+        "address with a query": {"url": f"https://host/v1?key={WORD}"},
     }
     arguments = {"url": "https://host/v1", "key": KEY, **mistakes[at]}
     with pytest.raises(ParamError) as caught:
         Endpoint(**arguments)
     trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     ours = [frame for frame in trace.stack if "test_client_keys" not in frame.filename]
-    assert len(ours) > 1
-    assert KEY not in str([frame.locals for frame in ours])
+    assert ours
+    text = str([frame.locals for frame in ours])
+    assert not any(secret in text for secret in (KEY, WORD))
+
+
+ASKING: dict[str, Callable[..., Any]] = {
+    "ask": lambda **arguments: di.ask("hi", **arguments),
+    "aask": lambda **arguments: asyncio.run(di.aask("hi", **arguments)),
+    "stream": lambda **arguments: list(di.stream("hi", **arguments)),
+    "sweep": lambda **arguments: di.sweep("hi", vary={"seed": [1, 2]}, **arguments),
+    "conversation": lambda **arguments: di.Conversation(**arguments).ask("hi"),
+    "its stream": lambda **arguments: list(di.Conversation(**arguments).stream("hi")),
+    "score": lambda endpoint: di.score("hi", endpoint=endpoint),
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_password_in_an_address_is_not_shown_in_a_traceback(name: str) -> None:
+    """Of any function that takes an address; nor a key under the name of a parameter."""
+    wrong: list[dict[str, Any]] = [{"endpoint": f"https://ada:{WORD}@host/v1"}]
+    wrong += [{"api_key": WORD}] if name != "score" else []
+    for arguments in wrong:
+        with pytest.raises(ParamError) as caught:
+            ASKING[name](**arguments)
+        trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        ours = [frame for frame in trace.stack if "test_client_keys" not in frame.filename]
+        assert WORD not in str([frame.locals for frame in ours])
+        assert WORD not in str(caught.value)
 
 
 def test_a_policys_key_is_not_shown_in_a_traceback(
