@@ -121,6 +121,8 @@ class Lens:
         except ImportError:  # anywidget is broken or not installed
             return
         self._widget = LensWidget(self._receive, packed=self.pack())
+        if self._widget.comm is None:
+            return
         view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
         bundle = {"text/plain": "", "application/vnd.jupyter.widget-view+json": view}
         display(bundle, raw=True)

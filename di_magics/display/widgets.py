@@ -13,6 +13,7 @@ from typing import Any
 
 import anywidget
 import traitlets
+from IPython import get_ipython
 
 from di_magics.core.shown import formula
 from di_magics.display.markdown_writer import LANGUAGES
@@ -67,8 +68,22 @@ class Widget(anywidget.AnyWidget):
         name = secrets.token_urlsafe(9)  # short, because each message has it
         own = {"own_id": name} if self.has_trait("own_id") else {}
         super().__init__(model_id=name, **own, **state)
-        _answer_while_busy(self)
         self.on_msg(lambda _, message, __: receive(message) if isinstance(message, dict) else None)
+
+    def open(self) -> None:
+        """Open the comm, unless it is open or a program runs the notebook.
+
+        nbclient would write the state of the widget to the file: scripts and log-probabilities.
+        """
+        if self.comm is None and not _is_run_by_program():
+            super().open()
+            _answer_while_busy(self)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self.open()
+        if self.comm is None:
+            return {"text/plain": repr(self)}
+        return super()._repr_mimebundle_(**kwargs)
 
     def post(self, message: dict[str, Any]) -> None:
         """Send a custom message as `send` does, in fewer bytes.
@@ -119,6 +134,17 @@ class LensWidget(Widget):
     _esm = module("lens")
     own_id = traitlets.Unicode().tag(sync=True)
     packed = traitlets.Bytes().tag(sync=True)
+
+
+def _is_run_by_program() -> bool:
+    """Return whether the running cell comes from nbclient, papermill or another such program.
+
+    It sends no cell's id and allows no question; a message that is not a cell has neither.
+    """
+    kernel: Any = getattr(get_ipython(), "kernel", None)
+    parent = kernel.get_parent() if kernel is not None else None
+    content, metadata = ((parent or {}).get(part, {}) for part in ("content", "metadata"))
+    return content.get("allow_stdin") is False and "cellId" not in metadata
 
 
 def _answer_while_busy(widget: Any) -> None:

@@ -13,6 +13,7 @@ for (const text of [
   "Write a *short* story about `x`, [y](https://z.org) and $a+b$.\n".repeat(40),
   `Explain:\n\n\`\`\`python\n${CODE.repeat(60)}\`\`\`\n`,
   `${"A sentence of no particular content. ".repeat(50)}\n\n`.repeat(40),
+  "<p>A <b>short</b> page.</p>\n\n".repeat(200),
   `- one\n  - two\n    - three\n> quoted\n`.repeat(100),
 ]) {
   test(`${JSON.stringify(text.slice(0, 30))} is read as Markdown`, () => assert.ok(quick(text)));
@@ -28,6 +29,8 @@ for (const text of [
   "$a".repeat(1000),
   "$a\n".repeat(1000),
   "a ".repeat(60_000),
+  "<a>\n\n".repeat(15_000),
+  "<a>\n".repeat(3000),
 ]) {
   test(`${JSON.stringify(text.slice(0, 20))} is not`, () => assert.ok(!quick(text)));
 }

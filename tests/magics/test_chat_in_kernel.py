@@ -74,6 +74,21 @@ def test_without_a_cell_id_there_is_only_the_final_output(chat: Kernel, server: 
     assert result.of_type("comm_open") == []
 
 
+def test_a_program_that_runs_a_notebook_gets_no_widget(chat: Kernel) -> None:
+    """It would write the widget's state to the file: scripts, settings and log-probabilities."""
+    sample = Path(__file__).parents[1] / "lens_sample.py"
+    lens = (
+        f"%run {sample}\nfrom di_magics.display.lens import Lens\nLens(sample_reply(9), lab=True)"
+    )
+    for cell, kind in ((lens, "text/html"), ("%chat panel", "text/plain")):
+        result = chat.run(cell)
+        assert result.of_type("comm_open") == []
+        assert [set(output["data"]) | {"text/plain"} for output in result.outputs] == [
+            {kind, "text/plain"}
+        ]
+        assert chat.run(cell, cell_id="a").of_type("comm_open")
+
+
 @pytest.mark.parametrize("front_end", ["console", "colab"])
 def test_a_reply_streams_in_a_front_end_without_cell_ids(
     chat: Kernel, server: Loopback, front_end: str

@@ -4,6 +4,7 @@
 import { element, show } from "./dom.js";
 import { describeSettings } from "./sampler.js";
 import { label } from "./tokens.js";
+import { keepOutOfFile } from "./unsaved.js";
 
 export class Continuing {
   /**
@@ -53,7 +54,8 @@ export class Continuing {
   /** @param {string} id of the grid's model */
   async showGrid(id) {
     const { widget_manager: manager } = this.model;
-    const view = await manager.create_view(await manager.get_model(id));
+    const grid = await keepOutOfFile(manager, id);
+    const view = await manager.create_view(grid);
     this.replies.replaceChildren(element("div", { className: "faint", textContent: this.next }), view.el);
     this.replies.scrollIntoView({ block: "nearest" });
   }

@@ -57,8 +57,8 @@ function titleLines({ head, size, perplexity }) {
 
 export default {
   /** @param {{ model: any }} props */
-  initialize(props) {
-    keepOutOfFile(props);
+  initialize({ model }) {
+    keepOutOfFile(model.widget_manager, model.get("own_id"));
   },
   /** @param {{ model: any, el: HTMLElement }} props */
   async render({ model, el }) {

@@ -339,8 +339,8 @@ async function copy(text) {
 
 export default {
   /** @param {{ model: any }} props */
-  initialize(props) {
-    keepOutOfFile(props);
+  initialize({ model }) {
+    keepOutOfFile(model.widget_manager, model.get("own_id"));
   },
   /** @param {{ model: any, el: HTMLElement }} props */
   render({ model, el }) {

@@ -1,9 +1,8 @@
 // %%chat cells are prose: Markdown's colours, wrapped lines, and the line of flags apart.
 //
-// All of this is computed from the text in the editor. Nothing is written into the notebook's model,
-// so the file stays as it is, and a cell is code again as soon as its %%chat is gone: after undo, a
-// split, a paste or a new kernel, too. The cell's own language stays set; where the text is a prompt,
-// another one comes before it.
+// All of this is computed from the text in the editor. Nothing is written into the notebook's model, so
+// the file stays as it is, and a cell is code again as soon as its %%chat is gone. The cell's own
+// language stays set; that of a prompt comes before it.
 import { findChatLine } from "./chat_line.js";
 import { isQuick } from "./quick.js";
 
@@ -58,7 +57,7 @@ function showProse({ Prec, StateField }, { Decoration, EditorView }, { language,
 	const above = Decoration.line({ class: "di-above" });
 	return [
 		prompt,
-		// While the cell's own language still loads there must be one all the same.
+		// While the cell's own language still loads.
 		Prec.lowest(language.of(plain)),
 		Prec.highest(language.computeN([prompt], (/** @type {any} */ now) => now.field(prompt).shown)),
 		EditorView.contentAttributes.compute([prompt], (/** @type {any} */ now) =>

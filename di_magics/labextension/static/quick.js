@@ -1,25 +1,29 @@
-// Whether CodeMirror reads a prompt as Markdown quickly. Its time grows with the square of a paragraph's
-// marks, of its dollars above all, and of the depth of quotes and lists, at each key.
+// Whether CodeMirror reads a prompt as Markdown quickly. Its time at each key grows with all tags, and with
+// the square of a paragraph's marks, of its dollars above all, and of the depth of quotes and lists.
 
 const LONGEST = 100_000;
 const MOST_WORK = 8_000_000; // marks times characters of each paragraph
 const MOST_DOLLARS = 200; // in a paragraph
+const MOST_TAGS = 2000;
 const DEEP = /^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))){15}/;
-const MARK = /[*_~[\]!`\\&@()<|$:^]/g;
+const MARK = /[*_~[\]!`\\&@()<|$:^]/;
 
 /** @param {number} length of the text @param {Iterable<string>} lines */
 export function isQuick(length, lines) {
 	if (length > LONGEST) return false;
-	let [work, characters, marks, dollars] = [0, 0, 0, 0];
+	let [work, size, marks, dollars, tags] = [0, 0, 0, 0, 0];
 	for (const line of lines) {
+		const count = (/** @type {any} */ mark) => line.split(mark).length - 1;
 		if (!line.trim()) {
-			work += characters * marks;
-			[characters, marks, dollars] = [0, 0, 0];
+			work += size * marks;
+			[size, marks, dollars] = [0, 0, 0];
 		}
-		characters += line.length + 1;
-		marks += line.match(MARK)?.length ?? 0;
-		dollars += line.split("$").length - 1;
-		if (work + characters * marks > MOST_WORK || dollars > MOST_DOLLARS || DEEP.test(line)) return false;
+		size += line.length + 1;
+		marks += count(MARK);
+		dollars += count("$");
+		tags += count("<");
+		if (work + size * marks > MOST_WORK || dollars > MOST_DOLLARS || tags > MOST_TAGS) return false;
+		if (DEEP.test(line)) return false;
 	}
 	return true;
 }

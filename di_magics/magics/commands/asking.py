@@ -31,9 +31,11 @@ def show_panel(context: Context, rest: str) -> None:
     if rest not in ("", "--side"):
         raise ParamError("%chat panel has only --side. Leave the rest out.")
     if rest and context.page:
-        context.page.show_panel(context.panel().widget.model_id)
-    else:
-        context.asking.show_panel(context.panel)
+        (widget := context.panel().widget).open()
+        if widget.comm is not None:
+            context.page.show_panel(widget.model_id)
+            return
+    context.asking.show_panel(context.panel)
 
 
 @command("retry", "ask the last prompt again, as a variant; %chat variant goes back")
