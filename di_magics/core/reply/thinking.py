@@ -95,19 +95,20 @@ def separate_lone_thinking(reply: Reply) -> Reply:
     """Return the reply with its text before a lone `</think>` as reasoning.
 
     The tag must begin or end a line that has no backtick, outside of a code block: a reply that is
-    about the tag quotes it. A reply whose reasoning is known, or that has `<think>`, is unchanged.
+    about the tag quotes it. A reply whose reasoning is known, or that has `<think>`, is unchanged,
+    except that a tag at its very beginning is left out.
     """
     before, tag, after = reply.text.partition(CLOSE)
     line_before = before.rpartition("\n")[2]
     line_after = after.partition("\n")[0]
     alone = not line_before.strip() or not line_after.strip()
     fences = sum(line.lstrip().startswith(("```", "~~~")) for line in before.split("\n"))
-    known = reply.reasoning or OPEN in before
+    known = (reply.reasoning and before.strip()) or OPEN in before
     if not tag or known or not alone or "`" in line_before + line_after or fences % 2:
         return reply
     bare = after.lstrip()
     text = _indentation(after[: len(after) - len(bare)]) + bare
-    return replace(reply, reasoning=before.strip("\n"), text=text)
+    return replace(reply, reasoning=reply.reasoning or before.strip("\n"), text=text)
 
 
 def _indentation(blanks: str) -> str:

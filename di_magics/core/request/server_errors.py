@@ -18,7 +18,7 @@ from di_magics.core.read_json import as_object
 from di_magics.core.request.readers import load_json, read_count
 from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.settings.services import DEEPINFRA, UNKNOWN_SERVICE, Service
-from di_magics.core.text import replace_surrogates
+from di_magics.core.text import count_noun, replace_surrogates
 from di_magics.core.visible import one_line
 
 
@@ -69,7 +69,9 @@ SHORTEN = (
 )
 _ADD_FUNDS = "Add funds {billing}."
 _SET_KEY = "Set the key {key}."
-_WAIT = "Try again in a moment."
+_WAIT = "Try again {wait}."
+MAX_WAIT_SECONDS = 1e6
+"""A server's longer wait, or an endless one, is shown as this."""
 _NO_TOOLS = "This model or server cannot call tools: leave out --tools, or choose another with -m."
 _NO_JSON = "This model or server cannot guarantee JSON: leave out --format json and --schema."
 _NO_IMAGES = "This model cannot read images: choose one that can with -m."
@@ -274,6 +276,20 @@ ERROR_RULES = (
         "https://docs.deepinfra.com/chat/overview 2026-07 (DeepInfra)",
         frozenset({0, 403}),
     ),
+    ErrorRule(
+        r"use 'max_completion_tokens' instead",
+        BadRequest,
+        "%chat unset max_tokens, and send it as --extra max_completion_tokens=N.",
+        _GITHUB + "decolua/9router/issues/560 2026-04 (OpenAI)",
+        _ABOUT_REQUEST,
+    ),
+    ErrorRule(
+        r"unsupported (value|parameter)|unrecognized request argument|unknown parameter",
+        BadRequest,
+        "Leave out what it names: its flag, or %chat unset NAME.",
+        _GITHUB + "repowise-dev/repowise/issues/987 2026-07 (OpenAI); OpenAI, text of 2024",
+        _ABOUT_REQUEST,
+    ),
     # The status decides if no text above matches: RFC 9110.
     ErrorRule(r"model", BadRequest, _NAME_MODEL, "RFC 9110", frozenset({404})),
     ErrorRule("", BadRequest, _ADDRESS, "RFC 9110", frozenset({404, 405})),
@@ -405,7 +421,7 @@ def http_error(
     except ValueError:
         text = answer.decode("utf-8", "replace").strip()
         payload = None if text.startswith("<") else text
-    error = _error(status, payload, target or Target(), location)
+    error = _error(status, payload, target or Target(), location, retry_after)
     error.request_id, error.retry_after = request_id, retry_after
     return error
 
@@ -431,7 +447,11 @@ def find_rule(status: int, payload: object) -> ErrorRule:
 
 
 def _error(
-    status: int, payload: object, target: Target, location: str | None = None
+    status: int,
+    payload: object,
+    target: Target,
+    location: str | None = None,
+    retry_after: float | None = None,
 ) -> EndpointError:
     text = (error_text(payload) or "").rstrip(".")
     rule = find_rule(status, payload)
@@ -440,7 +460,9 @@ def _error(
     else:
         answered = f"{target.endpoint} reported an error: {text or 'no reason given'}."
     moved = one_line(location or "", 200).removesuffix(CHAT_PATH)
+    minutes = int(min(retry_after or 0.0, MAX_WAIT_SECONDS) // 60)
     step = rule.step.format(
+        wait=f"in {count_noun(minutes + 1, 'minute')}" if minutes else "in a moment",
         model=target.model,
         billing=target.billing,
         key=target.key,

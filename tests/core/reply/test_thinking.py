@@ -195,6 +195,15 @@ def test_reasoning_that_is_known_is_not_separated_again() -> None:
     """A server that separates it does so for all of it."""
     reply = Reply(text="a\n</think>\nb", reasoning="hm")
     assert separate_lone_thinking(reply) is reply
+    quoted = Reply(text="`</think>` ends it", reasoning="hm")
+    assert separate_lone_thinking(quoted) is quoted
+
+
+@pytest.mark.parametrize("text", ["</think>\n\nHi", "\n</think>Hi"])
+def test_a_closing_tag_after_known_reasoning_is_left_out(text: str) -> None:
+    """Servers that separate the reasoning sometimes leave its closing tag in the text."""
+    separated = separate_lone_thinking(Reply(text=text, reasoning="hm"))
+    assert (separated.reasoning, separated.text) == ("hm", "Hi")
 
 
 @pytest.mark.parametrize("text", [" ", "\n", "a\n", "<", "</think", "```\n"])

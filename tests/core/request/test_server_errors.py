@@ -242,6 +242,23 @@ def body(message: object, **fields: object) -> bytes:
     return json.dumps({"error": {"message": message, **fields}}).encode()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "when"),
+    [
+        (None, "in a moment"),
+        (59.0, "in a moment"),
+        (60.0, "in 2 minutes"),
+        (432.0, "in 8 minutes"),
+        (86_400.0, "in 1,441 minutes"),
+        (float("inf"), "in 16,667 minutes"),
+    ],
+)
+def test_a_long_wait_is_named(seconds: float | None, when: str) -> None:
+    """A quota of a day or an hour: the server says how long, and nobody waits for it unasked."""
+    error = server_errors.http_error(429, body("slow down"), retry_after=seconds)
+    assert str(error).endswith(f": slow down. Try again {when}.")
+
+
 FUNDS, KEY, TOOLS, MODEL = "Add funds", "Set the key", "leave out --tools", "%chat models"
 SHORTER = "a shorter prompt"
 
@@ -328,6 +345,28 @@ REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
         ),
         BadRequest,
         "The model's call was malformed",
+    ),
+    (
+        400,
+        body(
+            "Unsupported value: 'temperature' does not support 0.3 with this model. Only the "
+            "default (1) value is supported.",
+            type="invalid_request_error",
+            param="temperature",
+            code="unsupported_value",
+        ),
+        BadRequest,
+        "Leave out what it names: its flag, or %chat unset NAME.",
+    ),
+    (
+        400,
+        body(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+            type="invalid_request_error",
+        ),
+        BadRequest,
+        "--extra max_completion_tokens=N",
     ),
     (
         405,
