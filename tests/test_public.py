@@ -186,7 +186,7 @@ def test_the_documents_name_no_other_command_and_no_other_flag() -> None:
     usages = " ".join(command.usage for command in COMMANDS.values())
     typed = [span for span in spans if not span.startswith(("`python", "`jupyter"))]
     flags = {name for span in typed for name in re.findall(r"(?<![\w-])--[a-z][a-z-]+", span)}
-    others = {"--allow-root", "--others", *re.findall(r"--[a-z]+", usages)}
+    others = {"--allow-root", "--others", "--password", *re.findall(r"--[a-z]+", usages)}
     assert flags <= {*KEYS, *others}
 
 

@@ -60,6 +60,13 @@ def count_noun(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def format_bytes(count: int) -> str:
+    """Return a size such as `12 kB`, `1.5 MB` and `491 MB`."""
+    if count < 1e6:
+        return f"{max(1, round(count / 1e3)):,} kB"
+    return f"{count / 1e6:,.{0 if count >= 1e7 else 1}f}".removesuffix(".0") + " MB"
+
+
 def replace_surrogates(text: str) -> str:
     """Return a text with surrogate pairs joined, and U+FFFD in place of a lone half."""
     if text.isascii() or not _SURROGATE.search(text):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from di_magics.core.errors import ParamError
+from di_magics.core.text import format_bytes
 from di_magics.core.visible import one_line
 
 MAX_ENTRIES = 5000
@@ -52,7 +53,7 @@ def read_bounded(path: Path, limit: int, name: str, suffixes: Collection[str] = 
         _check_status(os.fstat(file.fileno()), limit, label)  # it may have been replaced
         data = file.read(limit + 1)
     if len(data) > limit:  # it grows, or is in /proc, where sizes are 0
-        raise _too_large(label, f"at most {_size(limit)} are read")
+        raise _too_large(label, f"at most {format_bytes(limit)} are read")
     return data
 
 
@@ -106,16 +107,12 @@ def _check_status(status: os.stat_result, limit: int, label: str) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ParamError(f"{label} is not a regular file. Give the path of a file.")
     if status.st_size > limit:
-        size = _size(status.st_size)
-        raise _too_large(label, f"{size}; at most {_size(limit)} are read")
+        size = format_bytes(status.st_size)
+        raise _too_large(label, f"{size}; at most {format_bytes(limit)} are read")
 
 
 def _too_large(label: str, sizes: str) -> ParamError:
     return ParamError(f"{label} is too large ({sizes}). Use a part of it in a file of its own.")
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
 
 
 def os_error_reason(error: OSError) -> str:

@@ -121,14 +121,13 @@ class Exchange:
         start = time.monotonic()
         view = SafeView(screen)
         throttle = Throttle(view, lambda reply: recorder.checkpoint(turn.id, plan.with_cost(reply)))
-        error: Exception | None = None
         think_tags = ThinkTagParser()
         begun = plan.prefill
         fold = ReplyFold(begun.text, begun.tokens, begun.reasoning) if begun else ReplyFold()
         first_token: float | None = None
-        sent = False
         detector = RepetitionDetector()
-
+        sent = False
+        failure: BaseException | None = None
         body = plan.body
 
         def latest() -> Reply:
@@ -160,24 +159,10 @@ class Exchange:
                     if first_token is None and fold.began:
                         first_token = time.monotonic() - start
                     throttle.update(latest)
-            status: Status = "done" if fold.ended else "cut"
-            if status == "cut":
-                error = StreamBroken(
-                    f"The reply from {turn.endpoint} ended too early. "
-                    "The partial reply is kept; run the cell again for a new one."
-                )
-        except asyncio.CancelledError:
-            status = "done" if fold.ended else "stopped"
-        except EndpointError as refused:
-            if fold.ended:  # the reply was complete; only the end of the connection failed
-                status = "done"
-            else:
-                error = refused
-                fold.add(think_tags.close())
-                status = "cut" if fold.began else "failed"
-        except Exception as bug:  # our own: it is raised after the turn is sealed
-            error, status = bug, "failed"
+        except (Exception, asyncio.CancelledError) as raised:
+            failure = raised
         fold.add(think_tags.close())
+        status, error = _judge(fold, failure, turn.endpoint)
         throttle.update(latest)
         throttle.close()
         reply = separate_lone_thinking(latest())
@@ -243,6 +228,24 @@ class Exchange:
         except PolicyError as error:
             return error
         return None
+
+
+def _judge(
+    fold: ReplyFold, failure: BaseException | None, endpoint: str
+) -> tuple[Status, Exception | None]:
+    """Return a reply's status and its error, by what ended its request."""
+    if isinstance(failure, Exception) and not isinstance(failure, EndpointError):
+        return "failed", failure  # our own: it is raised after the turn is sealed
+    if fold.ended:  # only the end of the connection failed, or was stopped
+        return "done", None
+    if isinstance(failure, EndpointError):
+        return "cut" if fold.began else "failed", failure
+    if failure:
+        return "stopped", None
+    return "cut", StreamBroken(
+        f"The reply from {endpoint} ended too early. "
+        "The partial reply is kept; run the cell again for a new one."
+    )
 
 
 def seal_unsent(plan: Plan, recorder: Recorder) -> Outcome:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.params import suggest
-from di_magics.core.text import count_noun, describe_error
+from di_magics.core.text import count_noun, describe_error, format_bytes
 from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens, token_prefix
 from di_magics.core.visible import one_line
 from di_magics.runtime.files import os_error_reason, read_bounded, resolve_path
@@ -232,11 +232,11 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
         data, size = _resize(data, kind, label, resize)
     if len(data) > MAX_ATTACHMENT_BYTES:
         raise ParamError(
-            f"{label} is too large to be sent: {_size(len(data))} of at most 20 MB. Shrink it with "
-            "--resize 1024, to 1,024 pixels on the longer side."
+            f"{label} is too large to be sent: {format_bytes(len(data))} of at most 20 MB. Shrink "
+            "it with --resize 1024, to 1,024 pixels on the longer side."
         )
-    shrunk = f", resized from {_size(before)}" if len(data) < before else ""
-    note = f"{kind} image{size}, {_size(len(data))}{shrunk}"
+    shrunk = f", resized from {format_bytes(before)}" if len(data) < before else ""
+    note = f"{kind} image{size}, {format_bytes(len(data))}{shrunk}"
     url = f"data:{FORMATS[kind]};base64,{base64.b64encode(data).decode()}"
     return Attachment("image", name, note, url)
 
@@ -273,7 +273,3 @@ def _resize(data: bytes, kind: str, label: str, pixels: int) -> tuple[bytes, str
         reason = "it is broken" if isinstance(error, OSError) else one_line(error, 120)
         raise ParamError(f"{label} cannot be resized ({reason}). Leave out --resize.") from None
     return data, f", {size[0]:,} × {size[1]:,}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3)):,} kB"

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from di_magics.core.text import align_columns, describe_error, replace_surrogates, respell_number
+from di_magics.core.text import (
+    align_columns,
+    describe_error,
+    format_bytes,
+    replace_surrogates,
+    respell_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,23 @@ def test_a_number_with_a_comma_is_respelled(text: object, whole: bool, meant: st
     """A decimal comma as a point; separators between thousands are left out."""
     hint = respell_number(text, whole=whole)
     assert hint == (f" Write {meant}." if meant else "")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "1 kB"),
+        (12_345, "12 kB"),
+        (999_999, "1,000 kB"),
+        (1_000_000, "1 MB"),
+        (1_560_000, "1.6 MB"),
+        (491_000_000, "491 MB"),
+        (12_345_678_901, "12,346 MB"),
+    ],
+)
+def test_a_size_is_in_kb_or_mb(count: int, text: str) -> None:
+    """A file is never of 0 kB, or it would seem to be empty."""
+    assert format_bytes(count) == text
 
 
 def test_columns_are_as_wide_as_their_longest_cell() -> None:

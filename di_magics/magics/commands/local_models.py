@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from di_magics.core.errors import DiMagicsError, Interrupted, ParamError, StoreError
 from di_magics.core.request.route import Route
+from di_magics.core.text import format_bytes
 from di_magics.core.visible import one_line
 from di_magics.endpoints import model_hub
 from di_magics.endpoints.local_model import MODEL
@@ -66,13 +67,13 @@ def _list_models(session: Session) -> None:
     except DiMagicsError:
         now = Route("none", "")
     there = MODEL.file in [file.name for file in files]
-    size = _megabytes(MODEL.size) + ("" if there else ", fetched at the first question")
+    size = format_bytes(MODEL.size) + ("" if there else ", fetched at the first question")
     rows = [("", "model", "size", "use"), ("→" * now.built_in, MODEL.name, size, "endpoint local")]
     for file in files:
         if file.name != MODEL.file:
             mark = "→" if now.file == str(file) else ""
             name = one_line(file.stem, 80)
-            rows.append((mark, name, _megabytes(file.stat().st_size), f"endpoint local:{name}"))
+            rows.append((mark, name, format_bytes(file.stat().st_size), f"endpoint local:{name}"))
     show_table(rows, head=True)
     if not is_available():
         say("They need llama.cpp: install di_magics with its extra [local].")
@@ -100,13 +101,14 @@ def _fetch(context: Context, words: list[str]) -> None:
             f"There is another file {file.name} in {one_line(folder, 120)}. Rename or delete it "
             "first."
         )
-    size, license_ = _megabytes(file.size), file.license
+    size, license_ = format_bytes(file.size), file.license
     about = f"{file.name} from {file.repo}: {size}, licence {license_}."
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < file.size:
         raise StoreError(
-            f"{about} Only {_megabytes(free)} are free. Delete something, or choose a smaller file."
+            f"{about} Only {format_bytes(free)} are free. Delete something, or choose a smaller "
+            "file."
         )
     say(about)
     asks = file.size > ASKED_BYTES and "--yes" not in words
@@ -141,7 +143,3 @@ def _run(session: Session, work: Callable[[threading.Event], T]) -> T:
             return job.result()
         except (concurrent.futures.CancelledError, asyncio.CancelledError):
             raise Interrupted("Stopped. Nothing was kept; run the line again.") from None
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"

@@ -77,7 +77,7 @@ def test_a_full_disk_and_another_file_are_said_before(
             patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 0))
             error = run(f"%chat local get {REPO}").error
         assert isinstance(error, di.StoreError)
-        assert "Only 0 MB are free" in str(error)
+        assert "Only 1 kB are free" in str(error)
         (models / "Tiny-Q4_K_M.gguf").write_bytes(b"mine")
         assert "another file" in str(run(f"%chat local get {REPO}").error)
     assert (models / "Tiny-Q4_K_M.gguf").read_bytes() == b"mine"
