@@ -75,5 +75,7 @@ def _is_redirected(shell: Any) -> bool:
     if widgets is None:
         return False
     module = sys.modules["ipywidgets.widgets.widget"]
-    every = getattr(module, "_instances", None) or getattr(widgets.Widget, "widgets", None) or {}
+    every = getattr(module, "_instances", None)
+    if every is None:  # another version; in this one the attribute warns
+        every = getattr(widgets.Widget, "widgets", None) or {}
     return any(isinstance(w, widgets.Output) and w.msg_id for w in list(every.values()))

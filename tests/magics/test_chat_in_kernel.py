@@ -74,6 +74,20 @@ def test_without_a_cell_id_there_is_only_the_final_output(chat: Kernel, server: 
     assert result.of_type("comm_open") == []
 
 
+@pytest.mark.parametrize("cell_id", [None, "a"])
+def test_nothing_warns_where_warnings_are_errors(chat: Kernel, cell_id: str | None) -> None:
+    """Neither a turn nor the panel, also where ipywidgets is loaded and has no widget yet."""
+    chat.run("import ipywidgets, warnings; warnings.simplefilter('error')")
+    for cell in (
+        "%%chat\nhi",
+        "%chat panel",
+        "%chat history",
+        "import di_magics.api as d; d.ask('x')",
+    ):
+        result = chat.run(cell, cell_id=cell_id)
+        assert (result.status, result.error) == ("ok", None)
+
+
 def test_a_program_that_runs_a_notebook_gets_no_widget(chat: Kernel) -> None:
     """It would write the widget's state to the file: scripts, settings and log-probabilities."""
     sample = Path(__file__).parents[1] / "lens_sample.py"
