@@ -44,6 +44,16 @@ test("cells that ask only are run again", () => {
   }
 });
 
+test("the cell of a hostile notebook is read in linear time", () => {
+  const read = (/** @type {number} */ size) => {
+    const start = performance.now();
+    for (const blank of [" ", "\t", "\n"]) asksAgain(`%chat ask${blank.repeat(size)}\nx`);
+    return Math.max(1, performance.now() - start);
+  };
+  read(1000);
+  assert.ok(read(400_000) / read(100_000) < 12); // 16 where it is quadratic
+});
+
 test("a reply is outdated when a cell above it, near or far, has another turn now", () => {
   const [b1, c1] = [reply("b1", "a1", "A"), reply("c1", "b1", "B")];
   const before = new Replies([

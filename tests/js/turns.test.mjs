@@ -58,4 +58,7 @@ test("a path is neither a flag, nor a variable, nor in another folder, and its q
   }
   assert.equal(withAttachment("", "it's.png"), '%%chat -a "./it\'s.png"\n');
   assert.equal(withAttachment("", 'a".png'), "%%chat -a './a\".png'\n");
+  // Both kinds of quotes: what stands between them must not become flags.
+  const hostile = `a' --system "x" 'b.png`;
+  assert.equal(withAttachment("", hostile), `%%chat -a './a'"'"' --system "x" '"'"'b.png'\n`);
 });

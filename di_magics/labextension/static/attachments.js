@@ -1,5 +1,5 @@
-// Files that are dropped on the box of a message, or pasted into it. They are uploaded beside the notebook,
-// as JupyterLab's file browser does it, and the message gets a flag for each.
+// Files that are dropped on the box of a message, or pasted into it. They are uploaded beside the notebook, and
+// the message gets a flag for each.
 import { withAttachment } from "./turns.js";
 
 const PATHS = "application/x-jupyter-icontents"; // in a drag from the file browser

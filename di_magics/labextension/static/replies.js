@@ -25,7 +25,7 @@ export function isEdited({ prompt, too_long }, source) {
 
 /** @param {string} source */
 export const asksAgain = (source) =>
-	bodyOf(source) !== null || /^\s*%chat\s+(ask|fix|retry)\b.*\s*$/.test(source);
+	bodyOf(source) !== null || /^%chat\s+(ask|fix|retry)\b.*$/.test(source.trim());
 
 /** All replies of a notebook. */
 export class Replies {

@@ -3,7 +3,7 @@ import { findChatLine } from "./chat_line.js";
 
 const LONGEST_TITLE = 80;
 const FLAGS = /^%%chat(\s|$)/;
-const PLAIN_PATH = /^(?:\.\.\/|[\p{L}\p{N}_]+[./])/u; // not a variable, a flag or a home
+const PLAIN_PATH = /^(?:\.\.\/|[\p{L}\p{N}_]+[./])/u; // no variable, flag or home
 
 /** Return the lines of a %%chat cell from its flags on, [] for another cell. @param {string} source */
 function linesOf(source) {
@@ -28,16 +28,17 @@ export function bodyOf(source) {
 export const promptOf = (source) => (bodyOf(source) ?? "").replace(FLAGS, "%%chat\n$&");
 
 /**
- * Return the cell for a message: a prompt, whatever it holds. Only its own first line may be that of
- * the flags; another magic above it would run as code.
+ * Return the cell for a message: a prompt, whatever it holds. Only its own first line may have the
+ * flags; another magic above it would run as code.
  * @param {string} message
  */
 export const cellOf = (message) => (FLAGS.test(message) ? message : `%%chat\n${message}`);
 
-/** Return a message with a file attached, by a flag in its first line. @param {string} message @param {string} path */
+/** Return a message with a flag for a file. @param {string} message @param {string} path */
 export function withAttachment(message, path) {
 	const file = PLAIN_PATH.test(path) ? path : `./${path}`;
-	const quote = !/[\s"']/.test(file) ? "" : file.includes('"') ? "'" : '"';
+	const double = /[\s']/.test(file) ? `"${file}"` : file;
+	const word = file.includes('"') ? `'${file.replaceAll("'", `'"'"'`)}'` : double;
 	const [first, ...prompt] = cellOf(message).split("\n");
-	return [`${first.trimEnd()} -a ${quote}${file}${quote}`, ...prompt].join("\n");
+	return [`${first.trimEnd()} -a ${word}`, ...prompt].join("\n");
 }
