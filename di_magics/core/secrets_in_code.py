@@ -9,7 +9,7 @@ each of them on its line: at each name there, and whether only such things stand
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from di_magics.core.secrets import find_assignment, is_secret_column, looks_random, names_secret
 from di_magics.core.secrets_in_text import (
@@ -75,13 +75,15 @@ def find_in_code(text: str, *, shell: bool = False) -> str | None:
     return find_assignment(text, quoted=True) or next(named, None)
 
 
-def hide_in_code(*texts: str) -> list[str]:
+def hide_in_code(*texts: str, others: Iterable[str] = ()) -> list[str]:
     """Return a program and what it printed without the secrets by name in any of them.
+
+    `others` are secrets that are hidden as well.
 
     A value is hidden wherever it stands, and where its name is that of a secret more often than
     `find_in_code` says so: a program that is wrong is only read.
     """
-    values: set[str] = set()
+    values = {other for other in others if any(other in text for text in texts)}
     for text in texts:
         for name, value in _quoted(text):
             pairs = [(name, value), *_IN_MESSAGE.findall(value)]

@@ -65,6 +65,7 @@ class CellLog:
         from di_magics.core.secrets import redact
         from di_magics.core.secrets_in_code import hide_in_code
         from di_magics.values.environment_secrets import hide_secrets
+        from di_magics.values.secret_values import secrets_by_name
 
         runs = list(self._select(above))
         if not runs:
@@ -76,7 +77,8 @@ class CellLog:
             read = self._read(run) if size < MAX_CHARS_READ else ("", "", "")
             texts += (cut_middle(text, MAX_TEXT_CHARS) for text in read)
             size += sum(map(len, texts[-3:]))
-        hidden = [redact(hide_secrets(text)) for text in hide_in_code(*texts)]
+        texts = hide_in_code(*texts, others=secrets_by_name(self._shell.user_ns))
+        hidden = [redact(hide_secrets(text)) for text in texts]
         cells = (RanCell(run.number, *hidden[3 * at : 3 * at + 3]) for at, run in enumerate(runs))
         return (attach_cells(cells),)
 

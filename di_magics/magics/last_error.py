@@ -40,8 +40,8 @@ class ErrorRecorder:
 def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     """Return the prompt that asks for an explanation of an error and for a cell that works.
 
-    Keys of the environment, and what looks like a key, are left out. Raises ChatError if no
-    cell has failed.
+    Keys of the environment, what looks like a key, and the values of variables that are called like
+    a secret are left out. Raises ChatError if no cell has failed.
     """
     if failed is None:
         raise ChatError("No cell has failed since %load_ext di_magics. Run the failing cell first.")
@@ -50,10 +50,12 @@ def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     from di_magics.core.secrets_in_code import hide_in_code
     from di_magics.core.text import cut_middle
     from di_magics.values.environment_secrets import hide_secrets
+    from di_magics.values.secret_values import secrets_by_name
 
     failed_cell, error = failed
     texts = (remark, failed_cell.rstrip(), _trace(shell, error))
-    question, cell, trace = (redact(hide_secrets(text)) for text in hide_in_code(*texts))
+    hidden = hide_in_code(*texts, others=secrets_by_name(shell.user_ns))
+    question, cell, trace = (redact(hide_secrets(text)) for text in hidden)
     parts = [
         question or QUESTION,
         fence_block(cut_middle(cell, MAX_CELL_CHARS), "python"),

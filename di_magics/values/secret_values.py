@@ -7,6 +7,7 @@ import csv
 import json
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from di_magics.core.secrets import (
     find_property,
     is_secret_column,
     is_secret_file,
+    looks_random,
     looks_secret,
 )
 from di_magics.core.secrets_in_code import find_in_code
@@ -32,6 +34,8 @@ HEADER_LINES = 20
 NAMING = {"name", "key", "setting", "variable", "parameter", "property"}
 """The first of two columns, where a table has settings."""
 MOST_LINES = 1000
+MOST_OF_NAME = 100
+"""Secrets of a notebook that one name has, as a column."""
 SETTINGS = {".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties"}
 SETTINGS |= {".xml", ".plist", ".config", ".tf", ".tfvars", ".envrc", ".ndjson", ".json5"}
 PROGRAMS = {".py", ".js", ".mjs", ".ts", ".jsx", ".tsx", ".r", ".jl", ".rb", ".go", ".java", ".kt"}
@@ -40,6 +44,10 @@ MANUALS = {".md", ".rst", ".adoc", ".tex", ".html", ".htm", ".ipynb"}
 SHELLS = {".sh", ".bash", ".zsh"}
 TABLES = {".csv", ".tsv", ".tab", ".psv"}
 DELIMITERS = ",;\t|"
+HISTORY = {"In", "Out", "_ih", "_oh", "_dh"}
+"""IPython's own variables."""
+EXAMPLES = ("0a1B2c3D4e5F6g7H8", "Bearer 0a1B2c3D4e5F6g7H8")
+"""Texts that are secrets under any name that may be that of one."""
 
 
 def refuse_secret_file(path: Path, name: str) -> None:
@@ -123,6 +131,35 @@ def refuse_secret_member(value: object, name: str) -> None:
         ) from None
     if secret is not None:
         raise _member_error(one_line(name, 80), secret)
+
+
+def secrets_by_name(variables: Mapping[str, object]) -> list[str]:
+    """Return the secrets that variables of a notebook, and what is in them, have by name.
+
+    They are hidden in what is sent of its cells, whose code may have read them from a prompt.
+    """
+    own = {name: value for name, value in variables.items() if name not in HISTORY}
+    with suppress(Exception):
+        return _named_secrets(own)
+    secrets: list[str] = []  # an object's own methods raise: each variable by itself
+    for name, value in own.items():
+        with suppress(Exception):
+            secrets += _named_secrets({name: value})
+    return secrets
+
+
+def _named_secrets(variables: Mapping[str, object]) -> list[str]:
+    secrets: dict[str, None] = {}
+    for name, texts in named_texts(variables):
+        if any(_is_secret(name, example) for example in EXAMPLES):
+            secrets |= {t: None for t in islice(texts, MOST_OF_NAME) if _is_secret(name, t)}
+        if len(secrets) >= MOST_LINES:
+            break
+    return list(secrets)
+
+
+def _is_secret(name: str, text: str) -> bool:
+    return is_secret_column(name, [text]) or (looks_random(text) and looks_secret(name, text))
 
 
 def _find_in_prose(text: str) -> str | None:

@@ -170,3 +170,8 @@ def test_the_time_is_linear(piece: str) -> None:
 
     assert growth(find_in_code, 10_000, make) <= 3
     assert growth(hide_in_code, 10_000, make) <= 3
+
+
+def test_a_secret_that_is_known_otherwise_is_hidden_as_well() -> None:
+    """As the value of a variable, which the code has read from somewhere."""
+    assert hide_in_code("a", "f: hunter2", others=["hunter2", "b-c-d", "f"]) == ["a", "f: [secret]"]

@@ -96,6 +96,20 @@ def test_private_cells_and_secrets_stay_here(kernel: Kernel, server: Loopback) -
         assert text not in sent
 
 
+def test_a_password_that_another_cell_names_is_hidden(kernel: Kernel, server: Loopback) -> None:
+    """In a private cell, in one that is not sent, or read from a prompt."""
+    server.reply(Reply("reply"))
+    load(kernel, server)
+    kernel.run("#| private\npassword = 'hunter2-9Xq'", "p")
+    kernel.run("settings = {'db': {'password': '-'.join(['b4ttery', 'staple'])}}", "s")
+    kernel.run("print(password, settings, 'seen')", "q")
+    kernel.run("%%chat --above 1\nhi", "d")
+    sent = asked(server)
+    assert "seen" in sent
+    assert "hunter2" not in sent
+    assert "b4ttery" not in sent
+
+
 def test_a_policy_can_forbid_it(kernel: Kernel, server: Loopback, tmp_path: Path) -> None:
     """Nothing is sent then."""
     (tmp_path / "di_magics.toml").write_text("above = false")

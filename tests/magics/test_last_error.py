@@ -225,6 +225,16 @@ def test_what_looks_like_a_key_is_replaced(run: Run, server: Loopback, cell: str
     assert "[secret]" in prompt
 
 
+def test_the_value_of_a_variable_that_is_called_like_a_secret_is_replaced(
+    run: Run, server: Loopback
+) -> None:
+    """Wherever the notebook has it from, as a library repeats it."""
+    run("password = '-'.join(['hunter2', '9Xq'])")
+    prompt = fixed(run, server, "raise ValueError(f'no login for ada with {password}')")
+    assert "no login for ada with [secret]" in prompt
+    assert "9Xq" not in prompt
+
+
 def test_a_key_in_a_remark_is_replaced(run: Run, server: Loopback) -> None:
     """What the user adds is searched as well."""
     assert KEY not in fixed(run, server, "1/0", f"%chat fix Is {KEY} wrong?")

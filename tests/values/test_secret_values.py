@@ -26,6 +26,7 @@ from di_magics.core.tokens import PER_TOKEN
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.values.attach import TOKENS, attach, attach_value
 from di_magics.values.namespace import Namespace
+from di_magics.values.secret_values import secrets_by_name
 from di_magics.values.tools import make_toolbox
 
 KEY = "sk-" + "a1B2" * 10
@@ -532,3 +533,31 @@ def test_a_variable_is_read_as_a_file_is(value: Any) -> None:
     """Its lines, its siblings, and the text of an object."""
     with pytest.raises(ParamError, match="nothing was"):
         attach_value(value, "x")
+
+
+class Raising:
+    """An object whose members cannot be read."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+def test_the_secrets_of_a_notebooks_variables_are_known_by_name() -> None:
+    """At any level; words, counts and history are not, and a table hides no other variable."""
+    table = pd.DataFrame({"password": [f"pw-{n}!" for n in range(5000)]})
+    variables = {
+        "table": table,
+        "password": SECRET_TEXT,
+        "settings": {"db": {"password": "hunter2"}},
+        "token": RANDOM_TEXT,
+        "tokens": ["the", "cat"],
+        "password_length": 12345,
+        "In": ["password = 1"],
+        "_": Raising(),
+        "headers": {"Authorization": f"Bearer {RANDOM_TEXT}"},
+    }
+    secrets = secrets_by_name(variables)
+    own = {SECRET_TEXT, "hunter2", RANDOM_TEXT, f"Bearer {RANDOM_TEXT}"}
+    assert own <= set(secrets)
+    assert set(secrets) - own < set(table["password"])
+    assert secrets_by_name({"x": Raising(), "password": "hunter2"}) == ["hunter2"]
