@@ -25,6 +25,9 @@ FILES = {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")
 # Modules without a test file of their name, and the file that tests them instead: it imports the
 # module, or has a line `# Tests display/final.` right above a test of it.
 TESTED_BY = {
+    "api/loaded": "api/test_asking.py",
+    "api/sweeps": "session/test_sweep_runner.py",
+    "api/tokens": "magics/commands/test_lenses.py",
     "core/conversation/cells": "core/conversation/test_conversation.py",
     "core/conversation/record_values": "core/conversation/test_record.py",
     "core/settings/counts": "core/settings/test_flags.py",

@@ -128,6 +128,7 @@ def test_a_busy_server_is_asked_more_slowly(
     assert len(server.chats) == 17
 
 
+# Tests api/sweeps.
 def test_concurrency_is_limited(server: Loopback, run: Run, sweep: Callable[[], Any]) -> None:
     """Eight, unless another number is asked for."""
     hold = Hold()

@@ -98,6 +98,7 @@ def test_without_a_number_it_is_the_last_reply(
     assert "· turn 3 ·" in asked(command).text
 
 
+# Tests api/tokens.
 def test_a_reply_of_the_python_interface_is_shown(
     run: Run, server: Loopback, shell: InteractiveShell
 ) -> None:

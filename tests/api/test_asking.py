@@ -142,6 +142,7 @@ def test_advice_for_a_conversation_that_is_too_long_counts_its_own_turns(
         di.branch(reply, at=0)
 
 
+# Tests api/loaded.
 def test_a_conversation_works_without_the_extension(server: Loopback) -> None:
     """In a script."""
     talk = di.Conversation(model="m", endpoint=di.Endpoint(server.url))
