@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from di_magics.core.errors import ParamError
 from di_magics.core.read_json import as_count, as_number, as_text
 from di_magics.core.text import replace_surrogates
+from di_magics.core.visible import one_line
 
 Basis = Literal["raw", "unknown"]
 """Whether log-probabilities are known to be the model's own, before its settings apply."""
@@ -125,3 +127,40 @@ def join_pieces(tokens: Sequence[TokenProbability]) -> Iterator[tuple[int, int, 
                     at = end
                 break
         at += 1
+
+
+def own_bytes(tokens: Sequence[TokenProbability]) -> tuple[TokenProbability, ...]:
+    """Return the tokens with their own bytes; llama.cpp gives those of the whole character."""
+    own: list[TokenProbability] = []
+    begun = b""
+    for token in tokens:
+        data = token.data
+        if begun and data.startswith(begun) and not token.is_partial:
+            token = replace(token, bytes=data.removeprefix(begun))
+            begun = b""
+        else:
+            begun = begun + data if token.is_partial else b""
+        own.append(token)
+    return tuple(own)
+
+
+def choose_token(drawn: TokenProbability, token: str | None, rank: int | None) -> TokenProbability:
+    """Return the token with this text or rank at a position, else the drawn one.
+
+    Raises ParamError if there is none.
+    """
+    if rank is not None:
+        if not 1 <= rank <= len(drawn.top):
+            raise ParamError(f"The rank must be 1 to {len(drawn.top)} there, not {rank}.")
+        return replace(drawn.top[rank - 1], top=drawn.top)
+    if token is None:
+        return drawn
+    fitting = [other for other in (drawn, *drawn.top) if other.text == token]
+    fitting += [other for other in drawn.top if other.text.strip() == token.strip()]
+    if not fitting:
+        likely = ", ".join(repr(one_line(other.text, 20)) for other in drawn.top[:3])
+        raise ParamError(
+            f"{one_line(token, 40)!r} is not among the {len(drawn.top)} tokens known there. "
+            f"The likeliest are {likely}."
+        )
+    return replace(fitting[0], top=drawn.top)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.errors import ChatError, EndpointError, Interrupted, ParamError, PolicyError
-from di_magics.core.logprobs import TokenProbability
+from di_magics.core.logprobs import TokenProbability, choose_token, own_bytes
 from di_magics.core.money.cost import FREE
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.reply import Reply, Usage
@@ -163,7 +163,7 @@ class Inspector:
                 f"The reply has no token {position + 1}. Tokens are numbered 1 to "
                 f"{len(data.tokens)}."
             )
-        chosen = _choose(data.tokens[position], token, rank)
+        chosen = choose_token(data.tokens[position], token, rank)
         kept = (*data.tokens[:position], chosen)
         try:
             text = b"".join(piece.data for piece in kept).decode()
@@ -263,7 +263,7 @@ class Inspector:
         for at in reversed(range(len(ids))):
             if tokens[at] is None:
                 tokens[at] = await model.force([*prompt, *ids[:at]], ids[at], data.most)
-        own = _own_bytes([token for token in tokens if token])
+        own = own_bytes([token for token in tokens if token])
         return replace(data, tokens=own, unreported=total - len(own))
 
 
@@ -312,37 +312,3 @@ def _follows_turns(turn: Turn) -> bool:
 
 def _window(prompt: Sequence[int]) -> tuple[int, ...]:
     return tuple(prompt[-WINDOW:])
-
-
-def _own_bytes(tokens: Sequence[TokenProbability]) -> tuple[TokenProbability, ...]:
-    """Return the tokens with their own bytes; llama.cpp gives those of the whole character."""
-    own: list[TokenProbability] = []
-    begun = b""
-    for token in tokens:
-        data = token.data
-        if begun and data.startswith(begun) and not token.is_partial:
-            token = replace(token, bytes=data.removeprefix(begun))
-            begun = b""
-        else:
-            begun = begun + data if token.is_partial else b""
-        own.append(token)
-    return tuple(own)
-
-
-def _choose(drawn: TokenProbability, token: str | None, rank: int | None) -> TokenProbability:
-    """Return the token with this text or rank at a position, else the drawn one."""
-    if rank is not None:
-        if not 1 <= rank <= len(drawn.top):
-            raise ParamError(f"The rank must be 1 to {len(drawn.top)} there, not {rank}.")
-        return replace(drawn.top[rank - 1], top=drawn.top)
-    if token is None:
-        return drawn
-    fitting = [other for other in (drawn, *drawn.top) if other.text == token]
-    fitting += [other for other in drawn.top if other.text.strip() == token.strip()]
-    if not fitting:
-        likely = ", ".join(repr(one_line(other.text, 20)) for other in drawn.top[:3])
-        raise ParamError(
-            f"{one_line(token, 40)!r} is not among the {len(drawn.top)} tokens known there. "
-            f"The likeliest are {likely}."
-        )
-    return replace(fitting[0], top=drawn.top)

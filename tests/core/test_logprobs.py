@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from di_magics.core.logprobs import TokenProbability, join_pieces
+from di_magics.core.errors import ParamError
+from di_magics.core.logprobs import TokenProbability, choose_token, join_pieces, own_bytes
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,52 @@ def test_bytes_that_are_no_text_are_shown_as_numbers() -> None:
     assert TokenProbability("�", -1.0, (), b"\xf0\x9f").text == "⟨f0 9f⟩"
     assert TokenProbability("�", -1.0, (), "é".encode()).text == "é"
     assert TokenProbability("é", -1.0).text == "é"
+
+
+def test_llama_cpps_last_piece_of_a_character_has_its_own_bytes() -> None:
+    """The server sends it with those of the whole character; other tokens stay."""
+    globe = "🌍".encode()
+    parts = [b"a", globe[:2], globe[2:3], globe, b"b", globe[:1], b"c"]
+    tokens = [TokenProbability("", -0.1, (), data) for data in parts]
+    own = [b"a", globe[:2], globe[2:3], globe[3:], b"b", globe[:1], b"c"]
+    assert [token.data for token in own_bytes(tokens)] == own
+
+
+TOP = tuple(TokenProbability(text, -1.0) for text in ("The", " fox", "fox"))
+DRAWN = TokenProbability(" dog", -2.0, TOP)
+
+
+@pytest.mark.parametrize(
+    ("token", "rank", "chosen"),
+    [
+        (None, None, " dog"),
+        (None, 1, "The"),
+        (None, 3, "fox"),
+        ("fox", None, "fox"),
+        (" fox", None, " fox"),
+        ("The ", None, "The"),
+        (" dog", None, " dog"),
+    ],
+)
+def test_a_token_is_chosen_by_its_text_or_rank(
+    token: str | None, rank: int | None, chosen: str
+) -> None:
+    """The exact text comes first; spaces around it do not matter otherwise."""
+    found = choose_token(DRAWN, token, rank)
+    assert (found.text, found.top) == (chosen, TOP)
+
+
+@pytest.mark.parametrize(
+    ("token", "rank", "message"),
+    [
+        (None, 0, "The rank must be 1 to 3"),
+        (None, 4, "The rank must be 1 to 3"),
+        ("zebra", None, "'zebra' is not among the 3 tokens known there"),
+    ],
+)
+def test_a_token_that_is_not_there_is_refused(
+    token: str | None, rank: int | None, message: str
+) -> None:
+    """With what can be chosen."""
+    with pytest.raises(ParamError, match=message):
+        choose_token(DRAWN, token, rank)
