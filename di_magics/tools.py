@@ -15,12 +15,13 @@ from typing import Any
 
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.reply.tool_calls import always_ask, safe
+from di_magics.core.secrets_in_code import hide_in_code
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import describe_error
 from di_magics.core.visible import one_line
 from di_magics.values.attach import attach_value
 from di_magics.values.namespace import variables_in
-from di_magics.values.secret_values import refuse_secret_member
+from di_magics.values.secret_values import refuse_secret_member, secrets_by_name
 
 HEAD_TOKENS = 500
 """Of a variable's text, about this many tokens are returned."""
@@ -53,7 +54,7 @@ def inspect(name: str) -> str:
         text = "" if attached.kind == "image" else f"({attached.note})\n{attached.content}"
     except ParamError as error:
         text = str(error)
-    return "\n".join(filter(None, [f"{name}: {_describe(value)}", text]))
+    return _hide("\n".join(filter(None, [f"{name}: {_describe(value)}", text])))
 
 
 @always_ask
@@ -73,8 +74,13 @@ def run_python(code: str) -> str:
                 output.write(_shown(value))
         except Exception as error:
             text = f"{output.getvalue().rstrip()}\n{describe_error(error)}{_line_of(error)}"
-            raise ToolError(text.lstrip()) from None
-    return output.getvalue() or "(no output)"
+            raise ToolError(_hide(text.lstrip())) from None
+    return _hide(output.getvalue()) or "(no output)"
+
+
+def _hide(text: str) -> str:
+    """Return a text without what variables that are called like a secret hold."""
+    return hide_in_code(text, others=secrets_by_name(_user_names()))[0]
 
 
 class _Output(io.StringIO):

@@ -78,6 +78,18 @@ def test_a_variable_with_a_password_is_not_shown(variables: Run) -> None:
     assert "gX8" not in str(error.value)
 
 
+def test_the_password_of_a_variable_is_hidden_in_what_the_tools_return(variables: Run) -> None:
+    """Under another name, in an object's text, in what is printed, and in an error."""
+    variables("login = token['password']\nlogins = [login, 'seen']")
+    assert "[secret]" in inspect("login")
+    texts = [inspect("logins"), run_python("print(login, 'seen')"), run_python("logins")]
+    with pytest.raises(ToolError) as error:
+        run_python("raise ValueError(login + ' seen')")
+    for text in (*texts, str(error.value)):
+        assert "seen" in text
+        assert "gX8" not in text
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
