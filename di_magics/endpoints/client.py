@@ -37,7 +37,7 @@ from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
 from di_magics.core.request.server_errors import Target, http_error
 from di_magics.core.settings.services import DEEPINFRA, SERVICES
 from di_magics.core.visible import one_line
-from di_magics.endpoints.endpoint import Endpoint
+from di_magics.endpoints.endpoint import Endpoint, is_loopback
 from di_magics.endpoints.environment import (
     Proxy,
     certificate_variables,
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
+LOCAL_PATIENCE = 6
+"""A server on this machine may be silent so many times longer: it reads a long prompt slowly."""
 LIST_SECONDS = 20.0
 DRAIN_SECONDS = 0.2
 MAX_ERROR_BYTES = 1 << 20
@@ -78,17 +80,21 @@ class _Pool:
 
     @asynccontextmanager
     async def request(
-        self, method: str, url: str, **options: Any
+        self, method: str, url: str, seconds: float, **options: Any
     ) -> AsyncGenerator[httpx.Response]:
         """Send a request and yield its response, whose body is not read yet.
 
-        Raises TimeoutError if its headers are not complete after SILENCE_SECONDS.
+        Raises TimeoutError if its headers are not complete after these seconds, and
+        httpx.ReadTimeout if nothing more comes for as long.
         """
+        import httpx
+
         self.under_way += 1
         self._logs.drop()
         try:
-            request = self.client.build_request(method, url, **options)
-            async with asyncio.timeout(SILENCE_SECONDS):
+            timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS, pool=None)
+            request = self.client.build_request(method, url, timeout=timeout, **options)
+            async with asyncio.timeout(seconds):
                 response = await self.client.send(request, stream=True)
             try:
                 yield response
@@ -136,7 +142,6 @@ class Client:
         verify = self._trusted(certificates) if encrypted else False
         try:
             return httpx.AsyncClient(
-                timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
                 limits=httpx.Limits(max_connections=None, keepalive_expiry=120),
                 trust_env=False,
                 proxy=httpx.Proxy(proxy.url) if proxy else None,
@@ -222,11 +227,12 @@ class Client:
             "Connection": "close",
         }
         pool, endpoint = self._pool(endpoint)
+        seconds = _silence_seconds(endpoint)
         try:
-            async with pool.request(method, url, headers=headers, **options) as response:
+            async with pool.request(method, url, seconds, headers=headers, **options) as response:
                 return json.loads(await _read_text(response, endpoint))
         except (httpx.HTTPError, TimeoutError) as error:
-            raise _translate_error(error, endpoint, pool.proxy, SILENCE_SECONDS) from None
+            raise _translate_error(error, endpoint, pool.proxy, seconds) from None
         except (ValueError, RecursionError):
             return None
 
@@ -245,7 +251,7 @@ class Client:
         try:
             async with (
                 asyncio.timeout(LIST_SECONDS),
-                pool.request("GET", url, headers=headers) as response,
+                pool.request("GET", url, LIST_SECONDS, headers=headers) as response,
             ):
                 answer = await _read_text(response, endpoint)
             return endpoint.redactor.clean_values(json.loads(answer))
@@ -275,12 +281,12 @@ class Client:
         path = COMPLETIONS_PATH if "prompt" in body else CHAT_PATH
         url, content = endpoint.address(path), encode_body(body)
         pool, endpoint = self._pool(endpoint)
-        keys = ReplyRedactor(endpoint.redactor)
+        keys, seconds = ReplyRedactor(endpoint.redactor), _silence_seconds(endpoint)
         begun = False
         try:
             async with (
                 endpoint.turn(),
-                pool.request("POST", url, content=content, headers=headers) as response,
+                pool.request("POST", url, seconds, content=content, headers=headers) as response,
             ):
                 target = _target(endpoint, str(body.get("model", "")))
                 if response.status_code != 200:
@@ -309,7 +315,7 @@ class Client:
                 yield events
             if isinstance(error, EndpointError):
                 raise
-            raise _translate_error(error, endpoint, pool.proxy, SILENCE_SECONDS, begun) from None
+            raise _translate_error(error, endpoint, pool.proxy, seconds, begun) from None
         except (httpx.InvalidURL, UnicodeError) as error:
             raise ParamError(
                 f"{one_line(endpoint.url, 120)!r} is not the address of an endpoint "
@@ -324,6 +330,11 @@ def _check_encoding(response: httpx.Response, endpoint: Endpoint) -> None:
             f"{endpoint.name} sent a compressed answer ({one_line(encoding, 40)}), which was not "
             "asked for. Check the endpoint's address, or the proxy on the way to it."
         )
+
+
+def _silence_seconds(endpoint: Endpoint) -> float:
+    """Return for how long an endpoint may send nothing."""
+    return SILENCE_SECONDS * (LOCAL_PATIENCE if is_loopback(endpoint.url) else 1)
 
 
 def _encoding(response: httpx.Response) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 from asking import BODY, ask, once, run
-from loopback import Answer, Fault, Hold, Loopback, Raw, Reply, Stall, event
+from loopback import Answer, Fault, Hold, Loopback, Pace, Raw, Reply, Stall, event
 
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken, Unreachable
 from di_magics.core.request import retry
@@ -188,6 +188,16 @@ def test_slow_headers_time_out(dripping: Endpoint, monkeypatch: pytest.MonkeyPat
     assert type(asked.error) is StreamBroken
     assert "gave no answer in" in str(asked.error)
     assert time.monotonic() - start < 5
+
+
+def test_a_server_on_this_machine_may_take_longer(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow machine reads a long prompt for more than ten minutes, and sends nothing meanwhile."""
+    monkeypatch.setattr(client_module, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(client_module, "LOCAL_PATIENCE", 100)
+    server.reply(Reply("a", before=[Pace(0.5)]), Reply(chunks=["a", Pace(0.5), "b"]))
+    assert [once(server).reply.text for _ in range(2)] == ["a", "ab"]
 
 
 def test_stop_works_before_the_headers(dripping: Endpoint, server: Loopback) -> None:
