@@ -75,7 +75,7 @@ class Lab:
         self.root = root
         self.app = app
         self.token = secrets.token_hex(16)
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.state = Path(tempfile.mkdtemp(prefix="lab-"))
         self.log = self.state / "server.log"
@@ -422,7 +422,7 @@ def launch(playwright: Playwright) -> Browser:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     assert isinstance(port, int)
