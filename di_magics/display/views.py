@@ -38,7 +38,7 @@ def printable(text: str) -> str:
 
     A console of Windows, or a file that its output goes to, may have few characters.
     """
-    encoding = sys.stdout.encoding or "utf-8"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # a program's own may have none
     return text.encode(encoding, "replace").decode(encoding)
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -47,6 +48,16 @@ def test_a_console_with_few_characters_shows_question_marks(
     assert [result.error_in_exec for result in results] == [None] * len(cells)
     text = console.read_text(encoding=encoding)
     assert "Gr??e: ? ? ?x?" in text or "Größe: ? ? “x”" in text
+
+
+# Tests display/views.
+def test_an_output_of_ones_own_needs_no_encoding(shell: InteractiveShell, run: Run) -> None:
+    """Programs replace sys.stdout by objects that can only write."""
+    pieces: list[str] = []
+    console = SimpleNamespace(write=pieces.append, flush=lambda: None)
+    with contextlib.redirect_stdout(console):
+        assert shell.run_cell("%chat ask →").error_in_exec is None
+    assert "Hello!" in "".join(pieces)
 
 
 def test_what_is_not_set_is_not_sent(run: Run, server: Loopback) -> None:
