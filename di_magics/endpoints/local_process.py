@@ -76,12 +76,15 @@ class Door:
             connection, _ = self._listener.accept()
             connection.setblocking(False)
             if len(self._strangers) >= MOST_STRANGERS:
-                connection.close()
-                return
+                self._drop(
+                    next(iter(self._strangers))
+                )  # the oldest; a kernel sends its line at once
             self._strangers[connection] = b""
             self._selector.register(connection, selectors.EVENT_READ)
 
     def _read(self, connection: socket.socket) -> None:
+        if connection.fileno() < 0:  # it was dropped a moment ago
+            return
         try:
             data = connection.recv(LONGEST_LINE)
         except BlockingIOError:
