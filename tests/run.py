@@ -218,15 +218,15 @@ def run_all(arguments: list[str]) -> Iterator[Result]:
     if not found:
         yield Result("browser", NOT_THERE)
     os.environ["DI_MAGICS_BROWSER"] = found or ""
-    units: Command = (python, "-m", "pytest", "-n", "2", "-m", UNITS, *arguments)
+    pytest: Command = (python, "-m", "pytest")
     if not arguments:  # to trace everything would take three times as long
-        yield run("core", (*units, *COVERAGE, "tests/core"), live=True)
-        units = (*units, "--ignore=tests/core")
-    yield run("units", units, live=True)
+        yield run("core", (*pytest, "-n", "2", *COVERAGE, "tests/core"), live=True)
+        arguments = ["--ignore=tests/core"]
+    yield run("units", (*pytest, "-n", "2", "-m", UNITS, *arguments), live=True)
     parts = {"kernels": KERNELS} | ({"browser": "browser"} if found else {})
     with ThreadPoolExecutor() as pool:  # a process for each: much of their time is spent waiting
         real = [
-            pool.submit(run, part, (python, "-m", "pytest", "-m", marks, *arguments))
+            pool.submit(run, part, (*pytest, "-m", marks, *arguments))
             for part, marks in parts.items()
         ]
         yield from (part.result() for part in real)
