@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.errors import ParamError
+from di_magics.core.read_json import as_list, as_object, as_objects
+from di_magics.core.request.readers import load_json
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import count_noun, describe_error, format_bytes
 from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens, token_prefix
@@ -78,7 +80,10 @@ def attach(
             f"{label} is neither text (UTF-8) nor an image (PNG, JPEG, WebP). Read it in Python, "
             "and attach the variable."
         )
-    attached = _text(text, path.name, "", tokens)
+    kind = ""
+    if path.suffix == ".ipynb" and (cells := _read_cells(text)):
+        text, kind = "\n\n".join(cells), f"{count_noun(len(cells), 'cell')} without images"
+    attached = _text(text, path.name, kind, tokens)
     refuse_secret_text(text[: len(attached.content) + LOOKAHEAD], path)
     return attached
 
@@ -109,6 +114,28 @@ def attach_value(
     return attached
 
 
+def _read_cells(source: str) -> list[str]:
+    """Return the cells of a notebook's file as text, each with its output; [] if it has none."""
+    try:
+        notebook = load_json(source)
+    except ValueError:
+        return []
+    cells = []
+    for cell in as_objects(as_object(notebook).get("cells")):
+        parts = [f"[{cell.get('cell_type')}]", _joined(cell.get("source"))]
+        for output in as_objects(cell.get("outputs")):
+            text = _joined(output.get("text") or as_object(output.get("data")).get("text/plain"))
+            error = f"{output.get('ename')}: {output.get('evalue')}" if "ename" in output else text
+            parts += ["[output]", error]
+        cells.append("\n".join(part.strip("\n") for part in parts))
+    return cells
+
+
+def _joined(lines: object) -> str:
+    """Return a text that a notebook's file has as one text or as a list of lines."""
+    return lines if isinstance(lines, str) else "".join(map(str, as_list(lines)))
+
+
 def truncate_text(
     text: str, tokens: int, *, whole: bool = True, length: int | None = None
 ) -> tuple[str, str]:
@@ -132,7 +159,7 @@ def _text(text: str, name: str, kind: str, tokens: int, *, whole: bool = True) -
     if not text.strip():
         raise ParamError(f"{one_line(name, 80)} is empty. Leave it out, or attach something else.")
     cut, note = truncate_text(text, tokens, whole=whole)
-    size = f"{len(text):,} characters"
+    size = count_noun(len(text), "character")
     return Attachment("text", name, ", ".join(filter(None, [kind, note or size])), cut)
 
 

@@ -6,6 +6,7 @@ import base64
 import builtins
 import contextlib
 import io
+import json
 import os
 import struct
 import sys
@@ -28,6 +29,7 @@ from shell import Run
 
 import di_magics as di
 from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.text import count_noun
 from di_magics.core.tokens import PER_TOKEN, estimate_text_tokens
 from di_magics.values.attach import (
     MAX_ATTACHMENT_BYTES,
@@ -438,7 +440,8 @@ def test_any_other_value_goes_as_its_text(value: object) -> None:
     """What has no other form goes as str() has it, and the note says of which type it is."""
     attached = attach_value(value, "it")
     assert attached.content == str(value)
-    assert attached.note == f"{type(value).__name__}, {len(str(value))} characters"
+    size = count_noun(len(str(value)), "character")
+    assert attached.note == f"{type(value).__name__}, {size}"
 
 
 class Loud(Exception):
@@ -698,6 +701,39 @@ def test_what_cannot_be_attached_sends_nothing(
         assert KEY not in ran.text
     assert server.requests == []
     assert "no turns" in run("%chat history").text
+
+
+def test_a_notebook_goes_as_its_cells(tmp_path: Path) -> None:
+    """With what they printed, and without images, which would take all the room."""
+    image = {"data": {"image/png": "A" * 100_000, "text/plain": ["<Figure>"]}}
+    outputs = [
+        {"output_type": "stream", "text": ["1\n"]},
+        {"output_type": "display_data", **image},
+        {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": ["\x1b[31m"]},
+    ]
+    cells = [
+        {"cell_type": "markdown", "source": "# Title"},
+        {"cell_type": "code", "source": ["print(1)\n", "draw()"], "outputs": outputs},
+    ]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
+    attached = attach("a.ipynb", {}, tmp_path)
+    assert attached.content == (
+        "[markdown]\n# Title\n\n[code]\nprint(1)\ndraw()\n[output]\n1\n[output]\n<Figure>\n"
+        "[output]\nValueError: no"
+    )
+    assert attached.note == "2 cells without images, 95 characters"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"cells": 3}', '{"cells": []}', "[" * 100_000, '{"cells": [3, null]}']
+)
+def test_a_file_that_is_no_notebook_goes_as_it_is(tmp_path: Path, text: str) -> None:
+    """Whatever its name is; a cell of any shape is no error."""
+    (tmp_path / "a.ipynb").write_text(text)
+    assert text.startswith(attach("a.ipynb", {}, tmp_path).content)
+    odd = '{"cells": [{"source": [1, null], "outputs": [{"text": {}}, {"data": 3}, 4]}]}'
+    (tmp_path / "a.ipynb").write_text(odd)
+    assert attach("a.ipynb", {}, tmp_path).content.startswith("[None]\n1None\n[output]")
 
 
 @pytest.mark.usefixtures("df")
