@@ -42,8 +42,8 @@ def describe_fact(name: str, fact: Fact) -> str:
     if fact.refused or fact.ignored:
         when = f" {fact.when}" if fact.when else ""
         parts.append(f"{'refuses' if fact.refused else 'ignores'} `{name}`{when}")
-    if fact.most is not None:
-        parts.append(f"`{name}` at most {fact.most}")
+    if fact.max_count is not None:
+        parts.append(f"`{name}` at most {fact.max_count}")
     if fact.choices:
         parts.append(f"`{name}` {', '.join(fact.choices)}")
     if fact.basis != "unknown":
@@ -52,6 +52,6 @@ def describe_fact(name: str, fact: Fact) -> str:
         parts.append(f"`{name}` is sent as a number")
     if fact.length:
         parts.append(f"`{name}` has {fact.length} letters and digits")
-    if fact.kept:
+    if fact.send_back:
         parts.append(f"`{name}` goes back in later turns, after tool calls")
     return "; ".join(parts)

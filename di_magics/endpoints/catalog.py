@@ -10,7 +10,13 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from di_magics.core.money.prices import Model, Price, newest_first, parse_models, parse_price_table
+from di_magics.core.money.prices import (
+    ListedModel,
+    Price,
+    newest_first,
+    parse_models,
+    parse_price_table,
+)
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint, is_deepinfra
 from di_magics.endpoints.local_process import CONTEXT
@@ -29,18 +35,18 @@ class Catalog:
     def __init__(self, client: Client, folder: Path | None) -> None:
         self._client = client
         self._folder = folder / "lists" if folder else None
-        self._lists: dict[str, dict[str, Model]] = {}
+        self._lists: dict[str, dict[str, ListedModel]] = {}
         self._dates: dict[str, str] = {}
-        self._sorted: dict[str, tuple[dict[str, Model], list[Model]]] = {}
+        self._sorted: dict[str, tuple[dict[str, ListedModel], list[ListedModel]]] = {}
 
     @cached_property
-    def _table(self) -> dict[str, Model]:
+    def _table(self) -> dict[str, ListedModel]:
         return parse_price_table(json.loads(TABLE.read_text("utf-8")))
 
-    def find(self, url: str, model: str) -> Model | None:
+    def find(self, url: str, model: str) -> ListedModel | None:
         """Return the known facts of a model at `url` (empty for a local model), or None."""
         if not url:
-            return Model(model, CONTEXT, None)
+            return ListedModel(model, CONTEXT, None)
         return self._list(url).get(model) or (self._table.get(model) if is_deepinfra(url) else None)
 
     def price(self, url: str, model: str) -> Price | None:
@@ -48,7 +54,7 @@ class Catalog:
         known = self.find(url, model)
         return known.price if known else None
 
-    def models(self, url: str) -> list[Model]:
+    def models(self, url: str) -> list[ListedModel]:
         """Return the known models of the endpoint at `url`, the newest first.
 
         It is the same list until another one is fetched.
@@ -84,7 +90,7 @@ class Catalog:
                 # Another kernel reads the old file or the new one, never half of it.
                 write_private(path, json.dumps(kept), overwrite=True)
 
-    def _list(self, url: str) -> dict[str, Model]:
+    def _list(self, url: str) -> dict[str, ListedModel]:
         if url not in self._lists:
             self._lists[url] = {}
             path = self._path(url)

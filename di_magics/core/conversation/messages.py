@@ -39,7 +39,7 @@ def request_messages(path: Iterable[Turn], turn: Turn) -> list[Message]:
     messages: list[Message] = []
     if turn.system:
         messages.append({"role": "system", "content": turn.system})
-    keep = turn.service.fact(KEPT).kept
+    keep = turn.service.fact(KEPT).send_back
     for earlier in path:
         if not earlier.reply.is_empty:
             messages += turn_messages(earlier, with_reasoning=keep)

@@ -44,7 +44,7 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ListedModel:
     """A chat model of a price list; `context` is its context window in tokens.
 
     `abilities` is what it can do (see ABILITIES), `created` the ISO date of its entry, "" if that
@@ -60,14 +60,14 @@ class Model:
     created: str = ""
 
 
-def parse_models(payload: object, *, source: str, date: str) -> list[Model]:
+def parse_models(payload: object, *, source: str, date: str) -> list[ListedModel]:
     """Return the chat models of a price list, in any of the shapes that services have for it."""
     entries = payload.get("data") if isinstance(payload, dict) else payload
     models = (_parse_model(entry, source, date) for entry in as_objects(entries))
     return [model for model in models if model]
 
 
-def _parse_model(entry: Mapping[str, object], source: str, date: str) -> Model | None:
+def _parse_model(entry: Mapping[str, object], source: str, date: str) -> ListedModel | None:
     if "model_name" in entry:  # /models/list
         kind = entry.get("type") or entry.get("reported_type")
         name, about, context = "model_name", entry, as_count(entry.get("max_tokens")) or None
@@ -81,7 +81,7 @@ def _parse_model(entry: Mapping[str, object], source: str, date: str) -> Model |
     id_ = as_name(entry.get(name))
     if not id_ or not can_chat:
         return None
-    return Model(
+    return ListedModel(
         id_,
         context,
         _parse_price(as_object(about.get("pricing")), source, date),
@@ -115,12 +115,12 @@ def _parse_price(pricing: Mapping[str, object], source: str, date: str) -> Price
     return _make_price(sent, written, cached, source, date)
 
 
-def parse_price_table(payload: object) -> dict[str, Model]:
+def parse_price_table(payload: object) -> dict[str, ListedModel]:
     """Return the models of the table that comes with the package (prices.json), by id.
 
     Its rows are [input, output, cached, context], in USD per million tokens.
     """
-    models: dict[str, Model] = {}
+    models: dict[str, ListedModel] = {}
     match payload:
         case {"source": str() as source, "date": str() as date, "models": {**rows}}:
             for name, row in rows.items():
@@ -133,7 +133,7 @@ def parse_price_table(payload: object) -> dict[str, Model]:
                             source,
                             date,
                         )
-                        models[id_] = Model(id_, as_count(context) or None, price)
+                        models[id_] = ListedModel(id_, as_count(context) or None, price)
     return models
 
 
@@ -145,7 +145,7 @@ def format_per_million(amount: Decimal) -> str:
     return f"{whole}.{digits:0<2}"
 
 
-def describe_model(model: Model) -> str:
+def describe_model(model: ListedModel) -> str:
     """Return a model's context window, abilities and price for display."""
     context = f"{model.context:,} tokens of context" if model.context else "context not known"
     if model.abilities:
@@ -160,7 +160,7 @@ def describe_model(model: Model) -> str:
     )
 
 
-def model_columns(model: Model) -> dict[str, str]:
+def model_columns(model: ListedModel) -> dict[str, str]:
     """Return the facts of a model for a table: prices per million tokens, "" where not known."""
     price = model.price
     return {
@@ -173,19 +173,19 @@ def model_columns(model: Model) -> dict[str, str]:
     }
 
 
-def newest_first(models: Iterable[Model]) -> list[Model]:
+def newest_first(models: Iterable[ListedModel]) -> list[ListedModel]:
     """Return models by date, the newest first; those without a date at the end, all by id."""
     by_id = sorted(models, key=lambda model: model.id.lower())
     return sorted(by_id, key=lambda model: model.created, reverse=True)
 
 
-def matches_filter(model: Model, parts: Iterable[str]) -> bool:
+def matches_filter(model: ListedModel, parts: Iterable[str]) -> bool:
     """Return whether each of these lower-case texts is in a model's id or abilities."""
     text = f"{model.id} {' '.join(model.abilities)}".lower()
     return all(part in text for part in parts)
 
 
-def price_sources(models: Iterable[Model]) -> str:
+def price_sources(models: Iterable[ListedModel]) -> str:
     """Return the sources of these prices with their dates, for display."""
     known = {f"{model.price.source} of {model.price.date}" for model in models if model.price}
     return " and ".join(sorted(known)) or "no price is known"

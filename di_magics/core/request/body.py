@@ -40,7 +40,7 @@ def build_body(
     for name, value in params.items():
         if name == "logprobs":
             fact = service.fact(name)
-            most = value or fact.least
+            most = value or fact.min_count
             sent |= {name: most} if fact.is_number else {name: True, "top_logprobs": most}
             continue
         sent[service.name_of(name)] = list(value) if isinstance(value, tuple) else value

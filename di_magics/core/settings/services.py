@@ -40,13 +40,13 @@ class Fact:
     ignored     it has no effect
     when        for which models it is refused or ignored
     default     what holds if it is not sent
-    most        how many strings (stop) or alternatives (logprobs) there may be
-    least       how many alternatives must be asked for
-    end         the first number that is read as another one
+    max_count   how many strings (stop) or alternatives (logprobs) there may be
+    min_count   how many alternatives must be asked for
+    below       numbers must be below this one, or are read as others
     choices     the strings that are accepted
     basis       whether log-probabilities are known to be the model's own (`raw`)
     length      an id must have so many letters and digits
-    kept        after tool calls it must be sent back in later turns as well
+    send_back   after tool calls it must be sent back in later turns as well
     is_number   `logprobs` itself is the number of alternatives
     """
 
@@ -57,13 +57,13 @@ class Fact:
     ignored: bool = False
     when: str = ""
     default: str = ""
-    most: int | None = None
-    least: int = 0
-    end: int | None = None
+    max_count: int | None = None
+    min_count: int = 0
+    below: int | None = None
     choices: tuple[str, ...] = ()
     basis: Basis = "unknown"
     length: int = 0
-    kept: bool = False
+    send_back: bool = False
     is_number: bool = False
 
 
@@ -110,7 +110,7 @@ class Service:
         title = self.title or "this endpoint"
         for name, value in params.items():
             fact = self.fact(name)
-            most = fact.most
+            most = fact.max_count
             if name == "logprobs" and most is None:
                 most = MAX_LOGPROBS
             if fact.refused and not fact.when:
@@ -122,8 +122,8 @@ class Service:
                 raise ParamError(
                     f"{name} must be one of {', '.join(fact.choices)} for {title}, not {value}."
                 )
-            if fact.end is not None and isinstance(value, int) and value >= fact.end:
-                raise ParamError(f"{name} must be below {fact.end} for {title}, not {value}.")
+            if fact.below is not None and isinstance(value, int) and value >= fact.below:
+                raise ParamError(f"{name} must be below {fact.below} for {title}, not {value}.")
             count = len(value) if isinstance(value, tuple) else value
             if most is not None and isinstance(count, int) and count > most:
                 more = "" if self.like == LOCAL else " A local model sends more."
@@ -166,11 +166,11 @@ _LLAMA_CPP = _known(
     frequency_penalty=Fact(default="0 (off)"),
     repetition_penalty=replace(_REPEAT, default="1 (off)"),
     # It keeps 32 bits, and reads all ones as "a new one every time".
-    seed=Fact(end=2**32 - 1),
+    seed=Fact(below=2**32 - 1),
     user=_IGNORED,
     reasoning_effort=_IGNORED,
     # It sends nothing for 0 alternatives.
-    logprobs=Fact(basis="raw", least=1, most=10_000),
+    logprobs=Fact(basis="raw", min_count=1, max_count=10_000),
     prefill=Fact(field=LAST),
 )
 _REASONING = "with reasoning models"
@@ -196,9 +196,9 @@ SERVICES: Mapping[str, Service] = {
                 presence_penalty=Fact(default="0 (off)"),
                 frequency_penalty=Fact(default="0 (off)"),
                 repetition_penalty=Fact(default="1 (off)"),
-                stop=Fact(most=16),
+                stop=Fact(max_count=16),
                 reasoning_effort=Fact(choices=("none", "low", "medium", "high", "xhigh")),
-                logprobs=Fact(most=20),
+                logprobs=Fact(max_count=20),
                 prefill=Fact(field=FINAL),
             ),
         ),
@@ -265,7 +265,7 @@ SERVICES: Mapping[str, Service] = {
                 **_known(
                     "vLLM's --max-logprobs and --logprobs-mode, their defaults",
                     "2026-11",
-                    logprobs=Fact(most=20, basis="raw"),
+                    logprobs=Fact(max_count=20, basis="raw"),
                 ),
             },
         ),
@@ -292,7 +292,7 @@ SERVICES: Mapping[str, Service] = {
                 **_known(
                     "https://help.openai.com/en/articles/5072263",
                     "2026-11",
-                    stop=Fact(most=4),
+                    stop=Fact(max_count=4),
                 ),
                 **_known(
                     "https://platform.openai.com/docs/api-reference/chat",
@@ -301,7 +301,7 @@ SERVICES: Mapping[str, Service] = {
                     top_p=Fact(default="1 (off)"),
                     presence_penalty=Fact(default="0 (off)"),
                     frequency_penalty=Fact(default="0 (off)"),
-                    logprobs=Fact(most=20),
+                    logprobs=Fact(max_count=20),
                 ),
             },
         ),
@@ -317,7 +317,7 @@ SERVICES: Mapping[str, Service] = {
                 temperature=Fact(default="1"),
                 top_p=Fact(default="1 (off)"),
                 top_k=Fact(default="0 (off)"),
-                logprobs=Fact(most=20),
+                logprobs=Fact(max_count=20),
             ),
         ),
         Service(
@@ -373,7 +373,7 @@ SERVICES: Mapping[str, Service] = {
             facts=_known(
                 "https://docs.together.ai/reference/chat-completions-1",
                 "2026-11",
-                logprobs=Fact(most=20, least=1, is_number=True),
+                logprobs=Fact(max_count=20, min_count=1, is_number=True),
             ),
         ),
         Service(
@@ -416,7 +416,7 @@ SERVICES: Mapping[str, Service] = {
                     temperature=Fact(ignored=True, when=_THINKING),
                     presence_penalty=Fact(ignored=True, when=_THINKING),
                     frequency_penalty=Fact(ignored=True, when=_THINKING),
-                    reasoning_content=Fact(kept=True),
+                    reasoning_content=Fact(send_back=True),
                     reasoning_effort=Fact(
                         choices=("minimal", "low", "medium", "high", "xhigh", "max")
                     ),
@@ -424,8 +424,8 @@ SERVICES: Mapping[str, Service] = {
                 **_known(
                     "https://docs.camel-ai.org/reference/camel.configs.deepseek_config",
                     "2026-11",
-                    stop=Fact(most=16),
-                    logprobs=Fact(most=20),
+                    stop=Fact(max_count=16),
+                    logprobs=Fact(max_count=20),
                 ),
             },
         ),

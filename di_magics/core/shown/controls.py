@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from di_magics.core.errors import PolicyError
-from di_magics.core.money.prices import Model
+from di_magics.core.money.prices import ListedModel
 from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Param, Value
 from di_magics.core.settings.policy import Bounds, Policy
 from di_magics.core.settings.services import Service
@@ -122,7 +122,7 @@ def _plain(value: Value | None) -> object:
 
 def setting_warnings(
     settings: Settings,
-    model: Model | None,
+    model: ListedModel | None,
     service: Service,
     refused: Mapping[str, str],
 ) -> list[str]:
@@ -135,7 +135,7 @@ def setting_warnings(
 
 def _warnings(
     params: Mapping[str, Value],
-    model: Model | None,
+    model: ListedModel | None,
     service: Service,
     refused: Mapping[str, str],
 ) -> Iterator[str]:

@@ -19,7 +19,7 @@ from di_magics.core.settings.services import Service
 from di_magics.core.text import align_columns, count_noun
 from di_magics.core.visible import one_line
 from di_magics.magics.commands import (
-    asking,
+    ask,
     conversing,
     keeping,
     lenses,
@@ -118,7 +118,7 @@ def _param_help(name: str, service: Service) -> str:
 
 def _table() -> Mapping[str, Command]:
     """Return the commands by name, in the order of the help."""
-    commands = [show_status, *_commands_of(asking), show_help]
+    commands = [show_status, *_commands_of(ask), show_help]
     for module in (setting, local_models, conversing, lenses, sweeping, keeping, money):
         commands += _commands_of(module)
     return {item.name: item for item in commands}

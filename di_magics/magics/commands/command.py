@@ -15,10 +15,11 @@ from di_magics.core.settings.counts import is_count
 from di_magics.core.settings.flags import KEYS
 from di_magics.core.visible import one_line
 from di_magics.display.views import show, write
+from di_magics.runtime.files import write_private
 
 if TYPE_CHECKING:
     from di_magics.display.sweep import Sweep
-    from di_magics.magics.asking import Asking
+    from di_magics.magics.asking import CellAsker
     from di_magics.magics.page import Page
     from di_magics.magics.panel import Panel
     from di_magics.session.session import Session
@@ -32,7 +33,7 @@ class Context:
     """
 
     session: Session
-    asking: Asking
+    asking: CellAsker
     panel: Callable[[], Panel]
     page: Page | None
 
@@ -115,6 +116,16 @@ def cannot_write(path: Path, error: OSError) -> ChatError:
         f"{one_line(path, 160)} cannot be written ({error.strerror or error}). "
         "Choose another name or folder."
     )
+
+
+def write_file(path: Path, text: str, *, overwrite: bool) -> None:
+    """Write a file that the user has named. Raises ChatError if that is not possible."""
+    try:
+        write_private(path, text, overwrite=overwrite)
+    except FileExistsError:
+        raise already_exists(path) from None
+    except OSError as error:
+        raise cannot_write(path, error) from None
 
 
 def incomplete(example: str) -> NoReturn:

@@ -12,16 +12,15 @@ from di_magics.core.visible import one_line
 from di_magics.display.markdown import to_markdown
 from di_magics.magics.commands.command import (
     Context,
-    already_exists,
-    cannot_write,
     command,
     incomplete,
     say,
     say_history,
     take_switch,
+    write_file,
 )
 from di_magics.magics.commands.conversing import check_name
-from di_magics.runtime.files import os_error_reason, read_bounded, write_private
+from di_magics.runtime.files import os_error_reason, read_bounded
 from di_magics.storage.notebook import MAX_FILE_BYTES
 
 
@@ -41,12 +40,7 @@ def save(context: Context, rest: str) -> None:
             f"{one_line(path, 160)} is this notebook, which has the conversation already. "
             "Choose another name."
         )
-    try:
-        write_private(path, text, overwrite=overwrite)
-    except FileExistsError:
-        raise already_exists(path) from None
-    except OSError as error:
-        raise cannot_write(path, error) from None
+    write_file(path, text, overwrite=overwrite)
     say(f"{count_noun(len(turns), 'turn')} saved in {one_line(path, 160)}")
 
 

@@ -78,15 +78,15 @@ def show_lab(context: Context, rest: str) -> None:
     display(Lens(data, lab=True, at=token - 1, order=order, **functions))
 
 
-def _inspected_turn(context: Context, words: list[str]) -> tuple[Turn, str]:
-    """Return the turn that these words name and what the header calls it.
+def _inspected_turn(context: Context, arguments: list[str]) -> tuple[Turn, str]:
+    """Return the turn that these arguments name and what the header calls it.
 
     Without words it is the last one, even if it is not remembered.
     """
     last = context.session.notebook.last_once
-    if last and not words:
+    if last and not arguments:
         return last, "the last reply, not remembered"
-    turn = named_turn(context, words)
-    if words[:1] == ["run"]:
-        return turn, f"run {int(words[1])} of the last sweep"
+    turn = named_turn(context, arguments)
+    if arguments[:1] == ["run"]:
+        return turn, f"run {int(arguments[1])} of the last sweep"
     return turn, f"turn {context.session.conversation.path().index(turn) + 1}"

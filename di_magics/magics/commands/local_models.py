@@ -16,7 +16,14 @@ from di_magics.core.visible import one_line
 from di_magics.endpoints import model_hub
 from di_magics.endpoints.local_model import MODEL
 from di_magics.endpoints.local_server import is_available
-from di_magics.magics.commands.command import Context, command, incomplete, say, show_table
+from di_magics.magics.commands.command import (
+    Context,
+    command,
+    incomplete,
+    say,
+    show_table,
+    take_switch,
+)
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.session.session import Session
 
@@ -79,18 +86,18 @@ def _list_models(session: Session) -> None:
         say("They need llama.cpp: install di_magics with its extra [local].")
 
 
-def _fetch(context: Context, words: list[str]) -> None:
+def _fetch(context: Context, arguments: list[str]) -> None:
     if not model_hub.is_available():
         raise ParamError(
             "Fetching a model needs the extra [hub]. Run pip install huggingface_hub, then this "
             "again."
         )
-    names = [word for word in words if word != "--yes"]
-    if len(names) != 1:
+    yes = take_switch(arguments, "--yes")
+    if len(arguments) != 1:
         incomplete("local get Qwen/Qwen3-0.6B-GGUF")
     session = context.session
     folder = session.routing.models_folder()
-    file = _run(session, lambda cancelled: model_hub.find_file(names[0], cancelled))
+    file = _run(session, lambda cancelled: model_hub.find_file(arguments[0], cancelled))
     use = f"Use it with %chat endpoint local:{file.name.removesuffix('.gguf')}"
     target = folder / file.name
     if target.exists():
@@ -111,8 +118,7 @@ def _fetch(context: Context, words: list[str]) -> None:
             "file."
         )
     say(about)
-    asks = file.size > ASKED_BYTES and "--yes" not in words
-    if asks and not context.asking.confirm(f"Fetch {size}?"):
+    if file.size > ASKED_BYTES and not yes and not context.asking.confirm(f"Fetch {size}?"):
         say("Nothing was fetched.")
         return
     progress = context.asking.make_progress()

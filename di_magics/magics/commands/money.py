@@ -16,15 +16,13 @@ from di_magics.core.visible import one_line
 from di_magics.display.views import show
 from di_magics.magics.commands.command import (
     Context,
-    already_exists,
-    cannot_write,
     command,
     say,
     show_table,
     take_option,
     take_switch,
+    write_file,
 )
-from di_magics.runtime.files import write_private
 
 MAX_ROWS = 200
 """How many models a table has at most."""
@@ -78,12 +76,7 @@ def _write_csv(context: Context, entries: list[Entry], path: Path, *, overwrite:
         }
         for entry in entries
     ]
-    try:
-        write_private(path, as_csv(records), overwrite=overwrite)
-    except FileExistsError:
-        raise already_exists(path) from None
-    except OSError as error:
-        raise cannot_write(path, error) from None
+    write_file(path, as_csv(records), overwrite=overwrite)
     say(f"{len(records)} requests written to {one_line(path, 160)}")
 
 

@@ -175,11 +175,11 @@ def set_alias(context: Context, rest: str) -> None:
     Then -m fast, %chat model fast and di.ask(model="fast") ask that model. They are kept for all
     notebooks.
     """
-    aliases, words = context.session.aliases, split_line(rest)
-    if len(words) == 2:
-        aliases.set(words[0], None if words[1] == "--remove" else words[1])
+    aliases, arguments = context.session.aliases, split_line(rest)
+    if len(arguments) == 2:
+        aliases.set(arguments[0], None if arguments[1] == "--remove" else arguments[1])
         context.session.watchers.notify("settings")
-    elif words:
+    elif arguments:
         raise ParamError(
             "An alias has a name and a model. Write %chat alias NAME ID, or NAME --remove."
         )

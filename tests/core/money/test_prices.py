@@ -15,7 +15,7 @@ import di_magics
 from di_magics.core.money.prices import (
     MAX_PRICE,
     MIN_PRICE,
-    Model,
+    ListedModel,
     Price,
     describe_model,
     estimate_cost,
@@ -63,7 +63,7 @@ def router(pricing: object = STRINGS, **more: object) -> dict[str, Any]:
     return {"data": [{"id": "tencent/Hy3", "context_length": 262144, "pricing": pricing, **more}]}
 
 
-def only(payload: object) -> Model:
+def only(payload: object) -> ListedModel:
     """Return the one model of a list."""
     (model,) = parse_models(payload, **FROM)
     return model
@@ -77,7 +77,7 @@ def prices(payload: object) -> Price | None:
 @pytest.mark.parametrize("payload", [openai(), listed(), router()])
 def test_the_three_shapes_of_a_model_are_one_model(payload: object) -> None:
     """Three units of the same price give the same USD per token."""
-    assert parse_models(payload, **FROM) == [Model("tencent/Hy3", 262144, HY3)]
+    assert parse_models(payload, **FROM) == [ListedModel("tencent/Hy3", 262144, HY3)]
 
 
 def test_shapes_may_be_mixed_in_one_list() -> None:
@@ -134,7 +134,7 @@ def test_models_that_may_chat_are_kept(payload: object) -> None:
 @pytest.mark.parametrize("entry", [{"id": "a"}, {"id": "a", "metadata": None}])
 def test_a_model_of_which_nothing_is_said_is_kept(entry: dict[str, Any]) -> None:
     """Without metadata there is a name, and nothing is made up."""
-    assert parse_models({"data": [entry]}, **FROM) == [Model("a", None, None)]
+    assert parse_models({"data": [entry]}, **FROM) == [ListedModel("a", None, None)]
 
 
 def test_tags_and_successor_are_read() -> None:
@@ -250,8 +250,8 @@ def test_a_table_is_read() -> None:
     rows = {"tencent/Hy3": ["0.14", "0.58", "0.035", 262144], "b": ["1", "2", None, None]}
     other = Price(Decimal("1E-6"), Decimal("2E-6"), None, **FROM)
     assert parse_price_table({**TABLE, "models": rows}) == {
-        "tencent/Hy3": Model("tencent/Hy3", 262144, HY3),
-        "b": Model("b", None, other),
+        "tencent/Hy3": ListedModel("tencent/Hy3", 262144, HY3),
+        "b": ListedModel("b", None, other),
     }
 
 
@@ -367,14 +367,19 @@ def test_what_is_known_of_a_model_is_said() -> None:
         "262,144 tokens of context · $0.14 in, $0.035 cached, $0.58 out per million tokens "
         "(a list, 2026-11-23)"
     )
-    assert "cached" not in describe_model(Model("a", 1, PRICE))
-    assert describe_model(Model("a", None, None)) == "context not known · price not known"
+    assert "cached" not in describe_model(ListedModel("a", 1, PRICE))
+    assert describe_model(ListedModel("a", None, None)) == "context not known · price not known"
 
 
 def test_price_sources_are_listed_once() -> None:
     """Each source once."""
     other = replace(PRICE, date="2026-11-24")
-    found = [Model("a", 1, PRICE), Model("b", 1, other), Model("c", 1, PRICE), Model("d", 1, None)]
+    found = [
+        ListedModel("a", 1, PRICE),
+        ListedModel("b", 1, other),
+        ListedModel("c", 1, PRICE),
+        ListedModel("d", 1, None),
+    ]
     assert price_sources(found) == "a list of 2026-11-23 and a list of 2026-11-24"
     assert price_sources([]) == "no price is known"
 
@@ -385,13 +390,13 @@ def test_a_list_of_together_is_in_dollars_per_million() -> None:
     chat = {"id": "a", "type": "chat", "context_length": 8192, "created": 1763856000}
     models = parse_models([{**chat, "pricing": price}, {"id": "b", "type": "embedding"}], **FROM)
     assert models == [
-        Model("a", 8192, replace(HY3, cached=None), abilities=(), created="2025-11-23")
+        ListedModel("a", 8192, replace(HY3, cached=None), abilities=(), created="2025-11-23")
     ]
 
 
 def test_the_newest_model_is_first() -> None:
     """Those without a date are at the end, by name."""
-    models = [Model(id_, None, None, created=date) for id_, date in (
+    models = [ListedModel(id_, None, None, created=date) for id_, date in (
         ("old", "2024-01-01"), ("b", ""), ("A", ""), ("new", "2026-01-01")
     )]  # fmt: skip
     assert [model.id for model in newest_first(models)] == ["new", "old", "A", "b"]
@@ -399,7 +404,7 @@ def test_the_newest_model_is_first() -> None:
 
 def test_a_filter_looks_at_names_and_abilities() -> None:
     """All of its words must be there."""
-    model = Model("Qwen/Qwen3", None, None, abilities=("tools", "images"))
+    model = ListedModel("Qwen/Qwen3", None, None, abilities=("tools", "images"))
     assert matches_filter(model, ["qwen", "tools"])
     assert not matches_filter(model, ["qwen", "logprobs"])
     assert matches_filter(model, [])
@@ -407,9 +412,9 @@ def test_a_filter_looks_at_names_and_abilities() -> None:
 
 def test_the_columns_of_a_model_are_empty_where_nothing_is_known() -> None:
     """And have prices per million tokens."""
-    known = Model("m", 8192, HY3, abilities=("tools", "images"), created="2026-01-01")
+    known = ListedModel("m", 8192, HY3, abilities=("tools", "images"), created="2026-01-01")
     assert list(model_columns(known).values()) == [
         "8,192", "0.14", "0.58", "0.035", "tools, images", "2026-01-01"
     ]  # fmt: skip
-    assert set(model_columns(Model("m", None, None)).values()) == {""}
+    assert set(model_columns(ListedModel("m", None, None)).values()) == {""}
     assert "8,192 tokens of context · tools, images · $0.14 in" in describe_model(known)

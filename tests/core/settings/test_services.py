@@ -66,7 +66,7 @@ def test_a_fact_has_a_source_and_a_date_and_says_something(
     assert name in PARAMS or name in ours
     assert fact.source
     assert re.fullmatch(r"20\d\d-[01]\d", fact.date)
-    assert describe_fact(name, fact) or fact.default or fact.end
+    assert describe_fact(name, fact) or fact.default or fact.below
     assert not (fact.refused and fact.ignored)
 
 

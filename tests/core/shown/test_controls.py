@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from di_magics.core.money.prices import Model
+from di_magics.core.money.prices import ListedModel
 from di_magics.core.settings.params import PARAMS, validate
 from di_magics.core.settings.policy import NO_POLICY, parse_policy
 from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE
@@ -143,16 +143,16 @@ def test_a_preset_does_not_change_locked_values() -> None:
         ({"top_k": 5}, None, ["refused top_k: no"]),
         (
             {"reasoning_effort": "low"},
-            Model("m", None, None, ("chat",)),
+            ListedModel("m", None, None, ("chat",)),
             ["not listed as a reasoning model"],
         ),
-        ({"reasoning_effort": "low"}, Model("m", None, None, ("reasoning",)), []),
-        ({"reasoning_effort": "low"}, Model("m", None, None), []),
-        ({}, Model("m", None, None, replaced_by="n"), ["m is being replaced by n"]),
+        ({"reasoning_effort": "low"}, ListedModel("m", None, None, ("reasoning",)), []),
+        ({"reasoning_effort": "low"}, ListedModel("m", None, None), []),
+        ({}, ListedModel("m", None, None, replaced_by="n"), ["m is being replaced by n"]),
     ],
 )
 def test_conflicting_settings_have_a_warning(
-    params: dict[str, Any], model: Model | None, hints: list[str]
+    params: dict[str, Any], model: ListedModel | None, hints: list[str]
 ) -> None:
     """What one should know before asking."""
     found = setting_warnings(setting(**params), model, UNKNOWN_SERVICE, refused={"top_k": "no"})
