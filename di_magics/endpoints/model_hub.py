@@ -129,9 +129,15 @@ def fetch_file(
 
         def report() -> None:
             nonlocal last
+            size = _largest(Path(work))
+            if size > max(file.size, MAX_ANSWER_BYTES):
+                raise Unreachable(
+                    f"{file.name} is longer than the hub has listed, so it was deleted. "
+                    "Try again later."
+                )
             if time.monotonic() - last > 1:
                 last = time.monotonic()
-                done = min(1.0, _largest(Path(work)) / file.size)
+                done = min(1.0, size / file.size)
                 progress(f"fetching {file.name}: {done:.0%} of {file.size / 1e6:,.0f} MB")
 
         answer = _run(["get", file.repo, file.path, work], report, cancelled)

@@ -113,6 +113,18 @@ def test_other_bytes_are_not_kept(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".fetching-*"))
 
 
+def test_a_file_that_grows_beyond_its_size_is_not_fetched_to_its_end(tmp_path: Path) -> None:
+    """A mirror cannot fill the disk: this one would never end."""
+    lied = {"Model-Q4_K_M.gguf": DATA + bytes(30_000_000)}
+    with Hub(FILES, lied=lied) as hub:
+        file = find(REPO)
+        hub.gate.clear()
+        with pytest.raises(di.Unreachable, match="longer than the hub has listed"):
+            fetch(file, tmp_path)
+    assert not list(tmp_path.glob("*.gguf"))
+    assert not list(tmp_path.glob(".fetching-*"))
+
+
 def test_stopping_leaves_nothing(tmp_path: Path) -> None:
     """In the middle of a file; how far it had come was shown."""
     with Hub(FILES) as hub:
