@@ -216,7 +216,7 @@ _ALIAS = re.compile(r"(?:(?:&|!!)\w{1,60}[ \t]{1,9}){1,3}")  # of YAML; !vault n
 _QUOTED = re.compile(
     r"(\"\"\"|'''|[\"'`])((?:\\.|(?!\1)[^\\]){0,400})(?:\1(?P<key>\s{0,40}:(?!:))?)?", re.DOTALL
 )
-LONGEST_VALUE = 500
+MAX_VALUE_CHARS = 500
 
 
 def find_key(text: str) -> str | None:
@@ -339,7 +339,7 @@ def _starts_line(match: re.Match[str]) -> bool:
 
 def _read_values(text: str, start: int, *, quoted: bool) -> Iterator[str]:
     """Yield the values behind a name: one, or those of a list."""
-    window = text[start : start + LONGEST_VALUE]
+    window = text[start : start + MAX_VALUE_CHARS]
     value = window.lstrip(" \t")
     if block := re.match(r"[|>][+-]?\d?[ \t]*\n", value):
         yield value[block.end() :].lstrip().partition("\n")[0]

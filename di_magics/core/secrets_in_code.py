@@ -21,7 +21,7 @@ from di_magics.core.secrets_in_text import (
 
 BEFORE = 160
 """Characters before a text in which its name is looked for."""
-SHORTEST = 4
+MIN_SECRET_CHARS = 4
 """A shorter value is not hidden: it may be a part of any word."""
 _TEXT = re.compile(r"(\"\"\"|'''|[\"'`])((?:\\.|(?!\1)[^\\\n]){1,400})\1")
 _NAME = re.compile(r"[A-Za-z_][\w-]{0,60}")
@@ -55,7 +55,7 @@ _ACCOUNT = re.compile(
     r"(?i)(?<![^\W_])\w{0,40}(?:auth|log_?[io]n|sign_?in|connect|credential|account|user|ftp|imap"
     r"|pop3|ssh|ldap)\w{0,40}[ \t]{0,9}=?[ \t]{0,9}\("
 )
-LONGEST_CALL = 400
+MAX_CALL_CHARS = 400
 _BEHIND = re.compile(
     r",\s{0,99}(?:[rbfuRBFU]{1,2})?([\"'])([^\"'\s\\]{4,100})\1(?=\s{0,99}[,)\]}])"
 )
@@ -100,7 +100,7 @@ def hide_in_code(*texts: str, others: Iterable[str] = ()) -> list[str]:
         values.update(v for _, v in pairs)
         values.update(_without_name(text))
     hidden = "|".join(
-        re.escape(v) for v in sorted(values, key=len, reverse=True) if len(v) >= SHORTEST
+        re.escape(v) for v in sorted(values, key=len, reverse=True) if len(v) >= MIN_SECRET_CHARS
     )
     return [re.sub(hidden, "[secret]", text) if hidden else text for text in texts]
 
@@ -117,7 +117,7 @@ def _in_shell(text: str) -> Iterator[tuple[str, str]]:
 def _without_name(text: str) -> Iterator[str]:
     """Yield the texts behind a user's name, as in connect(("host", "ada", "…"))."""
     for call in _ACCOUNT.finditer(text):
-        arguments = _within(text[call.end() : call.end() + LONGEST_CALL])
+        arguments = _within(text[call.end() : call.end() + MAX_CALL_CHARS])
         values = (value for _, value in _BEHIND.findall(arguments))
         yield from (v for v in values if is_odd(v) and not _NUMBERED.fullmatch(v))
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from di_magics.core.errors import Unreachable
 from di_magics.core.visible import one_line
 
-LONGEST_LOG = 1 << 16
+MAX_LOG_BYTES = 1 << 16
 NEXT_STEP = "Run python -m di_magics fetch, or use your own file: %chat endpoint local:FILE.gguf."
 
 
@@ -116,7 +116,7 @@ def _install(
             process.kill()
             process.wait()
     if process.returncode:
-        text = log.read_bytes()[-LONGEST_LOG:].decode("utf-8", "replace")
+        text = log.read_bytes()[-MAX_LOG_BYTES:].decode("utf-8", "replace")
         raise Unreachable(f"{model.name} could not be fetched: {_reason(text)} {NEXT_STEP}")
 
 

@@ -37,8 +37,8 @@ CONTEXT = 8192
 """Tokens, shared by the slots; the context window of the built-in model."""
 FIRST_SECONDS = 60.0
 """How long the process waits for the kernel that has started it."""
-LONGEST_LINE = 200
-MOST_STRANGERS = 100
+MAX_LINE_BYTES = 200
+MAX_STRANGERS = 100
 """Connections that have not sent the key yet."""
 
 
@@ -75,10 +75,8 @@ class Door:
         with suppress(OSError):  # it has gone again
             connection, _ = self._listener.accept()
             connection.setblocking(False)
-            if len(self._strangers) >= MOST_STRANGERS:
-                self._drop(
-                    next(iter(self._strangers))
-                )  # the oldest; a kernel sends its line at once
+            if len(self._strangers) >= MAX_STRANGERS:  # the oldest goes: a kernel speaks at once
+                self._drop(next(iter(self._strangers)))
             self._strangers[connection] = b""
             self._selector.register(connection, selectors.EVENT_READ)
 
@@ -86,7 +84,7 @@ class Door:
         if connection.fileno() < 0:  # it was dropped a moment ago
             return
         try:
-            data = connection.recv(LONGEST_LINE)
+            data = connection.recv(MAX_LINE_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -98,7 +96,7 @@ class Door:
             self._strangers[connection] = line
             if b"\n" in line:
                 self._answer(connection, line.partition(b"\n")[0])
-            elif len(line) > LONGEST_LINE:
+            elif len(line) > MAX_LINE_BYTES:
                 self._drop(connection)
 
     def _answer(self, connection: socket.socket, line: bytes) -> None:

@@ -35,7 +35,7 @@ START_SECONDS = 60.0
 DOOR_SECONDS = 10.0
 LINGER_SECONDS = 180.0
 """How long the server waits for another kernel; the variable DI_MAGICS_LOCAL_LINGER sets it."""
-LONGEST_RECORD = 4000
+MAX_RECORD_BYTES = 4000
 GGUF_MAGIC = b"GGUF"
 ENDED = "The model server on this machine has ended. Run the cell again to restart it."
 
@@ -294,7 +294,7 @@ def _linger() -> float:
 def _read_record(record: Path) -> _Address | None:
     """Return the address in a record, None if it is missing or damaged."""
     try:
-        return _read_address(_read_object(read_bounded(record, LONGEST_RECORD, record.name)))
+        return _read_address(_read_object(read_bounded(record, MAX_RECORD_BYTES, record.name)))
     except (OSError, ValueError):  # a ParamError is a ValueError
         return None
 

@@ -33,8 +33,8 @@ from di_magics.values.value_names import named_texts
 HEADER_LINES = 20
 NAMING = {"name", "key", "setting", "variable", "parameter", "property"}
 """The first of two columns, where a table has settings."""
-MOST_LINES = 1000
-MOST_OF_NAME = 100
+MAX_LINES = 1000
+MAX_NAME_CHARS = 100
 """Secrets of a notebook that one name has, as a column."""
 SETTINGS = {".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties"}
 SETTINGS |= {".xml", ".plist", ".config", ".tf", ".tfvars", ".envrc", ".ndjson", ".json5"}
@@ -152,8 +152,8 @@ def _named_secrets(variables: Mapping[str, object]) -> list[str]:
     secrets: dict[str, None] = {}
     for name, texts in named_texts(variables):
         if any(_is_secret(name, example) for example in EXAMPLES):
-            secrets |= {t: None for t in islice(texts, MOST_OF_NAME) if _is_secret(name, t)}
-        if len(secrets) >= MOST_LINES:
+            secrets |= {t: None for t in islice(texts, MAX_NAME_CHARS) if _is_secret(name, t)}
+        if len(secrets) >= MAX_LINES:
             break
     return list(secrets)
 
@@ -178,10 +178,8 @@ def _secret_member(value: object) -> str | None:
     lines = value if isinstance(value, list | tuple) else ()
     if isinstance(value, Mapping):
         lists = (member for member in value.values() if isinstance(member, list | tuple))
-        lines = [
-            text for member in islice(lists, MOST_LINES) for text in islice(member, MOST_LINES)
-        ]
-    texts = (text for text in islice(lines, MOST_LINES) if isinstance(text, str))
+        lines = [text for member in islice(lists, MAX_LINES) for text in islice(member, MAX_LINES)]
+    texts = (text for text in islice(lines, MAX_LINES) if isinstance(text, str))
     found = next(named, None)
     return found if found is not None else next(filter(None, map(find_line, texts)), None)
 

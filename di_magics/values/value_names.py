@@ -23,10 +23,10 @@ from di_magics.core.secrets_in_text import is_odd
 from di_magics.values.json_text import is_array
 from di_magics.values.value_text import is_table
 
-MOST_MEMBERS = 100_000
+MAX_MEMBERS = 100_000
 """Members of a value that are looked at."""
-MOST_LABELS = 10_000
-MOST_CELLS = 1_000_000
+MAX_LABELS = 10_000
+MAX_CELLS = 1_000_000
 # Members of what describes a field, and is not its value.
 _SCHEMA = {"type", "title", "description", "format", "pattern", "required", "enum", "$ref", "anyof"}
 _SCHEMA |= {"min_length", "max_length", "minlength", "maxlength", "label", "help", "placeholder"}
@@ -42,7 +42,7 @@ Named = tuple[str, Iterable[str]]
 def named_texts(value: Any) -> Iterator[Named]:
     """Yield each name within a value with its texts; the items of a list have the list's name."""
     waiting: deque[tuple[Any, str]] = deque([(value, "")])
-    left = MOST_MEMBERS
+    left = MAX_MEMBERS
     while waiting and left:
         inner, name = waiting.popleft()
         left -= 1
@@ -90,7 +90,7 @@ def _text(value: Any) -> str:
 
 def _texts(read: Callable[[], Iterable[Any]]) -> Iterator[str]:
     """Yield the texts of cells, which are read now."""
-    yield from map(_text, islice(read(), MOST_CELLS))
+    yield from map(_text, islice(read(), MAX_CELLS))
 
 
 # Members ------------------------------------------------------------------------------------
@@ -116,11 +116,11 @@ def _members(value: Any) -> Mapping[Any, Any] | None:
 
 def _member_names(members: Mapping[Any, Any], name: str) -> Iterator[Named]:
     """Yield the name of a dict with its values, and the name in {"name": …, "value": …}."""
-    keys = islice(members, MOST_LABELS)
+    keys = islice(members, MAX_LABELS)
     is_schema = any(isinstance(key, str) and key.lower() in _SCHEMA for key in keys)
     if name and not is_schema:
         yield name, map(_text, filter(_is_plain, members.values()))
-    for key in islice(members, MOST_LABELS):
+    for key in islice(members, MAX_LABELS):
         if isinstance(key, str) and key.lower() in PASS and _is_plain(members[key]):
             text = _text(members[key])
             yield f"{name}_{key}", [text]
@@ -140,7 +140,7 @@ def _row_names(rows: list[Any]) -> Iterator[Named]:
             yield row[0], [_text(row[1])]
     if len(lists) > 1 and lists[0] is rows[0]:
         are_pairs = len(lists[0]) == 2
-        for at, label in enumerate(lists[0][:MOST_LABELS]):
+        for at, label in enumerate(lists[0][:MAX_LABELS]):
             if isinstance(label, str) and (at or not are_pairs):
                 below = (row[at] for row in islice(lists, 1, None) if at < len(row))
                 yield label, map(_text, filter(_is_plain, below))
@@ -187,10 +187,10 @@ def _pandas_names(table: Any) -> Iterator[Named]:
         yield label, _texts(lambda: table)
     if hasattr(table, "columns"):
         yield from _level_names(table.columns)
-        for at, column in enumerate(islice(table.columns, MOST_LABELS)):
+        for at, column in enumerate(islice(table.columns, MAX_LABELS)):
             for label in _label_texts(column):
                 yield label, _texts(lambda at=at: table.iloc[:, at])  # type: ignore[misc]
-    for at, row in enumerate(islice(table.index, MOST_LABELS)):
+    for at, row in enumerate(islice(table.index, MAX_LABELS)):
         for label in _label_texts(row):
             yield label, _texts(lambda at=at: _cells(table.iloc[at]))  # type: ignore[misc]
 
@@ -214,7 +214,7 @@ def _containers(table: Any) -> Iterator[Any]:
     """Yield the first cells of a table that hold something themselves."""
     if not is_table(table):
         return
-    head = table.head(MOST_LABELS // 10)
+    head = table.head(MAX_LABELS // 10)
     columns = head.get_columns() if hasattr(head, "get_columns") else [head]
     if hasattr(head, "items") and hasattr(head, "columns"):
         columns = [column for _, column in head.items()]

@@ -15,7 +15,7 @@ import pytest
 
 from di_magics.endpoints import local_process
 from di_magics.endpoints.local_model import MODEL
-from di_magics.endpoints.local_process import LONGEST_LINE, MOST_STRANGERS, Door
+from di_magics.endpoints.local_process import MAX_LINE_BYTES, MAX_STRANGERS, Door
 
 KEY = "k"
 
@@ -79,7 +79,7 @@ def test_one_turn_at_a_time_in_order(door: Served) -> None:
     fourth.close()
 
 
-@pytest.mark.parametrize("line", ["wrong turn\n", "\n", "k", "x" * (LONGEST_LINE + 1)])
+@pytest.mark.parametrize("line", ["wrong turn\n", "\n", "k", "x" * (MAX_LINE_BYTES + 1)])
 def test_without_the_key_there_is_no_turn(door: Served, line: str) -> None:
     """Another user of this machine can connect, and no more."""
     with door.say(line) as stranger, door.say(f"{KEY} turn\n") as mine:
@@ -97,7 +97,7 @@ def test_the_key_may_come_in_pieces(door: Served) -> None:
 
 def test_strangers_are_bounded(door: Served) -> None:
     """They keep no kernel away: the oldest of them has to go."""
-    strangers = [door.say("") for _ in range(MOST_STRANGERS + 5)]
+    strangers = [door.say("") for _ in range(MAX_STRANGERS + 5)]
     assert door.ask("busy") == "no\n"
     for stranger in strangers[:5]:
         with suppress(ConnectionResetError):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from growth import growth
 
-from di_magics.values.value_names import MOST_MEMBERS, named_texts
+from di_magics.values.value_names import MAX_MEMBERS, named_texts
 
 
 def named(value: Any) -> list[tuple[str, list[str]]]:
@@ -82,7 +82,7 @@ def test_a_value_that_contains_itself_has_an_end() -> None:
     """It is left after a number of members."""
     endless: dict[str, Any] = {"a": 1}
     endless["b"] = [endless, endless]
-    assert len(named(endless)) <= 2 * MOST_MEMBERS
+    assert len(named(endless)) <= 2 * MAX_MEMBERS
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ from di_magics.core.reply.fold import (
 )
 
 REDACTED = "[key]"
-SHORTEST, SHORTEST_IN_REPLY = 4, 8
+MIN_KEY_CHARS, MIN_KEY_CHARS_IN_REPLY = 4, 8
 _Span = tuple[int, int]
 
 _HEX = "([0-9a-fA-F]{2})"
@@ -62,9 +62,9 @@ _CUT_ESCAPE = re.compile(
     r"(?:\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%[0-9a-fA-F]?|&#?\w{0,8})\Z", re.ASCII
 )
 _ESCAPED = re.compile(rf"[\\%&\r\n]|{_HIDDEN}")
-LONGEST_SIGN = 12
+MAX_SPELLING_CHARS = 12
 """The longest spelling of one character of the key, which may be escaped three times."""
-LONGEST_ESCAPED = 1 << 20
+MAX_ESCAPED_CHARS = 1 << 20
 """In a longer text escapes are not decoded to find a key: a megabyte of them needs a second."""
 
 
@@ -97,8 +97,8 @@ class _Secret:
     """One key in all its spellings."""
 
     def __init__(self, key: str) -> None:
-        self.in_replies = len(key) >= SHORTEST_IN_REPLY
-        self.longest = LONGEST_SIGN * len(key)
+        self.in_replies = len(key) >= MIN_KEY_CHARS_IN_REPLY
+        self.longest = MAX_SPELLING_CHARS * len(key)
         self.spellings = [key, *_base64_spellings(key)] if self.in_replies else [key]
 
     def spans(self, text: str, readings: Sequence[tuple[str, Sequence[int]]]) -> list[_Span]:
@@ -118,7 +118,7 @@ class _Secret:
         if not _ESCAPED.search(text):
             return min(cut + _open_end(spelling, text[cut:]) for spelling in self.spellings)
         for plain, starts in _readings(text[cut:]):
-            half = _CUT_ESCAPE.search(plain, max(0, len(plain) - LONGEST_SIGN))
+            half = _CUT_ESCAPE.search(plain, max(0, len(plain) - MAX_SPELLING_CHARS))
             for part in (plain, plain[: half.start()]) if half else (plain,):
                 for spelling in self.spellings:
                     end = min(end, cut + starts[_open_end(spelling, part)])
@@ -129,7 +129,7 @@ class Redactor:
     """Removes keys, and whatever else is as secret, from texts."""
 
     def __init__(self, *keys: str | None) -> None:
-        self._keys = [key for key in dict.fromkeys(keys) if key and len(key) >= SHORTEST]
+        self._keys = [key for key in dict.fromkeys(keys) if key and len(key) >= MIN_KEY_CHARS]
         self._secrets = [_Secret(key) for key in self._keys]
         self._shortest = min(map(len, self._keys), default=0)
         # Only a text that this matches can hold a spelling of a key, or begin one at its end.
@@ -146,7 +146,7 @@ class Redactor:
 
     def in_replies(self) -> Redactor:
         """Return the redactor of replies, in which short keys stay."""
-        return Redactor(*(key for key in self._keys if len(key) >= SHORTEST_IN_REPLY))
+        return Redactor(*(key for key in self._keys if len(key) >= MIN_KEY_CHARS_IN_REPLY))
 
     def __bool__(self) -> bool:
         return bool(self._secrets)
@@ -190,7 +190,7 @@ def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
     value has the positions of its characters in the original text.
     """
     starts = range(len(text) + 1)
-    if len(text) > LONGEST_ESCAPED:
+    if len(text) > MAX_ESCAPED_CHARS:
         yield text, starts
         return
     for plain, places in _unescape(text, starts, _BACKSLASH, 3):

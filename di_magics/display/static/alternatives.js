@@ -5,10 +5,10 @@ import { FILTER_NAMES } from "./sampling.js";
 import { label, percent, percentRange } from "./tokens.js";
 import { NO_ZERO } from "./zeros.js";
 
-const MOST_ROWS = 100;
+const MAX_ROWS = 100;
 const ROUNDED = 5e-4; // less of the other tokens' probability is what 32 bits lose
 const SHORT = 10; // characters of a reason that "cut by" has room beside
-const LEAST_SCALE = 0.05; // a bar is full at the greatest probability, and never at less than this
+const MIN_SCALE = 0.05; // a bar is full at the greatest probability, and never at less than this
 
 /** @typedef {{ counts: Map<number, number>, total: number }} Draws how often a token was drawn; -1: another */
 
@@ -170,7 +170,7 @@ export class Alternatives {
    * @param {((index: number) => void) | null} pick called with the index of a token that is chosen
    * @param {number} [most] how many tokens it shows, beside the drawn one
    */
-  constructor(tokens, lab, pick, most = MOST_ROWS) {
+  constructor(tokens, lab, pick, most = MAX_ROWS) {
     this.tokens = tokens;
     this.lab = lab;
     const rows = Math.min(tokens.head.most, most) + 2;
@@ -224,7 +224,7 @@ export class Alternatives {
     if (this.lab) order.sort((a, b) => now.high[b] - now.high[a] || model.high[b] - model.high[a]);
     order.splice(rows.length - 2);
     if (own >= 0 && !order.includes(own)) order.push(own);
-    let scale = Math.max(LEAST_SCALE, model.rest[1], now.rest[1]);
+    let scale = Math.max(MIN_SCALE, model.rest[1], now.rest[1]);
     for (const index of order) scale = Math.max(scale, model.high[index], now.high[index]);
     /** @param {number} index */
     const tick = (index) => (draws?.total ? (draws.counts.get(index) ?? 0) / draws.total : null);

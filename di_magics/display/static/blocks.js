@@ -8,7 +8,7 @@
 // * A run of marks that might still open a fence is followed by NOTHING, so that no language is known.
 // * `<` is LESS, so that there is no HTML but <br>, <sub> and <sup>.
 // * What would take long to parse, or become much longer, is not parsed at all: `isReadable`.
-import { countOf, formulaAt, MOST_FORMULAS, matchEnd } from "./formula.js";
+import { countOf, formulaAt, MAX_FORMULAS, matchEnd } from "./formula.js";
 
 // Characters for private use: E000, the number of a part that was taken out, E001; and these.
 export const LESS = "\uE002";
@@ -28,24 +28,24 @@ const MARKS = /^[ \t]*(`{3,}(?!`)|~{3,}(?!~))[ \t]*([^`]*)$/;
 const MIGHT_OPEN = /(?:(?<!`)`{3,}|(?<!~)~{3,})(?![`~]|[ \t]*(?:\n|$))/g;
 // Within a fence of Markdown, a fence with a language opens an inner one; the next bare fence closes it.
 const NESTS = /^[ \t]*(?:markdown|mdx?)[ \t]*$/i;
-const MOST_SEARCHES = 100; // for the end of such a fence, in a text
+const MAX_SEARCHES = 100; // for the end of such a fence, in a text
 
 // What a parser of Markdown is slow for, or recurses for: nested quotes and lists, and long runs.
 const SLOW = /^[ \t]*(?:(?:>|[-+*][ \t]|\d{1,9}[.)][ \t])[ \t]*){50}|`{20}/m;
 const MARK = /[*_~[\]!`\\&@()]/g;
 const BULLET = /\n {0,3}[-*+] (?=\S)/; // ends a paragraph, wherever
-const LONGEST_PARAGRAPH = 20_000;
-const MOST_WORK = 4_000_000; // marks (or ten lines) times characters of each paragraph
-const MOST_TOKENS = 15_000; // marks and lines: the front end copies a list of all tokens at each token
-const MOST_CELLS = 5000; // of tables: rows are filled up to the width of the longest one
-const MOST_LINKED = 2_000_000; // brackets times definitions' characters, which are copied to each use
+const MAX_PARAGRAPH_CHARS = 20_000;
+const MAX_WORK = 4_000_000; // marks (or ten lines) times characters of each paragraph
+const MAX_TOKENS = 15_000; // marks and lines: the front end copies a list of all tokens at each token
+const MAX_CELLS = 5000; // of tables: rows are filled up to the width of the longest one
+const MAX_LINKED = 2_000_000; // brackets times definitions' characters, which are copied to each use
 
 /** @param {string} text */
 function isReadable(text) {
   let [work, cells, definitions] = [0, 0, 0];
   const tokens = text.match(/[*_~[\]!`\\&@()\n>+.-]/g)?.length ?? 0;
   for (const part of text.split(/\n[ \t]*\n/)) {
-    if (part.length > LONGEST_PARAGRAPH) return false;
+    if (part.length > MAX_PARAGRAPH_CHARS) return false;
     const widths = part.split("\n").map((line) => line.split("|").length);
     work += (part.length * widths.length) / 10;
     for (const piece of part.split(BULLET)) work += piece.length * (piece.match(MARK)?.length ?? 0);
@@ -54,11 +54,7 @@ function isReadable(text) {
   }
   const linked = definitions * text.split("[").length;
   return (
-    tokens <= MOST_TOKENS &&
-    work <= MOST_WORK &&
-    cells <= MOST_CELLS &&
-    linked <= MOST_LINKED &&
-    !SLOW.test(text)
+    tokens <= MAX_TOKENS && work <= MAX_WORK && cells <= MAX_CELLS && linked <= MAX_LINKED && !SLOW.test(text)
   );
 }
 
@@ -71,14 +67,14 @@ function isReadable(text) {
  * @param {string} source
  * @param {number} [most] no more formulas than this
  */
-export function protect(source, most = MOST_FORMULAS) {
+export function protect(source, most = MAX_FORMULAS) {
   const text = source.replace(/\r\n?/g, "\n").replace(STAND_INS, "\uFFFD");
   const ends = codeEnds(text);
   /** @type {Part[]} */
   const parts = [];
   /** @type {string[]} */
   const out = [];
-  let searches = MOST_SEARCHES;
+  let searches = MAX_SEARCHES;
   let count = 0;
   // What comes before this is in `out`.
   let done = 0;

@@ -2,7 +2,7 @@
 // Where formulas are in Markdown: the rule of core/shown/formula.py, which explains it. TEX comes
 // from there when the widget's module is put together.
 
-export const MOST_FORMULAS = TEX.most;
+export const MAX_FORMULAS = TEX.most;
 const COMMANDS = new Set([...TEX.commands.split(" "), " "]);
 
 const SIZE = String.raw`[0-9]{0,2}(?:\.[0-9]{1,2})?(?:pt|px|mu|mm|ex|em|cm)`;

@@ -3,16 +3,16 @@
 // makes elements of the result. Finished blocks are made once; only the last one is made again.
 import { finished, protect, settled } from "./blocks.js";
 import { element } from "./dom.js";
-import { MOST_FORMULAS } from "./formula.js";
+import { MAX_FORMULAS } from "./formula.js";
 import { parseInert, rebuild, showCode } from "./rebuild.js";
 
 export const MATH_OFF = "mathjax_ignore tex2jax_ignore";
 
 // A tail longer than this is shown as plain text until it ends.
-const LONGEST_TAIL = 6000;
+const MAX_TAIL_CHARS = 6000;
 const FRAME = 80; // ms between two paints at least
-const MOST_ELEMENTS = 30_000; // of a reply
-const LONGEST_HTML = 2_000_000; // of a block
+const MAX_ELEMENTS = 30_000; // of a reply
+const MAX_HTML_CHARS = 2_000_000; // of a block
 const COLOURING = 500; // ms for the code of a reply
 
 // Draws one reply into one element.
@@ -41,14 +41,14 @@ export class Painter {
    */
   async block(source) {
     const shown = { block: plain(source), count: 0, elements: 0 };
-    if (!this.parser || source.length > 20 * LONGEST_TAIL) return shown;
-    const { text, parts, count, readable } = protect(source, MOST_FORMULAS - this.formulas);
+    if (!this.parser || source.length > 20 * MAX_TAIL_CHARS) return shown;
+    const { text, parts, count, readable } = protect(source, MAX_FORMULAS - this.formulas);
     if (!readable) return shown;
     try {
       const html = await this.parser.render(text);
-      const parsed = html.length <= LONGEST_HTML && parseInert(html);
-      const elements = parsed ? parsed.querySelectorAll("*").length : MOST_ELEMENTS;
-      if (!parsed || this.elements + elements > MOST_ELEMENTS) return shown;
+      const parsed = html.length <= MAX_HTML_CHARS && parseInert(html);
+      const elements = parsed ? parsed.querySelectorAll("*").length : MAX_ELEMENTS;
+      if (!parsed || this.elements + elements > MAX_ELEMENTS) return shown;
       const codes = [];
       for (const { code } of parts) codes.push(code && (await this.code(code)));
       const { root, formulas } = rebuild(parsed, parts, codes);
@@ -88,7 +88,7 @@ export class Painter {
       this.plain = null;
     }
     const tail = text.slice(this.offset);
-    if (fence || tail.length > LONGEST_TAIL || !this.parser) this.append(tail, fence);
+    if (fence || tail.length > MAX_TAIL_CHARS || !this.parser) this.append(tail, fence);
     else {
       this.plain = null;
       this.tail.replaceChildren((await this.block(settled(tail))).block);

@@ -7,7 +7,7 @@ import { element } from "./dom.js";
 
 const MATH_ON = "mathjax_process tex2jax_process";
 const PART = /\uE000(\d+)\uE001/;
-const MOST_NESTED = 100;
+const MAX_NESTED = 100;
 
 const ELEMENTS = new Set(
   (
@@ -19,7 +19,7 @@ const ADDRESS = /^(?:https?:\/\/|mailto:)/i;
 
 // What the front end colors. LANGUAGES is markdown_writer's, and put before the widget's module.
 const COLOURED = new Set(LANGUAGES.split(" "));
-const LONGEST_COLOURED = 20_000;
+const MAX_COLOURED_CHARS = 20_000;
 const LONG_LINE = /[^\n]{301}|\s{101}/;
 const LANGUAGE = /^[\w+#.-]{0,40}$/;
 const COLOUR = /^\u037C\w+$/; // a class of CodeMirror
@@ -37,7 +37,12 @@ export const parseInert = (html) => new DOMParser().parseFromString(html, "text/
  */
 export async function showCode({ info, text }, parse) {
   const shown = element("code", { textContent: LANGUAGE.test(info) ? text : `${info}\n${text}` });
-  if (parse && COLOURED.has(info.toLowerCase()) && text.length <= LONGEST_COLOURED && !LONG_LINE.test(text)) {
+  if (
+    parse &&
+    COLOURED.has(info.toLowerCase()) &&
+    text.length <= MAX_COLOURED_CHARS &&
+    !LONG_LINE.test(text)
+  ) {
     const marks = "`".repeat(3 + text.split("`").length);
     const code = parseInert(await parse(`${marks}${info}\n${text}\n${marks}`)).querySelector("pre > code");
     const pieces = [...(code?.childNodes ?? [])].map((node) => {
@@ -112,7 +117,7 @@ export function rebuild(parsed, parts, codes) {
       const name = node.localName;
       const only = name === "pre" && /^\uE000(\d+)\uE001\n?$/.exec(node.textContent ?? "");
       if (!name) addText(to, node.nodeType === Node.TEXT_NODE ? (node.textContent ?? "") : "");
-      else if (depth > MOST_NESTED) addText(to, node.textContent ?? "");
+      else if (depth > MAX_NESTED) addText(to, node.textContent ?? "");
       else if (only && codes[Number(only[1])]) addText(to, only[0].trim());
       else if (name === "img") addLink(to, node, node.getAttribute("src") ?? "", depth);
       else if (name === "a") addLink(to, node, node.getAttribute("href") ?? "", depth + 1);

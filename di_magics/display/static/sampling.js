@@ -47,11 +47,11 @@ export const FILTER_NAMES = ["", "top_k", "top_p", "min_p", "temperature 0"];
 const [, TOP_K, TOP_P, MIN_P, GREEDY] = FILTER_NAMES.keys();
 const SLACK = 3e-4; // what 32 bits lose of a sum of probabilities
 const NEAR = 3e-6; // closer to a limit than this, 32 bits decide
-const LEAST_TEMPERATURE = 1e-6;
-const LARGEST = 700;
+const MIN_TEMPERATURE = 1e-6;
+const MAX_EXPONENT = 700;
 
 /** @param {number} exponent */
-const boundedExp = (exponent) => Math.exp(Math.min(exponent, LARGEST));
+const boundedExp = (exponent) => Math.exp(Math.min(exponent, MAX_EXPONENT));
 
 /**
  * Return part / (part + others), 1 for an infinite part and 0 for none.
@@ -222,7 +222,7 @@ class Chain {
       this.keepBest(1, GREEDY);
       return;
     }
-    const divisor = Math.max(temperature, LEAST_TEMPERATURE);
+    const divisor = Math.max(temperature, MIN_TEMPERATURE);
     for (const i of this.left) this.weights[i] /= divisor;
     this.power /= divisor;
   }

@@ -9,7 +9,7 @@ export const IMPOSSIBLE = 8; // the band of a token that these settings cut
 export const COMPUTING = 9; // the band of a token for which the kernel is still at work
 const NO_INDEX = 0xffff;
 const NO_WIDE_INDEX = 0xffffffff;
-const LEAST = -700; // a lower log-probability is not a number but a sign for "unknown"
+const MIN_LOGPROB = -700; // a lower log-probability is not a number but a sign for "unknown"
 
 // Controls, bidi, zero width, tags, fillers: what cannot be seen, or changes how other text is seen.
 // A variation selector behind an emoji stays.
@@ -135,7 +135,7 @@ export class Tokens {
     }
     let [known, nats] = [0, 0];
     for (const logprob of this.logprobs) {
-      if (!(logprob >= LEAST)) continue;
+      if (!(logprob >= MIN_LOGPROB)) continue;
       known += 1;
       nats -= logprob;
     }
@@ -150,7 +150,7 @@ export class Tokens {
   /** @param {number} at */
   probability(at) {
     const logprob = this.logprobs[at];
-    return logprob >= LEAST ? Math.exp(logprob) : Number.NaN;
+    return logprob >= MIN_LOGPROB ? Math.exp(logprob) : Number.NaN;
   }
 
   /**
@@ -173,14 +173,14 @@ export class Tokens {
     const { most, vocabulary } = this.head;
     const start = at * most;
     const places = Array.from({ length: most }, (_, place) => start + place).filter(
-      (place) => this.alternatives[place] !== this.none && this.alternativeLogprobs[place] >= LEAST,
+      (place) => this.alternatives[place] !== this.none && this.alternativeLogprobs[place] >= MIN_LOGPROB,
     );
     places.sort((a, b) => this.alternativeLogprobs[b] - this.alternativeLogprobs[a]);
     const tokens = places.map((place) => this.alternatives[place]);
     const logprobs = places.map((place) => Math.min(0, this.alternativeLogprobs[place]));
     const best = tokens.length;
     let own = this.ranks[at] === NO_INDEX ? -1 : places.indexOf(start + this.ranks[at]);
-    if (own < 0 && this.logprobs[at] >= LEAST) {
+    if (own < 0 && this.logprobs[at] >= MIN_LOGPROB) {
       own = best;
       tokens.push(this.drawn[at]);
       logprobs.push(Math.min(0, this.logprobs[at]));

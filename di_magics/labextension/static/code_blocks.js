@@ -1,7 +1,7 @@
 // The code blocks of replies: their text, and the buttons that copy it or put it into a new cell.
 import { element, makeButton } from "./dom.js";
 
-const MOST = 300; // blocks of a cell that get buttons
+const MAX_BLOCKS = 300; // blocks of a cell that get buttons
 const DONE_MS = 1500;
 const SAVED = "pre > code";
 const LIVE = ".di-live .di-text > :not(:last-child) pre > code"; // without the block that still grows
@@ -28,7 +28,7 @@ export function addCodeButtons({ widgets, model, node }, icons, copy, insert) {
 	for (const [at, output] of widgets.entries()) {
 		if (model.get(at)?.metadata?.di_magics) blocks.push(...output.node.querySelectorAll(SAVED));
 	}
-	for (const code of blocks.slice(0, MOST)) {
+	for (const code of blocks.slice(0, MAX_BLOCKS)) {
 		const block = code.parentElement;
 		if (!block || block.querySelector(":scope > .di-code-bar")) continue;
 		/** @param {string} title @param {any} icon @param {(text: string) => void} act */

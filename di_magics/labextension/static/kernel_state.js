@@ -3,13 +3,14 @@
 // magics/page.py. Nothing in it is trusted.
 
 const COMM = "di_magics";
-const LONGEST = 200;
+const MAX_TEXT_CHARS = 200;
 const GONE = ["restarting", "autorestarting", "terminating", "dead"];
 
 /** Return the state in a message of a kernel, null for none. @param {any} data @returns {State | null} */
 export function readState(data) {
 	if (typeof data?.cost !== "string") return null;
-	const text = (/** @type {unknown} */ value) => (typeof value === "string" ? value.slice(0, LONGEST) : "");
+	const text = (/** @type {unknown} */ value) =>
+		typeof value === "string" ? value.slice(0, MAX_TEXT_CHARS) : "";
 	return {
 		model: text(data.model),
 		cost: text(data.cost),

@@ -6,7 +6,7 @@
 import { findChatLine } from "./chat_line.js";
 import { isQuick } from "./quick.js";
 
-const MOST_ABOVE = 50; // lines that look different
+const MAX_ABOVE = 50; // lines that look different
 const MARKDOWN = "text/x-ipythongfm"; // with formulas, as in JupyterLab's Markdown cells
 
 /** @param {Load} load */
@@ -66,9 +66,7 @@ function showProse({ Prec, StateField }, { Decoration, EditorView }, { language,
 		EditorView.decorations.compute(["doc", prompt], (/** @type {any} */ now) => {
 			const { line } = now.field(prompt);
 			const from = (/** @type {number} */ number) => now.doc.line(number).from;
-			const lines = Array.from({ length: Math.min(MOST_ABOVE, line - 1) }, (_, i) =>
-				above.range(from(i + 1)),
-			);
+			const lines = Array.from({ length: Math.min(MAX_ABOVE, line - 1) }, (_, i) => above.range(from(i + 1)));
 			return Decoration.set(line ? [...lines, flags.range(from(line))] : []);
 		}),
 	];

@@ -1,16 +1,16 @@
 // Whether CodeMirror reads a prompt as Markdown quickly. Its time at each key grows with all tags, and with
 // the square of a paragraph's marks, of its dollars above all, and of the depth of quotes and lists.
 
-const LONGEST = 100_000;
-const MOST_WORK = 8_000_000; // marks times characters of each paragraph
-const MOST_DOLLARS = 200; // in a paragraph
-const MOST_TAGS = 2000;
+const MAX_CHARS = 100_000;
+const MAX_WORK = 8_000_000; // marks times characters of each paragraph
+const MAX_DOLLARS = 200; // in a paragraph
+const MAX_TAGS = 2000;
 const DEEP = /^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))){15}/;
 const MARK = /[*_~[\]!`\\&@()<|$:^]/;
 
 /** @param {number} length of the text @param {Iterable<string>} lines */
 export function isQuick(length, lines) {
-	if (length > LONGEST) return false;
+	if (length > MAX_CHARS) return false;
 	let [work, size, marks, dollars, tags] = [0, 0, 0, 0, 0];
 	for (const line of lines) {
 		const count = (/** @type {any} */ mark) => line.split(mark).length - 1;
@@ -22,7 +22,7 @@ export function isQuick(length, lines) {
 		marks += count(MARK);
 		dollars += count("$");
 		tags += count("<");
-		if (work + size * marks > MOST_WORK || dollars > MOST_DOLLARS || tags > MOST_TAGS) return false;
+		if (work + size * marks > MAX_WORK || dollars > MAX_DOLLARS || tags > MAX_TAGS) return false;
 		if (DEEP.test(line)) return false;
 	}
 	return true;

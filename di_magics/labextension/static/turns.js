@@ -1,7 +1,7 @@
 // The turns of a notebook: its %%chat cells.
 import { findChatLine } from "./chat_line.js";
 
-const LONGEST_TITLE = 80;
+const MAX_TITLE_CHARS = 80;
 const FLAGS = /^%%chat(\s|$)/;
 const PLAIN_PATH = /^(?:\.\.\/|[\p{L}\p{N}_]+[./])/u; // no variable, flag or home
 
@@ -15,7 +15,7 @@ function linesOf(source) {
 /** Return the first line of a cell's prompt, "" for a cell without %%chat. @param {string} source */
 export function titleOf(source) {
 	const [flags = "", ...prompt] = linesOf(source);
-	return (prompt.find((line) => line.trim()) ?? flags).trim().slice(0, LONGEST_TITLE);
+	return (prompt.find((line) => line.trim()) ?? flags).trim().slice(0, MAX_TITLE_CHARS);
 }
 
 /** Return what is below the flags of a %%chat cell, null for another cell. @param {string} source */

@@ -27,7 +27,7 @@ from di_magics.core.reply.fold import (
 )
 from di_magics.core.reply.reply import Usage
 from di_magics.core.request.redact import (
-    LONGEST_ESCAPED,
+    MAX_ESCAPED_CHARS,
     REDACTED,
     Redactor,
     ReplyRedactor,
@@ -277,8 +277,8 @@ def test_cleaning_is_linear(key: str, hostile: str) -> None:
 
 def test_a_text_of_over_a_megabyte_loses_the_plain_key_alone() -> None:
     """A key behind escapes is not looked for there: that would take a second."""
-    text = "\\" + "a" * LONGEST_ESCAPED + KEY
-    assert Redactor(KEY).clean(text) == "\\" + "a" * LONGEST_ESCAPED + REDACTED
+    text = "\\" + "a" * MAX_ESCAPED_CHARS + KEY
+    assert Redactor(KEY).clean(text) == "\\" + "a" * MAX_ESCAPED_CHARS + REDACTED
 
 
 def test_a_name_that_is_repeated_is_cleaned_once() -> None:
