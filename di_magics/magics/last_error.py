@@ -14,6 +14,8 @@ from di_magics.core.errors import ChatError, DiMagicsError
 QUESTION = "This cell failed. Explain why in one or two sentences, and give the corrected cell."
 MAX_CELL_CHARS = 12_000
 MAX_TRACE_CHARS = 8_000
+MAX_SEARCHED_CHARS = 100_000
+"""Characters in which secrets are searched; what is beyond them is not sent."""
 
 LastError = tuple[str, BaseException]
 """A cell that failed, and the error it ended with."""
@@ -53,7 +55,8 @@ def fix_prompt(shell: Any, failed: LastError | None, remark: str = "") -> str:
     from di_magics.values.secret_values import secrets_by_name
 
     failed_cell, error = failed
-    texts = (remark, failed_cell.rstrip(), _trace(shell, error))
+    texts = [remark, failed_cell.rstrip(), _trace(shell, error)]
+    texts = [cut_middle(text, MAX_SEARCHED_CHARS) for text in texts]
     hidden = hide_in_code(*texts, others=secrets_by_name(shell.user_ns))
     question, cell, trace = (redact(hide_secrets(text)) for text in hidden)
     parts = [

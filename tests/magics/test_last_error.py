@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from growth import growth
 from IPython.core.interactiveshell import InteractiveShell
 from loopback import Fault, Loopback, Reply
 from shell import Run
 
 import di_magics as di
-from di_magics.magics.last_error import MAX_CELL_CHARS, MAX_TRACE_CHARS
+from di_magics.magics.last_error import MAX_CELL_CHARS, MAX_TRACE_CHARS, fix_prompt
 
 KEY = "sk-" + "B" * 40
 FIRST = "This cell failed. Explain why in one or two sentences, and give the corrected cell."
@@ -182,6 +183,16 @@ def test_a_long_cell_loses_its_middle(run: Run, server: Loopback) -> None:
     assert cell.endswith("last = 1 / 0")
     assert "characters left out …" in cell
     assert len(cell) < MAX_CELL_CHARS + 60
+
+
+def test_a_huge_cell_takes_no_longer_than_a_large_one(shell: InteractiveShell) -> None:
+    """Secrets are searched near its ends only, because the rest is not sent."""
+
+    def make(size: int) -> str:
+        return "".join(f"password=a{at}!b " for at in range(size // 18))
+
+    error = ValueError("x")
+    assert growth(lambda cell: fix_prompt(shell, (cell, error)), 1_000_000, make) <= 1.5
 
 
 def test_a_long_traceback_loses_its_middle(run: Run, server: Loopback) -> None:
