@@ -288,13 +288,13 @@ class Kernel:
                 self._client.input(self._inputs.pop(0))
         elif channel is self._client.iopub_channel:
             size = sum(len(part) for part in parts)
-            found = Message(kind, content, message["metadata"], size, time.monotonic())
+            outcome = Message(kind, content, message["metadata"], size, time.monotonic())
             if kind == "comm_open":
                 self._comms[content["comm_id"]] = result
             elif kind == "comm_msg":  # it may have no parent
                 result = self._comms.get(content["comm_id"], result)
-            result.messages.append(found)
-            self.published.append(found)
+            result.messages.append(outcome)
+            self.published.append(outcome)
             self._show(result, kind, content)
 
     def _show(self, result: Result, kind: str, content: dict[str, Any]) -> None:

@@ -252,8 +252,8 @@ class Reply(_Response):
 
     def _whole(self, base: Mapping[str, Any]) -> Iterator[Step]:
         """Yield what is to happen, then the reply as one object."""
-        found = self._pieces()
-        text = "".join(piece for piece in found if isinstance(piece, str))
+        result = self._pieces()
+        text = "".join(piece for piece in result if isinstance(piece, str))
         choice: dict[str, Any] = {
             "index": 0,
             "message": {
@@ -265,7 +265,7 @@ class Reply(_Response):
             "finish_reason": self.finish,
             "logprobs": {"content": list(self.logprobs)} if self.logprobs else None,
         }
-        yield from (piece for piece in found if not isinstance(piece, str | bytes))
+        yield from (piece for piece in result if not isinstance(piece, str | bytes))
         yield json.dumps({**base, "choices": [choice], "usage": self.usage}).encode()
 
 

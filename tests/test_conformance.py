@@ -317,7 +317,7 @@ def test_recorded_stream_gives_the_expected_reply(stream: bytes, expected: dict[
     for sizes in splits:
         reply, error = fold(stream, *sizes)
         usage, cut = reply.usage, error is not None or not reply.complete
-        found = {
+        result = {
             "text": reply.text,
             "reasoning": reply.reasoning,
             "status": "cut" if cut and reply.text else "failed" if cut else "done",
@@ -326,7 +326,7 @@ def test_recorded_stream_gives_the_expected_reply(stream: bytes, expected: dict[
             "cost": None if reply.cost is None else f"{reply.cost:f}",
             "tools": [[call.name, call.arguments] for call in reply.tool_calls],
         }
-        assert {name: found[name] for name in expected} == expected, sizes
+        assert {name: result[name] for name in expected} == expected, sizes
 
 
 @pytest.mark.parametrize("whole", WHOLE.values(), ids=WHOLE)
@@ -375,14 +375,14 @@ class Simple:
 
 def simple(stream: bytes) -> Simple:
     """Read a stream up to the first error in it."""
-    found = Simple()
+    result = Simple()
     for line in re.split(r"\r?\n", stream.decode()):
         payload = json.loads(line[5:]) if re.match(r"data: ?\{", line) else {}
         usage = payload.get("usage") or payload.get("x_groq", {}).get("usage")
         if usage:
-            found.tokens = usage["prompt_tokens"], usage["completion_tokens"]
+            result.tokens = usage["prompt_tokens"], usage["completion_tokens"]
         if line.startswith(("event: error", "error:")) or payload.get("error"):
-            found.failed = True
+            result.failed = True
             break
         for choice in payload.get("choices") or ():
             delta = choice.get("delta", {})
@@ -390,16 +390,16 @@ def simple(stream: bytes) -> Simple:
             if isinstance(parts, str):
                 parts = [{"text": parts}]
             for part in parts:
-                found.text += part.get("text", "")
-                found.reasoning += "".join(each["text"] for each in part.get("thinking", ()))
+                result.text += part.get("text", "")
+                result.reasoning += "".join(each["text"] for each in part.get("thinking", ()))
             thought = delta.get("reasoning_content") or delta.get("reasoning")
             details = delta.get("reasoning_details") or ()
-            found.reasoning += thought or "".join(each.get("text", "") for each in details)
+            result.reasoning += thought or "".join(each.get("text", "") for each in details)
             calls = delta.get("tool_calls") or ()
             names = (call.get("function", {}).get("name") for call in calls)
-            found.tools += tuple(filter(None, names))
-            found.finish = choice.get("finish_reason") or found.finish
-    return found
+            result.tools += tuple(filter(None, names))
+            result.finish = choice.get("finish_reason") or result.finish
+    return result
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)

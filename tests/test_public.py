@@ -114,12 +114,12 @@ def test_no_module_takes_the_place_of_a_public_name() -> None:
 
 def test_all_errors_are_public() -> None:
     """Whatever is raised can be caught by a name of the package."""
-    found = {
+    result = {
         name
         for name, kind in vars(errors).items()
         if isinstance(kind, type) and issubclass(kind, BaseException)
     }
-    assert found <= set(di.__all__)
+    assert result <= set(di.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

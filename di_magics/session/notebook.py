@@ -74,10 +74,10 @@ class Notebook:
         with self._lock:
             if self._conversation is None:
                 self._location = self.locate()
-                found = find_notebook(self._database, self._location, self._turns.notebook)
-                if found is None:
+                result = find_notebook(self._database, self._location, self._turns.notebook)
+                if result is None:
                     return Conversation()
-                notebook, note = found
+                notebook, note = result
                 self._bind(notebook)
                 self._conversation = self._turns.load()
                 self._pending_notes += filter(None, [note or resumed_note(self._conversation)])

@@ -213,10 +213,10 @@ def test_every_control_of_the_lens_has_an_accessible_name(notebook: Open) -> Non
     opened(page)
     session = page.page.context.new_cdp_session(page.page)
     node = session.send("DOM.getDocument", {"depth": -1})
-    found = session.send(
+    result = session.send(
         "DOM.querySelector", {"nodeId": node["root"]["nodeId"], "selector": ".di-lens"}
     )
-    inside = session.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})["nodes"]
+    inside = session.send("Accessibility.queryAXTree", {"nodeId": result["nodeId"]})["nodes"]
     roles = {"option", "button", "slider", "listbox", "group", "region", "table", "image", "list"}
     ours = [item for item in inside if item.get("role", {}).get("value") in roles]
     assert len(ours) > 80

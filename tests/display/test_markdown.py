@@ -134,7 +134,7 @@ def test_code_is_coloured_by_classes() -> None:
 )
 def test_one_rule_says_what_a_formula_is(markdown: str, formulas: list[str]) -> None:
     """Pandoc's rule for one dollar, and the three delimiters that say it plainly."""
-    found: list[str] = []
+    result: list[str] = []
 
     class Spans(HTMLParser):
         inside = False
@@ -144,11 +144,11 @@ def test_one_rule_says_what_a_formula_is(markdown: str, formulas: list[str]) -> 
 
         def handle_data(self, data: str) -> None:
             if self.inside:
-                found.append(data)
+                result.append(data)
             self.inside = False
 
     Spans().feed(body(markdown))
-    assert found == formulas
+    assert result == formulas
 
 
 def test_hostile_text_becomes_harmless_html() -> None:

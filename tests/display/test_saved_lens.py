@@ -43,12 +43,12 @@ class Tags(HTMLParser):
 def test_hostile_tokens_are_text_in_the_saved_form(lab: bool) -> None:
     """No tag, no attribute and no invisible character is theirs."""
     html = html_of(Lens(replace(hostile_reply(), model="<b>$x$", note="<i>"), lab=lab))
-    found = Tags()
-    found.feed(html)
+    result = Tags()
+    result.feed(html)
     table = {"details", "summary", "table", "thead", "tbody", "tr", "th", "td"}
-    assert found.tags <= {"div", "style", "b", "span"} | table
+    assert result.tags <= {"div", "style", "b", "span"} | table
     assert html.count("<style") == 1
-    assert found.attributes <= {"class", "style", "title"}
+    assert result.attributes <= {"class", "style", "title"}
     assert not {"\u202e", "\u200b", "\x00", "\x1b", "\U000e0041"} & set(html)
     assert "⟨U+202E⟩abc" in html
     assert "tex2jax_ignore" in html

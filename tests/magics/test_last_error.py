@@ -405,10 +405,10 @@ def test_hidden_characters_do_not_reach_the_cell(
     """Marks that reorder, hide or erase text are taken out of the code."""
     server.reply(Reply(f"```python\nuser = 'ad{hidden}min'  # {hidden}\n```"))
     run("%%chat -f code\nHow?")
-    found = filled(shell)
-    assert found is not None
-    assert found.startswith("user = 'ad")
-    assert hidden not in found
+    result = filled(shell)
+    assert result is not None
+    assert result.startswith("user = 'ad")
+    assert hidden not in result
 
 
 def test_visible_characters_reach_the_cell(

@@ -148,10 +148,10 @@ def test_every_control_has_a_name(notebook: Open, server: Loopback) -> None:
     session = page.page.context.new_cdp_session(page.page)
     roles = {"slider", "spinbutton", "textbox", "combobox", "button", "meter", "image", "group"}
     node = session.send("DOM.getDocument", {"depth": -1})
-    found = session.send(
+    result = session.send(
         "DOM.querySelector", {"nodeId": node["root"]["nodeId"], "selector": ".di-panel"}
     )
-    inside = session.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})["nodes"]
+    inside = session.send("Accessibility.queryAXTree", {"nodeId": result["nodeId"]})["nodes"]
     ours = [item for item in inside if item.get("role", {}).get("value") in roles]
     assert len(ours) > 45
     assert [item for item in ours if not item.get("name", {}).get("value")] == []

@@ -21,12 +21,12 @@ def values(param: Param) -> list[str]:
     step = Decimal(str(param.step)) if param.kind is float else Decimal(1)
     low = Decimal(str(param.low)) + (step if param.low_open else 0)
     high = Decimal(str(param.high)) - (step if param.high_open else 0)
-    found = {low, high}
+    result = {low, high}
     default = re.match(r"-?[\d.]+", param.default)
     for value in (Decimal(0), Decimal(default[0]) if default else low):
         if low <= value <= high:
-            found.add(value)
-    return [f"{value.normalize():f}" for value in sorted(found)]
+            result.add(value)
+    return [f"{value.normalize():f}" for value in sorted(result)]
 
 
 NAMED = {name: param for name, param in PARAMS.items() if name != "logprobs"}

@@ -152,17 +152,17 @@ def test_the_result_is_plain_data(
     """Records, CSV, a DataFrame, and safe HTML."""
     server.default = Reply("<b>x</b>")
     run("%%chat --vary temperature=0,1\nhi")
-    found = sweep()
-    assert json.dumps(found.records)
-    assert len(list(csv.DictReader(io.StringIO(found.to_csv() or "")))) == 2
-    found.to_csv(tmp_path / "x.csv")
+    result = sweep()
+    assert json.dumps(result.records)
+    assert len(list(csv.DictReader(io.StringIO(result.to_csv() or "")))) == 2
+    result.to_csv(tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text().startswith("run,temperature,repeat,text")
-    assert list(found.to_pandas()["temperature"]) == [0, 1]
-    assert "&lt;b&gt;" in found._repr_html_()
-    assert "<b>x" not in found._repr_html_()
-    assert repr(found).startswith("<Sweep: 2 runs")
+    assert list(result.to_pandas()["temperature"]) == [0, 1]
+    assert "&lt;b&gt;" in result._repr_html_()
+    assert "<b>x" not in result._repr_html_()
+    assert repr(result).startswith("<Sweep: 2 runs")
     with pytest.raises(di.ChatError):
-        found.reply(2)
+        result.reply(2)
 
 
 def test_the_users_own_measures(run: Run, server: Loopback, sweep: Callable[[], Any]) -> None:

@@ -43,12 +43,12 @@ def test_an_existing_file_that_others_can_read_is_made_private(tmp_path: Path) -
     """Whoever gave it those rights, and also what SQLite has put beside it."""
     first = Database(tmp_path)
     first.write(write).result()
-    found = list(tmp_path.glob("conversations.sqlite3*"))
-    for path in found:
+    result = list(tmp_path.glob("conversations.sqlite3*"))
+    for path in result:
         path.chmod(0o644)
     second = Database(tmp_path)
     second.read(lambda db: db.execute("SELECT 1").fetchone()).result()
-    assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in result} == {0o600}
     second.close()
     first.close()
 
@@ -288,11 +288,11 @@ def test_the_first_line_says_what_was_set_aside(tmp_path: Path, cell: str | None
     """In a notebook and in a terminal; the conversation is a new one."""
     development_file(tmp_path).close()
     store = Database(tmp_path)
-    found = find_notebook(store, NotebookLocation(cell=cell), "new")
+    result = find_notebook(store, NotebookLocation(cell=cell), "new")
     store.close()
-    assert found
-    assert found[0] == "new"
-    assert str(tmp_path / "conversations.sqlite3.old") in found[1]
+    assert result
+    assert result[0] == "new"
+    assert str(tmp_path / "conversations.sqlite3.old") in result[1]
 
 
 def test_a_development_file_in_the_middle_of_a_write_is_not_touched(

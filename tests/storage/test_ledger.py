@@ -61,10 +61,15 @@ def test_a_sealed_entry_has_what_was_paid(store: Database) -> None:
     begin(store, "t", begun=9e9)
     reply = Reply(status="done", model="b", usage=Usage(1, 2, 3, 4, 5), cost=Decimal("1E-7"))
     Journal(store).seal("t", reply).result()
-    (found,) = Ledger(store, "n").entries()
-    assert (found.model, found.status, found.cost, found.reserve) == ("b", "done", reply.cost, None)
-    assert found.usage == Usage(1, 2, None, 4, 5)
-    assert found.estimate == ""
+    (result,) = Ledger(store, "n").entries()
+    assert (result.model, result.status, result.cost, result.reserve) == (
+        "b",
+        "done",
+        reply.cost,
+        None,
+    )
+    assert result.usage == Usage(1, 2, None, 4, 5)
+    assert result.estimate == ""
 
 
 def test_an_abandoned_entry_is_cut(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +86,7 @@ def test_entries_can_be_of_one_notebook_or_of_some_time(store: Database) -> None
     begin(store, "b", begun=2.0)
     begin(store, "c", begun=3.0)
     ledger = Ledger(store, "n")
-    found = [
+    result = [
         [entry.turn for entry in entries]
         for entries in (
             ledger.entries(everywhere=True),
@@ -89,7 +94,7 @@ def test_entries_can_be_of_one_notebook_or_of_some_time(store: Database) -> None
             ledger.entries(since=3.0),
         )
     ]
-    assert found == [["a", "b", "c"], ["b", "c"], ["c"]]
+    assert result == [["a", "b", "c"], ["b", "c"], ["c"]]
 
 
 def test_a_limit_holds_for_what_is_in_flight_too(store: Database) -> None:

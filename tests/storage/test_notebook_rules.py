@@ -49,12 +49,12 @@ def found_at(store: Database, path: Path, **known: Any) -> str:
 
 def original_of(store: Database, path: Path, **known: Any) -> str:
     """Return the name of the notebook of which this one is a copy."""
-    found = find_notebook(
+    result = find_notebook(
         store, replace(NotebookLocation(str(path), "c", "kernel-new"), **known), NEW
     )
-    assert found
-    assert found[0] == NEW
-    return found[1].removeprefix("this notebook is a copy of ").partition(" ")[0]
+    assert result
+    assert result[0] == NEW
+    return result[1].removeprefix("this notebook is a copy of ").partition(" ")[0]
 
 
 def prompts(store: Database, notebook: str) -> list[str]:
@@ -194,8 +194,8 @@ def test_a_copy_of_a_copy_has_the_turns_of_both(store: Database, place: Path) ->
     text = json.dumps({"cells": [{"id": "c", "outputs": outputs}]})
     copy.write_text(text)
     second.write_text(text)
-    found = find_notebook(store, NotebookLocation(str(second), "c", "kernel-3"), "third")
-    assert found
-    assert found[0] == "third"
-    assert "copy.ipynb" in found[1]
+    result = find_notebook(store, NotebookLocation(str(second), "c", "kernel-3"), "third")
+    assert result
+    assert result[0] == "third"
+    assert "copy.ipynb" in result[1]
     assert prompts(store, "third") == ["prompt a", "prompt b"]

@@ -168,10 +168,10 @@ def test_a_reply_that_a_check_cannot_take_is_a_misfit(schema: Any, text: str) ->
     try:
         reply_schema(schema, "It").read(text)
     except ReplyError as error:
-        found = str(error)
+        result = str(error)
     else:
-        found = ""
-    assert len(found.splitlines()) <= 1
+        result = ""
+    assert len(result.splitlines()) <= 1
 
 
 def test_a_schema_that_only_refers_to_itself_is_one_line() -> None:
@@ -257,10 +257,10 @@ def test_a_schema_may_be_of_any_draft(draft: str) -> None:
 @pytest.mark.parametrize("ref", ["{url}/schema.json", "{url}/s.json#/$defs/x", "file:///etc/hosts"])
 def test_nothing_that_a_schema_refers_to_is_fetched(server: Loopback, ref: str, draft: str) -> None:
     """A reference to elsewhere is one line with what to do, and asks nobody."""
-    found = {"$ref": ref.format(url=server.url)} | ({"$schema": draft} if draft else {})
+    result = {"$ref": ref.format(url=server.url)} | ({"$schema": draft} if draft else {})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        message = one_line(lambda: reply_schema(found, "It").read("1"), di.ParamError)
+        message = one_line(lambda: reply_schema(result, "It").read("1"), di.ParamError)
     assert "refers to" in message
     assert "$defs" in message
     assert server.requests == []

@@ -267,15 +267,15 @@ def test_a_table_of_passwords_does_not_come_back_from_a_tool() -> None:
         return {"key": KEY, "url": "postgres://ann:s3cret@db/x", "text": f"Bearer {KEY}"}
 
     with Interrupts() as interrupts:
-        table, found = make_toolbox([users, settings], lambda call: False).run_calls(
+        table, result = make_toolbox([users, settings], lambda call: False).run_calls(
             [ToolCall("1", "users", ""), ToolCall("2", "settings", "")], interrupts, lambda r: None
         )
     assert table.failed
     assert "password" in table.content
     assert "hunter2" not in table.content
-    assert json.loads(found.content)["text"] == "Bearer [secret]"
-    assert "a1B2" not in found.content
-    assert "s3cret" not in found.content
+    assert json.loads(result.content)["text"] == "Bearer [secret]"
+    assert "a1B2" not in result.content
+    assert "s3cret" not in result.content
 
 
 @pytest.mark.parametrize("prompt", [f"Why does {KEY} not work?", f"curl -H 'x: {KEY}'\nfails"])

@@ -333,10 +333,10 @@ def test_a_function_that_is_not_safe_runs_only_when_allowed() -> None:
 def test_confirm_asks_for_safe_functions_too() -> None:
     """With it every call is asked about."""
     user = User(allows=False)
-    found = box(add, allow=user, confirm=True)
-    assert answers(found, ("add", '{"a": 1}'))[0].failed
+    result = box(add, allow=user, confirm=True)
+    assert answers(result, ("add", '{"a": 1}'))[0].failed
     assert len(user.asked) == 1
-    assert found.asks
+    assert result.asks
     assert not box(add).asks
 
 

@@ -168,10 +168,10 @@ def test_flags_are_written_only_where_they_differ() -> None:
     plain = identity_record(Turn("t", "Hi", cell=Cell("c", 1)))
     assert plain == {"turn": "t", "prompt": "Hi", "cell": ["c", 1]}
     turn = Turn("t", "Hi", conversation="b", local=True, stream=False, system_is_policy=True)
-    found = identity_record(turn)
-    assert found["conversation"] == "b"
-    assert (found["local"], found["stream"], found["taught"]) == (True, False, True)
-    assert parse_turn(found) == replace(turn, reply=replace(turn.reply, status="cut"))
+    result = identity_record(turn)
+    assert result["conversation"] == "b"
+    assert (result["local"], result["stream"], result["taught"]) == (True, False, True)
+    assert parse_turn(result) == replace(turn, reply=replace(turn.reply, status="cut"))
 
 
 def test_what_a_turn_has_not_is_not_written() -> None:

@@ -374,13 +374,13 @@ def test_what_is_known_of_a_model_is_said() -> None:
 def test_price_sources_are_listed_once() -> None:
     """Each source once."""
     other = replace(PRICE, date="2026-11-24")
-    found = [
+    result = [
         ListedModel("a", 1, PRICE),
         ListedModel("b", 1, other),
         ListedModel("c", 1, PRICE),
         ListedModel("d", 1, None),
     ]
-    assert price_sources(found) == "a list of 2026-11-23 and a list of 2026-11-24"
+    assert price_sources(result) == "a list of 2026-11-23 and a list of 2026-11-24"
     assert price_sources([]) == "no price is known"
 
 

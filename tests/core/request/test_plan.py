@@ -97,10 +97,10 @@ def test_flags_win_over_settings_and_policy_adds_its_own() -> None:
     """Only what is set is sent."""
     settings = Settings(system="s", params={"temperature": 1, "seed": 5})
     policy = parse_policy({"system": "taught", "parameters": {"top_k": 3}}, "p")
-    found = plan(Ask("hi", params={"temperature": "0"}), settings=settings, policy=policy)
-    assert found.body["temperature"] == 0
-    assert (found.body["seed"], found.body["top_k"]) == (5, 3)
-    assert (found.turn.system, found.turn.system_is_policy) == ("s", False)
+    result = plan(Ask("hi", params={"temperature": "0"}), settings=settings, policy=policy)
+    assert result.body["temperature"] == 0
+    assert (result.body["seed"], result.body["top_k"]) == (5, 3)
+    assert (result.turn.system, result.turn.system_is_policy) == ("s", False)
     assert plan(Ask("hi"), policy=policy).turn.system_is_policy
 
 
@@ -151,14 +151,14 @@ def test_a_request_is_entered_under_every_file_of_the_policy() -> None:
 
 def test_tools_are_offered_by_their_names() -> None:
     """In their order; without tool_choice the model chooses."""
-    found = plan(Ask("hi", tools=Offered()))
+    result = plan(Ask("hi", tools=Offered()))
     specs = Offered().specs
-    assert found.body["tools"] == [
+    assert result.body["tools"] == [
         {"type": "function", "function": specs["add"]},
         {"type": "function", "function": specs["look"]},
     ]
-    assert found.turn.fields == {"tools": found.body["tools"]}
-    assert "tool_choice" not in found.body
+    assert result.turn.fields == {"tools": result.body["tools"]}
+    assert "tool_choice" not in result.body
     assert "tools" not in plan(Ask("hi")).body
 
 
@@ -246,10 +246,10 @@ def test_the_built_in_model_is_sent_no_images() -> None:
 )
 def test_json_is_asked_for(ask: Ask, form: object) -> None:
     """By a schema or by the format; a turn that is asked again keeps its own response format."""
-    found = plan(ask)
-    assert found.body.get("response_format") == form
-    assert found.turn.format == ask.format
-    assert prompt_weight(found.body) == found.size
+    result = plan(ask)
+    assert result.body.get("response_format") == form
+    assert result.turn.format == ask.format
+    assert prompt_weight(result.body) == result.size
 
 
 def test_a_turn_that_is_asked_again_keeps_its_place() -> None:
@@ -323,11 +323,11 @@ def test_a_later_request_can_be_derived_from_its_turn(
 ) -> None:
     """So `%chat show --request` shows what was sent."""
     params = {"tool_choice": chosen} if chosen else {}
-    found = plan(Ask("hi", tools=Offered(), schema=Form(), params=params), price=price)
-    turn = replace(found.turn, reply=Reply(rounds=rounds))
+    result = plan(Ask("hi", tools=Offered(), schema=Form(), params=params), price=price)
+    turn = replace(result.turn, reply=Reply(rounds=rounds))
     for number, step in enumerate(rounds, 2):
-        found = plan_next_request(found, number, step)
-    assert build_request(turn, Conversation()) == found.body
+        result = plan_next_request(result, number, step)
+    assert build_request(turn, Conversation()) == result.body
 
 
 @pytest.mark.parametrize(
@@ -367,11 +367,11 @@ PIECE = TokenProbability("Hi", -0.5, (), None, 7)
 
 def test_a_reply_is_continued_from_its_text() -> None:
     """It is the last message, and the server is told not to begin another one."""
-    found = plan(Ask("hi", params={"logprobs": 5}, prefill=Prefill("Hi", (PIECE,))))
-    assert found.body["messages"][-1] == {"role": "assistant", "content": "Hi"}
-    assert (found.body["continue_final_message"], found.body["top_logprobs"]) == (True, 5)
-    assert found.prefill == Prefill("Hi", (PIECE,))
-    assert found.size == plan(Ask("hi")).size
+    result = plan(Ask("hi", params={"logprobs": 5}, prefill=Prefill("Hi", (PIECE,))))
+    assert result.body["messages"][-1] == {"role": "assistant", "content": "Hi"}
+    assert (result.body["continue_final_message"], result.body["top_logprobs"]) == (True, 5)
+    assert result.prefill == Prefill("Hi", (PIECE,))
+    assert result.size == plan(Ask("hi")).size
 
 
 def test_the_worst_case_counts_what_a_continued_reply_begins_with() -> None:
@@ -453,21 +453,21 @@ def test_a_reply_is_continued_as_its_endpoint_does_it(
     """The request can be built again from the turn."""
     plain = plan(Ask("hi"))
     prefill = Prefill("One, t", (), method=how)
-    found = plan(Ask("hi", prefill=prefill))
+    result = plan(Ask("hi", prefill=prefill))
     last = {"role": "assistant", "content": "One, t", **message}
-    assert found.body == {**plain.body, "messages": [*plain.body["messages"], last], **fields}
-    assert build_request(found.turn, Conversation()) == found.body
-    assert (found.turn.beginning, found.turn.continued_by) == ("One, t", how)
+    assert result.body == {**plain.body, "messages": [*plain.body["messages"], last], **fields}
+    assert build_request(result.turn, Conversation()) == result.body
+    assert (result.turn.beginning, result.turn.continued_by) == ("One, t", how)
 
 
 def test_an_endpoint_that_is_not_known_to_continue_is_asked_to_go_on() -> None:
     """After the reply so far."""
-    found = plan(Ask("hi", prefill=Prefill("One, t", (), method="go on")))
-    assert found.body["messages"][-2:] == [
+    result = plan(Ask("hi", prefill=Prefill("One, t", (), method="go on")))
+    assert result.body["messages"][-2:] == [
         {"role": "assistant", "content": "One, t"},
         {"role": "user", "content": CONTINUE_PROMPT},
     ]
-    assert build_request(found.turn, Conversation()) == found.body
+    assert build_request(result.turn, Conversation()) == result.body
 
 
 def test_a_request_is_shown_without_what_the_server_refused() -> None:

@@ -67,10 +67,10 @@ def test_a_slider_has_a_usable_range() -> None:
 
 def test_the_local_model_has_its_own_defaults() -> None:
     """llama.cpp's own."""
-    found = {
+    result = {
         c["name"]: c["default"] for c in control_states(Settings(), NO_POLICY, SERVICES["local"])
     }
-    assert (found["temperature"], found["top_k"], found["seed"]) == (
+    assert (result["temperature"], result["top_k"], result["seed"]) == (
         "0.8",
         "40",
         "a new one every time",

@@ -86,11 +86,11 @@ def test_a_users_measure_that_fails_leaves_the_others() -> None:
     def broken(reply: Reply) -> object:
         raise KeyError("x")
 
-    found = measure_reply(
+    result = measure_reply(
         Reply(text="one two"), {"shouts": lambda r: r.text.upper(), "broken": broken}
     )
-    assert (found["words"], found["characters"], found["shouts"]) == (2, 7, "ONE TWO")
-    assert found["broken"] == "error: KeyError: 'x'"
+    assert (result["words"], result["characters"], result["shouts"]) == (2, 7, "ONE TWO")
+    assert result["broken"] == "error: KeyError: 'x'"
 
 
 RECORDS: list[dict[str, Any]] = [

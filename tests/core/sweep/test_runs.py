@@ -97,11 +97,11 @@ def test_values_from_python_are_checked_too(vary: dict[str, Any]) -> None:
 
 def test_the_last_name_changes_fastest_and_repeats_faster_still() -> None:
     """As the loops one would write."""
-    found = make_runs({"temperature": (0, 1), "model": ("a", "b")}, 2)
-    assert len(found) == 8
-    assert [run.index for run in found] == list(range(8))
-    assert (found[1].varied, found[1].repeat) == ({"temperature": 0, "model": "a"}, 1)
-    assert found[2].label == "run 2: temperature=0 model=b #1"
+    result = make_runs({"temperature": (0, 1), "model": ("a", "b")}, 2)
+    assert len(result) == 8
+    assert [run.index for run in result] == list(range(8))
+    assert (result[1].varied, result[1].repeat) == ({"temperature": 0, "model": "a"}, 1)
+    assert result[2].label == "run 2: temperature=0 model=b #1"
     assert make_runs({"seed": (1,)})[0].label == "run 0: seed=1"
     assert make_runs({}, 3)[2].label == "run 2: #3"
 
@@ -141,11 +141,11 @@ def test_a_record_is_plain() -> None:
         elapsed=3.0,
         first_token=1.0,
     )
-    found = run_record(Run(1, {"model": "a"}, 0, 1), reply, {"words": 1})
-    assert found["model"] == "a"
-    assert found["answered_by"] == "b"
-    assert (found["cost"], found["tokens_per_second"], found["words"]) == (0.5, 1.5, 1)
-    assert found["reasoning"] == "hm"
+    result = run_record(Run(1, {"model": "a"}, 0, 1), reply, {"words": 1})
+    assert result["model"] == "a"
+    assert result["answered_by"] == "b"
+    assert (result["cost"], result["tokens_per_second"], result["words"]) == (0.5, 1.5, 1)
+    assert result["reasoning"] == "hm"
     bare = run_record(Run(0, {}, 0, 1), Reply(), {})
     assert bare["cost"] is None
     assert bare["tokens_per_second"] is None
