@@ -81,11 +81,12 @@ def test_a_setting_sends_them_with_every_prompt(kernel: Kernel, server: Loopback
 
 
 def test_private_cells_and_secrets_stay_here(kernel: Kernel, server: Loopback) -> None:
-    """By a tag or by their first line; keys and passwords are hidden also in outputs."""
+    """By a tag or by a comment at their head; keys and passwords are hidden also in outputs."""
     server.reply(Reply("reply"))
     load(kernel, server)
     kernel.run("hidden_one = 1", "a", tags=["private"])
     kernel.run("\n#| private\nhidden_two = 2", "b")
+    kernel.run("%%time\n# Notes\n\n#| echo: false\n# | Private\nhidden_three = 3", "h")
     kernel.run("import os\nprint(os.environ['DB_PASSWORD'])\nseen = 1", "c")
     kernel.run("password = 'hunter2-9Xq'", "p")
     kernel.run("print(password)", "q")
