@@ -54,7 +54,7 @@ def _label(message: Message) -> str:
 def test_the_messages_are_collected() -> None:
     """From a raised error, a printed line, the help and a literal that is put together later."""
     texts = {message.text for message in messages()}
-    assert "The prompt is empty. Write it below the %%chat line." in texts
+    assert "The prompt is empty. Write a question, in a cell below the %%chat line." in texts
     assert "The key of {title} is set for this kernel{kept}." in texts
     assert "start a new conversation" in texts
     assert "go forward again after undo or rewind" in texts

@@ -235,12 +235,13 @@ def _with_round(reply: Reply, finished: Round) -> Reply:
 
 def _with_next_step(error: ReplyError, reply: Reply, ask: Ask) -> ReplyError:
     """Return the error with its next step and its reply."""
+    text = "the text is in _reply.text, after di.ask in .reply.text of this error"
     if reply.hit_max_tokens:
         step = "It was cut off by max_tokens: set a higher value."
     elif not ask.repair:
-        step = "Its text is in _reply.text; --repair asks the model once more, with this error."
+        step = f"With --repair (repair=True) the model is asked once more; {text}."
     else:
-        step = "The model was asked twice; the text is in _reply.text."
+        step = f"The model was asked twice; {text}."
     explained = ReplyError(f"{error} {step}")
     explained.reply = reply
     return explained

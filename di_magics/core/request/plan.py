@@ -184,7 +184,7 @@ def plan_turn(
     ParamError, ToolError or PolicyError.
     """
     if not ask.prompt.strip():
-        raise ParamError("The prompt is empty. Write it below the %%chat line.")
+        raise ParamError("The prompt is empty. Write a question, in a cell below the %%chat line.")
     values: dict[str, Value] = dict(settings.params)
     for name, value in ask.params.items():
         values[name] = validate(name, value)
