@@ -70,7 +70,7 @@ _WORD = re.compile(r"[^\W\d_]+|[\d.,]+")
 
 def find_in_code(text: str, *, shell: bool = False) -> str | None:
     """Return the first name that a program gives a secret to; in a `shell` also without quotes."""
-    pairs = (*_quoted(text), *(_SHELL.findall(text) if shell else ()))
+    pairs = (*_quoted(text), *_in_shell(text), *(_SHELL.findall(text) if shell else ()))
     named = (name for name, value in pairs if is_secret_column(name, [value]))
     return find_assignment(text, quoted=True) or next(named, None)
 

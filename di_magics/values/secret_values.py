@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import csv
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -40,7 +41,9 @@ SETTINGS = {".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf"
 SETTINGS |= {".xml", ".plist", ".config", ".tf", ".tfvars", ".envrc", ".ndjson", ".json5"}
 PROGRAMS = {".py", ".js", ".mjs", ".ts", ".jsx", ".tsx", ".r", ".jl", ".rb", ".go", ".java", ".kt"}
 PROGRAMS |= {".php", ".pl", ".sh", ".bash", ".zsh", ".ps1", ".cs", ".c", ".cpp", ".rs", ".swift"}
-MANUALS = {".md", ".rst", ".adoc", ".tex", ".html", ".htm", ".ipynb"}
+MANUALS = {".md", ".rst", ".adoc", ".tex", ".html", ".htm"}
+_NOT_CODE = re.compile(r"(?ms)^\[(?:markdown|raw)\]$.*?(?=^\[code\]$|\Z)")
+"""Cells of a notebook, as values/attach.py writes it, that may show examples."""
 SHELLS = {".sh", ".bash", ".zsh"}
 TABLES = {".csv", ".tsv", ".tab", ".psv"}
 DELIMITERS = ",;\t|"
@@ -78,6 +81,9 @@ def refuse_secret_text(text: str, path: Path) -> None:
         member = member or (find_property(text) if suffix == ".properties" else None)
     elif suffix in PROGRAMS:
         member = find_in_code(text, shell=suffix in SHELLS)
+    elif suffix == ".ipynb":
+        code = _NOT_CODE.sub("", text)
+        member = find_in_code(code) or _find_command(code)
     elif suffix in TABLES:
         member = _secret_column(text)
     elif suffix not in MANUALS:

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pydantic
 import pytest
 from loopback import Loopback
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from shell import Run
 
 import di_magics as di
@@ -561,3 +563,28 @@ def test_the_secrets_of_a_notebooks_variables_are_known_by_name() -> None:
     assert own <= set(secrets)
     assert set(secrets) - own < set(table["password"])
     assert secrets_by_name({"x": Raising(), "password": "hunter2"}) == ["hunter2"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        new_code_cell(f"password = '{SECRET_TEXT}'"),
+        new_code_cell(f"!mysql -p{SECRET_TEXT}"),
+        new_code_cell(f"%env DB_PASSWORD={SECRET_TEXT}"),
+        new_code_cell("1", outputs=[new_output("stream", text=f"{{'password': '{SECRET_TEXT}'}}")]),
+    ],
+)
+def test_a_notebook_with_a_password_in_a_cell_of_code_is_refused(
+    tmp_path: Path, cell: dict[str, Any]
+) -> None:
+    """Or in an output; its Markdown may show an example, and its code read one."""
+    harmless = [
+        new_markdown_cell(f"Write `password = '{SECRET_TEXT}'`, or\n\n    mysql -p{SECRET_TEXT}"),
+        new_code_cell("password = getpass('Password: ')\n!mysql -p$PW\n%env TOKENS=3"),
+    ]
+    for cells, refuse in (([*harmless, cell], True), ([cell, *harmless], True), (harmless, False)):
+        nbformat.write(new_notebook(cells=cells), tmp_path / "a.ipynb")
+        if refuse:
+            assert "a.ipynb has " in refused(lambda: attach("a.ipynb", {}, tmp_path))
+        else:
+            assert "getpass" in attach("a.ipynb", {}, tmp_path).content
