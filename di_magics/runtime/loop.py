@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from di_magics.core.errors import Interrupted
 from di_magics.runtime.interrupts import SLICE_SECONDS, Interrupts
 
 T = TypeVar("T")
@@ -85,6 +86,19 @@ class Loop:
         """Run the coroutine on the loop and return it as a job."""
         with self._running() as loop:
             return Job(loop, work)
+
+    def run(self, work: Coroutine[Any, Any, T], stopped: str) -> T:
+        """Return what the coroutine returns, when it has ended.
+
+        An interrupt cancels it, and raises Interrupted with the text `stopped`.
+        """
+        with Interrupts() as interrupts:
+            job = self.submit(work)
+            job.wait(interrupts)
+            try:
+                return job.result()
+            except (concurrent.futures.CancelledError, asyncio.CancelledError):
+                raise Interrupted(stopped) from None
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call `call` in `seconds`, on a worker thread."""

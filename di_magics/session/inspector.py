@@ -6,14 +6,12 @@ interrupted. They raise ChatError, ParamError, PolicyError, EndpointError, and I
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.errors import ChatError, EndpointError, Interrupted, ParamError, PolicyError
+from di_magics.core.errors import ChatError, EndpointError, ParamError, PolicyError
 from di_magics.core.logprobs import TokenProbability, choose_token, own_bytes
 from di_magics.core.money.cost import FREE
 from di_magics.core.packed_tokens import LensData
@@ -26,7 +24,6 @@ from di_magics.core.visible import one_line
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.llama import WINDOW, Llama, LogNormalizers
 from di_magics.endpoints.routing import Routing
-from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Loop
 from di_magics.session.notebook import Notebook
 from di_magics.storage.policy_file import PolicyFiles
@@ -223,13 +220,7 @@ class Inspector:
             async with endpoint.turn():
                 return await work(Llama(self._client, endpoint))
 
-        with Interrupts() as interrupts:
-            job = self._session.loop.submit(run())
-            job.wait(interrupts)
-            try:
-                return job.result()
-            except (concurrent.futures.CancelledError, asyncio.CancelledError):
-                raise Interrupted("Stopped. Run the cell again to start over.") from None
+        return self._session.loop.run(run(), "Stopped. Run the cell again to start over.")
 
     def _read_reported(self, turn: Turn) -> LensData:
         kept = turn.reply.logprobs or self._session.notebook.turns.logprobs(turn.id)

@@ -5,7 +5,7 @@ They are checked last, just before sending; a violation is a PolicyError.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -209,7 +209,7 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
     if extra_locks:
         rules = {name: rule for name, rule in rules.items() if not name.startswith(PREFIX)}
     locks, bounds = _parse_parameters(rules, source, narrowing=narrowing)
-    models = _parse_models(table.get("models"), source)
+    models = _parse_names(table, "models", source, 1)
     budget = _parse_budget(table, "budget", source)
     return Policy(
         models=models,
@@ -217,7 +217,7 @@ def parse_policy(table: Mapping[str, Any], source: str, *, narrowing: bool = Fal
         locks=locks,
         bounds=bounds,
         extra_locks=extra_locks,
-        extras=_parse_extras(table.get("extra"), source),
+        extras=_parse_names(table, "extra", source),
         system=_parse_text(table, "system", source),
         system_source=source if "system" in table else "",
         above=_parse_above(table.get("above", True), source),
@@ -277,24 +277,15 @@ def _policy_error(source: str, why: str) -> PolicyError:
     )
 
 
-def _parse_models(models: object, source: str) -> tuple[tuple[str, ...], ...]:
-    if models is None:
-        return ()
-    if (
-        not isinstance(models, Sequence)
-        or isinstance(models, str)
-        or not models
-        or not all(isinstance(name, str) and name for name in models)
-    ):
-        raise _policy_error(source, "must have its models as a list of texts: models = ['…'].")
-    return (tuple(models),)
-
-
-def _parse_extras(names: object, source: str) -> tuple[tuple[str, ...], ...]:
+def _parse_names(
+    table: Mapping[str, Any], name: str, source: str, least: int = 0
+) -> tuple[tuple[str, ...], ...]:
+    names = table.get(name)
     if names is None:
         return ()
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _policy_error(source, "must have its extra as a list of names: extra = ['…'].")
+    is_list = isinstance(names, list) and all(isinstance(text, str) and text for text in names)
+    if not is_list or len(names) < least:
+        raise _policy_error(source, f"must have its {name} as a list of names: {name} = ['…'].")
     return (tuple(names),)
 
 

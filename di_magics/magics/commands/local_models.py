@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import shutil
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from di_magics.core.errors import DiMagicsError, Interrupted, ParamError, StoreError
+from di_magics.core.errors import DiMagicsError, ParamError, StoreError
 from di_magics.core.request.route import Route
 from di_magics.core.text import format_bytes
 from di_magics.core.visible import one_line
@@ -24,7 +23,6 @@ from di_magics.magics.commands.command import (
     show_table,
     take_switch,
 )
-from di_magics.runtime.interrupts import Interrupts
 from di_magics.session.session import Session
 
 T = TypeVar("T")
@@ -142,10 +140,4 @@ def _run(session: Session, work: Callable[[threading.Event], T]) -> T:
         finally:
             cancelled.set()
 
-    with Interrupts() as interrupts:
-        job = session.loop.submit(run())
-        job.wait(interrupts)
-        try:
-            return job.result()
-        except (concurrent.futures.CancelledError, asyncio.CancelledError):
-            raise Interrupted("Stopped. Nothing was kept; run the line again.") from None
+    return session.loop.run(run(), "Stopped. Nothing was kept; run the line again.")
