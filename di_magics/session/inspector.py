@@ -19,7 +19,7 @@ from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.request.plan import Ask, Prefill, ask_like
 from di_magics.core.request.route import Route
 from di_magics.core.settings.settings import Settings
-from di_magics.core.shown.lens import build_lens_data, lens_of_text
+from di_magics.core.shown.lens import build_lens_data, build_text_lens
 from di_magics.core.visible import one_line
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.llama import WINDOW, Llama, LogNormalizers
@@ -116,7 +116,7 @@ class Inspector:
     def lens_of_text(self, reply: Reply) -> LensData:
         """Return what a lens shows of a text that was scored."""
         return self._run(
-            self._route(None), lambda model: _with_vocabulary(model, lens_of_text(reply))
+            self._route(None), lambda model: _with_vocabulary(model, build_text_lens(reply))
         )
 
     def normalizer_reader(

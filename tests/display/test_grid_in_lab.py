@@ -1,4 +1,4 @@
-"""A grid as a reader meets it: columns that stream, Stop for one and for all, one safe output."""
+"""A grid as a user meets it: columns that stream, Stop for one and for all, one safe output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole of it as a reader meets it: JupyterLab in a real Chromium, a cell, a mouse."""
+"""The whole of it as a user meets it: JupyterLab in a real Chromium, a cell, a mouse."""
 
 from __future__ import annotations
 
@@ -439,7 +439,7 @@ SLOW = {
 def test_a_reply_made_to_be_slow_leaves_the_page_alone(
     notebook: Open, server: Loopback, slow: str
 ) -> None:
-    """It is shown as it is; a reader of it would keep the page busy for half a minute and more."""
+    """It is shown as it is; colouring it would keep the page busy for half a minute and more."""
     hold = Hold()
     server.reply(Reply(chunks=[slow, "\n\nHere it ends.\n\n", "And more", hold]))
     page = ready(notebook, server, "%%chat\nhi")

@@ -1,4 +1,4 @@
-"""The panel as a reader meets it: in JupyterLab and Notebook 7, by mouse and by keyboard."""
+"""The panel as a user meets it: in JupyterLab and Notebook 7, by mouse and by keyboard."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def params_to_send(
     }
 
 
-def lens_of_text(reply: Reply) -> LensData:
+def build_text_lens(reply: Reply) -> LensData:
     """Return what a lens shows of a text that a local model has scored."""
     return LensData(
         tokens=reply.logprobs,

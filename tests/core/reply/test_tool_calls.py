@@ -1,4 +1,4 @@
-"""Tool calls as a reader sees them: one printable line for each, whatever a model asks for."""
+"""Tool calls as a user sees them: one printable line for each, whatever a model asks for."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from di_magics.core.errors import ChatError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.sampling import DEFAULT_ORDER
-from di_magics.core.shown.lens import build_lens_data, lens_of_text, params_to_send
+from di_magics.core.shown.lens import build_lens_data, build_text_lens, params_to_send
 
 TOKENS = (TokenProbability("Hi", -0.5, (TokenProbability("Hi", -0.5),)),)
 
@@ -89,6 +89,6 @@ def test_a_turn_without_log_probabilities_says_where_they_come_from(asked: Turn,
 
 def test_a_scored_text_has_the_settings_of_a_local_model() -> None:
     """It cannot be continued."""
-    data = lens_of_text(Reply("Hi", model="m", logprobs=TOKENS))
+    data = build_text_lens(Reply("Hi", model="m", logprobs=TOKENS))
     assert (data.model, data.basis, data.order) == ("m", "raw", DEFAULT_ORDER)
     assert (data.settings["temperature"], data.continues) == (0.8, "none")
