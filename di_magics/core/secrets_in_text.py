@@ -57,7 +57,7 @@ _HEADER = re.compile(
 )
 _PLACEHOLDER = re.compile(
     r"(?i:pass|passwd|pwd|pw|secret|token|key|value|string|text|x{2,9}|\*{1,9}|\.{3}|-.*)|"
-    r".*(?:[{}]|\$[({A-Za-z_]|%s|%\().*|[$%<\[@:?].*"
+    r"\w{1,60}=(?:\.{3}|value)|.*(?:[{}]|\$[({A-Za-z_]|%s|%\().*|[$%<\[@:?].*"
 )
 
 _SUBJECT = (
@@ -77,7 +77,7 @@ _BRACKETS = "\"'`“”„‘’«»()[]*_"
 _UNITS = re.compile(r" *(?i:char|letter|digit|byte|bit|long|zeichen|stellen|caract)\w*")
 _TERM = re.compile(
     r"(?i:(?:sha|md|rfc|utf|base|argon|aes|rsa|hs|rs|pbkdf|ed|iso|http|oauth|win|type|level|step|v)"
-    r"[-_]?\d[\w-]*|\d+[-–]\w+|\d{4}-\d\d-\d\dT.*|[\w.+-]+@[\w-]+\.[\w.'’-]+|\w+://.*|\w+\[.*)"
+    r"[-_]?\d[\w-]*|\d+[-–]\w+|\d{4}-\d\d-\d\dT.*|[\w.+-]+@[\w-]+\.[\w.'’-]+|\w+://.*|[A-Za-z_.]{4,40}[\[(].*|~?/.*)"
 )
 
 

@@ -106,6 +106,7 @@ login("ada", getpass())
 connect("localhost", 5432, "sales")
 connect("db.example.org", "sales_2024")
 login("ada"); print("a", "step1")
+user_folder("DOCUMENTS", "~/Documents")
 login(f("a"), "
 user_table = pd.DataFrame(("a", "b"))
 "Hello W0rld!"

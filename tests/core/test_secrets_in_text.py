@@ -69,6 +69,7 @@ usage: x [--password PASSWORD] [--token TOKEN]
 --password-file notes.txt
 --password <password>
 --max-tokens=4096 --key value
+run --secrets KEY=value --secrets NAME=...
 echo hello | sudo tee /etc/x
 echo "$PW" | docker login --password-stdin
 rows are identified by 'id'
@@ -112,6 +113,7 @@ The password: it is hidden. PASSWORD=hunter2 is an example.
 Your password was changed on 2026-11-30.
 password: 2026-11-30T12:00:00Z
 password: Optional[SecretStr]=None
+password = enforce_bytes(auth[1])
 passport is A1234567
 if password is not None: pass1
 Password: min. 8 chars, a-z, A-Z
