@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from di_magics.core.conversation.cells_above import PRIVATE, says_private
 from di_magics.core.text import cut_middle
 from di_magics.magics.cell import RunningCell
 from di_magics.magics.transforms import call_cell
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 50_000_000
 MAX_TEXT_CHARS = 20_000  # characters in which secrets are searched
 MAX_CHARS_READ = 200_000  # of all cells
-PRIVATE = "private"
-_PRIVATE_LINE = re.compile(r"\s*#\s*\|\s*private\b", re.IGNORECASE)
 _COMMAND = re.compile(r"\s*%(?:chat|load_ext|reload_ext)\b[^\n]*\s*")
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
@@ -97,7 +96,7 @@ class CellLog:
                 if above == "new":
                     return
                 continue
-            private = run.private or tagged.get(run.cell) or _says_private(code)
+            private = run.private or tagged.get(run.cell) or says_private(code)
             if private or not code.strip() or _COMMAND.fullmatch(code):
                 continue
             if count == above:
@@ -136,16 +135,6 @@ class CellLog:
         failed = getattr(history, "exceptions", {}).get(run.number) or {}
         error = f"{failed['ename']}: {failed['evalue']}" if "ename" in failed else ""
         return self._code(run), "\n".join(filter(None, texts)), error
-
-
-def _says_private(code: str) -> bool:
-    """Return whether one of the comments that a cell begins with is `#| private`."""
-    for line in code.splitlines():
-        if _PRIVATE_LINE.match(line):
-            return True
-        if line.strip() and not line.lstrip().startswith(("#", "%%")):
-            return False
-    return False
 
 
 def _output_text(output: Any) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from di_magics.core.conversation.attachment import Attachment
+from di_magics.core.conversation.cells_above import PRIVATE, says_private
 from di_magics.core.errors import ParamError
 from di_magics.core.read_json import as_list, as_object, as_objects
 from di_magics.core.request.readers import load_json
@@ -82,7 +83,10 @@ def attach(
         )
     kind = ""
     if path.suffix == ".ipynb" and (cells := _read_cells(text)):
-        text, kind = "\n\n".join(cells), f"{count_noun(len(cells), 'cell')} without images"
+        shown = [cell for cell in cells if cell is not None]
+        private = len(cells) - len(shown)
+        text, kind = "\n\n".join(shown), f"{count_noun(len(shown), 'cell')} without images"
+        kind += f", {count_noun(private, 'private cell')} left out" if private else ""
     attached = _text(text, path.name, kind, tokens)
     refuse_secret_text(text[: len(attached.content) + LOOKAHEAD], path)
     return attached
@@ -114,15 +118,22 @@ def attach_value(
     return attached
 
 
-def _read_cells(source: str) -> list[str]:
-    """Return the cells of a notebook's file as text, each with its output; [] if it has none."""
+def _read_cells(source: str) -> list[str | None]:
+    """Return the cells of a notebook's file as text, each with its output; [] if it has none.
+
+    A private one is None.
+    """
     try:
         notebook = load_json(source)
     except ValueError:
         return []
-    cells = []
+    cells: list[str | None] = []
     for cell in as_objects(as_object(notebook).get("cells")):
-        parts = [f"[{cell.get('cell_type')}]", _joined(cell.get("source"))]
+        source = _joined(cell.get("source"))
+        if says_private(source) or PRIVATE in as_list(as_object(cell.get("metadata")).get("tags")):
+            cells.append(None)
+            continue
+        parts = [f"[{cell.get('cell_type')}]", source]
         for output in as_objects(cell.get("outputs")):
             text = _joined(output.get("text") or as_object(output.get("data")).get("text/plain"))
             error = f"{output.get('ename')}: {output.get('evalue')}" if "ename" in output else text

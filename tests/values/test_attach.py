@@ -724,6 +724,22 @@ def test_a_notebook_goes_as_its_cells(tmp_path: Path) -> None:
     assert attached.note == "2 cells without images, 95 characters"
 
 
+def test_a_private_cell_of_a_notebook_is_not_sent(tmp_path: Path) -> None:
+    """By its tag or by a comment at its head, as with --above; the receipt says so."""
+    private = [
+        {"cell_type": "code", "source": "tagged = 1", "metadata": {"tags": ["private"]}},
+        {"cell_type": "code", "source": ["# Notes\n", "#| private\n", "commented = 1"]},
+    ]
+    shown = [{"cell_type": "code", "source": "seen = 1", "metadata": {"tags": [["x"], "a"]}}]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [*private, *shown]}))
+    attached = attach("a.ipynb", {}, tmp_path)
+    assert attached.content == "[code]\nseen = 1"
+    assert attached.note.startswith("1 cell without images, 2 private cells left out")
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": private}))
+    with pytest.raises(di.ParamError, match="is empty"):
+        attach("a.ipynb", {}, tmp_path)
+
+
 @pytest.mark.parametrize(
     "text", ["{", "[1]", '{"cells": 3}', '{"cells": []}', "[" * 100_000, '{"cells": [3, null]}']
 )

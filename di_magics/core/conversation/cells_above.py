@@ -6,6 +6,7 @@ attachment says how many cells there are, how many tokens, and what was left out
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -16,6 +17,11 @@ from di_magics.core.tokens import estimate_text_tokens
 NAME = "cells above"
 MAX_PART_CHARS = 4_000  # characters of a cell's code, or of its output
 MAX_CHARS = 24_000  # characters of all
+
+
+PRIVATE = "private"
+"""The tag of a cell that is not sent along with others."""
+_PRIVATE_LINE = re.compile(r"\s*#\s*\|\s*private\b", re.IGNORECASE)
 
 
 class RanCell(NamedTuple):
@@ -51,3 +57,13 @@ def _cell_text(number: int, parts: list[str]) -> str:
     titles = (f"Cell [{number}]:", "Its output:", "Its error:")
     blocks = [f"{title}\n{fence_block(part)}" for title, part in zip(titles, parts, strict=True)]
     return "\n".join(block for block, part in zip(blocks, parts, strict=True) if part)
+
+
+def says_private(code: str) -> bool:
+    """Return whether one of the comments that a cell begins with is `#| private`."""
+    for line in code.splitlines():
+        if _PRIVATE_LINE.match(line):
+            return True
+        if line.strip() and not line.lstrip().startswith(("#", "%%")):
+            return False
+    return False

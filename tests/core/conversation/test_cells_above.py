@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from di_magics.core.conversation.cells_above import (
     MAX_CHARS,
     MAX_PART_CHARS,
     NAME,
     RanCell,
     attach_cells,
+    says_private,
 )
 
 
@@ -35,3 +38,19 @@ def test_long_texts_lose_their_middle_and_old_cells_go_first() -> None:
     assert "Cell [1]:" not in attached.content
     assert "characters left out" in attached.content
     assert attached.note.endswith("; 5 long texts shortened; 45 older cells left out")
+
+
+@pytest.mark.parametrize(
+    ("code", "private"),
+    [
+        ("#| private\nx", True),
+        ("%%time\n# Notes\n\n # |  PRIVATE: yes\nx", True),
+        ("x\n#| private", False),
+        ("#| privateer\nx", False),
+        ("# Notes", False),
+        ("", False),
+    ],
+)
+def test_a_cell_is_private_by_a_comment_at_its_head(code: str, private: bool) -> None:
+    """Below magics and other comments, too."""
+    assert says_private(code) is private
