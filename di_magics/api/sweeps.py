@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -79,7 +80,10 @@ def run_sweep(
 ) -> Sweep:
     """Return a sweep, as one of the running cell if the extension is loaded."""
     if magics:
-        return magics.asking.sweep_here(ask, vary, repeats, measures=measures, **options)
+        ask = replace(ask, cell=magics.asking.running_cell())
+        return magics.asking.sweep(
+            ask, vary, repeats, measures=measures, show_replies=False, **options
+        )
     result = SweepRunner(session, ask, vary, repeats).run(FinalGrid(final=False), **options)
     return Sweep.of(result, measures or {})
 

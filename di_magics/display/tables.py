@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import di_magics.display.markdown as render
 from di_magics.core.amount import in_money_context
 from di_magics.core.conversation.conversation import Conversation
-from di_magics.core.money.tally import Entry, Tally, cost_sections, tally
+from di_magics.core.money.tally import Entry, cost_sections, tally
 from di_magics.core.shown.tree import tree_rows, tree_text
 from di_magics.core.sweep.difference import Part, count_texts, first_difference
 from di_magics.core.text import align_columns
@@ -128,11 +128,8 @@ def cost_output(
             filled = round(BAR * weight / sum(weights)) if any(weights) else 0
             bar = "" if len(groups) < 2 else "█" * filled + "░" * (BAR - filled)
             label = f"{title} {one_line(name, 80)}".strip()
-            rows.append((label, *_format_counts(total), total.text, bar))
+            counts = (f"{getattr(total, name):,}" for name in _COUNTS)
+            rows.append((label, *counts, total.text, bar))
     align = ["left", *["right"] * len(_COUNTS), "left", "left"]
     cells = [[render.escape_html(cell) for cell in row] for row in (head, *rows)]
     return _bundle(_html_table(cells[1:], cells[0], align), align_columns([head, *rows], align))
-
-
-def _format_counts(total: Tally) -> list[str]:
-    return [f"{getattr(total, name):,}" for name in _COUNTS]

@@ -235,11 +235,6 @@ class CellAsker:
                 self._shell.user_ns["_sweep"] = self.last_sweep
         return self.require_sweep()
 
-    def sweep_here(self, ask: Ask, vary: Vary, repeats: int, **options: Any) -> Sweep:
-        """Return the sweep of an ask from Python, as a sweep of the running cell."""
-        here = replace(ask, cell=self.running_cell())
-        return self.sweep(here, vary, repeats, show_replies=False, **options)
-
     def repeat(self, turn: Turn, count: int, *, yes: bool) -> Sweep:
         """Return a sweep that repeats a turn's request `count` times.
 

@@ -106,16 +106,13 @@ def complete(context: CompletionContext, choices: Choices) -> Any:
         offers = _flag_offers(line.split(), token, choices)
     elif not in_cell and (match := LINE.fullmatch(line)):
         offers = _line_offers(match["rest"].split(), token, choices)
-    matches = sorted({word for word in offers if word.startswith(token)}, key=_flags_last)
+    fitting = {word for word in offers if word.startswith(token)}
+    matches = sorted(fitting, key=lambda word: (word.startswith("-"), word))  # flags last
     if in_cell and not matches:  # without any match IPython would offer its own
         matches = [token]
     completions = [SimpleCompletion(word, type="magic") for word in matches]
     suppress = bool(completions)
     return {"completions": completions, "suppress": suppress, "matched_fragment": token}
-
-
-def _flags_last(word: str) -> tuple[bool, str]:
-    return word.startswith("-"), word
 
 
 def _offer(
@@ -131,7 +128,8 @@ def _flag_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str
     name, sign, prefix = token.partition("=")
     if not sign:
         name, prefix = typed[-2] if token else typed[-1], token
-    flag = FLAGS.get(KEYS.get(_spell(name), ""))
+    spelled = name.replace("_", "-") if name.startswith("--") else name
+    flag = FLAGS.get(KEYS.get(spelled, ""))
     if flag is None or not flag.metavar:
         return KEYS if token.startswith("-") or not token else ()
     before = token[: len(token) - len(prefix)]
@@ -139,10 +137,6 @@ def _flag_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str
         before += prefix[: prefix.rfind(",") + 1]
         prefix = token[len(before) :]
     return (before + word for word in _offer(flag.completions, flag.sources, prefix, choices))
-
-
-def _spell(name: str) -> str:
-    return name.replace("_", "-") if name.startswith("--") else name
 
 
 def _line_offers(typed: list[str], token: str, choices: Choices) -> Iterable[str]:

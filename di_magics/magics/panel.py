@@ -131,6 +131,8 @@ class Panel:
             failed = one_line(error, 400)
         known = session.catalog.find(route.url, route.model) if route else None
         local, built_in = bool(route and route.local), bool(route and route.built_in)
+        about = describe_model(known) if known else "context and price not known"
+        about = "on this machine, free of charge" if local else about
         if "turns" in changed:
             self._money = self._tallies()
         rejected = session.rejected_params.get((route.url, route.model), {}) if route else {}
@@ -146,7 +148,7 @@ class Panel:
                 "model": route.model if route else "none",
                 "system": policy.system or "none",
             },
-            "about": failed or _about(known, local=local),
+            "about": failed or about,
             "failed": bool(failed),
             "warnings": warnings,
             "controls": control_states(settings, policy, service, built_in=built_in),
@@ -247,12 +249,6 @@ def _model_row(model: ListedModel) -> list[str]:
     """Return a model's id, the same for display, and its facts: what model_list.js shows."""
     columns = model_columns(model)
     return [model.id, one_line(model.id, 120), *(columns[name] for name in MODEL_COLUMNS)]
-
-
-def _about(model: ListedModel | None, *, local: bool) -> str:
-    if local:
-        return "on this machine, free of charge"
-    return describe_model(model) if model else "context and price not known"
 
 
 def _read_name(value: object) -> str:

@@ -67,7 +67,8 @@ class Inspector:
 
     def lens_data(self, turn: Turn) -> LensData:
         """Return what a lens shows of a turn; the built-in model fills in what was not reported."""
-        data = self._read_reported(turn)
+        kept = turn.reply.logprobs or self._session.notebook.turns.logprobs(turn.id)
+        data = build_lens_data(turn, kept)
         try:
             route = self._route(turn) if turn.local else None
             return self._run(route, lambda m: self._complete(m, turn, data)) if route else data
@@ -115,9 +116,11 @@ class Inspector:
 
     def lens_of_text(self, reply: Reply) -> LensData:
         """Return what a lens shows of a text that was scored."""
-        return self._run(
-            self._route(None), lambda model: _with_vocabulary(model, build_text_lens(reply))
-        )
+
+        async def work(model: Llama) -> LensData:
+            return replace(build_text_lens(reply), vocabulary=await model.vocabulary())
+
+        return self._run(self._route(None), work)
 
     def normalizer_reader(
         self, turn: Turn, data: LensData
@@ -222,10 +225,6 @@ class Inspector:
 
         return self._session.loop.run(run(), "Stopped. Run the cell again to start over.")
 
-    def _read_reported(self, turn: Turn) -> LensData:
-        kept = turn.reply.logprobs or self._session.notebook.turns.logprobs(turn.id)
-        return build_lens_data(turn, kept)
-
     def _messages(self, turn: Turn) -> list[dict[str, Any]]:
         """Return the messages that were sent. Raises ChatError where they are not known."""
         messages: list[dict[str, Any]] = (turn.reply.request or {}).get("messages", [])
@@ -290,10 +289,6 @@ async def _score(
             f"The text has {len(ids):,} tokens; at most {MAX_TEXT_TOKENS:,} are scored. Shorten it."
         )
     return await model.score(prompt, ids, MAX_ALTERNATIVES, lambda done: report(done, len(ids)))
-
-
-async def _with_vocabulary(model: Llama, data: LensData) -> LensData:
-    return replace(data, vocabulary=await model.vocabulary())
 
 
 def _follows_turns(turn: Turn) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -92,7 +91,9 @@ class SweepRunner:
             kept = {} if fresh else session.notebook.turns.runs(self._keys)
             for run, key in zip(self.runs, self._keys, strict=True):
                 if key in kept:
-                    self._replies[run.index] = replace(kept[key], request=self._body(run))
+                    self._replies[run.index] = replace(
+                        kept[key], request=self._plans[run.index].body
+                    )
             missing = [run for run in self.runs if run.index not in self._replies]
             budget = self._check_budget([self._plans[run.index] for run in missing])
             limiter = Limiter(self._concurrency(concurrency))
@@ -143,9 +144,6 @@ class SweepRunner:
                 shared[ask.system] = plan.body["messages"], messages_digest
             self._plans.append(plan)
             self._keys.append(run_key(plan.turn.url, plan.body, messages_digest, run.repeat))
-
-    def _body(self, run: Run) -> Mapping[str, Any]:
-        return self._plans[run.index].body
 
     def _concurrency(self, wanted: int | None) -> int:
         local = any(plan.route.local for plan in self._plans)

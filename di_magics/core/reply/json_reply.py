@@ -147,7 +147,7 @@ def parse_strict_json(source: str, *, unique_names: bool = False) -> Any:
     try:
         return json.loads(source, parse_constant=_refuse_constant, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
-        if not source[error.pos :].strip() or _is_cut_off(error):
+        if not source[error.pos :].strip() or error.msg.startswith("Unterminated"):
             why = f"it breaks off in line {source.count(chr(10)) + 1}"
         else:
             why = f"{error.msg.removesuffix(' at')} in line {error.lineno}, column {error.colno}"
@@ -156,10 +156,6 @@ def parse_strict_json(source: str, *, unique_names: bool = False) -> Any:
     except ValueError as error:
         why = one_line(error, 80)
     raise ValueError(why)
-
-
-def _is_cut_off(error: json.JSONDecodeError) -> bool:
-    return error.msg.startswith("Unterminated string")
 
 
 def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
     pairs = [(flag, value) for flag, value in flags.items() if value]
     for name, value in settings.params.items():
         texts = (
-            [_escape_line_ends(text) for text in value]
+            [text.replace("\n", "\\n").replace("\t", "\\t") for text in value]
             if isinstance(value, tuple)
             else [f"{value}"]
         )
@@ -104,10 +104,6 @@ def as_magic(settings: Settings, prompt: str) -> tuple[str, list[str]]:
         else:
             parts.append(f"{flag} {quote}{text}{quote}")
     return f"{' '.join(parts)}\n{prompt}", left_out
-
-
-def _escape_line_ends(text: str) -> str:
-    return text.replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _fits_in_quotes(text: str, quote: str) -> bool:
