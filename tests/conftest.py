@@ -77,6 +77,7 @@ def _environment() -> Iterator[None]:
                 patch.delenv(name)
         patch.setenv("DI_MAGICS_HOME", "off")
         patch.setenv("DI_MAGICS_LOCAL_LINGER", LINGER)
+        patch.setenv("OMP_THREAD_LIMIT", "1")  # of the model: others keep the cores busy
         yield
 
 
