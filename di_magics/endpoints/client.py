@@ -195,7 +195,7 @@ class Client:
                         yield events
                 return
             except EndpointError as error:
-                final = begun or endpoint.local  # our own server is started again
+                final = begun or endpoint.local  # the next cell starts our own again
                 seconds = None if final else retry.retry_delay(attempt, error, random.random())
                 if seconds is None:
                     raise
@@ -325,9 +325,10 @@ class Client:
 
 def _check_encoding(response: httpx.Response, endpoint: Endpoint) -> None:
     """Raise BadRequest for a compressed answer: unpacked, a small one may fill the memory."""
-    if encoding := _encoding(response):
+    if _is_compressed(response):
+        encoding = one_line(_header(response, "content-encoding", endpoint) or "", 40).lower()
         raise BadRequest(
-            f"{endpoint.name} sent a compressed answer ({one_line(encoding, 40)}), which was not "
+            f"{endpoint.name} sent a compressed answer ({encoding}), which was not "
             "asked for. Check the endpoint's address, or the proxy on the way to it."
         )
 
@@ -337,9 +338,9 @@ def _silence_seconds(endpoint: Endpoint) -> float:
     return SILENCE_SECONDS * (LOCAL_PATIENCE if is_loopback(endpoint.url) else 1)
 
 
-def _encoding(response: httpx.Response) -> str:
-    encoding: str = response.headers.get("content-encoding", "").strip().lower()
-    return "" if encoding == "identity" else encoding
+def _is_compressed(response: httpx.Response) -> bool:
+    encoding = response.headers.get("content-encoding", "")
+    return encoding.strip().lower() not in ("", "identity")
 
 
 def _header(response: httpx.Response, name: str, endpoint: Endpoint) -> str | None:
@@ -371,7 +372,7 @@ async def _read_error(
     response: httpx.Response, endpoint: Endpoint, target: Target
 ) -> EndpointError:
     """Return the error for a response that is not 200; a compressed body is not read."""
-    body = b"" if _encoding(response) else await _read_bounded(response, MAX_ERROR_BYTES)
+    body = b"" if _is_compressed(response) else await _read_bounded(response, MAX_ERROR_BYTES)
     headers = response.headers
     location = _header(response, "location", endpoint)
     return http_error(

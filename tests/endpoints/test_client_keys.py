@@ -106,6 +106,17 @@ def test_a_key_that_a_server_repeats_is_not_shown(
     assert found == []
 
 
+@pytest.mark.parametrize("at", ["content-encoding", "content-type", "retry-after", "server"])
+def test_no_header_of_an_answer_shows_the_key(server: Loopback, at: str) -> None:
+    """Also a key of small letters only, where a header is shown in them."""
+    key = "di-0123456789abcdef0123456789abcdef"
+    for answer in (Raw([b"data: {}"], headers={at: key}), Fault(429, b"x", headers={at: key})):
+        server.default = answer
+        asked = once(Endpoint(server.url, key))
+        assert isinstance(asked.error, EndpointError)
+        assert "0123456789" not in everything(asked)
+
+
 def test_a_list_of_models_has_no_key(server: Loopback) -> None:
     """Nor has the error where there is none."""
     server.models = [KEY, f"x{json.dumps(KEY)}"]
