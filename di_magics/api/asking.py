@@ -55,10 +55,12 @@ def ask(
     the path (`Path`) of a file, or a list of them. The model may call `tools`; the user is asked
     before a call of one that is not marked `@safe`, and with `confirm` before every call. `schema`
     is the class or the JSON Schema of `reply.json()`; with `repair` the model is asked once more if
-    the reply does not fit it. `extra` are other fields of the request, sent as they are. Raises
-    ParamError for an invalid parameter, ToolError, ReplyError if
-    the reply does not fit the schema, and EndpointError if there is no complete reply (`.reply` is
-    the partial one).
+    the reply does not fit it. `extra` are other fields of the request, sent as they are.
+
+    Raises ParamError for an invalid argument, BudgetError if the request may cost more than a
+    budget allows, PolicyError if a policy forbids it, ToolError if a tool cannot be offered or run,
+    ReplyError if the reply does not fit the schema, EndpointError if there is no complete reply
+    (`.reply` is the partial one), StoreError if the files on disk cannot be used, and Interrupted.
     """
     template = Ask("", model=model, system=system, endpoint=endpoint, once=True)
     asked = _fill_ask(template, prompt, params, extra, attach, schema, repair=repair)
@@ -80,7 +82,8 @@ def stream(
     """Return the reply's text as it comes, to iterate over with `for` or `async for`.
 
     Leaving the loop stops the reply; its cost counts. `.reply` is the reply after the loop. The
-    arguments and the errors are those of `ask`.
+    arguments are those of `ask`, without tools and `schema`. The loop raises the errors of `ask`,
+    and ChatError if it is the second one over the same stream.
     """
     template = Ask("", model=model, system=system, endpoint=endpoint, once=True)
     return ReplyStream(_asker(_fill_ask(template, prompt, params, extra, attach)))
@@ -111,9 +114,9 @@ async def aask(
 class Conversation:
     """A conversation of your own, apart from the notebook's: every `ask` sends the turns before it.
 
-    The arguments are those of `ask` and hold for all its turns; the defaults are the current
-    settings. Costs, budget and policy are those of `ask`. It is kept in memory only. Raises
-    ParamError for an invalid parameter.
+    `model`, `system`, `endpoint`, `extra` and the sampling parameters are those of `ask`, and hold
+    for all its turns; the defaults are the current settings. Costs, budget and policy are those of
+    `ask`. It is kept in memory only. Raises ParamError for an invalid parameter.
     """
 
     @check_arguments
@@ -148,7 +151,12 @@ class Conversation:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """The messages with which the next request begins, as the API has them."""
+        """The turns so far as messages of the API, after the conversation's own system prompt.
+
+        The next request begins with them, with two exceptions: if the conversation has no `system`,
+        the system prompt of the settings or of a policy is sent; and with `%chat set context=N`
+        only the last N turns are sent.
+        """
         system = self._template.system
         first = [{"role": "system", "content": system}] if system else []
         return [*first, *(message for turn in self.turns for message in turn_messages(turn))]
@@ -169,7 +177,8 @@ class Conversation:
     ) -> Reply:
         """Return the model's reply, and add the turn to the conversation; a partial one, too.
 
-        The arguments and the errors are those of the function `ask`.
+        The arguments are those of the function `ask`, without `model`, `system` and `endpoint`.
+        Raises its errors, and ChatError while the conversation waits for another reply.
         """
         asked = _fill_ask(self._template, prompt, params, extra, attach, schema, repair=repair)
         asked = replace(asked, tools=_toolbox(tools, confirm=confirm), rounds=rounds)
@@ -184,7 +193,10 @@ class Conversation:
         extra: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> ReplyStream:
-        """Return the reply's text as it comes; leaving the loop stops it and keeps what came."""
+        """Return the reply's text as it comes; leaving the loop stops it and keeps what came.
+
+        The loop raises the errors of `ask`.
+        """
         return ReplyStream(self._asker(_fill_ask(self._template, prompt, params, extra, attach)))
 
     @check_arguments

@@ -46,7 +46,7 @@ def sweep(
     reply, by name. `concurrency` is the number of concurrent requests: 8 by default, at most 200,
     and one for a local model. `extra` are other fields of the request. Only the progress is
     displayed, and the conversation does not change. A run with a complete saved reply is not sent
-    again, unless `fresh`. Raises the errors of `ask`, and BudgetError for more than 20 calls or
+    again, unless `fresh`. Raises the errors of `ask`; BudgetError also for more than 20 calls or
     $0.05 without `yes` or a `budget` in USD.
     """
     limit = None if budget is None else parse_usd(budget, "budget")

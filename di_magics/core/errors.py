@@ -2,20 +2,22 @@
 
 DiMagicsError
   ParamError (ValueError)  a flag or a setting is wrong          -> fix the cell
-  ChatError                no such turn, nothing to undo         -> fix the cell
+  ChatError                cannot be done now: no such turn, …   -> see its message
   BudgetError              the worst case does not fit           -> raise the budget
   PolicyError              a teacher's file forbids it           -> ask the teacher
   ToolError                a tool cannot be offered or run       -> fix the function
   ReplyError (ValueError)  not the requested JSON; .reply        -> ask again, or --repair
   StoreError               the files on disk cannot be used      -> see its message
   EndpointError            .status .request_id .reply
-    Unreachable            no connection, or no answer in time   -> check the address (retried)
+    Unreachable            no connection, or it broke off early  -> check the address (retried)
     Refused                401 402 403                           -> fix the key or the account
     BadRequest             400 404 405 413 422                   -> fix the model or the prompt
       TooLong              .asked .limit                         -> send fewer turns
     Busy                   408 409 429 5xx                       -> wait (retried)
-    StreamBroken           the reply broke off                   -> run the cell again
+    StreamBroken           no complete reply, or not in time     -> run the cell again
 Interrupted (KeyboardInterrupt)  the user pressed the stop square
+
+"Retried" is only what fails before the reply has begun, and not at a local model.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class ParamError(DiMagicsError, ValueError):
 
 
 class ChatError(DiMagicsError):
-    """The conversation has no such turn."""
+    """This cannot be done now: no such turn, no sweep, nobody to ask, or a reply is awaited."""
 
 
 class BudgetError(DiMagicsError):
@@ -101,11 +103,14 @@ class EndpointError(DiMagicsError):
 
 
 class Unreachable(EndpointError):
-    """There was no connection, or no answer in time."""
+    """No connection, or one that ended before an answer; or a local model that cannot be had.
+
+    A server that accepts the connection and then is silent for too long is a StreamBroken.
+    """
 
 
 class Refused(EndpointError):
-    """The key is missing or wrong, or the account cannot pay."""
+    """The key, the proxy or the certificate is missing or wrong, or the account cannot pay."""
 
 
 class BadRequest(EndpointError):
@@ -128,7 +133,7 @@ class Busy(EndpointError):
 
 
 class StreamBroken(EndpointError):
-    """The reply broke off."""
+    """The reply broke off, did not come in time, was too large, or was not a reply."""
 
 
 class Interrupted(KeyboardInterrupt):

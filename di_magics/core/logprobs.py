@@ -130,7 +130,7 @@ def join_pieces(tokens: Sequence[TokenProbability]) -> Iterator[tuple[int, int, 
 
 
 def own_bytes(tokens: Sequence[TokenProbability]) -> tuple[TokenProbability, ...]:
-    """Return the tokens with their own bytes; llama.cpp gives those of the whole character."""
+    """Return the tokens with their own bytes, where llama.cpp gave those of a whole character."""
     own: list[TokenProbability] = []
     begun = b""
     for token in tokens:

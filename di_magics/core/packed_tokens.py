@@ -34,10 +34,14 @@ DAMAGED = "the log-probabilities are damaged"
 class PackedTokens(NamedTuple):
     """Tokens as one table without repeats and five arrays (little endian).
 
-    `counts` says in 4 bytes how many alternatives each position has. The other arrays are indexes
-    into the table, for all alternatives and for the tokens that were drawn, and the
-    log-probabilities of both as 32-bit floats, NaN where unknown. Indexes have 2 bytes; in a `wide`
-    reply, with more than 65,535 different tokens, they have 4.
+    counts          how many alternatives each position has, 4 bytes each
+    alternatives    indexes into the table: the alternatives of all positions, one after another
+    logprobs        their log-probabilities
+    drawn           indexes into the table: the token that was drawn at each position
+    drawn_logprobs  their log-probabilities
+
+    Log-probabilities are 32-bit floats, NaN where unknown. Indexes have 2 bytes; in a `wide` reply,
+    with more than 65,535 different tokens, they have 4.
     """
 
     table: list[TokenProbability]

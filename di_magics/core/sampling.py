@@ -6,16 +6,18 @@ llama.cpp does it (its order is DEFAULT_ORDER); what is not known is bounded, ne
 * The other tokens are a group: at most `count` of them, none likelier than the K-th, with a sum of
   probabilities between `low` and `high`. llama.cpp normalises in 32 bits, which loses small terms,
   so `high` is SLACK above 1 - the sum of the returned ones.
-* A temperature T makes p ** (1 / T) of a probability p. Over the group the sum of these is largest
-  or smallest where the probabilities are even, and at the other end where they are concentrated at
-  the K-th (Karamata's inequality: x ** a is concave for a <= 1 and convex above).
-* A filter whose limit depends on the group may keep or cut a token: such a token is uncertain, its
-  probability may be 0, and the sum of the others with and without it bounds theirs.
+* A temperature T makes p ** (1 / T) of a probability p. The sum of these over the group has two
+  extremes: all probabilities are equal, or as many as possible are as large as the K-th. For T > 1
+  the sum is largest in the first case and smallest in the second; for T < 1 it is the reverse
+  (Karamata's inequality: x ** a is concave for a <= 1 and convex above).
+* A filter whose limit depends on the group may keep or cut a token: such a token is uncertain, and
+  its probability may be 0. The others are normalised once with it and once without it: these are
+  their bounds.
 * The repetition penalty multiplies logits, and log-probabilities do not show where a logit is 0.
   `logits_zero` finds it from one more answer.
 
 Weights are natural logarithms, up to a constant of the position. The group is kept as it was before
-any temperature, and `power` is what the temperatures so far have made of it.
+any temperature, and `power` is the exponent of all temperatures so far: the product of their 1 / T.
 """
 
 from __future__ import annotations
@@ -130,7 +132,7 @@ def logits_zero(
     """Return logit - log-probability of a position, from an answer with a repetition penalty alone.
 
     `after` has the probabilities of that answer by id: penalty `repeat` (above 1), temperature 1,
-    no filters. None where the returned tokens are all in the window, or none is.
+    no filters. None if all of the returned tokens, or none of them, are in the window.
     """
     before = dict(top)
     seen = set(window[-int(DEFAULTS["repeat_last_n"]) :])

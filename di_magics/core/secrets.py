@@ -1,13 +1,19 @@
 """What looks like a key or a password: by its form, by its name, or by the name of its file.
 
-There are three levels, because a false alarm is worse in some places than in others:
+A false alarm is worse in some places than in others, so there are several checks:
 
-* `find_key` knows only the forms of well-known keys; it checks prompts.
-* `find_credential` also knows passwords in URLs and connection strings; it checks files.
-* `looks_secret` also checks the name of a variable, and prefixes such as `sk-` before a long text.
+* A text by its form: `find_key` knows only the forms of well-known keys; it checks prompts.
+  `find_credential` also knows passwords in URLs and connection strings; it checks files. `redact`
+  also knows prefixes such as `sk-` before a long text, and hides what it finds.
+* A variable by its name and its value: `looks_secret` for one of Python, `is_secret_variable` for
+  one of the environment, where more names count (`names_secret`).
+* A field by its name and its value, which most callers use: `is_secret_column`. `find_assignment`,
+  `find_line`, `find_env` and `find_property` look for such fields in a text.
+* A file by its name: `is_secret_file`.
 
-Each pattern starts at a fixed text or at the beginning of a word, and each of its repetitions is
-bounded or ends the match, so that the time is linear in the text.
+Each pattern that searches a text starts at a fixed text, or at the beginning of a word or a line,
+and each of its repetitions is bounded, or is the last part of the pattern. So the time is linear in
+the text.
 """
 
 from __future__ import annotations
@@ -288,9 +294,10 @@ def is_switch(value: str) -> bool:
 
 
 def find_assignment(text: str, *, quoted: bool = False) -> str | None:
-    """Return the first name that a text of settings gives a secret to (JSON, YAML, TOML, INI, XML).
+    """Return the first name to which a text of settings assigns a secret, or None.
 
-    With `quoted`, as in a program, only a quoted text counts as a value.
+    The text is JSON, YAML, TOML, INI or XML. With `quoted`, as in a program, only a quoted text
+    counts as a value.
     """
     for match in _ASSIGNMENT.finditer(text):
         quote, name, sign = match.groups()
@@ -310,7 +317,7 @@ def find_assignment(text: str, *, quoted: bool = False) -> str | None:
 
 
 def find_line(text: str) -> str | None:
-    """Return the first name that a line of an ordinary text, alone on it, gives a secret to."""
+    """Return the first name to which a line of its own in an ordinary text assigns a secret."""
     lines = _LINE.finditer(text)
     return next((line[1] for line in lines if is_secret_column(line[1], [line[2]])), None)
 
@@ -327,7 +334,7 @@ def find_env(text: str) -> str | None:
 
 
 def find_property(text: str) -> str | None:
-    """Return the first name that a file of Java properties gives a secret to."""
+    """Return the first name to which a file of Java properties assigns a secret."""
     pairs = _PROPERTY.findall(_CONTINUED.sub("", text))
     return next((name for name, value in pairs if is_secret_column(name, [value])), None)
 
@@ -338,7 +345,7 @@ def _starts_line(match: re.Match[str]) -> bool:
 
 
 def _read_values(text: str, start: int, *, quoted: bool) -> Iterator[str]:
-    """Yield the values behind a name: one, or those of a list."""
+    """Yield the values after a name: one, or those of a list."""
     window = text[start : start + MAX_VALUE_CHARS]
     value = window.lstrip(" \t")
     if block := re.match(r"[|>][+-]?\d?[ \t]*\n", value):

@@ -50,7 +50,7 @@ _IN_MESSAGE = re.compile(
 _SHELL_LINE = re.compile(r"(?m)^[ \t]{0,40}(?:!|%(?:env|set_env|sx|system)[ \t])[^\n]{0,1000}")
 _SHELL_CELL = re.compile(r"\s{0,99}%%(?:bash|sh|script|sx|system|cmd)\b")
 _ENV_BY_BLANK = re.compile(r"%(?:set_)?env[ \t]{1,9}([A-Za-z_]\w{0,60})[ \t]{1,9}(\S{1,400})")
-# A call or an assignment to do with an account, and the texts in it behind the first one.
+# A call or an assignment to do with an account, and the texts in it after the first one.
 _ACCOUNT = re.compile(
     r"(?i)(?<![^\W_])\w{0,40}(?:auth|log_?[io]n|sign_?in|connect|credential|account|user|ftp|imap"
     r"|pop3|ssh|ldap)\w{0,40}[ \t]{0,9}=?[ \t]{0,9}\("
@@ -69,19 +69,21 @@ _WORD = re.compile(r"[^\W\d_]+|[\d.,]+")
 
 
 def find_in_code(text: str, *, shell: bool = False) -> str | None:
-    """Return the first name that a program gives a secret to; in a `shell` also without quotes."""
+    """Return the first name to which a program assigns a secret, or None.
+
+    With `shell`, a value needs no quotes.
+    """
     pairs = (*_quoted(text), *_in_shell(text), *(_SHELL.findall(text) if shell else ()))
     named = (name for name, value in pairs if is_secret_column(name, [value]))
     return find_assignment(text, quoted=True) or next(named, None)
 
 
 def hide_in_code(*texts: str, others: Iterable[str] = ()) -> list[str]:
-    """Return a program and what it printed without the secrets by name in any of them.
+    """Return a program and what it printed, with what looks like a secret replaced by `[secret]`.
 
-    `others` are secrets that are hidden as well.
-
-    A value is hidden wherever it stands, and where its name is that of a secret more often than
-    `find_in_code` says so: a program that is wrong is only read.
+    `others` are secrets that are hidden as well. Every occurrence of a secret is hidden, in all the
+    texts. More values count as secret here than in `find_in_code`: hiding too much does little
+    harm, because the texts are only read, not run.
     """
     values = {other for other in others if any(other in text for text in texts)}
     for text in texts:
@@ -115,7 +117,7 @@ def _in_shell(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _without_name(text: str) -> Iterator[str]:
-    """Yield the texts behind a user's name, as in connect(("host", "ada", "…"))."""
+    """Yield the texts after a user's name, as in connect(("host", "ada", "…"))."""
     for call in _ACCOUNT.finditer(text):
         arguments = _within(text[call.end() : call.end() + MAX_CALL_CHARS])
         values = (value for _, value in _BEHIND.findall(arguments))

@@ -1,12 +1,14 @@
-"""Passwords in commands, in SQL and in sentences, where no name and sign stand before them.
+"""Passwords in commands, in SQL and in sentences.
 
 `find_in_commands` knows the options of common programs (`mysql -p…`, `curl -u user:…`), options and
 headers whose name says so (`--password …`, `-H "X-Api-Key: …"`), and the statements of databases
-(`IDENTIFIED BY '…'`). `find_in_sentences` knows "the password is …", where the word after it cannot
-be an ordinary word: it has a digit or a sign as well as letters. So "the password is required" is
-not one, nor is a password that is a word.
+(`IDENTIFIED BY '…'`). `find_in_sentences` knows "the password is …" and "password: …", where what
+comes next cannot be an ordinary word: it has a digit or a sign as well as letters, or after "is" it
+is a number of 4 to 12 digits. So "the password is required" has none, and a password that is an
+ordinary word is not found.
 
-Each pattern begins with a fixed word, and each of its repetitions is bounded.
+Each pattern begins with a fixed word or sign, or with a few blanks before one, and each of its
+repetitions is bounded.
 """
 
 from __future__ import annotations
@@ -82,7 +84,10 @@ _TERM = re.compile(
 
 
 def find_in_commands(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the passwords in commands and statements of SQL, each after what it stands behind."""
+    """Yield pairs (label, password) from commands and statements of SQL.
+
+    The label is the command, the option or the header before the password.
+    """
     for name, pattern in _PATTERNS:
         for match in pattern.finditer(text):
             yield from _check(name, "password", match)
@@ -94,7 +99,7 @@ def find_in_commands(text: str) -> Iterator[tuple[str, str]]:
 
 
 def find_in_sentences(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the passwords in sentences, each after the word for it."""
+    """Yield pairs (label, password) from sentences; the label is their word for a password."""
     for match in _SENTENCE.finditer(text):
         value = _strip(match["value"])
         is_number = re.fullmatch(r"\d{4,12}", value) and not _UNITS.match(match["after"])
@@ -107,7 +112,10 @@ def find_in_sentences(text: str) -> Iterator[tuple[str, str]]:
 
 
 def is_odd(value: str) -> bool:
-    """Return whether a text without blanks is no word: it has a digit or a sign within letters."""
+    """Return whether a text without blanks is not a word, and may be a password.
+
+    It has letters, and a digit or, before its last character, a sign.
+    """
     has_letter = re.search(r"[^\W\d_]", value)
     return bool(
         len(value) >= 4

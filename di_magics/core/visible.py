@@ -1,14 +1,19 @@
-"""Foreign text made safe to display: nothing in it is hidden, reordered or erased.
+"""Foreign text made safe to display.
 
 The text of a model, a server or a file may contain characters that nobody sees: controls that
 repaint a terminal, marks that reverse the text after them, fillers that are letters to Python, tags
-that are instructions to a model. `_HIDDEN` is the one list of them. Four functions handle them:
-`one_line` for a message; `make_visible` where two different texts must not look alike;
-`show_exactly` for the question "May the model run …?", where moreover letters may not look like
-others, and nothing may be pushed out of sight by padding; `remove_hidden` for code that goes into
-a cell.
+that are instructions to a model. `_HIDDEN` is the list of them all. Choose by the purpose:
 
-A zero-width joiner between two emoji and a variation selector behind one stay as they are.
+    one_line         a message or a name, on one line
+    make_visible     where two different texts must not look alike
+    show_exactly     the question "May the model run …?": moreover, no letter looks like another,
+                     and no padding pushes anything out of sight
+    strip_controls   a text of several lines for a page, or for print: only controls are removed
+    show_direction   the same for a terminal: marks that reverse or hide text become visible, too
+    remove_hidden    code that goes into a cell
+    replace_hidden   anything else, with a replacement of your own
+
+A zero-width joiner between two emoji and a variation selector after one stay as they are.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ class Content(Protocol):
 class Channel:
     """Streams a content to a widget, then replaces it by the final output on the same display id.
 
-    `open` and `close` are called on the main thread, `update` on the loop's, and `receive` on
-    whichever thread the front end's messages arrive. Hold `lock` to change several fields of the
+    `open`, `update` and `close` are called on the threads that session/view.py names, and `receive`
+    on the one on which the front end's messages arrive. Hold `lock` to change several fields of the
     content. `away` is the status line on a page that was reloaded after the end.
     """
 

@@ -23,21 +23,27 @@ from di_magics.core.token_statistics import least_likely, perplexity
 from di_magics.core.visible import make_visible, one_line, strip_controls
 
 MAX_BYTES = 256_000
-"""Of the saved form."""
+"""Bytes of the saved form, at most."""
 NAMED = 3
-"""The alternatives that the saved form names for a token."""
+"""How many alternatives of a token the saved form names."""
 LISTED = 10
-"""The least likely tokens that the saved form lists."""
+"""How many of the least likely tokens the saved form lists."""
 ROWS = 100
-"""The alternatives of a lab's position in the saved form."""
+"""How many alternatives the saved form lists of the position that a lab begins with."""
 MAX_LABEL_CHARS = 40
 """Characters of a token in a table or a title; that of a hostile server may have a million."""
 TITLED = (0.9, 0.5, 0.05, 0.0)
-"""The tokens below this probability have a title: the first of these with which all tokens fit."""
+"""Tokens less likely than a threshold have a tooltip (`title`).
+
+The thresholds are tried in this order, until all tokens fit.
+"""
 BLOCKS = "▁▂▃▄▅▆▇█"
 BLOCK_BITS = 1.5
 COLUMNS = 60
-SAVED_LAB = "Colours and numbers here are without the settings, but for the position below."
+SAVED_LAB = (
+    "The colours and numbers do not include the settings; only the table of the one position below "
+    "does."
+)
 FAINT = "opacity: 0.75; font-size: 90%"
 # The widget's colours on white paper, translucent, so that they are legible on dark paper, too.
 MARKS = (
@@ -140,7 +146,7 @@ def _name_alternatives(token: TokenProbability) -> list[str]:
 
 
 def _label(token: TokenProbability) -> str:
-    """Return the label of a token, of at most MAX_LABEL characters of it."""
+    """Return the label of a token, of at most MAX_LABEL_CHARS characters of it."""
     text = token.text
     return token_label(text[:MAX_LABEL_CHARS]) + "…" * (len(text) > MAX_LABEL_CHARS)
 

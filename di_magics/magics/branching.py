@@ -23,7 +23,7 @@ from di_magics.session.session import Session
 CONTINUATIONS = 4
 """How many times a lab continues a reply."""
 MAX_CHARS_BEFORE = 80
-"""How many characters before a token a lab shows with what continues it."""
+"""How many characters of the reply a lab shows before each continuation."""
 
 
 def branch_runs(ask: Ask, count: int) -> tuple[Vary, int]:
@@ -56,7 +56,7 @@ def branch(
 
 
 def name_continuing(session: Session, turn: Turn) -> str:
-    """Return a line on who continues a turn's reply, "" if it is the current endpoint."""
+    """Return a note that says which model continues the reply, "" for the current endpoint."""
     endpoint = session.settings.endpoint
     if not turn.local or not endpoint or is_local(endpoint):
         return ""

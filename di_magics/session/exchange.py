@@ -1,14 +1,15 @@
-"""The one place that sends requests: for a turn, a tool round, a run of a sweep and a repeat.
+"""The one place that asks for replies: for a turn, a tool round, a repair and a run of a sweep.
 
-Every request has the same four steps:
+Every request for a reply has the same three steps:
 
     write_down   what it may cost (and the turn, if it is a new one) is on disk before it is sent
     send         the request is sent; events are folded into a reply, which is displayed in frames
                  (throttle.py) and written as a checkpoint every second
     seal         the outcome is written once, whatever happened; done when `send` returns
-    log          the turn goes into the teacher's log, if a policy names one
 
-`send` runs on the loop; the main thread only waits. The caller passes a Recorder, which writes
+`log`, which adds a turn to the teacher's log, is called once for a turn or a run, at its end.
+
+`send` runs on the loop; the thread that asks only waits. The caller passes a Recorder, which writes
 checkpoints and the outcome to their place: a turn, one request of a turn, or a run.
 """
 
@@ -185,9 +186,10 @@ class Exchange:
         on_retry: OnRetry,
         on_body: Callable[[Mapping[str, Any]], None],
     ) -> AsyncGenerator[list[ReplyEvent]]:
-        """Yield the events of a reply; `on_body` is called with a body that is sent instead.
+        """Yield the events of a reply.
 
-        A server that refuses `stream_options`, which asks for the usage, is asked without it.
+        A server that refuses `stream_options`, which asks for the usage, is asked without it, and
+        `on_body` is called with the smaller body.
         """
         smaller = {name: value for name, value in body.items() if name != OPTIONS}
         begun = False

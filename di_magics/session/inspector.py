@@ -1,7 +1,13 @@
 """Replies and texts token by token, with a model on this machine.
 
-Every method of Inspector blocks, starts the local server if it does not run, and can be
-interrupted. They raise ChatError, ParamError, PolicyError, EndpointError, and Interrupted.
+The methods of Inspector start the local server if it does not run, block until the model has
+answered, and can be interrupted. They raise ChatError, ParamError, PolicyError, EndpointError and
+Interrupted. The exceptions are:
+
+* `lens_data` and `branch` need no model for a turn of another endpoint.
+* `lens_data` returns what is kept if the model fails. It raises ChatError only for a reply without
+  log-probabilities.
+* `normalizer_reader` returns at once; the function that it returns needs the model.
 """
 
 from __future__ import annotations

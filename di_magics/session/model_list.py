@@ -88,9 +88,10 @@ class ModelList:
             return self._fetches[endpoint.url]
 
     async def find_price(self, route: Route) -> Price | None:
-        """Return the price of a model, from a list of today; runs on the loop.
+        """Return the price of a model, None if it is not known; runs on the loop.
 
-        None if it has none, or if the list does not arrive in time.
+        A list that was not fetched today is fetched first; if it does not arrive in time, the one
+        before it counts.
         """
         job = self.refresh(route.endpoint)
         if job:

@@ -69,7 +69,8 @@ class Notebook:
     def conversation(self) -> Conversation:
         """The conversation, resumed from disk.
 
-        It is empty while no cell runs that tells which notebook this is.
+        It is empty until it is known which notebook this is: most front ends tell that only with a
+        running cell.
         """
         with self._lock:
             if self._conversation is None:

@@ -1,12 +1,14 @@
-"""A kernel's session: its settings, its notebook, and the one way to ask.
+"""A kernel's session: its settings, its notebook, and how it asks for one turn.
 
 `ask` has these steps:
 
+    look up      a model or a price that is needed and not known is fetched
     plan         settings, flags and the policy become a turn and the body of its request
     write down   the turn is written to disk, and becomes the head, before it is sent
-    run          turn_runner sends its requests on the loop; this thread only waits
+    run          turn_runner sends its requests on the loop; this thread waits, and runs its tools
     keep         the sealed outcome is added to the conversation
     close        the view displays the final output
+    log          the turn is added to the teacher's log, if a policy names one
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The interface of views, which display replies; the views themselves are in `display`."""
+"""The interface of views, which display replies; the views themselves are in `display`.
+
+"The caller's thread" is the one that asks: the main thread, or that of a stream or of a lab.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,18 @@ from di_magics.core.sweep.runs import Run
 
 
 class Screen(Protocol):
-    """Displays a growing reply and a status line; called on the loop's thread."""
+    """Displays a growing reply and a status line.
+
+    Both are called on the loop's thread; while tools run, `show` is called on the caller's, and
+    while a local server starts, `status` is called on a worker thread.
+    """
 
     def status(self, line: str) -> None: ...
     def show(self, reply: Reply) -> None: ...
 
 
 class View(Screen, Protocol):
-    """Displays the reply of one turn; `open` and `close` are called on the main thread.
+    """Displays the reply of one turn; `open` and `close` are called on the caller's thread.
 
     `seen` is False only if a page was connected and did not confirm the end of the reply.
     """
@@ -31,7 +38,10 @@ class View(Screen, Protocol):
 
 
 class SweepView(Protocol):
-    """Displays the runs of a sweep; `open` and `close` are called on the main thread."""
+    """Displays the runs of a sweep.
+
+    `open` and `close` are called on the caller's thread, `screen` and `finish` on the loop's.
+    """
 
     def open(self, stop: Callable[[], None], stop_one: Callable[[int], None]) -> None: ...
     def screen(self, run: Run) -> Screen: ...

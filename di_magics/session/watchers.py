@@ -1,6 +1,10 @@
 """Observers of a session: the panel, `%config` and the extension's pages are called on a change.
 
-`requests` means that the first request has begun or the last one has ended.
+A change is one of these:
+
+    settings   the settings, the list of models, or an alias
+    turns      the conversation, its costs or its budget; or another notebook's cell runs
+    requests   the first request has begun, or the last one has ended
 """
 
 from __future__ import annotations

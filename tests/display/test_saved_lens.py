@@ -99,7 +99,7 @@ def test_the_saved_form_without_any_script() -> None:
         assert words in html
     assert "Position 4 with temperature 0.8, top_k 40" in html
     assert "cut by min_p" in html
-    assert "are without the settings, but for the position below" in html
+    assert "only the table of the one position below does" in html
     assert "Position" not in html_of(Lens(reply))
     assert "without the settings" not in html_of(Lens(reply))
 

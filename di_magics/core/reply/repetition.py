@@ -17,7 +17,7 @@ STEP = 200
 
 
 class RepetitionDetector:
-    """Reads a text as it grows; `found` is whether it is in a loop."""
+    """Reads a text as it grows; `is_repeating` is whether it is in a loop."""
 
     def __init__(self) -> None:
         self._tail = ""

@@ -31,8 +31,9 @@ def build_body(
     fields: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the body of the request, which has exactly what is set and nothing else.
+    """Return the body of the request: only what is set, and how it is streamed.
 
+    With `stream` it also asks for the usage (`stream_options`), unless the service refuses that.
     Parameters have the names that the `service` has for them; `fields` and `extra` are sent
     unchanged. Raises ParamError for an extra that would replace another field.
     """

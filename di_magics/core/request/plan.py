@@ -64,9 +64,9 @@ ROUNDS = 8
 class Prefill:
     """The beginning of a reply that is continued: its text and its tokens.
 
-    `ids` are the ids of the prompt and of these tokens, for our own server, where `slot` holds
-    them; without ids the reply is continued from its text, in the way `method` (a value of PREFILL
-    in services.py, or ASK_TO_CONTINUE).
+    `ids`, only for our own server, are the token ids of the prompt and of `tokens`, which its cache
+    slot `slot` holds up to the last one. Without ids the reply is continued from its text, in the
+    way `method` (a value of PREFILL in services.py, or ASK_TO_CONTINUE).
     """
 
     text: str
@@ -85,8 +85,8 @@ class Ask:
 
     extra       other fields of the request, as they are sent
     new         start another conversation
-    once        neither send nor store a conversation
-    history     the conversation that it follows instead of the notebook's, with `once`
+    once        not a part of the notebook's conversation: its turns are not sent, this one not kept
+    history     with `once`: another conversation, whose turns are sent
     append      add a turn instead of a variant
     context     how many turns are sent with it
     replaces    the turn of which this one is a variant
@@ -127,7 +127,7 @@ class Ask:
 def ask_like(turn: Turn, settings: Settings) -> Ask:
     """Return an ask that sends a turn's prompt again, as a variant of the turn.
 
-    It goes to the endpoint in use, one of a local model to the local model in use.
+    A turn of a local model goes to the local model in use, any other to the endpoint in use.
     """
     return Ask(
         turn.prompt,

@@ -7,11 +7,13 @@ percent-encoded, in base64, also over several lines, and with characters in it t
 removed later. It must run after what is decoded and before any cut: half a key is not recognised.
 
 A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` holds an event back
-while its text ends in what may be the beginning of the key: at most a few dozen characters, which
-are released as soon as they continue differently. Text, reasoning, the arguments of each tool call
-and the tokens with probabilities are separate texts: what one of them holds back does not delay
-the others, because nothing depends on the order between them. What would be sent back waits while
-any of them holds something back, and goes with a key: it has the same text in a form of its own.
+while its text ends in what may be the beginning of the key: about as many characters as the key
+has, or up to 12 times as many if they are escaped. They are released as soon as they continue
+differently. Text, reasoning, the arguments of each tool call and the tokens with probabilities are
+separate texts: what one of them holds back does not delay the others, because nothing depends on
+the order between them. Fields that are returned to the server (ToReturn) wait as long as any text
+holds something back. If a key is found they are dropped, because they repeat the text in another
+form.
 
 Short keys are not secret (`none`, `EMPTY`, `ollama`) and may be words: a key of fewer than 8
 characters stays in replies and is removed elsewhere only as a separate word; a key of fewer than 4
@@ -93,7 +95,7 @@ def hide_values(values: Any) -> Any:
     return {name: hide_text(value) for name, value in values.items()}
 
 
-class _Secret:
+class _KeySpellings:
     """One key in all its spellings."""
 
     def __init__(self, key: str) -> None:
@@ -130,7 +132,7 @@ class Redactor:
 
     def __init__(self, *keys: str | None) -> None:
         self._keys = [key for key in dict.fromkeys(keys) if key and len(key) >= MIN_KEY_CHARS]
-        self._secrets = [_Secret(key) for key in self._keys]
+        self._secrets = [_KeySpellings(key) for key in self._keys]
         self._shortest = min(map(len, self._keys), default=0)
         # Only a text that this matches can hold a spelling of a key, or begin one at its end.
         begun = "|".join(

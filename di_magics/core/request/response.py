@@ -61,8 +61,8 @@ def sniff(start: bytes) -> Kind | None:
 class ResponseReader:
     """Turns the body of one response into batches of events; feed it every chunk, then close it.
 
-    `clean` removes the key from a text; errors quote the server only after it, as a cut may go
-    through a key.
+    `clean` removes the key from a text. A text is cleaned before it is cut for a message, because
+    half a key is not recognised.
     """
 
     def __init__(
