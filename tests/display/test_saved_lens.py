@@ -101,7 +101,7 @@ def test_the_saved_form_without_any_script() -> None:
     assert "cut by min_p" in html
     assert "only the table of the one position below does" in html
     assert "Position" not in html_of(Lens(reply))
-    assert "without the settings" not in html_of(Lens(reply))
+    assert "do not include the settings" not in html_of(Lens(reply))
 
 
 def test_the_saved_form_applies_the_penalties() -> None:
