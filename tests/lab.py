@@ -209,7 +209,7 @@ class Notebook:
         self._context = chromium.new_context(**{"viewport": size, **context})
         self.page = self._context.new_page()
         self.page.set_default_timeout(TIMEOUT_SECONDS * 1000)
-        self.page.on("console", lambda message: self.console.append(message.text))
+        self.page.on("console", lambda message: self._note_line(message.text))
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.on("request", lambda request: self._note(request.url))
         self._load()
@@ -245,6 +245,11 @@ class Notebook:
         tree = workspace if self.lab.app == "lab" else "notebooks"
         self.page.goto(f"{self.lab.url}/{tree}/{self.name}?token={self.lab.token}")
         self._wait_until_open()
+
+    def _note_line(self, line: str) -> None:
+        # JupyterLab writes this of a kernel that has ended: that of the notebook before.
+        if not line.startswith("Error: Canceled future for"):
+            self.console.append(line)
 
     def _note(self, url: str) -> None:
         if url.startswith(("http", "ws")) and self.lab.url.partition(":")[2] not in url:
