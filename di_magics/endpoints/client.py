@@ -10,7 +10,6 @@ one cannot fill the memory.
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import json
 import os
 import random
@@ -373,14 +372,14 @@ async def _read_error(
 ) -> EndpointError:
     """Return the error for a response that is not 200; a compressed body is not read."""
     body = b"" if _is_compressed(response) else await _read_bounded(response, MAX_ERROR_BYTES)
-    headers = response.headers
     location = _header(response, "location", endpoint)
     return http_error(
         response.status_code,
         endpoint.redactor.clean(body.decode("utf-8", "replace")).encode(),
         target,
         location=location and _moved_to(endpoint, location),
-        retry_after=_retry_after_seconds(headers.get("retry-after"), headers.get("date")),
+        headers=response.headers,
+        now=time.time(),
         request_id=_header(response, "x-request-id", endpoint),
     )
 
@@ -423,27 +422,6 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(DRAIN_SECONDS):
             async for _ in chunks:
                 pass
-
-
-def _retry_after_seconds(retry_after: str | None, date: str | None) -> float | None:
-    """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3) on the server's clock."""
-    if not retry_after:
-        return None
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        until = _timestamp(retry_after)
-    if until is None:
-        return None
-    now = _timestamp(date) if date else None
-    return max(0.0, until - (time.time() if now is None else now))
-
-
-def _timestamp(date: str) -> float | None:
-    try:
-        return email.utils.parsedate_to_datetime(date).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _translate_error(

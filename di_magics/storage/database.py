@@ -232,7 +232,10 @@ def _copy_aside(path: Path) -> Path:
 def _describe(error: Exception, path: Path | None) -> str:
     reason, where = one_line(error, 120), one_line(path or "memory", 160)
     if "locked" in reason or "still reads" in reason:
-        step = "Another program uses that file: try again in a moment."
+        step = (
+            "Another program uses that file, or its disk has no locks (NFS): try again in a "
+            "moment, or set DI_MAGICS_HOME to a folder on a local disk."
+        )
     elif "full" in reason or "disk I/O" in reason:
         step = "Free some space on that disk, or set DI_MAGICS_HOME to a folder on another one."
     else:

@@ -16,6 +16,7 @@ from typing import Any
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, StreamBroken, TooLong
 from di_magics.core.read_json import as_object
 from di_magics.core.request.readers import load_json, read_count
+from di_magics.core.request.retry import parse_wait
 from di_magics.core.request.route import CHAT_PATH
 from di_magics.core.settings.services import DEEPINFRA, UNKNOWN_SERVICE, Service
 from di_magics.core.text import count_noun, replace_surrogates
@@ -75,6 +76,7 @@ MAX_WAIT_SECONDS = 1e6
 _NO_TOOLS = "This model or server cannot call tools: leave out --tools, or choose another with -m."
 _NO_JSON = "This model or server cannot guarantee JSON: leave out --format json and --schema."
 _NO_IMAGES = "This model cannot read images: choose one that can with -m."
+_SHRINK = "Make the image smaller with --resize 1024, or leave out its turn with --last N."
 _LOWER_MAX = "Lower max_tokens: %chat set max_tokens=N."
 _NAME_MODEL = "Check the model's name ({model}) with %chat models."
 _ADDRESS = (
@@ -233,6 +235,19 @@ ERROR_RULES = (
         SHORTEN,
         _GITHUB + "stanford-crfm/helm/issues/2080 2023-12 (Together), "
         "jjleng/copilot-more/issues/35 2025-03 (Copilot)",
+    ),
+    ErrorRule(
+        r"image.{0,40} (exceed|too large)",
+        BadRequest,
+        _SHRINK,
+        _GITHUB + "anthropics/claude-code/issues/43056 2026-04, "
+        "boldsoftware/shelley/pull/213 2026-05 (Anthropic)",
+    ),
+    ErrorRule(
+        r"request (entity |body |payload )?(is )?too large|payload too large",
+        TooLong,
+        SHORTEN,
+        _GITHUB + "anthropics/claude-code/issues/43056 2026-04 (Anthropic)",
     ),
     ErrorRule(
         r"content_filter|content management policy|responsibleaipolicyviolation",
@@ -408,19 +423,24 @@ def http_error(
     answer: bytes,
     target: Target | None = None,
     *,
-    retry_after: float | None = None,
+    headers: Mapping[str, object] | None = None,
+    now: float = 0.0,
     request_id: str | None = None,
     location: str | None = None,
 ) -> EndpointError:
     """Return the error for a response that is not 200: the server's text and the next step.
 
-    `location` is where a redirect points to.
+    `headers` and the local time `now` say when to try again, `location` is where a redirect points
+    to.
     """
     try:
         payload: object = load_json(answer)
     except ValueError:
         text = answer.decode("utf-8", "replace").strip()
         payload = None if text.startswith("<") else text
+    # OpenRouter relays the headers of the server behind it.
+    upstream = as_object(as_object(as_object(payload).get("error")).get("metadata"))
+    retry_after = parse_wait({**as_object(upstream.get("headers")), **(headers or {})}, now)
     error = _error(status, payload, target or Target(), location, retry_after)
     error.request_id, error.retry_after = request_id, retry_after
     return error

@@ -12,7 +12,7 @@ from di_magics.core.errors import (
     StreamBroken,
     Unreachable,
 )
-from di_magics.core.request.retry import MAX_RETRY_AFTER_SECONDS, TRIES, retry_delay
+from di_magics.core.request.retry import MAX_RETRY_AFTER_SECONDS, TRIES, parse_wait, retry_delay
 
 
 @pytest.mark.parametrize("kind", [Busy, Unreachable])
@@ -46,3 +46,51 @@ def test_the_servers_own_pause_is_kept_to(asked: float, kept: float | None) -> N
 def test_the_servers_own_pause_does_not_add_tries() -> None:
     """The last try is the last."""
     assert retry_delay(TRIES, Busy("x", retry_after=1.0), 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"),
+    [
+        ("6m0s", 360.0),
+        ("1.2s", 1.2),
+        ("20ms", 0.02),
+        ("1h2m3s", 3723.0),
+        ("1d", 86_400.0),
+        ("59", 59.0),
+        ("-1", 0.0),
+        ("1800000030", 30.0),
+        ("1800000030000", 30.0),
+        ("1799999999", 0.0),
+        ("inf", float("inf")),
+        ("Fri, 15 Jan 2027 08:01:00 GMT", 60.0),
+        ("Fri, 15 Jan 0000 08:01:00 GMT", None),
+        ("Fri, 15 Jäh 2027 08:01:00 GMT", None),
+        ("Fri, 15 Jax 2027 08:01:00 GMT", None),
+        ("soon", None),
+        ("s", None),
+        ("", None),
+        ("1s" * 50_000, None),
+        (7, 7.0),
+        (None, None),
+    ],
+)
+def test_a_rate_limit_says_when_it_ends(reset: object, seconds: float | None) -> None:
+    """As a duration, a number of seconds, or the time itself; what is none of these is nothing."""
+    headers = {"X-RateLimit-Reset-Requests": reset, "x-ratelimit-remaining-requests": "0"}
+    assert parse_wait(headers, 1_800_000_000.0) == seconds
+
+
+def test_only_a_used_up_limit_is_waited_for() -> None:
+    """Of two used-up limits the later one counts; a Retry-After is the server's last word."""
+    day = {"x-ratelimit-reset-requests": "24h", "x-ratelimit-remaining-requests": "7"}
+    minute = {"x-ratelimit-reset-tokens": "8s", "x-ratelimit-remaining-tokens": "0"}
+    assert parse_wait({**day, **minute}, 0.0) == 8.0
+    assert parse_wait({**minute, "x-ratelimit-remaining": "0", "x-ratelimit-reset": "9"}, 0.0) == 9
+    assert parse_wait({**minute, "retry-after": "3"}, 0.0) == 3.0
+    clock = {
+        "date": "Fri, 15 Jan 2027 08:00:00 GMT",
+        "retry-after": "Fri, 15 Jan 2027 08:00:09 GMT",
+    }
+    assert parse_wait(clock, 0.0) == 9.0
+    assert parse_wait(day, 0.0) is None
+    assert parse_wait({}, 0.0) is None

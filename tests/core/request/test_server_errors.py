@@ -112,8 +112,17 @@ def test_a_refusal_may_say_anything(answer: bytes) -> None:
 
 def test_a_refusal_carries_the_headers_that_matter() -> None:
     """The request's id and the pause that the server asks for are kept."""
-    error = server_errors.http_error(429, b"", retry_after=3.0, request_id="r-1")
+    error = server_errors.http_error(429, b"", headers={"Retry-After": "3"}, request_id="r-1")
     assert (error.retry_after, error.request_id) == (3.0, "r-1")
+
+
+def test_a_wait_that_another_server_asked_for_is_relayed() -> None:
+    """OpenRouter's own headers say nothing; those of the limit are in the body (dirge 718)."""
+    reset = {"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "0"}
+    reset["X-RateLimit-Reset"] = str(1_800_054_000_000)
+    answer = body("Rate limit exceeded: free-models-per-day", metadata={"headers": reset})
+    error = server_errors.http_error(429, answer, now=1_800_000_000.0)
+    assert error.retry_after == 54_000.0
 
 
 def words_and_fields(message: str, **fields: int) -> bytes:
@@ -255,7 +264,8 @@ def body(message: object, **fields: object) -> bytes:
 )
 def test_a_long_wait_is_named(seconds: float | None, when: str) -> None:
     """A quota of a day or an hour: the server says how long, and nobody waits for it unasked."""
-    error = server_errors.http_error(429, body("slow down"), retry_after=seconds)
+    headers = {} if seconds is None else {"retry-after": str(seconds)}
+    error = server_errors.http_error(429, body("slow down"), headers=headers)
     assert str(error).endswith(f": slow down. Try again {when}.")
 
 
@@ -264,6 +274,18 @@ SHORTER = "a shorter prompt"
 
 # Bodies as servers have sent them; where is in the rows of ERROR_RULES.
 REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
+    (
+        400,
+        body(
+            "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 10053760 bytes "
+            "> 5242880 bytes",
+            type="invalid_request_error",
+        ),
+        BadRequest,
+        "--resize 1024",
+    ),
+    (413, body("image content cannot exceed 30MB", code=413), BadRequest, "--resize 1024"),
+    (400, body("Request too large (max 20MB)"), TooLong, SHORTER),
     (
         429,
         body(
