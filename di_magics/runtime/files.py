@@ -8,6 +8,7 @@ import re
 import stat
 import tempfile
 import tomllib
+import unicodedata
 from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
@@ -26,13 +27,18 @@ MAX_KEY_PARTS = 20
 
 
 def resolve_path(named: str, folder: Path) -> Path:
-    """Return the path that a user means, relative to this folder; `~` is the user's home."""
+    """Return the path that a user means, relative to this folder; `~` is the user's home.
+
+    An é is one character or two: a name of the other form is meant if only that is there.
+    """
     path = Path(named)
     try:
         path = path.expanduser()
     except RuntimeError:  # there is no such user
         return path
-    return path if path.is_absolute() else folder / path
+    forms = (unicodedata.normalize(form, str(path)) for form in ("NFC", "NFD"))
+    found = (folder / name for name in (str(path), *forms) if os.path.exists(folder / name))
+    return next(found, folder / path)
 
 
 def read_bounded(path: Path, limit: int, name: str, suffixes: Collection[str] = ()) -> bytes:

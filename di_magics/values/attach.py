@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 import io
+import unicodedata
 import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +37,8 @@ MAX_ATTACHMENT_BYTES = 20_000_000
 MAX_FILE_BYTES = 200_000_000
 MAX_PIXELS = 50_000_000
 """Of an image that is resized: decoded, a pixel takes up to 8 bytes, a few times over."""
+ORIENTATION = 0x0112
+"""The tag of a photograph's EXIF data that says how its camera was held; 1 is upright."""
 TOKENS = 4000
 """A text is cut after about this many tokens, unless the user sets another limit."""
 LOOKAHEAD = 4000
@@ -58,8 +62,9 @@ def attach(
     A text is cut after about `tokens` tokens; `resize` is the longest side of an image, in pixels.
     Raises ParamError.
     """
-    if name.isidentifier() and name in names:
-        return attach_value(names[name], name, tokens=tokens, resize=resize)
+    variable = unicodedata.normalize("NFKC", name)  # as Python does it
+    if name.isidentifier() and variable in names:
+        return attach_value(names[variable], variable, tokens=tokens, resize=resize)
     path, label = resolve_path(name, folder), one_line(name, 120)
     refuse_secret_file(path, name)
     try:
@@ -237,7 +242,9 @@ def _image_data(value: Any, name: str) -> bytes | None:
         value.savefig(out, format="png", bbox_inches="tight")
         return out.getvalue()
     if library == "PIL" and hasattr(value, "save"):
-        value.save(out, format="PNG")
+        from PIL import ImageOps
+
+        ImageOps.exif_transpose(value).save(out, format="PNG")
         return out.getvalue()
     if library == "IPython" and type(value).__name__ in ("Image", "Audio", "Video"):
         if not isinstance(value.data, bytes) or not _format(value.data):
@@ -268,6 +275,8 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     size = ""
     if resize:
         data, size = _resize(data, kind, label, resize)
+    if turned := _turn_upright(data, kind):
+        data, size = turned, ", turned upright"
     if len(data) > MAX_ATTACHMENT_BYTES:
         raise ParamError(
             f"{label} is too large to be sent: {format_bytes(len(data))} of at most 20 MB. Shrink "
@@ -277,6 +286,26 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     note = f"{kind} image{size}, {format_bytes(len(data))}{shrunk}"
     url = f"data:{FORMATS[kind]};base64,{base64.b64encode(data).decode()}"
     return Attachment("image", name, note, url)
+
+
+def _turn_upright(data: bytes, kind: str) -> bytes | None:
+    """Return a photograph turned as its camera was held: most servers send the model its pixels.
+
+    None if it is upright, cannot be read, or is too large, or without Pillow.
+    """
+    if not any(mark in data for mark in (b"Exif", b"eXIf", b"EXIF")):
+        return None
+    with suppress(Exception):  # Pillow may raise anything for a broken image
+        from PIL import Image, ImageOps
+
+        ignored = warnings.catch_warnings(action="ignore")  # there is a limit of our own below
+        with ignored, Image.open(io.BytesIO(data)) as opened:
+            turned = opened.getexif().get(ORIENTATION, 1) in range(2, 9)
+            if turned and opened.width * opened.height <= MAX_PIXELS:
+                out = io.BytesIO()
+                ImageOps.exif_transpose(opened).save(out, format=kind, quality=95)
+                return out.getvalue()
+    return None
 
 
 def _resize(data: bytes, kind: str, label: str, pixels: int) -> tuple[bytes, str]:

@@ -9,7 +9,15 @@ import json
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Reversible,
+)
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -332,11 +340,15 @@ def _first_mistake(error: pydantic.ValidationError) -> JsonTypeError:
     return JsonTypeError(one_line("$" + "".join(steps), 80), one_line(message, 200))
 
 
+LISTS = (Collection, Container, Iterable, Reversible)
+"""Read as a list: pydantic has no schema for them, or reads them only when they are used."""
+
+
 def _supported_type(hint: Any, within: tuple[Any, ...] = ()) -> Any:
     """Return a type as pydantic supports it.
 
-    A bare text in Annotated becomes a description, and before Python 3.12 the standard TypedDict
-    is replaced.
+    A bare text in Annotated becomes a description, an Iterable a list, and before Python 3.12 the
+    standard TypedDict is replaced.
     """
     if hint in within:
         return hint
@@ -348,6 +360,8 @@ def _supported_type(hint: Any, within: tuple[Any, ...] = ()) -> Any:
         }
         return TypedDict(hint.__name__, fields)  # type: ignore[operator] # made at run time
     origin, arguments = get_origin(hint), get_args(hint)
+    if (origin or hint) in LISTS:
+        return list.__class_getitem__(_supported_type(arguments[0], within)) if arguments else list
     if origin is None or origin is Literal:
         return hint
     if origin is Annotated:

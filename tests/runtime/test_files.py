@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from growth import growth
 
 from di_magics.core.errors import ParamError
 from di_magics.runtime import files
-from di_magics.runtime.files import MAX_TOML_BYTES, read_bounded, read_toml, write_private
+from di_magics.runtime.files import (
+    MAX_TOML_BYTES,
+    read_bounded,
+    read_toml,
+    resolve_path,
+    write_private,
+)
 
 
 def refused(path: Path, limit: int = 100) -> str:
@@ -244,3 +252,17 @@ def test_a_private_file_does_not_replace_a_folder(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="directory"):
             write_private(path, "text", overwrite=True)
     assert [file.name for file in tmp_path.iterdir()] == ["a.md"]
+
+
+@pytest.mark.parametrize(("form", "typed"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_is_found_in_the_other_form_of_its_letters(
+    tmp_path: Path, form: Literal["NFC", "NFD"], typed: Literal["NFC", "NFD"]
+) -> None:
+    """A Mac splits an é of a file's name into two characters, a keyboard types one."""
+    path = tmp_path / unicodedata.normalize(form, "Größe ガ.txt")
+    name = unicodedata.normalize(typed, path.name)
+    assert resolve_path(name, tmp_path).name == name
+    path.touch()
+    assert resolve_path(name, tmp_path) == resolve_path(str(tmp_path / name), Path()) == path
+    (tmp_path / name).touch()
+    assert resolve_path(name, tmp_path).name == name

@@ -233,6 +233,40 @@ def test_resize_turns_an_image_as_its_camera_was_held() -> None:
     assert opened(attach_value(out.getvalue(), "it", resize=100)).size == (50, 100)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(("orientation", "corner"), [(3, "red"), (6, "blue"), (8, "red")])
+@pytest.mark.parametrize("as_object", [False, True])
+def test_a_photograph_is_sent_upright(
+    kind: str, orientation: int, corner: str, as_object: bool
+) -> None:
+    """Servers send a model the pixels, and ignore how the camera was held (ollama 18418)."""
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.new("RGB", (40, 20), "red")
+    image.paste("blue", (0, 0, 20, 20))
+    image.save(out, kind, exif=exif)
+    value = Image.open(io.BytesIO(out.getvalue())) if as_object else out.getvalue()
+    attached = attach_value(value, "it", resize=None)
+    sent = opened(attached).convert("RGB")
+    assert sent.size == ((40, 20) if orientation == 3 else (20, 40))
+    assert sent.getexif().get(0x0112, 1) == 1
+    assert (sent.tobytes()[0] > 128) is (corner == "red")
+    assert as_object or "turned upright" in attached.note
+
+
+def test_a_photograph_that_cannot_be_turned_is_sent_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is broken, or there is no Pillow."""
+    broken = picture("JPEG")[:40] + b"Exif\0\0MM"
+    assert attach_value(broken, "it").note == "JPEG image, 1 kB"
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(out, "JPEG", exif=exif)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert attach_value(out.getvalue(), "it").note == "JPEG image, 1 kB"
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -6,7 +6,7 @@ import functools
 import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Container, Iterable, Reversible
 from datetime import date
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -155,6 +155,12 @@ def test_malformed_docstring_still_offers_the_tool(text: str) -> None:
         (bool, {"type": "boolean"}),
         (float, {"type": "number"}),
         (list[int], {"type": "array", "items": {"type": "integer"}}),
+        (Collection[int], {"type": "array", "items": {"type": "integer"}}),
+        (
+            Iterable[Reversible[int]],
+            {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+        ),
+        (Container, {"type": "array", "items": {}}),
         (dict[str, float], {"type": "object", "additionalProperties": {"type": "number"}}),
         (Literal["a", "b"], {"enum": ["a", "b"], "type": "string"}),
         (MAYBE, {"anyOf": [{"type": "integer"}, {"type": "null"}]}),
@@ -709,3 +715,14 @@ def test_arguments_of_a_type_with_a_union_of_itself_are_read_within_bounds() -> 
     for argument in (value, json.dumps(value)):
         with pytest.raises(ToolError, match="too deeply"):
             parse(json.dumps({"tree": argument}))
+
+
+def test_an_iterable_is_a_list_that_is_checked_before_the_call() -> None:
+    """It can be read twice, and a wrong item is found before the function runs."""
+
+    def total(numbers: Iterable[int]) -> tuple[int, int]:
+        return sum(numbers), sum(numbers)
+
+    assert called(total, '{"numbers": [1, 2]}') == (3, 3)
+    with pytest.raises(ToolError, match=r"valid integer"):
+        tool_arguments(total, "f").parse('{"numbers": [1, "x"]}')

@@ -1,6 +1,7 @@
 """Prices of models: price lists in three shapes -> USD per token; tokens -> an estimate.
 
-A price that cannot be right is unknown (None), never 0.
+A price that cannot be right is unknown (None), never 0. Only where all the prices of a model are
+0, in the shape of OpenRouter, is it free: Together's 0 stands for an unknown price.
 """
 
 from __future__ import annotations
@@ -108,6 +109,8 @@ def _parse_price(pricing: Mapping[str, object], source: str, date: str) -> Price
         sent = _parse_rate(pricing["input"], PER_MILLION)
         written = _parse_rate(pricing.get("output"), PER_MILLION)
         cached = None
+    elif {"prompt", "completion"} <= pricing.keys() and all(map(_is_zero, pricing.values())):
+        sent, written, cached = Decimal(0), Decimal(0), None
     else:
         sent = _parse_rate(pricing.get("prompt"), USD_PER_TOKEN)
         written = _parse_rate(pricing.get("completion"), USD_PER_TOKEN)
@@ -222,6 +225,12 @@ def _make_price(
     if cached is not None and cached > sent:  # a discount above the price has another unit
         cached = None
     return Price(sent, written, cached, source, date)
+
+
+def _is_zero(rate: object) -> bool:
+    if isinstance(rate, str):
+        return "0" in rate and not rate.strip("0.")
+    return rate == 0 and rate is not False
 
 
 def _parse_rate(rate: object, unit: Decimal) -> Decimal | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 
 from di_magics.core.errors import ParamError
@@ -13,7 +14,7 @@ from di_magics.core.visible import one_line
 MAX_VALUE_CHARS = 200_000
 """Characters; a longer value is refused, and can be attached (`-a`)."""
 
-_NAME = re.compile(r"\{\{([^\W\d]\w*)(?:\}\}|[.\[(][^{}\n]{0,200}\}\})")
+_NAME = re.compile(r"\{\{([^\W\d][^\s{}.\[(]*)(?:\}\}|[.\[(][^{}\n]{0,200}\}\})")
 
 
 def fill_placeholders(
@@ -31,9 +32,9 @@ def fill_placeholders(
     known = set(known)
 
     def fill(match: re.Match[str]) -> str:
-        name = match[1]
+        name = unicodedata.normalize("NFKC", match[1])  # as Python does it
         is_expression = match.end(1) + 2 != match.end()
-        if not name.isidentifier() or (is_expression and name not in known):
+        if not match[1].isidentifier() or (is_expression and name not in known):
             return match[0]
         if is_expression:
             raise ParamError(

@@ -207,6 +207,28 @@ def test_implausible_price_is_unknown(garbage: object, side: str) -> None:
     assert prices(openai({**MILLION, side: garbage})) is None
 
 
+@pytest.mark.parametrize(
+    ("pricing", "free"),
+    [
+        ({"prompt": "0", "completion": "0"}, True),
+        ({"prompt": 0, "completion": 0.0, "request": "0.000", "image": "0"}, True),
+        ({"prompt": "0", "completion": "0", "image": "0.04"}, False),
+        ({"prompt": "0", "completion": "0", "request": None}, False),
+        ({"prompt": "0", "completion": "."}, False),
+        ({"prompt": False, "completion": False}, False),
+        ({"prompt": "-1", "completion": "-1"}, False),
+        ({"prompt": "0"}, False),
+        ({"input": 0, "output": 0, "base": 0, "hourly": 0, "finetune": 0}, False),
+        ({"input_tokens": 0, "output_tokens": 0}, False),
+    ],
+)
+def test_free_is_what_costs_nothing_in_any_way(pricing: dict[str, Any], free: bool) -> None:
+    """OpenRouter's 0 is a price if nothing else of the model costs; Together's is unknown."""
+    price = prices(router(pricing))
+    assert (price is not None and estimate_cost(Usage(10, 5), price) == 0) is free
+    assert (price is None) is not free
+
+
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
 def test_a_price_in_cents_that_is_none_is_unknown(garbage: object) -> None:
     """Without the input price the rate of the cache is a fraction of nothing."""

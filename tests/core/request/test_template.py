@@ -94,6 +94,7 @@ def fill(text: str, values: Mapping[str, object]) -> str:
         ("{{a}}", "1"),
         ("{{a}}{{b}} and {{a}}", "1two and 1"),
         ("a {{a}}\n{{größe}} {{_x1}}", "a 1\nü None"),
+        ("{{gro\u0308ße}} {{कीमत}} {{ﬁ}}", "ü 5 6"),
         ("{{{a}}}", "{1}"),
         ("{{{{a}}}}", "{{1}}"),
         ("{a} {{a} {a}}", "{a} {{a} {a}}"),
@@ -107,7 +108,8 @@ def fill(text: str, values: Mapping[str, object]) -> str:
 )
 def test_only_a_name_between_two_braces_is_filled_in(text: str, filled: str) -> None:
     """Spaces, unknown names with a part and all other braces stay as they are."""
-    assert fill(text, {"a": 1, "b": "two", "größe": "ü", "_x1": None}) == filled
+    names = {"a": 1, "b": "two", "größe": "ü", "_x1": None, "कीमत": 5, "fi": 6, "x2": 7}
+    assert fill(text, names) == filled
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,7 @@ def test_a_part_of_a_variable_is_refused(part: str) -> None:
         fill(f"Explain {{{{a{part}}}}}.", {"a": 1})
 
 
-@pytest.mark.parametrize("text", ["{{a.", "{{a(", "{{a", "{{a.a}", "{{a\n"])
+@pytest.mark.parametrize("text", ["{{a.", "{{a(", "{{a", "{{a.a}", "{{a\n", "{{a-", "{{a}"])
 def test_placeholders_are_found_in_linear_time(text: str) -> None:
     """Twice the text takes about twice the time."""
     assert growth(lambda n: fill(text * n, {"x": 1}), 20_000) <= 3
