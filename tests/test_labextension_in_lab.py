@@ -334,11 +334,11 @@ def test_files_that_are_dropped_on_the_message_are_attached(
     page.page.mouse.down()
     page.page.mouse.move(box["x"] + 20, box["y"] + 20, steps=5)
     page.page.mouse.up()
-    wait_for('"./my notes')
+    wait_for("'./my notes")
     page.page.keyboard.type("What is in them?")
     page.page.keyboard.press("Enter")
     page.shown(1).get_by_text("read").wait_for()
-    flags = r'%%chat -a dropped\.txt -a \./\d+-pasteped\.txt -a "\./my notes\.txt"'
+    flags = r"%%chat -a dropped\.txt -a \./\d+-pasteped\.txt -a '\./my notes\.txt'"
     assert re.fullmatch(rf"{flags}\nWhat is in them\?", page.sources()[1])
     sent = str(server.chats[-1].json["messages"])
     for text in ("from here", "from outside: dropped.txt", "from outside: pasteped.txt"):

@@ -17,6 +17,7 @@ from di_magics.magics.cell import RunningCell
 from di_magics.magics.cells_above import CellLog
 from di_magics.magics.last_error import ErrorRecorder
 from di_magics.magics.page import connect_page
+from di_magics.magics.page_cells import PageCells
 from di_magics.magics.traits import SettingsTraits
 from di_magics.magics.transforms import add_transforms, remove_transforms
 
@@ -39,9 +40,10 @@ class ChatMagics(Magics, SettingsTraits):
         self._cell = RunningCell(shell)
         self._policy = os.environ.get("DI_MAGICS_POLICY")
         self.process = os.getpid()
-        self.page = connect_page(shell)
+        page_cells = PageCells()
+        self.page = connect_page(shell, page_cells)
         self.errors = ErrorRecorder(self._post_error)
-        self.cells = CellLog(shell, self._cell)
+        self.cells = CellLog(shell, self._cell, page_cells)
 
         @context_matcher(identifier="di_magics")  # type: ignore[untyped-decorator]
         def matcher(context: CompletionContext) -> Any:

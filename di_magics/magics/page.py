@@ -1,5 +1,6 @@
 """What the extension's pages are told of a kernel: the model, what the notebook cost, whether a
-reply is on its way, which widget is the panel of parameters, and which cell `%chat fix` explains.
+reply is on its way, which widget is the panel of parameters, which cell `%chat fix` explains, and
+whether the cells above go along with a prompt.
 
 A comm with a fixed id that is never opened. The kernel sends the state as messages of that comm; a
 front end without the extension ignores them (it would log an error for a comm_open or a
@@ -7,8 +8,9 @@ comm_close). A page that connects later finds the comm in the kernel's comm_info
 message to ask for the state.
 
 So the kernel is never asked by a page before the extension is loaded here, and a page's message
-waits, as every request does, until the cell that runs has ended. Of its content only one thing
-counts: that the panel has been shown, which replaces a line of text in an output.
+waits, as every request does, until the cell that runs has ended. Of its content two things count:
+that the panel has been shown, which replaces a line of text in an output, and the cells above the
+one that runs next (magics/page_cells.py).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from di_magics.core.errors import DiMagicsError
 from di_magics.core.visible import one_line
 
 if TYPE_CHECKING:
+    from di_magics.magics.page_cells import PageCells
     from di_magics.session.session import Session
     from di_magics.session.watchers import Changed
 
@@ -42,8 +45,9 @@ class Page:
 
     comm_id = target_name = COMM
 
-    def __init__(self, kernel: Any) -> None:
+    def __init__(self, kernel: Any, cells: PageCells) -> None:
         self._kernel = kernel
+        self._cells = cells
         self._session: Session | None = None
         self._confirm: Callable[[], None] = lambda: None
         self._state = {
@@ -53,6 +57,7 @@ class Page:
             "costs": NO_AMOUNT,
             "answering": False,
             "failed": "",
+            "above": False,
         }
         self._posting = threading.Lock()
         kernel.comm_manager.register_comm(self)
@@ -89,9 +94,13 @@ class Page:
             self._post(self._state)
 
     def handle_msg(self, message: Mapping[str, Any]) -> None:
-        """Post the state to a page that has connected, or note that one has shown the panel."""
-        if message["content"].get("data") == SHOWN:
+        """Post the state to a page that has connected, or note what it says."""
+        data = message["content"].get("data")
+        if data == SHOWN:
             self._confirm()
+            return
+        if isinstance(data, dict) and "above" in data:
+            self._cells.receive(message)
             return
         with self._posting:
             self._post(self._state)
@@ -117,7 +126,10 @@ class Page:
 
 def _read_state(session: Session, changed: set[Changed]) -> dict[str, Any]:
     """Return what may have changed; the costs only if turns have."""
-    state: dict[str, Any] = {"answering": session.exchange.under_way > 0}
+    state: dict[str, Any] = {
+        "answering": session.exchange.under_way > 0,
+        "above": bool(session.settings.above),
+    }
     try:
         state["model"] = one_line(session.route().model, 100)
     except DiMagicsError:  # the next cell says why
@@ -133,8 +145,8 @@ def _read_state(session: Session, changed: set[Changed]) -> dict[str, Any]:
     return state
 
 
-def connect_page(shell: Any) -> Page | None:
+def connect_page(shell: Any, cells: PageCells) -> Page | None:
     """Return the page's side in the kernel; None in a terminal, and where it is not ipykernel."""
     kernel = getattr(shell, "kernel", None)
     names = ("comm_manager", "session", "iopub_socket")
-    return Page(kernel) if all(hasattr(kernel, name) for name in names) else None
+    return Page(kernel, cells) if all(hasattr(kernel, name) for name in names) else None

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.cells_above import PRIVATE, says_private
+from di_magics.core.conversation.notebook_file import NotebookCell, read_cells
 from di_magics.core.errors import ParamError
-from di_magics.core.read_json import as_list, as_object, as_objects
 from di_magics.core.request.readers import load_json
 from di_magics.core.settings.params import suggest
 from di_magics.core.text import count_noun, describe_error, format_bytes
@@ -132,24 +131,14 @@ def _read_cells(source: str) -> list[str | None]:
         notebook = load_json(source)
     except ValueError:
         return []
-    cells: list[str | None] = []
-    for cell in as_objects(as_object(notebook).get("cells")):
-        source = _joined(cell.get("source"))
-        if says_private(source) or PRIVATE in as_list(as_object(cell.get("metadata")).get("tags")):
-            cells.append(None)
-            continue
-        parts = [f"[{cell.get('cell_type')}]", source]
-        for output in as_objects(cell.get("outputs")):
-            text = _joined(output.get("text") or as_object(output.get("data")).get("text/plain"))
-            error = f"{output.get('ename')}: {output.get('evalue')}" if "ename" in output else text
-            parts += ["[output]", error]
-        cells.append("\n".join(part.strip("\n") for part in parts))
-    return cells
+    return [None if cell.is_private else _cell_text(cell) for cell in read_cells(notebook)]
 
 
-def _joined(lines: object) -> str:
-    """Return a text that a notebook's file has as one text or as a list of lines."""
-    return lines if isinstance(lines, str) else "".join(map(str, as_list(lines)))
+def _cell_text(cell: NotebookCell) -> str:
+    parts = [f"[{cell.kind}]", cell.source]
+    for output in cell.outputs:
+        parts += ["[output]", output.text]
+    return "\n".join(part.strip("\n") for part in parts)
 
 
 def truncate_text(

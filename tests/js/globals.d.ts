@@ -66,9 +66,11 @@ interface NotebookTracker {
   currentWidget: NotebookPanel | null;
   currentChanged: Signal;
   widgetAdded: Signal<NotebookPanel>;
+  find(test: (panel: NotebookPanel) => boolean): NotebookPanel | undefined;
 }
 interface NotebookActions {
   executed: Signal<{ notebook: Notebook }>;
+  executionScheduled: Signal<{ notebook: Notebook; cell: Cell }>;
   run(notebook: Notebook, context: SessionContext): Promise<boolean>;
 }
 
@@ -76,7 +78,9 @@ interface NotebookActions {
 type Load = (name: string) => Promise<Anything>;
 /** What the front end shares with its extensions: versions by package. */
 type Scope = Record<string, Record<string, { get: () => Promise<() => Anything>; loaded?: unknown }>>;
-type KernelStates = import("../../di_magics/labextension/static/kernel_state.js").KernelStates;
+type KernelStates = ReturnType<
+  typeof import("../../di_magics/labextension/static/kernel_state.js").followKernels
+>;
 interface State {
   model: string;
   cost: string;
@@ -84,6 +88,7 @@ interface State {
   answering: boolean;
   panel: string;
   failed: string;
+  above: boolean;
 }
 /** The record of a turn in the metadata of an output; anybody may have written it. */
 interface ReplyRecord {

@@ -10,6 +10,7 @@ const STATE = {
   answering: false,
   panel: "a-1_B",
   failed: "c-1",
+  above: true,
 };
 
 test("a state is read as it is", () => {
@@ -28,6 +29,7 @@ test("anything may come from a kernel: what is not a text is none, and a long te
     answering: "yes",
     panel: "../x",
     failed: ["c"],
+    above: 1,
   };
   assert.deepEqual(readState(wrong), {
     cost: "x".repeat(200),
@@ -36,6 +38,7 @@ test("anything may come from a kernel: what is not a text is none, and a long te
     answering: false,
     panel: "",
     failed: "",
+    above: false,
   });
 });
 

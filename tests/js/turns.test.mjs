@@ -47,16 +47,16 @@ test("the prompt of a cell is sent again as a prompt", () => {
 
 test("a file is attached by a flag in the first line of a message, which is a prompt as before", () => {
   assert.equal(withAttachment("", "a.png"), "%%chat -a a.png\n");
-  assert.equal(withAttachment("Why?\nmore", "../a b.png"), '%%chat -a "../a b.png"\nWhy?\nmore');
+  assert.equal(withAttachment("Why?\nmore", "../a b.png"), "%%chat -a '../a b.png'\nWhy?\nmore");
   assert.equal(withAttachment("%%chat -t 0 \nWhy?", "d/a.png"), "%%chat -t 0 -a d/a.png\nWhy?");
   assert.equal(withAttachment("%%chat -a a.png", "b.txt"), "%%chat -a a.png -a b.txt");
 });
 
 test("a path is neither a flag, nor a variable, nor in another folder, and its quotes are kept", () => {
   for (const path of ["-t.png", "--model", "data", "~a.png", ".env", " a.png"]) {
-    assert.match(withAttachment("", path), /^%%chat -a "?\.\//);
+    assert.match(withAttachment("", path), /^%%chat -a '?\.\//);
   }
-  assert.equal(withAttachment("", "it's.png"), '%%chat -a "./it\'s.png"\n');
+  assert.equal(withAttachment("", "it's.png"), `%%chat -a './it'"'"'s.png'\n`);
   assert.equal(withAttachment("", 'a".png'), "%%chat -a './a\".png'\n");
   // Both kinds of quotes: what stands between them must not become flags.
   const hostile = `a' --system "x" 'b.png`;

@@ -35,7 +35,7 @@ def test_the_cells_since_the_last_turn_go_along(kernel: Kernel, server: Loopback
     kernel.run("print('shown', 6 * 7)\n'the ' + 'value'", "c")
     kernel.run("first / 0", "d")
     cell = kernel.run("%%chat --above\ntwo", "x")
-    assert "with cells above: 2 cells, about" in cell.text
+    assert "with cells above: 2 cells that have run, about" in cell.text
     sent = asked(server)
     places = [sent.index(text) for text in ("shown 42", "the value", "ZeroDivisionError:", "two")]
     assert places == sorted(places)

@@ -783,7 +783,7 @@ def test_a_file_that_is_no_notebook_goes_as_it_is(tmp_path: Path, text: str) -> 
     assert text.startswith(attach("a.ipynb", {}, tmp_path).content)
     odd = '{"cells": [{"source": [1, null], "outputs": [{"text": {}}, {"data": 3}, 4]}]}'
     (tmp_path / "a.ipynb").write_text(odd)
-    assert attach("a.ipynb", {}, tmp_path).content.startswith("[None]\n1None\n[output]")
+    assert attach("a.ipynb", {}, tmp_path).content.startswith("[code]\n1None\n[output]")
 
 
 @pytest.mark.usefixtures("df")

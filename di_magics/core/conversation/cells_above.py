@@ -1,7 +1,7 @@
 """Cells of the notebook as a text that goes along with a prompt.
 
-The newest cells are kept, whole or with the middle of a long part left out; the note of the
-attachment says how many cells there are, how many tokens, and what was left out.
+The cells nearest to the prompt are kept, whole or with the middle of a long part left out. The note
+of the attachment says how many cells there are, how many tokens, and what was left out.
 """
 
 from __future__ import annotations
@@ -24,38 +24,45 @@ PRIVATE = "private"
 _PRIVATE_LINE = re.compile(r"\s*#\s*\|\s*private\b", re.IGNORECASE)
 
 
-class RanCell(NamedTuple):
-    """A cell that has run: its number, its code, and its output and error as text."""
+class CellAbove(NamedTuple):
+    """A cell with its title, such as `Cell [5]`, and as text its source, output and error."""
 
-    number: int
-    code: str
+    title: str
+    source: str
     output: str = ""
     error: str = ""
+    images: int = 0
 
 
-def attach_cells(cells: Iterable[RanCell]) -> Attachment:
-    """Return these cells as an attachment; `cells` has the newest first."""
+def attach_cells(cells: Iterable[CellAbove], origin: str) -> Attachment:
+    """Return these cells as an attachment; `cells` begins with the last one.
+
+    `origin` are words for its note, such as `of the page`.
+    """
     texts: list[str] = []
-    shortened, left_out, room = 0, 0, MAX_CHARS
+    shortened, left_out, images, room = 0, 0, 0, MAX_CHARS
     for cell in cells:
-        parts = [part.strip("\n") for part in (cell.code, cell.output, cell.error)]
-        text = _cell_text(cell.number, [cut_middle(part, MAX_PART_CHARS) for part in parts])
+        parts = [part.strip("\n") for part in (cell.source, cell.output, cell.error)]
+        text = _cell_text(cell.title, [cut_middle(part, MAX_PART_CHARS) for part in parts])
         room -= len(text)
         if room < 0 or left_out:
             left_out += 1
             continue
         shortened += sum(len(part) > MAX_PART_CHARS for part in parts)
+        images += cell.images
         texts.insert(0, text)
     text = "\n\n".join(texts)
-    note = [f"{count_noun(len(texts), 'cell')}, about {estimate_text_tokens(text):,} tokens"]
+    size = f"about {estimate_text_tokens(text):,} tokens"
+    note = [f"{count_noun(len(texts), 'cell')} {origin}, {size}"]
     note += [f"{count_noun(shortened, 'long text')} shortened"] if shortened else []
-    note += [f"{count_noun(left_out, 'older cell')} left out"] if left_out else []
+    note += [f"{count_noun(left_out, 'cell')} further above left out"] if left_out else []
+    note += [f"{count_noun(images, 'image')} left out"] if images else []
     return Attachment("text", NAME, "; ".join(note), text)
 
 
-def _cell_text(number: int, parts: list[str]) -> str:
-    titles = (f"Cell [{number}]:", "Its output:", "Its error:")
-    blocks = [f"{title}\n{fence_block(part)}" for title, part in zip(titles, parts, strict=True)]
+def _cell_text(title: str, parts: list[str]) -> str:
+    titles = (title, "Its output", "Its error")
+    blocks = [f"{title}:\n{fence_block(part)}" for title, part in zip(titles, parts, strict=True)]
     return "\n".join(block for block, part in zip(blocks, parts, strict=True) if part)
 
 

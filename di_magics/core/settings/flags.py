@@ -172,7 +172,7 @@ class Flags:
     )
     above: Above | None = _flag(  # noqa: RUF009 # a field, as those above
         "--above N",
-        "send the cells that ran since the last turn: code, output, errors (or the last N, or all)",
+        "send the cells above, below the last prompt: code, output, errors (or the last N, or all)",
         parse=parse_above,
         bare="new",
         completions=("all",),

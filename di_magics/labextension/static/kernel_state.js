@@ -18,10 +18,11 @@ export function readState(data) {
 		answering: data.answering === true,
 		panel: /^[\w-]{1,64}$/.test(text(data.panel)) ? data.panel : "",
 		failed: text(data.failed),
+		above: data.above === true,
 	};
 }
 
-/** Return a state as a short text, and as a long one for who wants to know more. @param {State} state */
+/** Return a state as a short text and a long one. @param {State} state */
 export function describeState({ model, cost, costs, answering }) {
 	const name = model.slice(model.lastIndexOf("/") + 1);
 	const text = [answering ? "●" : "", name || "Chat", "·", cost].filter(Boolean).join(" ");
@@ -30,83 +31,75 @@ export function describeState({ model, cost, costs, answering }) {
 	return { text, title: `${known} Cost of this notebook: ${costs}.${streams}` };
 }
 
-/** Follows the kernels of all notebooks; `onChange` is called when the current one's state changes. */
-export class KernelStates {
-	/** @param {NotebookTracker} tracker @param {(options: object) => any} createMessage */
-	constructor(tracker, createMessage) {
-		this._tracker = tracker;
-		this._createMessage = createMessage;
-		/** @type {WeakMap<object, State>} */
-		this._states = new WeakMap();
-		/** @type {(() => void)[]} */
-		this._watchers = [];
-		/** Called when the current notebook's kernel wants its panel to be seen. */
-		this.onOpen = () => {};
-		tracker.widgetAdded.connect((_, notebook) => this._add(notebook.sessionContext));
-		tracker.currentChanged.connect(() => this._tell());
-	}
+/**
+ * Follow all kernels; a watcher is called when the current notebook's state changes.
+ * @param {NotebookTracker} tracker @param {(options: object) => any} createMessage
+ */
+export function followKernels(tracker, createMessage) {
+	/** @type {WeakMap<object, State>} */
+	const states = new WeakMap();
+	/** @type {(() => void)[]} */
+	const watchers = [];
+	const following = {
+		onOpen() {}, // the current notebook's kernel wants its panel to be seen
+		/** @param {NotebookPanel | null} [notebook] */
+		of: (notebook = tracker.currentWidget) => (notebook && states.get(notebook.sessionContext)) ?? null,
+		/** @param {() => void} watcher */
+		onChange(watcher) {
+			watchers.push(watcher);
+			watcher();
+		},
+		send,
+	};
+	tracker.widgetAdded.connect((_, { sessionContext }) => follow(sessionContext));
+	tracker.currentChanged.connect(tell);
 
-	get current() {
-		return this.of(this._tracker.currentWidget);
-	}
-
-	/** @param {NotebookPanel | null} notebook */
-	of(notebook) {
-		return (notebook && this._states.get(notebook.sessionContext)) ?? null;
-	}
-
-	/** @param {() => void} watcher */
-	onChange(watcher) {
-		this._watchers.push(watcher);
-		watcher();
-	}
-
-	_tell() {
-		for (const watcher of this._watchers) watcher();
+	function tell() {
+		for (const watcher of watchers) watcher();
 	}
 
 	/** @param {SessionContext} context */
-	_add(context) {
+	function follow(context) {
 		context.iopubMessage.connect((_, { header, content }) => {
 			if (header.msg_type === "comm_msg" && content.comm_id === COMM) {
-				this._set(context, content.data);
-				if (content.data?.open === true && this._tracker.currentWidget?.sessionContext === context) {
-					this.onOpen();
-					this._send(context.session?.kernel, { open: true });
+				set(context, content.data);
+				if (content.data?.open === true && tracker.currentWidget?.sessionContext === context) {
+					following.onOpen();
+					send(context, { open: true });
 				}
 			}
 		});
 		context.statusChanged.connect((_, status) => {
-			if (GONE.includes(status)) this._set(context, null);
+			if (GONE.includes(status)) set(context, null);
 		});
-		context.kernelChanged.connect(() => this._set(context, null));
+		context.kernelChanged.connect(() => set(context, null));
 		context.connectionStatusChanged.connect((_, status) => {
-			if (status === "connected") void this._ask(context);
+			if (status === "connected") void ask(context);
 		});
-		context.ready.then(() => this._ask(context));
+		context.ready.then(() => ask(context));
 	}
 
 	/** @param {SessionContext} context @param {unknown} data */
-	_set(context, data) {
+	function set(context, data) {
 		const state = readState(data);
-		if (state) this._states.set(context, state);
-		else if (!this._states.delete(context)) return;
-		this._tell();
+		if (state) states.set(context, state);
+		else if (!states.delete(context)) return;
+		tell();
 	}
 
 	/** Ask for the state, if the extension is loaded in the kernel. @param {SessionContext} context */
-	async _ask(context) {
-		const kernel = context.session?.kernel;
+	async function ask(context) {
 		try {
-			const { content } = await kernel.requestCommInfo({ target_name: COMM });
-			if (content.comms?.[COMM]) this._send(kernel, {});
+			const { content } = await context.session.kernel.requestCommInfo({ target_name: COMM });
+			if (content.comms?.[COMM]) send(context, {});
 		} catch {} // the connection is lost, or another kernel is chosen
 	}
 
-	/** Send data. kernel.createComm would start a thread in the kernel. @param {any} kernel @param {object} data */
-	_send(kernel, data) {
+	/** kernel.createComm would start a thread in the kernel. @param {SessionContext} context @param {object} data */
+	function send(context, data) {
+		const kernel = context.session?.kernel;
 		if (!kernel || kernel.isDisposed) return;
-		const message = this._createMessage({
+		const message = createMessage({
 			msgType: "comm_msg",
 			channel: "shell",
 			username: kernel.username,
@@ -115,4 +108,5 @@ export class KernelStates {
 		});
 		kernel.sendShellMessage(message, false, true);
 	}
+	return following;
 }

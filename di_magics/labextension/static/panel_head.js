@@ -6,72 +6,67 @@ import { describeState } from "./kernel_state.js";
 const WIDGET = "application/vnd.jupyter.widget-view+json";
 const ASK = "%chat panel --side";
 
-export class PanelHead {
-	/** @param {any} Widget @param {NotebookTracker} tracker @param {KernelStates} states */
-	constructor(Widget, tracker, states) {
-		this._Widget = Widget;
-		this._tracker = tracker;
-		this._states = states;
-		this._drawn = "";
-		/** @type {any} */
-		this._view = null;
-		this._line = element("summary");
-		this._body = element("div");
-		this.node = element("details", { ontoggle: () => this._update() }, this._line, this._body);
-		states.onChange(() => this._update());
-	}
+/** @param {any} Widget @param {NotebookTracker} tracker @param {KernelStates} states */
+export function makePanelHead(Widget, tracker, states) {
+	let drawn = "";
+	/** @type {any} */
+	let view = null;
+	const line = element("summary");
+	const body = element("div");
+	const node = element("details", { ontoggle: update }, line, body);
+	states.onChange(update);
 
-	/** Unfold the parameters. */
-	open() {
-		this.node.open = true;
-		this._update();
-	}
-
-	_update() {
-		const state = this._states.current;
-		const { currentWidget: notebook } = this._tracker;
-		this.node.hidden = !state;
+	function update() {
+		const state = states.of();
+		const { currentWidget: notebook } = tracker;
+		node.hidden = !state;
 		if (!state || !notebook) {
-			this._drawn = "";
-			this._clear();
+			drawn = "";
+			clear();
 			return;
 		}
 		const { text, title } = describeState(state);
-		this._line.textContent = `Parameters · ${text}`;
-		this._line.title = title;
+		line.textContent = `Parameters · ${text}`;
+		line.title = title;
 		const wanted = `${notebook.id} ${state.panel}`;
-		if (!this.node.open || wanted === this._drawn) return;
-		this._drawn = wanted;
-		this._clear();
-		if (state.panel) void this._show(notebook, state.panel);
-		else this._ask(notebook);
+		if (!node.open || wanted === drawn) return;
+		drawn = wanted;
+		clear();
+		if (state.panel) void show(notebook, state.panel);
+		else ask(notebook);
 	}
 
 	/** Let the kernel make its panel; the cell tells which notebook's. @param {NotebookPanel} notebook */
-	_ask(notebook) {
-		this._body.textContent = "The panel comes when the kernel is idle.";
-		const cellId = notebook.content.activeCell?.model.id;
+	function ask({ content, sessionContext }) {
+		body.textContent = "The panel comes when the kernel is idle.";
 		const request = { code: ASK, silent: true, store_history: false, stop_on_error: false };
-		notebook.sessionContext.session?.kernel?.requestExecute(request, true, { cellId });
+		sessionContext.session?.kernel?.requestExecute(request, true, { cellId: content.activeCell?.model.id });
 	}
 
 	/** @param {NotebookPanel} notebook @param {string} id */
-	async _show(notebook, id) {
+	async function show(notebook, id) {
 		try {
-			const view = notebook.content.rendermime.createRenderer(WIDGET);
-			this._view = view;
-			this._Widget.attach(view, this._body);
+			view = notebook.content.rendermime.createRenderer(WIDGET);
+			Widget.attach(view, body);
 			const data = { [WIDGET]: { version_major: 2, version_minor: 0, model_id: id } };
 			await view.renderModel({ data, metadata: {}, trusted: true, setData() {} });
 		} catch {
-			this._clear();
-			this._body.textContent = "This page cannot show the panel here. Run %chat panel in a cell.";
+			clear();
+			body.textContent = "This page cannot show the panel here. Run %chat panel in a cell.";
 		}
 	}
 
-	_clear() {
-		this._view?.dispose();
-		this._view = null;
-		this._body.textContent = "";
+	function clear() {
+		view?.dispose();
+		view = null;
+		body.textContent = "";
 	}
+
+	return {
+		node,
+		open() {
+			node.open = true;
+			update();
+		},
+	};
 }

@@ -1,7 +1,6 @@
 // %%chat cells are prose: Markdown's colours, wrapped lines, and the line of flags apart.
 //
-// All of this is computed from the text in the editor. Nothing is written into the notebook's model, so
-// the file stays as it is, and a cell is code again as soon as its %%chat is gone. The cell's own
+// All of this is computed from the text in the editor; the notebook's model does not change. The cell's own
 // language stays set; that of a prompt comes before it.
 import { findChatLine } from "./chat_line.js";
 import { isQuick } from "./quick.js";

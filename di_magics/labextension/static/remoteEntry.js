@@ -1,10 +1,8 @@
-// What JupyterLab loads first. JupyterLab expects what webpack's module federation would have built:
-// a script that adds an object with `init` and `get` to `_JUPYTERLAB`. Here it is written by hand,
-// and the rest are ES modules beside it, which the browser loads as they are. So nothing is built.
+// What JupyterLab loads first: a script as webpack's module federation would have built it. The rest are
+// ES modules, which the browser loads as they are.
 // https://jupyterlab.readthedocs.io/en/stable/extension/extension_dev.html#prebuilt-extensions
 (() => {
-	/** @type {any} */
-	const page = window;
+	const page = /** @type {any} */ (window);
 	const here = /** @type {HTMLScriptElement} */ (document.currentScript).src;
 	/** @type {Scope} */
 	let scope = {};

@@ -10,7 +10,7 @@ export function makeStatusItem(Widget, states, open) {
 	const button = element("button", { className: "di-status-item", onclick: open });
 	const widget = new Widget({ node: element("div", {}, button) });
 	states.onChange(() => {
-		const state = states.current;
+		const state = states.of();
 		widget.setHidden(!state);
 		if (!state) return;
 		const { text, title } = describeState(state);

@@ -37,8 +37,7 @@ export const cellOf = (message) => (FLAGS.test(message) ? message : `%%chat\n${m
 /** Return a message with a flag for a file. @param {string} message @param {string} path */
 export function withAttachment(message, path) {
 	const file = PLAIN_PATH.test(path) ? path : `./${path}`;
-	const double = /[\s']/.test(file) ? `"${file}"` : file;
-	const word = file.includes('"') ? `'${file.replaceAll("'", `'"'"'`)}'` : double;
+	const word = /[\s'"]/.test(file) ? `'${file.replaceAll("'", `'"'"'`)}'` : file;
 	const [first, ...prompt] = cellOf(message).split("\n");
 	return [`${first.trimEnd()} -a ${word}`, ...prompt].join("\n");
 }

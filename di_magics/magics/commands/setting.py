@@ -34,7 +34,7 @@ def set_values(context: Context, rest: str) -> None:
     """%chat set temperature=0.7 seed=1
     %chat set "system=Answer in one sentence." stop=END stop=###
     %chat set context=4     sends only the last four turns, context=all all of them
-    %chat set above=new     sends the cells that ran since the last turn, as --above does
+    %chat set above=new     sends the cells above with each prompt, as --above does
     %chat set extra.service_tier="flex"     any other field of the request, as JSON
     """
     assignments = parse_assignments(split_line(rest))

@@ -11,7 +11,7 @@ import pytest
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.cells_above import RanCell, attach_cells
+from di_magics.core.conversation.cells_above import CellAbove, attach_cells
 from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.messages import round_messages
 from di_magics.core.errors import ParamError, PolicyError, ToolError
@@ -286,7 +286,7 @@ def test_a_policy_can_forbid_cells_above() -> None:
     """Checked last, as its other rules; other attachments are allowed."""
     forbids = parse_policy({"above": False}, "p.toml")
     plan(Ask("a", attachments=(Attachment("text", "x.csv", "", "1"),)), policy=forbids)
-    above = Ask("a", attachments=(attach_cells([RanCell(1, "x = 1")]),))
+    above = Ask("a", attachments=(attach_cells([CellAbove("Cell [1]", "x = 1")], "that have run"),))
     plan(above)
     with pytest.raises(PolicyError, match="Leave out --above"):
         plan(above, policy=forbids)

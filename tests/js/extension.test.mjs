@@ -1,8 +1,7 @@
 // The front end's packages, found as webpack's module federation finds them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findPlugins } from "../../di_magics/labextension/static/extension.js";
-import { loadPackage } from "../../di_magics/labextension/static/front_end.js";
+import { findPlugins, loadPackage } from "../../di_magics/labextension/static/extension.js";
 
 /** @param {string} name */
 const version = (name, loaded = false) => ({ get: async () => () => name, loaded });
