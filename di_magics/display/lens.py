@@ -16,6 +16,7 @@ from typing import Any
 
 from di_magics.core.errors import DiMagicsError
 from di_magics.core.packed_tokens import LensData, cut_lens, pack_lens
+from di_magics.core.sampling import DEFAULTS
 from di_magics.core.shown.lens_text import (
     FILTERS,
     LOGITS_UNKNOWN,
@@ -83,6 +84,7 @@ class Lens:
             "disabled": {} if self._read_zeros else {"repeat_penalty": LOGITS_UNKNOWN},
             "settings": self.sent,
             "values": {name: self.values[name] for name in NEUTRAL},
+            "llama": dict(DEFAULTS),
             "order": self.order,
             "orders": {server: list(order) for server, order in ORDERS.items()},
             "start": self.at,

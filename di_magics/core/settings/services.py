@@ -18,7 +18,8 @@ from typing import Any
 
 from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import Basis
-from di_magics.core.settings.params import MAX_LOGPROBS, Param, Value, suggest
+from di_magics.core.sampling import DEFAULTS
+from di_magics.core.settings.params import MAX_LOGPROBS, PARAMS, Param, Value, suggest
 from di_magics.core.visible import one_line
 
 DEEPINFRA, LOCAL = "deepinfra", "local"
@@ -155,16 +156,23 @@ def _known(source: str, date: str, **facts: Fact) -> dict[str, Fact]:
 _REFUSED, _IGNORED = Fact(refused=True), Fact(ignored=True)
 _REPEAT = Fact(field="repeat_penalty")
 _GITHUB = "https://github.com/"
+
+
+def _llama_fact(param: str, fact: Fact = NOTHING_KNOWN) -> Fact:
+    default, off = f"{DEFAULTS[fact.field or param]:g}", PARAMS[param].default
+    return replace(fact, default=off if off == f"{default} (off)" else default)
+
+
 _LLAMA_CPP = _known(
     "https://github.com/ggml-org/llama.cpp tools/server/README.md; measured",
     "2026-11",
-    temperature=Fact(default="0.8"),
-    top_k=Fact(default="40"),
-    top_p=Fact(default="0.95"),
-    min_p=Fact(default="0.05"),
-    presence_penalty=Fact(default="0 (off)"),
-    frequency_penalty=Fact(default="0 (off)"),
-    repetition_penalty=replace(_REPEAT, default="1 (off)"),
+    temperature=_llama_fact("temperature"),
+    top_k=_llama_fact("top_k"),
+    top_p=_llama_fact("top_p"),
+    min_p=_llama_fact("min_p"),
+    presence_penalty=_llama_fact("presence_penalty"),
+    frequency_penalty=_llama_fact("frequency_penalty"),
+    repetition_penalty=_llama_fact("repetition_penalty", _REPEAT),
     # It keeps 32 bits, and reads all ones as "a new one every time".
     seed=Fact(below=2**32 - 1),
     user=_IGNORED,

@@ -172,13 +172,12 @@ export class Sampler {
 
   /** @param {import("./tokens.js").Head} head */
   makePresets(head) {
-    const llama = { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.05 };
     /** @type {[string, Values, string[] | null][]} */
     const list = [
       ["As sent", head.settings, head.order],
       ["The model itself", {}, null],
       ["Greedy", { temperature: 0 }, null],
-      ["llama.cpp's defaults", llama, this.orders["llama.cpp"]],
+      ["llama.cpp's defaults", head.llama, this.orders["llama.cpp"]],
       ["vLLM's defaults", {}, this.orders.vLLM],
     ];
     const buttons = list.map(([name, values, order]) =>

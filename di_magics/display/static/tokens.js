@@ -25,6 +25,7 @@ const INVISIBLE =
  * @property {boolean} wide whether an index has 4 bytes
  * @property {number | null} vocabulary
  * @property {Record<string, number>} settings as sent, with the server's defaults
+ * @property {Record<string, number>} llama the defaults of llama.cpp
  * @property {string[]} order of the filters
  * @property {Record<string, string[]>} orders of the servers where it is known
  * @property {number[]} prompt the last ids of the prompt, as far as they are known
@@ -193,8 +194,8 @@ export class Tokens {
    * @param {TokenPosition} position
    */
   countBefore(at, position) {
-    const { prompt, ids, settings } = this.head;
-    const length = settings.repeat_last_n ?? 64;
+    const { prompt, ids, settings, llama } = this.head;
+    const length = settings.repeat_last_n ?? llama.repeat_last_n;
     const size = length < 0 ? at + prompt.length : length;
     /** @type {Map<number | null, number>} by id; where there are none, by index */
     const counts = new Map();
