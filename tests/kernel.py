@@ -250,31 +250,33 @@ class Kernel:
     def _wait_until_ready(self) -> None:
         """Ask until the kernel answers and what it publishes arrives.
 
-        The client's own `wait_for_ready` waits 0.3 s longer.
+        What a killed kernel had published may still arrive, and is no sign of the new one. The
+        client's own `wait_for_ready` waits 0.3 s longer.
         """
         deadline = time.monotonic() + TIMEOUT_SECONDS
         shell, iopub = self._client.shell_channel.socket, self._client.iopub_channel.socket
-        silent = {shell, iopub}
+        silent, asked = {shell, iopub}, set[str]()
         while silent:
             if time.monotonic() > deadline:
                 raise TimeoutError("The kernel does not answer.")
-            self._client.kernel_info()
-            while ready := dict(self._poller.poll(200)):
+            asked.add(self._client.kernel_info())
+            while silent and (ready := dict(self._poller.poll(200))):
                 for socket in ready:
-                    socket.recv_multipart()
-                silent -= ready.keys()
-                if not silent:
-                    break
+                    if self._receive(socket)["parent_header"].get("msg_id") in asked:
+                        silent.discard(socket)
+
+    def _receive(self, socket: Any) -> dict[str, Any]:
+        session = self._client.session
+        _, parts = session.feed_identities(socket.recv_multipart())
+        message: dict[str, Any] = session.deserialize(parts)
+        return message | {"size": sum(len(part) for part in parts)}
 
     def _channels(self) -> tuple[Any, ...]:
         client = self._client
         return client.iopub_channel, client.shell_channel, client.stdin_channel
 
     def _take(self, channel: Any) -> None:
-        frames = channel.socket.recv_multipart()
-        session = self._client.session
-        _, parts = session.feed_identities(frames)
-        message = session.deserialize(parts)
+        message = self._receive(channel.socket)
         result = self._cells.get(message["parent_header"].get("msg_id"), Result())
         content, kind = message["content"], message["header"]["msg_type"]
         if kind == "execute_reply":
@@ -287,8 +289,7 @@ class Kernel:
             if self._inputs:
                 self._client.input(self._inputs.pop(0))
         elif channel is self._client.iopub_channel:
-            size = sum(len(part) for part in parts)
-            outcome = Message(kind, content, message["metadata"], size, time.monotonic())
+            outcome = Message(kind, content, message["metadata"], message["size"], time.monotonic())
             if kind == "comm_open":
                 self._comms[content["comm_id"]] = result
             elif kind == "comm_msg":  # it may have no parent

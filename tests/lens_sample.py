@@ -45,12 +45,13 @@ def sample_reply(
     for at in range(count):
         spread = chance.choice([0.5, 2, 6])
         weights = sorted((math.exp(chance.gauss(0, spread)) for _ in range(most)), reverse=True)
+        total = sum(weights)
         known = chance.uniform(0.7, 0.999)
         ids = chance.sample(range(len(table)), most)
         if at < len(texts):
             ids = [at, *(other for other in ids if other != at)][:most]
         top = tuple(
-            TokenProbability(table[id_], math.log(known * weight / sum(weights)), (), None, id_)
+            TokenProbability(table[id_], math.log(known * weight / total), (), None, id_)
             for id_, weight in zip(ids, weights, strict=True)
         )
         own = top[0] if chance.random() < 0.6 else chance.choice(top)

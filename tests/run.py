@@ -192,6 +192,8 @@ def run_all(arguments: list[str]) -> Iterator[Result]:
     environment = Environment(".venv-test", sys.executable)
     environment.install()
     environment.put_node_on_path()
+    # Or each of hundreds of kernels compiles the package.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     python = environment.python
     ruff: Command = (python, "-m", "ruff")
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # none of them uses all cores

@@ -52,7 +52,10 @@ CLAIMS = {
         "%%chat --once -s": """
             words = ("pirate", "ship", "sea", "sail", "captain", "matey", "ahoy", "aye", "treasure")
             system = _reply.request["messages"][0]["content"]
-            replies = [di.ask("How are you today?", system=system, seed=n) for n in (1, 2, 3)]
+            replies = [
+                di.ask("How are you today?", system=system, seed=n, max_tokens=40)
+                for n in (1, 2, 3)
+            ]
             like_one = [any(word in reply.text.lower() for word in words) for reply in replies]
             assert sum(like_one) >= 2, replies
         """,

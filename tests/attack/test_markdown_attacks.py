@@ -22,8 +22,8 @@ from di_magics.core.conversation.transcript import write_transcript
 from di_magics.core.reply.reply import Reply, ToolCall
 from di_magics.display import markdown as render
 
-CHUNKS = 20
-PER_CHUNK = scaled(1000)
+CHUNKS = 4
+PER_CHUNK = scaled(5000)
 
 THEIRS = HARMLESS_ELEMENTS | {"del"}
 ADDRESS = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)

@@ -37,21 +37,23 @@ def test_a_reply_in_a_widget_stays(notebook: Open, server: Loopback, cell: str) 
     "cell", [f"%%capture found\n{ASK}", f"with w.Output():\n    {ASK}"], ids=["capture", "output"]
 )
 @pytest.mark.parametrize("magic", ["'chat', ''", "'chat', '--vary seed=1,2'"])
-def test_the_final_output_is_used(kernel: Kernel, server: Loopback, cell: str, magic: str) -> None:
+def test_the_final_output_is_used(
+    shared_kernel: Kernel, server: Loopback, cell: str, magic: str
+) -> None:
     """One output without a widget, which a capture can show later."""
     server.default = Reply("The **whole** reply.")
-    kernel.run(setup(server) + "\nimport ipywidgets as w")
-    result = kernel.run(cell.replace("'chat', ''", magic), "c")
+    shared_kernel.run(setup(server) + "\nimport ipywidgets as w")
+    result = shared_kernel.run(cell.replace("'chat', ''", magic), "c")
     assert result.status == "ok", result.text
     assert result.of_type("update_display_data") == []
-    shown = kernel.run("found.show()", "d") if "capture" in cell else result
+    shown = shared_kernel.run("found.show()", "d") if "capture" in cell else result
     (output,) = [item for item in shown.outputs if item["output_type"] == "display_data"]
     assert "<strong>whole</strong>" in output["data"]["text/html"]
     assert not any("widget" in mime for mime in output["data"])
 
 
-def test_the_cell_after_a_widget_streams(kernel: Kernel, server: Loopback) -> None:
+def test_the_cell_after_a_widget_streams(shared_kernel: Kernel, server: Loopback) -> None:
     """An Output widget that is not in use does not matter."""
-    kernel.run(setup(server) + "\nimport ipywidgets as w\nout = w.Output()")
-    kernel.run("with out:\n    print(1)", "c")
-    assert kernel.run("%%chat\nhi", "d").of_type("update_display_data")
+    shared_kernel.run(setup(server) + "\nimport ipywidgets as w\nout = w.Output()")
+    shared_kernel.run("with out:\n    print(1)", "c")
+    assert shared_kernel.run("%%chat\nhi", "d").of_type("update_display_data")

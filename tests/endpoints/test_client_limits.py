@@ -40,6 +40,7 @@ def peak_memory() -> int:
 
 
 BOMB = b"data: " + b"x" * (64 * MEGABYTE)
+GZIPPED = gzip.compress(BOMB, 1)
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -47,13 +48,13 @@ BOMB = b"data: " + b"x" * (64 * MEGABYTE)
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [
-        ("gzip", gzip.compress(BOMB)),
-        ("GZIP", gzip.compress(BOMB)),
-        ("x-gzip", gzip.compress(BOMB)),
-        ("deflate", zlib.compress(BOMB)),
+        ("gzip", GZIPPED),
+        ("GZIP", GZIPPED),
+        ("x-gzip", GZIPPED),
+        ("deflate", zlib.compress(BOMB, 1)),
         ("br", b"\x0b\x02\x80"),
         ("zstd", b"(\xb5/\xfd"),
-        ("gzip, gzip", gzip.compress(gzip.compress(BOMB))),
+        ("gzip, gzip", gzip.compress(GZIPPED)),
     ],
     ids=lambda value: value if isinstance(value, str) else "body",  # the bytes have a date in them
 )

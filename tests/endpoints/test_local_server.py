@@ -313,7 +313,7 @@ def test_where_the_record_is_damaged_a_server_is_started(model_home: Path) -> No
 def test_requests_take_turns(server: local.LocalServer, endpoint: di.Endpoint) -> None:
     """Concurrent ones with a seed give what each gives alone."""
     prompts = [f"Write about the number {number}." for number in range(3)]
-    params = {"temperature": 1.5, "seed": 5, "max_tokens": 30}
+    params = {"temperature": 1.5, "seed": 5, "max_tokens": 12}
     alone = [ask(endpoint, prompt, **params).text for prompt in prompts]
     with ThreadPoolExecutor(3) as pool:
         together = list(pool.map(lambda prompt: ask(endpoint, prompt, **params).text, prompts))

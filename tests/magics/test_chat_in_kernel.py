@@ -17,8 +17,19 @@ SUMMARY = "print(_reply.status, _reply.text)"
 
 
 @pytest.fixture
-def chat(kernel: Kernel, server: Loopback) -> Kernel:
+def chat(shared_kernel: Kernel, server: Loopback) -> Kernel:
     """A kernel with the extension loaded, talking to the loopback server."""
+    return load(shared_kernel, server)
+
+
+@pytest.fixture
+def own_chat(kernel: Kernel, server: Loopback) -> Kernel:
+    """The same, for a test that changes modules."""
+    return load(kernel, server)
+
+
+def load(kernel: Kernel, server: Loopback) -> Kernel:
+    """Load the extension."""
     loaded = kernel.run(
         f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
     )
@@ -75,16 +86,16 @@ def test_without_a_cell_id_there_is_only_the_final_output(chat: Kernel, server: 
 
 
 @pytest.mark.parametrize("cell_id", [None, "a"])
-def test_nothing_warns_where_warnings_are_errors(chat: Kernel, cell_id: str | None) -> None:
+def test_nothing_warns_where_warnings_are_errors(own_chat: Kernel, cell_id: str | None) -> None:
     """Neither a turn nor the panel, also where ipywidgets is loaded and has no widget yet."""
-    chat.run("import ipywidgets, warnings; warnings.simplefilter('error')")
+    own_chat.run("import ipywidgets, warnings; warnings.simplefilter('error')")
     for cell in (
         "%%chat\nhi",
         "%chat panel",
         "%chat history",
         "import di_magics.api as d; d.ask('x')",
     ):
-        result = chat.run(cell, cell_id=cell_id)
+        result = own_chat.run(cell, cell_id=cell_id)
         assert (result.status, result.error) == ("ok", None)
 
 
@@ -105,18 +116,18 @@ def test_a_program_that_runs_a_notebook_gets_no_widget(chat: Kernel) -> None:
 
 @pytest.mark.parametrize("front_end", ["console", "colab"])
 def test_a_reply_streams_in_a_front_end_without_cell_ids(
-    chat: Kernel, server: Loopback, front_end: str
+    own_chat: Kernel, server: Loopback, front_end: str
 ) -> None:
     """jupyter console shows what is printed, Colab an output that is updated; never a widget."""
     hold = Hold()
     server.reply(Reply(chunks=["Hello ", hold, "**world**"]))
     if front_end == "colab":
-        chat.run("import sys; sys.modules['google.colab'] = sys")
-    result = chat.start("%%chat\nhi", inputs=[])
-    chat.wait(result, lambda: "Hello " in result.text)
+        own_chat.run("import sys; sys.modules['google.colab'] = sys")
+    result = own_chat.start("%%chat\nhi", inputs=[])
+    own_chat.wait(result, lambda: "Hello " in result.text)
     assert "world" not in result.text
     hold.release()
-    chat.wait(result)
+    own_chat.wait(result)
     (output,) = result.outputs
     assert result.text.count("Hello **world**") == 1
     assert "finished" in result.text
@@ -256,15 +267,15 @@ def test_interrupt_while_waiting_to_try_again(chat: Kernel, server: Loopback) ->
     assert len(server.requests) == 1
 
 
-def test_stop_ends_the_cell_without_an_error(chat: Kernel, server: Loopback) -> None:
+def test_stop_ends_the_cell_without_an_error(own_chat: Kernel, server: Loopback) -> None:
     """The widget's Stop keeps the partial reply, is acknowledged, and the cell ends `ok`."""
     server.reply(Reply(chunks=["The first half", Hold()]))
-    chat.run(STOP_FROM_A_THREAD)
-    result = chat.run("%%chat\nhi", "cell-1")
+    own_chat.run(STOP_FROM_A_THREAD)
+    result = own_chat.run("%%chat\nhi", "cell-1")
     assert result.status == "ok", result.text
     assert "stopped by you" in result.text
     assert {"type": "ack"} in custom(result)
-    assert "stopped The first half" in chat.run(SUMMARY).text
+    assert "stopped The first half" in own_chat.run(SUMMARY).text
 
 
 # A subshell's thread is where JupyterLab's click arrives; any thread does.
@@ -290,15 +301,15 @@ def test_a_dead_server_leaves_the_partial_reply(chat: Kernel, server: Loopback) 
     assert len(error["traceback"]) == 1
 
 
-def test_without_widgets_one_output_grows(chat: Kernel, server: Loopback) -> None:
+def test_without_widgets_one_output_grows(own_chat: Kernel, server: Loopback) -> None:
     """Where anywidget cannot be loaded the text appears in updates of one display."""
     hold = Hold()
     server.reply(Reply(chunks=["The first half", hold, " and the second."]))
-    chat.run("import sys; sys.modules['anywidget'] = None")
-    result = chat.start("%%chat\nhi", "cell-1")
-    chat.wait(result, lambda: "The first half" in result.text)
+    own_chat.run("import sys; sys.modules['anywidget'] = None")
+    result = own_chat.start("%%chat\nhi", "cell-1")
+    own_chat.wait(result, lambda: "The first half" in result.text)
     hold.release()
-    chat.wait(result)
+    own_chat.wait(result)
     (output,) = result.outputs
     assert "and the second." in output["data"]["text/html"]
 
@@ -321,11 +332,11 @@ def test_an_error_stops_run_all(chat: Kernel, server: Loopback) -> None:
     assert len(result.error["traceback"]) == 1
 
 
-def test_the_whole_reply_is_sent_again_on_request(chat: Kernel, server: Loopback) -> None:
+def test_the_whole_reply_is_sent_again_on_request(own_chat: Kernel, server: Loopback) -> None:
     """A widget that misses a delta gets the text so far."""
     server.reply(Reply("Hello world"))
-    chat.run(STOP_FROM_A_THREAD.replace('"stop"', '"again"'))
-    result = chat.run("%%chat\nhi", "cell-1")
+    own_chat.run(STOP_FROM_A_THREAD.replace('"stop"', '"again"'))
+    result = own_chat.run("%%chat\nhi", "cell-1")
     wholes = [m for m in custom(result) if m["type"] == "whole"]
     assert wholes
     assert all("Hello world".startswith(m.get("text", "")) for m in wholes)
@@ -377,10 +388,10 @@ def test_time_and_capture_work_around_a_cell(chat: Kernel, server: Loopback) -> 
     assert re.search("Hello", chat.run("kept.show()").text)
 
 
-def test_unloading_ends_thread_and_views(chat: Kernel, server: Loopback) -> None:
+def test_unloading_ends_thread_and_views(own_chat: Kernel, server: Loopback) -> None:
     """After `%unload_ext` no thread of ours and no open widget is left in the kernel."""
-    chat.run("%%chat\nhi", "cell-1")
-    result = chat.run(
+    own_chat.run("%%chat\nhi", "cell-1")
+    result = own_chat.run(
         "%unload_ext di_magics\nimport threading, ipywidgets\n"
         "print([t.name for t in threading.enumerate() if 'di_magics' in t.name], "
         "[w for w in ipywidgets.Widget.widgets.values() if 'di_magics' in type(w).__module__] "

@@ -77,8 +77,13 @@ PRICED = {
 
 
 @pytest.fixture
-def panel(kernel: Kernel, server: Loopback) -> Panel:
+def panel(shared_kernel: Kernel, server: Loopback) -> Panel:
     """A panel of a session that asks the loopback server."""
+    return open_panel(shared_kernel, server)
+
+
+def open_panel(kernel: Kernel, server: Loopback) -> Panel:
+    """Load the extension and open its panel."""
     server.models = [PRICED, {**PRICED, "id": "other <b>"}]
     loaded = kernel.run(
         f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=a-model\n%load_ext di_magics"
@@ -138,8 +143,9 @@ def test_presets_clear_when_a_value_is_moved(panel: Panel) -> None:
 
 
 # Tests magics/traits.
-def test_set_config_and_panel_change_the_same_settings(panel: Panel) -> None:
+def test_set_config_and_panel_change_the_same_settings(kernel: Kernel, server: Loopback) -> None:
     """`%chat set`, `%config` and a panel show what the others have set."""
+    panel = open_panel(kernel, server)
     panel.kernel.run("%chat set temperature=0.3 model=other", "c1")
     panel.until(lambda state: panel.control("temperature")["value"] == 0.3)
     assert panel.state["texts"]["model"] == "other"

@@ -52,8 +52,13 @@ asyncio.get_running_loop().call_later(0.5, lock.release)
 
 
 @pytest.fixture
-def tools(kernel: Kernel, server: Loopback) -> Kernel:
+def tools(shared_kernel: Kernel, server: Loopback) -> Kernel:
     """A kernel with the extension and some functions, talking to the loopback server."""
+    return define_tools(shared_kernel, server)
+
+
+def define_tools(kernel: Kernel, server: Loopback) -> Kernel:
+    """Load the extension and define the functions."""
     setup = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
     for cell in (setup, TOOLS):
         loaded = kernel.run(cell)
@@ -174,10 +179,9 @@ def test_an_interrupt_that_breaks_into_one_of_several_leaves_the_kernel_alive(
     assert tools.pid == pid
 
 
-def test_a_kernel_that_dies_in_a_call_keeps_what_had_come(
-    tools: Kernel, server: Loopback, tmp_path: Path
-) -> None:
+def test_a_kernel_that_dies_in_a_call_keeps_what_had_come(kernel: Kernel, server: Loopback) -> None:
     """What the model said, its calls and the results before are on disk while a function runs."""
+    tools = define_tools(kernel, server)
     text = asks(("locked", {"name": "A"}), ("sleep", {"seconds": 60}))
     server.reply(text, Reply("ok"))
     tools.run("lock = asyncio.Lock()")
