@@ -151,6 +151,7 @@ def main() -> None:
 
     params = xllamacpp.CommonParams()
     params.model.path = settings["file"]
+    params.mmproj.path = settings["projector"]
     params.model_alias = {settings["name"]}
     params.api_keys = [settings["key"]]
     params.hostnames = ["127.0.0.1"]

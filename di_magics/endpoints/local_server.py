@@ -27,6 +27,7 @@ from di_magics.core.errors import ParamError, Unreachable
 from di_magics.core.secrets import is_secret_variable, names_secret
 from di_magics.core.visible import one_line
 from di_magics.endpoints.local_model import MODEL, fetch_model
+from di_magics.endpoints.projector import find_projector
 from di_magics.runtime.files import read_bounded, write_private
 from di_magics.runtime.process import is_process_running, name_process
 from di_magics.runtime.process_lock import process_lock
@@ -138,7 +139,7 @@ class LocalServer:
                     self._launch(file, record, progress, cancelled)
 
     def _record(self, file: Path) -> Path | None:
-        """Return the path of the record: one for each machine, file, and version of llama.cpp."""
+        """Return the path of the record: one for each machine, model, and version of llama.cpp."""
         if self._state_dir is None:
             return None
         from importlib import metadata
@@ -147,9 +148,10 @@ class LocalServer:
         with suppress(OSError, metadata.PackageNotFoundError):
             folder = self._state_dir / "local"
             folder.mkdir(mode=0o700, exist_ok=True)
-            status = file.stat()
-            version = metadata.version("xllamacpp")
-            identity = (machine, version, str(file.resolve()), status.st_size, status.st_mtime_ns)
+            identity = [machine, metadata.version("xllamacpp")]
+            for part in filter(None, (file, find_projector(file))):
+                status = part.stat()
+                identity += [str(part.resolve()), f"{status.st_size} {status.st_mtime_ns}"]
             digest = hashlib.sha256(repr(identity).encode()).hexdigest()
             return folder / f"{digest[:24]}.json"
         return None
@@ -182,6 +184,7 @@ class LocalServer:
         # Not on the command line or in the environment, which others can read.
         settings = {
             "file": str(file),
+            "projector": str(find_projector(file) or ""),
             "name": model_name(self.file),
             "key": key,
             "linger": _linger() if record else 0.0,

@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,12 +28,15 @@ from di_magics.core.errors import ParamError, Unreachable
 from di_magics.core.read_json import as_count, as_object, as_objects, as_text
 from di_magics.core.visible import one_line
 from di_magics.endpoints.local_model import file_sha256
+from di_magics.endpoints.projector import is_projector, projector_name
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,150}\.gguf", re.ASCII)
 PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 USUAL = ("Q4_K_M", "Q8_0", "Q4_0")
 """The compressions that are chosen where none is named, best first."""
+PROJECTORS = ("Q8_0", "-F16", "BF16")
+"""The same for projectors."""
 MAX_ANSWER_BYTES = 1 << 20
 SHOWN = 8
 PAUSE = 0.1
@@ -41,18 +44,33 @@ PAUSE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A GGUF file on the hub: its path in the repository, size in bytes, SHA-256, and licence."""
+    """A GGUF file on the hub: its path in the repository, size in bytes, SHA-256, and licence.
+
+    A model that reads images has a `projector`.
+    """
 
     repo: str
     path: str
     size: int
     sha256: str
     license: str
+    projector: HubFile | None = None
 
     @property
     def name(self) -> str:
         """The file's name without folders."""
         return PurePosixPath(self.path).name
+
+    def missing(self, folder: Path) -> list[tuple[HubFile, Path]]:
+        """Return what has to be fetched into a folder, the projector first, and where to."""
+        parts = [(self, folder / self.name)]
+        if self.projector:
+            parts.insert(0, (self.projector, folder / projector_name(self.name)))
+        return [
+            (file, target)
+            for file, target in parts
+            if not (target.is_file() and target.stat().st_size == file.size)
+        ]
 
 
 def is_available() -> bool:
@@ -78,10 +96,13 @@ def find_file(named: str, cancelled: threading.Event) -> HubFile:
         for f in as_objects(answer.get("files"))
         if (size := as_count(f.get("size")))
     ]
-    usable = [file for file in files if _is_usable(file)]
+    safe = [file for file in files if _is_safe(file)]
+    usable = [file for file in safe if not is_projector(file.name)]
     matches = _choose(usable, wanted)
     if len(matches) == 1:
-        return matches[0]
+        projectors = [file for file in safe if is_projector(file.name)]
+        usual = (file for kind in PROJECTORS for file in projectors if kind in file.name.upper())
+        return replace(matches[0], projector=next(usual, next(iter(projectors), None)))
     if not usable:
         raise ParamError(f"{repo} has no GGUF file that can be used. Choose another repository.")
     names = ", ".join(file.name for file in (matches or usable)[:SHOWN])
@@ -90,13 +111,12 @@ def find_file(named: str, cancelled: threading.Event) -> HubFile:
     raise ParamError(f"{which} of {repo}: {names}{more}. Name one: %chat local get {repo}:FILE.")
 
 
-def _is_usable(file: HubFile) -> bool:
+def _is_safe(file: HubFile) -> bool:
     parts = PurePosixPath(file.path).parts
     return (
         bool(FILE.fullmatch(file.name))
         and not {"..", "/"} & set(parts)
         and not PART.search(file.name)
-        and not file.name.lower().startswith("mmproj")
         and bool(re.fullmatch(r"[0-9a-f]{64}", file.sha256))
     )
 
@@ -116,15 +136,22 @@ def fetch_file(
     progress: Callable[[str], None],
     cancelled: threading.Event,
 ) -> Path:
-    """Fetch a file into a folder and return its path; no partial file stays.
+    """Fetch a file into a folder, and its projector; return its path. No partial file stays.
 
     `progress` is called with a line now and then; setting `cancelled` ends it. Raises Unreachable
     if it cannot be fetched, OSError if it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / file.name
+    for part, target in file.missing(folder):
+        _fetch(part, target, progress, cancelled)
+    return folder / file.name
+
+
+def _fetch(
+    file: HubFile, target: Path, progress: Callable[[str], None], cancelled: threading.Event
+) -> None:
     # Beside the target, so that the move into place is one step.
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as work:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as work:
         last = 0.0
 
         def report() -> None:
@@ -148,7 +175,6 @@ def fetch_file(
                 "Try again later."
             )
         os.replace(fetched, target)
-    return target
 
 
 def _largest(folder: Path) -> int:

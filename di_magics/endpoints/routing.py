@@ -40,6 +40,7 @@ from di_magics.endpoints.endpoint import (
     trim_url,
 )
 from di_magics.endpoints.keys import Keys, check_variable
+from di_magics.endpoints.projector import is_projector
 
 
 def no_key(service: Service) -> str:
@@ -278,7 +279,8 @@ class Routing:
 
     def model_files(self) -> list[Path]:
         """Return the model files in the state folder, by name."""
-        return sorted(self.models_folder().glob("*.gguf")) if self._state_dir else []
+        files = self.models_folder().glob("*.gguf") if self._state_dir else ()
+        return sorted(file for file in files if not is_projector(file.name))
 
     def end_servers(self) -> int:
         """End the servers of local models, for all kernels, and return how many there were."""

@@ -102,6 +102,29 @@ def test_a_file_that_cannot_be_used_is_not_offered(name: str) -> None:
         find(REPO)
 
 
+@pytest.mark.parametrize(
+    ("projectors", "chosen"),
+    [
+        (["mmproj-Model-f16.gguf", "mmproj-Model-Q8_0.gguf"], "mmproj-Model-Q8_0.gguf"),
+        (["mmproj-BF16.gguf", "mmproj-F16.gguf", "mmproj-F32.gguf"], "mmproj-F16.gguf"),
+        (["mmproj.gguf"], "mmproj.gguf"),
+    ],
+)
+def test_a_model_that_reads_images_comes_with_its_projector(
+    tmp_path: Path, projectors: list[str], chosen: str
+) -> None:
+    """It is called after the model, because the folder holds those of other models, too."""
+    with Hub(FILES | {name: DATA + name.encode() for name in projectors}):
+        file = find(REPO)
+        fetch(file, tmp_path)
+        assert file.missing(tmp_path) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "Model-Q4_K_M.gguf",
+        "mmproj-Model-Q4_K_M.gguf",
+    ]
+    assert (tmp_path / "mmproj-Model-Q4_K_M.gguf").read_bytes() == DATA + chosen.encode()
+
+
 def test_other_bytes_are_not_kept(tmp_path: Path) -> None:
     """Their hash is not the one in the list."""
     lied = {"Model-Q4_K_M.gguf": DATA[:-1] + b"!"}

@@ -15,6 +15,7 @@ from di_magics.core.visible import one_line
 from di_magics.endpoints import model_hub
 from di_magics.endpoints.local_model import MODEL
 from di_magics.endpoints.local_server import is_available
+from di_magics.endpoints.projector import find_projector
 from di_magics.magics.commands.command import (
     Context,
     command,
@@ -40,7 +41,9 @@ def show_local(context: Context, rest: str) -> None:
 
     `%chat local get REPO[:FILE]` fetches one (the extra [hub]). FILE may be a part of the file's
     name; without it, Q4_K_M or Q8_0 is taken. Above 1 GB you are asked, or add --yes. HF_ENDPOINT
-    names a mirror, HF_TOKEN is your token for models that need one. Small ones that call tools:
+    names a mirror, HF_TOKEN is your token for models that need one. With a model that reads images
+    its projector is fetched, too (of your own files, mmproj-NAME.gguf beside NAME.gguf). Small ones
+    that call tools:
 
         Qwen/Qwen3-0.6B-GGUF         0.6 billion parameters
         Qwen/Qwen3-1.7B-GGUF         1.7 billion
@@ -78,7 +81,9 @@ def _list_models(session: Session) -> None:
         if file.name != MODEL.file:
             mark = "→" if now.file == str(file) else ""
             name = one_line(file.stem, 80)
-            rows.append((mark, name, format_bytes(file.stat().st_size), f"endpoint local:{name}"))
+            size = format_bytes(file.stat().st_size)
+            size += ", reads images" if find_projector(file) else ""
+            rows.append((mark, name, size, f"endpoint local:{name}"))
     show_table(rows, head=True)
     if not is_available():
         say("They need llama.cpp: install di_magics with its extra [local].")
@@ -97,26 +102,29 @@ def _fetch(context: Context, arguments: list[str]) -> None:
     folder = session.routing.models_folder()
     file = _run(session, lambda cancelled: model_hub.find_file(arguments[0], cancelled))
     use = f"Use it with %chat endpoint local:{file.name.removesuffix('.gguf')}"
-    target = folder / file.name
-    if target.exists():
-        if target.stat().st_size == file.size:
-            say(f"{file.name} is there already. {use}")
-            return
-        raise ParamError(
-            f"There is another file {file.name} in {one_line(folder, 120)}. Rename or delete it "
-            "first."
-        )
-    size, license_ = format_bytes(file.size), file.license
-    about = f"{file.name} from {file.repo}: {size}, licence {license_}."
+    missing = file.missing(folder)
+    if not missing:
+        say(f"{file.name} is there already. {use}")
+        return
+    for _, target in missing:
+        if target.exists():
+            raise ParamError(
+                f"There is another file {target.name} in {one_line(folder, 120)}. Rename or delete "
+                "it first."
+            )
+    total = sum(part.size for part, _ in missing)
+    size = format_bytes(total)
+    images = " with what it needs to read images" if file.projector else ""
+    about = f"{file.name} from {file.repo}{images}: {size}, licence {file.license}."
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
-    if free < file.size:
+    if free < total:
         raise StoreError(
             f"{about} Only {format_bytes(free)} are free. Delete something, or choose a smaller "
             "file."
         )
     say(about)
-    if file.size > ASKED_BYTES and not yes and not context.asking.confirm(f"Fetch {size}?"):
+    if total > ASKED_BYTES and not yes and not context.asking.confirm(f"Fetch {size}?"):
         say("Nothing was fetched.")
         return
     progress = context.asking.make_progress()
@@ -124,8 +132,8 @@ def _fetch(context: Context, arguments: list[str]) -> None:
         _run(session, lambda c: model_hub.fetch_file(file, folder, progress.show, c))
     except OSError as error:
         raise StoreError(
-            f"{one_line(target, 160)} cannot be written ({error.strerror}). Free some space, then "
-            "run the line again."
+            f"{one_line(folder / file.name, 160)} cannot be written ({error.strerror}). Free some "
+            "space, then run the line again."
         ) from None
     progress.end(f"Fetched, and the hash is right. {use}")
 
