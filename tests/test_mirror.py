@@ -31,6 +31,8 @@ TESTED_BY = {
     "core/conversation/cells": "core/conversation/test_conversation.py",
     "core/conversation/record_values": "core/conversation/test_record.py",
     "core/settings/counts": "core/settings/test_flags.py",
+    "core/request/error_body": "core/request/test_server_errors.py",
+    "core/request/error_rules": "core/request/test_server_errors.py",
     "core/request/route": "core/request/test_plan.py",
     "core/shown/tree": "core/conversation/test_conversation.py",
     "display/final": "magics/test_chat.py",

@@ -32,9 +32,9 @@ from di_magics.core.reply.fold import Finished, ReplyEvent, ReplyFold, Text
 from di_magics.core.reply.repetition import RepetitionDetector
 from di_magics.core.reply.reply import LOOP, OPTIONS, Reply, Status
 from di_magics.core.reply.thinking import ThinkTagParser, separate_lone_thinking
+from di_magics.core.request.error_body import mentions_param
 from di_magics.core.request.plan import Plan, ledger_entry
 from di_magics.core.request.route import Route
-from di_magics.core.request.server_errors import mentions_param
 from di_magics.endpoints.client import Client, OnRetry
 from di_magics.endpoints.endpoint import Endpoint
 from di_magics.endpoints.routing import Routing

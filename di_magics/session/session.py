@@ -34,6 +34,7 @@ from di_magics.core.errors import (
 from di_magics.core.money.budget import Budget
 from di_magics.core.request import export
 from di_magics.core.request.context import shortening_advice
+from di_magics.core.request.error_body import mentions_param
 from di_magics.core.request.plan import (
     Ask,
     Plan,
@@ -43,7 +44,6 @@ from di_magics.core.request.plan import (
     turn_budget,
 )
 from di_magics.core.request.route import Route
-from di_magics.core.request.server_errors import mentions_param
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import (

@@ -28,13 +28,14 @@ from di_magics.core.reply.fold import (
     Used,
 )
 from di_magics.core.reply.reply import REASONING_FIELDS, Usage
+from di_magics.core.request.error_body import find_error
 from di_magics.core.request.readers import (
     dump_json,
     load_json,
     read_count,
     read_text,
 )
-from di_magics.core.request.server_errors import Target, find_error, stream_error
+from di_magics.core.request.server_errors import Target, stream_error
 from di_magics.core.text import replace_surrogates
 from di_magics.core.visible import one_line
 

@@ -9,8 +9,10 @@ from growth import growth
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, Refused, TooLong
 from di_magics.core.request import server_errors
+from di_magics.core.request.error_body import error_text, mentions_param
+from di_magics.core.request.error_rules import ERROR_RULES
 from di_magics.core.request.retry import retry_delay
-from di_magics.core.request.server_errors import ERROR_RULES, Target
+from di_magics.core.request.server_errors import Target
 from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE, Service
 
 
@@ -61,7 +63,7 @@ from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE, Service
 )
 def test_the_servers_words_are_found_in_every_shape(payload: object, said: str | None) -> None:
     """All error bodies that DeepInfra and its kin send have words somewhere."""
-    assert server_errors.error_text(payload) == said
+    assert error_text(payload) == said
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_how_much_too_long_is_read(answer: bytes, asked: int | None, limit: int 
 )
 def test_a_refusal_is_about_a_parameter(said: str, param: str, about: bool) -> None:
     """Where its name stands as one, not as a word of the language."""
-    assert server_errors.mentions_param(said, param) is about
+    assert mentions_param(said, param) is about
 
 
 @pytest.mark.parametrize(
