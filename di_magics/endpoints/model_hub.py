@@ -15,7 +15,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -29,6 +28,7 @@ from di_magics.core.read_json import as_count, as_object, as_objects, as_text
 from di_magics.core.visible import one_line
 from di_magics.endpoints.local_model import file_sha256
 from di_magics.endpoints.projector import is_projector, projector_name
+from di_magics.runtime.process import python_command
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,150}\.gguf", re.ASCII)
@@ -196,7 +196,7 @@ def _run(
     }
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "di_magics.endpoints.model_hub", *arguments],
+            [*python_command("di_magics.endpoints.model_hub"), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.DEVNULL,

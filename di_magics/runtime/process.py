@@ -1,4 +1,4 @@
-"""Which process wrote something to the disk, and whether it still runs.
+"""Which process wrote something to the disk, and whether it still runs; how ours are started.
 
 No time limit can tell this, because a process that is suspended (a closed laptop, Ctrl-Z, a
 debugger) still runs. Nor can a process id alone, because it is given to another process later; so
@@ -11,9 +11,24 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+_RUN = (
+    "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+)
+
+
+def python_command(module: str) -> Sequence[str]:
+    """Return the command that runs a module of this package in a process of its own.
+
+    `python -m` would let the files of the notebook's folder take the place of Python's own.
+    """
+    package = Path(__file__).resolve().parents[2]
+    return [sys.executable, "-P", "-c", _RUN, str(package), module]
 
 
 def name_process() -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -73,6 +75,28 @@ def test_nothing_that_is_shown_of_an_endpoint_has_a_value() -> None:
     for text in (repr(endpoint), str(endpoint), endpoint.url, endpoint.name, repr(own)):
         assert SECRET not in text
         assert QUERY not in text
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        Endpoint("https://host/v1", SECRET),
+        Endpoint("https://host/v1", headers={"X-A": SECRET}),
+        Endpoint("https://host/v1", query={"code": SECRET}),
+    ],
+)
+def test_an_endpoint_with_a_key_is_copied_but_not_pickled(endpoint: Endpoint) -> None:
+    """A cache of results or a saved session would write the key to a file."""
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(ParamError, match="cannot be pickled"):
+            pickle.dumps(endpoint, protocol)
+    for copied in (copy.copy(endpoint), copy.deepcopy(endpoint)):
+        assert (copied.headers(), copied.address("/")) == (
+            endpoint.headers(),
+            endpoint.address("/"),
+        )
+    bare = pickle.loads(pickle.dumps(Endpoint("https://host/v1")))
+    assert bare.url == "https://host/v1"
 
 
 @pytest.mark.parametrize(

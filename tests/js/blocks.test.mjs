@@ -325,9 +325,16 @@ function milliseconds(run) {
 
 // Twice the text takes at most three times as long, once the machine is quiet enough to see it.
 for (const [name, run] of Object.entries({ protect, finished, settled })) {
-  for (const unit of [...UNITS, ...UNITS.map((unit) => `\`\`\`\n${unit}`)]) {
-    test(`${name} is linear for ${JSON.stringify(unit)} again and again`, () => {
-      const [half, whole] = [150_000, 300_000].map((length) => unit.repeat(length / unit.length));
+  const kinds = UNITS.flatMap((unit) => [
+    ["", unit, ""],
+    ["", `\`\`\`\n${unit}`, ""],
+    ["```\n```", unit, "`"],
+  ]);
+  for (const [before, unit, after] of kinds) {
+    test(`${name} is linear for ${JSON.stringify([before, unit, after])} again and again`, () => {
+      const [half, whole] = [150_000, 300_000].map(
+        (length) => before + unit.repeat(length / unit.length) + after,
+      );
       let [fast, slow] = [Infinity, Infinity];
       for (let round = 0; round < 10 && slow > Math.max(3 * fast, 20); round += 1) {
         fast = Math.min(

@@ -54,6 +54,23 @@ test("the cell of a hostile notebook is read in linear time", () => {
   assert.ok(read(400_000) / read(100_000) < 12); // 16 where it is quadratic
 });
 
+test("the replies of a hostile notebook are read in linear time", () => {
+  const read = (/** @type {number} */ size) => {
+    const shown = Array.from({ length: size }, (_, at) => reply(`a${at}`, at ? `a${at - 1}` : "gone", "A"));
+    const below = Array.from({ length: size }, (_, at) => reply(`b${at}`, `gone${at}`, "A"));
+    const start = performance.now();
+    const replies = new Replies([
+      ["A", shown],
+      ["B", below],
+    ]);
+    assert.ok(below.every((at) => replies.isOutdated(at)));
+    return performance.now() - start;
+  };
+  const fastest = (/** @type {number} */ size) => Math.min(...[1, 2, 3, 4, 5].map(() => read(size)));
+  const fast = fastest(20_000);
+  assert.ok(fastest(80_000) < Math.max(12 * fast, 100)); // 16 times where it is quadratic
+});
+
 test("a reply is outdated when a cell above it, near or far, has another turn now", () => {
   const [b1, c1] = [reply("b1", "a1", "A"), reply("c1", "b1", "B")];
   const before = new Replies([

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from di_magics.runtime.process import is_process_running, name_process
+from di_magics.endpoints.local_model import _installer
+from di_magics.runtime.process import is_process_running, name_process, python_command
 
 NAME = "from di_magics.runtime.process import name_process; print(name_process(), flush=True); "
 
@@ -49,3 +51,12 @@ def test_what_cannot_be_looked_up_is_not_known(name: str) -> None:
     """Another machine's process, or no name of one."""
     machine = name_process().split()[0]
     assert is_process_running(name.format(machine=machine)) is None
+
+
+def test_files_beside_the_notebook_take_no_modules_place(tmp_path: Path) -> None:
+    """Neither in a process of ours nor in the installer's: a folder has its own `random.py`."""
+    for name in (*sys.stdlib_module_names, "di_magics", "pip", "huggingface_hub"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')")
+    for command in (python_command("di_magics.endpoints.model_hub"), _installer()):
+        run = subprocess.run([*command, "--help"], cwd=tmp_path, capture_output=True, check=True)
+        assert b"usage" in run.stdout.lower()

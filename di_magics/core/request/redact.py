@@ -29,8 +29,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from operator import itemgetter
-from typing import Any
+from typing import Any, NoReturn, SupportsIndex
 
+from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.fold import (
     Finished,
@@ -71,12 +72,27 @@ MAX_ESCAPED_CHARS = 1 << 20
 
 
 class Secret(str):
-    """A key or another secret text; its repr hides it, as in a traceback with local variables."""
+    """A key or another secret text; its repr hides it, as in a traceback with local variables.
+
+    It cannot be pickled, so that no program writes it to a file along with what has it.
+    """
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         return "'[secret]'"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise ParamError(
+            "An endpoint with a key cannot be pickled: the key would be in a file. Leave it out, "
+            "and make it again where it is needed."
+        )
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
 
     def strip(self, chars: str | None = None, /) -> Secret:
         """Return it without blanks around it, as a secret."""

@@ -24,7 +24,7 @@ const SMALL_HTML = /<(?:br ?\/?|\/?su[bp])>/y;
 // A line that opens a fence, in quotes and items perhaps.
 const FENCE = /((?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*)(`{3,}(?!`)(?![^\n]*`)|~{3,})([^\n]*)/y;
 // A line of marks in a fence, and what follows them.
-const MARKS = /^[ \t]*(`{3,}(?!`)|~{3,}(?!~))[ \t]*([^`]*)$/;
+const MARKS = /^[ \t]*(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
 const MIGHT_OPEN = /(?:(?<!`)`{3,}|(?<!~)~{3,})(?![`~]|[ \t]*(?:\n|$))/g;
 // Within a fence of Markdown, a fence with a language opens an inner one; the next bare fence closes it.
 const NESTS = /^[ \t]*(?:markdown|mdx?)[ \t]*$/i;
@@ -158,7 +158,8 @@ function fenced(text, at, prefix, marks, nests = false) {
     if (item && indent < own.length && indent < line.length) break;
     line = line.slice(Math.min(indent, own.length));
     end = lineEnd;
-    const [, found = "", info = ""] = MARKS.exec(line) ?? [];
+    const [, found = "", rest = ""] = MARKS.exec(line) ?? [];
+    const info = /[^ \t]/.test(rest);
     if (nests && info) {
       depth += 1;
       nested = true;

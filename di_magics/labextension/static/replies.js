@@ -31,12 +31,15 @@ export const asksAgain = (source) =>
 export class Replies {
 	/** @param {Iterable<[string, ReplyRecord[]]>} cells the replies that each cell shows, by its id */
 	constructor(cells) {
-		/** @type {Map<unknown, ReplyRecord[]>} */
-		this._inCells = new Map(cells);
+		const all = [...cells];
 		/** @type {Map<unknown, ReplyRecord>} */
-		this._byTurn = new Map([...this._inCells.values()].flat().map((reply) => [reply.turn, reply]));
-		/** @type {Map<ReplyRecord, boolean>} */
+		this._byTurn = new Map(all.flatMap(([_, replies]) => replies.map((reply) => [reply.turn, reply])));
+		/** @type {Map<ReplyRecord, ReplyRecord>} */
 		this._known = new Map();
+		/** @type {Map<unknown, Set<ReplyRecord>>} */
+		this._inCells = new Map(
+			all.map(([cell, replies]) => [cell, new Set(replies.map((reply) => this._first(reply)))]),
+		);
 	}
 
 	/**
@@ -45,27 +48,22 @@ export class Replies {
 	 * @param {ReplyRecord} reply
 	 */
 	isOutdated(reply) {
-		const path = this._path(reply, this._known);
-		const first = path[path.length - 1] ?? reply;
-		const outdated = this._known.get(this._byTurn.get(first.parent) ?? first) ?? this._isReplaced(first);
-		for (const turn of path) this._known.set(turn, outdated);
-		return outdated;
+		const first = this._first(reply);
+		const now = this._inCells.get(first.parent_cell);
+		return Boolean(first.parent && now?.size) && !this._byTurn.has(first.parent) && !now?.has(first);
 	}
 
-	/** @param {ReplyRecord} first */
-	_isReplaced(first) {
-		const now = this._inCells.get(first.parent_cell) ?? [];
-		if (!first.parent || this._byTurn.has(first.parent)) return false;
-		return now.length > 0 && !now.some((other) => this._path(other).includes(first));
-	}
-
-	/**
-	 * Return a turn and those that it follows in the notebook, before an `end`.
-	 * @param {ReplyRecord | undefined} turn @param {Map<ReplyRecord, unknown>} [end]
-	 */
-	_path(turn, end = new Map()) {
-		const path = new Set();
-		for (let at = turn; at && !path.has(at) && !end.has(at); at = this._byTurn.get(at.parent)) path.add(at);
-		return [...path];
+	/** Return the first turn of those that one follows in the notebook. @param {ReplyRecord} turn */
+	_first(turn) {
+		const path = [turn];
+		/** @type {ReplyRecord | undefined} */
+		let at = turn;
+		for (; at && !this._known.has(at); at = this._byTurn.get(at.parent)) {
+			this._known.set(at, at); // where they go round in a circle
+			path.push(at);
+		}
+		const first = (at && this._known.get(at)) ?? path[path.length - 1];
+		for (const known of path) this._known.set(known, first);
+		return first;
 	}
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import copy
 import itertools
 import json
+import pickle
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from urllib.parse import quote
 import pytest
 from growth import growth
 
+from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.fold import (
     Finished,
@@ -31,6 +34,7 @@ from di_magics.core.request.redact import (
     REDACTED,
     Redactor,
     ReplyRedactor,
+    Secret,
     hide_text,
     hide_values,
 )
@@ -388,3 +392,11 @@ def test_a_secret_hides_itself() -> None:
     assert repr(hidden["X-Key"].strip()) == "'[secret]'"
     assert hidden["X-Key"].strip() == KEY
     assert hide_text(None) is hide_values(None) is None
+
+
+def test_a_secret_is_copied_but_not_pickled() -> None:
+    """What has it would be written to a file with it."""
+    secret = Secret("sk-1234567890")
+    assert copy.copy(secret) is copy.deepcopy([secret])[0] is secret
+    with pytest.raises(ParamError, match="cannot be pickled"):
+        pickle.dumps([secret])
