@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from di_magics.core.conversation.cells import NotebookLocation
-from di_magics.core.settings.services import Service, parse_services
+from di_magics.core.settings.own_services import parse_services
+from di_magics.core.settings.services import Service
 from di_magics.core.settings.settings import Settings
 from di_magics.endpoints.catalog import Catalog
 from di_magics.endpoints.client import Client

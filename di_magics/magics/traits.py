@@ -39,7 +39,7 @@ class SettingsTraits(Configurable):
     @traitlets.validate("endpoints")
     def _fit_endpoints(self, proposal: Mapping[str, Any]) -> object:
         """Refuse endpoints that are not valid; the old ones stay."""
-        from di_magics.core.settings.services import parse_services
+        from di_magics.core.settings.own_services import parse_services
 
         try:
             parse_services(proposal["value"], "c.ChatMagics.endpoints")

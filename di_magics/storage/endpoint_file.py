@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.services import Service, parse_services
+from di_magics.core.settings.own_services import parse_services
+from di_magics.core.settings.services import Service
 from di_magics.core.visible import one_line
 from di_magics.runtime.files import file_stamp, read_toml
 

@@ -14,7 +14,7 @@ from loopback import Fault, Loopback, Reply
 
 import di_magics as di
 from di_magics.core.errors import ParamError
-from di_magics.core.settings.services import parse_services
+from di_magics.core.settings.own_services import parse_services
 from di_magics.endpoints.endpoint import Endpoint
 from di_magics.endpoints.routing import Routing
 

@@ -7,7 +7,8 @@ import socket
 import pytest
 from loopback import Loopback
 
-from di_magics.core.settings.services import SERVICES, Service, parse_services
+from di_magics.core.settings.own_services import parse_services
+from di_magics.core.settings.services import SERVICES, Service
 from di_magics.endpoints.probe import listens
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from di_magics.core.errors import ParamError, PolicyError, Refused
+from di_magics.core.settings.own_services import parse_services
 from di_magics.core.settings.policy import Policy
-from di_magics.core.settings.services import SERVICES, Service, parse_services
+from di_magics.core.settings.services import SERVICES, Service
 from di_magics.endpoints.endpoint import Endpoint, mend_url
 from di_magics.endpoints.routing import Routing
 

@@ -10,8 +10,9 @@ from readme_tables import describe_fact, services_table
 
 from di_magics.core.errors import ParamError
 from di_magics.core.settings import services
+from di_magics.core.settings.own_services import parse_services
 from di_magics.core.settings.params import PARAMS
-from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE, Fact, parse_services
+from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE, Fact
 
 FACTS = [
     pytest.param(service, name, fact, id=f"{service.name}-{name}")
