@@ -44,6 +44,7 @@ TESTED_BY = {
     "display/sweep": "session/test_sweep_runner.py",
     "display/tables": "magics/commands/test_money.py",
     "display/views": "magics/test_chat.py",
+    "endpoints/answers": "endpoints/test_client_limits.py",
     "endpoints/local_model": "endpoints/test_local_server.py",
     "endpoints/stream_size": "endpoints/test_client_limits.py",
     "magics/commands/command": "magics/test_chat.py",

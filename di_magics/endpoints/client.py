@@ -1,10 +1,9 @@
 """An OpenAI-compatible endpoint over HTTP; the only file that imports httpx.
 
-Everything that a server sends is read here, and is passed on bounded in length and without the key:
-answers by `_read_text`, headers by `_header`, streams by `ResponseReader`, `ReplyRedactor` and
-`StreamSize`, and errors by `_translate_error`. They raise `from None`, because the library's own
-error may repeat what a server or a proxy sent. A compressed answer is refused, so that a small
-one cannot fill the memory.
+What a server sends is passed on bounded in length and without the key: answers and headers by
+answers.py, streams by `ResponseReader`, `ReplyRedactor` and `StreamSize`, and errors by
+`_translate_error`. They raise `from None`, because the library's own error may repeat what a server
+or a proxy sent.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ import asyncio
 import json
 import os
 import random
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any
 
 from di_magics.core.errors import (
     BadRequest,
@@ -31,11 +28,17 @@ from di_magics.core.reply.fold import ReplyEvent
 from di_magics.core.request import retry
 from di_magics.core.request.body import encode_body
 from di_magics.core.request.redact import ReplyRedactor
-from di_magics.core.request.response import MAX_REPLY_BYTES, ResponseReader, web_page_error
+from di_magics.core.request.response import ResponseReader
 from di_magics.core.request.route import CHAT_PATH, COMPLETIONS_PATH
-from di_magics.core.request.server_errors import Target, http_error
 from di_magics.core.settings.services import DEEPINFRA, SERVICES
 from di_magics.core.visible import one_line
+from di_magics.endpoints.answers import (
+    check_encoding,
+    read_chunks,
+    read_error,
+    read_text,
+    target_of,
+)
 from di_magics.endpoints.endpoint import Endpoint, is_loopback
 from di_magics.endpoints.environment import (
     Proxy,
@@ -57,7 +60,6 @@ LOCAL_PATIENCE = 6
 """A server on this machine may be silent so many times longer: it reads a long prompt slowly."""
 LIST_SECONDS = 20.0
 DRAIN_SECONDS = 0.2
-MAX_ERROR_BYTES = 1 << 20
 
 OTHERS = SERVICES.keys() - {DEEPINFRA}
 
@@ -229,7 +231,7 @@ class Client:
         seconds = _silence_seconds(endpoint)
         try:
             async with pool.request(method, url, seconds, headers=headers, **options) as response:
-                return json.loads(await _read_text(response, endpoint))
+                return json.loads(await read_text(response, endpoint))
         except (httpx.HTTPError, TimeoutError) as error:
             raise _translate_error(error, endpoint, pool.proxy, seconds) from None
         except (ValueError, RecursionError):
@@ -252,7 +254,7 @@ class Client:
                 asyncio.timeout(LIST_SECONDS),
                 pool.request("GET", url, LIST_SECONDS, headers=headers) as response,
             ):
-                answer = await _read_text(response, endpoint)
+                answer = await read_text(response, endpoint)
             return endpoint.redactor.clean_values(json.loads(answer))
         except (httpx.HTTPError, TimeoutError) as error:
             raise _translate_error(error, endpoint, pool.proxy, LIST_SECONDS) from None
@@ -287,12 +289,12 @@ class Client:
                 endpoint.turn(),
                 pool.request("POST", url, seconds, content=content, headers=headers) as response,
             ):
-                target = _target(endpoint, str(body.get("model", "")))
+                target = target_of(endpoint, str(body.get("model", "")))
                 if response.status_code != 200:
-                    raise await _read_error(response, endpoint, target)
-                _check_encoding(response, endpoint)
+                    raise await read_error(response, endpoint, target)
+                check_encoding(response, endpoint)
                 reader, size = ResponseReader(target, endpoint.redactor.clean), StreamSize(endpoint)
-                async with _chunks(response) as chunks:
+                async with read_chunks(response) as chunks:
                     async for chunk in chunks:
                         batch = reader.feed(chunk)
                         begun = begun or bool(batch.events)
@@ -322,93 +324,9 @@ class Client:
             ) from None
 
 
-def _check_encoding(response: httpx.Response, endpoint: Endpoint) -> None:
-    """Raise BadRequest for a compressed answer: unpacked, a small one may fill the memory."""
-    if _is_compressed(response):
-        encoding = one_line(_header(response, "content-encoding", endpoint) or "", 40).lower()
-        raise BadRequest(
-            f"{endpoint.name} sent a compressed answer ({encoding}), which was not "
-            "asked for. Check the endpoint's address, or the proxy on the way to it."
-        )
-
-
 def _silence_seconds(endpoint: Endpoint) -> float:
     """Return for how long an endpoint may send nothing."""
     return SILENCE_SECONDS * (LOCAL_PATIENCE if is_loopback(endpoint.url) else 1)
-
-
-def _is_compressed(response: httpx.Response) -> bool:
-    encoding = response.headers.get("content-encoding", "")
-    return encoding.strip().lower() not in ("", "identity")
-
-
-def _header(response: httpx.Response, name: str, endpoint: Endpoint) -> str | None:
-    value: str | None = response.headers.get(name)
-    return value and endpoint.redactor.clean(value)
-
-
-def _chunks(response: httpx.Response) -> aclosing[AsyncGenerator[bytes]]:
-    return aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw()))
-
-
-async def _read_text(response: httpx.Response, endpoint: Endpoint) -> str:
-    """Return the body of a list as text, without the key. Raises EndpointError."""
-    if response.status_code != 200:
-        raise await _read_error(response, endpoint, _target(endpoint, ""))
-    if "html" in response.headers.get("content-type", ""):
-        raise web_page_error(endpoint.name)
-    _check_encoding(response, endpoint)
-    body = await _read_bounded(response, MAX_REPLY_BYTES)
-    if len(body) > MAX_REPLY_BYTES:
-        raise StreamBroken(
-            f"{endpoint.name} sent an answer of more than 16 MB, so no more of it is read. "
-            "Check its address with %chat endpoint."
-        )
-    return endpoint.redactor.clean(body.decode("utf-8", "replace"))
-
-
-async def _read_error(
-    response: httpx.Response, endpoint: Endpoint, target: Target
-) -> EndpointError:
-    """Return the error for a response that is not 200; a compressed body is not read."""
-    body = b"" if _is_compressed(response) else await _read_bounded(response, MAX_ERROR_BYTES)
-    location = _header(response, "location", endpoint)
-    return http_error(
-        response.status_code,
-        endpoint.redactor.clean(body.decode("utf-8", "replace")).encode(),
-        target,
-        location=location and _moved_to(endpoint, location),
-        headers=response.headers,
-        now=time.time(),
-        request_id=_header(response, "x-request-id", endpoint),
-    )
-
-
-async def _read_bounded(response: httpx.Response, limit: int) -> bytes:
-    """Return a body; reading stops when it is longer than the limit."""
-    body = bytearray()
-    async with _chunks(response) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > limit:
-                break
-    return bytes(body)
-
-
-def _target(endpoint: Endpoint, model: str) -> Target:
-    """Return the names of the endpoint and the model in errors."""
-    model = one_line(endpoint.redactor.clean(model), 120)
-    return Target(model, endpoint.name, endpoint.service)
-
-
-def _moved_to(endpoint: Endpoint, location: str) -> str:
-    """Return the address of a redirect as an endpoint's, without parts that may be secret."""
-    try:
-        parts = urlsplit(urljoin(endpoint.url + CHAT_PATH, location))
-    except ValueError:
-        return one_line(location.partition("?")[0], 160)
-    url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return one_line(url.rstrip("/").removesuffix(CHAT_PATH), 160)
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
