@@ -707,8 +707,8 @@ def test_a_notebook_runs_on_the_built_in_model(notebook: Open, model_home: Path)
     `test_notebooks` runs all of them in a kernel, with what they say.
     """
     path = Path(__file__).parents[2] / "notebooks" / "01-first-chat.ipynb"
-    load, *cells = nbformat.read(path, as_version=4).cells
-    page = notebook([f"%env DI_MAGICS_HOME={model_home}", load, "%chat set max_tokens=40", *cells])
+    first = f"%env DI_MAGICS_HOME={model_home}\n%load_ext di_magics\n%chat set max_tokens=40"
+    page = notebook([first, *nbformat.read(path, as_version=4).cells])
     page.run_all(timeout=600)
     cells = page.save()["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", ())]

@@ -43,6 +43,7 @@ BOMB = b"data: " + b"x" * (64 * MEGABYTE)
 GZIPPED = gzip.compress(BOMB, 1)
 
 
+# Tests endpoints/answers.
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
 @pytest.mark.parametrize(
