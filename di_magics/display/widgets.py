@@ -21,7 +21,8 @@ from di_magics.display.markdown_writer import LANGUAGES
 STATIC = Path(__file__).parent / "static"
 _IMPORTED = re.compile(r'^import [^;]* from "\./(\w+)\.js";$', re.MULTILINE)
 _LEFT_OUT = re.compile(
-    r"^import [^;]*;\n|^export (?!default)|^ *//.*\n|/\*\*(?s:.*?)\*/\s?|^ +", re.MULTILINE
+    r"^import [^;]*;\n|^export (?!default)|^ *//.*\n|(?<=[;,{)]) // .*|/\*\*(?s:.*?)\*/\s?|^ +",
+    re.MULTILINE,
 )
 
 

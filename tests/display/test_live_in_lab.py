@@ -316,6 +316,43 @@ def test_no_fence_is_drawn_by_its_language(notebook: Open, server: Loopback) -> 
         assert page.page.locator(".jp-RenderedMermaid").count() == 0
 
 
+CJK = (
+    "5~7 和 100~200。 (~2000) and (~5000) ~~gone~~ ~one~\n\n`1~2` 访问 https://a.b/c（中文）d，"
+    "**https://a.b/~x**（e） https://a.b/中文。 www.a.bc，f [g~h](https://a.b/~i)\n\n"
+)
+LINKS = "area => [...area.querySelectorAll('a')].map(a => [a.textContent, a.href])"
+
+
+def test_texts_without_spaces_look_the_same_live_and_saved(
+    notebook: Open, server: Loopback
+) -> None:
+    """Ranges such as 5~7 are not struck through, and an address ends where its sentence goes on."""
+    hold = Hold()
+    server.reply(Reply(chunks=[CJK, "The end", hold]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    area = page.shown(1).locator(".di-text")
+    area.get_by_text("The end").wait_for()
+    live = area.inner_text().strip()
+    links = area.evaluate(LINKS)
+    struck = area.locator("s").all_inner_texts()
+    assert struck == ["gone"]
+    assert links == [
+        ["https://a.b/c", "https://a.b/c"],
+        ["https://a.b/~x", "https://a.b/~x"],
+        ["https://a.b/中文", "https://a.b/%E4%B8%AD%E6%96%87"],
+        ["www.a.bc", "http://www.a.bc/"],
+        ["g~h", "https://a.b/~i"],
+    ]
+    hold.release()
+    page.wait(1)
+    saved = page.shown(1)
+    saved.get_by_text("not remembered").or_(saved.get_by_text("tokens")).first.wait_for()
+    assert live in saved.inner_text()
+    assert saved.evaluate(LINKS) == links
+    assert saved.locator("s, del").all_inner_texts() == struck
+
+
 def test_html_and_its_classes_are_text_while_a_reply_streams(
     notebook: Open, server: Loopback
 ) -> None:

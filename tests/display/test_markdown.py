@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from growth import cpu_seconds, growth
@@ -14,6 +15,7 @@ from markdown_it import MarkdownIt
 
 from di_magics.core.visible import strip_controls
 from di_magics.display import markdown as render
+from di_magics.display.markdown_rules import ADDRESS_ENDS
 
 STYLES = {
     render.CODE_BOX,
@@ -92,6 +94,34 @@ def test_links_open_elsewhere_and_tell_nothing() -> None:
     """A link has rel and target; a bare address becomes one."""
     for markdown in ("[x](https://a.b)", "https://a.b"):
         assert 'rel="noopener noreferrer nofollow" target="_blank"' in body(markdown)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "rest"),
+    [
+        ("https://a.b/c（中文）d", "https://a.b/c", "（中文）d"),
+        ("https://a.b/c，d", "https://a.b/c", "，d"),
+        ("https://a.b。", "https://a.b", "。"),
+        ("https://a.b/佐々木、", "https://a.b/佐々木", "、"),
+        ("https://a.b/c?d=1！", "https://a.b/c?d=1", "！"),
+        ("https://a.b/c”", "https://a.b/c", "”"),
+        ("https://a.b/c.）", "https://a.b/c", ".）"),
+    ],
+)
+def test_a_bare_address_ends_before_full_width_punctuation(
+    text: str, address: str, rest: str
+) -> None:
+    """Where words have no spaces between them, a comma follows an address directly."""
+    html = body(text)
+    assert re.sub("<[^>]+>", "", html).strip() == text
+    assert html.count("<a ") == 1
+    assert f">{address}</a>{rest}</p>" in html
+
+
+def test_the_live_view_ends_an_address_at_the_same_characters() -> None:
+    """They are written in both files, because the widget's script should be small."""
+    script = (Path(render.__file__).parent / "static" / "blocks.js").read_text("utf-8")
+    assert ADDRESS_ENDS.encode().decode("unicode_escape") in script
 
 
 def test_an_image_is_a_link() -> None:

@@ -7,6 +7,8 @@
 // * Code is taken out. An empty fence stands for it, so that nothing is drawn by its language.
 // * A run of marks that might still open a fence is followed by NOTHING, so that no language is known.
 // * `<` is LESS, so that there is no HTML but <br>, <sub> and <sup>.
+// * U+FEFF, which a parser takes for white space, ends a bare address before full-width punctuation. It
+//   follows a single `~`, too: "5~7 and 8~9" is not struck through. `rebuild` takes it out.
 // * What would take long to parse, or become much longer, is not parsed at all: `isReadable`.
 import { countOf, formulaAt, MAX_FORMULAS, matchEnd } from "./formula.js";
 
@@ -27,6 +29,8 @@ const FENCE = /((?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*)(`{3,}(?!`)(?![^\n]*`)|~{
 const MARKS = /^[ \t]*(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
 const MIGHT_OPEN = /(?:(?<!`)`{3,}|(?<!~)~{3,})(?![`~]|[ \t]*(?:\n|$))/g;
 // Within a fence of Markdown, a fence with a language opens an inner one; the next bare fence closes it.
+// Characters as in markdown_rules.ADDRESS_ENDS. An address in a link of Markdown is left alone.
+const TO_END = /\]\(\S*|(?:https?:\/\/|www\.)[^\s|‘-‟…、。〈-】〔-〟！-／：-＠]*|(?<!~)~(?!~)/g;
 const NESTS = /^[ \t]*(?:markdown|mdx?)[ \t]*$/i;
 const MAX_SEARCHES = 100; // for the end of such a fence, in a text
 
@@ -125,7 +129,7 @@ export function protect(source, most = MAX_FORMULAS) {
     }
   }
   put("", at);
-  const safe = out.join("").replace(MIGHT_OPEN, `$&${NOTHING}`);
+  const safe = out.join("").replace(MIGHT_OPEN, `$&${NOTHING}`).replace(TO_END, "$&\uFEFF");
   return { text: safe, parts, count, readable: isReadable(safe) };
 }
 

@@ -2,7 +2,7 @@
 // What the front end's parser made of a reply, built anew for the page: the elements of Markdown,
 // without attributes, but for the address of a link, an alignment and the number of an item. So
 // nothing of a reply runs, is drawn by its language, is loaded, or looks like a part of the page.
-import { LESS, NOTHING } from "./blocks.js";
+import { LESS } from "./blocks.js";
 import { element } from "./dom.js";
 
 const MATH_ON = "mathjax_process tex2jax_process";
@@ -75,7 +75,7 @@ export function rebuild(parsed, parts, codes) {
       .split(PART)
       .map((piece, i) => (i % 2 === 0 ? piece : isNew(Number(piece)) ? parts[Number(piece)].source : ""))
       .join("")
-      .replaceAll(NOTHING, "")
+      .replace(/[\uE003\uFEFF]/g, "") // NOTHING, and what ends an address
       .replaceAll(LESS, "<");
 
   /** @param {HTMLElement} to @param {string} text */
