@@ -20,7 +20,7 @@ from di_magics.core.settings.params import suggest
 from di_magics.core.text import describe_error
 from di_magics.core.visible import one_line
 from di_magics.values.attach import attach_value
-from di_magics.values.namespace import variables_in
+from di_magics.values.namespace import current_shell, variables_in
 from di_magics.values.secret_values import refuse_secret_member, secrets_by_name
 
 HEAD_TOKENS = 500
@@ -93,14 +93,9 @@ class _Output(io.StringIO):
 
 def _user_names() -> dict[str, Any]:
     """Return the variables of the notebook, or of the program where there is none."""
-    shell = _shell()
+    shell = current_shell()
     names: dict[str, Any] = shell.user_ns if shell else vars(sys.modules["__main__"])
     return names
-
-
-def _shell() -> Any:
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython else None
 
 
 def _describe(value: object) -> str:
@@ -125,7 +120,7 @@ def _describe(value: object) -> str:
 
 def _execute(code: str) -> object:
     """Run the code among the notebook's variables and return the value of its last line."""
-    shell = _shell()
+    shell = current_shell()
     tree = ast.parse(shell.transform_cell(code) if shell else code)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     names = _user_names()
@@ -144,6 +139,6 @@ def _line_of(error: BaseException) -> str:
 
 def _shown(value: object) -> str:
     """Return a value as the notebook shows it as plain text."""
-    shell = _shell()
+    shell = current_shell()
     data = shell.display_formatter.format(value, include={"text/plain"})[0] if shell else {}
     return str(data.get("text/plain") or repr(value))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -12,12 +11,12 @@ from di_magics.core.errors import ParamError
 from di_magics.magics.chat import ChatMagics, current, format_replies
 from di_magics.magics.compose import new_session
 from di_magics.session.session import Session
+from di_magics.values.namespace import current_shell
 
 
 def loaded_magics() -> ChatMagics | None:
     """Return the magics of the loaded extension, in the notebook whose cell runs, or None."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
+    shell = current_shell()
     if shell:
         format_replies(shell)
     magics = current(shell)

@@ -137,6 +137,12 @@ def refuse_secret(what: str, text: str) -> None:
         )
 
 
+def current_shell() -> Any:
+    """Return IPython's shell, or None in a program that has none; IPython is not imported."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
 def variables_in(names: Mapping[str, object]) -> list[str]:
     """Return the names of the user's own variables and functions, without modules."""
     return [

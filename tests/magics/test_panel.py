@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from kernel import Kernel, Result
 from loopback import Fault, Hold, Loopback, Reply
 
+import di_magics
 from di_magics.core.settings.params import PARAMS
 
 pytestmark = pytest.mark.kernel
@@ -101,6 +103,14 @@ def test_everything_starts_unset(panel: Panel) -> None:
     assert panel.state["hints"]["model"] == "a-model"
     assert panel.state["money"]["rows"][0][1] == "$0"
     assert panel.state["presets"][0]["on"]
+
+
+def test_the_script_describes_all_that_the_kernel_sends(panel: Panel) -> None:
+    """Nothing else is read there: the script is checked by its types."""
+    script = (Path(di_magics.__file__).parent / "display/static/panel.js").read_text("utf-8")
+    described = script.partition("@typedef {object} State")[2].partition("*/")[0]
+    names = re.findall(r"@property .*\} \[?(\w+)\b", described)
+    assert sorted(names) == sorted([*panel.state, "broken"])
 
 
 def test_what_is_set_is_sent(panel: Panel, server: Loopback) -> None:

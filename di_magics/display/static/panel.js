@@ -66,7 +66,28 @@ const PANEL_STYLE = `
 
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
 /** @typedef {(name: string, value: any, moving?: boolean) => void} Send */
-/** @typedef {Record<string, any>} State what the kernel sends: magics/panel.py has its fields */
+/** @typedef {Record<string, any>} Control a parameter, as core/shown/controls.py describes it */
+
+/**
+ * What magics/panel.py sends; a test compares the names.
+ * @typedef {object} State
+ * @property {Record<string, number>} heard the number of the last message of each view
+ * @property {Record<string, string>} errors of the last message, by field
+ * @property {string[]} endpoints
+ * @property {Record<string, string>} texts
+ * @property {Record<string, string>} hints
+ * @property {string} about the model
+ * @property {boolean} failed
+ * @property {string[]} warnings
+ * @property {Control[]} controls
+ * @property {{ name: string, words: string, on: boolean, allowed: boolean }[]} presets
+ * @property {any} money
+ * @property {{ words: string, share: number | null } | null} gauge
+ * @property {string} next what the next message costs
+ * @property {Record<string, string>} copies code to copy, by form
+ * @property {string[]} left_out flags that one line cannot hold
+ * @property {string} [broken] why there is nothing else
+ */
 
 /** @type {WeakMap<EventTarget, string>} what the kernel has of each field */
 const filled = new WeakMap();
@@ -112,7 +133,7 @@ const withPoint = (text) => (/^\s*[-+]?\d*,\d+\s*$/.test(text) ? text.replace(",
 
 // A parameter's row: name, state, reset; slider and number, or a text; the effect.
 class Row {
-  /** @param {State} control @param {Send} send */
+  /** @param {Control} control @param {Send} send */
   constructor(control, send) {
     const id = `di-panel-${++count}`;
     this.name = control.name;
@@ -172,7 +193,7 @@ class Row {
   }
 
   /**
-   * @param {State} control
+   * @param {Control} control
    * @param {string} id
    * @returns {Field}
    */
@@ -208,7 +229,7 @@ class Row {
 
   /**
    * Return a field for a number. It is not `type=number`, which drops a comma: 0,7 would become 07.
-   * @param {State} control
+   * @param {Control} control
    * @param {string} id
    */
   makeNumber({ kind, least, most, step, at }, id) {
@@ -241,7 +262,7 @@ class Row {
 
   /**
    * Show the kernel's state, unless something newer is on its way to it.
-   * @param {State} control
+   * @param {Control} control
    * @param {string} [error]
    * @param {boolean} [newer]
    */
@@ -275,11 +296,11 @@ class Row {
 /**
  * @param {HTMLElement} node
  * @param {string} name
- * @param {{ share?: number, words: string } | null} gauge
+ * @param {{ share: number | null, words: string } | null} gauge
  */
 function meter(node, name, gauge) {
-  node.hidden = typeof gauge?.share !== "number";
-  if (typeof gauge?.share !== "number") return;
+  node.hidden = gauge?.share == null;
+  if (gauge?.share == null) return;
   const percent = Math.round(100 * gauge.share);
   node.className = `meter${gauge.share > 0.9 ? " full" : ""}`;
   /** @type {HTMLElement} */ (node.firstChild).style.width = `${percent}%`;
@@ -351,7 +372,7 @@ export default {
     /** @type {Record<string, ReturnType<typeof setTimeout>>} */
     const timers = {};
     let number = 0;
-    /** @param {string} type @param {string} name @param {any} [value] */
+    /** @param {"set" | "preset" | "reset" | "open"} type @param {string} name @param {any} [value] */
     const say = (type, name, value) => {
       clearTimeout(timers[name]);
       delete timers[name];
@@ -589,9 +610,9 @@ export default {
         const button = /** @type {HTMLButtonElement} */ (presets.children[i]);
         show(button, preset.name);
         Object.assign(button, { title: preset.words, disabled: !preset.allowed });
-        button.setAttribute("aria-pressed", preset.on);
+        button.setAttribute("aria-pressed", `${preset.on}`);
       }
-      reset.disabled = state.controls.every((/** @type {State} */ control) => control.state !== "set");
+      reset.disabled = state.controls.every((control) => control.state !== "set");
       const words = state.warnings.join("\n");
       if (warnings !== words) {
         warnings = words;
