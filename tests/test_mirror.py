@@ -34,6 +34,8 @@ TESTED_BY = {
     "core/settings/counts": "core/settings/test_flags.py",
     "core/request/error_body": "core/request/test_server_errors.py",
     "core/request/error_rules": "core/request/test_server_errors.py",
+    "core/request/ask": "core/request/test_plan.py",
+    "core/request/turn_body": "core/request/test_plan.py",
     "core/request/route": "core/request/test_plan.py",
     "core/shown/tree": "core/conversation/test_conversation.py",
     "display/final": "magics/test_chat.py",

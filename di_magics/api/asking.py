@@ -16,7 +16,7 @@ from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.messages import turn_messages
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import ROUNDS, Ask
+from di_magics.core.request.ask import ROUNDS, Ask
 from di_magics.core.settings.extras import check_extra
 from di_magics.core.settings.params import validate
 from di_magics.core.text import count_noun

@@ -11,7 +11,7 @@ from di_magics.api.loaded import loaded_magics, open_session
 from di_magics.core.amount import parse_usd
 from di_magics.core.arguments import check_arguments
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import Ask
+from di_magics.core.request.ask import Ask
 from di_magics.core.sweep.difference import Part, compare_texts
 from di_magics.core.sweep.measures import Measure
 from di_magics.core.sweep.runs import Vary, check_measures, check_vary

@@ -17,7 +17,7 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import ReplySchema
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import ROUNDS, Ask, Prefill, ask_like
+from di_magics.core.request.ask import ROUNDS, Ask, Prefill, ask_like
 from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
 from di_magics.core.settings.services import ASK_TO_CONTINUE, PREFILL

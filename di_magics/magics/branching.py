@@ -9,7 +9,7 @@ from typing import Any
 from di_magics.core.conversation.conversation import Turn
 from di_magics.core.errors import PolicyError
 from di_magics.core.packed_tokens import LensData
-from di_magics.core.request.plan import Ask
+from di_magics.core.request.ask import Ask
 from di_magics.core.settings.services import is_local
 from di_magics.core.shown.lens import SAMPLERS, params_to_send, sent_order
 from di_magics.core.shown.lens_text import FILTERS

@@ -19,8 +19,8 @@ from di_magics.core.money.budget import Limit
 from di_magics.core.money.prices import ListedModel, describe_model, model_columns
 from di_magics.core.money.tally import Tally, tally
 from di_magics.core.request import export
+from di_magics.core.request.ask import Ask
 from di_magics.core.request.context import context_tokens
-from di_magics.core.request.plan import Ask
 from di_magics.core.settings.flags import decode_escapes
 from di_magics.core.settings.services import DEEPINFRA, ENDPOINTS, SERVICES
 from di_magics.core.settings.settings import TEXT_SETTINGS

@@ -22,7 +22,7 @@ from di_magics.core.logprobs import TokenProbability, choose_token, own_bytes
 from di_magics.core.money.cost import FREE
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.reply import Reply, Usage
-from di_magics.core.request.plan import Ask, Prefill, ask_like
+from di_magics.core.request.ask import Ask, Prefill, ask_like
 from di_magics.core.request.route import Route
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.lens import build_lens_data, build_text_lens

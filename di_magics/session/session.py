@@ -33,17 +33,12 @@ from di_magics.core.errors import (
 )
 from di_magics.core.money.budget import Budget
 from di_magics.core.request import export
+from di_magics.core.request.ask import Ask
 from di_magics.core.request.context import shortening_advice
 from di_magics.core.request.error_body import mentions_param
-from di_magics.core.request.plan import (
-    Ask,
-    Plan,
-    build_request,
-    context_turns,
-    plan_turn,
-    turn_budget,
-)
+from di_magics.core.request.plan import Plan, plan_turn, turn_budget
 from di_magics.core.request.route import Route
+from di_magics.core.request.turn_body import build_request, context_turns
 from di_magics.core.settings.policy import Policy
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import (

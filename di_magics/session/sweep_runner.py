@@ -16,7 +16,8 @@ from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE
 from di_magics.core.money.prices import request_cost
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.plan import Ask, Plan, turn_budget
+from di_magics.core.request.ask import Ask
+from di_magics.core.request.plan import Plan, turn_budget
 from di_magics.core.shown.notes import branch_notes, policy_notes
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import (

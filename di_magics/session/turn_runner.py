@@ -22,7 +22,8 @@ from di_magics.core.reply.json_reply import parse_json, repair_prompt
 from di_magics.core.reply.reply import Reply, Round, ToolResult
 from di_magics.core.reply.returned import join_returned
 from di_magics.core.reply.rounds import add_request, separate_calls, with_call_ids
-from di_magics.core.request.plan import Ask, Plan, Tools, plan_next_request
+from di_magics.core.request.ask import Ask, Tools
+from di_magics.core.request.plan import Plan, plan_next_request
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Job, Loop
 from di_magics.session.exchange import Exchange, Outcome, Recorder, seal_unsent

@@ -18,7 +18,7 @@ from loopback import USAGE, Fault, Hold, Loopback, Raw, Reply, Request
 from shell import Run
 
 import di_magics as di
-from di_magics.core.request.plan import Ask
+from di_magics.core.request.ask import Ask
 from di_magics.magics.compose import new_session
 from di_magics.session.session import Session
 

@@ -8,7 +8,7 @@ from di_magics.core.conversation.conversation import Conversation, Turn
 from di_magics.core.conversation.messages import turn_messages
 from di_magics.core.errors import TooLong
 from di_magics.core.request.body import message_weight
-from di_magics.core.request.plan import context_turns
+from di_magics.core.request.turn_body import context_turns
 from di_magics.core.tokens import estimate_text_tokens, text_weight, weight_tokens
 
 MARGIN = 1.05

@@ -5,26 +5,25 @@ Flags take precedence over settings; a policy's locks and bounds are applied las
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from di_magics.core.conversation import cells_above
-from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.conversation import Conversation, Turn
-from di_magics.core.conversation.messages import request_messages, round_messages
+from di_magics.core.conversation.messages import round_messages
 from di_magics.core.errors import ParamError, ToolError
-from di_magics.core.logprobs import TokenProbability
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import with_cost
 from di_magics.core.money.prices import Price, request_cost
 from di_magics.core.money.tally import Entry
-from di_magics.core.reply.json_reply import ReplySchema, response_format
-from di_magics.core.reply.reply import UNCOUNTED, Reply, Round, ToolCall, ToolResult
-from di_magics.core.request.body import build_body, prompt_weight
+from di_magics.core.reply.json_reply import response_format
+from di_magics.core.reply.reply import UNCOUNTED, Reply, Round
+from di_magics.core.request.ask import Ask, Prefill
+from di_magics.core.request.body import prompt_weight
 from di_magics.core.request.route import Route
+from di_magics.core.request.turn_body import build_base, continue_body, relax_tool_choice
 from di_magics.core.settings.extras import check_extra
 from di_magics.core.settings.params import (
     BUILT_IN_MAX_TOKENS,
@@ -33,112 +32,9 @@ from di_magics.core.settings.params import (
     validate,
 )
 from di_magics.core.settings.policy import Policy
-from di_magics.core.settings.services import ASK_TO_CONTINUE, FINAL, PREFIX
 from di_magics.core.settings.settings import Settings
 from di_magics.core.tokens import text_weight
 from di_magics.core.visible import one_line
-
-
-class Tools(Protocol):
-    """Functions that a model may call; `specs` are their descriptions for the API, by name."""
-
-    @property
-    def specs(self) -> Mapping[str, Mapping[str, Any]]: ...
-    def run_calls(
-        self,
-        calls: Sequence[ToolCall],
-        interrupts: Any,
-        on_results: Callable[[list[ToolResult]], None],
-    ) -> list[ToolResult]: ...
-
-
-CONTINUE_PROMPT = (
-    "Your reply was cut off. Continue it exactly where it ends, even in the middle of a word: "
-    "begin with the next character, repeat nothing, and explain nothing."
-)
-ROUNDS = 8
-"""How many times a model may call tools before it answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prefill:
-    """The beginning of a reply that is continued: its text and its tokens.
-
-    `ids`, only for our own server, are the token ids of the prompt and of `tokens`, which its cache
-    slot `slot` holds up to the last one. Without ids the reply is continued from its text, in the
-    way `method` (a value of PREFILL in services.py, or ASK_TO_CONTINUE).
-    """
-
-    text: str
-    tokens: tuple[TokenProbability, ...]
-    ids: tuple[int, ...] = ()
-    slot: int = 0
-    method: str = FINAL
-    reasoning: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a cell asks: the prompt, where it belongs, and what its flags change.
-
-    None and "" mean not given.
-
-    extra       other fields of the request, as they are sent
-    new         start another conversation
-    once        not a part of the notebook's conversation: its turns are not sent, this one not kept
-    history     with `once`: another conversation, whose turns are sent
-    append      add a turn instead of a variant
-    context     how many turns are sent with it
-    replaces    the turn of which this one is a variant
-    budget      what it may cost in USD
-    yes         send a request of unknown price as well
-    rounds      how often the model may call `tools`
-    repair      ask the model once more if the reply does not fit the `schema`
-    prefill     what the reply begins with, if it continues one
-    """
-
-    prompt: str
-    cell: Cell | None = None
-    model: str | None = None
-    endpoint: Any = None
-    system: str | None = None
-    params: Mapping[str, object] = field(default_factory=dict)
-    extra: Mapping[str, object] = field(default_factory=dict)
-    conversation: str | None = None
-    new: bool = False
-    once: bool = False
-    history: Conversation | None = None
-    append: bool = False
-    stream: bool = True
-    context: int | Literal["all"] | None = None
-    replaces: Turn | None = None
-    budget: Decimal | None = None
-    yes: bool = False
-    attachments: tuple[Attachment, ...] = ()
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    tools: Tools | None = None
-    rounds: int = ROUNDS
-    schema: ReplySchema | None = None
-    repair: bool = False
-    format: str = ""
-    prefill: Prefill | None = None
-
-
-def ask_like(turn: Turn, settings: Settings) -> Ask:
-    """Return an ask that sends a turn's prompt again, as a variant of the turn.
-
-    A turn of a local model goes to the local model in use, any other to the endpoint in use.
-    """
-    return Ask(
-        turn.prompt,
-        replaces=turn,
-        model=None if turn.local else turn.model,
-        endpoint=settings.local_endpoint if turn.local else settings.endpoint,
-        system=turn.system,
-        params=turn.params,
-        context="all" if turn.context is None else turn.context,
-        attachments=turn.attachments,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +132,7 @@ def plan_turn(
         beginning=ask.prefill.text if ask.prefill and not ask.prefill.ids else "",
         continued_by=ask.prefill.method if ask.prefill and not ask.prefill.ids else "",
     )
-    body = _build_base(planned, conversation, messages)
+    body = build_base(planned, conversation, messages)
     plan = Plan(planned, route, body, 0, price, None, policy, ends_loops, ask.prefill)
     plan = _with_size(plan)
     return replace(plan, body=continue_body(body, ask.prefill)) if ask.prefill else plan
@@ -269,7 +165,7 @@ def plan_next_request(planned: Plan, number: int, step: Round) -> Plan:
         **planned.body,
         "messages": [*planned.body["messages"], *round_messages(step, with_reasoning=True)],
     }
-    body = _relax_tool_choice(body) if step.calls else body
+    body = relax_tool_choice(body) if step.calls else body
     turn = replace(planned.turn, id=f"{planned.turn.id.partition('.')[0]}.{number}")
     return _with_size(replace(planned, turn=turn, body=body))
 
@@ -298,71 +194,6 @@ def _context(ask: Ask, settings: Settings) -> int | None:
     if ask.context is None:
         return settings.context
     return None if ask.context == "all" else ask.context
-
-
-def build_request(turn: Turn, conversation: Conversation) -> dict[str, Any]:
-    """Return the body of the request for a turn, built from the turns that it follows."""
-    body = _build_base(turn, conversation)
-    for name in turn.reply.refused_fields:
-        body.pop(name, None)
-    if not turn.continued_by:
-        return body
-    return continue_body(body, Prefill(turn.beginning, (), method=turn.continued_by))
-
-
-def _build_base(
-    turn: Turn, conversation: Conversation, messages: list[dict[str, Any]] | None = None
-) -> dict[str, Any]:
-    """Return the same without the beginning of a reply that is continued."""
-    if messages is None:
-        messages = request_messages(context_turns(turn, conversation).values(), turn)
-    body = build_body(
-        turn.model,
-        messages,
-        turn.params,
-        stream=turn.stream,
-        service=turn.service,
-        fields=turn.fields,
-        extra=turn.extra,
-    )
-    return _relax_tool_choice(body) if any(step.calls for step in turn.reply.rounds) else body
-
-
-def continue_body(body: Mapping[str, Any], prefill: Prefill) -> dict[str, Any]:
-    """Return the body of a request that continues a reply.
-
-    With ids it is a request for completions. Without them the reply is the last message, or is
-    followed by a request to go on.
-    """
-    if not prefill.ids:
-        message: dict[str, Any] = {"role": "assistant", "content": prefill.text}
-        added = [message]
-        fields: dict[str, Any] = {}
-        if prefill.method == FINAL:
-            fields = {"continue_final_message": True, "add_generation_prompt": False}
-        elif prefill.method == PREFIX:
-            message["prefix"] = True
-        elif prefill.method == ASK_TO_CONTINUE:
-            added.append({"role": "user", "content": CONTINUE_PROMPT})
-        return {**body, "messages": [*body["messages"], *added], **fields}
-    sent = {name: value for name, value in body.items() if name not in ("messages", "top_logprobs")}
-    if "top_logprobs" in body:
-        sent["logprobs"] = body["top_logprobs"]
-    where = {"prompt": list(prefill.ids), "id_slot": prefill.slot, "cache_prompt": True}
-    return {**sent, **where}
-
-
-def _relax_tool_choice(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body without a forced tool call, which would repeat without end."""
-    chosen = body.get("tool_choice")
-    return body if chosen in (None, "none", "auto") else {**body, "tool_choice": "auto"}
-
-
-def context_turns(turn: Turn, conversation: Conversation) -> dict[int, Turn]:
-    """Return the turns that are sent before this one, by their numbers in the history."""
-    path = conversation.path(turn.parent) if turn.parent else ()
-    sent = [(n, earlier) for n, earlier in enumerate(path, 1) if not earlier.reply.is_empty]
-    return dict(sent if turn.context is None else sent[max(0, len(sent) - turn.context) :])
 
 
 def ledger_entry(planned: Plan, begun: float, *, remembered: bool) -> Entry:

@@ -30,7 +30,7 @@ from di_magics.core.conversation.record import (
 )
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
 from di_magics.core.request.body import encode_body
-from di_magics.core.request.plan import build_request
+from di_magics.core.request.turn_body import build_request
 from di_magics.core.shown.receipt import format_receipt
 
 CALLS = (ToolCall("1", "f", '{"a": 1}'), ToolCall("2", "g", "not JSON"))

@@ -20,20 +20,17 @@ from di_magics.core.money.budget import Budget
 from di_magics.core.money.prices import Price
 from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
+from di_magics.core.request.ask import Ask, Prefill, ask_like
 from di_magics.core.request.body import prompt_weight
 from di_magics.core.request.plan import (
-    CONTINUE_PROMPT,
-    Ask,
     Plan,
-    Prefill,
-    ask_like,
-    build_request,
     ledger_entry,
     plan_next_request,
     plan_turn,
     turn_budget,
 )
 from di_magics.core.request.route import Route
+from di_magics.core.request.turn_body import CONTINUE_PROMPT, build_request
 from di_magics.core.settings.policy import NO_POLICY, merge_policies, parse_policy
 from di_magics.core.settings.services import SERVICES
 from di_magics.core.settings.settings import Settings

@@ -7,7 +7,7 @@ from loopback import Drop, Loopback, Reply
 from shell import Run
 
 import di_magics as di
-from di_magics.core.request.plan import CONTINUE_PROMPT
+from di_magics.core.request.turn_body import CONTINUE_PROMPT
 
 
 def like(run: Run, server: Loopback, name: str) -> None:
