@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply, Usage

@@ -30,6 +30,7 @@ TESTED_BY = {
     "api/tokens": "magics/commands/test_lenses.py",
     "core/conversation/cells": "core/conversation/test_conversation.py",
     "core/conversation/record_values": "core/conversation/test_record.py",
+    "core/conversation/turn": "core/conversation/test_conversation.py",
     "core/settings/own_services": "core/settings/test_services.py",
     "core/settings/counts": "core/settings/test_flags.py",
     "core/request/error_body": "core/request/test_server_errors.py",

@@ -12,8 +12,8 @@ from di_magics.api.loaded import loaded_magics, open_session
 from di_magics.core.arguments import check_arguments
 from di_magics.core.conversation import conversation
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.messages import turn_messages
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.ask import ROUNDS, Ask

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from di_magics.api.loaded import loaded_magics, open_session
 from di_magics.api.sweeps import run_sweep
 from di_magics.core.arguments import check_arguments
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply
 from di_magics.core.request.body import sent_params
 from di_magics.core.settings.extras import PARAM_OF_FIELD

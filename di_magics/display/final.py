@@ -6,8 +6,8 @@ from typing import Any
 
 import di_magics.display.markdown as render
 from di_magics.core.conversation.attachment import fence_block
-from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.record import METADATA_KEY, notebook_record
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.json_reply import format_json
 from di_magics.core.reply.reply import Reply, Round
 from di_magics.core.reply.tool_calls import round_folds, round_text

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from di_magics.core.amount import format_usd
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.money.cost import FREE
 from di_magics.core.reply.reply import Reply
 from di_magics.core.shown.receipt import outcome_line

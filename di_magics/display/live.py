@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply, Round
 from di_magics.core.reply.tool_calls import round_folds
 from di_magics.display.channel import Channel, Message

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply
 from di_magics.core.reply.tool_calls import calls_with_results, round_text
 from di_magics.core.shown.receipt import format_receipt

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Turn, check_continuable
+from di_magics.core.conversation.turn import Turn, check_continuable
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import ReplySchema

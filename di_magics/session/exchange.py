@@ -23,7 +23,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import BadRequest, EndpointError, PolicyError, StoreError, StreamBroken
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE

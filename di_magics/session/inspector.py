@@ -16,7 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError, EndpointError, ParamError, PolicyError
 from di_magics.core.logprobs import TokenProbability, choose_token, own_bytes
 from di_magics.core.money.cost import FREE

@@ -13,7 +13,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from di_magics.core.conversation.cells import NotebookLocation
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.shown.notes import SHARED, resumed_note
 from di_magics.core.visible import one_line
 from di_magics.session.watchers import Watchers

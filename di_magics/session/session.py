@@ -23,7 +23,8 @@ from typing import Any
 
 from di_magics.core.amount import least_amount, parse_usd
 from di_magics.core.conversation.cells import NotebookLocation
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import (
     BadRequest,
     EndpointError,

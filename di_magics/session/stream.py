@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.reply import Reply
 from di_magics.session.session import Answer

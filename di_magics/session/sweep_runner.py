@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from di_magics.core.amount import in_money_context, sum_amounts
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import DiMagicsError, Interrupted
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import FREE

@@ -15,7 +15,7 @@ import concurrent.futures
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import BudgetError, ReplyError, StoreError, ToolError
 from di_magics.core.money.budget import Budget, with_partial_reply
 from di_magics.core.reply.json_reply import parse_json, repair_prompt

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.sweep.runs import Run

@@ -10,7 +10,7 @@ import threading
 import time
 from concurrent.futures import Future
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import Reply

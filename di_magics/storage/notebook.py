@@ -42,8 +42,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from di_magics.core.conversation.cells import NotebookLocation
-from di_magics.core.conversation.conversation import MAIN
 from di_magics.core.conversation.record import METADATA_KEY
+from di_magics.core.conversation.turn import MAIN
 from di_magics.core.read_json import as_object, as_objects, as_text
 from di_magics.runtime.files import file_identity, find_renamed, read_bounded
 from di_magics.storage.database import Connection, Database, insert, update_notebook

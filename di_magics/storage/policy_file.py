@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.record import identity_record, outcome_record
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import PolicyError
 from di_magics.core.request.redact import Secret
 from di_magics.core.settings.policy import NO_POLICY, Policy, merge_policies, parse_policy

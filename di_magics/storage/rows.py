@@ -14,13 +14,14 @@ from dataclasses import replace
 from typing import Any
 
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.record import (
     identity_record,
     outcome_record,
     parse_reply,
     parse_turn,
 )
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.packed_tokens import dump_tokens
 from di_magics.core.read_json import as_list, as_object
 from di_magics.core.reply.reply import Reply, Status

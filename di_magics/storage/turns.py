@@ -10,7 +10,8 @@ import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.packed_tokens import load_tokens
 from di_magics.core.reply.reply import Reply

@@ -14,7 +14,7 @@ import pytest
 from attack.conftest import Attacks, scaled
 from attack.models import stored_turns
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import StoreError
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.tally import Entry

@@ -17,8 +17,8 @@ from attack.readers import read_all
 from hostile import FRAGMENTS, HARMLESS_ATTRIBUTES, HARMLESS_ELEMENTS, documents, structured
 from hostile import attacks as combine
 
-from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.transcript import write_transcript
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply, ToolCall
 from di_magics.display import markdown as render
 

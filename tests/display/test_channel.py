@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply, Round
 from di_magics.core.sweep.runs import Run
 from di_magics.display import channel as protocol

@@ -14,7 +14,7 @@ from loopback import Loopback
 from shell import Run
 
 import di_magics as di
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import join_pieces
 from di_magics.core.money.cost import FREE

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import BudgetError
 from di_magics.core.money.budget import Budget, Committed
 from di_magics.core.money.tally import Entry

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from di_magics.core.conversation.attachment import message_content
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.json_reply import escape_line_breaks, parse_strict_json
 from di_magics.core.reply.reply import Round, ToolCall
 from di_magics.core.reply.returned import read_returned

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from di_magics.core.amount import parse_amount
-from di_magics.core.conversation.conversation import MAIN, Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.record_values import (
     drop_empty,
     parse_attachments,
@@ -32,6 +32,7 @@ from di_magics.core.conversation.record_values import (
     write_rounds,
     write_usage,
 )
+from di_magics.core.conversation.turn import MAIN, Turn
 from di_magics.core.read_json import as_count, as_name, as_text
 from di_magics.core.reply.reply import Reply
 from di_magics.core.visible import one_line

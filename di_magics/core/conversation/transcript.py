@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.record import METADATA_KEY, export_record
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.read_json import as_object, as_objects
 from di_magics.core.visible import one_line

@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.json_reply import ReplySchema
 from di_magics.core.reply.reply import ToolCall, ToolResult

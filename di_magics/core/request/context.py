@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.messages import turn_messages
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import TooLong
 from di_magics.core.request.body import message_weight
 from di_magics.core.request.turn_body import context_turns

@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from di_magics.core.conversation import cells_above
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.messages import round_messages
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ParamError, ToolError
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.cost import with_cost

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.messages import request_messages
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.request.ask import Prefill
 from di_magics.core.request.body import build_body
 from di_magics.core.settings.services import ASK_TO_CONTINUE, FINAL, PREFIX

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.packed_tokens import Continuing, LensData

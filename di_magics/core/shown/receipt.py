@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from di_magics.core.amount import format_usd
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.logprobs import Basis
 from di_magics.core.money.cost import USUAL_TIERS
 from di_magics.core.reply.reply import LOOP, Reply

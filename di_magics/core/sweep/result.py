@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from di_magics.core.amount import format_usd, sum_amounts
 from di_magics.core.arguments import check_arguments
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sweep.runs import Run, Vary

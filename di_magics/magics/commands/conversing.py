@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from di_magics.core.conversation.conversation import Conversation, Turn, readable_name
+from di_magics.core.conversation.conversation import Conversation, readable_name
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.request import export
 from di_magics.core.settings.flags import split_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ParamError
 from di_magics.core.settings.flags import split_line
 from di_magics.core.shown.lens_text import parse_order

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.settings.counts import parse_positive
 from di_magics.core.settings.flags import split_line

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import MAIN, Conversation, Turn, check_continuable
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import MAIN, Turn, check_continuable
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import LIMIT_REASONS, Reply, Round
 from di_magics.core.shown.notes import variant_notes

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.messages import request_messages, round_messages, turn_messages
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
 from di_magics.core.settings.services import SERVICES
 

@@ -14,7 +14,6 @@ from growth import growth
 
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Turn
 from di_magics.core.conversation.messages import request_messages
 from di_magics.core.conversation.record import (
     MAX_RECORD_BYTES,
@@ -28,6 +27,7 @@ from di_magics.core.conversation.record import (
     parse_turn,
     rebuild_conversation,
 )
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
 from di_magics.core.request.body import encode_body
 from di_magics.core.request.turn_body import build_request

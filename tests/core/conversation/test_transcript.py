@@ -11,13 +11,14 @@ import pytest
 
 from di_magics.core.conversation import transcript
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.record import (
     MAX_RECORD_BYTES,
     notebook_record,
     parse_turn,
     rebuild_conversation,
 )
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply, ToolCall, Usage
 

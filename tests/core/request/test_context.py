@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import TooLong
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.request.context import context_tokens, shortening_advice

@@ -12,8 +12,9 @@ import pytest
 from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.cells import Cell
 from di_magics.core.conversation.cells_above import CellAbove, attach_cells
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.messages import round_messages
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ParamError, PolicyError, ToolError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.money.budget import Budget

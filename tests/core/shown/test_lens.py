@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, Usage

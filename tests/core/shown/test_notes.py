@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply
 from di_magics.core.settings.policy import Policy

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from di_magics.core.conversation.attachment import Attachment
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import (
     LIMIT_REASONS,
     LOOP,

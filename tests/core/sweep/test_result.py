@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import ChatError
 from di_magics.core.reply.reply import Reply
 from di_magics.core.sweep.result import SweepResult
