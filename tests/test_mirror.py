@@ -39,7 +39,6 @@ TESTED_BY = {
     "core/request/turn_body": "core/request/test_plan.py",
     "core/request/route": "core/request/test_plan.py",
     "core/shown/tree": "core/conversation/test_conversation.py",
-    "display/final": "magics/test_chat.py",
     "labextension/editable_install": "test_public.py",
     "display/markdown_rules": "display/test_markdown.py",
     "display/markdown_writer": "display/test_markdown.py",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import di_magics.display.markdown as render
 from di_magics.core.conversation.attachment import fence_block
@@ -10,6 +12,7 @@ from di_magics.core.conversation.record import METADATA_KEY, notebook_record
 from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.json_reply import format_json
 from di_magics.core.reply.reply import Reply, Round
+from di_magics.core.reply.sources import Source, list_sources
 from di_magics.core.reply.tool_calls import round_folds, round_text
 from di_magics.core.shown.receipt import (
     SEPARATOR,
@@ -21,6 +24,8 @@ from di_magics.core.shown.receipt import (
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.visible import one_line, strip_controls
 
+IN_ADDRESS = "/:?#@!$&*+,;=%-._~"
+"""The characters of an address that mean nothing to Markdown or HTML there."""
 FOLDED = f"{render.PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
 
@@ -32,10 +37,12 @@ def final_output(turn: Turn, notes: list[str]) -> tuple[render.Bundle, dict[str,
     rounds = [round_text(finished) for finished in reply.rounds]
     source = fence_block(text, turn.format) if turn.format in ("text", "json") else text
     markdown = [render.to_markdown(part) for part in (*rounds, source)]
+    markdown.append(_sources_markdown(reply.sources))
+    listed = list_sources(reply.sources).rstrip()
     bundle = {
         "text/html": _reply_html(reply, parts, turn.format),
         "text/markdown": _join(*markdown, f"*{render.escape_markdown(receipt)}*"),
-        "text/plain": strip_controls(_join(*rounds, text, receipt)),
+        "text/plain": strip_controls(_join(*rounds, text, listed, receipt)),
     }
     return bundle, {METADATA_KEY: notebook_record(turn)}
 
@@ -117,10 +124,32 @@ def _reply_html(reply: Reply, receipt: Receipt, form: str = "") -> str:
     parts.append(_reasoning_html(reply.reasoning))
     if reply.clean_text.strip():
         parts.append(_text_html(reply.clean_text, form))
+    parts.append(_sources_html(reply.sources))
     for call in reply.tool_calls:
         code = render.escape_html(f"{call.name}({call.arguments})")
         parts.append(f"<div>asks for <code>{code}</code>, which was not run</div>")
     return "".join([*parts, _receipt_html(receipt)])
+
+
+def _sources_html(sources: Sequence[Source]) -> str:
+    """Return the sources of a reply as a numbered list."""
+    items = []
+    for url, title in sources:
+        shown, href = render.escape_html(title), render.escape_html(quote(url, safe=IN_ADDRESS))
+        link = f'<a href="{href}" rel="noopener noreferrer nofollow" target="_blank">{shown}</a>'
+        items.append(f"<li>{link if url else shown}</li>")
+    style = f'class="{render.MATH_OFF}" style="{render.NOTE}"'
+    return f"<div {style}>Sources<ol>{''.join(items)}</ol></div>" if items else ""
+
+
+def _sources_markdown(sources: Sequence[Source]) -> str:
+    """Return the same in Markdown."""
+    lines = []
+    for number, (url, title) in enumerate(sources, 1):
+        shown = render.escape_markdown(title)
+        address = quote(url, safe=IN_ADDRESS).replace("&", "&amp;")
+        lines.append(f"{number}. [{shown}]({address})" if url else f"{number}. {shown}")
+    return "\n".join(["Sources:\n", *lines]) if lines else ""
 
 
 def _receipt_html(receipt: Receipt) -> str:

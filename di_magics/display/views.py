@@ -10,6 +10,7 @@ from typing import Any
 
 from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply
+from di_magics.core.reply.sources import list_sources
 from di_magics.core.reply.tool_calls import calls_with_results, round_text
 from di_magics.core.shown.receipt import format_receipt
 from di_magics.core.sweep.result import SweepResult
@@ -104,7 +105,8 @@ class TerminalView(SilentView):
         """Write the rest and the receipt."""
         self.show(turn.reply)
         end = "" if turn.reply.clean_text.endswith("\n") or not turn.reply.clean_text else "\n"
-        write(f"{end}\x1b[2m{show_direction(format_receipt(turn, notes))}\x1b[0m\n")
+        below = show_direction(list_sources(turn.reply.sources) + format_receipt(turn, notes))
+        write(f"{end}\x1b[2m{below}\x1b[0m\n")
 
     def _clear(self) -> None:
         if self._line:

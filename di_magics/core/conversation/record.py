@@ -25,6 +25,7 @@ from di_magics.core.conversation.record_values import (
     parse_refused,
     parse_rounds,
     parse_seconds,
+    parse_sources,
     parse_status,
     parse_usage,
     write_attachments,
@@ -108,6 +109,7 @@ REPLY_ENTRIES = (
     RecordEntry("first_token", "first_token", parse_seconds),
     RecordEntry("service_tier", "service_tier", as_text),
     RecordEntry("refused_fields", "refused_fields", parse_refused, list),
+    RecordEntry("sources", "sources", parse_sources, lambda sources: list(map(list, sources))),
 )
 
 

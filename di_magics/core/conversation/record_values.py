@@ -31,6 +31,7 @@ from di_magics.core.reply.reply import (
     Usage,
 )
 from di_magics.core.reply.returned import read_returned
+from di_magics.core.reply.sources import MAX_SOURCES, Source, parse_source
 from di_magics.core.settings.extras import check_extra
 from di_magics.core.settings.params import PARAMS, Value, validate
 
@@ -222,6 +223,13 @@ def _is_tool(value: object) -> bool:
 def parse_refused(value: object) -> tuple[str, ...]:
     """Return the fields that a server refused: only those that a request can be without."""
     return (OPTIONS,) if OPTIONS in as_list(value) else ()
+
+
+def parse_sources(value: object) -> tuple[Source, ...]:
+    """Return the sources of a reply; what is not a pair of texts is left out."""
+    pairs = (as_list(item) for item in as_list(value)[:MAX_SOURCES])
+    read = (parse_source(dict(zip(("url", "title"), pair, strict=False))) for pair in pairs if pair)
+    return tuple(read)
 
 
 def parse_params(value: object) -> dict[str, Value]:

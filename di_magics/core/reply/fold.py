@@ -9,6 +9,7 @@ from typing import Any
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.reply import Reply, ToolCall, Usage
 from di_magics.core.reply.returned import MAX_RETURNED_CHARS
+from di_magics.core.reply.sources import Source, add_sources
 from di_magics.core.visible import one_line
 
 # Finish reasons that mean that the reply is not complete.
@@ -85,6 +86,14 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Cited:
+    """Web pages that the reply names: the `whole` list so far, or some of it."""
+
+    sources: tuple[Source, ...]
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OtherChoice:
     """A piece of another choice than the first, which is not part of the reply."""
 
@@ -101,6 +110,7 @@ ReplyEvent = (
     | Used
     | Finished
     | Image
+    | Cited
     | OtherChoice
 )
 
@@ -167,6 +177,9 @@ class ReplyFold:
                     changes["cost"] = event.usage.cost
                 case Image():
                     changes["images"] = changes.get("images", self._reply.images) + 1
+                case Cited():
+                    known = () if event.whole else changes.get("sources", self._reply.sources)
+                    changes["sources"] = add_sources(known, event.sources)
                 case OtherChoice():
                     most = changes.get("choices", self._reply.choices)
                     changes["choices"] = max(most, event.index + 1)

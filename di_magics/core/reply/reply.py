@@ -16,6 +16,7 @@ from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.returned import Pieces
+from di_magics.core.reply.sources import Source
 from di_magics.core.token_statistics import entropy, least_likely, perplexity
 from di_magics.core.visible import strip_controls
 
@@ -124,6 +125,7 @@ class Reply:
     parsed             the object in a reply that must fit a schema
     validation_error   why the reply does not fit
     images             how many images the reply had; they are not kept
+    sources            the web pages that it names, as (url, title)
     choices            how many choices the server sent; only the first is kept
     reasoning_field    as in a Round
     returned           the pieces of a Round's `returned`
@@ -150,6 +152,7 @@ class Reply:
     parsed: Any = None
     validation_error: str = ""
     images: int = 0
+    sources: tuple[Source, ...] = ()
     choices: int = 1
     reasoning_field: str = ""
     returned: Pieces = ()

@@ -15,6 +15,7 @@ from di_magics.core.errors import EndpointError, StreamBroken
 from di_magics.core.logprobs import TokenProbability, read_token
 from di_magics.core.read_json import as_list, as_number, as_object, as_objects
 from di_magics.core.reply.fold import (
+    Cited,
     Finished,
     Image,
     Logprobs,
@@ -28,6 +29,7 @@ from di_magics.core.reply.fold import (
     Used,
 )
 from di_magics.core.reply.reply import REASONING_FIELDS, Usage
+from di_magics.core.reply.sources import parse_annotations, parse_list
 from di_magics.core.request.error_body import find_error
 from di_magics.core.request.readers import (
     dump_json,
@@ -91,7 +93,8 @@ class PayloadParser:
         if failed:  # its text and usage count; but a model's name alone must not prevent a retry
             events = [event for event in events if not isinstance(event, Finished | Served)]
         self.has_content = self.has_content or any(
-            not isinstance(event, Served | Used | OtherChoice | ToReturn) for event in events
+            not isinstance(event, Served | Used | Cited | OtherChoice | ToReturn)
+            for event in events
         )
         return events, stream_error(failed, self._target) if failed else None
 
@@ -124,6 +127,8 @@ class PayloadParser:
         tier = read_text(payload.get("service_tier"))
         if model or id_ or tier:
             yield Served(model, id_, tier)
+        if sources := parse_list(payload):
+            yield Cited(sources, whole=True)
         choices = payload.get("choices")
         usage = payload.get("usage") or as_object(payload.get("x_groq")).get("usage")
         for position, choice in enumerate(choices if isinstance(choices, list) else ()):
@@ -217,6 +222,8 @@ class PayloadParser:
             )
         if not content:
             yield from self._text_events(message.get("refusal"))
+        if cited := parse_annotations(message):
+            yield Cited(cited, whole=False)
         images = message.get("images")
         yield from (Image() for _ in (images if isinstance(images, list) else ()))
         for call in as_objects(message.get("tool_calls")):

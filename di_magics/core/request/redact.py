@@ -34,6 +34,7 @@ from typing import Any, NoReturn, SupportsIndex
 from di_magics.core.errors import ParamError
 from di_magics.core.logprobs import TokenProbability
 from di_magics.core.reply.fold import (
+    Cited,
     Finished,
     Logprobs,
     Reasoning,
@@ -44,6 +45,7 @@ from di_magics.core.reply.fold import (
     ToReturn,
     Used,
 )
+from di_magics.core.reply.sources import Source
 
 REDACTED = "[key]"
 MIN_KEY_CHARS, MIN_KEY_CHARS_IN_REPLY = 4, 8
@@ -427,6 +429,9 @@ class ReplyRedactor:
                 if cleaned == event:
                     self._served = event
                 yield cleaned
+            case Cited(sources):
+                whole = tuple(Source(*map(clean, source)) for source in sources)
+                yield replace(event, sources=whole)
             case Finished(reason) if reason:
                 reason = clean(reason)
                 if reason.endswith("…"):  # it was cut when it was read, perhaps within a key

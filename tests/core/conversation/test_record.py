@@ -159,7 +159,7 @@ def test_the_format_stays_as_it_is() -> None:
     )
     assert " ".join(entry.key for entry in REPLY_ENTRIES) == (
         "status reply reasoning tail tool_calls rounds finish_reason model id usage cost estimate "
-        "elapsed first_token service_tier refused_fields"
+        "elapsed first_token service_tier refused_fields sources"
     )
 
 

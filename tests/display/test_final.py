@@ -1,0 +1,47 @@
+"""What is saved of a reply, as HTML, Markdown and text."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from hostile import FRAGMENTS
+
+from di_magics.core.reply.reply import Reply
+from di_magics.core.reply.sources import Source, parse_source
+from di_magics.core.visible import strip_controls
+from di_magics.display.final import reply_output
+from di_magics.display.markdown import to_html
+
+LINK = '<a href="https://a.b/[^"<> ]*" rel="noopener noreferrer nofollow" target="_blank">|</a>'
+
+
+def saved(*sources: Source) -> dict[str, str]:
+    """Return the saved output of a reply with these sources."""
+    return dict(reply_output(Reply("As [1] says.", sources=sources, status="done")))
+
+
+def test_sources_are_a_numbered_list_below_the_reply() -> None:
+    """A link opens elsewhere and tells nothing; what is no https address is text."""
+    shown = saved(Source("https://a.b/c_(d)", "One"), Source("", "http://e.f"))
+    link = 'href="https://a.b/c_%28d%29" rel="noopener noreferrer nofollow" target="_blank">One</a>'
+    assert f"<ol><li><a {link}</li><li>http://e.f</li></ol>" in shown["text/html"]
+    assert "1. [One](https://a.b/c_%28d%29)\n2. http://e.f\n\n" in shown["text/markdown"]
+    assert "says.\n\n[1] One https://a.b/c_(d)\n[2] http://e.f\n\n" in shown["text/plain"]
+    assert "Sources" not in str(saved())
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_a_hostile_source_is_text_and_one_address(fragment: str) -> None:
+    """Its title is shown as it is, and nothing leaves its address."""
+    source = parse_source({"url": f"https://a.b/{fragment}", "title": fragment})
+    shown = saved(source)
+    (items,) = re.findall(r"<ol>(.*)</ol>", shown["text/html"], re.DOTALL)
+    assert strip_controls(html.unescape(re.sub("<[^>]*>", "", items))) == strip_controls(
+        source.title
+    )
+    links = re.findall('href="([^"]*)"', items)
+    assert re.sub(LINK, "", items) == f"<li>{html.escape(strip_controls(source.title))}</li>"
+    (line,) = re.findall(r"^1\. .*$", shown["text/markdown"], re.MULTILINE)
+    assert not links or re.findall('href="([^"]*)"', to_html(line)) == links
