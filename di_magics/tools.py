@@ -48,11 +48,11 @@ def inspect(name: str) -> str:
             f"The variables are: {listed}."
         )
     value = names[name]
-    refuse_secret_member(value, name)
     try:
         attached = attach_value(value, name, tokens=HEAD_TOKENS)
         text = "" if attached.kind == "image" else f"({attached.note})\n{attached.content}"
     except ParamError as error:
+        refuse_secret_member(value, name)
         text = str(error)
     return _hide("\n".join(filter(None, [f"{name}: {_describe(value)}", text])))
 
