@@ -139,7 +139,8 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 from di_magics.core.conversation.cells import Cell
-from di_magics.core.conversation.conversation import Conversation, Turn
+from di_magics.core.conversation.conversation import Conversation
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.reply import Reply, Usage
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.tally import Entry
@@ -168,7 +169,7 @@ NEXT = """
 import gc, sys, time
 from pathlib import Path
 from di_magics.core.request.body import build_body, encode_body
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.conversation.messages import request_messages
 from di_magics.storage.database import Database
 from di_magics.storage.turns import Turns
