@@ -340,7 +340,7 @@ def test_a_failure_to_set_aside_loses_nothing(
 WRITER = """
 import sys
 from pathlib import Path
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import UNCOUNTED, Reply

@@ -137,7 +137,7 @@ IN_FLIGHT = """
 import sys, time
 from pathlib import Path
 from decimal import Decimal
-from di_magics.core.conversation.conversation import Turn
+from di_magics.core.conversation.turn import Turn
 from di_magics.core.money.budget import Budget
 from di_magics.core.money.tally import Entry
 from di_magics.core.reply.reply import UNCOUNTED
