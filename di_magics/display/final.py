@@ -24,8 +24,8 @@ from di_magics.core.shown.receipt import (
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.visible import one_line, strip_controls
 
-IN_ADDRESS = "/:?#@!$&*+,;=%-._~"
-"""The characters of an address that mean nothing to Markdown or HTML there."""
+IN_ADDRESS = "/:?#@!&*+,;=%-._~"
+"""The characters of an address that mean nothing to Markdown, HTML or a typesetter there."""
 FOLDED = f"{render.PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
 

@@ -45,3 +45,11 @@ def test_a_hostile_source_is_text_and_one_address(fragment: str) -> None:
     assert re.sub(LINK, "", items) == f"<li>{html.escape(strip_controls(source.title))}</li>"
     (line,) = re.findall(r"^1\. .*$", shown["text/markdown"], re.MULTILINE)
     assert not links or re.findall('href="([^"]*)"', to_html(line)) == links
+
+
+def test_the_dollars_of_addresses_are_no_formula() -> None:
+    """JupyterLab looks for formulas before it reads Markdown, also in addresses."""
+    sources = [parse_source({"url": f"https://a.b/$x{n}", "title": "t"}) for n in range(2)]
+    shown = saved(*sources)
+    assert "$" not in shown["text/markdown"]
+    assert shown["text/markdown"].count("https://a.b/%24x") == 2
