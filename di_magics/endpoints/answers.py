@@ -51,7 +51,7 @@ def read_chunks(response: httpx.Response) -> aclosing[AsyncGenerator[bytes]]:
 
 async def read_text(response: httpx.Response, endpoint: Endpoint) -> str:
     """Return the body of a list as text, without the key. Raises EndpointError."""
-    if response.status_code != 200:
+    if not response.is_success:
         raise await read_error(response, endpoint, target_of(endpoint, ""))
     if "html" in response.headers.get("content-type", ""):
         raise web_page_error(endpoint.name)

@@ -290,7 +290,7 @@ class Client:
                 pool.request("POST", url, seconds, content=content, headers=headers) as response,
             ):
                 target = target_of(endpoint, str(body.get("model", "")))
-                if response.status_code != 200:
+                if not response.is_success:
                     raise await read_error(response, endpoint, target)
                 check_encoding(response, endpoint)
                 reader, size = ResponseReader(target, endpoint.redactor.clean), StreamSize(endpoint)

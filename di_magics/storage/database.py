@@ -10,7 +10,6 @@ kernel may use it, whose `-wal` file would then be mistaken for the new file's.
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,14 @@ from typing import TypeVar
 
 from di_magics.core.errors import DiMagicsError, StoreError
 from di_magics.core.visible import one_line
+
+try:
+    import sqlite3
+except ModuleNotFoundError:
+    raise StoreError(
+        "This Python was built without SQLite, which di_magics needs. Use another Python, such as "
+        "one of python.org or conda."
+    ) from None
 
 T = TypeVar("T")
 Connection = sqlite3.Connection

@@ -530,3 +530,10 @@ def test_an_endpoint_has_a_name(url: str, name: str) -> None:
     """Only DeepInfra's own hosts, over https, are called so."""
     assert Endpoint(url).name == name
     assert Endpoint(url, name="mine").name == "mine"
+
+
+@pytest.mark.parametrize("status", [201, 202, 207])
+def test_any_status_of_success_has_a_reply(server: Loopback, status: int) -> None:
+    """Some gateways answer a POST with 201."""
+    server.reply(Reply("Hi", status=status))
+    assert once(server).reply.text == "Hi"

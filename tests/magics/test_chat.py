@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -793,3 +795,16 @@ def test_unloading_leaves_nothing_behind(server: Loopback) -> None:
         shell.run_cell("%unload_ext di_magics")
     assert state() == before
     InteractiveShell.clear_instance()
+
+
+def test_a_python_without_sqlite_is_one_line() -> None:
+    """Some are built so; the first question says what is missing, without a traceback."""
+    code = (
+        "import sys\n"
+        "sys.modules['_sqlite3'] = None\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "InteractiveShell().run_cell('%load_ext di_magics\\n%chat ask Hi')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "built without SQLite" in run.stdout + run.stderr
+    assert "Traceback" not in run.stdout + run.stderr

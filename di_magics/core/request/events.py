@@ -275,14 +275,15 @@ class PayloadParser:
 def _find_reply(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the part of a payload that has the choices.
 
-    OpenRouter sometimes sends the complete answer of the provider in the provider's field; a proxy
-    before Ollama may send the messages of Ollama's own API.
+    OpenRouter sometimes sends the complete answer of the provider in the provider's field, gateways
+    wrap it in `result` or `data`; a proxy before Ollama may send the messages of Ollama's own API.
     """
     if payload.get("choices"):
         return payload
-    provider, message = as_object(payload.get("provider")), payload.get("message")
-    if provider.get("choices"):
-        return provider
+    for name in ("provider", "result", "data"):
+        if as_object(payload.get(name)).get("choices"):
+            return as_object(payload[name])
+    message = payload.get("message")
     if isinstance(message, dict) and "done" in payload:
         choice = {"delta": message, "finish_reason": payload.get("done_reason")}
         counts = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -201,6 +202,21 @@ def test_a_reply_in_the_providers_field_is_read() -> None:
     answer = {"choices": [{"message": {"content": "a"}}], "model": "m", "provider": "Google"}
     assert read({"choices": None, "id": None, "provider": answer}) == [Served("m", None), Text("a")]
     assert read(answer) == [Served("m", None), Text("a")]
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda answer: {"result": answer, "success": True, "errors": [], "messages": []},
+        lambda answer: {"code": 200, "msg": "success", "data": answer},
+    ],
+)
+def test_a_reply_that_a_gateway_wrapped_is_read(
+    wrapped: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    """Cloudflare answers like this, and gateways made for one company."""
+    answer = {"choices": [{"message": {"content": "a"}}], "model": "m"}
+    assert read(wrapped(answer)) == [Served("m", None), Text("a")]
 
 
 def test_a_message_of_ollamas_own_api_is_read() -> None:
