@@ -271,7 +271,8 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
             f"{label} is too large to be sent: {format_bytes(len(data))} of at most 20 MB. Shrink "
             "it with --resize 1024, to 1,024 pixels on the longer side."
         )
-    shrunk = f", resized from {format_bytes(before)}" if len(data) < before else ""
+    resized = len(data) < before and not turned
+    shrunk = f", resized from {format_bytes(before)}" if resized else ""
     note = f"{kind} image{size}, {format_bytes(len(data))}{shrunk}"
     url = f"data:{FORMATS[kind]};base64,{base64.b64encode(data).decode()}"
     return Attachment("image", name, note, url)

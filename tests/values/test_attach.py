@@ -251,7 +251,7 @@ def test_a_photograph_is_sent_upright(
     assert sent.size == ((40, 20) if orientation == 3 else (20, 40))
     assert sent.getexif().get(0x0112, 1) == 1
     assert (sent.tobytes()[0] > 128) is (corner == "red")
-    assert as_object or "turned upright" in attached.note
+    assert as_object or attached.note == f"{kind} image, turned upright, 1 kB"
 
 
 def test_a_photograph_that_cannot_be_turned_is_sent_as_it_is(
