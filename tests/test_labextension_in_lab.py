@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
 from loopback import Hold, Loopback, Reply
 
@@ -289,6 +290,65 @@ def test_a_message_in_the_chat_panel_becomes_a_cell_and_runs(
         "three",
     ]
     assert errors(page) == []
+
+
+def test_the_reply_to_a_message_is_in_view_and_the_keys_of_jupyterlab_work(
+    notebook: Open, server: Loopback, lab: Lab
+) -> None:
+    """Its cell is moved up where it would be at the edge; so is one that the list leads to."""
+    server.reply(Reply("the first reply"), Reply("the second reply"))
+    env = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
+    page = notebook([env, "print('a line\\n' * 40)", "print('a line\\n' * 40)"], own_page=True)
+    for cell in range(3):
+        page.run(cell)
+    button = page.page.locator(".jp-NotebookPanel-toolbar jp-button", has_text="Chat")
+    button.click()
+    assert button.get_attribute("aria-pressed") != "true"
+    panel = page.page.locator(".di-chat-panel")
+    message = panel.get_by_label("Message")
+
+    def wait_for_upper_half(cell: int) -> None:
+        page.page.wait_for_function(
+            """cell => {
+                const [window, top] = [document.querySelector(".jp-WindowedPanel-outer"), cell]
+                    .map(node => node.getBoundingClientRect());
+                return top.top >= window.top && top.top < window.top + window.height / 2;
+            }""",
+            arg=page.cell(cell).element_handle(),
+        )
+
+    message.fill("one")
+    message.press("Enter")
+    page.shown(3).get_by_text("the first reply").wait_for()
+    wait_for_upper_half(3)
+    page.js("() => { panel.content.activeCellIndex = 1 }")
+    panel.get_by_label("Where the cell is added").select_option("below")
+    message.fill("two")
+    message.press("Enter")
+    page.shown(2).get_by_text("the second reply").wait_for()
+    wait_for_upper_half(2)
+    panel.get_by_role("button", name="one").click()
+    wait_for_upper_half(4)
+
+    message.press("Control+s")
+    page.page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
+    assert "%%chat\ntwo" in [cell.source for cell in nbformat.read(lab.root / page.name, 4).cells]
+    assert errors(page) == []
+
+
+def test_the_chat_panel_is_open_again_when_the_page_is_loaded_anew(notebook: Open) -> None:
+    """As other panels of the sidebar are."""
+    page = notebook(["1"], own_page=True)
+    page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
+    with page.page.expect_response(
+        lambda sent: (
+            "/lab/api/workspaces/" in sent.url
+            and "di-magics-chat" in (sent.request.post_data or "")
+        )
+    ):
+        pass
+    page.page.reload()
+    page.page.locator(".di-chat-panel").wait_for()
 
 
 def test_files_that_are_dropped_on_the_message_are_attached(

@@ -117,6 +117,11 @@ def test_fork_asks_for_a_name_and_explain_asks_about_the_last_error(
     page.shown(5).get_by_text("three").wait_for()
     button(page, 4, "Explain").click()  # goes to the cell below
 
+    # As it is by default; with it a new cell has no editor yet.
+    page.js(
+        "() => { panel.content.notebookConfig = { ...panel.content.notebookConfig,"
+        " windowingMode: 'contentVisibility' } }"
+    )
     button(page, 1, "Fork").click()
     name = page.page.get_by_role("dialog").get_by_role("textbox")
     name.fill("  another\ttry ")

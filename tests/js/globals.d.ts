@@ -31,6 +31,7 @@ interface Cell {
   model: { id: string; type: string; outputs: Outputs; sharedModel: Anything; contentChanged: Signal };
   outputArea?: OutputArea;
   editor: Anything;
+  ready?: Promise<void>;
   isDisposed: boolean;
 }
 interface Notebook {

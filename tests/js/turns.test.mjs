@@ -6,7 +6,7 @@ import { cellOf, promptOf, titleOf, withAttachment } from "../../di_magics/labex
 test("a turn has the first line of its prompt as its title", () => {
   assert.equal(titleOf("# note\n%%chat -t 0\n\n  Why?\nmore"), "Why?");
   assert.equal(titleOf("%%chat -h"), "%%chat -h");
-  assert.equal(titleOf(`%%chat\n${"x".repeat(1000)}`).length, 80);
+  assert.equal(titleOf(`%%chat\n${"x".repeat(1000)}`).length, 200);
 });
 
 test("a cell of code is no turn", () => {

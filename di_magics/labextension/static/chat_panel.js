@@ -1,5 +1,5 @@
 // The chat panel in the right sidebar: a message becomes a %%chat cell of the notebook and runs there,
-// and a list of the notebook's turns leads to their cells.
+// and a list of turns leads to their cells.
 import { acceptFiles } from "./attachments.js";
 import { sendCellsAbove } from "./cells_above.js";
 import { element } from "./dom.js";
@@ -22,9 +22,10 @@ export async function chatPanelPlugin(load) {
 		{ KernelMessage },
 		{ IDocumentManager },
 		files,
+		{ ILayoutRestorer },
 	] = await Promise.all(
-		["notebook", "apputils", "ui-components", "services", "docmanager", "filebrowser"].map((name) =>
-			load(`@jupyterlab/${name}`),
+		["notebook", "apputils", "ui-components", "services", "docmanager", "filebrowser", "application"].map(
+			(name) => load(`@jupyterlab/${name}`),
 		),
 	);
 	const [{ PathExt }, { Widget }] = await Promise.all([
@@ -32,14 +33,14 @@ export async function chatPanelPlugin(load) {
 		load("@lumino/widgets"),
 	]);
 	const { IStatusBar } = await load("@jupyterlab/statusbar").catch(() => ({}));
-	const { ICommandPalette, ToolbarButton } = apputils;
+	const { ICommandPalette, CommandToolbarButton } = apputils;
 	return {
 		id: "di-magics:chat-panel",
 		autoStart: true,
 		requires: [INotebookTracker, IDocumentManager],
-		optional: [ICommandPalette, IStatusBar].filter(Boolean),
+		optional: [ICommandPalette, ILayoutRestorer, IStatusBar].filter(Boolean),
 		/** @param {any} app @param {NotebookTracker} tracker @param {any[]} services */
-		activate(app, tracker, ...[documents, palette, statusBar]) {
+		activate(app, tracker, ...[documents, palette, restorer, statusBar]) {
 			const panel = makeChatPanel(tracker, NotebookActions);
 			acceptFiles(panel.message, tracker, documents, { ...apputils, ...files, PathExt });
 			const widget = new Widget({ node: panel.node });
@@ -47,6 +48,7 @@ export async function chatPanelPlugin(load) {
 			widget.title.label = "Chat";
 			widget.title.caption = LABEL;
 			app.shell.add(widget, "right", { rank: 1000 });
+			restorer?.add(widget, widget.id);
 			const states = followKernels(tracker, KernelMessage.createMessage);
 			const head = makePanelHead(Widget, tracker, states);
 			panel.node.prepend(head.node);
@@ -74,7 +76,7 @@ export async function chatPanelPlugin(load) {
 			});
 			app.docRegistry.addWidgetExtension("Notebook", {
 				createNew: (/** @type {any} */ notebook) => {
-					const button = new ToolbarButton({ label: "Chat", tooltip: LABEL, onClick: open });
+					const button = new CommandToolbarButton({ commands: app.commands, id: COMMAND, label: "Chat" });
 					notebook.toolbar.insertItem(10, "di-magics:chat", button);
 					return button;
 				},
@@ -94,7 +96,6 @@ function makeChatPanel(tracker, actions) {
 		placeholder: "Enter sends. Shift+Enter begins a new line. Files that are dropped here are attached.",
 		onkeydown: onKey,
 	});
-	message.dataset.lmSuppressShortcuts = "";
 	const places = [new Option("At the end", "end"), new Option("Below the active cell", "below")];
 	const place = element("select", { ariaLabel: "Where the cell is added" }, ...places);
 	const button = element("button", { type: "button", onclick: send }, "Send");
@@ -109,7 +110,7 @@ function makeChatPanel(tracker, actions) {
 	});
 	drawSoon();
 
-	/** Add the message as a cell and run it; the box is then empty. */
+	/** Add the message as a cell, and run it. */
 	function send() {
 		const notebook = tracker.currentWidget;
 		const text = message.value.trim();
@@ -138,7 +139,7 @@ function makeChatPanel(tracker, actions) {
 		}
 	}
 
-	/** Return the ids and texts of the cells of code. @returns {[string, string][]} */
+	/** Return ids and texts of the code cells. @returns {[string, string][]} */
 	function listSources() {
 		const cells = [...(tracker.currentWidget?.content.model?.cells ?? [])];
 		return cells.filter(({ type }) => type === "code").map((cell) => [cell.id, cell.sharedModel.getSource()]);
@@ -149,7 +150,7 @@ function makeChatPanel(tracker, actions) {
 		due = requestAnimationFrame(draw);
 	}
 
-	/** Show the turns of the notebook that is current now. */
+	/** Show the current notebook's turns. */
 	function draw() {
 		const notebook = tracker.currentWidget;
 		const found = listSources().map(([id, source]) => [id, titleOf(source)]);
@@ -158,9 +159,7 @@ function makeChatPanel(tracker, actions) {
 		if (wanted === drawn) return;
 		drawn = wanted;
 		turnList.replaceChildren(...shown.map(([id, title]) => makeItem(id, title)));
-		const empty = shown.length
-			? ""
-			: "There is no %%chat cell yet. Run %load_ext di_magics before the first message.";
+		const empty = shown.length ? "" : "There is no %%chat cell yet. Messages need %load_ext di_magics.";
 		hint.textContent = notebook ? empty : "Open a notebook to chat in it.";
 		button.disabled = !notebook;
 	}
@@ -170,7 +169,7 @@ function makeChatPanel(tracker, actions) {
 		const onclick = () => {
 			const content = tracker.currentWidget?.content;
 			const index = content?.widgets.findIndex(({ model }) => model.id === id) ?? -1;
-			if (content && index >= 0) activate(content, index);
+			if (content && index >= 0) activate(content, index, "start");
 		};
 		return element("li", {}, element("button", { type: "button", onclick }, title));
 	}

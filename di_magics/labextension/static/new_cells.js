@@ -9,12 +9,13 @@ export function addCell(content, index, source) {
 /** Run a cell. @param {NotebookActions} actions @param {NotebookPanel} panel @param {number} index */
 export function runCell(actions, panel, index) {
 	activate(panel.content, index);
-	void actions.run(panel.content, panel.sessionContext);
+	void actions.run(panel.content, panel.sessionContext); // scrolls
+	activate(panel.content, index, "start");
 }
 
-/** Make a cell the active one, and scroll to it. @param {Notebook} content @param {number} index */
-export function activate(content, index) {
+/** Make a cell active, and scroll to it. @param {Notebook} content @param {number} index @param {string} [at] */
+export function activate(content, index, at = "smart") {
 	content.deselectAll();
 	content.activeCellIndex = index;
-	void content.scrollToItem?.(index, "smart")?.catch?.(() => {});
+	void content.scrollToItem?.(index, at)?.catch?.(() => {});
 }

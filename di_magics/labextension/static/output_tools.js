@@ -149,7 +149,7 @@ function watchOutputs({ actions, states, icons, apputils }, panel) {
 	/** @param {Cell} cell */
 	async function fork(cell) {
 		const [reply] = readReplies(cell.model.outputs).slice(-1);
-		const title = "Name of the conversation that continues here";
+		const title = "Name of the new conversation";
 		const { button, value } = await apputils.InputDialog.getText({ title, okLabel: "Fork" });
 		const name = (value ?? "").replace(/\s+/g, " ").trim();
 		if (!button.accept || !name || !reply || cell.isDisposed) return;
@@ -157,6 +157,7 @@ function watchOutputs({ actions, states, icons, apputils }, panel) {
 		run(below, `%chat fork ${name} --at ${reply.turn.slice(0, SHORT_ID)}`);
 		addCell(notebook, below + 1, "%%chat\n");
 		notebook.mode = "edit";
+		await notebook.activeCell?.ready;
 		notebook.activeCell?.editor?.setCursorPosition({ line: 1, column: 0 });
 	}
 

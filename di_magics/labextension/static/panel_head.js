@@ -1,5 +1,5 @@
 // The head of the chat panel: model and cost; unfolded, the panel of parameters of %chat panel. That is a
-// widget of the kernel, which the notebook's widget manager draws here as it does in an output.
+// widget of the kernel, which the notebook's widget manager draws here as in an output.
 import { element } from "./dom.js";
 import { describeState } from "./kernel_state.js";
 

@@ -1,7 +1,7 @@
 // The turns of a notebook: its %%chat cells.
 import { findChatLine } from "./chat_line.js";
 
-const MAX_TITLE_CHARS = 80;
+const MAX_TITLE_CHARS = 200;
 const FLAGS = /^%%chat(\s|$)/;
 const PLAIN_PATH = /^(?:\.\.\/|[\p{L}\p{N}_]+[./])/u; // no variable, flag or home
 
