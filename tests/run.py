@@ -138,13 +138,13 @@ class Environment:
         if not any(shutil.which(way[0]) and succeeds(*way) for way in ways):
             sys.exit("No virtual environment: install python3-venv (Debian), uv or virtualenv.")
         pip = (self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        commands: list[Command] = [(*pip, "--editable", ".[lab,local,dev]")]
+        uv = (self.python, "-m", "uv", "pip", "install", "--quiet", "--python", self.python)
+        package = ("--editable", ".[lab,local,dev]")
+        commands: list[Command] = []
         if self._lowest:
-            lowest = (self.python, "-m", "uv", "pip", "install", "--quiet", "--python", self.python)
-            commands = [
-                (*pip, "uv"),
-                (*lowest, "--resolution", "lowest-direct", "--editable", ".[lab,local,dev]"),
-            ]
+            commands = [(*pip, "uv"), (*uv, "--resolution", "lowest-direct", *package)]
+        elif not (succeeds(*pip, "uv") and succeeds(*uv, "--compile-bytecode", *package)):
+            commands = [(*pip, *package)]  # slower, but it reads settings that uv does not
         if run("installation", *commands).outcome == "FAILED":
             sys.exit("The installation failed: see above.")
         stamp.write_text(wanted)
