@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from loopback import Hold, Loopback, Reply
 
+from di_magics.core.sampling import DEFAULTS
+
 if TYPE_CHECKING:
     from lab import Notebook
     from playwright.sync_api import Browser, Locator
@@ -164,7 +166,7 @@ def test_a_slider_reshapes_all_positions(notebook: Open) -> None:
 
 
 def test_the_order_of_the_filters_can_be_changed(notebook: Open) -> None:
-    """Alt and an arrow key move a filter and keep the focus; an arrow swaps two by mouse."""
+    """Alt and an arrow key move a filter, an arrow swaps two; a server's defaults have its own."""
     page = notebook([SETUP, "Lens(sample_reply(60), lab=True)"])
     lens = opened(page)
     chips = lens.get_by_role("list", name="Filters in the order").locator(".chip")
@@ -180,6 +182,12 @@ def test_the_order_of_the_filters_can_be_changed(notebook: Open) -> None:
     assert lens.get_by_role("button", name="llama.cpp", exact=True, pressed=True).count() == 0
     lens.get_by_role("button", name="vLLM", exact=True).click()
     assert chips.all_inner_texts() == ["penalties", "temperature", "min_p", "top_k", "top_p"]
+    lens.get_by_role("button", name="llama.cpp's defaults").click()
+    assert chips.all_inner_texts() == llama
+    for name in ("temperature", "top_k", "top_p", "min_p"):
+        value = lens.get_by_role("slider", name=name).input_value()
+        assert float(value) == DEFAULTS[name]
+    lens.get_by_role("button", name="llama.cpp's defaults", pressed=True).wait_for()
 
 
 def test_drawn_tokens_are_compared_with_the_theory(notebook: Open) -> None:
