@@ -336,17 +336,29 @@ def test_the_reply_to_a_message_is_in_view_and_the_keys_of_jupyterlab_work(
     assert errors(page) == []
 
 
-def test_the_chat_panel_is_open_again_when_the_page_is_loaded_anew(notebook: Open) -> None:
-    """As other panels of the sidebar are."""
+def test_the_chat_panel_opens_by_keyboard_and_is_open_again_in_the_page_loaded_anew(
+    notebook: Open,
+) -> None:
+    """From the command palette the message gets the focus, as often as it is chosen there."""
     page = notebook(["1"], own_page=True)
-    page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
-    with page.page.expect_response(
-        lambda sent: (
-            "/lab/api/workspaces/" in sent.url
-            and "di-magics-chat" in (sent.request.post_data or "")
-        )
-    ):
-        pass
+    keyboard = page.page.keyboard
+    for _ in range(2):
+        page.cell(0).locator(".jp-InputPrompt").click()
+        keyboard.press("Control+Shift+c")
+        page.page.locator(".lm-CommandPalette-input:focus").wait_for()
+        keyboard.type("Chat panel")
+        page.page.locator(".lm-CommandPalette-item.lm-mod-active", has_text="Chat panel").wait_for()
+        keyboard.press("Enter")
+        page.page.locator(".di-chat-panel textarea:focus").wait_for()
+    page.page.wait_for_function(
+        """async () => {
+            const settings = jupyterapp.serviceManager.serverSettings;
+            const name = location.pathname.match(/workspaces\\/(\\w+)/)[1];
+            const saved = await fetch(`${settings.baseUrl}lab/api/workspaces/${name}`);
+            const layout = (await saved.json()).data["layout-restorer:data"];
+            return layout?.right.current === "di-magics-chat";
+        }"""
+    )
     page.page.reload()
     page.page.locator(".di-chat-panel").wait_for()
 

@@ -1,6 +1,7 @@
 """Takes the pictures of the README anew: JupyterLab in a real Chromium, and the built-in model.
 
-python tests/bench/pictures.py streaming finished extension grid plot panel tools lens lab lab-dark
+python tests/bench/pictures.py streaming finished extension sidebar grid plot panel tools lens
+    lab lab-dark
 (or any of them)
 
 They are written to notebooks/images, in at most 256 colours. Look at each of them afterwards.
@@ -105,6 +106,21 @@ def extension(new: Open) -> None:
     save("extension", page, page.cell(1), page.cell(2))
 
 
+def sidebar(new: Open) -> None:
+    """Take the whole window with the chat panel, after two messages."""
+    page = new([f"{LOAD}\n%chat set temperature=0 max_tokens=120"])
+    page.page.set_viewport_size({"width": 1280, "height": 720})
+    page.run(0)
+    page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
+    message = page.page.get_by_label("Message")
+    for cell, text in (1, QUESTION), (2, "Which error does it raise for an empty list?"):
+        message.fill(text)
+        message.press("Enter")
+        page.cell(cell).get_by_text("Retry").wait_for(timeout=600_000)
+    window = page.page.locator("#main")
+    save("sidebar", page, window, window)
+
+
 def grid(new: Open) -> None:
     """Take six replies side by side."""
     page = new([LOAD, SIX, ""])
@@ -191,6 +207,7 @@ PICTURES: dict[str, Callable[[Open], None]] = {
     "streaming": streaming,
     "finished": finished,
     "extension": extension,
+    "sidebar": sidebar,
     "grid": grid,
     "plot": plot,
     "panel": panel,

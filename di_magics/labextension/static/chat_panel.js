@@ -54,12 +54,12 @@ export async function chatPanelPlugin(load) {
 			panel.node.prepend(head.node);
 			let focus = true;
 			widget.onActivateRequest = () => {
-				if (focus) panel.message.focus();
+				if (focus) setTimeout(() => panel.message.focus());
 				focus = true;
 			};
 			const open = () => app.shell.activateById(widget.id);
 			states.onOpen = () => {
-				focus = false; // the user's cell keeps it
+				focus = false; // the cell keeps it
 				head.open();
 				open();
 			};

@@ -6,7 +6,7 @@ const COMM = "di_magics";
 const MAX_TEXT_CHARS = 200;
 const GONE = ["restarting", "autorestarting", "terminating", "dead"];
 
-/** Return the state in a message of a kernel, null for none. @param {any} data @returns {State | null} */
+/** Return the state in a kernel's message, null for none. @param {any} data @returns {State | null} */
 export function readState(data) {
 	if (typeof data?.cost !== "string") return null;
 	const text = (/** @type {unknown} */ value) =>
@@ -87,7 +87,7 @@ export function followKernels(tracker, createMessage) {
 		tell();
 	}
 
-	/** Ask for the state, if the extension is loaded in the kernel. @param {SessionContext} context */
+	/** Ask for the state, if the kernel has the extension. @param {SessionContext} context */
 	async function ask(context) {
 		try {
 			const { content } = await context.session.kernel.requestCommInfo({ target_name: COMM });
