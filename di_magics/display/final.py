@@ -23,6 +23,7 @@ from di_magics.core.shown.receipt import (
 )
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.visible import one_line, strip_controls
+from di_magics.display.long_text import escape_long_text
 
 IN_ADDRESS = "/:?#@!&*+,;=%-._~"
 """The characters of an address that mean nothing to Markdown, HTML or a typesetter there."""
@@ -167,9 +168,8 @@ def _text_html(text: str, form: str) -> str:
     if form == "json":
         return render.to_html(fence_block(format_json(text), "json"))
     if form == "text":
-        return (
-            f'<pre class="{render.MATH_OFF}" style="{render.PRE}">{render.escape_html(text)}</pre>'
-        )
+        shown = escape_long_text(strip_controls(text))
+        return f'<pre class="{render.MATH_OFF}" style="{render.PRE}">{shown}</pre>'
     return render.to_html(text)
 
 
@@ -188,7 +188,8 @@ def _reasoning_html(reasoning: str) -> str:
 
 def _fold_html(summary: str, *texts: str) -> str:
     """Return texts that the user can unfold."""
-    body = "".join(f'<pre style="{FOLDED}">{render.escape_html(text)}</pre>' for text in texts)
+    shown = (escape_long_text(strip_controls(text)) for text in texts)
+    body = "".join(f'<pre style="{FOLDED}">{text}</pre>' for text in shown)
     head = render.escape_html(summary)
     return f'<details class="{render.MATH_OFF}"><summary>{head}</summary>{body}</details>'
 

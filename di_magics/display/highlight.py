@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html as stdlib_html
 import re
 from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import TypeVar
 
+from di_magics.display.long_text import escape_long_text
 from di_magics.display.markdown_rules import Clock, TooSlowError
 
 T = TypeVar("T")
@@ -24,13 +24,13 @@ def colour_code(code: str, language: str, clock: Clock) -> str:
     from pygments.util import ClassNotFound
 
     if len(code) > MAX_CODE_CHARS or _LONG.search(code):
-        return stdlib_html.escape(code)
+        return escape_long_text(code)
     coloured = StringIO()
     try:
         pairs = get_lexer_by_name(language, stripnl=False).get_tokens(code)
         HtmlFormatter(nowrap=True).format(_timed(pairs, clock), coloured)
     except (ClassNotFound, TooSlowError):
-        return stdlib_html.escape(code)
+        return escape_long_text(code)
     # White space and plain names have no colour of their own, and are half of the bytes.
     return re.sub(r'<span class="[wn]">([^<]*)</span>', r"\1", coloured.getvalue())
 

@@ -31,6 +31,7 @@ from di_magics.core.shown.formula import MAX_FORMULAS
 from di_magics.core.visible import strip_controls
 from di_magics.display import markdown_rules as rules
 from di_magics.display.highlight import colour_code
+from di_magics.display.long_text import escape_long_text
 from di_magics.display.markdown_writer import OWN_TAGS, escape_line, fence_code, write_markdown
 
 Bundle = dict[str, str]
@@ -83,7 +84,7 @@ def to_html(source: str) -> str:
         env = _new_env(source)
         html = _parser().render(source, env)
     except rules.TooSlowError:
-        return f'<pre class="{MATH_OFF}" style="white-space: pre-wrap">{escape_html(source)}</pre>'
+        return f'<pre class="{MATH_OFF}" style="{PRE}">{escape_long_text(source)}</pre>'
     return f'<div class="{MATH_OFF}">{html}</div>'
 
 
@@ -194,6 +195,8 @@ def _read_inline(state: StateCore) -> None:
         if token.type != "inline":
             continue
         if len(token.content) > MAX_INLINE_CHARS or token.content.count("[") > MAX_BRACKETS:
+            if len(token.content) > MAX_INLINE_CHARS and not token.content.isascii():
+                raise rules.TooSlowError  # a browser's layout of such a paragraph is quadratic
             token.children = list(_lines(token.content))
             continue
         token.children = []

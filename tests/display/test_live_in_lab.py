@@ -75,6 +75,26 @@ def test_stop_keeps_the_partial_reply(notebook: Open, server: Loopback) -> None:
     assert "The first half" in "".join(saved["data"]["text/plain"])
 
 
+def test_a_long_text_is_shown_in_blocks(notebook: Open, server: Loopback) -> None:
+    """A browser needs quadratic time for a long one of mixed directions; the text is the same."""
+    hold = Hold()
+    text = "א1a" * 3000 + "\n" + "é b\n" * 2000
+    server.reply(Reply(chunks=["```\n", text[:9500], hold, text[9500:], "```\n"]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    growing = page.shown(1).locator("pre.di-code")
+    page.page.wait_for_function(
+        "([node, size]) => node.textContent.length === size", arg=[growing.element_handle(), 9500]
+    )
+    assert growing.text_content() == text[:9500]
+    assert growing.evaluate("node => [...node.children].every(b => b.innerText.length <= 3000)")
+    hold.release()
+    page.wait(1)
+    code = page.shown(1).locator("pre > code")
+    assert code.text_content() == text
+    assert code.evaluate("node => [...node.children].every(b => b.innerText.length <= 3000)")
+
+
 def test_finished_blocks_are_drawn_once(notebook: Open, server: Loopback) -> None:
     """A heading that was there is the very same element after more has come."""
     more, rest = Hold(), Hold()

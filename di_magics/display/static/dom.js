@@ -21,6 +21,28 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
+// A browser lays out a block in quadratic time where it mixes directions or piles up marks, and all of
+// it again when it grows. display/long_text.py does the same for what is saved.
+const BLOCK_CHARS = 1000; // after these a block ends with its line
+const MAX_BLOCK_CHARS = 2000;
+const PIECE = /[\s\S]{1,999}\n|[\s\S]{1,1000}/gu;
+
+/**
+ * Add foreign text to a `<pre>` or a `<code>`; a long one is in several blocks.
+ * @param {HTMLElement} node @param {string} text
+ */
+export function addText(node, text) {
+  for (const piece of text.match(PIECE) ?? []) {
+    let block = /** @type {HTMLElement} */ (node.lastElementChild ?? node);
+    const known = block.textContent ?? "";
+    if (known.length >= (known.endsWith("\n") ? BLOCK_CHARS : MAX_BLOCK_CHARS)) {
+      block = node.appendChild(element("div"));
+    }
+    block.append(piece);
+  }
+  return node;
+}
+
 /**
  * Show this text in an element, which is not touched if it is there already. An alert without text
  * is hidden.

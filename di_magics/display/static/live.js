@@ -1,7 +1,7 @@
 // @ts-check
 // The live view of a reply: deltas in, formatted text out.
 import { channel } from "./channel.js";
-import { element, show } from "./dom.js";
+import { addText, element, show } from "./dom.js";
 import { LIVE_STYLE, MATH_OFF, Painter } from "./painter.js";
 
 /** @typedef {{ thought: string, text: string, calls: string[][] }} Round */
@@ -80,7 +80,7 @@ export default () => {
           painter = new Painter(text, renderer);
         }
         const known = thought.textContent?.length ?? 0;
-        if (reply.thought.length > known) thought.append(reply.thought.slice(known));
+        if (reply.thought.length > known) addText(thought, reply.thought.slice(known));
         details.hidden = !reply.thought;
         draw(state.status);
         if (reply.text && painter.text !== reply.text) painter.draw(reply.text);

@@ -2,7 +2,7 @@
 // Markdown that grows. The front end's parser reads what `blocks.js` lets through, and `rebuild.js`
 // makes elements of the result. Finished blocks are made once; only the last one is made again.
 import { finished, protect, settled } from "./blocks.js";
-import { element } from "./dom.js";
+import { addText, element } from "./dom.js";
 import { MAX_FORMULAS } from "./formula.js";
 import { parseInert, rebuild, showCode } from "./rebuild.js";
 
@@ -29,8 +29,10 @@ export class Painter {
     this.offset = 0; // what comes before is frozen
     this.formulas = this.elements = 0; // in what is frozen
     this.colouring = COLOURING;
-    /** @type {Text | null} */
-    this.plain = null;
+    /** @type {HTMLElement | null} */
+    this.plain = null; // the tail as it is
+    this.begin = "";
+    this.known = 0; // characters of it
     this.cost = 0;
     this.busy = this.stale = this.gone = false;
   }
@@ -113,12 +115,14 @@ export class Painter {
    */
   append(tail, fence) {
     const shown = fence ? tail.slice(tail.indexOf("\n") + 1) : tail;
-    if (!this.plain || !shown.startsWith(this.plain.data.slice(0, 20))) {
-      const node = plain("", fence);
-      this.plain = node.appendChild(document.createTextNode(""));
-      this.tail.replaceChildren(node);
+    if (!this.plain || !shown.startsWith(this.begin)) {
+      this.plain = plain("", fence);
+      this.begin = shown.slice(0, 20);
+      this.known = 0;
+      this.tail.replaceChildren(this.plain);
     }
-    if (shown.length > this.plain.length) this.plain.appendData(shown.slice(this.plain.length));
+    addText(this.plain, shown.slice(this.known));
+    this.known = Math.max(this.known, shown.length);
   }
 }
 
@@ -128,7 +132,7 @@ export class Painter {
  * @param {string} [fence] it is code
  */
 export function plain(text, fence) {
-  return element("pre", { className: fence ? "di-code" : "di-plain", textContent: text });
+  return addText(element("pre", { className: fence ? "di-code" : "di-plain" }), text);
 }
 
 export const LIVE_STYLE = `

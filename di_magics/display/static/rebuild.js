@@ -3,7 +3,7 @@
 // without attributes, but for the address of a link, an alignment and the number of an item. So
 // nothing of a reply runs, is drawn by its language, is loaded, or looks like a part of the page.
 import { LESS } from "./blocks.js";
-import { element } from "./dom.js";
+import { addText, element } from "./dom.js";
 
 const MATH_ON = "mathjax_process tex2jax_process";
 const PART = /\uE000(\d+)\uE001/;
@@ -36,7 +36,7 @@ export const parseInert = (html) => new DOMParser().parseFromString(html, "text/
  * @param {((markdown: string) => Promise<string>) | null} parse the front end's parser, if there is time
  */
 export async function showCode({ info, text }, parse) {
-  const shown = element("code", { textContent: LANGUAGE.test(info) ? text : `${info}\n${text}` });
+  const shown = addText(element("code"), LANGUAGE.test(info) ? text : `${info}\n${text}`);
   if (
     parse &&
     COLOURED.has(info.toLowerCase()) &&
