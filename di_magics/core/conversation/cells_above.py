@@ -21,7 +21,8 @@ MAX_CHARS = 24_000  # characters of all
 
 PRIVATE = "private"
 """The tag of a cell that is not sent along with others."""
-_PRIVATE_LINE = re.compile(r"\s*#\s*\|\s*private\b", re.IGNORECASE)
+# Also as Quarto writes a cell's tags, in one line or one each.
+_PRIVATE_LINE = re.compile(r"\s*#\s*\|\s*(?:tags:.*\b|-\s*)?private\b", re.IGNORECASE)
 
 
 class CellAbove(NamedTuple):

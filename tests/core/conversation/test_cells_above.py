@@ -44,6 +44,10 @@ def test_long_texts_lose_their_middle_and_old_cells_go_first() -> None:
     ("code", "private"),
     [
         ("#| private\nx", True),
+        ("#| tags: [slow, private]\nx", True),
+        ("#| tags:\n#|   - slow\n#|   - private\nx", True),
+        ("#| tags: [privateer]\nx", False),
+        ("#| label: private\nx", False),
         ("%%time\n# Notes\n\n # |  PRIVATE: yes\nx", True),
         ("x\n#| private", False),
         ("#| privateer\nx", False),
