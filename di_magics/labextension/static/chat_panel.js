@@ -41,7 +41,8 @@ export async function chatPanelPlugin(load) {
 		optional: [ICommandPalette, ILayoutRestorer, IStatusBar].filter(Boolean),
 		/** @param {any} app @param {NotebookTracker} tracker @param {any[]} services */
 		activate(app, tracker, ...[documents, palette, restorer, statusBar]) {
-			const panel = makeChatPanel(tracker, NotebookActions);
+			const states = followKernels(tracker, KernelMessage.createMessage);
+			const panel = makeChatPanel(tracker, NotebookActions, states);
 			acceptFiles(panel.message, tracker, documents, { ...apputils, ...files, PathExt });
 			const widget = new Widget({ node: panel.node });
 			widget.id = "di-magics-chat";
@@ -49,7 +50,6 @@ export async function chatPanelPlugin(load) {
 			widget.title.caption = LABEL;
 			app.shell.add(widget, "right", { rank: 1000 });
 			restorer?.add(widget, widget.id);
-			const states = followKernels(tracker, KernelMessage.createMessage);
 			const head = makePanelHead(Widget, tracker, states);
 			panel.node.prepend(head.node);
 			let focus = true;
@@ -85,8 +85,8 @@ export async function chatPanelPlugin(load) {
 	};
 }
 
-/** @param {NotebookTracker} tracker @param {NotebookActions} actions */
-function makeChatPanel(tracker, actions) {
+/** @param {NotebookTracker} tracker @param {NotebookActions} actions @param {KernelStates} states */
+function makeChatPanel(tracker, actions, states) {
 	let drawn = "";
 	let due = 0;
 	const turnList = element("ol");
@@ -103,12 +103,11 @@ function makeChatPanel(tracker, actions) {
 	const form = element("form", {}, label, element("div", {}, place, button));
 	const turns = element("nav", { ariaLabel: "Turns of the notebook" }, turnList);
 	const node = element("div", { className: "di-chat-panel" }, turns, hint, form);
-	tracker.currentChanged.connect(drawSoon);
 	tracker.widgetAdded.connect((_, { content, context }) => {
 		content.modelContentChanged?.connect(drawSoon);
 		context.ready.then(drawSoon);
 	});
-	drawSoon();
+	states.onChange(drawSoon);
 
 	/** Add the message as a cell, and run it. */
 	function send() {
@@ -153,15 +152,15 @@ function makeChatPanel(tracker, actions) {
 	/** Show the current notebook's turns. */
 	function draw() {
 		const notebook = tracker.currentWidget;
+		const missing = states.of() ? "" : "Messages need %load_ext di_magics.";
+		hint.textContent = notebook ? missing : "Open a notebook to chat in it.";
+		button.disabled = !notebook;
 		const found = listSources().map(([id, source]) => [id, titleOf(source)]);
 		const shown = found.filter(([, title]) => title);
 		const wanted = JSON.stringify([notebook?.id, shown]);
 		if (wanted === drawn) return;
 		drawn = wanted;
 		turnList.replaceChildren(...shown.map(([id, title]) => makeItem(id, title)));
-		const empty = shown.length ? "" : "There is no %%chat cell yet. Messages need %load_ext di_magics.";
-		hint.textContent = notebook ? empty : "Open a notebook to chat in it.";
-		button.disabled = !notebook;
 	}
 
 	/** @param {string} id of the cell @param {string} title */
