@@ -26,7 +26,7 @@ from di_magics.core.visible import one_line, strip_controls
 from di_magics.display.long_text import escape_long_text
 
 IN_ADDRESS = "/:?#@!&*+,;=%-._~"
-"""The characters of an address that mean nothing to Markdown, HTML or a typesetter there."""
+"""Characters that `quote` leaves as they are, because they are safe in the target of a link."""
 FOLDED = f"{render.PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
 

@@ -24,9 +24,9 @@ MAX_SEARCHES = 100  # in a reply, for the end of a fold or of a fence with other
 ADDRESS_ENDS = (
     r"\u2018-\u201f\u2026\u3001\u3002\u3008-\u3011\u3014-\u301f\uff01-\uff0f\uff1a-\uff20"
 )
-"""Full-width punctuation and quotes, in a class of a regular expression, as in `blocks.js`.
+"""Full-width punctuation and quotes, for a class of a regular expression, as in `blocks.js`.
 
-They follow an address without a space. Letters of any script may be part of one.
+In Chinese and Japanese they follow an address without a space, so they end it.
 """
 
 _ADDRESS = re.compile(

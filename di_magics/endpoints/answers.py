@@ -50,7 +50,7 @@ def read_chunks(response: httpx.Response) -> aclosing[AsyncGenerator[bytes]]:
 
 
 async def read_text(response: httpx.Response, endpoint: Endpoint) -> str:
-    """Return the body of a list as text, without the key. Raises EndpointError."""
+    """Return a body as text, without the key. Raises EndpointError."""
     if not response.is_success:
         raise await read_error(response, endpoint, target_of(endpoint, ""))
     if "html" in response.headers.get("content-type", ""):
@@ -66,7 +66,7 @@ async def read_text(response: httpx.Response, endpoint: Endpoint) -> str:
 
 
 async def read_error(response: httpx.Response, endpoint: Endpoint, target: Target) -> EndpointError:
-    """Return the error for a response that is not 200; a compressed body is not read."""
+    """Return the error for a response without success; a compressed body is not read."""
     body = b"" if _is_compressed(response) else await _read_bounded(response, MAX_ERROR_BYTES)
     location = _header(response, "location", endpoint)
     return http_error(
@@ -92,7 +92,7 @@ async def _read_bounded(response: httpx.Response, limit: int) -> bytes:
 
 
 def target_of(endpoint: Endpoint, model: str) -> Target:
-    """Return the names of the endpoint and the model in errors."""
+    """Return the endpoint and the model as errors name them."""
     model = one_line(endpoint.redactor.clean(model), 120)
     return Target(model, endpoint.name, endpoint.service)
 

@@ -2,8 +2,8 @@
 
 What a server sends is passed on bounded in length and without the key: answers and headers by
 answers.py, streams by `ResponseReader`, `ReplyRedactor` and `StreamSize`, and errors by
-`_translate_error`. They raise `from None`, because the library's own error may repeat what a server
-or a proxy sent.
+`_translate_error`. Errors are raised `from None`, because the library's own error may repeat what
+a server or a proxy sent.
 """
 
 from __future__ import annotations

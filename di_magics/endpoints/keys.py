@@ -27,7 +27,7 @@ from di_magics.runtime.files import write_private
 APPLICATION = "di_magics"
 TYPED, KEPT = "typed in", "keyring"
 SYSTEM = ("macOS", "Windows", "SecretService", "libsecret", "kwallet")
-"""The library's backends for the keyrings of systems; others keep nothing, or plain text."""
+"""The library's backends for the keyrings of systems; others may keep nothing, or plain text."""
 
 
 def key_origin(url: str) -> str:
@@ -154,6 +154,6 @@ def _load_keyring() -> Any:
 
 def _no_keyring(why: str) -> ParamError:
     return ParamError(
-        f"This system has no keyring that can be used ({one_line(why, 80)}). Set the variable of "
-        "the key in the environment instead."
+        f"No keyring of this system can be used ({one_line(why, 80)}). Set the variable of the key "
+        "in the environment instead."
     )

@@ -36,7 +36,7 @@ PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 USUAL = ("Q4_K_M", "Q8_0", "Q4_0")
 """The compressions that are chosen where none is named, best first."""
 PROJECTORS = ("Q8_0", "-F16", "BF16")
-"""The same for projectors."""
+"""The compressions of a projector, best first; the hyphen keeps out BF16."""
 MAX_ANSWER_BYTES = 1 << 20
 SHOWN = 8
 PAUSE = 0.1

@@ -8,7 +8,7 @@ _PREFIX = "mmproj"
 
 
 def is_projector(name: str) -> bool:
-    """Return whether a file of this name is a projector, and no model."""
+    """Return whether a file of this name is a projector."""
     return name.lower().startswith(_PREFIX)
 
 
@@ -20,7 +20,7 @@ def projector_name(model: str) -> str:
 def find_projector(model: Path) -> Path | None:
     """Return the projector beside a model's file, None if there is none.
 
-    It is called as `projector_name` says; else it is the only one of a folder with one model.
+    Its name is that of `projector_name`, or the folder holds one model and one projector.
     """
     own = model.with_name(projector_name(model.name))
     if own.is_file():

@@ -1,11 +1,12 @@
 """The cells above a `%%chat` cell, for `--above`.
 
-They are those of the page, in its order, where the page has sent them (magics/page_cells.py).
-There an output is the page's, except that of a run which the page has not seen end: with Run All
-all cells are sent before the first one has run. That output is IPython's, as are all of them for
-other front ends. Those do not say what stands above, so there the cells are those that this kernel
-has run, in the order of their last runs. A cell that another page has sent must be in the saved
-notebook, because two notebooks may share a kernel.
+If the page has sent its cells (magics/page_cells.py), these are used, in its order. An output is
+also the page's, unless the page had not yet seen the run end: with Run All, all cells are sent
+before the first one has run. Then the output is IPython's.
+
+Other front ends do not say what stands above. There the cells are those that this kernel has run,
+in the order of their last runs, with IPython's outputs. A cell that another page has sent must be
+in the saved notebook, because two notebooks may share a kernel.
 
 JupyterLab sends a cell's tags with its code; those in the saved notebook count, too. IPython has
 the code, and from version 9 on also what was printed; before, only the value of the last
@@ -83,10 +84,12 @@ class CellLog:
         from di_magics.values.environment_secrets import hide_secrets
         from di_magics.values.secret_values import secrets_by_name
 
-        page_cells = self._page_cells.above(self._cell.id, self._cell.page)
-        origin = "that have run" if page_cells is None else "of the page"
-        found = self._from_runs() if page_cells is None else self._from_page(page_cells)
-        cells = list(_read_cells(_select(found, above)))
+        sent = self._page_cells.above(self._cell.id, self._cell.page)
+        origin = "that have run" if sent is None else "of the page"
+        candidates = self._from_runs() if sent is None else self._from_page(sent.cells)
+        cells = list(_read_cells(_select(candidates, above)))
+        is_all = next(candidates, None) is None and len(cells) != above
+        missing = sent.missing if sent and is_all else 0
         if not cells:
             return ()
         texts = [text for cell in cells for text in (cell.source, cell.output, cell.error)]
@@ -96,7 +99,7 @@ class CellLog:
             cell._replace(source=next(hidden), output=next(hidden), error=next(hidden))
             for cell in cells
         ]
-        return (attach_cells(safe, origin),)
+        return (attach_cells(safe, origin, missing),)
 
     def _from_page(self, cells: list[NotebookCell]) -> Iterator[_Candidate]:
         """Yield the cells of the page, the last one first."""
@@ -178,7 +181,7 @@ class CellLog:
 
 
 def _select(cells: Iterable[_Candidate], above: Above) -> Iterator[_Candidate]:
-    """Yield the cells that are sent; they begin with the last one, as `cells` do."""
+    """Yield the cells to send; they begin with the last one, as `cells` do."""
     count = 0
     for cell in cells:
         lines = cell.source.splitlines(keepends=True)
@@ -195,7 +198,7 @@ def _select(cells: Iterable[_Candidate], above: Above) -> Iterator[_Candidate]:
 
 
 def _read_cells(cells: Iterable[_Candidate]) -> Iterator[CellAbove]:
-    """Yield the cells with their outputs; beyond a size a cell is left out in any case."""
+    """Yield the cells with their outputs; beyond a size they are empty, and only counted."""
     from di_magics.core.conversation.cells_above import CellAbove
 
     size = 0

@@ -8,12 +8,19 @@ channel: the kernel gets both one after the other. They count for this run of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from di_magics.core.read_json import as_object
+from di_magics.core.read_json import as_count, as_object
 
 if TYPE_CHECKING:
     from di_magics.core.conversation.notebook_file import NotebookCell
+
+
+class SentCells(NamedTuple):
+    """The last cells above, in their order, and how many further above are missing."""
+
+    cells: list[NotebookCell]
+    missing: int
 
 
 class PageCells:
@@ -32,10 +39,11 @@ class PageCells:
         """Drop the cells: the cell that they were sent for has run."""
         self._data = {}
 
-    def above(self, cell: str | None, page: str) -> list[NotebookCell] | None:
+    def above(self, cell: str | None, page: str) -> SentCells | None:
         """Return the cells above this one, None if its page has not sent them."""
         from di_magics.core.conversation.notebook_file import read_cells
 
         if cell is None or self._data.get("cell") != cell or self._page != page:
             return None
-        return read_cells({"cells": self._data.get("above")})
+        cells = read_cells({"cells": self._data.get("above")})
+        return SentCells(cells, max(0, (as_count(self._data.get("count")) or 0) - len(cells)))

@@ -29,7 +29,7 @@ MAX_KEY_PARTS = 20
 def resolve_path(named: str, folder: Path) -> Path:
     """Return the path that a user means, relative to this folder; `~` is the user's home.
 
-    An é is one character or two: a name of the other form is meant if only that is there.
+    Unicode writes é as one character or two: if only the other form is there, it is returned.
     """
     path = Path(named)
     try:

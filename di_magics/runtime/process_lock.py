@@ -1,7 +1,7 @@
 """A lock between processes: a file that holds the name of the process that has it.
 
 A process that was killed does not keep it. Two processes that find such a file in the same moment
-may both get the lock, so nothing may depend on it but not doing work twice.
+may both get the lock, so it may only save double work, never protect data.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNFINISHED = 5.0
 def process_lock(path: Path, cancelled: threading.Event) -> Iterator[None]:
     """Hold the lock; while another process has it, wait, at most until `cancelled` is set.
 
-    Raises OSError if the file cannot be written.
+    Then the block runs without the lock. Raises OSError if the file cannot be written.
     """
     while not _take(path) and not cancelled.wait(PAUSE):
         pass

@@ -41,7 +41,7 @@ class AliasFile:
         return self.current().get(name, name)
 
     def set(self, name: str, model: str | None) -> None:
-        """Give a model a short name, or take it away with None. Raises ParamError.
+        """Give a model a short name, or remove the name with None. Raises ParamError.
 
         The name is one word of letters, digits, `.`, `_` and `-`.
         """
@@ -53,7 +53,8 @@ class AliasFile:
                 )
         elif not _NAME.fullmatch(name):
             raise ParamError(
-                f"{one_line(name, 60)!r} cannot be an alias. Use letters, digits, dots and hyphens."
+                f"{one_line(name, 60)!r} cannot be an alias. Use at most 60 "
+                "letters, digits, dots, hyphens and underscores."
             )
         elif not model.strip() or len(model) > MAX_MODEL_CHARS or not model.isprintable():
             raise ParamError(f"{one_line(model, 60)!r} is not a model. %chat models lists them.")

@@ -25,8 +25,8 @@ try:
     import sqlite3
 except ModuleNotFoundError:
     raise StoreError(
-        "This Python was built without SQLite, which di_magics needs. Use another Python, such as "
-        "one of python.org or conda."
+        "This Python was built without SQLite, which di_magics needs. Use another Python, for "
+        "example from python.org or conda."
     ) from None
 
 T = TypeVar("T")

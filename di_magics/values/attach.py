@@ -35,7 +35,7 @@ MAX_ATTACHMENT_BYTES = 20_000_000
 """Bytes: DeepInfra accepts images of up to 20 MB (https://deepinfra.com/docs/advanced/vision)."""
 MAX_FILE_BYTES = 200_000_000
 MAX_PIXELS = 50_000_000
-"""Of an image that is resized: decoded, a pixel takes up to 8 bytes, a few times over."""
+"""Of an image that is resized or turned: decoded, a pixel takes up to 8 bytes, a few times over."""
 ORIENTATION = 0x0112
 """The tag of a photograph's EXIF data that says how its camera was held; 1 is upright."""
 TOKENS = 4000
@@ -265,7 +265,7 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
     if resize:
         data, size = _resize(data, kind, label, resize)
     if turned := _turn_upright(data, kind):
-        data, size = turned, ", turned upright"
+        data, size = turned, f"{size}, turned upright"
     if len(data) > MAX_ATTACHMENT_BYTES:
         raise ParamError(
             f"{label} is too large to be sent: {format_bytes(len(data))} of at most 20 MB. Shrink "
@@ -279,9 +279,9 @@ def _image(data: bytes, name: str, resize: int | None) -> Attachment:
 
 
 def _turn_upright(data: bytes, kind: str) -> bytes | None:
-    """Return a photograph turned as its camera was held: most servers send the model its pixels.
+    """Return a photograph turned upright, because most servers ignore its EXIF orientation.
 
-    None if it is upright, cannot be read, or is too large, or without Pillow.
+    None if it is upright, too large, or cannot be read, and without Pillow.
     """
     if not any(mark in data for mark in (b"Exif", b"eXIf", b"EXIF")):
         return None

@@ -269,7 +269,7 @@ def _run_together(
 
 
 def _result(value: object, start: float, interrupts: Interrupts) -> ToolResult:
-    """Return a function's value as a text for the model: a text, JSON, or its own text."""
+    """Return a function's value as text for the model: a text itself, else JSON or its `str`."""
     try:
         text, failed = _result_text(value, interrupts), False
     except DiMagicsError as error:

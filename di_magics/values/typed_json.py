@@ -341,7 +341,7 @@ def _first_mistake(error: pydantic.ValidationError) -> JsonTypeError:
 
 
 LISTS = (Collection, Container, Iterable, Reversible)
-"""Read as a list: pydantic has no schema for them, or reads them only when they are used."""
+"""Types that are read as a list: pydantic has no schema for them, or reads them lazily."""
 
 
 def _supported_type(hint: Any, within: tuple[Any, ...] = ()) -> Any:

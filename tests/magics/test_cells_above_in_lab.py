@@ -40,13 +40,13 @@ def test_what_stands_above_in_the_page_is_sent_by_run_all(
         env,
         "%chat set above=all",
         new_markdown_cell("# A title"),
-        "print('seen', 1)",
+        "'seen 1'",
         "x = 1",
     ]
     page = notebook([*cells, "%%chat\nhi", "below = 1"])
     page.run_all()
     sent = server.chats[-1].json["messages"][-1]["content"]
-    for text in ("Markdown:\n```\n# A title", "Its output:\n```\nseen 1", "x = 1"):
+    for text in ("Markdown:\n```\n# A title", "Its output:\n```\n'seen 1'", "x = 1"):
         assert text in sent
     assert "below = 1" not in sent
     page.write(4, "x = 'edited'")

@@ -121,3 +121,13 @@ def test_a_page_may_send_anything(kernel: Kernel, server: Loopback, cells: objec
     send(kernel, cells)
     assert kernel.run("%%chat --above all\nhi", "asks").status == "ok"
     assert asked(server) == "hi"
+
+
+def test_what_the_page_did_not_send_is_counted(kernel: Kernel, server: Loopback) -> None:
+    """It sends the cells next to the prompt, up to a size."""
+    load(kernel, server)
+    data = {"cell": "asks", "count": 9, "above": [code("a", "of_the_page = 1")]}
+    for flag, says in (("all", True), ("1", False)):
+        kernel.send("comm_msg", {"comm_id": "di_magics", "data": data})
+        shown = kernel.run(f"%%chat --above {flag}\nhi", "asks").text
+        assert ("8 cells further above left out" in shown) is says

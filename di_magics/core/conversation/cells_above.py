@@ -26,7 +26,7 @@ _PRIVATE_LINE = re.compile(r"\s*#\s*\|\s*(?:tags:.*\b|-\s*)?private\b", re.IGNOR
 
 
 class CellAbove(NamedTuple):
-    """A cell with its title, such as `Cell [5]`, and as text its source, output and error."""
+    """A cell: its title, such as `Cell [5]`; its source, output and error; how many images."""
 
     title: str
     source: str
@@ -35,13 +35,15 @@ class CellAbove(NamedTuple):
     images: int = 0
 
 
-def attach_cells(cells: Iterable[CellAbove], origin: str) -> Attachment:
+def attach_cells(cells: Iterable[CellAbove], origin: str, missing: int = 0) -> Attachment:
     """Return these cells as an attachment; `cells` begins with the last one.
 
-    `origin` are words for its note, such as `of the page`.
+    Its note says where they come from (`origin`, such as `of the page`), and what was left out:
+    also `missing` cells further above.
     """
     texts: list[str] = []
-    shortened, left_out, images, room = 0, 0, 0, MAX_CHARS
+    shortened, images, room = 0, 0, MAX_CHARS
+    left_out = 0
     for cell in cells:
         parts = [part.strip("\n") for part in (cell.source, cell.output, cell.error)]
         text = _cell_text(cell.title, [cut_middle(part, MAX_PART_CHARS) for part in parts])
@@ -56,6 +58,7 @@ def attach_cells(cells: Iterable[CellAbove], origin: str) -> Attachment:
     size = f"about {estimate_text_tokens(text):,} tokens"
     note = [f"{count_noun(len(texts), 'cell')} {origin}, {size}"]
     note += [f"{count_noun(shortened, 'long text')} shortened"] if shortened else []
+    left_out += missing
     note += [f"{count_noun(left_out, 'cell')} further above left out"] if left_out else []
     note += [f"{count_noun(images, 'image')} left out"] if images else []
     return Attachment("text", NAME, "; ".join(note), text)

@@ -226,7 +226,7 @@ def parse_refused(value: object) -> tuple[str, ...]:
 
 
 def parse_sources(value: object) -> tuple[Source, ...]:
-    """Return the sources of a reply; what is not a pair of texts is left out."""
+    """Return the sources of a reply; an empty entry is left out."""
     pairs = (as_list(item) for item in as_list(value)[:MAX_SOURCES])
     read = (parse_source(dict(zip(("url", "title"), pair, strict=False))) for pair in pairs if pair)
     return tuple(read)

@@ -1,7 +1,7 @@
 """Prices of models: price lists in three shapes -> USD per token; tokens -> an estimate.
 
-A price that cannot be right is unknown (None), never 0. Only where all the prices of a model are
-0, in the shape of OpenRouter, is it free: Together's 0 stands for an unknown price.
+A price that cannot be right is unknown (None), not 0. In OpenRouter's list a model is free if all
+its prices are 0; in Together's, 0 means unknown.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The sums of entries: `cost` of the known costs, `estimated` of those that are estimates.
+    """The sums of entries: `cost` is that of all known costs, `estimated` its part of estimates.
 
     `unpriced` is how many replies have no cost. A request that failed without a reply does not
     count, nor does one in flight whose cost is not known yet.

@@ -87,7 +87,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """Web pages that the reply names: the `whole` list so far, or some of it."""
+    """Web pages that the reply names. If `whole`, they are the complete list so far."""
 
     sources: tuple[Source, ...]
     whole: bool
@@ -178,8 +178,9 @@ class ReplyFold:
                 case Image():
                     changes["images"] = changes.get("images", self._reply.images) + 1
                 case Cited():
-                    known = () if event.whole else changes.get("sources", self._reply.sources)
-                    changes["sources"] = add_sources(known, event.sources)
+                    known = changes.get("sources", self._reply.sources)
+                    sources = event.sources if event.whole else add_sources(known, event.sources)
+                    changes["sources"] = sources
                 case OtherChoice():
                     most = changes.get("choices", self._reply.choices)
                     changes["choices"] = max(most, event.index + 1)

@@ -13,7 +13,7 @@ from typing import Any
 
 RETURNED_FIELDS = ("reasoning_details", "extra_content")
 MAX_RETURNED_CHARS = 1_000_000
-"""Characters of JSON that are kept of one reply; of more, nothing is."""
+"""Characters of JSON that are kept of one reply; if it has more, nothing is kept."""
 _GROWING = frozenset({"text", "summary", "data"})
 
 Pieces = tuple[tuple[str, str], ...]

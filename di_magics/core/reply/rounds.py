@@ -82,6 +82,7 @@ def add_request(before: Reply, reply: Reply) -> Reply:
         estimate=before.estimate or reply.estimate,
         elapsed=None if reply.elapsed is None else (before.elapsed or 0.0) + reply.elapsed,
         first_token=before.first_token,
+        sources=reply.sources or before.sources,
     )
 
 

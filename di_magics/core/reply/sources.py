@@ -18,7 +18,7 @@ MAX_ADDRESS_CHARS = 2000
 
 
 class Source(NamedTuple):
-    """A web page: its https address, "" if it has another one, and its title."""
+    """A web page: its address, "" if that is not https, and its title."""
 
     url: str
     title: str
@@ -49,7 +49,7 @@ def parse_annotations(message: Mapping[str, object]) -> tuple[Source, ...]:
 
 
 def add_sources(known: Iterable[Source], more: Iterable[Source]) -> tuple[Source, ...]:
-    """Return the sources with those that are new."""
+    """Return the known sources, then those that are new."""
     return tuple(dict.fromkeys([*known, *more]))[:MAX_SOURCES]
 
 

@@ -38,9 +38,9 @@ class Tools(Protocol):
 class Prefill:
     """The beginning of a reply that is continued: its text and its tokens.
 
-    `ids`, only for our own server, are the token ids of the prompt and of `tokens`, which its cache
-    slot `slot` holds up to the last one. Without ids the reply is continued from its text, in the
-    way `method` (a value of PREFILL in services.py, or ASK_TO_CONTINUE).
+    `ids`, only for our own server, are the token ids of the prompt and of `tokens`. Its cache slot
+    `slot` holds all of them but the last one. Without ids the reply is continued from its text, as
+    `method` says (a value of PREFILL in services.py, or ASK_TO_CONTINUE).
     """
 
     text: str

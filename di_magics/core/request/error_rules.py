@@ -49,7 +49,7 @@ _ABOUT_REQUEST = frozenset({0, 400, 401, 403, 404, 422})
 _PI = "https://github.com/badlogic/pi-mono packages/ai/src/utils/overflow.ts, 2026"
 
 ERROR_RULES = (
-    # It has text of the model in it, which may contain anything: first of all.
+    # First, because the body quotes the model, whose text could match any other row.
     ErrorRule(
         r"tool_use_failed|failed to call a function",
         BadRequest,

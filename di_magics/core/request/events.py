@@ -275,8 +275,8 @@ class PayloadParser:
 def _find_reply(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the part of a payload that has the choices.
 
-    OpenRouter sometimes sends the complete answer of the provider in the provider's field, gateways
-    wrap it in `result` or `data`; a proxy before Ollama may send the messages of Ollama's own API.
+    OpenRouter sometimes sends the complete answer of the provider in the field `provider`. Gateways
+    wrap it in `result` or `data`. A proxy before Ollama may send messages of Ollama's own API.
     """
     if payload.get("choices"):
         return payload

@@ -76,7 +76,7 @@ MAX_ESCAPED_CHARS = 1 << 20
 class Secret(str):
     """A key or another secret text; its repr hides it, as in a traceback with local variables.
 
-    It cannot be pickled, so that no program writes it to a file along with what has it.
+    It cannot be pickled, so that no program writes it to a file with the object that holds it.
     """
 
     __slots__ = ()
@@ -86,8 +86,8 @@ class Secret(str):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise ParamError(
-            "An endpoint with a key cannot be pickled: the key would be in a file. Leave it out, "
-            "and make it again where it is needed."
+            "A key cannot be pickled, because it could end up in a file. Make the endpoint again "
+            "where you need it."
         )
 
     def __copy__(self) -> Secret:
@@ -430,8 +430,8 @@ class ReplyRedactor:
                     self._served = event
                 yield cleaned
             case Cited(sources):
-                whole = tuple(Source(*map(clean, source)) for source in sources)
-                yield replace(event, sources=whole)
+                named = tuple(Source(*map(clean, source)) for source in sources)
+                yield replace(event, sources=named)
             case Finished(reason) if reason:
                 reason = clean(reason)
                 if reason.endswith("…"):  # it was cut when it was read, perhaps within a key

@@ -1,4 +1,4 @@
-"""The body of a response with status 200: bytes in, events out.
+"""The body of a successful response: bytes in, events out.
 
 Its first bytes decide what it is, not its label: servers send JSON as text/event-stream and as
 text/plain, and events as text/html. A response in which nothing can be read is an error that
@@ -92,7 +92,7 @@ class ResponseReader:
         if self._kind == "json":
             too_long = len(self._start) > MAX_REPLY_BYTES
             error = self._broken("more than 16 MB of JSON") if too_long else None
-            return Batch(error=error, complete=True)  # it has a limit of its own
+            return Batch(error=error, complete=True)
         return self._read(self._decoder.feed(chunk))
 
     def close(self) -> Batch:
@@ -126,7 +126,7 @@ class ResponseReader:
         return batch
 
     def _read_lines(self) -> Batch:
-        """Return what one chunk of a reply on each line gives (application/x-ndjson)."""
+        """Return the events of a body with a JSON object on each line (application/x-ndjson)."""
         batch = Batch()
         for line in filter(str.strip, self._last.splitlines()):
             events, batch.error = self._parse(line)

@@ -40,15 +40,15 @@ _DURATION = re.compile(
 _UNITS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
 _DATE = re.compile(r"\w{3}, (\d\d) (\w{3}) ([1-9]\d{3}) (\d\d):(\d\d):(\d\d) GMT", re.A)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_FIRST_EPOCH = 1e9
+_MIN_TIMESTAMP = 1e9
 """A larger number is the time itself, in seconds or milliseconds since 1970, not a wait."""
 
 
 def parse_wait(headers: Mapping[str, object], now: float) -> float | None:
     """Return the seconds that a server asks to wait, by its headers; None if it does not say.
 
-    `now` is the local time, which the server's own Date replaces. Without a Retry-After (RFC 9110,
-    10.2.3) the reset of a rate limit is used, if nothing remains of that limit.
+    `now` is the local time, used if the server sends no Date. Without a Retry-After (RFC 9110,
+    10.2.3) it is the time until a rate limit of which nothing remains is reset.
     """
     sent = {name.lower(): str(value)[:100] for name, value in headers.items()}
     date = _timestamp(sent.get("date", ""))
@@ -73,8 +73,8 @@ def _seconds(text: str, now: float) -> float | None:
             return sum(float(number) * unit for number, unit in parts)
         until = _timestamp(text)
         return None if until is None else max(0.0, until - now)
-    if math.isfinite(seconds) and seconds > _FIRST_EPOCH:
-        seconds = (seconds / 1000 if seconds > 100 * _FIRST_EPOCH else seconds) - now
+    if math.isfinite(seconds) and seconds > _MIN_TIMESTAMP:
+        seconds = (seconds / 1000 if seconds > 100 * _MIN_TIMESTAMP else seconds) - now
     return max(0.0, seconds)
 
 

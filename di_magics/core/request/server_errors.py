@@ -64,7 +64,7 @@ def http_error(
     request_id: str | None = None,
     location: str | None = None,
 ) -> EndpointError:
-    """Return the error for a response that is not 200: the server's text and the next step.
+    """Return the error for a response without success: the server's text and the next step.
 
     `headers` and the local time `now` say when to try again, `location` is where a redirect points
     to.

@@ -31,9 +31,9 @@ def build_request(turn: Turn, conversation: Conversation) -> dict[str, Any]:
 def build_base(
     turn: Turn, conversation: Conversation, messages: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Return the same without the beginning of a reply that is continued.
+    """Return the body before the beginning of a reply that is continued is added.
 
-    `messages` are those of the conversation, where they are known.
+    `messages` are those of the conversation, if they are built already.
     """
     if messages is None:
         messages = request_messages(context_turns(turn, conversation).values(), turn)

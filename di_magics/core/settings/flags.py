@@ -172,7 +172,7 @@ class Flags:
     )
     above: Above | None = _flag(  # noqa: RUF009 # a field, as those above
         "--above N",
-        "send the cells above, below the last prompt: code, output, errors (or the last N, or all)",
+        "send the cells between the last prompt and this one (or the last N above, or all)",
         parse=parse_above,
         bare="new",
         completions=("all",),

@@ -45,9 +45,9 @@ def _parse_service(name: object, entry: object, source: str) -> Service:
                 isinstance(text, str) for item in value.items() for text in item
             )
             if not is_table:
-                raise ParamError(f"{label} must have its {key} as a table of texts. Correct it.")
+                raise ParamError(f"{label} needs a table of texts as its {key}. Correct it.")
         elif not isinstance(value, str) or not value.strip():
-            raise ParamError(f"{label} must have a text as its {key}. Correct or remove it.")
+            raise ParamError(f"{label} needs a text as its {key}. Correct or remove it.")
     if "url" not in values:
         raise ParamError(f'{label} has no address. Add url = "https://host/v1".')
     like = SERVICES.get(values.get("like", name), UNKNOWN_SERVICE)

@@ -64,9 +64,9 @@ class Policy:
     locks                 values of parameters that are always sent
     bounds                limits of parameters
     extra_locks           values of other fields that are always sent
-    extras                lists of other fields that may be sent; without one, a policy that limits
-                          requests allows none, because no table knows all names for a model, a
-                          limit or a number of replies
+    extras                lists of other fields that may be sent; if a policy limits requests and
+                          has no list, none may be sent, because a field that we do not know
+                          could change the model or a limit
     system                the system prompt
     system_source         the path of the file it is from
     above                 whether the cells above may be sent with a prompt
@@ -243,7 +243,7 @@ def merge_policies(outer: Policy, inner: Policy) -> Policy:
         outer,
         models=outer.models + inner.models,
         locks={**inner.locks, **outer.locks},
-        # Where the outer rules name no extras, the inner ones must not name the first.
+        # If the outer rules allow no extras, the inner ones must not allow any.
         extras=(outer.extras or (((),) if outer.limits_requests else ())) + inner.extras,
         bounds=bounds,
         above=outer.above and inner.above,
@@ -351,7 +351,7 @@ def _parse_budget(table: Mapping[str, Any], name: str, source: str) -> Decimal |
 
 def _parse_above(value: object, source: str) -> bool:
     if not isinstance(value, bool):
-        raise _policy_error(source, "must have true or false as its above.")
+        raise _policy_error(source, "must set above to true or false.")
     return value
 
 

@@ -158,6 +158,7 @@ _GITHUB = "https://github.com/"
 
 
 def _llama_fact(param: str, fact: Fact = NOTHING_KNOWN) -> Fact:
+    """Return a fact with llama.cpp's default; a number that turns the parameter off is said so."""
     default, off = f"{DEFAULTS[fact.field or param]:g}", PARAMS[param].default
     return replace(fact, default=off if off == f"{default} (off)" else default)
 

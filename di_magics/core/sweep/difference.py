@@ -31,7 +31,7 @@ class _TooLongError(Exception):
 class _Matcher(SequenceMatcher[str]):
     """Counts steps: for each word of the first text difflib looks at all equal ones of the second.
 
-    Blanks belong to the words beside them, or there would be as many pairs as in no other text.
+    Blanks do not count alone: there are so many that they would use up all steps.
     """
 
     def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:

@@ -28,9 +28,9 @@ const FENCE = /((?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*)(`{3,}(?!`)(?![^\n]*`)|~{
 // A line of marks in a fence, and what follows them.
 const MARKS = /^[ \t]*(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
 const MIGHT_OPEN = /(?:(?<!`)`{3,}|(?<!~)~{3,})(?![`~]|[ \t]*(?:\n|$))/g;
-// Within a fence of Markdown, a fence with a language opens an inner one; the next bare fence closes it.
 // Characters as in markdown_rules.ADDRESS_ENDS. An address in a link of Markdown is left alone.
 const TO_END = /\]\(\S*|(?:https?:\/\/|www\.)[^\s|‘-‟…、。〈-】〔-〟！-／：-＠]*|(?<!~)~(?!~)/g;
+// Within a fence of Markdown, a fence with a language opens an inner one; the next bare fence closes it.
 const NESTS = /^[ \t]*(?:markdown|mdx?)[ \t]*$/i;
 const MAX_SEARCHES = 100; // for the end of such a fence, in a text
 

@@ -4,7 +4,6 @@
 const ASKS = /^[ \t]*%%?chat\b/m;
 const USES = /^[ \t]*%%?chat\b.*\babove\b/m;
 const MAX_TEXT_CHARS = 10_000;
-const MAX_OUTPUTS = 100; // of a cell
 const MAX_CHARS = 2_000_000; // of a message; the kernel uses less
 
 /** @param {FrontEnd} frontEnd */
@@ -15,8 +14,9 @@ export function sendCellsAbove({ tracker, actions, states }) {
 		const sourceOf = (/** @type {Cell["model"]} */ model) => model.sharedModel.getSource();
 		if (!panel || !ASKS.test(sourceOf(cell.model))) return;
 		if (!states.of(panel)?.above && !models.some((model) => USES.test(sourceOf(model)))) return;
-		const above = shorten(models.slice(0, models.indexOf(cell.model)));
-		states.send(panel.sessionContext, { cell: cell.model.id, above });
+		const count = models.indexOf(cell.model);
+		const above = shorten(models.slice(0, count));
+		states.send(panel.sessionContext, { cell: cell.model.id, count, above });
 	});
 }
 
@@ -35,9 +35,8 @@ export function shorten(models) {
 
 /** @param {string} key @param {any} value */
 function keepText(key, value) {
-	if (key.startsWith("image/")) return ""; // there was one
+	if (key.startsWith("image/")) return ""; // the kernel counts it
 	if (key === "attachments" || (key.includes("/") && key !== "text/plain")) return undefined;
-	if (key === "outputs") return value.slice(-MAX_OUTPUTS);
-	if (typeof value !== "string" || value.length <= MAX_TEXT_CHARS) return value;
+	if (typeof value !== "string" || key === "source" || value.length <= MAX_TEXT_CHARS) return value;
 	return `${value.slice(0, MAX_TEXT_CHARS / 2)}\n…\n${value.slice(-MAX_TEXT_CHARS / 2)}`;
 }

@@ -26,7 +26,7 @@ export function addOutputTools(frontEnd) {
 	});
 }
 
-/** Return what reads all replies anew. @param {FrontEnd} frontEnd @param {NotebookPanel} panel */
+/** Return a function that reads all replies again. @param {FrontEnd} frontEnd @param {NotebookPanel} panel */
 function watchOutputs({ actions, states, icons, apputils }, panel) {
 	const notebook = panel.content;
 	let waits = false;
@@ -114,9 +114,9 @@ function watchOutputs({ actions, states, icons, apputils }, panel) {
 		bar.explain.hidden = !failed;
 		bar.retry.hidden = !state || !reply || !asksAgain(source);
 		bar.fork.hidden = !state || !reply;
-		const edited = reply && isEdited(reply, source) && "The prompt was changed since.";
+		const changed = reply && isEdited(reply, source) && "The prompt was changed since.";
 		const outdated = reply && replies?.isOutdated(reply) && "A turn above was asked again since.";
-		bar.mark.title = edited || outdated || "";
+		bar.mark.title = changed || outdated || "";
 		bar.mark.hidden = !bar.mark.title;
 	}
 

@@ -42,8 +42,8 @@ def show_local(context: Context, rest: str) -> None:
     `%chat local get REPO[:FILE]` fetches one (the extra [hub]). FILE may be a part of the file's
     name; without it, Q4_K_M or Q8_0 is taken. Above 1 GB you are asked, or add --yes. HF_ENDPOINT
     names a mirror, HF_TOKEN is your token for models that need one. With a model that reads images
-    its projector is fetched, too (of your own files, mmproj-NAME.gguf beside NAME.gguf). Small ones
-    that call tools:
+    its projector is fetched, too (for your own NAME.gguf, put mmproj-NAME.gguf beside it). Small
+    ones that call tools:
 
         Qwen/Qwen3-0.6B-GGUF         0.6 billion parameters
         Qwen/Qwen3-1.7B-GGUF         1.7 billion

@@ -126,3 +126,10 @@ def test_the_key_is_taken_out_of_a_source() -> None:
     redactor = ReplyRedactor(Redactor("sk-0123456789abcdef"))
     event = Cited((Source("https://a.b/?k=sk-0123456789abcdef", "sk-0123456789abcdef"),), True)
     assert "0123456789" not in str([*redactor.feed([event]), *redactor.close()])
+
+
+def test_a_whole_list_keeps_the_numbers_of_pages_that_are_alike() -> None:
+    """`[3]` is the third page, whatever the others are."""
+    alike = {"search_results": [{"title": "A"}, {"title": "A"}, {"url": "https://c.d"}]}
+    sources = reply_of(delta(content="a") | alike).sources
+    assert [source.title for source in sources] == ["A", "A", "https://c.d"]

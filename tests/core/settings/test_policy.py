@@ -60,7 +60,7 @@ def test_a_policy_is_parsed() -> None:
         ({"budget_per_notebook": "much"}, "its budget_per_notebook must be an amount of USD"),
         ({"system": 1}, "as its system"),
         ({"log": " "}, "as its log"),
-        ({"above": "no"}, "true or false as its above"),
+        ({"above": "no"}, "set above to true or false"),
     ],
 )
 def test_what_is_not_understood_is_refused(rules: dict[str, Any], hint: str) -> None:
