@@ -249,7 +249,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def package_files(root: Path) -> set[str]:
     """Return the files of the package, scripts, data and marker included."""
     paths = (path for path in (root / "di_magics").rglob("*") if path.is_file())
-    names = {path.relative_to(root).as_posix() for path in paths}
+    names = {path.relative_to(root).as_posix() for path in paths if path.suffix != ".pyc"}
     data = ("py.typed", "README.md", "endpoints/prices.json", "storage/schema.sql")
     assert names >= {f"di_magics/{name}" for name in data}
     assert any(re.fullmatch(r"di_magics/display/static/\w+\.js", name) for name in names)

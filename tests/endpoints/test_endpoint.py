@@ -157,7 +157,7 @@ def test_a_users_entry_takes_values_from_the_environment(
 @pytest.mark.parametrize("name", ["headers", "query"])
 def test_a_wrong_table_of_an_entry_is_refused(name: str, table: object) -> None:
     """Its values are not repeated."""
-    with pytest.raises(ParamError, match=f"its {name} as a table of texts"):
+    with pytest.raises(ParamError, match=f"a table of texts as its {name}"):
         parse_services({"gate": {"url": "https://host/v1", name: table}}, "here")
 
 
