@@ -132,7 +132,8 @@ def test_it_waits_for_the_next_kernel() -> None:
 def test_the_process_ends_with_a_kernel_that_does_not_wait_for_it(model_home: Path) -> None:
     """It says its address in one line of JSON, and nothing else."""
     file = model_home / "models" / MODEL.file
-    settings = {"file": str(file), "name": "m", "key": "k", "linger": 0, "record": ""}
+    names = {"file": str(file), "projector": "", "name": "m", "key": "k", "record": ""}
+    settings = {**names, "linger": 0}
     with subprocess.Popen(
         [sys.executable, "-m", "di_magics.endpoints.local_process"],
         stdin=subprocess.PIPE,
