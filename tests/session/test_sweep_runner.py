@@ -121,11 +121,11 @@ def test_a_busy_server_is_asked_more_slowly(
 ) -> None:
     """Each run is tried again by itself, and all of them come."""
     busy = Fault(429, {"error": {"message": "Model busy"}}, headers={"retry-after": "0"})
-    server.reply(*[busy] * 5)
+    server.reply(*[busy] * 3)  # of four one run could get all, and is not tried a fifth time
     run("%%chat --vary seed=1..12\nhi")
     assert len(sweep().records) == 12
     assert all(record["status"] == "done" for record in sweep().records)
-    assert len(server.chats) == 17
+    assert len(server.chats) == 15
 
 
 # Tests api/sweeps.
