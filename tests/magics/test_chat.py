@@ -801,9 +801,10 @@ def test_a_python_without_sqlite_is_one_line() -> None:
     """Some are built so; the first question says what is missing, without a traceback."""
     code = (
         "import sys\n"
-        "sys.modules['_sqlite3'] = None\n"
-        "from IPython.core.interactiveshell import InteractiveShell\n"
-        "InteractiveShell().run_cell('%load_ext di_magics\\n%chat ask Hi')\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"  # IPython 8 needs SQLite
+        "shell = InteractiveShell()\n"
+        "sys.modules.update({name: None for name in ('_sqlite3', 'sqlite3', 'sqlite3.dbapi2')})\n"
+        "shell.run_cell('%load_ext di_magics\\n%chat ask Hi')\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "built without SQLite" in run.stdout + run.stderr
