@@ -796,7 +796,11 @@ def test_notebook_7_streams_and_stops(server: Loopback, chromium: Browser, noteb
     assert "stopped by you" in output["data"]["text/plain"]
 
 
-DROP = "() => panel.sessionContext.session.kernel._ws.close()"
+DROP = """() => new Promise((closed) => {
+    const socket = panel.sessionContext.session.kernel._ws;
+    socket.addEventListener('close', () => closed(true));
+    socket.close();
+})"""
 CONNECTED = """() => {
     const panel = jupyterapp.shell.currentWidget;
     return panel.sessionContext.session.kernel.connectionStatus === 'connected';
@@ -825,8 +829,8 @@ def test_a_websocket_that_drops_in_the_middle_loses_nothing(
     holds[1].release()
     page.shown(1).get_by_text("".join(parts).strip()).wait_for()
     page.js(DROP)
-    holds[2].release()
     page.page.wait_for_function(CONNECTED)
+    holds[2].release()
     page.wait(1)
     page.page.wait_for_function(REPLACED)  # the server sends what it has kept in its own time
     (output,) = page.outputs(1)
