@@ -78,7 +78,7 @@ def _by_name(values: Mapping[str, str]) -> dict[str, str]:
     return named
 
 
-def _usual_model(named: str | Endpoint | None) -> str | None:
+def usual_model(named: str | Endpoint | None) -> str | None:
     """Return DI_MAGICS_MODEL, which is not for an endpoint with a name that was chosen later."""
     is_other = isinstance(named, str) and has_own_models(named)
     if is_other and named != trim_url(os.environ.get("DI_MAGICS_ENDPOINT", "")):
@@ -105,6 +105,11 @@ class Routing:
     def services(self) -> dict[str, Service]:
         """Return the endpoints with a name. Raises ParamError if one of the user's is wrong."""
         return {**SERVICES, **self._own()}
+
+    def address(self, name: str) -> str:
+        """Return the address of the endpoint with this name, "" where there is none."""
+        service = self.services().get(name)
+        return mend_url(service.url) if service else ""
 
     def endpoint_of_key(self, named: str | None, policy: Policy = NO_POLICY) -> Endpoint:
         """Return the endpoint, without its key, whose key `%chat key` is about.
@@ -149,7 +154,7 @@ class Routing:
         key, for the policy's endpoint or for DeepInfra. Raises ParamError for an invalid endpoint,
         Refused if a key is missing, PolicyError for an endpoint that the policy forbids.
         """
-        named = self._endpoint_name(named, model or _usual_model(None), policy, key)
+        named = self._endpoint_name(named, model or usual_model(None), policy, key)
         if isinstance(named, str) and is_local(named):
             return self._local(named, model)
         endpoint = self._endpoint(named, policy, key)
@@ -158,7 +163,7 @@ class Routing:
             other = "; or ask the built-in model: %chat endpoint local"
             raise Refused(f"{no_key(service)}{other if service.name == DEEPINFRA else ''}.")
         model = (
-            model or _usual_model(named) or service.model or self.first_models.get(endpoint.url, "")
+            model or usual_model(named) or service.model or self.first_models.get(endpoint.url, "")
         )
         if not model:
             raise ParamError(

@@ -17,7 +17,7 @@ from di_magics.core.errors import ChatError, ParamError
 from di_magics.core.reply.code_blocks import select_code
 from di_magics.core.reply.json_reply import ReplySchema
 from di_magics.core.reply.reply import Reply
-from di_magics.core.request.ask import ROUNDS, Ask, Prefill, ask_like
+from di_magics.core.request.ask import ROUNDS, Ask, Prefill
 from di_magics.core.settings.extras import parse_extras
 from di_magics.core.settings.flags import Flags
 from di_magics.core.settings.services import ASK_TO_CONTINUE, PREFILL
@@ -238,8 +238,7 @@ class CellAsker:
     def repeat(self, turn: Turn, count: int, *, yes: bool) -> Sweep:
         """Return a sweep that repeats a turn's request `count` times.
 
-        It is sent to the current endpoint, because a turn of a loaded file may name any address.
-        Raises ChatError if that is not the turn's endpoint.
+        Raises ChatError if the turn's endpoint is not known here.
         """
         ask = self._ask_like(turn, yes=yes)
         return self.sweep(ask, {}, count, fresh=True, show_replies=False)
@@ -262,25 +261,15 @@ class CellAsker:
         return self.ask(replace(ask, prefill=prefill))
 
     def _ask_like(self, turn: Turn, **flags: Any) -> Ask:
-        """Return an ask that sends the same request, to the current endpoint.
-
-        Raises ChatError if that is not the turn's endpoint.
-        """
-        ask = replace(
-            ask_like(turn, self.session.settings),
+        """Return an ask that sends the same request, to the turn's endpoint."""
+        return replace(
+            self.session.ask_like(turn),
             cell=self.running_cell(),
             extra=turn.extra,
             fields=turn.fields,
             format=turn.format,
             **flags,
         )
-        route = self.session.route(ask)
-        if route.url != turn.url and not turn.local:
-            raise ChatError(
-                f"This turn was answered at {one_line(turn.url, 120)}, but the endpoint is now "
-                f"{route.name}. Switch back first, with %chat endpoint."
-            )
-        return ask
 
     def make_progress(self) -> Progress:
         """Return what says how far a text has been read."""

@@ -23,7 +23,7 @@ from di_magics.core.logprobs import TokenProbability, choose_token, own_bytes
 from di_magics.core.money.cost import FREE
 from di_magics.core.packed_tokens import LensData
 from di_magics.core.reply.reply import Reply, Usage
-from di_magics.core.request.ask import Ask, Prefill, ask_like
+from di_magics.core.request.ask import Ask, Prefill
 from di_magics.core.request.route import Route
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.lens import build_lens_data, build_text_lens
@@ -63,6 +63,7 @@ class Source(Protocol):
     @property
     def conversation(self) -> Conversation: ...
     def request(self, turn: Turn) -> dict[str, Any]: ...
+    def ask_like(self, turn: Turn) -> Ask: ...
 
 
 class Inspector:
@@ -197,7 +198,7 @@ class Inspector:
         settings = self._session.settings
         fixed = {"max_tokens": max_tokens, "logprobs": max(1, data.most)}
         return replace(
-            ask_like(turn, settings),
+            self._session.ask_like(turn),
             cell=turn.cell,
             params={**turn.params, **settings.params, **fixed},
             prefill=prefill,

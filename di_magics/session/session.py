@@ -27,6 +27,7 @@ from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import (
     BadRequest,
+    ChatError,
     EndpointError,
     Interrupted,
     ParamError,
@@ -34,23 +35,26 @@ from di_magics.core.errors import (
 )
 from di_magics.core.money.budget import Budget
 from di_magics.core.request import export
-from di_magics.core.request.ask import Ask
-from di_magics.core.request.context import shortening_advice
+from di_magics.core.request.ask import Ask, ask_like
+from di_magics.core.request.context import image_advice, shortening_advice
 from di_magics.core.request.error_body import mentions_param
+from di_magics.core.request.error_rules import NO_IMAGES
 from di_magics.core.request.plan import Plan, plan_turn, turn_budget
 from di_magics.core.request.route import Route
 from di_magics.core.request.turn_body import build_request, context_turns
 from di_magics.core.settings.policy import Policy
+from di_magics.core.settings.services import LOCAL
 from di_magics.core.settings.settings import Settings
 from di_magics.core.shown.notes import (
     logprobs_notes,
     policy_notes,
     variant_notes,
 )
+from di_magics.core.visible import one_line
 from di_magics.endpoints.catalog import Catalog
 from di_magics.endpoints.client import Client
-from di_magics.endpoints.endpoint import Endpoint
-from di_magics.endpoints.routing import Routing
+from di_magics.endpoints.endpoint import Endpoint, is_loopback
+from di_magics.endpoints.routing import Routing, usual_model
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.runtime.loop import Loop
 from di_magics.session.exchange import Exchange
@@ -197,6 +201,23 @@ class Session:
             endpoint, model, self.policies.current(), self.policies.key()
         )
 
+    def ask_like(self, turn: Turn) -> Ask:
+        """Return an ask that sends a turn's prompt again, to the endpoint that answered it.
+
+        That must be the endpoint in use, or have a name: a turn of a loaded file may hold any
+        address. Raises ChatError for another.
+        """
+        ask = ask_like(turn, self.settings)
+        now = None if turn.local else self._list_endpoint(ask)
+        if turn.local or (now and now.url == turn.url):
+            return ask
+        if self.routing.address(turn.endpoint) == turn.url:
+            return replace(ask, endpoint=turn.endpoint)
+        raise ChatError(
+            f"This turn was answered at {one_line(turn.url, 120)}, but the endpoint is now "
+            f"{now.name if now else LOCAL}. Switch back first, with %chat endpoint."
+        )
+
     def look_up(self, ask: Ask | None = None) -> None:
         """Look up what an ask needs and the session does not know: a model, a price.
 
@@ -211,17 +232,29 @@ class Session:
             raise Interrupted(NOTHING_SENT)
 
     def _look_up_model(self, ask: Ask | None, interrupts: Interrupts) -> None:
-        """Choose the first model of a server on this machine, where none is set for it."""
+        """Choose the first model of a server on this machine, where none is set for it.
+
+        A server without a name may be a gateway that charges: its model is used if it is the only
+        one.
+        """
         endpoint = self._list_endpoint(ask)
-        if endpoint is None or not endpoint.free or endpoint.url in self.routing.first_models:
+        if endpoint is None or endpoint.url in self.routing.first_models:
             return
-        if self._choose_model(ask)[1] or endpoint.service.model:
+        if not endpoint.free and not is_loopback(endpoint.url):
+            return
+        named, model = self._choose_model(ask)
+        if model or usual_model(named) or endpoint.service.model:
             return
         job = self.models.refresh(endpoint, again=True)
         if job is None:
             return
         job.wait(interrupts)
         if interrupts.interrupted:
+            return
+        if not endpoint.free:
+            only = self.catalog.models(endpoint.url)
+            if len(only) == 1:
+                self.routing.first_models[endpoint.url] = only[0].id
             return
         if error := job.result():
             if error.status != 404:
@@ -326,16 +359,20 @@ class Session:
         self.rejected_params.setdefault((turn.url, turn.model), {}).update(rejected)
 
     def _explain(self, error: Exception, turn: Turn, conversation: Conversation) -> Exception:
-        """Return the error with the turn's reply, and with advice if the prompt is too long."""
-        if isinstance(error, EndpointError):
-            error.reply = turn.reply
+        """Return the error with the turn's reply, and with advice on which turns to leave out."""
+        if not isinstance(error, EndpointError):
+            return error
+        error.reply = turn.reply
+        sent = context_turns(turn, conversation)
         if isinstance(error, TooLong):
-            advice = shortening_advice(error, context_turns(turn, conversation), turn.prompt)
-            message = f"{error.server_text} {advice}"
-            shorter = TooLong(message, status=error.status, request_id=error.request_id)
-            shorter.reply = error.reply
-            return shorter
-        return error
+            message = f"{error.server_text} {shortening_advice(error, sent, turn.prompt)}"
+        elif str(error).endswith(NO_IMAGES) and (advice := image_advice(sent)):
+            message = f"{error} {advice}"
+        else:
+            return error
+        explained = type(error)(message, status=error.status, request_id=error.request_id)
+        explained.reply = error.reply
+        return explained
 
     def _notes(self, turn: Turn, ask: Ask, policy: Policy) -> list[str]:
         """Return the notes of the receipt."""

@@ -33,9 +33,9 @@ def message_content(prompt: str, attached: Sequence[Attachment]) -> str | list[d
     """Return a user message's content: a text, or a list of the images and then the text."""
     if not attached:
         return prompt
-    texts = [_attachment_text(attachment) for attachment in attached if _is_text(attachment)]
+    texts = [_attachment_text(attachment) for attachment in attached if not is_image(attachment)]
     text = "\n\n".join([*texts, prompt])
-    images = [attachment for attachment in attached if not _is_text(attachment)]
+    images = [attachment for attachment in attached if is_image(attachment)]
     if not images:
         return text
     parts: list[dict[str, Any]] = [
@@ -44,8 +44,9 @@ def message_content(prompt: str, attached: Sequence[Attachment]) -> str | list[d
     return [*parts, {"type": "text", "text": text}]
 
 
-def _is_text(attachment: Attachment) -> bool:
-    return attachment.kind == "text" or not attachment.content
+def is_image(attachment: Attachment) -> bool:
+    """Return whether it is sent as an image."""
+    return attachment.kind != "text" and bool(attachment.content)
 
 
 def _attachment_text(attachment: Attachment) -> str:

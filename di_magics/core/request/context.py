@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from di_magics.core.conversation.attachment import is_image
 from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.messages import turn_messages
 from di_magics.core.conversation.turn import Turn
@@ -41,6 +42,17 @@ def shortening_advice(error: TooLong, sent: Mapping[int, Turn], prompt: str) -> 
             return f"{problem}. {_leave_out(count, sent, f' (about {room:,.0f} tokens)')}"
     alone = ", and the prompt alone (--last 0) is too long as well" if sent else ""
     return f"{problem}{alone}. {SHORTER}"
+
+
+def image_advice(sent: Mapping[int, Turn]) -> str:
+    """Return which of the turns that were sent with a prompt has an image, "" if none has."""
+    with_image = [
+        place for place, turn in enumerate(sent.values(), 1) if any(map(is_image, turn.attachments))
+    ]
+    if not with_image:
+        return ""
+    last = with_image[-1]
+    return f"Turn {[*sent][last - 1]} has an image. {_leave_out(last, sent)}"
 
 
 def context_tokens(turn: Turn, chat: Conversation) -> int:

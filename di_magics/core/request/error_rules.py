@@ -35,7 +35,7 @@ _SET_KEY = "Set the key {key}."
 _WAIT = "Try again {wait}."
 _NO_TOOLS = "This model or server cannot call tools: leave out --tools, or choose another with -m."
 _NO_JSON = "This model or server cannot guarantee JSON: leave out --format json and --schema."
-_NO_IMAGES = "This model cannot read images: choose one that can with -m."
+NO_IMAGES = "This model cannot read images: choose one that can with -m."
 _SHRINK = "Make the image smaller with --resize 1024, or leave out its turn with --last N."
 _LOWER_MAX = "Lower max_tokens: %chat set max_tokens=N."
 _NAME_MODEL = "Check the model's name ({model}) with %chat models."
@@ -117,13 +117,13 @@ ERROR_RULES = (
     ErrorRule(
         r"image input is not supported|is not a multimodal model|at most 0 image",
         BadRequest,
-        _NO_IMAGES,
+        NO_IMAGES,
         "llama.cpp tools/server, vLLM vllm/entrypoints, 2025",
     ),
     ErrorRule(
         r"support image input|unknown variant `?image_url",
         BadRequest,
-        _NO_IMAGES,
+        NO_IMAGES,
         _GITHUB + "NousResearch/hermes-agent/pull/23411 2026-05 (OpenRouter, a 404), "
         "rikkahub/rikkahub/issues/1433 2026-07 (DeepSeek)",
     ),
@@ -259,10 +259,11 @@ ERROR_RULES = (
         _ABOUT_REQUEST,
     ),
     ErrorRule(
-        r"unsupported (value|parameter)|unrecognized request argument|unknown parameter",
+        r"unsupported (value|parameter)|unrecognized request argument|unknown (parameter|name)",
         BadRequest,
         "Leave out what it names: its flag, or %chat unset NAME.",
-        _GITHUB + "repowise-dev/repowise/issues/987 2026-07 (OpenAI); OpenAI, text of 2024",
+        _GITHUB + "repowise-dev/repowise/issues/987 2026-07 (OpenAI); OpenAI, text of 2024; "
+        "MinLL/SkyrimNet-GamePlugin/issues/77 2025-08 (Gemini)",
         _ABOUT_REQUEST,
     ),
     # The status decides if no text above matches: RFC 9110.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from di_magics.core.conversation.attachment import Attachment
 from di_magics.core.conversation.conversation import Conversation
 from di_magics.core.conversation.turn import Turn
 from di_magics.core.errors import TooLong
 from di_magics.core.reply.reply import Reply, Usage
-from di_magics.core.request.context import context_tokens, shortening_advice
+from di_magics.core.request.context import context_tokens, image_advice, shortening_advice
 
 
 def turn(size: int) -> Turn:
@@ -78,3 +81,14 @@ def test_the_tokens_that_are_sent_along_are_counted() -> None:
     assert context_tokens(Turn("3", "next", "2", context=1, system="s" * 2), chat) == 11
     assert context_tokens(Turn("3", "next", "1"), chat) == 20
     assert context_tokens(Turn("3", "next"), chat) == 0
+
+
+def test_turns_are_left_out_up_to_the_last_one_with_an_image() -> None:
+    """One of a loaded file has no image any more, and a text is none."""
+    image = Attachment("image", "a.png", "PNG", "data:image/png;base64,")
+    seen, lost = (Turn("t", "p", attachments=(a,)) for a in (image, replace(image, content="")))
+    text = Turn("t", "p", attachments=(Attachment("text", "a.txt", "", "a"),))
+    assert image_advice({1: lost, 2: text}) == ""
+    assert image_advice({3: seen, 5: seen, 6: lost}) == (
+        "Turn 5 has an image. Leave out turns 3 to 5: --last 1, or from now on %chat set context=1."
+    )

@@ -393,6 +393,12 @@ REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
         "--extra max_completion_tokens=N",
     ),
     (
+        400,
+        body('Invalid JSON payload received. Unknown name "min_p": Cannot find field.'),
+        BadRequest,
+        "%chat unset NAME",
+    ),
+    (
         405,
         body("Tool calling is not supported for model: NousResearch/Hermes-3-Llama-3.1-405B"),
         BadRequest,

@@ -100,3 +100,33 @@ def test_a_reply_of_another_endpoint_is_not_continued_here(run: Run, server: Loo
         assert isinstance(error, di.ChatError)
         assert "Switch back" in str(error)
         assert other.chats == []
+
+
+@pytest.mark.parametrize("command", ["continue", "repeat 1", "branch 1:1"])
+def test_a_turn_is_sent_again_to_its_own_endpoint(run: Run, server: Loopback, command: str) -> None:
+    """Where it has a name here; the endpoint in use gets nothing of it."""
+    one = {"token": "One", "logprob": -0.1, "bytes": [79, 110, 101]}
+    tokens = [{**one, "top_logprobs": [one]}]
+    with Loopback() as other:
+        entry = {"url": other.url, "like": "vllm", "model": "m"}
+        run(f"%config ChatMagics.endpoints = {{'it': {entry}}}")
+        other.reply(Reply(chunks=["One"], logprobs=tokens, finish="length"), Reply(", two."))
+        run("%%chat --endpoint it --logprobs 1\ncount")
+        assert run(f"%chat {command}").error is None
+        assert {chat.json["model"] for chat in other.chats[1:]} == {"m"}
+    assert server.chats == []
+
+
+@pytest.mark.parametrize("command", ["continue", "repeat 1"])
+def test_without_a_key_the_error_is_still_about_the_turns_endpoint(
+    run: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Nobody is told to get a key of DeepInfra for a reply of another server."""
+    for name in ("DI_MAGICS_BASE_URL", "DI_MAGICS_MODEL"):
+        monkeypatch.delenv(name)
+    server.reply(Reply("One, t", finish="length"))
+    run(f"%%chat --endpoint {server.url} -m m\ncount")
+    error = str(run(f"%chat {command}").error)
+    assert "Switch back" in error
+    assert server.url in error
+    assert "key" not in error
