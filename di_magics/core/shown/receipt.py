@@ -142,6 +142,9 @@ def _other_facts(turn: Turn) -> Iterator[_Fact]:
         yield _Fact(text, False)
     if text := _logprobs_text(turn):
         yield _Fact(text, False)
+    ignored = [name for name in turn.params if turn.service.fact(name).ignored]
+    for line in turn.service.warnings(ignored):
+        yield _Fact(line.rstrip("."), True)
     for text in _left_out_texts(turn.reply):
         yield _Fact(text, True)
     if (tier := turn.reply.service_tier) and tier != turn.extra.get("service_tier"):

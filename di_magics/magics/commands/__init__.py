@@ -107,11 +107,12 @@ def _param_help(name: str, service: Service) -> str:
     default, local = service.default(param), ""
     title = service.title or "this endpoint"
     holds = f"the default of {title} is then {default}" if default else "the server decides then"
+    known = "".join(f" {line}" for line in service.warnings([name]))
     if name == "max_tokens":
         local = f" The built-in model is always sent a limit, {BUILT_IN_MAX_TOKENS} unless set."
     return (
         f"{name}: {param.effect}\n\nRange: {param.range}. Not sent unless set; "
-        f"{holds}.{local}\n%%chat {flag} …   for one cell\n"
+        f"{holds}.{local}{known}\n%%chat {flag} …   for one cell\n"
         f"%chat set {name}=…   for the next cells; %chat unset {name} removes it"
     )
 

@@ -10,7 +10,7 @@ from di_magics.core.errors import DiMagicsError, ParamError, PolicyError
 from di_magics.core.request.redact import Secret
 from di_magics.core.settings.extras import EXTRA, format_extra
 from di_magics.core.settings.flags import parse_assignments, split_line
-from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param
+from di_magics.core.settings.params import BUILT_IN_MAX_TOKENS, PARAMS, Value, format_param, suggest
 from di_magics.core.settings.services import DEEPINFRA, LOCAL, SERVICES, Service
 from di_magics.core.settings.settings import ABOVE, CONTEXT, TEXT_SETTINGS, Settings
 from di_magics.core.visible import one_line
@@ -214,10 +214,11 @@ def set_endpoint(context: Context, rest: str) -> None:
 
 def _list_endpoints(session: Session) -> None:
     """Show the endpoints with a name: address, where the key is from, whether a server listens."""
+    problem = ""
     try:
         now = session.route().name
     except DiMagicsError as error:
-        now = f"none. {error}"
+        now, problem = session.settings.endpoint or "none", f" Not ready: {error}"
     rows = [("", "name", "address", "key", "server")]
     for name, service in session.routing.services().items():
         url = mend_url(service.url)
@@ -232,7 +233,7 @@ def _list_endpoints(session: Session) -> None:
         mark = "→" if now in (name, urlsplit(url).netloc) else ""
         rows.append((mark, name, one_line(url, 80) or "this machine", one_line(key, 60), server))
     show_table(rows, head=True)
-    say(f"Now: {one_line(now, 2000)}. %chat endpoint NAME or URL sets another one.")
+    say(f"Now: {one_line(now + '.' + problem, 2000)} %chat endpoint NAME or URL sets another one.")
 
 
 @command("system [TEXT]", "set the system prompt for the next cells, or show it")
@@ -283,6 +284,7 @@ def ask_for_key(context: Context, rest: str) -> None:
             f"The key comes from {session.policies.current().source_names} and cannot be replaced "
             "here. Ask your teacher."
         )
+    Endpoint(endpoint.url, "a key", service=endpoint.service)  # may one be sent there at all?
     typed = _type_key(f"Key of {title} ({key_origin(endpoint.url)}): ")
     Endpoint(endpoint.url, typed, service=endpoint.service)  # refuses what cannot be sent
     keys.set(endpoint.url, typed)
@@ -304,6 +306,7 @@ def _endpoint_of_key(session: Session, named: Sequence[str]) -> Endpoint:
         raise ParamError(
             "A key on this line is saved with the notebook: revoke it if that was your key. "
             "%chat key alone asks for it, hidden; %chat endpoint lists the names."
+            + suggest(named[0], routing.services())
         )
     return routing.endpoint_of_key(named[0] if named else session.settings.endpoint, policy)
 

@@ -48,6 +48,20 @@ def test_setting_a_server_of_this_machine_says_which_model_it_uses(here: Run) ->
     assert "model='a-model'" in here("%chat endpoint ollama").text
 
 
+def test_the_only_model_of_an_address_of_this_machine_is_used(here: Run, server: Loopback) -> None:
+    """With several the user chooses: what is there may be a gateway that charges."""
+    server.models = ["one", "two"]
+    assert "No model is set" in here(f"%chat endpoint {server.url}").text
+    said = here("%chat endpoint").text
+    assert f"Now: {server.url}. Not ready: No model is set" in said
+    assert ".." not in said
+    server.models = ["only"]
+    here("%chat endpoint local")
+    assert "The model is only;" in here(f"%chat endpoint {server.origin}/v1/models").text
+    here("%%chat\nhello")
+    assert server.chats[0].json["model"] == "only"
+
+
 def test_a_server_without_a_list_needs_a_model(
     here: Run, server: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,14 +301,16 @@ def test_where_nothing_can_be_kept_the_key_still_holds(
         ("%chat key groq sk-123456", "revoke it"),
         ("%chat key --keep sk-123456", "revoke it"),
         ("%chat key local", "needs no key"),
+        ("%chat key gorq", "Did you mean groq"),
         ("%chat key http://host.example/v1", "not encrypted"),
     ],
 )
 def test_a_mistake_with_a_key_is_one_line(
     run: Run, typing: list[str], cell: str, says: str
 ) -> None:
-    """A key on the line is not repeated."""
+    """Nobody is asked for a key, and one on the line is not repeated."""
     error = run(cell).error
+    assert typing == []
     assert isinstance(error, di.ParamError)
     assert says in str(error)
     assert "sk-" not in str(error)
@@ -349,12 +365,29 @@ def test_what_is_known_to_be_refused_is_not_sent(run: Run, server: Loopback) -> 
     assert server.chats[0].json["logprobs"] is True
 
 
-def test_what_has_no_effect_is_said_when_it_is_set(run: Run, server: Loopback) -> None:
-    """It is sent all the same."""
+def test_what_has_no_effect_is_said(run: Run, server: Loopback) -> None:
+    """When it is set, on the receipt and in the help; it is sent all the same."""
     like(run, server, "ollama")
+    assert "ignores top_k" in run("%%chat --top-k 3\nhi").text
     assert "ignores top_k." in run("%chat set top_k=5").text
+    assert "ignores top_k." in run("%chat help top_k").text
     run("%%chat\nhi")
-    assert server.chats[0].json["top_k"] == 5
+    assert [chat.json["top_k"] for chat in server.chats] == [3, 5]
+
+
+def test_an_image_above_is_named_where_the_model_reads_none(run: Run, server: Loopback) -> None:
+    """With the flag that leaves its turn out; an image of the prompt itself is seen anyway."""
+    run("image = b'\\x89PNG\\r\\n\\x1a\\n'")
+    run("%%chat\nhi")
+    run("%%chat -a image\nwhat is it?")
+    refusal = Fault(500, {"error": {"message": "image input is not supported"}})
+    server.reply(refusal, refusal)
+    error = str(run("%%chat\nand now?").error)
+    assert "cannot read images: choose one that can with -m." in error
+    assert error.endswith(
+        "Turn 2 has an image. Leave out turns 1 to 2: --last 0, or from now on %chat set context=0."
+    )
+    assert "has an image" not in str(run("%%chat --once -a image\nwhat?").error)
 
 
 @pytest.mark.parametrize(
