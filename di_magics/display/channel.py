@@ -12,14 +12,22 @@
        ├─ whole 7, delta 8 … ───────────────────>│
        │<────────────────────────────── stop ────┤  a click on Stop; `run` is which run of a grid
        ├─ ack ──────────────────────────────────>│  none in 300 ms: the page interrupts the kernel
+       ├─ end ───────────────────────────────> ✗ │  lost, and the final output after it
+       │<────────────────────────────── again ───┤  the page has been connected anew
        ├─ end ──────────────────────────────────>│  keeps its height: the final output is on its way
        │<────────────────────────────── seen ────┤  now the widget can be closed
 
 A delta holds what is new since the message before it, a whole holds everything. Jupyter drops
 messages silently where a page lags or is not ready, so both are numbered in one sequence: a page
 notices a missing number, and ignores a number that it has had. It sends `again` when a delta does
-not follow, and once more after 60 more deltas if no answer comes. The answers to all pages together
-have at most a million characters a second; one whole answers all pages that wait.
+not follow, and once more after 60 more deltas if no answer comes. It also sends `again` when its
+connection to the kernel is back, until a whole comes: Jupyter Server drops what the kernel sends
+while it connects. The answers to all pages together have at most a million characters a second; one
+serves all that wait.
+
+After the end the answer begins with `end` and the final output once more. A page asks for them
+until the final output has taken the place of its views, and then sends `seen`. Where it was loaded
+anew meanwhile, it has no output to replace: it sends `seen` at the third `end`.
 
 Some front ends hold back what a page sends until the cell has ended. So the page interrupts the
 kernel if `ack` does not come, and for the first second the kernel sends a small content as wholes
@@ -93,6 +101,8 @@ class Channel:
         self._connected = self._seen = False
         self._allowance, self._allowed_at = float(ANSWER_RATE), time.monotonic()
         self._answer_is_due = False
+        self._final: tuple[Message, Message] | None = None  # kept until a page has seen the end
+        self._repeat_end = False
 
     @property
     def seen(self) -> bool:
@@ -154,7 +164,8 @@ class Channel:
                     self._answer_soon()
             case {"type": "again"}:
                 with self.lock:
-                    if self._streaming:
+                    if not self._seen:
+                        self._repeat_end = True
                         self._answer_soon()
             case {"type": "stop", "run": int(run)}:
                 self._stop_run(run)
@@ -162,7 +173,7 @@ class Channel:
                 self._stop()
                 self._widget.post({"type": "ack"})
             case {"type": "seen"} if not self._streaming:
-                self._seen = True
+                self._seen, self._final = True, None
                 self._widget.close()
 
     def close(self, bundle: Message, metadata: Message) -> None:
@@ -174,11 +185,17 @@ class Channel:
                 whole = {**self._content.build_whole(), "ended": True}
                 self._send_numbered("whole", whole, self._content.status)
                 return
+        self._show_final(bundle, metadata)
+        with self.lock:
+            if self._connected and not self._seen:
+                self._final = bundle, metadata
+        if not self._connected:
+            self._widget.close()
+
+    def _show_final(self, bundle: Message, metadata: Message) -> None:
         # The end comes before the cell's, so that a Stop on its way does not interrupt the next.
         self._widget.post({"type": "end"})
         self._handle.update(bundle, raw=True, metadata=metadata)
-        if not self._connected:
-            self._widget.close()
 
     def _answer_soon(self) -> None:
         """Send everything to a page that asks, now or when it is allowed."""
@@ -202,12 +219,15 @@ class Channel:
 
     def _answer(self) -> None:
         self._allowance -= self._content.size + 1000
+        repeat_end, self._repeat_end = self._repeat_end, False
         if self._streaming:
             self._send_whole()
-        else:
-            whole = {**self._content.build_whole(), "ended": True}
-            self._status = ""
-            self._send_numbered("whole", whole, self._away)
+            return
+        if repeat_end and self._final:
+            self._show_final(*self._final)
+        whole = {**self._content.build_whole(), "ended": True}
+        self._status = ""
+        self._send_numbered("whole", whole, self._away)
 
     def _send_whole(self) -> None:
         self._status = ""

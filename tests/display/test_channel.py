@@ -155,13 +155,27 @@ def test_the_widget_is_closed_when_the_page_has_seen_the_end(recorder: Recorder)
     channel.close({"text/plain": "final"}, {})
     assert recorder.posted[-1] == {"type": "end"}
     assert recorder.shown == [{"text/plain": "final"}]
-    channel.receive({"type": "again"})
-    assert (recorder.posted[-1], channel.seen, recorder.closed) == ({"type": "end"}, False, False)
+    assert (channel.seen, recorder.closed) == (False, False)
     channel.receive({"type": "here"})
     whole = {"type": "whole", "n": 2, "text": "all", "ended": True, "status": "away"}
     assert recorder.posted[-1] == whole
     channel.receive({"type": "seen"})
     assert (channel.seen, recorder.closed) == (True, True)
+
+
+def test_a_page_that_lost_the_end_gets_it_and_the_final_output_again(recorder: Recorder) -> None:
+    """It asks until it has them; a page that has seen the end gets nothing more."""
+    channel = open_channel(ReplyContent(), recorder, here=True)
+    channel.close({"text/plain": "final"}, {})
+    for _ in range(2):
+        channel.receive({"type": "again"})
+    whole = {"type": "whole", "ended": True, "status": "away"}
+    lost = [{"type": "end"}, {"n": 1, **whole}, {"type": "end"}, {"n": 2, **whole}]
+    assert recorder.posted == [{"type": "end"}, *lost]
+    assert recorder.shown == [{"text/plain": "final"}] * 3
+    channel.receive({"type": "seen"})
+    channel.receive({"type": "again"})
+    assert (len(recorder.posted), len(recorder.shown)) == (5, 3)
 
 
 def test_the_widget_is_closed_where_no_page_was_ever_here(recorder: Recorder) -> None:

@@ -801,6 +801,13 @@ DROP = """() => new Promise((closed) => {
     socket.addEventListener('close', () => closed(true));
     socket.close();
 })"""
+DEAF = """() => {
+    window.lost = '';
+    panel.sessionContext.session.kernel._ws.onmessage = ({ data }) => {
+        window.lost += typeof data === 'string' ? data : new TextDecoder().decode(data);
+    };
+}"""
+LOST = "() => ['update_display_data', 'execute_reply'].every((type) => window.lost.includes(type))"
 CONNECTED = """() => {
     const panel = jupyterapp.shell.currentWidget;
     return panel.sessionContext.session.kernel.connectionStatus === 'connected';
@@ -829,14 +836,31 @@ def test_a_websocket_that_drops_in_the_middle_loses_nothing(
     holds[1].release()
     page.shown(1).get_by_text("".join(parts).strip()).wait_for()
     page.js(DROP)
-    page.page.wait_for_function(CONNECTED)
-    holds[2].release()
-    page.wait(1)
-    page.page.wait_for_function(REPLACED)  # the server sends what it has kept in its own time
+    holds[2].release()  # the server may lose the kernel's word that the cell has ended
+    page.page.wait_for_function(REPLACED)
     (output,) = page.outputs(1)
     assert "".join([*parts, "the end."]) in output["data"]["text/plain"]
     (saved,) = page.save()["cells"][1]["outputs"]
     assert set(saved["data"]) == MIMES
+
+
+def test_a_page_that_lost_the_end_asks_for_it_when_it_is_connected_again(
+    notebook: Open, server: Loopback
+) -> None:
+    """The final output takes the place of the live view, and is saved."""
+    hold = Hold()
+    server.reply(Reply(chunks=["The first part, ", hold, "the end."]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    page.shown(1).get_by_text("The first part,").wait_for()
+    page.js(DEAF)
+    hold.release()
+    page.page.wait_for_function(LOST)
+    page.js(DROP)
+    page.page.wait_for_function(REPLACED)
+    (saved,) = page.save()["cells"][1]["outputs"]
+    assert set(saved["data"]) == MIMES
+    assert "The first part, the end." in "".join(saved["data"]["text/plain"])
 
 
 def test_two_tabs_on_one_notebook_share_a_kernel_and_a_conversation(

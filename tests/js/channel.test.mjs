@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const { fold } = await import("../../di_magics/display/static/channel.js");
+const { channel, fold } = await import("../../di_magics/display/static/channel.js");
 
 /** @typedef {import("../../di_magics/display/static/channel.js").Message} Message */
 
@@ -122,3 +122,90 @@ for (let seed = 0; seed < 200; seed += 1) {
     assert.equal(page.text, kernel.text);
   });
 }
+
+/** A signal of a kernel, as Lumino has them. */
+class Signal {
+  /** @type {Set<(sender: any, value: string) => void>} */
+  slots = new Set();
+  /** @param {any} slot */
+  connect = (slot) => this.slots.add(slot);
+  /** @param {any} slot */
+  disconnect = (slot) => this.slots.delete(slot);
+  /** @param {string} value */
+  emit = (value) => {
+    for (const slot of [...this.slots]) slot(null, value);
+  };
+}
+
+/** A model of a widget; returns it, what it has sent, and how the kernel sends to it. */
+function connectModel() {
+  /** @type {string[]} */
+  const sent = [];
+  /** @type {any} */
+  let receive;
+  const kernel = { connectionStatusChanged: new Signal(), statusChanged: new Signal() };
+  const model = {
+    widget_manager: { kernel },
+    /** @param {Message} message */
+    send: ({ type }) => sent.push(String(type)),
+    /** @param {string} _ @param {any} slot */
+    on: (_, slot) => {
+      receive = slot;
+    },
+    off: () => {},
+  };
+  return { model, kernel, sent, receive: (/** @type {Message} */ message) => receive(message) };
+}
+
+/** @type {Record<string, (page: any) => void>} */
+const ENDS = {
+  "the end comes": ({ receive }) => receive({ type: "end" }), // no view is left
+  "a whole comes": ({ receive }) => receive({ type: "whole", n: 1 }),
+  "the widget is closed": ({ close }) => close(),
+  "the kernel is restarted": ({ kernel }) => kernel.statusChanged.emit("restarting"),
+};
+for (const [name, end] of Object.entries(ENDS)) {
+  test(`a page that is connected again asks more and more rarely, until ${name}`, (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { model, kernel, sent, receive } = connectModel();
+    const close = channel(() => {}, "restarted").listen(model);
+    t.mock.timers.tick(300);
+    assert.deepEqual(sent.splice(0), ["here"]);
+    for (const status of ["connecting", "connected"]) kernel.connectionStatusChanged.emit(status);
+    receive({ type: "delta", n: 0 }); // sent before
+    for (let ms = 0; ms < 2000; ms += 100) t.mock.timers.tick(100); // after 300, 900 and 2,100 ms
+    assert.deepEqual(sent.splice(0), ["again", "again"]);
+    end({ receive, close, kernel });
+    sent.length = 0;
+    t.mock.timers.tick(60_000);
+    assert.deepEqual(sent, []);
+  });
+}
+
+test("the end is seen when the final output has replaced the views, and asked for until then", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { model, sent, receive } = connectModel();
+  const { listen, watch } = channel(() => {}, "restarted");
+  listen(model);
+  t.mock.timers.tick(300);
+  sent.length = 0;
+  const el = /** @type {any} */ ({ parentElement: null, style: {}, closest: () => null });
+  const replace = watch(el, () => {});
+  receive({ type: "end" });
+  t.mock.timers.tick(1000);
+  receive({ type: "whole", n: 9, ended: true });
+  assert.deepEqual(sent.splice(0), ["again"]);
+  replace();
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(sent, ["seen"]);
+});
+
+test("a page without an output to replace has seen the end at the third one", () => {
+  const { model, sent, receive } = connectModel();
+  const { listen, watch } = channel(() => {}, "restarted");
+  const close = listen(model);
+  watch(/** @type {any} */ ({ parentElement: null, style: {}, closest: () => null }), () => {});
+  for (let end = 0; end < 3; end += 1) receive({ type: "end" });
+  close();
+  assert.deepEqual(sent, ["seen"]);
+});

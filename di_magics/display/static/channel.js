@@ -1,11 +1,14 @@
 // @ts-check
 // The page's end of the stream protocol, which display/channel.py explains.
 import { element, lockHeight, show } from "./dom.js";
-import { whenGone } from "./kernel.js";
+import { whenBack, whenGone } from "./kernel.js";
 
 const ANSWER_MS = 300;
 /** How long Stop waits for an answer; a busy machine needs its time. */
 const STOP_MS = 1000;
+/** How long the final output may take to replace the views. */
+const REPLACE_MS = 1000;
+const ENDS = 3; // then a page that was reloaded knows no output to replace
 const ASK_AGAIN = 60; // after so many deltas that do not fit
 
 /** @typedef {{ type?: string, n?: any, [field: string]: any }} Message */
@@ -43,6 +46,8 @@ export function channel(add, restarted) {
   const state = { n: -1, missed: 0, status: "", stopping: new Set() };
   /** @type {Map<HTMLElement, () => void>} */
   const views = new Map();
+  let ends = 0;
+  let seen = () => {};
   const update = () => {
     for (const draw of views.values()) draw();
   };
@@ -51,17 +56,42 @@ export function channel(add, restarted) {
 
     /** @param {any} model */
     listen(model) {
+      /** @type {ReturnType<typeof setTimeout> | undefined} */
+      let asking;
+      /** @param {number} wait milliseconds, twice as many each time */
+      const ask = (wait) => {
+        clearTimeout(asking);
+        asking = setTimeout(() => {
+          model.send({ type: "again" });
+          ask(2 * wait);
+        }, wait);
+      };
       /** @param {Message} message */
       const receive = (message) => {
         if (fold(state, message, add)) model.send({ type: "again" });
+        // A delta is no answer: the server may have kept it. After the end only the final output is one.
+        if (message.type === "whole" && !ends) clearTimeout(asking);
         if (message.type === "end") {
           for (const el of views.keys()) lockHeight(el);
-          model.send({ type: "seen" });
+          ends += 1;
+          if (views.size && ends < ENDS) ask(REPLACE_MS);
+          else seen();
         }
         update();
       };
       model.on("msg:custom", receive);
+      const stopAsking = () => {
+        clearTimeout(asking);
+        forgetConnection();
+        seen = () => {};
+      };
+      seen = () => {
+        stopAsking();
+        model.send({ type: "seen" });
+      };
+      const forgetConnection = whenBack(model, () => ask(ANSWER_MS));
       const forget = whenGone(model, () => {
+        stopAsking();
         Object.assign(state, { ended: true, status: restarted });
         update();
       });
@@ -69,6 +99,7 @@ export function channel(add, restarted) {
       setTimeout(() => state.ended || model.send({ type: "here" }), ANSWER_MS);
       return () => {
         model.off("msg:custom", receive);
+        stopAsking();
         forget();
       };
     },
@@ -107,7 +138,10 @@ export function channel(add, restarted) {
     watch(el, draw) {
       views.set(el, draw);
       draw();
-      return () => views.delete(el);
+      return () => {
+        views.delete(el);
+        if (ends && !views.size) seen();
+      };
     },
   };
 }

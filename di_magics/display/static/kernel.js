@@ -15,3 +15,18 @@ export function whenGone(model, gone) {
   kernel?.statusChanged?.connect(look);
   return () => kernel?.statusChanged?.disconnect(look);
 }
+
+/**
+ * Call this each time the connection to the kernel is back; return how to stop listening.
+ * @param {any} model
+ * @param {() => void} back
+ */
+export function whenBack(model, back) {
+  const changed = model.widget_manager?.kernel?.connectionStatusChanged;
+  /** @param {any} _ @param {string} status */
+  const look = (_, status) => {
+    if (status === "connected") back();
+  };
+  changed?.connect(look);
+  return () => changed?.disconnect(look);
+}
