@@ -32,6 +32,10 @@ from di_magics.runtime.process import python_command
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,150}\.gguf", re.ASCII)
+PAGE = re.compile(
+    r"(?:https?://)?(?:huggingface\.co|hf\.co)/([^/?#]+/[^/?#:]+)"
+    r"(?::|/(?:blob|resolve)/main/|/tree/main)?/?([^?#]*).*"
+)
 PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 USUAL = ("Q4_K_M", "Q8_0", "Q4_0")
 """The compressions that are chosen where none is named, best first."""
@@ -81,9 +85,10 @@ def is_available() -> bool:
 def find_file(named: str, cancelled: threading.Event) -> HubFile:
     """Return the file that REPO or REPO:FILE means; FILE may be a part of the name, as Q4_K_M.
 
-    Raises ParamError where it means none or several, Unreachable where the hub does not answer.
+    The address of a page of the hub means its repository and file, too. Raises ParamError where it
+    means none or several, Unreachable where the hub does not answer.
     """
-    repo, _, wanted = named.partition(":")
+    repo, _, wanted = PAGE.sub(r"\1:\2", named).rstrip("/:").partition(":")
     if not REPO.fullmatch(repo):
         raise ParamError(
             f"{one_line(repo, 80)} is not a repository of the hub. Name one as in %chat local get "

@@ -18,6 +18,7 @@ from di_magics.core.errors import ParamError, PolicyError, Refused
 from di_magics.core.request.export import Destination
 from di_magics.core.request.redact import Secret
 from di_magics.core.request.route import Route
+from di_magics.core.settings.params import suggest
 from di_magics.core.settings.policy import NO_POLICY, Policy
 from di_magics.core.settings.services import (
     DEEPINFRA,
@@ -263,9 +264,10 @@ class Routing:
         path = named.removeprefix(LOCAL).removeprefix(":").strip()
         file = self._model_file(path) if path else None
         if file and not file.is_file():
+            near = suggest(path, [known.stem for known in self.model_files()])
             raise ParamError(
-                f"There is no file {one_line(file, 120)}. %chat local lists the models on this "
-                "machine; %chat endpoint local:FILE.gguf uses any other file."
+                f"There is no file {one_line(file, 120)}.{near} %chat local lists the models on "
+                "this machine; %chat endpoint local:FILE.gguf uses any other file."
             )
         name = local.model_name(file)
         if model and model != name:

@@ -58,9 +58,14 @@ def test_a_file_is_fetched_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (REPO, "Model-Q4_K_M.gguf"),
         (f"{REPO}:f16", "Model-F16.gguf"),
         (f"{REPO}:Model-Q8_0.gguf", "Model-Q8_0.gguf"),
+        (f"https://huggingface.co/{REPO}/", "Model-Q4_K_M.gguf"),
+        (f"https://huggingface.co/{REPO}/tree/main?a=1", "Model-Q4_K_M.gguf"),
+        (f"https://huggingface.co/{REPO}/blob/main/Model-F16.gguf#b", "Model-F16.gguf"),
+        (f"https://huggingface.co/{REPO}/resolve/main/Model-F16.gguf?c=1", "Model-F16.gguf"),
+        (f"hf.co/{REPO}:Q8_0", "Model-Q8_0.gguf"),
     ],
 )
-def test_a_file_is_named_in_full_or_in_part(named: str, name: str) -> None:
+def test_a_file_is_named_in_full_or_in_part_or_by_its_page(named: str, name: str) -> None:
     """Without a name it is one of the usual compressions."""
     with Hub(FILES):
         assert find(named).name == name
@@ -72,6 +77,7 @@ def test_a_file_is_named_in_full_or_in_part(named: str, name: str) -> None:
         (f"{REPO}:Q", r"not one file.*Model-Q8_0\.gguf, Model-Q4_K_M\.gguf\. Name one"),
         (f"{REPO}:Q9", "not one file"),
         ("no-repo", "not a repository"),
+        ("https://huggingface.co/models", "not a repository"),
         ("../../etc:passwd", "not a repository"),
         ("a/b\n", "not a repository"),
     ],

@@ -33,7 +33,8 @@ def test_the_models_on_this_machine_are_listed_and_used_by_name(run: Run, tmp_pa
         run("%chat unset endpoint")
         assert "The model is Tiny-1B.Q4_K_M;" in run(f"%chat endpoint local:{name}").text
     assert "→" in run("%chat local").text.partition("Tiny")[0]
-    assert "%chat local lists" in str(run("%chat endpoint local:Tiny").error)
+    error = str(run("%chat endpoint local:Tiny").error)
+    assert "Did you mean Tiny-1B.Q4_K_M? %chat local lists" in error
 
 
 @pytest.fixture
