@@ -296,6 +296,11 @@ def test_a_model_is_chosen_from_a_long_list_by_keyboard(notebook: Open, server: 
     assert not options.count()
     page.run(2)
     assert server.chats[0].json["model"] == "maker/tool-user"
+    field.press("End")
+    field.press("ArrowDown")
+    page.page.keyboard.type("model-1999 ")  # in place of the model's name
+    panel.get_by_text("11 of 20,002 models").wait_for()
+    field.press("Escape")
     field.fill(hostile)
     field.press("ArrowDown")
     field.press("Enter")

@@ -154,6 +154,7 @@ export class ModelList {
     if (begins) {
       this.node.hidden = false;
       this.field.setAttribute("aria-expanded", "true");
+      if (!this.typed) this.field.select(); // what is typed now is searched, in place of the model's name
       this.onOpen();
     }
     if (begins || this.typed) this.search();
