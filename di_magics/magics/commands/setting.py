@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from di_magics.core.errors import DiMagicsError, ParamError, PolicyError
 from di_magics.core.request.redact import Secret
@@ -131,6 +130,11 @@ def _say_settings(session: Session) -> None:
         say(f"Warning: {line}")
 
 
+def not_ready(session: Session, error: DiMagicsError) -> str:
+    """Return the endpoint that is set, and why it cannot be asked."""
+    return f"{session.settings.endpoint or 'none'}. Not ready: {error}"
+
+
 def service_in_use(session: Session) -> tuple[Service, bool]:
     """Return what is known of the endpoint in use, and whether its model is the built-in one.
 
@@ -214,13 +218,15 @@ def set_endpoint(context: Context, rest: str) -> None:
 
 def _list_endpoints(session: Session) -> None:
     """Show the endpoints with a name: address, where the key is from, whether a server listens."""
-    problem = ""
+    services = session.routing.services()
     try:
-        now = session.route().name
+        route = session.route()
+        now, address, text = route.name, route.url, f"{route.name}."
     except DiMagicsError as error:
-        now, problem = session.settings.endpoint or "none", f" Not ready: {error}"
+        now = session.settings.endpoint or ""
+        address, text = mend_url(now), not_ready(session, error)
     rows = [("", "name", "address", "key", "server")]
-    for name, service in session.routing.services().items():
+    for name, service in services.items():
         url = mend_url(service.url)
         listening = probe.listens(service)
         state = {True: "listens", False: service.start and f"start it: {service.start}"}
@@ -230,10 +236,10 @@ def _list_endpoints(session: Session) -> None:
         server = (state.get(listening, "") if listening is not None else "") or ""
         if name == LOCAL:
             server = "built in" if is_available() else "needs the extra [local]"
-        mark = "→" if now in (name, urlsplit(url).netloc) else ""
+        mark = "→" if now == name or (now and now not in services and url == address) else ""
         rows.append((mark, name, one_line(url, 80) or "this machine", one_line(key, 60), server))
     show_table(rows, head=True)
-    say(f"Now: {one_line(now + '.' + problem, 2000)} %chat endpoint NAME or URL sets another one.")
+    say(f"Now: {one_line(text, 2000)} %chat endpoint NAME or URL sets another one.")
 
 
 @command("system [TEXT]", "set the system prompt for the next cells, or show it")

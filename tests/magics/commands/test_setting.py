@@ -48,6 +48,15 @@ def test_setting_a_server_of_this_machine_says_which_model_it_uses(here: Run) ->
     assert "model='a-model'" in here("%chat endpoint ollama").text
 
 
+def test_an_address_marks_its_own_row_alone(here: Run, server: Loopback) -> None:
+    """Several endpoints may be behind one gateway."""
+    both = {"one": f"{server.url}/one", "two": f"{server.url}/two"}
+    here(f"%config ChatMagics.endpoints = {both}")
+    here(f"%chat set model=m endpoint={server.url}/two")
+    marked = [line for line in _lines(here("%chat endpoint").text) if line.startswith("→")]
+    assert [line.split()[1] for line in marked] == ["two"]
+
+
 def test_the_only_model_of_an_address_of_this_machine_is_used(here: Run, server: Loopback) -> None:
     """With several the user chooses: what is there may be a gateway that charges."""
     server.models = ["one", "two"]
@@ -55,6 +64,7 @@ def test_the_only_model_of_an_address_of_this_machine_is_used(here: Run, server:
     said = here("%chat endpoint").text
     assert f"Now: {server.url}. Not ready: No model is set" in said
     assert ".." not in said
+    assert f"{server.url}. Not ready: No model is set" in here("%chat").text
     server.models = ["only"]
     here("%chat endpoint local")
     assert "The model is only;" in here(f"%chat endpoint {server.origin}/v1/models").text
