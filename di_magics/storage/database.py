@@ -118,6 +118,7 @@ class Database:
         if self.path:
             # SQLite would let others read a file that it creates. An existing file is not opened
             # here: closing it would remove the locks of this process.
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 _create_private(self.path)
             _make_private(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -206,22 +207,27 @@ def count_notebooks(db: Connection) -> int:
     return int(number)
 
 
-@pytest.mark.parametrize("fate", ["deleted", "moved", "replaced"])
+@pytest.mark.parametrize("fate", ["deleted", "moved", "replaced", "deleted with its folder"])
 def test_a_file_that_is_gone_is_made_anew(tmp_path: Path, fate: str) -> None:
     """What is written from then on is where the next kernel looks for it."""
-    store = Database(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    store = Database(home)
     store.write(lambda db: write_named(db, "before")).result()
-    path = tmp_path / storing.FILE
+    path = home / storing.FILE
     if fate == "moved":
-        path.rename(tmp_path / "away.sqlite3")
+        path.rename(home / "away.sqlite3")
+    elif fate == "deleted with its folder":
+        shutil.rmtree(home)
     else:
         path.unlink()
     if fate == "replaced":
-        other = Database(tmp_path)
+        other = Database(home)
         other.write(lambda db: write_named(db, "other")).result()
         other.close()
     store.write(lambda db: write_named(db, "after")).result()
     store.close()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
     with closing(sqlite3.connect(path)) as db:
         names = [name for (name,) in db.execute("SELECT id FROM notebooks ORDER BY id")]
     assert names == (["after", "other"] if fate == "replaced" else ["after"])
