@@ -85,8 +85,9 @@ class _Pool:
     ) -> AsyncGenerator[httpx.Response]:
         """Send a request and yield its response, whose body is not read yet.
 
-        Raises TimeoutError if its headers are not complete after these seconds, and
-        httpx.ReadTimeout if nothing more comes for as long.
+        Raises TimeoutError if its headers are not complete after these seconds,
+        httpx.ReadTimeout if nothing more comes for as long, and httpx.ProxyError if the proxy
+        wants a password, also where it is asked without a tunnel.
         """
         import httpx
 
@@ -98,6 +99,8 @@ class _Pool:
             async with asyncio.timeout(seconds):
                 response = await self.client.send(request, stream=True)
             try:
+                if response.status_code == 407 and self.proxy:
+                    raise httpx.ProxyError(f"407 {response.reason_phrase}")
                 yield response
             finally:
                 await response.aclose()

@@ -33,14 +33,15 @@ PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 class ProxyServer(Loopback):
-    """A proxy that answers by itself; `paths` are the addresses it was asked for."""
+    """A proxy that answers by itself, unless it `refuses`; `paths` are what it was asked for."""
 
     paths: list[str]
+    refuses = False
 
     def answer(self, request: Request) -> Answer:
         """Answer as the endpoint would."""
         self.paths = [*getattr(self, "paths", []), request.path]
-        if request.method == "CONNECT":
+        if request.method == "CONNECT" or self.refuses:
             return Fault(407, headers={"proxy-authenticate": "Basic"})
         return super().answer(replace(request, path=urlsplit(request.path).path))
 
@@ -220,14 +221,24 @@ def test_a_dead_proxy_is_named(monkeypatch: pytest.MonkeyPatch, closed: str, url
     assert "NO_PROXY" in str(error)
 
 
-def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch, proxy: ProxyServer) -> None:
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("https://chat.invalid/v1", "chat.invalid:443"),
+        (ELSEWHERE, ELSEWHERE + "/chat/completions"),
+    ],
+)
+def test_a_proxy_that_refuses_is_named(
+    monkeypatch: pytest.MonkeyPatch, proxy: ProxyServer, url: str, asked: str
+) -> None:
     """With its words; it is not tried again."""
-    monkeypatch.setenv("HTTPS_PROXY", proxy.origin)
-    error = error_of("https://chat.invalid/v1")
+    proxy.refuses = True
+    monkeypatch.setenv("ALL_PROXY", proxy.origin)
+    error = error_of(url)
     assert isinstance(error, Refused)
-    assert "407" in str(error)
-    assert "HTTPS_PROXY" in str(error)
-    assert proxy.paths == ["chat.invalid:443"]
+    assert "407 Proxy Authentication Required" in str(error)
+    assert "Correct ALL_PROXY" in str(error)
+    assert proxy.paths == [asked]
 
 
 @pytest.mark.parametrize("variable", CERTIFICATES)
