@@ -36,6 +36,10 @@ _WAIT = "Try again {wait}."
 _NO_TOOLS = "This model or server cannot call tools: leave out --tools, or choose another with -m."
 _NO_JSON = "This model or server cannot guarantee JSON: leave out --format json and --schema."
 NO_IMAGES = "This model cannot read images: choose one that can with -m."
+_NO_SYSTEM = (
+    "The model may take no system prompt: leave out -s, or %chat unset system, and put it into the "
+    "prompt."
+)
 _SHRINK = "Make the image smaller with --resize 1024, or leave out its turn with --last N."
 _LOWER_MAX = "Lower max_tokens: %chat set max_tokens=N."
 _NAME_MODEL = "Check the model's name ({model}) with %chat models."
@@ -126,6 +130,21 @@ ERROR_RULES = (
         NO_IMAGES,
         _GITHUB + "NousResearch/hermes-agent/pull/23411 2026-05 (OpenRouter, a 404), "
         "rikkahub/rikkahub/issues/1433 2026-07 (DeepSeek)",
+    ),
+    ErrorRule(
+        r"(system|developer) (role|instruction).{0,30}not (supported|enabled)"
+        r"|does not support 'system'|roles are supported, got system|roles must alternate",
+        BadRequest,
+        _NO_SYSTEM,
+        _GITHUB + "huggingface/chat-ui/issues/1386 2024-08 (vLLM), 0xPlaygrounds/rig/issues/788 "
+        "2025-09 (Gemini), anomalyco/opencode/issues/5034 2025-12 (llama.cpp, a 500)",
+    ),
+    ErrorRule(
+        r"requires more system memory|insufficient system resources|due to resource limitations",
+        BadRequest,
+        "The server has no room for this model: choose a smaller one with -m.",
+        _GITHUB + "continuedev/continue/issues/9160 2025-12 (Ollama, a 500), "
+        "lmstudio-ai/lmstudio-bug-tracker/issues/1202 2025-11 (LM Studio)",
     ),
     ErrorRule(
         r"max_(completion_)?tokens'?.{0,40} is too large",

@@ -272,7 +272,7 @@ def test_a_long_wait_is_named(seconds: float | None, when: str) -> None:
 
 
 FUNDS, KEY, TOOLS, MODEL = "Add funds", "Set the key", "leave out --tools", "%chat models"
-SHORTER = "a shorter prompt"
+SHORTER, SYSTEM = "a shorter prompt", "%chat unset system"
 
 # Bodies as servers have sent them; where is in the rows of ERROR_RULES.
 REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
@@ -712,6 +712,56 @@ REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
         ),
         TooLong,
         SHORTER,
+    ),
+    (400, b'{"object": "error", "message": "System role not supported"}', BadRequest, SYSTEM),
+    (
+        400,
+        body("Developer instruction is not enabled for models/gemma-3-27b-it"),
+        BadRequest,
+        SYSTEM,
+    ),
+    (
+        400,
+        body("Unsupported value: 'messages[0].role' does not support 'system' with this model."),
+        BadRequest,
+        SYSTEM,
+    ),
+    (
+        500,
+        body("Only user, assistant and tool roles are supported, got system.", code=500),
+        BadRequest,
+        SYSTEM,
+    ),
+    (
+        500,
+        body(
+            "After the optional system message, conversation roles must alternate user and "
+            "assistant roles except for tool calls and results. at row 189, column 164",
+            code=500,
+        ),
+        BadRequest,
+        SYSTEM,
+    ),
+    (
+        500,
+        body("model requires more system memory (19.3 GiB) than is available (14.8 GiB)"),
+        BadRequest,
+        "a smaller one",
+    ),
+    (
+        500,
+        body(
+            "model failed to load, this may be due to resource limitations or an internal error, "
+            "check ollama server logs for details"
+        ),
+        BadRequest,
+        "a smaller one",
+    ),
+    (
+        400,
+        body("Model loading was stopped due to insufficient system resources."),
+        BadRequest,
+        "a smaller one",
     ),
     (503, b"The model x was not found on this node", Busy, "Try again"),
     (
