@@ -118,6 +118,7 @@ MAX_CALLS = 64
 """The calls of a reply that are kept, and run; a reply with more calls repeats itself."""
 MAX_ARGUMENT_CHARS = 1_000_000
 """Characters of the arguments of one call; the rest is not kept."""
+MAX_NAME_CHARS = 1000
 
 
 class ReplyFold:
@@ -141,6 +142,7 @@ class ReplyFold:
         self._changes: dict[str, Any] = {}
         self._calls: list[_GrowingCall] = []
         self._newest: dict[int, int] = {}
+        self._named: dict[str, int] = {}
 
     @property
     def began(self) -> bool:
@@ -208,12 +210,14 @@ class ReplyFold:
         return self._reply
 
     def _add_call_part(self, part: ToolCallDelta) -> None:
-        """Add a fragment to the newest call of its index, or as the next call.
+        """Add a fragment to the call of its id, else the newest of its index, or as the next call.
 
         After MAX_CALLS calls, one more collects what is not kept.
         """
         at = self._newest.get(part.index, -1) if part.index >= 0 else -1
         known = at >= 0
+        if self._calls and not part.name and part.id != self._calls[at].id:
+            at = self._named.get(part.id, at)
         if not self._calls or _begins_call(part, self._calls[at], known=known):
             if len(self._calls) > MAX_CALLS:
                 self._calls.pop()
@@ -222,6 +226,8 @@ class ReplyFold:
             if part.index >= 0:
                 self._newest[part.index] = at
         self._calls[at].add(part)
+        if part.id:
+            self._named[part.id] = at
 
 
 class _GrowingCall:
@@ -232,9 +238,17 @@ class _GrowingCall:
         self._parts: list[str] = []
         self._left = MAX_ARGUMENT_CHARS
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the name is complete: arguments follow, or there is no id to go by."""
+        return bool(self.name) and (not self.id or self._left < MAX_ARGUMENT_CHARS)
+
     def add(self, part: ToolCallDelta) -> None:
         """Add a fragment."""
-        self.id, self.name = self.id or part.id, self.name or part.name
+        self.id = self.id or part.id
+        if not self.is_named:
+            known = "" if part.name.startswith(self.name) else self.name
+            self.name = (known + part.name)[:MAX_NAME_CHARS]
         self._extra = part.extra or self._extra
         if part.arguments and self._left:
             self._parts.append(part.arguments[: self._left])
@@ -250,11 +264,13 @@ def _begins_call(part: ToolCallDelta, call: _GrowingCall, *, known: bool) -> boo
     """Return whether a fragment begins another call than this one.
 
     Indexes may start anywhere, be missing or be all the same, and later fragments may repeat the
-    name and leave the id out; so with a `known` index only another name or id means another call.
+    name, continue it and leave the id out; so with a `known` index only another id, or another name
+    after a whole one, means another call.
     """
     if known:
         other_id = part.id and call.id and part.id != call.id
-        return bool(part.name and call.name and (other_id or part.name != call.name))
+        other_name = call.is_named and part.name != call.name
+        return bool(part.name and call.name and (other_id or other_name))
     if part.index >= 0:
         return bool(part.name or part.id)
     return bool(part.name) and (not part.id or part.id != call.id)

@@ -119,6 +119,18 @@ def test_a_name_may_be_repeated(index: int, again: str) -> None:
     ) == [("a", "f", "{}")]
 
 
+@pytest.mark.parametrize(("index", "again"), [(-1, "a"), (0, ""), (0, "a")])
+@pytest.mark.parametrize("pieces", [("no", "w"), ("no", "now"), ("n", "o", "w"), ("now", "now")])
+def test_a_name_may_come_in_pieces(pieces: tuple[str, ...], index: int, again: str) -> None:
+    """Each new, or with those before it, until arguments follow."""
+    first, *more = pieces
+    assert calls(
+        ToolCallDelta(index, "a", first, ""),
+        *(ToolCallDelta(index, again, piece, "") for piece in more),
+        ToolCallDelta(index, again, "", "{}"),
+    ) == [("a", "now", "{}")]
+
+
 def test_calls_that_share_an_index_are_told_apart() -> None:
     """By another id, or by another name where there is no id."""
     assert calls(
@@ -127,6 +139,17 @@ def test_calls_that_share_an_index_are_told_apart() -> None:
         ToolCallDelta(0, "", "g", "["),
         ToolCallDelta(0, "", "", "]"),
     ) == [("a", "f", "{}"), ("b", "f", "{}"), ("", "g", "[]")]
+
+
+@pytest.mark.parametrize("index", [-1, 0])
+def test_calls_with_one_index_may_alternate(index: int) -> None:
+    """The id says whose a fragment is."""
+    assert calls(
+        ToolCallDelta(index, "a", "f", "{"),
+        ToolCallDelta(index, "b", "f", "["),
+        ToolCallDelta(index, "a", "", "}"),
+        ToolCallDelta(index, "b", "", "]"),
+    ) == [("a", "f", "{}"), ("b", "f", "[]")]
 
 
 def test_without_indexes_a_name_begins_a_call() -> None:
