@@ -177,18 +177,26 @@ def read_nested_fences(fence: RuleFuncBlockType) -> RuleFuncBlockType:
     """Return the rule for fences in which one of Markdown may contain others with a language.
 
     Models write them so, though in CommonMark the end of the inner one also ends the outer one.
+    They also begin a fence in a list's item and go on at the margin, which would end the item.
     """
 
     def read_fence(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-        opening = _MARKDOWN_FENCE.fullmatch(_line(state, start_line))
+        line = _line(state, start_line)
+        opening = _FENCE_LINE.fullmatch(line)
         if silent or not opening or state.is_code_block(start_line) or state.env["searches"] <= 0:
             return fence(state, start_line, end_line, silent)
+        if _MARKDOWN_FENCE.fullmatch(line):
+            find, info = _closing_fence, "markdown"
+        elif _is_at_margin(state, start_line + 1, end_line):
+            find, info = _closing_at_margin, opening["info"]
+        else:
+            return fence(state, start_line, end_line, silent)
         state.env["searches"] -= 1
-        closing = _closing_fence(state, start_line + 1, end_line, opening["marks"])
+        closing = find(state, start_line + 1, end_line, opening["marks"])
         if closing is None:
             return fence(state, start_line, end_line, silent)
         token = state.push("fence", "code", 0)
-        token.info, token.markup = "markdown", opening["marks"]
+        token.info, token.markup = info, opening["marks"]
         token.content = state.getLines(start_line + 1, closing, state.sCount[start_line], True)
         token.map = [start_line, closing + 1]
         state.line = closing + 1
@@ -210,6 +218,21 @@ def _closing_fence(state: StateBlock, line: int, end_line: int, marks: str) -> i
             depth -= 1
         elif fence and fence["marks"].startswith(marks):
             return at if nested else None
+    return None
+
+
+def _is_at_margin(state: StateBlock, line: int, end_line: int) -> bool:
+    """Return whether the first line of code is further left than the item it is in."""
+    while line < end_line and state.isEmpty(line):
+        line += 1
+    return line < end_line and 0 <= state.sCount[line] < state.blkIndent
+
+
+def _closing_at_margin(state: StateBlock, line: int, end_line: int, marks: str) -> int | None:
+    for at in range(line, end_line):
+        fence = _FENCE_LINE.fullmatch(_line(state, at))
+        if fence and not fence["info"] and fence["marks"].startswith(marks):
+            return at
     return None
 
 

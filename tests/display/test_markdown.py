@@ -283,6 +283,15 @@ def test_control_characters_are_dropped() -> None:
         ("```Python\na\n```", "```Python\na\n```"),
         ("```md\n# a\n```py\nb\n```\n```\nc", "````markdown\n# a\n```py\nb\n```\n````\n\nc"),
         ("```md\n```py\nb\n```\nc", "````md\n```py\nb\n````\n\nc"),
+        # Code of an item at the margin, as far as the fence that closes it.
+        (
+            "1. a\n   ```py\nb\n\n  c\n```\n   d\n2. e",
+            "1. a\n   <pre><code>b&#10;&#10;c</code></pre>\n\n   d\n2. e",
+        ),
+        ("- ```py\n\nb\n```\nc", "- <pre><code>&#10;b</code></pre>\n\nc"),
+        ("> - ```\n> b\n> ```\n> c", "> - <pre><code>b</code></pre>\n>\n> c"),
+        ("- a\n  ```\nb\n\nc", "- a\n  <pre><code></code></pre>\n\nb\n\nc"),
+        ("- a\n  ```\n\n", "- a\n  <pre><code></code></pre>"),
     ],
 )
 def test_the_saved_markdown_is_written_anew(source: str, saved: str) -> None:

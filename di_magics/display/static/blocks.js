@@ -25,6 +25,8 @@ const QUOTE = /[ \t]*>/y;
 const SMALL_HTML = /<(?:br ?\/?|\/?su[bp])>/y;
 // A line that opens a fence, in quotes and items perhaps.
 const FENCE = /((?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*)(`{3,}(?!`)(?![^\n]*`)|~{3,})([^\n]*)/y;
+// The same of a block that is indented or in a list.
+const INNER_FENCE = /^(?:[ \t]|(?:[-+*]|\d{1,9}[.)])[ \t])+(`{3,}(?!`)(?!.*`)|~{3,})/;
 // A line of marks in a fence, and what follows them.
 const MARKS = /^[ \t]*(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
 const MIGHT_OPEN = /(?:(?<!`)`{3,}|(?<!~)~{3,})(?![`~]|[ \t]*(?:\n|$))/g;
@@ -150,6 +152,7 @@ function fenced(text, at, prefix, marks, nests = false) {
   let end = at;
   let depth = 0; // fences within this one
   let nested = false;
+  let margin = false; // whether the code is further left than its item: then the item does not end it
   while (end < text.length) {
     const start = end + 1;
     const next = text.indexOf("\n", start);
@@ -159,7 +162,10 @@ function fenced(text, at, prefix, marks, nests = false) {
     if (!from) break;
     let line = text.slice(from, lineEnd);
     const indent = line.search(/[^ \t]|$/);
-    if (item && indent < own.length && indent < line.length) break;
+    if (item && indent < own.length && indent < line.length) {
+      margin ||= lines.every((before) => !before);
+      if (!margin) break;
+    }
     line = line.slice(Math.min(indent, own.length));
     end = lineEnd;
     const [, found = "", rest = ""] = MARKS.exec(line) ?? [];
@@ -203,6 +209,7 @@ export function finished(text) {
   let done = 0;
   let at = 0;
   let fence = "";
+  let inner = ""; // the mark of an open fence in a list
   let nests = false;
   let depth = 0; // fences within the one that is open
   let list = false;
@@ -212,6 +219,12 @@ export function finished(text) {
     const line = text.slice(at, end);
     const whole = line.endsWith("\n");
     const marks = /^(`{3,}|~{3,})/.exec(line)?.[0] ?? "";
+    if (inner) {
+      const [, found = "", rest = ""] = MARKS.exec(line) ?? [];
+      if (whole && found.startsWith(inner) && !rest.trim()) inner = "";
+      at = end;
+      continue;
+    }
     if (fence) {
       const bare = /^[`~]+\s*$/.test(line);
       if (whole && marks && nests && !bare) depth += 1;
@@ -237,6 +250,7 @@ export function finished(text) {
       }
       blank = false;
     } else if (at === done) list = ITEM.test(line);
+    if (whole && !fence) inner = INNER_FENCE.exec(line)?.[1] ?? "";
     at = end;
   }
   return { done, fence };
