@@ -6,6 +6,7 @@ A file is named by the user, never by a model. The note of an attachment says wh
 from __future__ import annotations
 
 import base64
+import codecs
 import io
 import unicodedata
 import warnings
@@ -42,6 +43,7 @@ TOKENS = 4000
 """A text is cut after about this many tokens, unless the user sets another limit."""
 LOOKAHEAD = 4000
 """Characters after a cut that are checked too, for a secret that the cut would halve."""
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 T = TypeVar("T")
@@ -77,7 +79,7 @@ def attach(
     if _format(data):
         return _image(data, path.name, resize)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-16" if data[:2] in UTF_16_MARKS else "utf-8-sig")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:

@@ -77,6 +77,12 @@ def is_array(value: object) -> bool:
     return library in ARRAY_LIBRARIES and hasattr(value, "shape") and hasattr(value, "item")
 
 
+def _is_missing(value: object) -> bool:
+    """Return whether this is one of pandas' own marks of a missing value: NaT or NA."""
+    kind = type(value)
+    return kind.__module__.startswith("pandas.") and kind.__name__ in ("NaTType", "NAType")
+
+
 class _Writer:
     """The parts that were written, up to a limit."""
 
@@ -94,6 +100,8 @@ class _Writer:
         if depth > MAX_DEPTH:
             raise ParamError("it is nested too deeply, or contains itself. Convert it to a text.")
         refuse_iterator(value)
+        if _is_missing(value):
+            value = None
         if isinstance(value, Enum):
             self.write(value.value, depth + 1)
         elif value is None or isinstance(value, bool | int | float):

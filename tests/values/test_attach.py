@@ -301,10 +301,10 @@ def test_resize_without_pillow_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
 # Files --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
-def test_a_text_file_goes_as_text(tmp_path: Path, start: bytes) -> None:
-    """A text of UTF-8 goes along, without the mark that some editors begin it with."""
-    (tmp_path / "notes.txt").write_bytes(start + "für dich\n".encode())
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_text_file_goes_as_text(tmp_path: Path, encoding: str) -> None:
+    """A text of UTF-8 goes along, and one that is marked as UTF-16, both without their mark."""
+    (tmp_path / "notes.txt").write_bytes("für dich\n".encode(encoding))
     attached = attach("notes.txt", {}, tmp_path)
     assert attached == Attachment("text", "notes.txt", "9 characters", "für dich\n")
 
@@ -320,7 +320,16 @@ def test_a_file_is_found_by_its_full_path_and_from_home(
     assert attach("~/a.txt", {}, elsewhere).content == "a"
 
 
-@pytest.mark.parametrize("data", ["ünïcode".encode("latin-1"), "wide".encode("utf-16"), b"a\0b"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        "ünïcode".encode("latin-1"),
+        "wide".encode("utf-16-le"),
+        "wide".encode("utf-32"),
+        b"\xff\xfea",
+        b"a\0b",
+    ],
+)
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes) -> None:
     """Another encoding, or a NUL, is not a text that can be sent, and the line says what to do."""
     (tmp_path / "data").write_bytes(data)

@@ -46,6 +46,7 @@ def written(value: object, limit: int = 10**6) -> str:
         ((1, 2), "[1,2]"),
         ({3}, "[3]"),
         (float("nan"), "null"),
+        ([pd.NaT, pd.NA, {"day": pd.NaT}], '[null,null,{"day":null}]'),
         (10**400, "1" + "0" * 400),
         (pydantic.SecretStr(KEY), '"**********"'),
     ],
