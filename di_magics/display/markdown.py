@@ -157,6 +157,7 @@ def _parser() -> MarkdownIt:
     parser.block.ruler.before("fence", "formula_block", rules.read_formula_block, interrupts)
     parser.block.ruler.before("fence", "fold", rules.read_fold, interrupts)
     parser.block.ruler.at("fence", rules.read_nested_fences(fence), interrupts)
+    parser.block.ruler.before("lheading", "hold_formulas", rules.hold_formulas)
     parser.block.ruler.at("reference", rules.keep_definition(reference))
     parser.add_render_rule("math", _render_formula)
     parser.add_render_rule("fence", _render_fence)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 MAX_DEPTH = 40  # a list in a list is two deeper
+MAX_FORMULA_LINES = 10  # of a formula within a paragraph
 MAX_SEARCHES = 100  # in a reply, for the end of a fold or of a fence with others in it
 
 ADDRESS_ENDS = (
@@ -39,6 +40,8 @@ _ESCAPED = re.compile(r"(\\\\)|\\\|")
 _SMALL = re.compile(r"<(sub|sup)>([^<>\n]{1,200})</\1>|<br ?/?>")
 _FENCE_LINE = re.compile(r"(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)")
 _MARKDOWN_FENCE = re.compile(r"(?P<marks>`{3,}|~{3,})[ \t]*(?:markdown|mdx?)", re.IGNORECASE)
+_OPENS = re.compile(r"\\.|`+|\$", re.DOTALL)
+_ENDS_PARAGRAPH = re.compile(r"(?:[-+*]|\d{1,9}[.)])(?:\s|$)|[>#=`~<]|\$\$|\\\[|[-*_]{3}")
 _FOLD = re.compile(r"<details(?: open)?> *(?:<summary>(?P<head>.{0,300}?)</summary> *)?")
 _FOLD_HEAD = re.compile(r" *<summary>(?P<head>.{0,300}?)</summary> *")
 _FOLD_END = "</details>"
@@ -291,6 +294,42 @@ def read_formula_block(state: StateBlock, start_line: int, end_line: int, silent
     state.tokens[-1].block = True
     state.tokens[-1].map = token_map
     return True
+
+
+def hold_formulas(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """Keep the lines of a formula together within a paragraph that begins here.
+
+    A line of it that begins with `+` or `-` would be a list. An indent keeps it from being one.
+    """
+    line, at, held = start_line, 0, 1
+    while line < state.lineMax and not state.isEmpty(line) and state.env["formulas"] > 0:
+        if not held and _ENDS_PARAGRAPH.match(_line(state, line)):
+            break
+        end = held = 0
+        if re.search(r"\$|\\[(\[]", _line(state, line)):
+            last = min(line + MAX_FORMULA_LINES, state.lineMax)
+            text = state.getLines(line, last, state.blkIndent, False)
+            end = _formula_end(text, at)
+            held = text.count("\n", 0, end)
+            end -= text.rfind("\n", 0, end) + 1
+        for below in range(line + 1, line + held + 1):
+            state.sCount[below] = state.blkIndent + 4
+        line, at = line + max(held, 1), end if held else 0
+    return False
+
+
+def _formula_end(text: str, at: int) -> int:
+    """Return where the formula ends that begins on the first line and goes on below, or 0."""
+    first = text.find("\n")
+    while opening := _OPENS.search(text, at, max(first, 0)):
+        at = opening.end()
+        if opening[0][0] == "`":
+            at = max(at, text.find(opening[0], at) + len(opening[0]))
+        elif formula := formula_at(text, opening.start()):
+            at = formula.end
+            if at > first:
+                return at
+    return 0
 
 
 def _push_formula(state: StateInline | StateBlock, formula: Formula) -> None:

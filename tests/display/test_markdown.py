@@ -148,6 +148,11 @@ def test_code_is_coloured_by_classes() -> None:
         ("$$\na\n= b\n- c\n$$\n\ntext", ["\\[\na\n= b\n- c\n\\]"]),
         ("\\[a\n+ b\\]", ["\\[a\n+ b\\]"]),
         ("- item\n  $$\n  a\n  $$", ["\\[\na\n\\]"]),
+        # Within a paragraph its lines are no list, quote, heading or underline.
+        ("a $b\n+ c$ $d\n- e$\n- f", ["\\(b\n+ c\\)", "\\(d\n- e\\)"]),
+        ("a\n$b$ \\(c\n> d\n=\n# e\\)", ["\\(b\\)", "\\(c\n> d\n=\n# e\\)"]),
+        ("> - a $$b\n>   1. c$$ d", ["\\[b\n1. c\\]"]),
+        ("- $5 `$` ``$ `\n- $6 `\n- b$ c", []),
         ("$5 and $10", []),
         ("$ a $", []),
         ("$a $", []),
