@@ -23,7 +23,6 @@ from di_magics.core.shown.receipt import (
 )
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.visible import one_line, strip_controls
-from di_magics.display.long_text import escape_long_text
 
 IN_ADDRESS = "/:?#@!&*+,;=%-._~"
 """Characters that `quote` leaves as they are, because they are safe in the target of a link."""
@@ -168,7 +167,7 @@ def _text_html(text: str, form: str) -> str:
     if form == "json":
         return render.to_html(fence_block(format_json(text), "json"))
     if form == "text":
-        shown = escape_long_text(strip_controls(text))
+        shown = render.escape_html(text)
         return f'<pre class="{render.MATH_OFF}" style="{render.PRE}">{shown}</pre>'
     return render.to_html(text)
 
@@ -188,7 +187,7 @@ def _reasoning_html(reasoning: str) -> str:
 
 def _fold_html(summary: str, *texts: str) -> str:
     """Return texts that the user can unfold."""
-    shown = (escape_long_text(strip_controls(text)) for text in texts)
+    shown = map(render.escape_html, texts)
     body = "".join(f'<pre style="{FOLDED}">{text}</pre>' for text in shown)
     head = render.escape_html(summary)
     return f'<details class="{render.MATH_OFF}"><summary>{head}</summary>{body}</details>'

@@ -31,7 +31,7 @@ from di_magics.core.shown.formula import MAX_FORMULAS
 from di_magics.core.visible import strip_controls
 from di_magics.display import markdown_rules as rules
 from di_magics.display.highlight import colour_code
-from di_magics.display.long_text import escape_long_text
+from di_magics.display.long_text import MAX_BLOCK_CHARS, escape_long_text, has_piles
 from di_magics.display.markdown_writer import OWN_TAGS, escape_line, fence_code, write_markdown
 
 Bundle = dict[str, str]
@@ -64,8 +64,8 @@ _OWN_TAG = re.compile(rf"</?(?:{'|'.join(OWN_TAGS)})>|<br>")
 
 
 def escape_html(text: str) -> str:
-    """Return text as HTML that displays it."""
-    return stdlib_html.escape(strip_controls(text))
+    """Return text as HTML that displays it; a long one is in several blocks."""
+    return escape_long_text(strip_controls(text))
 
 
 def escape_markdown(text: str) -> str:
@@ -195,9 +195,11 @@ def _read_inline(state: StateCore) -> None:
     for token in state.tokens:
         if token.type != "inline":
             continue
-        if len(token.content) > MAX_INLINE_CHARS or token.content.count("[") > MAX_BRACKETS:
-            if len(token.content) > MAX_INLINE_CHARS and not token.content.isascii():
-                raise rules.TooSlowError  # a browser's layout of such a paragraph is quadratic
+        size = len(token.content)
+        is_long = size > MAX_BLOCK_CHARS and not token.content.isascii()
+        if is_long and (size > MAX_INLINE_CHARS or has_piles(token.content)):
+            raise rules.TooSlowError  # a browser's layout of such a paragraph is quadratic
+        if size > MAX_INLINE_CHARS or token.content.count("[") > MAX_BRACKETS:
             token.children = list(_lines(token.content))
             continue
         token.children = []
@@ -293,7 +295,7 @@ def _render_cell(renderer: RendererHTML, tokens: Sequence[Token], at: int, *rest
 
 def _render_formula(renderer: RendererHTML, tokens: Sequence[Token], at: int, *_: Any) -> str:
     token = tokens[at]
-    latex = escape_html(token.content)
+    latex = stdlib_html.escape(token.content)  # its length is limited
     if not token.meta["display"]:
         return f'<span class="{MATH_ON}">\\({latex}\\)</span>'
     html = f'<span class="{MATH_ON}">\\[{latex}\\]</span>'

@@ -21,6 +21,7 @@ from di_magics.core.shown.lens_text import (
 )
 from di_magics.core.token_statistics import least_likely, perplexity
 from di_magics.core.visible import make_visible, one_line, strip_controls
+from di_magics.display.long_text import join_blocks
 
 MAX_BYTES = 256_000
 """Bytes of the saved form, at most."""
@@ -103,14 +104,16 @@ def lens_html(data: LensData, lab: LabStart | None = None) -> str:
         + _least_html(data)
         + (_position_html(data, lab) if lab and data.tokens else "")
     )
-    room = MAX_BYTES - len((STYLE + before + after).encode()) - 1000  # for what is left out
+    # 4,000 for the blocks and what is left out
+    room = MAX_BYTES - len((STYLE + before + after).encode()) - 4000
     for least in TITLED:
         parts = _tokens_html(data.tokens, least, room)
         if len(parts) == len(data.tokens):
             break
+    text = join_blocks((token.text, part) for token, part in zip(data.tokens, parts, strict=False))
     left_out = _left_out(data, len(parts), least)
     return (
-        f'<div class="di-saved-lens {render.MATH_OFF}">{STYLE}{before}{"".join(parts)}{after}'
+        f'<div class="di-saved-lens {render.MATH_OFF}">{STYLE}{before}{text}{after}'
         f'<div style="{FAINT}">{_escape(left_out)}</div></div>'
     )
 

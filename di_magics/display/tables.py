@@ -12,6 +12,7 @@ from di_magics.core.shown.tree import tree_rows, tree_text
 from di_magics.core.sweep.difference import Part, count_texts, first_difference
 from di_magics.core.text import align_columns
 from di_magics.core.visible import one_line, strip_controls
+from di_magics.display.long_text import join_blocks
 
 PRE_LEFT = f"{render.PRE}; text-align: left"
 
@@ -80,9 +81,12 @@ _SIGNS = {"same": ("", ""), "gone": ("[-", "-]"), "new": ("{+", "+}")}
 
 def comparison_output(parts: Sequence[Part], names: tuple[str, str]) -> render.Bundle:
     """Return a comparison of two texts: the parts only in the first, and only in the second."""
-    marked = "".join(
-        f'<{_TAGS[part.kind]} style="{_STYLES[part.kind]}">{render.escape_html(part.text)}'
-        f"</{_TAGS[part.kind]}>"
+    marked = join_blocks(
+        (
+            part.text,
+            f'<{_TAGS[part.kind]} style="{_STYLES[part.kind]}">{render.escape_html(part.text)}'
+            f"</{_TAGS[part.kind]}>",
+        )
         for part in parts
     )
     legend = f"only in {names[0]}: struck out; only in {names[1]}: underlined"

@@ -123,6 +123,8 @@ const READABLE = [
   [`> ${"a|".repeat(99)}\n> ${"-|".repeat(99)}\n${"> a\n".repeat(99)}`, false],
   [Array.from({ length: 180 }, (_, i) => "`".repeat(i)).join(" "), false],
   [`[a]: ${"b".repeat(9999)}\n\n${"[a]\n\n".repeat(500)}`, false],
+  [`a${"\u0301".repeat(100)}`, false],
+  ["กิ่".repeat(1000), true],
 ];
 
 for (const [text, readable] of READABLE) {

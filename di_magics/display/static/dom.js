@@ -24,7 +24,7 @@ export function element(tag, properties = {}, ...children) {
 // A browser lays out a block in quadratic time where it mixes directions or piles up marks, and all of
 // it again when it grows. display/long_text.py does the same for what is saved.
 const BLOCK_CHARS = 1000; // after these a block ends with its line
-const MAX_BLOCK_CHARS = 2000;
+export const MAX_BLOCK_CHARS = 2000;
 const PIECE = /[\s\S]{1,999}\n|[\s\S]{1,1000}/gu;
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 // The reply's text as a list of tokens: one tab stop, coloured by band, with its legend and the strip of
 // surprise. Only the blocks of tokens in view are painted at once, the rest a little later.
-import { element, show } from "./dom.js";
+import { addText, element, MAX_BLOCK_CHARS, show } from "./dom.js";
 import { BAND_NAMES, COMPUTING, harmless, IMPOSSIBLE, label, NOT_KNOWN } from "./tokens.js";
 
 const BLOCK = 40; // tokens
@@ -19,7 +19,11 @@ const tokenNodes = (text) =>
   harmless(text)
     .split(/([\n\t])/)
     .flatMap((part) =>
-      /[\n\t]/.test(part) ? [element("span", { className: "mark", textContent: label(part) }), part] : part,
+      /[\n\t]/.test(part)
+        ? [element("span", { className: "mark", textContent: label(part) }), part]
+        : part.length > MAX_BLOCK_CHARS
+          ? addText(element("span"), part)
+          : part,
     );
 
 export class ReplyText {
@@ -57,7 +61,7 @@ export class ReplyText {
     for (let at = 0; at < tokens.size; at += BLOCK) {
       this.blocks.push(element("span", { role: "presentation" }, ...this.spans.slice(at, at + BLOCK)));
     }
-    this.box.append(...this.blocks);
+    this.addBlocks();
     this.strip = element("canvas", { className: "strip", height: STRIP, role: "img" });
     const peak = this.tokens.logprobs.reduce((best, value, i, all) => (value < all[best] ? i : best), 0);
     this.strip.setAttribute(
@@ -82,6 +86,20 @@ export class ReplyText {
     );
     this.listen();
     this.watch();
+  }
+
+  /** Add the tokens, in blocks for the browser's sake (dom.js) where there are not only ASCII texts. */
+  addBlocks() {
+    const isAscii = this.spans.every((_, at) => /^\p{ASCII}*$/u.test(this.tokens.text(at)));
+    let [parent, size] = [this.box, 0];
+    for (const block of this.blocks) {
+      if (size > MAX_BLOCK_CHARS && !isAscii) {
+        parent = this.box.appendChild(element("div", { role: "presentation" }));
+        size = 0;
+      }
+      parent.append(block);
+      size += block.textContent?.length ?? 0;
+    }
   }
 
   /** @param {number} at */
