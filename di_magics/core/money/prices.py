@@ -21,6 +21,9 @@ USD_PER_TOKEN = Decimal(1)
 CENTS_PER_TOKEN = Decimal("1E-2")
 PER_MILLION = Decimal("1E-6")
 
+MAX_MODELS = 20_000
+"""The entries of a list that are read: the largest have a few thousand."""
+
 # USD per token. The units of the lists are up to 10^6 apart: a price outside is likely misread.
 MIN_PRICE = Decimal("1E-9")
 MAX_PRICE = Decimal("1E-3")
@@ -62,8 +65,11 @@ class ListedModel:
 
 
 def parse_models(payload: object, *, source: str, date: str) -> list[ListedModel]:
-    """Return the chat models of a price list, in any of the shapes that services have for it."""
-    entries = payload.get("data") if isinstance(payload, dict) else payload
+    """Return the chat models of a price list, in any of the shapes that services have for it.
+
+    It has at most MAX_MODELS entries.
+    """
+    entries = as_list(payload.get("data") if isinstance(payload, dict) else payload)[:MAX_MODELS]
     models = (_parse_model(entry, source, date) for entry in as_objects(entries))
     return [model for model in models if model]
 

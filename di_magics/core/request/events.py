@@ -13,7 +13,7 @@ from typing import Any
 from di_magics.core.amount import parse_amount
 from di_magics.core.errors import EndpointError, StreamBroken
 from di_magics.core.logprobs import TokenProbability, read_token
-from di_magics.core.read_json import as_list, as_number, as_object, as_objects
+from di_magics.core.read_json import MAX_COUNT, as_list, as_number, as_object, as_objects
 from di_magics.core.reply.fold import (
     Cited,
     Finished,
@@ -136,7 +136,7 @@ class PayloadParser:
                 index = choice.get("index")
                 index = position if isinstance(index, bool) or not isinstance(index, int) else index
                 if index:
-                    yield OtherChoice(index)
+                    yield OtherChoice(min(index, MAX_COUNT))
                 else:
                     yield from self._choice_events(choice)
                     usage = usage or choice.get("usage")  # Moonshot

@@ -82,7 +82,10 @@ class ResponseReader:
             self._start += chunk
             self._kind = sniff(bytes(self._start))
             if self._kind is None:
-                del self._start[: len(self._start) - len(self._start.lstrip(_BLANK))]
+                # Blanks are dropped, also after a BOM: they may go on for long, byte by byte.
+                rest = self._start.lstrip(_BLANK)
+                bom = _BOM if rest.startswith(_BOM) else b""
+                self._start = bytearray(bom + rest.removeprefix(_BOM).lstrip(_BLANK))
                 return Batch()
             chunk = bytes(self._start)
         elif len(self._start) < MAX_QUOTE_CHARS or self._kind == "json":

@@ -13,6 +13,7 @@ import pytest
 
 import di_magics
 from di_magics.core.money.prices import (
+    MAX_MODELS,
     MAX_PRICE,
     MIN_PRICE,
     ListedModel,
@@ -78,6 +79,12 @@ def prices(payload: object) -> Price | None:
 def test_the_three_shapes_of_a_model_are_one_model(payload: object) -> None:
     """Three units of the same price give the same USD per token."""
     assert parse_models(payload, **FROM) == [ListedModel("tencent/Hy3", 262144, HY3)]
+
+
+def test_a_list_is_read_up_to_a_limit() -> None:
+    """A million models would keep the kernel and the page busy for a minute."""
+    models = parse_models([{"id": "m"}] * (MAX_MODELS + 1), source="s", date="d")
+    assert len(models) == MAX_MODELS
 
 
 def test_shapes_may_be_mixed_in_one_list() -> None:

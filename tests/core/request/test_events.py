@@ -12,6 +12,7 @@ from grow import grow
 
 from di_magics.core.errors import BadRequest, Busy, EndpointError, StreamBroken, TooLong
 from di_magics.core.logprobs import MAX_TOKEN_BYTES, TokenProbability
+from di_magics.core.read_json import MAX_COUNT
 from di_magics.core.reply.fold import (
     Finished,
     Image,
@@ -88,6 +89,11 @@ def test_a_whole_reply_is_read_like_a_chunk() -> None:
         "finish_reason": "stop",
     }
     assert read({"choices": [choice]}) == [Text("Hi"), Finished("stop")]
+
+
+def test_the_number_of_a_choice_is_bounded() -> None:
+    """Python does not write an int of more than 4,300 digits, and reads one of 4,300."""
+    assert read({"choices": [{"index": 10**4300 - 1}]}) == [OtherChoice(MAX_COUNT)]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from grow import snapshot
+from growth import growth
 
 from di_magics.core.errors import BadRequest, EndpointError, StreamBroken
 from di_magics.core.reply.fold import ReplyFold
@@ -337,3 +338,18 @@ def test_the_last_event_needs_no_blank_line(
     assert (reply.text, reply.complete) == (text, ended)
     assert (message or "") in str(error or "")
     assert (error is None) is (message is None)
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_blanks_before_a_body_take_linear_time_byte_by_byte(start: bytes) -> None:
+    """A body may begin with a byte order mark, and with as many blanks as a server likes."""
+
+    def feed(count: int) -> None:
+        reader = ResponseReader()
+        reader.feed(start)
+        for _ in range(count):
+            reader.feed(b" ")
+        reader.feed(delta(content="x").encode())
+        assert reader.close().error is None
+
+    assert growth(feed, 4_000) <= 3
