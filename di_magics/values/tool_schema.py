@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 import docstring_parser
 
 from di_magics.core.errors import ToolError
-from di_magics.core.reply.json_reply import escape_line_breaks, parse_strict_json
+from di_magics.core.reply.json_reply import mend_json, parse_strict_json
 from di_magics.core.secrets import looks_secret
 from di_magics.core.visible import one_line
 from di_magics.values.environment_secrets import held_secret
@@ -44,7 +44,7 @@ class ToolArguments:
 
     def parse(self, text: str) -> inspect.BoundArguments:
         """Return the arguments in a JSON text. Raises ToolError if they do not fit."""
-        text = escape_line_breaks(text) if text.strip() else "{}"
+        text = mend_json(text) if text.strip() else "{}"
         try:
             parse_strict_json(text, unique_names=True)
         except ValueError as error:

@@ -20,7 +20,7 @@ from typing import Any
 
 from di_magics.core.conversation.attachment import message_content
 from di_magics.core.conversation.turn import Turn
-from di_magics.core.reply.json_reply import escape_line_breaks, parse_strict_json
+from di_magics.core.reply.json_reply import mend_json, parse_strict_json
 from di_magics.core.reply.reply import Round, ToolCall
 from di_magics.core.reply.returned import read_returned
 from di_magics.core.settings.services import Service
@@ -122,7 +122,7 @@ def _valid_id(id_: str, length: int) -> str:
 
 def _arguments(call: ToolCall) -> str:
     """Return a call's arguments, or {} where servers would refuse them."""
-    arguments = escape_line_breaks(call.arguments)
+    arguments = mend_json(call.arguments)
     try:
         valid = isinstance(parse_strict_json(arguments), dict)
     except ValueError:

@@ -17,6 +17,14 @@ from di_magics.core.reply.code_blocks import code_blocks
 from di_magics.core.visible import one_line
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# A string of JSON or of Python, a comma before a closing bracket, or a name of Python.
+_PYTHON = re.compile(
+    r"""\\.|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|,(?=\s*+[\]}])|\b(?:True|False|None)\b""",
+    re.DOTALL,
+)
+_NAMES = {",": "", "True": "true", "False": "false", "None": "null"}
+_QUOTE = re.compile(r"\\.|\"", re.DOTALL)
+_QUOTES = {"\\'": "'", '"': '\\"'}
 _LINE_BREAK = re.compile(r"[\n\r\t]")
 
 
@@ -57,7 +65,7 @@ def extract_json(text: str) -> str:
 
     It is all of the reply, or the only object or array in its code blocks or in its text.
     """
-    source = escape_line_breaks(strip_fence(text))
+    source = mend_json(strip_fence(text))
     if _is_json(source):
         return source
     codes = [block.code for block in code_blocks(text) if block.code.lstrip()[:1] in ("{", "[")]
@@ -71,11 +79,36 @@ def escape_line_breaks(source: str) -> str:
 
     Models write the lines of a long text as they are, which RFC 8259 forbids.
     """
+    if not _is_loose_json(source):
+        return source
+    return _STRING.sub(lambda string: _LINE_BREAK.sub(_escape, string[0]), source)
+
+
+def mend_json(source: str) -> str:
+    """Return an object or array as JSON where it has Python's quotes and names, or a last comma.
+
+    Other text is returned unchanged, with the line breaks in strings escaped if it is JSON.
+    """
+    if source.lstrip()[:1] in ("{", "[") and not _is_loose_json(source):
+        mended = _PYTHON.sub(_as_json, source)
+        source = mended if _is_loose_json(mended) else source
+    return escape_line_breaks(source)
+
+
+def _is_loose_json(source: str) -> bool:
     try:
         json.loads(source, strict=False)
     except (ValueError, RecursionError):
-        return source
-    return _STRING.sub(lambda string: _LINE_BREAK.sub(_escape, string[0]), source)
+        return False
+    return True
+
+
+def _as_json(python: re.Match[str]) -> str:
+    token = python[0]
+    if token[0] == "'":
+        inner = _QUOTE.sub(lambda quote: _QUOTES.get(quote[0], quote[0]), token[1:-1])
+        return f'"{inner}"'
+    return _NAMES.get(token, token)
 
 
 def _escape(line_break: re.Match[str]) -> str:

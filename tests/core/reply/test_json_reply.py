@@ -14,6 +14,7 @@ from di_magics.core.reply.json_reply import (
     escape_line_breaks,
     extract_json,
     format_json,
+    mend_json,
     parse_json,
     parse_strict_json,
     repair_prompt,
@@ -142,7 +143,7 @@ def test_any_json_is_read(text: str, made: object) -> None:
         ("Hello", "Expecting value in line 1, column 1"),
         ('{"a": 1}\n{"a": 2}', "Extra data in line 2, column 1"),
         ('{"a": 1,\n "b" 2}', "delimiter in line 2, column 6"),
-        ("{'a': 1}", "in line 1, column 2"),
+        ("{a: 1}", "in line 1, column 2"),
         ('{"a": 1, // x\n}', "in line 1, column 10"),
         ('{"a": [1,\n2', "breaks off in line 2"),
         ('{"a":', "breaks off in line 1"),
@@ -282,7 +283,41 @@ def test_what_is_shown_of_json_is_json(text: str) -> None:
 )
 def test_lines_within_a_string_are_escaped(text: str, escaped: str) -> None:
     """Only within strings, and only if this makes it JSON."""
-    assert escape_line_breaks(text) == escaped
+    assert escape_line_breaks(text) == mend_json(text) == escaped
+
+
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ('{"a": [1, 2,],\n}', '{"a": [1, 2]\n}'),
+        ("{'a': True, \"b\": [None, False]}", '{"a": true, "b": [null, false]}'),
+        ("[\"it's\", 'it\\'s', 'a \"b\" \\\\']", '["it\'s", "it\'s", "a \\"b\\" \\\\"]'),
+        ("['None, ]', \"True,]\", 'a\nb']", '["None, ]", "True,]", "a\\nb"]'),
+        ("{'a': 1, 'a': 2}", '{"a": 1, "a": 2}'),
+        ("'a'", "'a'"),
+        ("None", "None"),
+        ("{a: 1}", "{a: 1}"),
+        ("{'a': it's}", "{'a': it's}"),
+        ("{'a': '\\x41'}", "{'a': '\\x41'}"),
+        ("[1,,]", "[1,,]"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_python_and_a_last_comma_are_mended(text: str, mended: str) -> None:
+    """Models write them for JSON. They have one meaning; what is in strings stays as it is."""
+    assert mend_json(text) == mended
+
+
+@pytest.mark.parametrize("unit", ["'", "\\'", '\\"', '"', "',", ", ", " ,", "True,", "'\\\\"])
+def test_json_is_mended_in_linear_time(unit: str) -> None:
+    """Whatever is not closed."""
+    assert growth(mend_json, 20_000, lambda size: "{" + unit * size) <= 3
+
+
+def test_a_reply_may_be_written_in_python() -> None:
+    """All of it or its one block; beside JSON a block of Python is code."""
+    assert parse_json("```python\n{'a': [1,]}\n```") == {"a": [1]}
+    assert parse_json("```python\n{'a': 1}\n```\n```json\n{\"a\": 2}\n```") == {"a": 2}
 
 
 @pytest.mark.parametrize(
