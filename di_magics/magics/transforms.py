@@ -28,7 +28,7 @@ from di_magics.core.errors import ParamError
 
 CELL = re.compile(r"(?P<indent>[ \t]*)%%chat(?P<flags>\s.*)?", re.DOTALL)
 WRAPPER = re.compile(r"%%(?P<magic>capture|prun|time|timeit)(?P<rest>\s.*)?", re.DOTALL)
-REPLIES = re.compile(r"(ask|retry|fix)\b")
+REPLIES = re.compile(r"(ask|retry|continue|fix)\b")
 OPENING, CLOSING = ("(", "[", "{"), (")", "]", "}")
 
 

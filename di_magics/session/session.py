@@ -208,7 +208,7 @@ class Session:
         address. Raises ChatError for another.
         """
         ask = ask_like(turn, self.settings)
-        now = None if turn.local else self._list_endpoint(ask)
+        now = None if turn.local else self._list_endpoint()
         if turn.local or (now and now.url == turn.url):
             return ask
         if self.routing.address(turn.endpoint) == turn.url:

@@ -11,7 +11,8 @@ from loopback import Loopback, Reply
 from shell import Run
 
 import di_magics as di
-from di_magics.magics.transforms import CELL, call_cell
+from di_magics.magics.commands import COMMANDS
+from di_magics.magics.transforms import CELL, REPLIES, call_cell
 
 CHAT_LINES = json.loads(Path(__file__).with_name("chat_line_cases.json").read_text("utf-8"))
 
@@ -211,3 +212,11 @@ def test_a_prompt_is_found_as_the_labextension_finds_it(cell: str, line: int) ->
     call = "".join(call_cell(lines))
     assert ("_cell_magic('chat'" in call or "_cell_magic(\\'chat\\'" in call) == bool(line)
     assert not line or CELL.fullmatch(lines[line - 1])
+
+
+def test_a_command_that_shows_its_reply_does_not_show_it_again_as_a_value() -> None:
+    """All commands that return one are known as such."""
+    values = {name: item.run.__annotations__["return"] for name, item in COMMANDS.items()}
+    assert {name for name in values if "Reply" in str(values[name])} == {
+        name for name in COMMANDS if REPLIES.match(name)
+    }
