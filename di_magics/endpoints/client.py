@@ -141,6 +141,8 @@ class Client:
     def _build(
         self, encrypted: bool, proxy: Proxy | None, certificates: dict[str, str]
     ) -> httpx.AsyncClient:
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
         import httpx
 
         verify = self._trusted(certificates) if encrypted else False
@@ -148,6 +150,7 @@ class Client:
             return httpx.AsyncClient(
                 limits=httpx.Limits(max_connections=None, keepalive_expiry=120),
                 trust_env=False,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept
                 proxy=httpx.Proxy(proxy.url) if proxy else None,
                 verify=verify,
             )

@@ -418,6 +418,21 @@ def test_a_redirect_is_not_followed(server: Loopback, other: Loopback, status: i
     assert other.requests == []
 
 
+def test_no_cookie_is_kept(server: Loopback, other: Loopback) -> None:
+    """A cookie may be a secret, and is for all ports of its host, over http as well."""
+    server.reply(Fault(400, headers={"set-cookie": "session=secret; Path=/"}))
+
+    async def work(client: Client) -> None:
+        await ask(client, Endpoint(server.url))
+        await ask(client, Endpoint(server.url))
+        await ask(client, Endpoint(other.url))
+
+    run(work)
+    requests = [*server.requests, *other.requests]
+    assert len(requests) == 3
+    assert not any("cookie" in request.headers for request in requests)
+
+
 @pytest.mark.parametrize(
     ("location", "shown"),
     [

@@ -2,9 +2,10 @@
 
 So are the values of its headers and its query. A server may repeat the key it was given: in an
 error, a header, the reply. `Redactor.clean` removes it from a complete text, in the spellings of
-servers and proxies: as it is, with JSON's or Python's escapes, with HTML's entities,
-percent-encoded, in base64, also over several lines, and with characters in it that are hidden or
-removed later. It must run after what is decoded and before any cut: half a key is not recognised.
+servers and proxies: as it is, with JSON's or Python's escapes, with HTML's entities, percent-
+encoded, in hexadecimal or base64, also over several lines, and with characters in it that are
+hidden or removed later. It must run after what is decoded and before any cut: half a key is not
+recognised.
 
 A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` holds an event back
 while its text ends in what may be the beginning of the key: about as many characters as the key
@@ -119,7 +120,10 @@ class _KeySpellings:
     def __init__(self, key: str) -> None:
         self.in_replies = len(key) >= MIN_KEY_CHARS_IN_REPLY
         self.longest = MAX_SPELLING_CHARS * len(key)
-        self.spellings = [key, *_base64_spellings(key)] if self.in_replies else [key]
+        self.spellings = [key]
+        if self.in_replies:
+            digits = key.encode().hex()
+            self.spellings += [digits, digits.upper(), *_base64_spellings(key)]
 
     def spans(self, text: str, readings: Sequence[tuple[str, Sequence[int]]]) -> list[_Span]:
         """Return where it is in a text with these readings."""

@@ -58,6 +58,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "repr": lambda key: repr(key)[1:-1],
     "repr of bytes": lambda key: repr(key.encode())[2:-1],
     "hex": lambda key: "".join(f"\\x{ord(sign):02x}" for sign in key),
+    "digits": lambda key: key.encode().hex(),
+    "capital digits": lambda key: key.encode().hex().upper(),
     "percent": lambda key: quote(key, safe=""),
     "every percent": lambda key: "".join(f"%{ord(sign):02x}" for sign in key),
     "percent twice": lambda key: quote(quote(key, safe=""), safe=""),
