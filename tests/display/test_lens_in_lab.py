@@ -251,6 +251,18 @@ def test_hostile_tokens_stay_text(notebook: Open) -> None:
     assert page.foreign == []
 
 
+def test_foreign_tokens_are_shown_in_blocks(notebook: Open) -> None:
+    """A browser needs half a minute for 60,000 marks in one; an ASCII reply is one block."""
+    texts = "('\\u0301' * 60_000, *['אa'] * 3000)"
+    page = notebook([SETUP, f"Lens(sample_reply(3001, texts={texts}))", "Lens(sample_reply(3000))"])
+    box = opened(page).get_by_role("listbox")
+    sizes = "node => [...node.querySelectorAll('div')].map(block => block.textContent.length)"
+    blocks = box.evaluate(sizes)
+    assert len(blocks) > 30
+    assert max(blocks) <= 5000
+    assert opened(page, 2).get_by_role("listbox").evaluate(sizes) == []
+
+
 def test_one_of_the_saved_form_and_the_widget_is_shown(notebook: Open) -> None:
     """The widget while the kernel is there, also after a reload; else the saved form alone."""
     page = notebook([SETUP, "Lens(sample_reply(60))"])

@@ -2,9 +2,9 @@
 
 So are the values of its headers and its query. A server may repeat the key it was given: in an
 error, a header, the reply. `Redactor.clean` removes it from a complete text, in the spellings of
-servers and proxies: as it is, with JSON's or Python's escapes, with HTML's entities, percent-
-encoded, in hexadecimal or base64, also over several lines, and with characters in it that are
-hidden or removed later. It must run after what is decoded and before any cut: half a key is not
+servers and proxies: as it is, with JSON's or Python's escapes, with HTML's entities,
+percent-encoded, in hexadecimal or base64, also over several lines, and with characters in it that
+are hidden or removed later. It must run after what is decoded and before any cut: half a key is not
 recognised.
 
 A reply arrives in pieces, and a key may be split over them. `ReplyRedactor` holds an event back
