@@ -271,7 +271,7 @@ def test_panel_fits_230_pixels(notebook: Open, server: Loopback) -> None:
 def test_a_model_is_chosen_from_a_long_list_by_keyboard(notebook: Open, server: Loopback) -> None:
     """20,000 names, of which those in view are drawn; foreign names are text."""
     hostile = '<img src=x onerror="window.ran = 1"> \N{RIGHT-TO-LEFT OVERRIDE}b'
-    many = [{"id": f"maker/model-{n}", "created": 1600000000 + n} for n in range(20000)]
+    many = [{"id": f"maker/model-{n}", "created": 1600000000 + n} for n in range(19_998)]
     tools = {"id": "maker/tool-user", "context_length": 8192, "supported_parameters": ["tools"]}
     server.models = [*many, tools, {"id": hostile, "created": 1700000000}]
     page = notebook([setup(server), "%chat panel", "%%chat\nhi"])
@@ -280,14 +280,15 @@ def test_a_model_is_chosen_from_a_long_list_by_keyboard(notebook: Open, server: 
     options = panel.get_by_role("listbox", name="Models").get_by_role("option")
     field.press("ArrowDown")
     options.nth(5).wait_for()
-    assert panel.get_by_text("20,002 of 20,002 models").is_visible()
+    assert panel.get_by_text("20,000 of 20,000 models").is_visible()
     assert options.count() < 30
+    options.first.click(trial=True)  # the titles do not cover it
     assert [node.inner_text() for node in options.all()[:2]] == [
         '<img src=x onerror="window.ran = 1"> ⟨U+202E⟩b\n2023-11-14',
         "maker/model-0\n2020-09-13",
     ]
     page.page.keyboard.type("TOOLS maker")
-    panel.get_by_text("1 of 20,002 models").wait_for()
+    panel.get_by_text("1 of 20,000 models").wait_for()
     assert options.get_attribute("aria-label") == "maker/tool-user, 8,192 tokens of context, tools"
     field.press("ArrowDown")
     assert field.get_attribute("aria-activedescendant") == options.get_attribute("id")
@@ -299,7 +300,7 @@ def test_a_model_is_chosen_from_a_long_list_by_keyboard(notebook: Open, server: 
     field.press("End")
     field.press("ArrowDown")
     page.page.keyboard.type("model-1999 ")  # in place of the model's name
-    panel.get_by_text("11 of 20,002 models").wait_for()
+    panel.get_by_text("9 of 20,000 models").wait_for()
     field.press("Escape")
     field.fill(hostile)
     field.press("ArrowDown")
