@@ -312,8 +312,9 @@ class Client:
                             await _drain(chunks)
                             return
                         size.add(len(chunk), batch)
-                batch = reader.close()
-                if events := [*keys.feed(batch.events), *keys.close()]:
+                # On another thread: 16 MB in one piece take many seconds, and Stop must not wait.
+                batch = await asyncio.to_thread(reader.close)
+                if events := [*await asyncio.to_thread(keys.feed, batch.events), *keys.close()]:
                     yield events
                 if batch.error:
                     raise batch.error

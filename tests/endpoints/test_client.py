@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from email.utils import formatdate
@@ -28,6 +29,7 @@ from di_magics.core.errors import (
 from di_magics.core.reply.fold import ReplyFold
 from di_magics.core.request import retry
 from di_magics.core.request.body import build_body
+from di_magics.core.request.response import Batch, ResponseReader
 from di_magics.endpoints.client import Client
 from di_magics.endpoints.endpoint import Endpoint, LocalEndpoint
 
@@ -364,6 +366,33 @@ def test_stopping_closes_the_connection(server: Loopback, chunks: list[Any]) -> 
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await asyncio.to_thread(server.requests[0].closed.wait, 5)
+
+    run(work)
+
+
+def test_stopping_does_not_wait_until_a_long_answer_is_read(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts of 16 MB in one piece may be millions, and other replies go on meanwhile."""
+    reads, end = threading.Event(), threading.Event()
+
+    def close(reader: ResponseReader) -> Batch:
+        reads.set()
+        end.wait(5)
+        return Batch()
+
+    monkeypatch.setattr(ResponseReader, "close", close)
+    server.reply(Reply(stream=False), Reply())
+
+    async def work(client: Client) -> None:
+        task = asyncio.create_task(ask(client, Endpoint(server.url)))
+        assert await asyncio.to_thread(reads.wait, 5)
+        assert (await ask(client, Endpoint(server.url))).reply.text == TEXT
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not end.is_set()
+        end.set()
 
     run(work)
 

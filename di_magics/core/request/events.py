@@ -131,15 +131,18 @@ class PayloadParser:
             yield Cited(sources, whole=True)
         choices = payload.get("choices")
         usage = payload.get("usage") or as_object(payload.get("x_groq")).get("usage")
+        last = 0
         for position, choice in enumerate(choices if isinstance(choices, list) else ()):
             if isinstance(choice, dict):
                 index = choice.get("index")
                 index = position if isinstance(index, bool) or not isinstance(index, int) else index
                 if index:
-                    yield OtherChoice(min(index, MAX_COUNT))
+                    last = max(last, min(index, MAX_COUNT))
                 else:
                     yield from self._choice_events(choice)
                     usage = usage or choice.get("usage")  # Moonshot
+        if last:
+            yield OtherChoice(last)
         if isinstance(usage, dict) and usage:
             yield Used(_parse_usage(usage))
 

@@ -91,6 +91,12 @@ def test_a_whole_reply_is_read_like_a_chunk() -> None:
     assert read({"choices": [choice]}) == [Text("Hi"), Finished("stop")]
 
 
+def test_other_choices_are_counted_once_for_each_payload() -> None:
+    """There may be millions of them, and only how many there are is shown."""
+    choices = [{"index": 2}, {"index": 0, "text": "a"}, {"index": 1}]
+    assert read({"choices": choices}) == [Text("a"), OtherChoice(2)]
+
+
 def test_the_number_of_a_choice_is_bounded() -> None:
     """Python does not write an int of more than 4,300 digits, and reads one of 4,300."""
     assert read({"choices": [{"index": 10**4300 - 1}]}) == [OtherChoice(MAX_COUNT)]
