@@ -213,6 +213,8 @@ def along(**changes: Any) -> list[str]:
             },
             ["2 requests", "cut: the stream broke off"],
         ),
+        ({"dialect": "ollama", "params": {"top_k": 3, "seed": 1}}, ["Ollama ignores top_k"]),
+        ({"dialect": "xai", "params": {"stop": ("a",)}}, []),
         ({"context": 2}, ["with the last 2 turns"]),
         ({"context": 1}, ["with the last turn"]),
         ({"context": 0}, ["without earlier turns"]),
@@ -221,7 +223,7 @@ def along(**changes: Any) -> list[str]:
     ],
 )
 def test_what_was_sent_with_the_prompt_is_shown(changes: dict[str, Any], parts: list[str]) -> None:
-    """Attachments, tools, the form of the reply, and how many requests it took."""
+    """Attachments, tools, the form of the reply, what had no effect, and how many requests."""
     assert along(**changes) == parts
 
 
