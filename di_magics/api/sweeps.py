@@ -80,7 +80,7 @@ def run_sweep(
 ) -> Sweep:
     """Return a sweep, as one of the running cell if the extension is loaded."""
     if magics:
-        ask = replace(ask, cell=magics.asking.running_cell())
+        ask = replace(ask, cell=magics.asking.make_cell())
         return magics.asking.sweep(
             ask, vary, repeats, measures=measures, show_replies=False, **options
         )

@@ -11,7 +11,7 @@
        │<────────────────────────────── again ───┤
        ├─ whole 7, delta 8 … ───────────────────>│
        │<────────────────────────────── stop ────┤  a click on Stop; `run` is which run of a grid
-       ├─ ack ──────────────────────────────────>│  none in 300 ms: the page interrupts the kernel
+       ├─ ack ──────────────────────────────────>│  none in a second: the page interrupts the kernel
        ├─ end ───────────────────────────────> ✗ │  lost, and the final output after it
        │<────────────────────────────── again ───┤  the page has been connected anew
        ├─ end ──────────────────────────────────>│  keeps its height: the final output is on its way
@@ -25,9 +25,9 @@ connection to the kernel is back, until a whole comes: Jupyter Server drops what
 while it connects. The answers to all pages together have at most a million characters a second; one
 serves all that wait.
 
-After the end the answer begins with `end` and the final output once more. A page asks for them
-until the final output has taken the place of its views, and then sends `seen`. Where it was loaded
-anew meanwhile, it has no output to replace: it sends `seen` at the third `end`.
+After the end, the answer to `again` is `end` and the final output once more, and then a whole. A
+page sends `again` until the final output has replaced its views, then `seen`. A reloaded page has
+no output that could be replaced, so it sends `seen` after the third `end`.
 
 Some front ends hold back what a page sends until the cell has ended. So the page interrupts the
 kernel if `ack` does not come, and for the first second the kernel sends a small content as wholes

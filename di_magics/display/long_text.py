@@ -20,14 +20,20 @@ _BLOCK = re.compile(rf"(?s).{{1,{MAX_BLOCK_CHARS - 1}}}\n|.{{1,{MAX_BLOCK_CHARS}
 
 
 def escape_long_text(text: str) -> str:
-    """Return text without control characters as HTML."""
+    """Return a text, which must have no control characters, as HTML.
+
+    It is in blocks if it is long and not ASCII.
+    """
     if text.isascii() or len(text) <= MAX_BLOCK_CHARS:
         return html.escape(text)
     return "".join(f"<div>{html.escape(block)}</div>" for block in _BLOCK.findall(text))
 
 
 def join_blocks(pieces: Iterable[tuple[str, str]]) -> str:
-    """Return the pieces of a text, each with its HTML, as HTML."""
+    """Return the HTML of a text that is given as pairs of a piece and its HTML.
+
+    It is in blocks if it is long and not ASCII.
+    """
     blocks: list[list[str]] = [[]]
     is_ascii, size = True, 0
     end = MAX_BLOCK_CHARS
@@ -50,6 +56,6 @@ def has_piles(text: str) -> bool:
     size = 0
     for character in text:
         size = size + 1 if unicodedata.category(character) in ("Mn", "Me", "Mc", "Cf") else 0
-        if size > MAX_PILE:
+        if size >= MAX_PILE:
             return True
     return False

@@ -64,7 +64,7 @@ _OWN_TAG = re.compile(rf"</?(?:{'|'.join(OWN_TAGS)})>|<br>")
 
 
 def escape_html(text: str) -> str:
-    """Return text as HTML that displays it; a long one is in several blocks."""
+    """Return text as HTML that displays it; a long one that is not ASCII is in blocks."""
     return escape_long_text(strip_controls(text))
 
 
@@ -156,8 +156,8 @@ def _parser() -> MarkdownIt:
     interrupts: Any = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("fence", "formula_block", rules.read_formula_block, interrupts)
     parser.block.ruler.before("fence", "fold", rules.read_fold, interrupts)
-    parser.block.ruler.at("fence", rules.read_nested_fences(fence), interrupts)
-    parser.block.ruler.before("lheading", "hold_formulas", rules.hold_formulas)
+    parser.block.ruler.at("fence", rules.read_loose_fences(fence), interrupts)
+    parser.block.ruler.before("lheading", "indent_formulas", rules.indent_formulas)
     parser.block.ruler.at("reference", rules.keep_definition(reference))
     parser.add_render_rule("math", _render_formula)
     parser.add_render_rule("fence", _render_fence)

@@ -39,7 +39,7 @@ _TICKS = re.compile("`+")
 _ESCAPED = re.compile(r"(\\\\)|\\\|")
 _SMALL = re.compile(r"<(sub|sup)>([^<>\n]{1,200})</\1>|<br ?/?>")
 _FENCE_LINE = re.compile(r"(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)")
-_MARKDOWN_FENCE = re.compile(r"(?P<marks>`{3,}|~{3,})[ \t]*(?:markdown|mdx?)", re.IGNORECASE)
+_MARKDOWN = re.compile("markdown|mdx?", re.IGNORECASE)
 _OPENS = re.compile(r"\\.|`+|\$", re.DOTALL)
 _ENDS_PARAGRAPH = re.compile(r"(?:[-+*]|\d{1,9}[.)])(?:\s|$)|[>#=`~<]|\$\$|\\\[|[-*_]{3}")
 _FOLD = re.compile(r"<details(?: open)?> *(?:<summary>(?P<head>.{0,300}?)</summary> *)?")
@@ -176,19 +176,19 @@ def _cell_pieces(line: str) -> Iterator[str]:
         at = end
 
 
-def read_nested_fences(fence: RuleFuncBlockType) -> RuleFuncBlockType:
-    """Return the rule for fences in which one of Markdown may contain others with a language.
+def read_loose_fences(fence: RuleFuncBlockType) -> RuleFuncBlockType:
+    """Return the rule for fences, which accepts two habits of models.
 
-    Models write them so, though in CommonMark the end of the inner one also ends the outer one.
-    They also begin a fence in a list's item and go on at the margin, which would end the item.
+    A fence of Markdown may contain other fences with a language; in CommonMark the inner end also
+    closes the outer one. The code of a fence in a list item may be at the left margin; in
+    CommonMark that ends the item.
     """
 
     def read_fence(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-        line = _line(state, start_line)
-        opening = _FENCE_LINE.fullmatch(line)
+        opening = _FENCE_LINE.fullmatch(_line(state, start_line))
         if silent or not opening or state.is_code_block(start_line) or state.env["searches"] <= 0:
             return fence(state, start_line, end_line, silent)
-        if _MARKDOWN_FENCE.fullmatch(line):
+        if _MARKDOWN.fullmatch(opening["info"]):
             find, info = _closing_fence, "markdown"
         elif _is_at_margin(state, start_line + 1, end_line):
             find, info = _closing_at_margin, opening["info"]
@@ -296,10 +296,10 @@ def read_formula_block(state: StateBlock, start_line: int, end_line: int, silent
     return True
 
 
-def hold_formulas(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """Keep the lines of a formula together within a paragraph that begins here.
+def indent_formulas(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """Indent the later lines of a formula in this paragraph, so that none of them begins a list.
 
-    A line of it that begins with `+` or `-` would be a list. An indent keeps it from being one.
+    Always returns False: the other rules read the paragraph.
     """
     line, at, held = start_line, 0, 1
     while line < state.lineMax and not state.isEmpty(line) and state.env["formulas"] > 0:

@@ -87,7 +87,7 @@ class _Pool:
 
         Raises TimeoutError if its headers are not complete after these seconds,
         httpx.ReadTimeout if nothing more comes for as long, and httpx.ProxyError if the proxy
-        wants a password, also where it is asked without a tunnel.
+        asks for a password: for an http address httpx itself only returns its 407.
         """
         import httpx
 

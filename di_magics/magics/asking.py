@@ -79,11 +79,11 @@ class CellAsker:
 
     def make_ask(self, prompt: str, **flags: Any) -> Ask:
         """Return an ask in the running cell."""
-        return Ask(prompt=prompt, cell=self.running_cell(), **flags)
+        return Ask(prompt=prompt, cell=self.make_cell(), **flags)
 
-    def running_cell(self) -> Cell | None:
-        """Return the cell that runs, None outside of a notebook."""
-        place = self._cell.cell()
+    def make_cell(self) -> Cell | None:
+        """Return the place of the next ask in the cell that runs, None outside of a notebook."""
+        place = self._cell.next_ask()
         return Cell(*place) if place else None
 
     def run(self, typed: Flags, prompt: str) -> Reply | Sweep | None:
@@ -264,7 +264,7 @@ class CellAsker:
         """Return an ask that sends the same request, to the turn's endpoint."""
         return replace(
             self.session.ask_like(turn),
-            cell=self.running_cell(),
+            cell=self.make_cell(),
             extra=turn.extra,
             fields=turn.fields,
             format=turn.format,

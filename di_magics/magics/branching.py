@@ -51,7 +51,7 @@ def branch(
     ask = asking.session.inspector.branch(
         turn, position, token=token, rank=rank, max_tokens=max_tokens
     )
-    ask = replace(ask, cell=asking.running_cell())
+    ask = replace(ask, cell=asking.make_cell())
     return asking.sweep(ask, *branch_runs(ask, count), fresh=True)
 
 

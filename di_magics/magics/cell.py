@@ -66,8 +66,10 @@ class RunningCell:
         tags = self._parent().get("metadata", {}).get("tags")
         return tags if isinstance(tags, list) else []
 
-    def cell(self) -> tuple[str, int] | None:
-        """Return the cell's id and the number of the next ask, from 0; None outside a front end.
+    def next_ask(self) -> tuple[str, int] | None:
+        """Count one more ask, and return the cell's id and the ask's number, from 0.
+
+        None outside a front end.
 
         Correct only on the thread that runs the cell; elsewhere the kernel's parent is another
         message.

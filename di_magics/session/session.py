@@ -35,7 +35,7 @@ from di_magics.core.errors import (
 )
 from di_magics.core.money.budget import Budget
 from di_magics.core.request import export
-from di_magics.core.request.ask import Ask, ask_like
+from di_magics.core.request.ask import Ask, copy_ask
 from di_magics.core.request.context import image_advice, shortening_advice
 from di_magics.core.request.error_body import mentions_param
 from di_magics.core.request.error_rules import NO_IMAGES
@@ -207,7 +207,7 @@ class Session:
         That must be the endpoint in use, or have a name: a turn of a loaded file may hold any
         address. Raises ChatError for another.
         """
-        ask = ask_like(turn, self.settings)
+        ask = copy_ask(turn, self.settings)
         now = None if turn.local else self._list_endpoint()
         if turn.local or (now and now.url == turn.url):
             return ask
@@ -234,8 +234,8 @@ class Session:
     def _look_up_model(self, ask: Ask | None, interrupts: Interrupts) -> None:
         """Choose the first model of a server on this machine, where none is set for it.
 
-        A server without a name may be a gateway that charges: its model is used if it is the only
-        one.
+        A server without a name may be a gateway that charges, so its model is used only if it has
+        just one.
         """
         endpoint = self._list_endpoint(ask)
         if endpoint is None or endpoint.url in self.routing.first_models:

@@ -22,7 +22,7 @@ CENTS_PER_TOKEN = Decimal("1E-2")
 PER_MILLION = Decimal("1E-6")
 
 MAX_MODELS = 20_000
-"""The entries of a list that are read: the largest have a few thousand."""
+"""At most so many entries of a list are read; the largest lists have a few thousand."""
 
 # USD per token. The units of the lists are up to 10^6 apart: a price outside is likely misread.
 MIN_PRICE = Decimal("1E-9")
@@ -67,7 +67,7 @@ class ListedModel:
 def parse_models(payload: object, *, source: str, date: str) -> list[ListedModel]:
     """Return the chat models of a price list, in any of the shapes that services have for it.
 
-    It has at most MAX_MODELS entries.
+    Only the first MAX_MODELS entries are read.
     """
     entries = as_list(payload.get("data") if isinstance(payload, dict) else payload)[:MAX_MODELS]
     models = (_parse_model(entry, source, date) for entry in as_objects(entries))

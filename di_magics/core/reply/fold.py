@@ -95,7 +95,7 @@ class Cited:
 
 @dataclass(frozen=True, slots=True)
 class OtherChoice:
-    """A piece of another choice than the first, which is not part of the reply."""
+    """Other choices than the first, which are not part of the reply; `index` is the highest."""
 
     index: int
 
@@ -142,7 +142,7 @@ class ReplyFold:
         self._changes: dict[str, Any] = {}
         self._calls: list[_GrowingCall] = []
         self._newest: dict[int, int] = {}
-        self._named: dict[str, int] = {}
+        self._by_id: dict[str, int] = {}
 
     @property
     def began(self) -> bool:
@@ -217,7 +217,7 @@ class ReplyFold:
         at = self._newest.get(part.index, -1) if part.index >= 0 else -1
         known = at >= 0
         if self._calls and not part.name and part.id != self._calls[at].id:
-            at = self._named.get(part.id, at)
+            at = self._by_id.get(part.id, at)
         if not self._calls or _begins_call(part, self._calls[at], known=known):
             if len(self._calls) > MAX_CALLS:
                 self._calls.pop()
@@ -227,7 +227,7 @@ class ReplyFold:
                 self._newest[part.index] = at
         self._calls[at].add(part)
         if part.id:
-            self._named[part.id] = at
+            self._by_id[part.id] = at
 
 
 class _GrowingCall:
@@ -239,16 +239,16 @@ class _GrowingCall:
         self._left = MAX_ARGUMENT_CHARS
 
     @property
-    def is_named(self) -> bool:
-        """Whether the name is complete: arguments follow, or there is no id to go by."""
+    def has_whole_name(self) -> bool:
+        """Whether the name is complete: arguments have come, or another name is another call."""
         return bool(self.name) and (not self.id or self._left < MAX_ARGUMENT_CHARS)
 
     def add(self, part: ToolCallDelta) -> None:
         """Add a fragment."""
         self.id = self.id or part.id
-        if not self.is_named:
-            known = "" if part.name.startswith(self.name) else self.name
-            self.name = (known + part.name)[:MAX_NAME_CHARS]
+        if not self.has_whole_name:
+            before = "" if part.name.startswith(self.name) else self.name
+            self.name = (before + part.name)[:MAX_NAME_CHARS]
         self._extra = part.extra or self._extra
         if part.arguments and self._left:
             self._parts.append(part.arguments[: self._left])
@@ -269,7 +269,7 @@ def _begins_call(part: ToolCallDelta, call: _GrowingCall, *, known: bool) -> boo
     """
     if known:
         other_id = part.id and call.id and part.id != call.id
-        other_name = call.is_named and part.name != call.name
+        other_name = call.has_whole_name and part.name != call.name
         return bool(part.name and call.name and (other_id or other_name))
     if part.index >= 0:
         return bool(part.name or part.id)

@@ -17,7 +17,7 @@ from di_magics.core.reply.code_blocks import code_blocks
 from di_magics.core.visible import one_line
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-# A string of JSON or of Python, a comma before a closing bracket, or a name of Python.
+# A string of JSON or of Python, a comma before a closing bracket, True, False or None.
 _PYTHON = re.compile(
     r"""\\.|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|,(?=\s*+[\]}])|\b(?:True|False|None)\b""",
     re.DOTALL,
@@ -63,7 +63,8 @@ def strip_fence(text: str) -> str:
 def extract_json(text: str) -> str:
     """Return the JSON in a reply, else the reply itself without its code fence.
 
-    It is all of the reply, or the only object or array in its code blocks or in its text.
+    It is all of the reply, or the only object or array in its code blocks or in its text. What
+    models borrow from Python is corrected only where the JSON is all of the reply.
     """
     source = mend_json(strip_fence(text))
     if _is_json(source):
@@ -85,9 +86,10 @@ def escape_line_breaks(source: str) -> str:
 
 
 def mend_json(source: str) -> str:
-    """Return an object or array as JSON where it has Python's quotes and names, or a last comma.
+    """Return a JSON object or array with what models borrow from Python corrected.
 
-    Other text is returned unchanged, with the line breaks in strings escaped if it is JSON.
+    That is single quotes, True, False, None and trailing commas. Line breaks in strings are
+    escaped, as in JSON of any kind; other text is returned unchanged.
     """
     if source.lstrip()[:1] in ("{", "[") and not _is_loose_json(source):
         mended = _PYTHON.sub(_as_json, source)

@@ -98,10 +98,10 @@ class Ask:
     prefill: Prefill | None = None
 
 
-def ask_like(turn: Turn, settings: Settings) -> Ask:
-    """Return an ask that sends a turn's prompt again, as a variant of the turn.
+def copy_ask(turn: Turn, settings: Settings) -> Ask:
+    """Return an ask with a turn's prompt and settings, for a variant of the turn.
 
-    A turn of a local model goes to the local model in use, any other to the endpoint in use.
+    It is for the endpoint in use; for a turn of a local model, for the local model in use.
     """
     return Ask(
         turn.prompt,

@@ -37,8 +37,8 @@ _NO_TOOLS = "This model or server cannot call tools: leave out --tools, or choos
 _NO_JSON = "This model or server cannot guarantee JSON: leave out --format json and --schema."
 NO_IMAGES = "This model cannot read images: choose one that can with -m."
 _NO_SYSTEM = (
-    "The model may take no system prompt: leave out -s, or %chat unset system, and put it into the "
-    "prompt."
+    "This model may not support system prompts: leave out -s, or type %chat unset system, and "
+    "write its text into the prompt."
 )
 _SHRINK = "Make the image smaller with --resize 1024, or leave out its turn with --last N."
 _LOWER_MAX = "Lower max_tokens: %chat set max_tokens=N."
@@ -142,7 +142,7 @@ ERROR_RULES = (
     ErrorRule(
         r"requires more system memory|insufficient system resources|due to resource limitations",
         BadRequest,
-        "The server has no room for this model: choose a smaller one with -m.",
+        "The server has too little memory for this model: choose a smaller one with -m.",
         _GITHUB + "continuedev/continue/issues/9160 2025-12 (Ollama, a 500), "
         "lmstudio-ai/lmstudio-bug-tracker/issues/1202 2025-11 (LM Studio)",
     ),

@@ -82,7 +82,7 @@ class ResponseReader:
             self._start += chunk
             self._kind = sniff(bytes(self._start))
             if self._kind is None:
-                # Blanks are dropped, also after a BOM: they may go on for long, byte by byte.
+                # Leading blanks are dropped, also after a BOM: any number may come, one by one.
                 rest = self._start.lstrip(_BLANK)
                 bom = _BOM if rest.startswith(_BOM) else b""
                 self._start = bytearray(bom + rest.removeprefix(_BOM).lstrip(_BLANK))

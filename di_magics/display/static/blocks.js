@@ -37,7 +37,7 @@ const NESTS = /^[ \t]*(?:markdown|mdx?)[ \t]*$/i;
 const MAX_SEARCHES = 100; // for the end of such a fence, in a text
 
 // What a parser of Markdown is slow for, or recurses for: nested quotes and lists, and long runs. A
-// browser is slow for many marks on one letter.
+// browser is slow for 100 marks on one letter (display/long_text.py).
 const SLOW = /^[ \t]*(?:(?:>|[-+*][ \t]|\d{1,9}[.)][ \t])[ \t]*){50}|`{20}|[\p{M}\p{Cf}]{100}/mu;
 const MARK = /[*_~[\]!`\\&@()]/g;
 const BULLET = /\n {0,3}[-*+] (?=\S)/; // ends a paragraph, wherever

@@ -8,7 +8,8 @@ const ANSWER_MS = 300;
 const STOP_MS = 1000;
 /** How long the final output may take to replace the views. */
 const REPLACE_MS = 1000;
-const ENDS = 3; // then a page that was reloaded knows no output to replace
+/** After so many a page assumes that it was reloaded, and has no output to replace. */
+const ENDS = 3;
 const ASK_AGAIN = 60; // after so many deltas that do not fit
 
 /** @typedef {{ type?: string, n?: any, [field: string]: any }} Message */
@@ -47,7 +48,7 @@ export function channel(add, restarted) {
   /** @type {Map<HTMLElement, () => void>} */
   const views = new Map();
   let ends = 0;
-  let seen = () => {};
+  let confirmEnd = () => {};
   const update = () => {
     for (const draw of views.values()) draw();
   };
@@ -69,27 +70,28 @@ export function channel(add, restarted) {
       /** @param {Message} message */
       const receive = (message) => {
         if (fold(state, message, add)) model.send({ type: "again" });
-        // A delta is no answer: the server may have kept it. After the end only the final output is one.
+        // A delta is no answer: Jupyter Server may have stored it while the page was away. After the end
+        // only the final output counts.
         if (message.type === "whole" && !ends) clearTimeout(asking);
         if (message.type === "end") {
           for (const el of views.keys()) lockHeight(el);
           ends += 1;
           if (views.size && ends < ENDS) ask(REPLACE_MS);
-          else seen();
+          else confirmEnd();
         }
         update();
       };
       model.on("msg:custom", receive);
+      const forgetConnection = whenBack(model, () => ask(ANSWER_MS));
       const stopAsking = () => {
         clearTimeout(asking);
         forgetConnection();
-        seen = () => {};
+        confirmEnd = () => {};
       };
-      seen = () => {
+      confirmEnd = () => {
         stopAsking();
         model.send({ type: "seen" });
       };
-      const forgetConnection = whenBack(model, () => ask(ANSWER_MS));
       const forget = whenGone(model, () => {
         stopAsking();
         Object.assign(state, { ended: true, status: restarted });
@@ -140,7 +142,7 @@ export function channel(add, restarted) {
       draw();
       return () => {
         views.delete(el);
-        if (ends && !views.size) seen();
+        if (ends && !views.size) confirmEnd();
       };
     },
   };

@@ -48,7 +48,7 @@ def show_status(context: Context, rest: str) -> None:
         route = session.route()
         endpoint, model = route.name, route.model
     except DiMagicsError as error:
-        endpoint, model = setting.not_ready(session, error), settings.model or "—"
+        endpoint, model = setting.describe_not_ready(session, error), settings.model or "—"
     budget, spent = session.budget, tally(session.notebook.ledger.entries())
     values = " ".join(
         [

@@ -130,7 +130,7 @@ def _say_settings(session: Session) -> None:
         say(f"Warning: {line}")
 
 
-def not_ready(session: Session, error: DiMagicsError) -> str:
+def describe_not_ready(session: Session, error: DiMagicsError) -> str:
     """Return the endpoint that is set, and why it cannot be asked."""
     return f"{session.settings.endpoint or 'none'}. Not ready: {error}"
 
@@ -224,7 +224,7 @@ def _list_endpoints(session: Session) -> None:
         now, address, text = route.name, route.url, f"{route.name}."
     except DiMagicsError as error:
         now = session.settings.endpoint or ""
-        address, text = mend_url(now), not_ready(session, error)
+        address, text = mend_url(now), describe_not_ready(session, error)
     rows = [("", "name", "address", "key", "server")]
     for name, service in services.items():
         url = mend_url(service.url)
@@ -257,10 +257,9 @@ def _set_or_say(session: Session, name: str, value: str) -> None:
         text = session.policies.current().system or "none"
     elif text is None:
         try:
-            route = session.route()
-            text = route.name if name == "endpoint" else route.model
+            text = session.route().model
         except DiMagicsError as error:
-            text = f"none. {error}"
+            text = f"none. Not ready: {error}"
     say(one_line(text, 2000))
 
 
@@ -290,7 +289,8 @@ def ask_for_key(context: Context, rest: str) -> None:
             f"The key comes from {session.policies.current().source_names} and cannot be replaced "
             "here. Ask your teacher."
         )
-    Endpoint(endpoint.url, "a key", service=endpoint.service)  # may one be sent there at all?
+    # Before the question: ParamError if no key may be sent there.
+    Endpoint(endpoint.url, "a key", service=endpoint.service)
     typed = _type_key(f"Key of {title} ({key_origin(endpoint.url)}): ")
     Endpoint(endpoint.url, typed, service=endpoint.service)  # refuses what cannot be sent
     keys.set(endpoint.url, typed)

@@ -21,7 +21,7 @@ from di_magics.core.money.budget import Budget
 from di_magics.core.money.prices import Price
 from di_magics.core.reply.json_reply import parse_json
 from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult, Usage
-from di_magics.core.request.ask import Ask, Prefill, ask_like
+from di_magics.core.request.ask import Ask, Prefill, copy_ask
 from di_magics.core.request.body import prompt_weight
 from di_magics.core.request.plan import (
     Plan,
@@ -476,10 +476,10 @@ def test_a_request_is_shown_without_what_the_server_refused() -> None:
 
 
 @pytest.mark.parametrize("local", [False, True])
-def test_an_ask_like_a_turn_sends_it_again_to_the_endpoint_in_use(local: bool) -> None:
+def test_a_copied_ask_goes_to_the_endpoint_in_use(local: bool) -> None:
     """One of a local model goes to the local model in use, without a model's name."""
     turn = Turn("t", "hi", model="m", params={"top_k": 3}, local=local)
-    ask = ask_like(turn, Settings(endpoint="local:x" if local else "e"))
+    ask = copy_ask(turn, Settings(endpoint="local:x" if local else "e"))
     assert (ask.prompt, ask.replaces, ask.context) == ("hi", turn, "all")
     assert ask.params == {"top_k": 3}
     assert (ask.model, ask.endpoint) == ((None, "local:x") if local else ("m", "e"))
