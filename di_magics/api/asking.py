@@ -193,9 +193,10 @@ class Conversation:
         extra: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> ReplyStream:
-        """Return the reply's text as it comes; leaving the loop stops it and keeps what came.
+        """Return the reply's text as it comes.
 
-        The loop raises the errors of `ask`.
+        Leaving the loop stops the reply and keeps the part that came. The loop raises the errors
+        of `ask`.
         """
         return ReplyStream(self._asker(_fill_ask(self._template, prompt, params, extra, attach)))
 

@@ -25,6 +25,8 @@ from di_magics.display.long_text import join_blocks
 
 MAX_BYTES = 256_000
 """Bytes of the saved form, at most."""
+BLOCK_BYTES = 4000
+"""Bytes that are kept free for the blocks, and for the note on what is left out."""
 NAMED = 3
 """How many alternatives of a token the saved form names."""
 LISTED = 10
@@ -104,8 +106,7 @@ def lens_html(data: LensData, lab: LabStart | None = None) -> str:
         + _least_html(data)
         + (_position_html(data, lab) if lab and data.tokens else "")
     )
-    # 4,000 for the blocks and what is left out
-    room = MAX_BYTES - len((STYLE + before + after).encode()) - 4000
+    room = MAX_BYTES - len((STYLE + before + after).encode()) - BLOCK_BYTES
     for least in TITLED:
         parts = _tokens_html(data.tokens, least, room)
         if len(parts) == len(data.tokens):

@@ -35,7 +35,7 @@ class Proxy(NamedTuple):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The password, and what is sent for it."""
+        """The password, and `user:password` as it is sent."""
         parts = urlsplit(self.url)
         if not parts.password:
             return ()

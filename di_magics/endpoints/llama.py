@@ -165,10 +165,10 @@ class Llama:
         return tokens
 
     async def hold(self, prompt: Sequence[int], ids: Sequence[int]) -> int:
-        """Return a slot that holds a prompt and a reply as they were read when it was written.
+        """Return a cache slot with the prompt and the reply, read token by token.
 
-        It is the reply's own where that has not been used since; else the reply is read again,
-        token by token.
+        It is the slot in which the reply was written, if nothing else has used it since; otherwise
+        the reply is read again.
         """
         read = [*prompt, *ids]
         body = {"prompt": read, "n_predict": 1, "cache_prompt": True, "id_slot": ANY_SLOT}

@@ -118,6 +118,7 @@ class Exchange:
     async def _send(
         self, plan: Plan, screen: Screen, recorder: Recorder, on_busy: Callable[[], None]
     ) -> Outcome:
+        """Read the reply, find its status and cost, and seal it."""
         turn = plan.turn
         start = time.monotonic()
         view = SafeView(screen)

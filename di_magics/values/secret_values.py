@@ -140,7 +140,7 @@ def refuse_secret_member(value: object, name: str) -> None:
 
 
 def secrets_by_name(variables: Mapping[str, object]) -> list[str]:
-    """Return the secrets that variables of a notebook, and what is in them, have by name.
+    """Return the secrets in a notebook's variables, at any level: values whose name says so.
 
     They are hidden in what is sent of its cells, whose code may have read them from a prompt.
     """

@@ -68,7 +68,7 @@ def named_texts(value: Any) -> Iterator[Named]:
 
 
 def _key_name(key: Any) -> str:
-    """Return the name that a key is, the last one of several, "" for other keys."""
+    """Return a key as a name: a tuple's last item; "" if it is not a text."""
     last = key[-1] if isinstance(key, tuple) and key else key
     return last if isinstance(last, str) else ""
 

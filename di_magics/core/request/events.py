@@ -131,18 +131,18 @@ class PayloadParser:
             yield Cited(sources, whole=True)
         choices = payload.get("choices")
         usage = payload.get("usage") or as_object(payload.get("x_groq")).get("usage")
-        last = 0
+        highest = 0
         for position, choice in enumerate(choices if isinstance(choices, list) else ()):
             if isinstance(choice, dict):
                 index = choice.get("index")
                 index = position if isinstance(index, bool) or not isinstance(index, int) else index
                 if index:
-                    last = max(last, min(index, MAX_COUNT))
+                    highest = max(highest, min(index, MAX_COUNT))
                 else:
                     yield from self._choice_events(choice)
                     usage = usage or choice.get("usage")  # Moonshot
-        if last:
-            yield OtherChoice(last)
+        if highest:
+            yield OtherChoice(highest)
         if isinstance(usage, dict) and usage:
             yield Used(_parse_usage(usage))
 

@@ -37,7 +37,10 @@ def parse_positive(name: str, text: object) -> int:
 
 
 def parse_above(name: str, text: object) -> Above:
-    """Return which cells go along. Raises ParamError for anything else."""
+    """Return which of the cells above are sent: new, all or a number.
+
+    Raises ParamError for anything else.
+    """
     if text == "new":
         return "new"
     if text == "all":

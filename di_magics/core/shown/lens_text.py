@@ -148,7 +148,7 @@ def about_lines(data: LensData, *, lab: bool = False) -> Iterator[str]:
 
 
 def setting_notes(data: LensData) -> Iterator[str]:
-    """Yield what the settings of a lab cannot know."""
+    """Yield what the lab does not know about the endpoint's settings."""
     if data.order is None:
         yield (
             "The order of this endpoint's filters is not known: it is llama.cpp's here. Continue "

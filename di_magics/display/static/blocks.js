@@ -25,7 +25,7 @@ const QUOTE = /[ \t]*>/y;
 const SMALL_HTML = /<(?:br ?\/?|\/?su[bp])>/y;
 // A line that opens a fence, in quotes and items perhaps.
 const FENCE = /((?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*)(`{3,}(?!`)(?![^\n]*`)|~{3,})([^\n]*)/y;
-// The same of a block that is indented or in a list.
+// The same for a fence that is indented or in a list item.
 const INNER_FENCE = /^(?:[ \t]|(?:[-+*]|\d{1,9}[.)])[ \t])+(`{3,}(?!`)(?!.*`)|~{3,})/;
 // A line of marks in a fence, and what follows them.
 const MARKS = /^[ \t]*(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
@@ -210,7 +210,7 @@ export function finished(text) {
   let done = 0;
   let at = 0;
   let fence = "";
-  let inner = ""; // the mark of an open fence in a list
+  let inner = ""; // the marks that opened a fence in a list item, "" if none is open
   let nests = false;
   let depth = 0; // fences within the one that is open
   let list = false;
