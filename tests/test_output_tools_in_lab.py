@@ -75,7 +75,10 @@ def test_code_goes_into_a_new_cell_as_it_looks_and_is_not_run(
 def test_a_reply_is_marked_when_its_prompt_or_a_turn_above_has_changed(
     notebook: Open, server: Loopback
 ) -> None:
-    """As the prompt is typed, also after a reload; asked again it answers what is there."""
+    """As the prompt is typed, also after a reload; asked again it answers what is there.
+
+    Retry goes, and the notebook has its keys again.
+    """
     server.reply(*(Reply(text) for text in ("one", "two", "three", "four", "five")))
     page = notebook([load(server), "%%chat\na", "%%chat\nb", "%%chat\nc", "%%chat --once\nd"])
     page.run_all()
@@ -90,6 +93,8 @@ def test_a_reply_is_marked_when_its_prompt_or_a_turn_above_has_changed(
 
     button(page, 1, "Retry").click()
     page.shown(1).get_by_text("five").wait_for()
+    page.page.keyboard.press("ArrowDown")
+    assert page.js("() => panel.content.activeCellIndex") == 2
     wait_for_marks(page, False, True, True, False)
     page.save()
     page.reload()

@@ -171,7 +171,7 @@ def test_stop_interrupts_where_messages_wait_for_the_cell(
 
 
 def test_stop_by_keyboard(notebook: Open, server: Loopback) -> None:
-    """The Stop button takes the focus and Enter presses it."""
+    """The Stop button takes the focus, Enter presses it, and the notebook has its keys again."""
     server.reply(Reply(chunks=["The first half", Hold()]))
     page = ready(notebook, server, "%%chat\nhi")
     page.start(1)
@@ -180,6 +180,8 @@ def test_stop_by_keyboard(notebook: Open, server: Loopback) -> None:
     page.page.keyboard.press("Enter")
     (output,) = page.wait(1)
     assert "stopped by you" in output["data"]["text/plain"]
+    page.page.keyboard.press("ArrowUp")
+    assert page.js("() => panel.content.activeCellIndex") == 0
 
 
 def test_the_square_ends_run_all(notebook: Open, server: Loopback) -> None:

@@ -124,6 +124,8 @@ export function channel(add, restarted) {
         // Where comm messages wait for the cell, only an interrupt gets through. It would stop all runs.
         if (run !== undefined) return;
         setTimeout(() => state.acknowledged || state.ended || kernel?.interrupt(), STOP_MS);
+        // The button goes, and its cell has the keys again.
+        /** @type {HTMLElement | null} */ (button.closest("[tabindex]"))?.focus({ preventScroll: true });
       });
       return {
         bar: element("div", { className: "di-bar" }, button, line),

@@ -136,6 +136,7 @@ function watchOutputs({ actions, states, icons, apputils }, panel) {
 	function run(index, added) {
 		if (added) addCell(notebook, index, added);
 		runCell(actions, panel, index);
+		notebook.activeCell?.node.focus({ preventScroll: true });
 	}
 
 	/** @param {Cell} cell */
