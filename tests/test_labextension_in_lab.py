@@ -339,6 +339,28 @@ def test_the_reply_to_a_message_is_in_view_and_the_keys_of_jupyterlab_work(
     assert errors(page) == []
 
 
+def test_a_page_reloaded_in_mid_stream_does_not_ask_for_what_is_loaded(
+    notebook: Open, server: Loopback
+) -> None:
+    """What the kernel has is known when it answers again."""
+    hold = Hold()
+    server.reply(Reply(chunks=["half", hold]))
+    env = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
+    page = notebook([env, "%%chat\none"])
+    page.run(0)
+    page.start(1)
+    page.shown(1).get_by_text("half").wait_for()
+    page.save()
+    page.page.evaluate("() => { window.onbeforeunload = null }")
+    page.reload()
+    page.page.locator(".jp-NotebookPanel-toolbar").get_by_text("Chat", exact=True).click()
+    panel = page.page.locator(".di-chat-panel")
+    panel.get_by_role("button", name="one").wait_for()
+    assert panel.get_by_text("Messages need").count() == 0
+    hold.release()
+    panel.locator("summary").get_by_text("m").wait_for()
+
+
 def test_the_chat_panel_opens_by_keyboard(notebook: Open) -> None:
     """From the command palette the message gets the focus, as often as it is chosen there."""
     page = notebook(["1"], own_page=True)

@@ -72,7 +72,7 @@ export async function chatPanelPlugin(load) {
 				item: makeStatusItem(Widget, states, open),
 				align: "left",
 				rank: 10,
-				isActive: () => states.of() !== null,
+				isActive: () => !!states.of(),
 			});
 			app.docRegistry.addWidgetExtension("Notebook", {
 				createNew: (/** @type {any} */ notebook) => {
@@ -152,7 +152,7 @@ function makeChatPanel(tracker, actions, states) {
 	/** Show the current notebook's turns. */
 	function draw() {
 		const notebook = tracker.currentWidget;
-		const missing = states.of() ? "" : "Messages need %load_ext di_magics.";
+		const missing = states.of() === null ? "Messages need %load_ext di_magics." : "";
 		hint.textContent = notebook ? missing : "Open a notebook to chat in it.";
 		button.disabled = !notebook;
 		const found = listSources().map(([id, source]) => [id, titleOf(source)]);

@@ -1,6 +1,5 @@
-// What a notebook's kernel says of itself: its model, what the notebook has cost, whether a reply
-// streams, which widget is the panel, and which cell failed last. How it is sent, and why so:
-// magics/page.py. Nothing in it is trusted.
+// What a notebook's kernel says of itself. How it is sent, and why so: magics/page.py. Nothing in it is
+// trusted.
 
 const COMM = "di_magics";
 const MAX_TEXT_CHARS = 200;
@@ -36,14 +35,14 @@ export function describeState({ model, cost, costs, answering }) {
  * @param {NotebookTracker} tracker @param {(options: object) => any} createMessage
  */
 export function followKernels(tracker, createMessage) {
-	/** @type {WeakMap<object, State>} */
+	/** @type {WeakMap<object, State | null>} null: has no di_magics */
 	const states = new WeakMap();
 	/** @type {(() => void)[]} */
 	const watchers = [];
 	const following = {
-		onOpen() {}, // the current notebook's kernel wants its panel to be seen
+		onOpen() {}, // the current kernel wants its panel seen
 		/** @param {NotebookPanel | null} [notebook] */
-		of: (notebook = tracker.currentWidget) => (notebook && states.get(notebook.sessionContext)) ?? null,
+		of: (notebook = tracker.currentWidget) => notebook && states.get(notebook.sessionContext),
 		/** @param {() => void} watcher */
 		onChange(watcher) {
 			watchers.push(watcher);
@@ -92,6 +91,10 @@ export function followKernels(tracker, createMessage) {
 		try {
 			const { content } = await context.session.kernel.requestCommInfo({ target_name: COMM });
 			if (content.comms?.[COMM]) send(context, {});
+			else if (!states.has(context)) {
+				states.set(context, null);
+				tell();
+			}
 		} catch {} // the connection is lost, or another kernel is chosen
 	}
 
