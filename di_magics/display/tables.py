@@ -109,7 +109,7 @@ def repeats_output(texts: Sequence[str], verdict: str) -> render.Bundle:
     return _bundle(html, "\n\n".join(plain))
 
 
-BAR = 16
+BAR = 8  # the table fits between JupyterLab's sidebars at 1280 pixels
 _COUNTS = ("replies", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
 
 
