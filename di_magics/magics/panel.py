@@ -145,7 +145,7 @@ class Panel:
             "texts": {name: getattr(settings, name) or "" for name in TEXT_SETTINGS},
             "hints": {
                 "endpoint": route.name if route else "none",
-                "model": route.model if route else "none",
+                "model": one_line(route.model, 120) if route else "none",
                 "system": policy.system or "none",
             },
             "about": failed or about,

@@ -349,3 +349,12 @@ def test_panel_works_in_notebook_7(server: Loopback, chromium: Browser, notebook
     page.run(3)
     page.close()
     assert server.chats[1].json["temperature"] == 0.9
+
+
+def test_a_list_without_models_names_the_one_that_is_used(notebook: Open, server: Loopback) -> None:
+    """As on the built-in model, which is the only one of its endpoint."""
+    server.models = []
+    page = notebook([setup(server), "%chat panel"])
+    panel = opened(page)
+    panel.get_by_role("combobox", name="Model").press("ArrowDown")
+    panel.get_by_text("lists no models. Type a name; without one it is: m.").wait_for()

@@ -176,7 +176,7 @@ export class ModelList {
     show(
       this.status,
       !this.rows.length
-        ? "This endpoint has listed no models. Type a model's name."
+        ? `This endpoint lists no models. Type a name; without one it is: ${this.field.placeholder}.`
         : `${count} of ${all} models, the newest first. Type to search; ↑ ↓ and Enter choose.`,
     );
     this.scroll.scrollTop = 0;
