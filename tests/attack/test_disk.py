@@ -130,11 +130,11 @@ def test_a_corrupt_file_is_an_error_and_nothing_more(attacks: Attacks, tmp_path:
         attacks.check(True, outcomes)
 
 
-@pytest.mark.parametrize("kind", ["newer", "folder", "directory", "missing"])
+@pytest.mark.parametrize("kind", ["newer", "folder", "directory"])
 def test_a_file_that_cannot_be_used_is_left_alone(
     attacks: Attacks, tmp_path: Path, kind: str
 ) -> None:
-    """A newer version, a folder in its place, a folder without rights, or none at all."""
+    """A newer version, a folder in its place, or a file in the place of its folder."""
     home = tmp_path / "home"
     home.mkdir()
     path = home / FILE
@@ -144,15 +144,21 @@ def test_a_file_that_cannot_be_used_is_left_alone(
             db.execute(f"PRAGMA user_version = {CURRENT[1] + 1}")
     elif kind == "folder":
         path.mkdir()
-    elif kind == "directory":
-        home.rmdir()
-        home.write_text("not a folder")
     else:
         home.rmdir()
+        home.write_text("not a folder")
     before = path.read_bytes() if path.is_file() else None
     with writer(home) as kernel:
         attacks.check(not kernel.write(1000), kind)
     assert before == (path.read_bytes() if path.is_file() else None)
+
+
+def test_a_missing_folder_is_made(attacks: Attacks, tmp_path: Path) -> None:
+    """As at the first start: only its owner may read it."""
+    home = tmp_path / "new" / "home"
+    with writer(home) as kernel:
+        attacks.check(kernel.write(1000), "missing")
+    assert (home / FILE).stat().st_mode & 0o077 == 0
 
 
 def test_a_read_only_folder_is_an_error(attacks: Attacks, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ export const MODEL_LIST_STYLE = `
 .di-panel .models .scroll { max-height: calc(250px + var(--row)); overflow-y: auto; overscroll-behavior: contain; position: relative; }
 .di-panel .models .model { display: grid; grid-template-columns: minmax(0, 1fr) 80px 62px 62px 190px 80px; gap: 0 10px;
   padding: 0 8px; height: var(--row); line-height: var(--row); box-sizing: border-box; cursor: pointer; }
-.di-panel .models .rows { position: relative; } /* below the titles */
+.di-panel .models .rows { position: relative; }
 .di-panel .models .scroll .model { position: absolute; left: 0; right: 0; }
 .di-panel .models .model span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .di-panel .models .context, .di-panel .models .in, .di-panel .models .out { text-align: right; font-variant-numeric: tabular-nums; }
