@@ -319,6 +319,13 @@ class Notebook:
         """Return the kernel's status, such as `idle` or `busy`."""
         return str(self.js("() => panel.sessionContext.session.kernel.status"))
 
+    def wait_until_kernel_is_idle(self) -> None:
+        """Wait until the server says so, also while no page is open."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while any(kernel["execution_state"] != "idle" for kernel in self.lab.api("/api/kernels")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
     def interrupt(self) -> None:
         """Interrupt the kernel, as ■ does."""
         self.js("() => jupyterapp.commands.execute('notebook:interrupt-kernel')")

@@ -26,17 +26,19 @@ while it connects. The answers to all pages together have at most a million char
 serves all that wait.
 
 After the end, the answer to `again` is `end` and the final output once more, and then a whole. A
-page sends `again` until the final output has replaced its views, then `seen`. A reloaded page has
-no output that could be replaced, so it sends `seen` after the third `end`.
+page sends `again` until the final output has replaced its views, then `seen`. In a reloaded page
+the extension of JupyterLab puts the final output in place of the widget, by the display id, which
+is the widget's id (labextension/static/reloaded.js); without it, the page sends `seen` after the
+third `end`.
 
 Some front ends hold back what a page sends until the cell has ended. So the page interrupts the
 kernel if `ack` does not come, and for the first second the kernel sends a small content as wholes
 without being asked. This early second ends with a whole of any size, or with `here`.
 
 A page that is loaded anew finds the widget in the saved output, and sends `here`. If the stream has
-ended meanwhile, it gets the whole with `ended`. If no page has sent `here`, the widget is closed at
-the end, because there is nobody to wait for. A page sees in the kernel's status that the kernel was
-restarted.
+ended meanwhile, it gets the final output, and the whole with `ended` for a page without the
+extension. If no page has sent `here`, the widget is closed at the end, because there is nobody to
+wait for. A page sees in the kernel's status that the kernel was restarted.
 
 A message is a dict with `type`, and with `n` if it is numbered; `status` is the line beside the
 Stop button, sent when it has changed. The other fields are the content's own. Except
@@ -126,7 +128,7 @@ class Channel:
         else:
             view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
             bundle = {"text/plain": "…", "application/vnd.jupyter.widget-view+json": view}
-            self._handle = display(bundle, raw=True, display_id=True)
+            self._handle = display(bundle, raw=True, display_id=widget.model_id)
         with self.lock:
             self._streaming = True
             self._early_until = time.monotonic() + EARLY_SECONDS
@@ -192,9 +194,10 @@ class Channel:
         if not self._connected:
             self._widget.close()
 
-    def _show_final(self, bundle: Message, metadata: Message) -> None:
+    def _show_final(self, bundle: Message, metadata: Message, end: bool = True) -> None:
         # The end comes before the cell's, so that a Stop on its way does not interrupt the next.
-        self._widget.post({"type": "end"})
+        if end:
+            self._widget.post({"type": "end"})
         self._handle.update(bundle, raw=True, metadata=metadata)
 
     def _answer_soon(self) -> None:
@@ -223,8 +226,8 @@ class Channel:
         if self._streaming:
             self._send_whole()
             return
-        if repeat_end and self._final:
-            self._show_final(*self._final)
+        if self._final:
+            self._show_final(*self._final, end=repeat_end)
         whole = {**self._content.build_whole(), "ended": True}
         self._status = ""
         self._send_numbered("whole", whole, self._away)

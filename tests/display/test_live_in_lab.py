@@ -718,10 +718,36 @@ def test_a_page_reloaded_in_mid_stream_loses_nothing(notebook: Open, server: Loo
     page.shown(3).get_by_text("The first half and the second.").wait_for()
 
 
-def test_a_reloaded_page_shows_the_reply_when_it_has_ended(
+def test_a_reply_streams_on_in_a_reloaded_page(notebook: Open, server: Loopback) -> None:
+    """And its final output takes the widget's place there, with its receipt and the buttons."""
+    holds = [Hold(), Hold(), Hold()]
+    chunks: list[str | Hold | Pace] = ["The first", Pace(1), " half", holds[0], " and", holds[1]]
+    server.reply(Reply(chunks=[*chunks, " the second."]), Reply("b"))
+    page = ready(notebook, server, "%%chat\nA", "%%chat\nB")
+    page.start(1)
+    page.shown(1).get_by_text("The first half").wait_for()
+    page.save()
+    page.page.evaluate("() => { window.onbeforeunload = null }")
+    page.reload()
+    area = page.shown(1)
+    area.get_by_text("The first half").wait_for()
+    holds[0].release()
+    area.get_by_text("The first half and").wait_for()
+    area.get_by_role("button", name="Stop").wait_for()
+    holds[1].release()
+    area.get_by_text("The first half and the second.").wait_for()
+    page.cell(1).get_by_role("button", name="Fork").wait_for()
+    assert area.get_by_role("button", name="Stop").count() == 0
+    (output,) = page.outputs(1)
+    assert output["metadata"]["di_magics"]["turn"]
+    (second,) = page.run(2)
+    assert "its page was closed" not in second["data"]["text/plain"]
+
+
+def test_a_page_loaded_after_the_end_shows_the_final_output(
     notebook: Open, server: Loopback
 ) -> None:
-    """Saved in mid stream and loaded anew, the cell has the whole text, and no Stop button."""
+    """Saved in mid stream, the cell has the whole reply, its receipt and its buttons."""
     hold = Hold()
     chunks: list[str | Hold | Pace] = ["The first", Pace(1), " half", hold, " and the second."]
     server.reply(Reply(chunks=chunks))
@@ -730,12 +756,15 @@ def test_a_reloaded_page_shows_the_reply_when_it_has_ended(
     page.shown(1).get_by_text("The first half").wait_for()
     page.save()
     page.page.evaluate("() => { window.onbeforeunload = null }")
-    page.reload()
+    page.page.goto("about:blank")
     hold.release()
-    area = page.shown(1)
-    area.get_by_text("The first half and the second.").wait_for()
-    area.get_by_text("ended while this page was closed").wait_for()
-    assert area.get_by_role("button", name="Stop").count() == 0
+    page.wait_until_kernel_is_idle()
+    page.reload()
+    page.shown(1).get_by_text("The first half and the second.").wait_for()
+    page.cell(1).get_by_role("button", name="Fork").wait_for()
+    assert page.shown(1).get_by_role("button", name="Stop").count() == 0
+    (output,) = page.outputs(1)
+    assert output["metadata"]["di_magics"]["turn"]
 
 
 def test_a_restart_in_mid_stream_says_so(notebook: Open, server: Loopback) -> None:

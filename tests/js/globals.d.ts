@@ -46,12 +46,25 @@ interface Notebook {
   deselectAll(): void;
   scrollToItem?(index: number, align: string): Promise<void> | undefined;
 }
+interface Message {
+  header: { msg_type: string; subshell_id?: string };
+  channel: string;
+  content: Anything;
+}
+interface KernelConnection {
+  username: string;
+  clientId: string;
+  anyMessage: Signal<{ msg: Message }>;
+  sendShellMessage(message: Message, ...rest: unknown[]): unknown;
+  _sendMessage?(message: Message, queue: boolean): void;
+}
+type CreateMessage = (options: object) => Message;
 interface SessionContext {
   session: Anything;
   ready: Promise<void>;
   iopubMessage: Signal;
   statusChanged: Signal<string>;
-  kernelChanged: Signal;
+  kernelChanged: Signal<{ newValue: KernelConnection | null }>;
   connectionStatusChanged: Signal<string>;
 }
 interface NotebookPanel {

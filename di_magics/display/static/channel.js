@@ -144,7 +144,7 @@ export function channel(add, restarted) {
       draw();
       return () => {
         views.delete(el);
-        if (ends && !views.size) confirmEnd();
+        if (state.ended && !views.size) confirmEnd();
       };
     },
   };

@@ -7,6 +7,7 @@ import { followKernels } from "./kernel_state.js";
 import { activate, addCell, runCell } from "./new_cells.js";
 import { addOutputTools } from "./output_tools.js";
 import { makePanelHead } from "./panel_head.js";
+import { followReloaded } from "./reloaded.js";
 import { makeStatusItem } from "./status_bar.js";
 import { cellOf, promptOf, titleOf } from "./turns.js";
 
@@ -42,6 +43,7 @@ export async function chatPanelPlugin(load) {
 		/** @param {any} app @param {NotebookTracker} tracker @param {any[]} services */
 		activate(app, tracker, ...[documents, palette, restorer, statusBar]) {
 			const states = followKernels(tracker, KernelMessage.createMessage);
+			followReloaded(tracker, KernelMessage.createMessage);
 			const panel = makeChatPanel(tracker, NotebookActions, states);
 			acceptFiles(panel.message, tracker, documents, { ...apputils, ...files, PathExt });
 			const widget = new Widget({ node: panel.node });

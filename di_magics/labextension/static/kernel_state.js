@@ -32,7 +32,7 @@ export function describeState({ model, cost, costs, answering }) {
 
 /**
  * Follow all kernels; a watcher is called when the current notebook's state changes.
- * @param {NotebookTracker} tracker @param {(options: object) => any} createMessage
+ * @param {NotebookTracker} tracker @param {CreateMessage} createMessage
  */
 export function followKernels(tracker, createMessage) {
 	/** @type {WeakMap<object, State | null>} null: has no di_magics */

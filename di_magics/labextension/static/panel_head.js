@@ -3,7 +3,7 @@
 import { element } from "./dom.js";
 import { describeState } from "./kernel_state.js";
 
-const WIDGET = "application/vnd.jupyter.widget-view+json";
+export const WIDGET = "application/vnd.jupyter.widget-view+json";
 const ASK = "%chat panel --side";
 
 /** @param {any} Widget @param {NotebookTracker} tracker @param {KernelStates} states */
