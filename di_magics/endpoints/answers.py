@@ -98,10 +98,10 @@ def target_of(endpoint: Endpoint, model: str) -> Target:
 
 
 def _moved_to(endpoint: Endpoint, location: str) -> str:
-    """Return the address of a redirect as an endpoint's, without parts that may be secret."""
+    """Return the whole address of a redirect, without parts that may be secret."""
     try:
         parts = urlsplit(urljoin(endpoint.url + CHAT_PATH, location))
     except ValueError:
         return one_line(location.partition("?")[0], 160)
     url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return one_line(url.rstrip("/").removesuffix(CHAT_PATH), 160)
+    return one_line(url.rstrip("/"), 160)

@@ -31,6 +31,8 @@ from di_magics.values.typed_json import (
     short_error,
 )
 
+MAX_NAME_CHARS = 64
+"""OpenAI's limit, and of those that follow it."""
 NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 
 
@@ -69,9 +71,10 @@ def tool_arguments(function: Callable[..., Any], name: str) -> ToolArguments:
 
     Raises ToolError if they have no JSON Schema.
     """
-    if not name.isascii():
+    if not name.isascii() or len(name) > MAX_NAME_CHARS:
         raise ToolError(
-            f"{one_line(name, 60)} cannot be a tool: servers allow only ASCII names. Rename it."
+            f"{one_line(name, 60)} cannot be a tool: servers allow only ASCII names of at most "
+            f"{MAX_NAME_CHARS} characters. Rename it."
         )
     try:
         signature = _signature(function)

@@ -376,6 +376,14 @@ def test_what_cannot_be_offered_is_one_line(function: Callable[..., Any], word: 
     assert word in message
 
 
+@pytest.mark.parametrize("name", ["größe", "数える", "n" * 65])
+def test_a_name_that_servers_refuse_is_refused_before(name: str) -> None:
+    """A server refuses the whole request, and says only a number in the list of tools."""
+    message = one_line(lambda: tool_arguments(google, name), di.ToolError)
+    assert "at most 64 characters" in message
+    assert tool_arguments(google, "n" * 64).spec["name"] == "n" * 64
+
+
 @pytest.mark.parametrize("default", [object(), {1}, float("nan"), date(2026, 1, 2), Colour.RED])
 def test_a_default_of_any_kind_is_quiet(default: object) -> None:
     """A default that has no form in JSON is left out without a word; what is sent is JSON."""

@@ -250,6 +250,14 @@ ERROR_RULES = (
         "nearai/ironclaw/issues/1742 2026-03 (MiniMax)",
     ),
     ErrorRule(
+        r"decommissioned|model_gone|model .{0,200}(has been|was|is) (retired|deprecated)",
+        BadRequest,
+        "The model is no longer offered: choose another with %chat models.",
+        _GITHUB + "ItzCrazyKns/Vane/issues/771 2025-05 (Groq, a 400), "
+        "getkimchi/kimchi/pull/1176 2026-09 (a 410)",
+        _ABOUT_REQUEST | {410},
+    ),
+    ErrorRule(
         r"not a valid model id|model_not_found|model not (found|exist)|invalid model",
         BadRequest,
         _NAME_MODEL,
@@ -275,6 +283,15 @@ ERROR_RULES = (
         BadRequest,
         "%chat unset max_tokens, and send it as --extra max_completion_tokens=N.",
         _GITHUB + "decolua/9router/issues/560 2026-04 (OpenAI)",
+        _ABOUT_REQUEST,
+    ),
+    ErrorRule(
+        r"'stream' does not support|verified to stream"
+        r"|\bstream(ing)?\b['\"`]?.{0,30} not (supported|available|allowed)",
+        BadRequest,
+        "Ask without streaming: --no-stream.",
+        _GITHUB + "ChatGPTNextWeb/NextChat/issues/5410 2024-09, just-every/code/issues/331 2025-10 "
+        "(OpenAI)",
         _ABOUT_REQUEST,
     ),
     ErrorRule(

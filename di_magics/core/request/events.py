@@ -54,6 +54,8 @@ LONG_TOKEN = 64
 """A longer one counts as several, so that all of them together are bounded."""
 LEGACY_COLUMNS = ("tokens", "token_logprobs", "top_logprobs")
 MAX_EXTRA_CHARS = 100_000  # characters
+CACHED_FIELDS = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+"""Where DeepSeek, Moonshot and Anthropic count the cached tokens of the prompt."""
 IMAGE_PARTS = frozenset({"image", "image_url", "output_image"})
 REASONING_PARTS = frozenset({"reasoning", "reasoning_text", "thinking"})
 
@@ -304,7 +306,9 @@ def _read_extra(value: object) -> str:
 
 
 def _parse_usage(usage: Mapping[str, Any]) -> Usage:
-    prompt = as_object(usage.get("prompt_tokens_details"))
+    details_of_prompt = as_object(usage.get("prompt_tokens_details"))
+    counts = [read_count(details_of_prompt.get("cached_tokens"))]
+    counts += [read_count(usage.get(name)) for name in CACHED_FIELDS]
     completion = usage.get("completion_tokens_details")
     details = completion if isinstance(completion, dict) else usage
     sent = read_count(usage.get("prompt_tokens"))
@@ -315,7 +319,7 @@ def _parse_usage(usage: Mapping[str, Any]) -> Usage:
         sent,
         written,
         read_count(usage.get("total_tokens")) or None,
-        read_count(prompt.get("cached_tokens")),
+        max((count for count in counts if count is not None), default=None),
         read_count(details.get("reasoning_tokens")),
         _parse_cost(usage),
     )

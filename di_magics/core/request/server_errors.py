@@ -115,22 +115,29 @@ def _error(
         answered = f"{target.endpoint} answered {status}{f': {text}' if text else ''}."
     else:
         answered = f"{target.endpoint} reported an error: {text or 'no reason given'}."
-    moved = one_line(location or "", 200).removesuffix(CHAT_PATH)
     minutes = int(min(retry_after or 0.0, MAX_WAIT_SECONDS) // 60)
     step = rule.step.format(
         wait=f"in {count_noun(minutes + 1, 'minute')}" if minutes else "in a moment",
         model=target.model,
         billing=target.billing,
         key=target.key,
-        moved=f"It has moved to {moved}: if you trust that address, set it with %chat endpoint URL."
-        if moved
-        else CHECK_ADDRESS,
+        moved=_redirect_step(status, one_line(location or "", 200)),
     )
     error = rule.error(f"{answered} {step}", status=status or None)
     if isinstance(error, TooLong):
         error.server_text = answered
         error.asked, error.limit = _parse_lengths(text, payload)
     return error
+
+
+def _redirect_step(status: int, location: str) -> str:
+    """Return what to do about a redirect: only a page is asked for anew, with GET."""
+    if not location:
+        return CHECK_ADDRESS
+    if status in (302, 303) and not location.endswith((CHAT_PATH, "/models")):
+        return f"It leads to {location}, perhaps to log in. {CHECK_ADDRESS}"
+    moved = location.removesuffix(CHAT_PATH)
+    return f"It has moved to {moved}: if you trust that address, set it with %chat endpoint URL."
 
 
 # A number that stands alone: not a part of a model's name or an id.

@@ -517,6 +517,24 @@ def test_usage_is_read_field_by_field() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "cached"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 8}}, 8),
+        ({"prompt_cache_hit_tokens": 8, "prompt_cache_miss_tokens": 2}, 8),
+        ({"cached_tokens": 8}, 8),
+        ({"cache_read_input_tokens": 8, "cache_creation_input_tokens": 2}, 8),
+        ({"prompt_tokens_details": {"cached_tokens": 8}, "prompt_cache_hit_tokens": 8}, 8),
+        ({"prompt_tokens_details": {"cached_tokens": 0}, "cached_tokens": 8}, 8),
+        ({"prompt_tokens_details": {"cached_tokens": 0}}, 0),
+        ({}, None),
+    ],
+)
+def test_cached_tokens_come_under_four_names(fields: dict[str, Any], cached: int | None) -> None:
+    """OpenAI's, DeepSeek's, Moonshot's (pi 8075) and Anthropic's; several are one count."""
+    assert usage(prompt_tokens=10, **fields).cached_tokens == cached
+
+
 @pytest.mark.parametrize("count", [None, True, "5", 1.5, [1]])
 def test_a_count_that_is_no_whole_number_is_unknown(count: object) -> None:
     """What cannot be counted with is None."""

@@ -55,6 +55,8 @@ from di_magics.core.settings.services import SERVICES, UNKNOWN_SERVICE, Service
         ({"error": {"message": "half \ud83d"}}, "half \ufffd"),
         ({"error": {"message": "boom", "failed_generation": 'f{"a":\n1}'}}, 'boom f{"a": 1}'),
         ({"error": {"message": "boom", "failed_generation": " "}}, "boom"),
+        ({"error": {"message": "a is gone", "replacement": "b"}}, "a is gone (replaced by b)"),
+        ({"error": {"message": "use b for a", "replacement": "b"}}, "use b for a"),
         ({}, None),
         ("  ", None),
         (None, None),
@@ -272,6 +274,7 @@ def test_a_long_wait_is_named(seconds: float | None, when: str) -> None:
 
 
 FUNDS, KEY, TOOLS, MODEL = "Add funds", "Set the key", "leave out --tools", "%chat models"
+GONE = "choose another with %chat models"
 SHORTER, SYSTEM = "a shorter prompt", "%chat unset system"
 
 # Bodies as servers have sent them; where is in the rows of ERROR_RULES.
@@ -581,6 +584,50 @@ REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
         BadRequest,
         MODEL,
     ),
+    (
+        400,
+        body(
+            "The model `llama3-70b-8192` has been decommissioned and is no longer supported. Please "
+            "refer to https://console.groq.com/docs/deprecations for a recommendation on which "
+            "model to use instead.",
+            code="model_decommissioned",
+        ),
+        BadRequest,
+        GONE,
+    ),
+    (
+        410,
+        body("Model kimi-k2.5 has been retired.", type="model_gone", replacement="kimi-k3"),
+        BadRequest,
+        GONE,
+    ),
+    (
+        404,
+        body("The model `gpt-4.5-preview` has been deprecated", code="model_not_found"),
+        BadRequest,
+        GONE,
+    ),
+    (
+        400,
+        body(
+            "Unsupported value: 'stream' does not support true with this model. Supported values "
+            "are: false.",
+            code="unsupported_value",
+        ),
+        BadRequest,
+        "--no-stream",
+    ),
+    (
+        400,
+        body(
+            "Your organization must be verified to stream this model. Please go to: "
+            "https://platform.openai.com/settings/organization/general",
+            code="unsupported_value",
+        ),
+        BadRequest,
+        "--no-stream",
+    ),
+    (400, body("Streaming is not supported for this model"), BadRequest, "--no-stream"),
     (403, body("rate limit exceeded"), Busy, "Try again"),
     (404, body("No such model here"), BadRequest, MODEL),
     (405, b"", BadRequest, "%chat endpoint"),
@@ -833,6 +880,15 @@ def test_each_row_of_the_table_is_reached_by_a_real_body() -> None:
         reached.add(ERROR_RULES.index(server_errors.find_rule(status, payload)))
     assert reached == set(range(len(ERROR_RULES)))
     assert all(row.source for row in ERROR_RULES)
+
+
+@pytest.mark.parametrize("status", [302, 303])
+def test_a_redirect_to_a_page_is_no_move(status: int) -> None:
+    """A login page is not to be set as an endpoint (hermex 220)."""
+    page = "https://sso.example/login"
+    error = str(server_errors.http_error(status, b"", Target("m", "here"), location=page))
+    assert f"It leads to {page}, perhaps to log in. Check the endpoint's address" in error
+    assert "moved" not in error
 
 
 @pytest.mark.parametrize(
