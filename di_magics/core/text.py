@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+_IMAGE = re.compile(
+    # An address with data, or the first bytes of a PNG, JPEG, WebP or GIF.
+    r"\s*(?:data:image/[\w.+-]{1,40};base64,|iVBORw0KGgo|/9j/|UklGR|R0lGOD)[\w+/\s-]{200,}={0,2}\s*",
+    re.ASCII,
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -14,6 +19,16 @@ def cut_middle(text: str, limit: int) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
+
+
+def hide_image(text: str) -> str:
+    """Return the text, or one of its size if it is nothing but an image in base64.
+
+    As a text it would be thousands of tokens that no model can look at.
+    """
+    return (
+        f"(image in base64, {len(text):,} characters, not sent)" if _IMAGE.fullmatch(text) else text
+    )
 
 
 def respell_number(text: object, *, whole: bool = False) -> str:

@@ -15,7 +15,7 @@ from di_magics.core.errors import DiMagicsError, ParamError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
 from di_magics.core.secrets import redact
-from di_magics.core.text import describe_error
+from di_magics.core.text import describe_error, hide_image
 from di_magics.core.tokens import PER_TOKEN
 from di_magics.core.visible import one_line
 from di_magics.runtime.interrupts import Interrupts
@@ -279,7 +279,7 @@ def _result(value: object, start: float, interrupts: Interrupts) -> ToolResult:
 
 def _result_text(value: Any, interrupts: Interrupts) -> str:
     if isinstance(value, str):
-        return _bounded(str.__str__(value))
+        return _bounded(hide_image(str.__str__(value)))
     try:
         # On the loop a first ■ is noted and raises nothing, so it is looked for.
         return _bounded(*to_json(value, RESULT_WINDOW, _inner_text, lambda: interrupts.stopping))

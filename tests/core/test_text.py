@@ -8,9 +8,30 @@ from di_magics.core.text import (
     align_columns,
     describe_error,
     format_bytes,
+    hide_image,
     replace_surrogates,
     respell_number,
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        (f"data:image/svg+xml;base64,{'PHN2' * 60}=", True),
+        (f"iVBORw0KGgo{'A_-/' * 60}==\n", True),
+        (f"/9j/{'4AAQ' * 60}", True),
+        ("UklGR" + ("A" * 76 + "\n") * 4, True),
+        (f"see data:image/png;base64,{'iVBO' * 60}", False),
+        (f"iVBORw0KGgo{'A' * 260}: done", False),
+        ("/9j/" + "a path" * 9, False),
+        ("word " * 99, False),
+        ("", False),
+    ],
+)
+def test_a_text_that_is_an_image_is_its_size(text: str, hidden: bool) -> None:
+    """Only where it is nothing else: a part of a text stays (open-webui 29665, koboldcpp 2374)."""
+    said = f"(image in base64, {len(text):,} characters, not sent)"
+    assert hide_image(text) == (said if hidden else text)
 
 
 @pytest.mark.parametrize(

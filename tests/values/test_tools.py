@@ -115,6 +115,25 @@ def test_a_long_result_is_cut_and_says_so() -> None:
     assert len(result.content) < 12_200
 
 
+def test_an_image_in_base64_does_not_come_back_as_text() -> None:
+    """Wherever it is in a result: what stands beside it comes back."""
+    image = "iVBORw0KGgo" + "A" * 50_000
+    address = f"data:image/png;base64,{image}"
+
+    @safe
+    def screenshot(kind: str) -> object:
+        return {"text": image, "address": address, "mcp": [{"data": image, "title": "t"}]}[kind]
+
+    shots = box(screenshot)
+    for kind, said in (
+        ("text", "(image in base64, 50,011 characters, not sent)"),
+        ("address", "(image in base64, 50,033 characters, not sent)"),
+        ("mcp", '[{"data":"(image in base64, 50,011 characters, not sent)","title":"t"}]'),
+    ):
+        [result] = answers(shots, ("screenshot", f'{{"kind": "{kind}"}}'))
+        assert result.content == said
+
+
 def test_an_array_comes_back_whole() -> None:
     """NumPy's own text of it has an ellipsis."""
     import numpy

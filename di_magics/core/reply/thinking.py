@@ -1,7 +1,7 @@
-"""Reasoning that a model writes into its reply between `<think>` and `</think>`.
+"""Reasoning that a model writes into its reply between `<think>` and `</think>`, or other tags.
 
-ThinkTagParser separates it while the reply streams. `<think>` counts only at the very beginning of
-a reply: later the tags are ordinary text.
+ThinkTagParser separates it while the reply streams. An opening tag counts only at the very
+beginning of a reply: later the tags are ordinary text.
 
 Some chat templates (DeepSeek R1, QwQ, Qwen3 Thinking) put `<think>` into the prompt, so that the
 reply begins with the reasoning and only `</think>` is seen, thousands of tokens later. Until then
@@ -18,6 +18,17 @@ from di_magics.core.reply.fold import Finished, Reasoning, ReplyEvent, Text
 from di_magics.core.reply.reply import Reply
 
 OPEN, CLOSE = "<think>", "</think>"
+TAGS = {
+    OPEN: CLOSE,
+    "<thinking>": "</thinking>",  # QwenLM/qwen-code/issues/10791
+    "<thought>": "</thought>",  # NousResearch/hermes-agent/pull/8991
+    "<|channel>thought": "<channel|>",  # Gemma 4: laurent22/joplin/pull/16595
+    "[THINK]": "[/THINK]",  # Magistral
+    "<seed:think>": "</seed:think>",  # Seed-OSS
+    "◁think▷": "◁/think▷",  # Kimi-VL
+    "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
+}
+"""What models write before their reasoning, and after it; the last is gpt-oss."""
 MAX_SPACES = 1000
 """More white space than this before a tag is text: a model may write it without end."""
 
@@ -32,6 +43,7 @@ class ThinkTagParser:
     def __init__(self) -> None:
         self._state = "begin"
         self._pending = ""
+        self._end = CLOSE
 
     def feed(self, events: Iterable[ReplyEvent]) -> list[ReplyEvent]:
         """Return these events, with the texts that are reasoning as Reasoning."""
@@ -58,23 +70,25 @@ class ThinkTagParser:
         if self._state == "begin":
             begun = text.lstrip()
             blanks = len(text) - len(begun)
-            if blanks <= MAX_SPACES and len(begun) < len(OPEN) and OPEN.startswith(begun):
+            opening = next(filter(begun.startswith, TAGS), "")
+            may_open = not opening and any(tag.startswith(begun) for tag in TAGS)
+            if blanks <= MAX_SPACES and may_open:
                 self._pending = text
                 return []
-            if blanks > MAX_SPACES or not begun.startswith(OPEN):
+            if blanks > MAX_SPACES or not opening:
                 self._state = "text"
                 return _text_events(pending, piece)  # the last piece may be an end token
-            self._state, text = "opened", begun[len(OPEN) :]
+            self._state, text, self._end = "opened", begun[len(opening) :], TAGS[opening]
         if self._state == "opened":
             text = text.lstrip("\n")
             self._state = "thought" if text else "opened"
         if self._state == "after":
             return self._after(text)
-        thought, tag, rest = text.partition(CLOSE)
+        thought, tag, rest = text.partition(self._end)
         if tag:
             self._state = "after"
             return [*_reasoning_events(thought), *self._after(rest)]
-        kept = _partial_tag_length(thought)
+        kept = _partial_tag_length(thought, self._end)
         self._pending = thought[len(thought) - kept :]
         return _reasoning_events(thought[: len(thought) - kept])
 
@@ -124,6 +138,6 @@ def _reasoning_events(text: str) -> list[ReplyEvent]:
     return [Reasoning(text)] if text else []
 
 
-def _partial_tag_length(text: str) -> int:
+def _partial_tag_length(text: str, tag: str) -> int:
     """Return how many characters at the end may be the beginning of the closing tag."""
-    return next((n for n in range(len(CLOSE) - 1, 0, -1) if text.endswith(CLOSE[:n])), 0)
+    return next((n for n in range(len(tag) - 1, 0, -1) if text.endswith(tag[:n])), 0)

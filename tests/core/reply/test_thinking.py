@@ -24,6 +24,7 @@ from di_magics.core.reply.thinking import (
     CLOSE,
     MAX_SPACES,
     OPEN,
+    TAGS,
     ThinkTagParser,
     separate_lone_thinking,
 )
@@ -40,7 +41,18 @@ CASES = [
     ("\n <th", "", "\n <th"),
     ("<b>Hi</b>", "", "<b>Hi</b>"),
     ("<thin air", "", "<thin air"),
-    ("<thinking>hm</thinking>", "", "<thinking>hm</thinking>"),
+    ("<thinkin>hm</thinkin>", "", "<thinkin>hm</thinkin>"),
+    ("<thinking>hm</think></thinking>Hi", "hm</think>", "Hi"),
+    ("a <thinking>b</thinking>", "", "a <thinking>b</thinking>"),
+    ("<|channel>thought\nhm\n<channel|>Hi", "hm\n", "Hi"),
+    ("<|channel>thought\n<channel|>Hi", "", "Hi"),
+    ("<|channel>other", "", "<|channel>other"),
+    ("[THINK]hm[/THINK]Hi", "hm", "Hi"),
+    ("[THIS](x)", "", "[THIS](x)"),
+    *(
+        (f"{begin}hm, {end[:-1]}{end}\n\nHi", f"hm, {end[:-1]}", "Hi")
+        for begin, end in TAGS.items()
+    ),
     ("</think>Hi", "", "</think>Hi"),
     ("a <think>b</think>", "", "a <think>b</think>"),
     ("a\n<think>b</think>", "", "a\n<think>b</think>"),

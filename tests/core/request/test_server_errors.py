@@ -587,9 +587,8 @@ REAL: list[tuple[int, bytes, type[EndpointError], str]] = [
     (
         400,
         body(
-            "The model `llama3-70b-8192` has been decommissioned and is no longer supported. Please "
-            "refer to https://console.groq.com/docs/deprecations for a recommendation on which "
-            "model to use instead.",
+            "The model `llama3-70b-8192` has been decommissioned and is no longer supported. "
+            "Please refer to https://console.groq.com/docs/deprecations for a recommendation.",
             code="model_decommissioned",
         ),
         BadRequest,
