@@ -30,6 +30,7 @@ from di_magics.core.reply.fold import (
 )
 from di_magics.core.reply.reply import REASONING_FIELDS, Usage
 from di_magics.core.reply.sources import parse_annotations, parse_list
+from di_magics.core.request.deltas import Deltas
 from di_magics.core.request.error_body import find_error
 from di_magics.core.request.readers import (
     dump_json,
@@ -69,6 +70,7 @@ class PayloadParser:
     def __init__(self, target: Target | None = None) -> None:
         self._target = target or Target()
         self._halves: dict[str | int, str] = {}
+        self._deltas = {"text": Deltas(), "reasoning": Deltas()}
         self._began = False
         self._alternatives_left = MAX_REPLY_ALTERNATIVES
         self._tokens_left = MAX_REPLY_TOKENS
@@ -101,9 +103,11 @@ class PayloadParser:
         return events, stream_error(failed, self._target) if failed else None
 
     def close(self) -> list[ReplyEvent]:
-        """Return what was held back: the other half is missing."""
+        """Return what was held back, with U+FFFD for a half without the other one."""
         halves, self._halves = self._halves, {}
-        events: list[ReplyEvent] = []
+        text, thought = self._deltas["text"].close(), self._deltas["reasoning"].close()
+        events: list[ReplyEvent] = [Reasoning(thought)] if thought else []
+        events += [Text(text)] if text else []
         for channel in halves:
             if channel == "text":
                 events.append(Text("\ufffd"))
@@ -269,12 +273,16 @@ class PayloadParser:
                 yield from self._reasoning_events(thought.get("text"))
 
     def _text_events(self, text: object) -> Iterator[ReplyEvent]:
-        if isinstance(text, str) and text and (joined := self._join("text", text)):
-            yield Text(joined)
+        if new := self._new_text("text", text):
+            yield Text(new)
 
     def _reasoning_events(self, text: object, source: str = "") -> Iterator[ReplyEvent]:
-        if isinstance(text, str) and text and (joined := self._join("reasoning", text)):
-            yield Reasoning(joined, source)
+        if new := self._new_text("reasoning", text):
+            yield Reasoning(new, source)
+
+    def _new_text(self, channel: str, text: object) -> str:
+        joined = self._join(channel, text) if isinstance(text, str) and text else ""
+        return self._deltas[channel].feed(joined) if joined else ""
 
 
 def _find_reply(payload: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -502,6 +502,23 @@ def test_a_cost_comes_under_two_names(fields: dict[str, Any], cost: str | None) 
     assert read_as == (None if cost is None else Decimal(cost))
 
 
+@pytest.mark.parametrize(("field", "kind"), [("content", Text), ("reasoning", Reasoning)])
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_text_that_comes_whole_in_each_event_is_there_once(
+    field: str, kind: type[Text] | type[Reasoning], count: int
+) -> None:
+    """As DashScope sends it; two events are too few to be certain of it."""
+    parser, words = PayloadParser(), ["One", " two", " 😀", " four", " five"][:count]
+    events: list[ReplyEvent] = []
+    for number in range(1, count + 1):
+        delta = {field: "".join(words[:number])}
+        events += parser.parse(json.dumps({"choices": [{"delta": delta}]}))[0]
+    events += parser.parse(json.dumps({"choices": [{"finish_reason": "stop"}]}))[0]
+    text = "".join(event.text for event in events if isinstance(event, kind))
+    assert text == ("OneOne two" if count == 2 else "".join(words))
+    assert events[-1] == Finished("stop")
+
+
 def test_usage_is_read_field_by_field() -> None:
     """Counts are whole numbers, the cost is the decimal that the server wrote."""
     assert usage(
