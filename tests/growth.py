@@ -39,15 +39,18 @@ def growth(
 
     It compares a quarter of the size with twice the size and takes the cube root, since what is
     large enough to leave the processor's cache may take half as long again, once. The argument of
-    the call is `make(size)`, which is not part of the time, or else the size itself. It is the
-    least of several runs and comparisons. Less than a tenth of a millisecond counts as one.
+    the call is `make(size)`, which is not part of the time, or else the size itself. If one run of
+    each looks worse than linear, it is the least of several runs and comparisons. The larger size
+    comes first, so what is only done once counts against it. Less than a tenth of a millisecond
+    counts as one.
     """
 
-    def seconds(size: int) -> float:
+    def seconds(size: int, runs: int) -> float:
         argument = make(size)
-        return max(0.0001, min(cpu_seconds(lambda: function(argument)) for _ in range(3)))
+        return max(0.0001, min(cpu_seconds(lambda: function(argument)) for _ in range(runs)))
 
     ratios: list[float] = []
-    while len(ratios) < 8 and (not ratios or ratios[-1] > 2.5):
-        ratios.append((seconds(2 * size) / seconds(max(1, size // 4))) ** (1 / 3))
+    while len(ratios) < 9 and (not ratios or ratios[-1] > 2.5):
+        runs = 3 if ratios else 1
+        ratios.append((seconds(2 * size, runs) / seconds(max(1, size // 4), runs)) ** (1 / 3))
     return min(ratios)

@@ -17,7 +17,7 @@ from di_magics.runtime.loop import Job, Loop
 
 Fetch = Job[EndpointError | None]
 PRICE_SECONDS = 3.0
-"""How long a finished reply waits for the list with its price."""
+"""How long a finished reply waits for the list with its price; the replies after it do not."""
 
 
 class ModelList:
@@ -41,6 +41,7 @@ class ModelList:
         self._changed = changed
         self._lock = threading.Lock()
         self._fetches: dict[str, Fetch] = {}
+        self._late: set[str] = set()  # addresses of lists under way that a reply has waited for
         self._allowed: tuple[list[ListedModel], Policy | None, list[ListedModel]] = [], None, []
 
     def cached(self) -> list[ListedModel]:
@@ -98,7 +99,9 @@ class ModelList:
             waiting = asyncio.wrap_future(job.outcome)
             # An exception that nobody asks for would be written to stderr.
             waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
-            await asyncio.wait([waiting], timeout=PRICE_SECONDS)
+            seconds = 0 if route.url in self._late else PRICE_SECONDS
+            if not (await asyncio.wait([waiting], timeout=seconds))[0]:
+                self._late.add(route.url)
         return self._catalog.price(route.url, route.model)
 
     async def _fetch_list(self, endpoint: Endpoint) -> EndpointError | None:
@@ -110,5 +113,6 @@ class ModelList:
         finally:
             with self._lock:
                 self._fetches.pop(endpoint.url, None)
+                self._late.discard(endpoint.url)
         self._changed()
         return None

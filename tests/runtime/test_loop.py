@@ -24,6 +24,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from loopback import Drop, Fault, Hold, Loopback, Raw, Reply, Stall
 import di_magics as di
 import di_magics.api
+import di_magics.session.model_list
+
+di_magics.session.model_list.PRICE_SECONDS = 0.1
 
 class Stalling(Loopback):
     '''The list of models never comes: it is being asked for when the script ends.'''
