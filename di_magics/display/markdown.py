@@ -30,6 +30,7 @@ from markdown_it.token import Token
 from di_magics.core.shown.formula import MAX_FORMULAS
 from di_magics.core.visible import strip_controls
 from di_magics.display import markdown_rules as rules
+from di_magics.display.directions import RIGHT_TO_LEFT, set_directions
 from di_magics.display.highlight import colour_code
 from di_magics.display.long_text import MAX_BLOCK_CHARS, escape_long_text, has_piles
 from di_magics.display.markdown_writer import OWN_TAGS, escape_line, fence_code, write_markdown
@@ -53,12 +54,10 @@ MAX_BRACKETS = 200  # in it
 MAX_GROWTH = 4  # how many times as long as the reply its Markdown may be
 
 _TASK = re.compile(r"\[([ xX])\] ")
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _EAST_ASIAN = re.compile(
     "[\u1100-\u11ff\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f"
     "\uff00-\uffef\U00020000-\U0003ffff]"
 )
-_DIRECTED = re.compile("(?:paragraph|heading|list_item|bullet_list|ordered_list|blockquote|t[hd])_")
 _LANGUAGE = re.compile(r"[\w+#.-]{0,40}")
 _OWN_TAG = re.compile(rf"</?(?:{'|'.join(OWN_TAGS)})>|<br>")
 
@@ -113,7 +112,7 @@ def _new_env(source: str) -> dict[str, Any]:
         "cells": len(source),
         "formulas": MAX_FORMULAS,
         "searches": rules.MAX_SEARCHES,
-        "right_to_left": bool(_RIGHT_TO_LEFT.search(source)),
+        "right_to_left": bool(RIGHT_TO_LEFT.search(source)),
     }
 
 
@@ -233,9 +232,9 @@ def _sanitize(state: StateCore) -> None:
             token.children = list(_sanitize_inline(state.md, token.children))
         elif token.type == "fence" and not _LANGUAGE.fullmatch(token.info.strip()):
             token.content = f"{token.info.strip()}\n{token.content}"
-        elif state.env["right_to_left"] and token.nesting == 1 and _DIRECTED.match(token.type):
-            token.attrSet("dir", "auto")
         kinds.append(token.type)
+    if state.env["right_to_left"]:
+        set_directions(state.tokens)
 
 
 def _sanitize_inline(parser: MarkdownIt, tokens: Sequence[Token]) -> Iterator[Token]:
@@ -310,4 +309,5 @@ def _render_fence(
     code = colour_code(token.content, info[0] if info else "", env["colour_clock"])
     # JupyterLab colours elements of this class.
     pre = f'<pre style="{CODE}"><code>{code}</code></pre>'
-    return f'<div class="highlight" style="{CODE_BOX}">{pre}</div>\n'
+    direction = renderer.renderAttrs(token)
+    return f'<div class="highlight"{direction} style="{CODE_BOX}">{pre}</div>\n'

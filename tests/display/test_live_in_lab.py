@@ -342,6 +342,14 @@ CJK = (
     "5~7 和 100~200。 (~2000) and (~5000) ~~gone~~ ~one~\n\n`1~2` 访问 https://a.b/c（中文）d，"
     "**https://a.b/~x**（e） https://a.b/中文。 www.a.bc，f [g~h](https://a.b/~i)\n\n"
 )
+HEBREW = (
+    "שלום `a()`.\n\n- `b` אחד\n- **Google** שתיים\n\n> ציטוט $x\n> < y$\n\n|שם|n|\n|-|-|\n|א|1|"
+    "\n\nEnglish `c`\n\n- item\n\n```\nd = 1\n```\n\n"
+)
+DIRECTIONS = """
+area => [...area.querySelectorAll("p, li, ul, blockquote, table, td, pre, :not(pre) > code")]
+  .map(node => [node.localName, getComputedStyle(node).direction, node.innerText.slice(0, 4)])
+  .filter(([name, , text]) => !text.startsWith("The"))"""
 LINKS = "area => [...area.querySelectorAll('a')].map(a => [a.textContent, a.href])"
 
 
@@ -373,6 +381,29 @@ def test_texts_without_spaces_look_the_same_live_and_saved(
     assert live in saved.inner_text()
     assert saved.evaluate(LINKS) == links
     assert saved.locator("s, del").all_inner_texts() == struck
+
+
+def test_hebrew_looks_the_same_live_and_saved(notebook: Open, server: Loopback) -> None:
+    """From right to left by the first letter of a block that is not code; a list by its own."""
+    hold = Hold()
+    server.reply(Reply(chunks=[HEBREW, "The end", hold]))
+    page = ready(notebook, server, "%%chat\nhi")
+    page.start(1)
+    area = page.shown(1).locator(".di-text")
+    area.get_by_text("The end").wait_for()
+    live = area.evaluate(DIRECTIONS)
+    sides = {name: side for name, side, _ in reversed(live)}
+    assert sides == {
+        **dict.fromkeys(("p", "ul", "li", "blockquote", "table", "td"), "rtl"),
+        **dict.fromkeys(("pre", "code"), "ltr"),
+    }
+    assert ["li", "ltr", "item"] in live
+    assert ">" not in area.locator("blockquote").inner_text()
+    hold.release()
+    page.wait(1)
+    saved = page.shown(1)
+    saved.get_by_text("tokens").first.wait_for()
+    assert saved.evaluate(DIRECTIONS) == live
 
 
 def test_html_and_its_classes_are_text_while_a_reply_streams(

@@ -304,6 +304,12 @@ def test_the_saved_markdown_is_written_anew(source: str, saved: str) -> None:
     assert render.to_markdown(source) == saved
 
 
+HEBREW = "שלום"
+RTL = '<p dir="rtl" style="text-align:right">'
+MATH = f'<span class="{render.MATH_ON}">'
+CELL = '<t{} style="text-align:right">'
+
+
 @pytest.mark.parametrize(
     ("markdown", "html"),
     [
@@ -317,7 +323,24 @@ def test_the_saved_markdown_is_written_anew(source: str, saved: str) -> None:
             "<ul>\n<li>c</li>\n</ul>\n</details>\n<p>d</p>",
         ),
         ("<details>\na", "<p>&lt;details&gt;\na</p>"),
-        ("שלום\n\n- a", '<p dir="auto">שלום</p>\n<ul dir="auto">\n<li dir="auto">a</li>\n</ul>'),
+        (f"{HEBREW}\n\n- a", f'{RTL}{HEBREW}</p>\n<ul dir="ltr">\n<li>a</li>\n</ul>'),
+        (
+            f"- `a()` {HEBREW}\n- a\n\n  - b",
+            f'<ul dir="rtl">\n<li>\n<p style="text-align:right"><code dir="ltr">a()</code> {HEBREW}'
+            '</p>\n</li>\n<li>\n<p style="text-align:right">a</p>\n<ul>\n<li>b</li>\n</ul>\n</li>\n'
+            "</ul>",
+        ),
+        (
+            f"> 1\n>\n> {HEBREW}\n>\n> a",
+            f'<blockquote dir="rtl">\n<p>1</p>\n{RTL}{HEBREW}</p>\n<p dir="ltr">a</p>\n'
+            "</blockquote>",
+        ),
+        (f"# $x$ {HEBREW}", f'<h1 dir="rtl">{MATH}\\(x\\)</span> {HEBREW}</h1>'),
+        (
+            f"|{HEBREW}|\n|-|\n|1|",
+            f'<table dir="rtl">\n<thead>\n<tr>\n{CELL.format("h")}{HEBREW}</th>\n</tr>\n</thead>\n'
+            f"<tbody>\n<tr>\n{CELL.format('d')}1</td>\n</tr>\n</tbody>\n</table>",
+        ),
         ("\\begin{a}\\\\\\end{a}", "<p>\\begin{a}\\\\\\end{a}</p>"),
     ],
 )

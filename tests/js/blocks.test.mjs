@@ -59,6 +59,17 @@ test("what follows so many formulas is shown as its source", () => {
   assert.equal(protect(`$x${"+x".repeat(2450)}$ `.repeat(99)).parts.length, 10); // a long one counts as 50
 });
 
+test("a formula in a quote has no marks of the quote at its later lines", () => {
+  for (const [source, latex] of [
+    ["> $$\n> a > b\n> > c\n> $$", "\n a > b\n > c\n "],
+    ["> > $x\n>>> y$", "x\n> y"],
+    ["- > $x\n  > y$", "x\n y"],
+    ["$x\n> y$", "x\n> y"],
+    ["> $x\ny$", "x\ny"],
+  ])
+    assert.equal(protect(source).parts[0].formula?.latex, latex);
+});
+
 // Programs that read Markdown differ in where a fence is; so does marked from `protect` here.
 const CONTAINERS = [
   "- ",

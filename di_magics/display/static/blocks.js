@@ -23,6 +23,7 @@ const SPECIAL = /[$\\`\n<]/g;
 const TICKS = /`+/y;
 const QUOTE = /[ \t]*>/y;
 const SMALL_HTML = /<(?:br ?\/?|\/?su[bp])>/y;
+const CONTAINERS = /^(?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*/;
 // A line that opens a fence, in quotes and items perhaps.
 const FENCE = /((?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*)(`{3,}(?!`)(?![^\n]*`)|~{3,})([^\n]*)/y;
 // The same for a fence that is indented or in a list item.
@@ -126,7 +127,10 @@ export function protect(source, most = MAX_FORMULAS) {
       const next = text[at + 1] ?? "";
       if (formula) {
         count += countOf(formula);
-        put(standIn({ source: text.slice(at, formula.end), formula }), formula.end);
+        put(
+          standIn({ source: text.slice(at, formula.end), formula: unquote(formula, text, at) }),
+          formula.end,
+        );
       } else if (next === "<" && char === "\\") put(LESS, at + 2);
       else at += char === "\\" && /[!-/:-@[-`{-~]/.test(next) ? 2 : 1;
     }
@@ -134,6 +138,18 @@ export function protect(source, most = MAX_FORMULAS) {
   put("", at);
   const safe = out.join("").replace(MIGHT_OPEN, `$&${NOTHING}`).replace(TO_END, "$&\uFEFF");
   return { text: safe, parts, count, readable: isReadable(safe) };
+}
+
+/**
+ * Return a formula without the marks of the quote that it is in, at the beginning of its later lines.
+ * @param {import("./formula.js").Formula} formula @param {string} text @param {number} at
+ */
+function unquote(formula, text, at) {
+  if (!formula.latex.includes("\n")) return formula;
+  const before = CONTAINERS.exec(text.slice(text.lastIndexOf("\n", at) + 1, at))?.[0] ?? "";
+  const depth = Math.min(before.split(">").length - 1, 50);
+  const marks = new RegExp(`\\n(?:[ \\t]*>){0,${depth}}`, "g");
+  return { ...formula, latex: formula.latex.replace(marks, "\n") };
 }
 
 /**

@@ -143,6 +143,8 @@ export const LIVE_STYLE = `
   font-family: var(--jp-code-font-family, monospace); line-height: var(--jp-code-line-height, 1.3); }
 .di-live .di-text pre.di-code { margin-right: 20px; }
 .di-live table { margin-left: 0; margin-right: auto; }
+.di-live [dir=rtl], .di-live [dir=rtl] :is(p, td, th) { text-align: right; }
+.di-live :is(code, pre) { direction: ltr; unicode-bidi: isolate; text-align: left; }
 .di-live [align=left] { text-align: left; }
 .di-live [align=center] { text-align: center; }
 .di-live .di-bar { display: flex; gap: 8px; align-items: center; margin-top: 4px; font-size: 85%; }

@@ -8,6 +8,7 @@ import { addText, element } from "./dom.js";
 const MATH_ON = "mathjax_process tex2jax_process";
 const PART = /\uE000(\d+)\uE001/;
 const MAX_NESTED = 100;
+const RIGHT_TO_LEFT = /[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFE]/;
 
 const ELEMENTS = new Set(
   (
@@ -55,6 +56,21 @@ export async function showCode({ info, text }, parse) {
     if (code?.textContent?.trimEnd() === text.trimEnd()) shown.replaceChildren(...pieces);
   }
   return element("pre", {}, shown);
+}
+
+/**
+ * Give each block the direction of its first letter outside of code and formulas; a list or a table has
+ * one direction. directions.py does the same for what is saved.
+ * @param {Element} parent
+ */
+function direct(parent) {
+  for (const block of /** @type {Iterable<HTMLElement>} */ (parent.children)) {
+    const prose = /** @type {HTMLElement} */ (block.cloneNode(true));
+    for (const node of prose.querySelectorAll("code, .mathjax_process")) node.remove();
+    const letter = /\p{L}/u.exec(prose.textContent ?? "");
+    if (letter) block.dir = RIGHT_TO_LEFT.test(letter[0]) ? "rtl" : "ltr";
+    if (block.localName === "blockquote") direct(block);
+  }
 }
 
 /**
@@ -136,5 +152,6 @@ export function rebuild(parsed, parts, codes) {
   };
   const root = element("div", { className: "jp-RenderedHTMLCommon jp-RenderedMarkdown" });
   add(root, parsed, 0);
+  if (RIGHT_TO_LEFT.test(root.textContent ?? "")) direct(root);
   return { root, formulas };
 }
