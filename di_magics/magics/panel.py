@@ -220,8 +220,8 @@ class Panel:
             planned = session.plan(Ask(PROMPT, once=True))
         except DiMagicsError:
             return {"gauge": None, "next": "", "copies": {}, "left_out": []}
-        chat = session.conversation
-        tokens = context_tokens(replace(planned.turn, parent=chat.head), chat)
+        conversation = session.conversation
+        tokens = context_tokens(replace(planned.turn, parent=conversation.head), conversation)
         gauge: dict[str, Any] = {"words": f"context: {tokens:,} tokens", "share": None}
         if model and model.context:
             share = min(1.0, tokens / model.context)

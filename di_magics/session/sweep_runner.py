@@ -49,13 +49,13 @@ class _RunRecorder:
     journal: Journal
     key: str
 
-    def checkpoint(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]:
+    def checkpoint(self, turn_id: str, reply: Reply) -> concurrent.futures.Future[None]:
         """Write the cost of the run so far."""
-        return self.journal.checkpoint(turn, reply)
+        return self.journal.checkpoint(turn_id, reply)
 
-    def seal(self, turn: str, reply: Reply) -> concurrent.futures.Future[None]:
+    def seal(self, turn_id: str, reply: Reply) -> concurrent.futures.Future[None]:
         """Write the reply and its cost."""
-        return self.journal.seal_run(self.key, turn, reply)
+        return self.journal.seal_run(self.key, turn_id, reply)
 
 
 class SweepRunner:

@@ -189,7 +189,7 @@ class TurnRunner:
                 return _Continue(Round(reply.clean_text, reply.reasoning, objection=objection))
             raise _with_next_step(mismatch, reply, ask) from None
 
-    def _run_tools(self, turn: str, reply: Reply, ask: Ask, tools: Tools) -> Round:
+    def _run_tools(self, turn_id: str, reply: Reply, ask: Ask, tools: Tools) -> Round:
         """Run the calls of a reply, and return the round with one result per call."""
         if sum(bool(earlier.calls) for earlier in reply.rounds) >= ask.rounds:
             raise ToolError(
@@ -213,7 +213,7 @@ class TurnRunner:
             count = sum(result.seconds is not None for result in results)
             if count > ended:  # a function may take long, or end the kernel
                 ended = count
-                self._journal.checkpoint(turn, so_far)
+                self._journal.checkpoint(turn_id, so_far)
 
         results = tools.run_calls(calls, self._interrupts, on_results)
         return replace(current, results=tuple(results))

@@ -50,30 +50,30 @@ class Journal:
         self.retry()
         return self._database.write(write)
 
-    def checkpoint(self, turn: str, reply: Reply) -> Future[None]:
+    def checkpoint(self, turn_id: str, reply: Reply) -> Future[None]:
         """Write the partial reply and its cost so far."""
-        return self._write_outcome(turn, reply, sealed=False)
+        return self._write_outcome(turn_id, reply, sealed=False)
 
-    def seal(self, turn: str, reply: Reply) -> Future[None]:
+    def seal(self, turn_id: str, reply: Reply) -> Future[None]:
         """Write the outcome of a turn, or only its ledger entry; nothing changes it afterwards."""
-        return self._write_outcome(turn, reply, sealed=True)
+        return self._write_outcome(turn_id, reply, sealed=True)
 
     def seal_request(self, entry: str, reply: Reply) -> Future[None]:
         """Write the cost of one request of a turn, which continues."""
         now = time.time()
         return self._write_until_done(lambda db: update_entry(db, entry, reply, now, sealed=True))
 
-    def seal_run(self, key: str, turn: str, reply: Reply) -> Future[None]:
+    def seal_run(self, key: str, turn_id: str, reply: Reply) -> Future[None]:
         """Write the reply to a run of a sweep, and its cost."""
         now = time.time()
 
         def write(db: Connection) -> None:
             (notebook,) = db.execute(
-                "SELECT notebook FROM ledger WHERE turn = ?", [turn]
+                "SELECT notebook FROM ledger WHERE turn = ?", [turn_id]
             ).fetchone()
             db.execute("DELETE FROM runs WHERE notebook = ? AND key = ?", [notebook, key])
             insert(db, "runs", {"notebook": notebook, "key": key, **outcome_row(reply)})
-            update_entry(db, turn, reply, now, sealed=True)
+            update_entry(db, turn_id, reply, now, sealed=True)
 
         return self._write_until_done(write)
 
@@ -94,18 +94,18 @@ class Journal:
         self.retry()
         self._database.close()
 
-    def _write_outcome(self, turn: str, reply: Reply, *, sealed: bool) -> Future[None]:
+    def _write_outcome(self, turn_id: str, reply: Reply, *, sealed: bool) -> Future[None]:
         now = time.time()
 
         def write(db: Connection) -> None:
             db.execute(
                 "UPDATE turns SET reply = ?, outcome = ?, touched = ?, sealed = ? "
                 "WHERE id = ? AND NOT sealed",
-                [*outcome_row(reply).values(), now, sealed, turn],
+                [*outcome_row(reply).values(), now, sealed, turn_id],
             )
-            update_entry(db, turn, reply, now, sealed=sealed)
+            update_entry(db, turn_id, reply, now, sealed=sealed)
             if sealed:
-                write_logprobs(db, turn, reply)
+                write_logprobs(db, turn_id, reply)
 
         return self._write_until_done(write) if sealed else self._database.write(write)
 

@@ -109,11 +109,11 @@ def add_entry(db: Connection, entry: Entry, budget: Budget) -> None:
     insert(db, "ledger", row)
 
 
-def update_entry(db: Connection, turn: str, reply: Reply, now: float, *, sealed: bool) -> None:
+def update_entry(db: Connection, turn_id: str, reply: Reply, now: float, *, sealed: bool) -> None:
     """Write the cost of a request so far, or its final cost."""
     usage, model = reply.usage, None if reply.model is None else to_utf8(reply.model)
     row = [now, sealed, reply.status, model, usage.prompt_tokens, usage.completion_tokens]
-    row += [usage.cached_tokens, usage.reasoning_tokens, _text(reply.cost), reply.estimate, turn]
+    row += [usage.cached_tokens, usage.reasoning_tokens, _text(reply.cost), reply.estimate, turn_id]
     changed = db.execute(
         "UPDATE ledger SET touched = ?, sealed = ?, status = ?, model = coalesce(?, model), "
         "prompt_tokens = ?, completion_tokens = ?, cached_tokens = ?, reasoning_tokens = ?, "
@@ -121,12 +121,12 @@ def update_entry(db: Connection, turn: str, reply: Reply, now: float, *, sealed:
         row,
     ).rowcount
     if changed and sealed:
-        _add_to_sums(db, turn, reply.cost)
+        _add_to_sums(db, turn_id, reply.cost)
 
 
-def _add_to_sums(db: Connection, turn: str, cost: Decimal | None) -> None:
+def _add_to_sums(db: Connection, turn_id: str, cost: Decimal | None) -> None:
     query = "SELECT notebook, policies FROM ledger WHERE turn = ?"
-    notebook, policies = db.execute(query, [turn]).fetchone()
+    notebook, policies = db.execute(query, [turn_id]).fetchone()
     total = _add(_spent(db, "notebooks", "id", notebook), cost)
     update_notebook(db, notebook, spent=str(total))
     for file in _parse_files(policies):

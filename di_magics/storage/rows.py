@@ -129,7 +129,7 @@ def copy_attachments(db: Connection, old: str, new: str) -> None:
     )
 
 
-def write_logprobs(db: Connection, turn: str, reply: Reply) -> None:
+def write_logprobs(db: Connection, turn_id: str, reply: Reply) -> None:
     """Write the log-probabilities of a turn's reply, if it has any and the turn is kept.
 
     Where the memory does not suffice for them, the reply is kept without.
@@ -139,7 +139,7 @@ def write_logprobs(db: Connection, turn: str, reply: Reply) -> None:
             db.execute(
                 "INSERT OR REPLACE INTO logprobs (turn, tokens) "
                 "SELECT id, ? FROM turns WHERE id = ?",
-                [dump_tokens(reply.logprobs), turn],
+                [dump_tokens(reply.logprobs), turn_id],
             )
 
 
@@ -179,16 +179,16 @@ def _is_shown(entry: object) -> bool:
     return kinds == [str, int, str]
 
 
-def merge_state(before: Mapping[str, Any], chat: Conversation) -> dict[str, Any]:
+def merge_state(before: Mapping[str, Any], conversation: Conversation) -> dict[str, Any]:
     """Return the state of a conversation, with the heads and cells that only `before` has."""
     heads = {name: head for name, head in before.get("heads", {}).items() if head}
     showing = {(cell, ordinal): turn for cell, ordinal, turn in before.get("showing", ())}
-    showing |= {(cell.id, cell.ordinal): turn for cell, turn in chat.shown_turns.items()}
+    showing |= {(cell.id, cell.ordinal): turn for cell, turn in conversation.shown_turns.items()}
     return {
-        "heads": heads | dict(chat.heads),
-        "name": chat.name,
+        "heads": heads | dict(conversation.heads),
+        "name": conversation.name,
         "showing": [[*cell, turn] for cell, turn in showing.items()],
-        "ahead": dict(chat.redo_heads),
+        "ahead": dict(conversation.redo_heads),
     }
 
 
@@ -203,9 +203,11 @@ def _with_state(turns: Mapping[str, Turn], state: Mapping[str, Any]) -> Conversa
         if turn in turns
     }
     ahead = {name: turn for name, turn in state.get("ahead", {}).items() if turn in turns}
-    chat = Conversation(turns, heads or Conversation().heads, shown_turns=showing, redo_heads=ahead)
+    conversation = Conversation(
+        turns, heads or Conversation().heads, shown_turns=showing, redo_heads=ahead
+    )
     name = str(state.get("name"))
-    return replace(chat, name=name) if name in chat.heads else chat
+    return replace(conversation, name=name) if name in conversation.heads else conversation
 
 
 def replace_ids(text: str, ids: Mapping[str, str]) -> str:

@@ -40,7 +40,7 @@ class Turns:
         """Return the notebook's conversation; a turn left unfinished by its kernel is `cut`."""
         return self._database.read(lambda db: read_conversation(db, self.notebook)).result()
 
-    def save_state(self, chat: Conversation) -> Future[None]:
+    def save_state(self, conversation: Conversation) -> Future[None]:
         """Write which turns are heads, and which turn every cell shows; does not wait.
 
         Entries of other cells and conversations, written by another kernel on the same notebook,
@@ -48,7 +48,7 @@ class Turns:
         """
 
         def write(db: Connection) -> None:
-            state = merge_state(read_state(db, self.notebook), chat)
+            state = merge_state(read_state(db, self.notebook), conversation)
             update_notebook(db, self.notebook, state=to_json(state))
 
         return self._database.write(write)
@@ -67,11 +67,11 @@ class Turns:
 
         self._database.write(write).result()
 
-    def logprobs(self, turn: str) -> tuple[TokenProbability, ...]:
+    def logprobs(self, turn_id: str) -> tuple[TokenProbability, ...]:
         """Return the log-probabilities of a turn's reply, () if it has none."""
 
         def read(db: Connection) -> tuple[TokenProbability, ...]:
-            row = db.execute("SELECT tokens FROM logprobs WHERE turn = ?", [turn]).fetchone()
+            row = db.execute("SELECT tokens FROM logprobs WHERE turn = ?", [turn_id]).fetchone()
             return load_tokens(row[0]) if row else ()
 
         return self._database.read(read).result()

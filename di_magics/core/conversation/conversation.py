@@ -143,10 +143,10 @@ class Conversation:
         """Return a copy with this turn's reply; no head moves."""
         return replace(self, turns={**self.turns, turn.id: turn})
 
-    def path(self, turn: str | None = None) -> tuple[Turn, ...]:
+    def path(self, turn_id: str | None = None) -> tuple[Turn, ...]:
         """Return the turns from the root to this one (the head unless named)."""
         path: list[Turn] = []
-        at = turn or self.head
+        at = turn_id or self.head
         while at is not None:
             path.append(self.turns[at])
             at = path[-1].parent
@@ -176,8 +176,8 @@ class Conversation:
             places.setdefault(_place(turn), []).append(turn)
         return places
 
-    def _is_ancestor(self, turn: str, to: str) -> bool:
-        return self._numbers[to].start in self._numbers[turn]
+    def _is_ancestor(self, turn_id: str, to: str) -> bool:
+        return self._numbers[to].start in self._numbers[turn_id]
 
     @cached_property
     def _numbers(self) -> dict[str, range]:

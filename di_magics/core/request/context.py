@@ -55,9 +55,9 @@ def image_advice(sent: Mapping[int, Turn]) -> str:
     return f"Turn {[*sent][last - 1]} has an image. {_leave_out(last, sent)}"
 
 
-def context_tokens(turn: Turn, chat: Conversation) -> int:
+def context_tokens(turn: Turn, conversation: Conversation) -> int:
     """Return about how many tokens are sent before a turn's prompt: the server's count, or ours."""
-    sent = list(context_turns(turn, chat).values())
+    sent = list(context_turns(turn, conversation).values())
     if sent and turn.context is None:
         usage = sent[-1].reply.usage
         asked, written = usage.prompt_tokens, usage.completion_tokens

@@ -65,7 +65,7 @@ class Plan:
 
 def plan_turn(
     ask: Ask,
-    turn: str,
+    turn_id: str,
     *,
     notebook: str,
     settings: Settings,
@@ -108,7 +108,7 @@ def plan_turn(
     above = conversation.turns[parent].cell if parent else None
     system = ask.system or settings.system
     planned = Turn(
-        id=turn,
+        id=turn_id,
         prompt=ask.prompt,
         parent=parent,
         parent_cell=above.id if above else "",

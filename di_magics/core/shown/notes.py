@@ -31,9 +31,9 @@ def logprobs_notes(turn: Turn) -> list[str]:
     return ["the endpoint sent no log-probabilities"] if missing and turn.reply.complete else []
 
 
-def resumed_note(chat: Conversation) -> str:
+def resumed_note(conversation: Conversation) -> str:
     """Return a note about the conversation that was read from disk, or ""."""
-    path = chat.path()
+    path = conversation.path()
     if not path:
         return ""
     cut = path[-1].reply.status in ("cut", "open")
@@ -43,9 +43,9 @@ def resumed_note(chat: Conversation) -> str:
     )
 
 
-def variant_notes(chat: Conversation, turn: Turn) -> list[str]:
+def variant_notes(conversation: Conversation, turn: Turn) -> list[str]:
     """Return notes about which variant a turn is, and which other variant has later turns."""
-    variants = chat.variants(turn)
+    variants = conversation.variants(turn)
     if len(variants) < 2 or turn.reply.status == "failed":
         return []
     number = [variant.id for variant in variants].index(turn.id) + 1
@@ -53,7 +53,7 @@ def variant_notes(chat: Conversation, turn: Turn) -> list[str]:
     followed = [
         (other, after)
         for other, variant in enumerate(variants, 1)
-        if other != number and (after := chat.count_descendants(variant))
+        if other != number and (after := conversation.count_descendants(variant))
     ]
     if followed:
         other, after = followed[-1]

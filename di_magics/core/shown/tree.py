@@ -38,14 +38,14 @@ class Row:
         return f"{text} {status}".strip()
 
 
-def tree_rows(chat: Conversation) -> Iterator[Row]:
+def tree_rows(conversation: Conversation) -> Iterator[Row]:
     """Yield the row of every turn; a chain stays in its column, a fork adds a column per branch."""
     children: dict[str | None, list[Turn]] = {}
-    for turn in chat.turns.values():
+    for turn in conversation.turns.values():
         children.setdefault(turn.parent, []).append(turn)
-    in_use = {turn.id: number for number, turn in enumerate(chat.path(), 1)}
+    in_use = {turn.id: number for number, turn in enumerate(conversation.path(), 1)}
     heads: dict[str | None, tuple[str, ...]] = {}
-    for name, head in chat.heads.items():
+    for name, head in conversation.heads.items():
         heads[head] = (*heads.get(head, ()), name)
 
     def below(parent: str | None, bars: str) -> list[tuple[Turn, str, str]]:
@@ -64,10 +64,10 @@ def tree_rows(chat: Conversation) -> Iterator[Row]:
         waiting += below(turn.id, bars + {"├ ": "│ ", "└ ": "  "}.get(mark, ""))
 
 
-def tree_text(chat: Conversation) -> str:
+def tree_text(conversation: Conversation) -> str:
     """Return one line per turn: `*` marks the turns of the next request, `<` the heads."""
     lines = []
-    for row in tree_rows(chat):
+    for row in tree_rows(conversation):
         text = one_line(f"{row.prompt} → {row.reply}", WIDTH - len(row.strokes))
         heads = "".join(f"  < {name}" for name in row.heads)
         lines.append(f"{'*' if row.is_sent else ' '} {row.strokes}{text}{heads}")
