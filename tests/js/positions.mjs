@@ -1,6 +1,6 @@
-// Positions on stdin, settings with them; on stdout what sampling.js makes of each, in Python's terms.
+// Positions on stdin, settings with them; on stdout what reshape.js makes of each, in Python's terms.
 import { readFileSync } from "node:fs";
-import { FILTER_NAMES, reshape } from "../../di_magics/display/static/sampling.js";
+import { FILTER_NAMES, reshape } from "../../di_magics/display/static/reshape.js";
 
 const ORDER = ["penalties", "top_k", "top_p", "min_p", "temperature"];
 

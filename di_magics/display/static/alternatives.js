@@ -1,7 +1,7 @@
 // @ts-check
 // One position: the tokens that could stand there, as bars and numbers, before and after the settings.
 import { element, show } from "./dom.js";
-import { FILTER_NAMES } from "./sampling.js";
+import { FILTER_NAMES } from "./reshape.js";
 import { label, percent, percentRange } from "./tokens.js";
 import { NO_ZERO } from "./zeros.js";
 
@@ -91,8 +91,8 @@ export function cutTexts(filters, lowered = 0) {
 /**
  * Return how much of the model's probability each filter removes, as a sentence. It is a range where the
  * other tokens, or one that may be cut, belong to one filter or another.
- * @param {import("./sampling.js").Reshaped} model
- * @param {import("./sampling.js").Reshaped} now
+ * @param {import("./reshape.js").Reshaped} model
+ * @param {import("./reshape.js").Reshaped} now
  * @param {string[]} filters those that are on, in their order
  */
 export function describeRemovals(model, now, filters) {
@@ -144,7 +144,7 @@ function entropyOf(weights, rest, many) {
 /**
  * Return the bounds of a position's entropy in bits. It is least where the tokens that may be cut are cut
  * and the others are as few as they can be, and greatest where all are left and the others are equal.
- * @param {import("./sampling.js").Reshaped} now
+ * @param {import("./reshape.js").Reshaped} now
  * @returns {[number, number]}
  */
 export function entropyBounds({ weights, unsure, group, atMost }) {
@@ -211,8 +211,8 @@ export class Alternatives {
   /**
    * Show a position; `model` is what the model gave, `now` what the settings make of it.
    * @param {number} at
-   * @param {import("./sampling.js").Reshaped} model
-   * @param {import("./sampling.js").Reshaped} now
+   * @param {import("./reshape.js").Reshaped} model
+   * @param {import("./reshape.js").Reshaped} now
    * @param {Draws | null} draws
    * @param {string[]} filters those that are on, in their order
    */
@@ -302,8 +302,8 @@ export class Alternatives {
    * Put it in words.
    * @param {number} at
    * @param {number} own
-   * @param {import("./sampling.js").Reshaped} model
-   * @param {import("./sampling.js").Reshaped} now
+   * @param {import("./reshape.js").Reshaped} model
+   * @param {import("./reshape.js").Reshaped} now
    * @param {string[]} filters
    */
   tell(at, own, model, now, filters) {

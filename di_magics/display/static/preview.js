@@ -4,8 +4,8 @@
 import { Alternatives } from "./alternatives.js";
 import { element, show } from "./dom.js";
 import { LENS_STYLE } from "./lens_style.js";
+import { reshape } from "./reshape.js";
 import { filtersOn, isPenalised, OFF } from "./sampler.js";
-import { reshape } from "./sampling.js";
 
 const PREVIEW_ROWS = 5;
 

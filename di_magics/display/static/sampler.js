@@ -72,7 +72,7 @@ export function describeSettings(values, order, ordered) {
 
 /**
  * Say how near drawn tokens are to the theory.
- * @param {Pick<import("./sampling.js").Reshaped, "low" | "high" | "rest">} position
+ * @param {Pick<import("./reshape.js").Reshaped, "low" | "high" | "rest">} position
  * @param {import("./alternatives.js").Draws} draws
  */
 export function describeDraws({ low, high, rest }, { counts, total }) {
@@ -306,7 +306,7 @@ export class Drawing {
       this.forget();
       changed();
     });
-    /** @type {() => import("./sampling.js").Reshaped} */
+    /** @type {() => import("./reshape.js").Reshaped} */
     this.position = () => {
       throw new Error("no position yet");
     };

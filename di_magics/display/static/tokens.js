@@ -45,7 +45,7 @@ const INVISIBLE =
  * @property {boolean} continuing whether the kernel can continue the reply
  */
 
-/** @typedef {import("./sampling.js").Position & { tokens: number[], own: number }} TokenPosition */
+/** @typedef {import("./reshape.js").Position & { tokens: number[], own: number }} TokenPosition */
 
 /** @param {string} char */
 const mark = (char) => `⟨U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { cutTexts, describeRemovals, entropyBounds } from "../../di_magics/display/static/alternatives.js";
-import { FILTER_NAMES, reshape } from "../../di_magics/display/static/sampling.js";
+import { FILTER_NAMES, reshape } from "../../di_magics/display/static/reshape.js";
 import { answer } from "./positions.mjs";
 
 const CASES = JSON.parse(readFileSync(new URL("../core/sampling_cases.json", import.meta.url), "utf8"));
