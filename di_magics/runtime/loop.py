@@ -60,6 +60,17 @@ class Job(Generic[T]):
             if interrupts.interrupted:
                 self.cancel()
 
+    def finish(self, interrupts: Interrupts, stopped: str) -> T:
+        """Wait, and return what the coroutine returned.
+
+        Raises Interrupted with the text `stopped` if it was cancelled.
+        """
+        self.wait(interrupts)
+        try:
+            return self.result()
+        except (concurrent.futures.CancelledError, asyncio.CancelledError):
+            raise Interrupted(stopped) from None
+
     @property
     def outcome(self) -> concurrent.futures.Future[T]:
         """What it returns or raises, once it has ended."""
@@ -93,12 +104,7 @@ class Loop:
         An interrupt cancels it, and raises Interrupted with the text `stopped`.
         """
         with Interrupts() as interrupts:
-            job = self.submit(work)
-            job.wait(interrupts)
-            try:
-                return job.result()
-            except (concurrent.futures.CancelledError, asyncio.CancelledError):
-                raise Interrupted(stopped) from None
+            return self.submit(work).finish(interrupts, stopped)
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Call `call` in `seconds`, on a worker thread."""

@@ -64,13 +64,12 @@ class ModelList:
     def fetch(self) -> list[ListedModel]:
         """Return the models that may be asked; a list older than today is fetched first.
 
-        Raises EndpointError if the list cannot be fetched and no model is known.
+        Raises EndpointError if the list cannot be fetched and no model is known, Interrupted on ■.
         """
         job = self.refresh(again=not self.cached())
         if job:
             with Interrupts() as interrupts:
-                job.wait(interrupts)
-            error = job.result()
+                error = job.finish(interrupts, "Stopped before the list of models was there.")
             if error and not self.cached():
                 raise error
         return self.cached()

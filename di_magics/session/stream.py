@@ -20,6 +20,9 @@ from di_magics.session.session import Answer
 from di_magics.session.view import View
 
 SLICE_SECONDS = 0.05
+WAKE_SECONDS = 0.2
+"""How long the loop of a cell that awaits sleeps at most: on ■ ipykernel 7 cancels such a cell
+without waking its loop, so that ■ would take effect only when something else happens."""
 
 
 class _QueueView:
@@ -107,7 +110,9 @@ class ReplyStream:
                 try:
                     text = self._view.texts.get_nowait()
                 except queue.Empty:
-                    await arrived.wait()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(WAKE_SECONDS):
+                            await arrived.wait()
                     arrived.clear()
                     continue
                 if text is None:

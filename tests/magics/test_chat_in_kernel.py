@@ -224,6 +224,47 @@ def test_interrupt_keeps_the_partial_reply(chat: Kernel, server: Loopback, press
     assert chat.run("1 + 1").status == "ok"
 
 
+@pytest.mark.parametrize("text", [[], ["The first half"]])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "await di.aask('hi')",
+        "await di.Conversation().aask('hi')",
+        "async for _ in di.stream('hi'): pass",
+        "import asyncio\nawait asyncio.gather(*(di.aask('hi') for _ in range(3)))",
+    ],
+)
+def test_interrupt_ends_a_cell_that_awaits(
+    chat: Kernel, server: Loopback, code: str, text: list[str]
+) -> None:
+    """Also while the server is silent, before the reply and in the middle of it."""
+    hold = Hold()
+    server.default = Reply(chunks=[*text, hold])
+    result = chat.start(f"import di_magics as di\n{code}", "cell-1")
+    server.wait_for(3 if "gather" in code else 1)
+    assert hold.reached.wait(10)
+    chat.interrupt()
+    chat.wait(result, timeout=5)
+    assert result.error
+    assert result.error["ename"] == "CancelledError"
+    assert all(request.closed.wait(5) for request in server.chats)
+    assert chat.run("1 + 1").status == "ok"
+
+
+def test_interrupt_while_models_are_listed_is_one_line(
+    chat: Kernel, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is given up."""
+    hold = Hold()
+    monkeypatch.setattr(server, "answer", lambda request: Fault(200, before=[hold]))
+    result = chat.start("%chat models", "cell-1")
+    assert hold.reached.wait(10)
+    chat.interrupt()
+    chat.wait(result, timeout=5)
+    assert result.error
+    assert (result.error["ename"], len(result.error["traceback"])) == ("Interrupted", 1)
+
+
 def test_interrupt_ends_a_whole_grid(chat: Kernel, server: Loopback) -> None:
     """Every connection closes at once, partial replies are kept, the rest can be asked later."""
     hold = Hold()
