@@ -153,14 +153,18 @@ class Notebook:
 
         Returns how many turns were deleted. Costs are kept.
         """
+        # The disk comes first: where it fails, all is as before, and it can be tried again.
         if name is None:
+            count = self._turns.forget_all()
             self.update(lambda conversation: Conversation())
-            return self._turns.forget_all()
-        turns = self.conversation.turns.values()
-        gone = [turn.id for turn in turns if turn.conversation == name]
-        self.update(lambda conversation: conversation.remove(set(gone), name))
-        self._turns.forget(gone, name)
-        return len(gone)
+        else:
+            turns = self.conversation.turns.values()
+            gone = {turn.id for turn in turns if turn.conversation == name}
+            count = len(gone)
+            self._turns.forget(gone, name)
+            self.update(lambda conversation: conversation.remove(gone, name))
+        self._turns.vacuum()
+        return count
 
     def take_notes(self) -> list[str]:
         """Return what the next receipt must say of the notebook, once."""

@@ -78,8 +78,8 @@ class Database:
         """Run work that only reads, on a snapshot of the file."""
         return self._thread.submit(self._run, work, "BEGIN")
 
-    def erase(self, work: Work[T]) -> Future[T]:
-        """Run work that deletes, so that no byte of the deleted data stays in the file."""
+    def vacuum(self) -> Future[None]:
+        """Write the file anew, so that no byte of what was deleted stays in it."""
 
         def vacuum(db: Connection) -> None:
             db.execute("VACUUM")
@@ -87,12 +87,7 @@ class Database:
             if busy:
                 raise sqlite3.OperationalError("deleted, but another kernel still reads it")
 
-        def erased() -> T:
-            done = self._run(work, "BEGIN IMMEDIATE")
-            self._run(vacuum, None)
-            return done
-
-        return self._thread.submit(erased)
+        return self._thread.submit(self._run, vacuum, None)
 
     def set_aside(self) -> Future[Path | None]:
         """Return the copy of an earlier version's file, if this kernel made one."""

@@ -90,10 +90,7 @@ class Turns:
         return self._database.read(read).result()
 
     def forget(self, turns: Collection[str], name: str) -> None:
-        """Delete the runs, these turns and the conversation of this name, for good.
-
-        The ledger stays.
-        """
+        """Delete the runs, these turns and the conversation of this name; the ledger stays."""
 
         def write(db: Connection) -> None:
             db.execute("DELETE FROM runs WHERE notebook = ?", [self.notebook])
@@ -104,16 +101,17 @@ class Turns:
             )
             db.executemany("DELETE FROM turns WHERE id = ?", [[turn] for turn in turns])
 
-        self._database.erase(write).result()
+        self._database.write(write).result()
 
     def forget_all(self) -> int:
-        """Delete the turns and runs of all notebooks, for good; return how many turns there were.
-
-        The ledger stays.
-        """
+        """Delete the turns and runs of all notebooks; return how many turns there were."""
 
         def write(db: Connection) -> int:
             db.execute("DELETE FROM runs")
             return db.execute("DELETE FROM turns").rowcount
 
-        return self._database.erase(write).result()
+        return self._database.write(write).result()
+
+    def vacuum(self) -> None:
+        """Let no byte of what was deleted stay in the file."""
+        self._database.vacuum().result()

@@ -56,6 +56,7 @@ def test_what_is_forgotten_is_gone_from_the_file(turns: Turns, store: Database) 
     secret = replace(turn("a"), prompt="a-secret-prompt", reply=replace(DONE, text="its-reply"))
     keep(store, secret, turn("b", "a"))
     turns.forget(["a"], "other")
+    turns.vacuum()
     assert Ledger(store, "n").entries()[0].cost == DONE.cost
     store.close()
     assert store.path
@@ -154,6 +155,7 @@ def test_attachments_are_forgotten_with_their_turn(
         turns.forget_all()
     else:
         turns.forget(["a"], "main")
+    turns.vacuum()
     store.close()
     assert all(b"SECRET" not in file.read_bytes() for file in tmp_path.iterdir())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import stat
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from loopback import Loopback, Reply
 from shell import Run
 
 import di_magics as di
+from di_magics.storage.database import FILE
 
 
 @pytest.mark.parametrize("name", ["chat.md", "chat.json", "chat.ipynb"])
@@ -77,6 +79,24 @@ def test_forget_where_nobody_can_be_asked_needs_a_flag(
     assert isinstance(run("%chat forget --all").error, di.ChatError)
     assert "> a" in run("%chat history").text
     assert run("%chat forget --yes").text.startswith("1 turn deleted")
+
+
+@pytest.mark.parametrize("command", ["%chat forget --yes", "%chat forget --all --yes"])
+def test_what_the_disk_did_not_forget_can_be_forgotten_later(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """While another program holds the file, all stays: in the kernel as on the disk."""
+    monkeypatch.setattr("di_magics.storage.database.BUSY_SECONDS", 0.01)
+    run("%%chat\na-secret-prompt")
+    other = sqlite3.connect(tmp_path / "home" / FILE)
+    other.execute("BEGIN IMMEDIATE")
+    assert isinstance(run(command).error, di.StoreError)
+    assert "a-secret-prompt" in run("%chat history").text
+    other.close()
+    assert run(command).text.startswith("1 turn deleted")
+    assert "no turns" in run("%chat history").text
+    files = (tmp_path / "home").glob(f"{FILE}*")
+    assert not any(b"a-secret-prompt" in path.read_bytes() for path in files)
 
 
 ODD = "a\x1b]0;title\x07\x1b[2J\u009b31m\u202eb\u2066\u200bc"
