@@ -22,7 +22,7 @@ from di_magics.core.shown.receipt import (
     sweep_receipts,
 )
 from di_magics.core.sweep.result import SweepResult
-from di_magics.core.visible import one_line, strip_controls
+from di_magics.core.visible import one_line, show_direction, strip_controls
 
 IN_ADDRESS = "/:?#@!&*+,;=%-._~"
 """Characters that `quote` leaves as they are, because they are safe in the target of a link."""
@@ -42,7 +42,7 @@ def final_output(turn: Turn, notes: list[str]) -> tuple[render.Bundle, dict[str,
     bundle = {
         "text/html": _reply_html(reply, parts, turn.format),
         "text/markdown": _join(*markdown, f"*{render.escape_markdown(receipt)}*"),
-        "text/plain": strip_controls(_join(*rounds, text, listed, receipt)),
+        "text/plain": show_direction(_join(*rounds, text, listed, receipt)),
     }
     return bundle, {METADATA_KEY: notebook_record(turn)}
 
@@ -106,7 +106,7 @@ def grid_output(sweep: SweepResult) -> render.Bundle:
         f'<div style="{render.NOTE}">{render.escape_html(summary)}</div></div>'
         f"{_receipt_html(common)}",
         "text/markdown": _join(*markdown, *map(render.escape_markdown, ends)),
-        "text/plain": strip_controls(_join(*plain, *ends)),
+        "text/plain": show_direction(_join(*plain, *ends)),
     }
 
 

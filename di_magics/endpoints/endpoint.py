@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import cached_property
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from di_magics.core.arguments import check_arguments
 from di_magics.core.errors import ParamError
@@ -38,16 +38,26 @@ PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/models", "/responses")
 """What the address of a request has after the base address."""
 
 
+def split_url(url: str) -> SplitResult:
+    """Return the parts of an address, which are empty if it is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # reading it checks it
+    except ValueError:
+        return urlsplit("")
+    return parts
+
+
 def is_deepinfra(url: str) -> bool:
     """Return whether the address is DeepInfra's own, over https."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     host = (parts.hostname or "").lower()
     return parts.scheme == "https" and (host == "deepinfra.com" or host.endswith(".deepinfra.com"))
 
 
 def is_loopback(url: str) -> bool:
     """Return whether the address is on this machine: 127.0.0.0/8, ::1 or localhost."""
-    host = urlsplit(url).hostname or ""
+    host = split_url(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -61,7 +71,7 @@ def trusts_http(url: str) -> bool:
     """
     named = os.environ.get("DI_MAGICS_TRUST_HTTP", "").lower().split(",")
     trusted = {trim_url(name).strip("[]") for name in named} - {""}
-    return is_loopback(url) or urlsplit(url).hostname in trusted
+    return is_loopback(url) or split_url(url).hostname in trusted
 
 
 def trim_url(text: str) -> str:
@@ -103,7 +113,7 @@ def service_at(url: str) -> Service:
     """Return the service of the table whose host this is, over https; else UNKNOWN_SERVICE."""
     if is_deepinfra(url):
         return SERVICES[DEEPINFRA]
-    origin = urlsplit(url)[:2]
+    origin = split_url(url)[:2]
     return next(
         (
             service
@@ -158,11 +168,8 @@ class Endpoint:
         service: Service | None,
     ) -> None:
         typed, url = url, mend_url(url)
-        try:
-            parts = urlsplit(url)
-            host = parts.hostname if parts.port != 0 else None  # reading the port checks it
-        except ValueError:
-            parts, host = urlsplit(""), None
+        parts = split_url(url)
+        host = parts.hostname if parts.port != 0 else None
         place = parts.netloc.rpartition("@")[2]
         address = one_line(f"{parts.scheme}://{place}{parts.path}", 120)
         if parts.scheme not in ("http", "https") or not host or not url.isprintable():

@@ -15,13 +15,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from di_magics.core.errors import ParamError
 from di_magics.core.request.redact import Secret, hide_text
 from di_magics.core.settings.services import SERVICES, Service
 from di_magics.core.visible import one_line
-from di_magics.endpoints.endpoint import is_deepinfra, mend_url
+from di_magics.endpoints.endpoint import is_deepinfra, mend_url, split_url
 from di_magics.runtime.files import write_private
 
 APPLICATION = "di_magics"
@@ -32,7 +31,7 @@ SYSTEM = ("macOS", "Windows", "SecretService", "libsecret", "kwallet")
 
 def key_origin(url: str) -> str:
     """Return the origin that a key for this address belongs to."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     return "https://deepinfra.com" if is_deepinfra(url) else f"{parts.scheme}://{parts.netloc}"
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import socket
-from urllib.parse import urlsplit
 
 from di_magics.core.settings.services import Service
-from di_magics.endpoints.endpoint import is_loopback, mend_url
+from di_magics.endpoints.endpoint import is_loopback, mend_url, split_url
 
 SECONDS = 0.2
 
@@ -16,7 +15,7 @@ def listens(service: Service) -> bool | None:
     url = mend_url(service.url)
     if not service.url or not is_loopback(url):
         return None
-    parts = urlsplit(url)
+    parts = split_url(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         with socket.create_connection((parts.hostname, port), SECONDS):

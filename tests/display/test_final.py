@@ -32,6 +32,12 @@ def test_sources_are_a_numbered_list_below_the_reply() -> None:
     assert "Sources" not in str(saved())
 
 
+def test_marks_that_reverse_or_hide_text_are_visible_in_a_terminal() -> None:
+    """In the saved text as while a reply streams there; a page has its own direction for each."""
+    shown = reply_output(Reply("a\u202eb\u2066c", status="done"))["text/plain"]
+    assert shown.startswith("a⟨U+202E⟩b⟨U+2066⟩c")
+
+
 @pytest.mark.parametrize("fragment", FRAGMENTS)
 def test_a_hostile_source_is_text_and_one_address(fragment: str) -> None:
     """Its title is shown as it is, and nothing leaves its address."""

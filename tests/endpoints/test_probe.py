@@ -9,6 +9,8 @@ from loopback import Loopback
 
 from di_magics.core.settings.own_services import parse_services
 from di_magics.core.settings.services import SERVICES, Service
+from di_magics.endpoints.endpoint import is_deepinfra, is_loopback, trusts_http
+from di_magics.endpoints.keys import key_origin
 from di_magics.endpoints.probe import listens
 
 
@@ -29,6 +31,14 @@ def test_a_port_where_nothing_listens_is_told_at_once() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     assert listens(service_at(f"http://127.0.0.1:{port}/v1")) is False
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999999/v1", "https://[x]/v1"])
+def test_what_is_no_address_is_asked_nothing(url: str) -> None:
+    """A request to it is an error of one line."""
+    assert listens(service_at(url)) is None
+    assert key_origin(url) == "://"
+    assert not any(known(url) for known in (is_deepinfra, is_loopback, trusts_http))
 
 
 def test_no_other_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
