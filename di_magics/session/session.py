@@ -232,18 +232,9 @@ class Session:
             raise Interrupted(NOTHING_SENT)
 
     def _look_up_model(self, ask: Ask | None, interrupts: Interrupts) -> None:
-        """Choose the first model of a server on this machine, where none is set for it.
-
-        A server without a name may be a gateway that charges, so its model is used only if it has
-        just one.
-        """
+        """Choose a model of a server on this machine, where none is set for it."""
         endpoint = self._list_endpoint(ask)
-        if endpoint is None or endpoint.url in self.routing.first_models:
-            return
-        if not endpoint.free and not is_loopback(endpoint.url):
-            return
-        named, model = self._choose_model(ask)
-        if model or usual_model(named) or endpoint.service.model:
+        if endpoint is None or not self._needs_model(endpoint, ask):
             return
         job = self.models.refresh(endpoint, again=True)
         if job is None:
@@ -251,14 +242,30 @@ class Session:
         job.wait(interrupts)
         if interrupts.interrupted:
             return
+        if model := self._first_model(endpoint, job.result()):
+            self.routing.first_models[endpoint.url] = model
+
+    def _needs_model(self, endpoint: Endpoint, ask: Ask | None) -> bool:
+        if endpoint.url in self.routing.first_models:
+            return False
+        if not endpoint.free and not is_loopback(endpoint.url):
+            return False
+        named, model = self._choose_model(ask)
+        return not (model or usual_model(named) or endpoint.service.model)
+
+    def _first_model(self, endpoint: Endpoint, failure: EndpointError | None) -> str | None:
+        """Return the first model of a server's list, None if its user must choose.
+
+        A server without a name may be a gateway that charges, so its model is used only if it has
+        just one. Raises ParamError if one that is free has no model, and the failure to get its
+        list.
+        """
         if not endpoint.free:
             only = self.catalog.models(endpoint.url)
-            if len(only) == 1:
-                self.routing.first_models[endpoint.url] = only[0].id
-            return
-        if error := job.result():
-            if error.status != 404:
-                raise error
+            return only[0].id if len(only) == 1 else None
+        if failure and failure.status != 404:
+            raise failure
+        if failure:
             raise ParamError(
                 f"{endpoint.name} has no list of models. Set one: -m MODEL, or %chat model MODEL."
             )
@@ -266,7 +273,7 @@ class Session:
         if first is None:
             fetch = endpoint.service.fetch or endpoint.service.start
             raise ParamError(f"{endpoint.name} has no model yet. Fetch one in a terminal: {fetch}")
-        self.routing.first_models[endpoint.url] = first
+        return first
 
     def _look_up_price(self, ask: Ask, interrupts: Interrupts) -> None:
         """Fetch the endpoint's prices, if a budget needs one that is not known."""

@@ -82,17 +82,9 @@ def plan_turn(
     """
     if not ask.prompt.strip():
         raise ParamError("The prompt is empty. Write a question, in a cell below the %%chat line.")
-    values: dict[str, Value] = dict(settings.params)
-    for name, value in ask.params.items():
-        values[name] = validate(name, value)
-    params = policy.apply_to(values)
     if any(attachment.name == cells_above.NAME for attachment in ask.attachments):
         policy.check_above()
-    ends_loops = route.built_in and "max_tokens" not in {**values, **policy.locks}
-    if ends_loops:
-        bound = params.get("max_tokens")
-        most = min(bound, BUILT_IN_MAX_TOKENS) if isinstance(bound, int) else BUILT_IN_MAX_TOKENS
-        params["max_tokens"] = most
+    params, ends_loops = _choose_params(ask, settings, policy, route)
     route.service.check(params)
     cell = ask.replaces.cell if ask.replaces else ask.cell
     name, parent = conversation.place_turn(
@@ -137,6 +129,24 @@ def plan_turn(
     plan = Plan(planned, route, body, 0, price, None, policy, ends_loops, ask.prefill)
     plan = _with_size(plan)
     return replace(plan, body=continue_body(body, ask.prefill)) if ask.prefill else plan
+
+
+def _choose_params(
+    ask: Ask, settings: Settings, policy: Policy, route: Route
+) -> tuple[dict[str, Value], bool]:
+    """Return the parameters, and whether a reply that repeats itself is ended.
+
+    The built-in model gets a limit where none is set, because it may repeat itself without end.
+    """
+    values: dict[str, Value] = dict(settings.params)
+    for name, value in ask.params.items():
+        values[name] = validate(name, value)
+    params = policy.apply_to(values)
+    if not route.built_in or "max_tokens" in {**values, **policy.locks}:
+        return params, False
+    bound = params.get("max_tokens")
+    most = min(bound, BUILT_IN_MAX_TOKENS) if isinstance(bound, int) else BUILT_IN_MAX_TOKENS
+    return {**params, "max_tokens": most}, True
 
 
 def _check_built_in(ask: Ask, model: str) -> None:
