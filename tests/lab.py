@@ -210,7 +210,7 @@ class Notebook:
         self.page = self._context.new_page()
         self.page.set_default_timeout(TIMEOUT_SECONDS * 1000)
         self.page.on("console", lambda message: self._note_line(message.text))
-        self.page.on("pageerror", lambda error: self.console.append(str(error)))
+        self.page.on("pageerror", lambda error: self._note_line(str(error)))
         self.page.on("request", lambda request: self._note(request.url))
         self._load()
         self._wait_until_idle()
@@ -247,8 +247,9 @@ class Notebook:
         self._wait_until_open()
 
     def _note_line(self, line: str) -> None:
-        # JupyterLab writes this of a kernel that has ended: that of the notebook before.
-        if not line.startswith("Error: Canceled future for"):
+        # JupyterLab writes this of a kernel that has ended, also within other lines: that of the
+        # notebook before, or one that was restarted while it still answered.
+        if "Canceled future for" not in line:
             self.console.append(line)
 
     def _note(self, url: str) -> None:
