@@ -55,6 +55,7 @@ interface KernelConnection {
   username: string;
   clientId: string;
   anyMessage: Signal<{ msg: Message }>;
+  statusChanged: Signal<string>;
   sendShellMessage(message: Message, ...rest: unknown[]): unknown;
   _sendMessage?(message: Message, queue: boolean): void;
 }

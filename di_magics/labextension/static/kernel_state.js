@@ -3,7 +3,7 @@
 
 const COMM = "di_magics";
 const MAX_TEXT_CHARS = 200;
-const GONE = ["restarting", "autorestarting", "terminating", "dead"];
+export const GONE = ["restarting", "autorestarting", "terminating", "dead"];
 
 /** Return the state in a kernel's message, null for none. @param {any} data @returns {State | null} */
 export function readState(data) {

@@ -1,6 +1,7 @@
 // A page that is loaded while a reply streams. On the shell channel the kernel answers when the cell has ended.
 // So what JupyterLab asks first goes on the control channel, and messages of widgets to a subshell: the widget
 // is found, and streams on. At the end no output area here knows the display id, which is the widget's.
+import { GONE } from "./kernel_state.js";
 import { WIDGET } from "./panel_head.js";
 import { listOutputs } from "./replies.js";
 
@@ -36,6 +37,9 @@ export function followReloaded(tracker, createMessage) {
 			}
 			return send.call(kernel, message, ...rest);
 		};
+		kernel.statusChanged.connect((_, status) => {
+			if (GONE.includes(status)) kernel.sendShellMessage = send; // the subshell has gone, too
+		});
 		kernel.anyMessage.connect((_, { msg: { header, content } }) => {
 			if (header.msg_type === "create_subshell_reply") {
 				subshell ??= content.subshell_id;
