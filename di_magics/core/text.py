@@ -10,6 +10,7 @@ _IMAGE = re.compile(
     r"\s*(?:data:image/[\w.+-]{1,40};base64,|iVBORw0KGgo|/9j/|UklGR|R0lGOD)[\w+/\s-]{200,}={0,2}\s*",
     re.ASCII,
 )
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -29,6 +30,11 @@ def hide_image(text: str) -> str:
     return (
         f"(image in base64, {len(text):,} characters, not sent)" if _IMAGE.fullmatch(text) else text
     )
+
+
+def strip_colours(text: str) -> str:
+    """Return a text without what sets the colours and the title of a terminal."""
+    return _TERMINAL.sub("", text) if "\x1b" in text else text
 
 
 def respell_number(text: object, *, whole: bool = False) -> str:

@@ -15,7 +15,7 @@ from di_magics.core.errors import DiMagicsError, ParamError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
 from di_magics.core.secrets import redact
-from di_magics.core.text import describe_error, hide_image
+from di_magics.core.text import describe_error, hide_image, strip_colours
 from di_magics.core.tokens import PER_TOKEN
 from di_magics.core.visible import one_line
 from di_magics.runtime.interrupts import Interrupts
@@ -305,6 +305,7 @@ def _inner_text(value: object) -> str:
 
 def _bounded(text: str, whole: bool = True) -> str:
     """Return a text without secrets, cut after RESULT_TOKENS; `whole` is whether it is complete."""
+    text = strip_colours(text)
     length = len(text) if whole else None
     whole = whole and len(text) <= RESULT_WINDOW
     start = redact(hide_secrets(text[:RESULT_WINDOW]))

@@ -11,6 +11,7 @@ from di_magics.core.text import (
     hide_image,
     replace_surrogates,
     respell_number,
+    strip_colours,
 )
 
 
@@ -32,6 +33,20 @@ def test_a_text_that_is_an_image_is_its_size(text: str, hidden: bool) -> None:
     """Only where it is nothing else: a part of a text stays (open-webui 29665, koboldcpp 2374)."""
     said = f"(image in base64, {len(text):,} characters, not sent)"
     assert hide_image(text) == (said if hidden else text)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("\x1b[2m─ a ─\x1b[0m\x1b[48;2;38;38;38m b\x1b[K", "─ a ─ b"),
+        ("\x1b]0;title\x07a\x1b]8;;https://a.b\x1b\\link\x1b]8;;\x1b\\", "alink"),
+        ("a[2m and \\x1b[0m", "a[2m and \\x1b[0m"),
+        ("a\x1b", "a\x1b"),
+    ],
+)
+def test_a_text_of_a_terminal_is_plain(text: str, plain: str) -> None:
+    """Colours, titles and links are left out; their text stays (openchamber 1965)."""
+    assert strip_colours(text) == plain
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,11 @@ const PROTECTED = [
   ["\\`$x$`", `\\\`${F(0)}\``, ["$x$"]],
   ["\\```$x$``", `\\\`\`\`${NOTHING}$x$\`\``, []],
   ["a <b> <b`<i>` \\<", `a ${LESS}b> ${LESS}b\`${LESS}i>\` ${LESS}`, []],
+  [
+    "<https://a.b/c> <http://x y> <ftp://a>",
+    `<https://a.b/c>\uFEFF ${LESS}http://x\uFEFF y> ${LESS}ftp://a>`,
+    [],
+  ],
   ["a<br>b<br />x<sub>2</sub> <sub >", `a<br>b<br />x<sub>2</sub> ${LESS}sub >`, []],
   ["```\n$x$\n```\n$y$", `\`\`\`\n${F(0)}\n\`\`\`\n${F(1)}`, ["$x$", "$y$"]],
   ["> ~~~~ a\n> $x$\n> ~~~\n> ~~~~\n$y$", `> ~~~~\n> ${F(0)}\n> ~~~~\n${F(1)}`, ["$x$\n~~~", "$y$"]],

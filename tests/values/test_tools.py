@@ -134,6 +134,21 @@ def test_an_image_in_base64_does_not_come_back_as_text() -> None:
         assert result.content == said
 
 
+def test_colours_of_a_terminal_do_not_come_back() -> None:
+    """Of a text, within a list, and of an exception."""
+
+    @safe
+    def run(kind: str) -> object:
+        """Run a command as a terminal shows it."""
+        if kind == "error":
+            raise ValueError("\x1b[31mred\x1b[0m")
+        return {"text": "\x1b[31mred\x1b[0m", "list": ["\x1b[31mred\x1b[0m"]}[kind]
+
+    for kind, said in (("text", "red"), ("list", '["red"]'), ("error", "ValueError: red")):
+        [result] = answers(box(run), ("run", f'{{"kind": "{kind}"}}'))
+        assert result.content == said
+
+
 def test_an_array_comes_back_whole() -> None:
     """NumPy's own text of it has an ellipsis."""
     import numpy

@@ -5,13 +5,11 @@ https://nbformat.readthedocs.io/en/latest/format_description.html
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 
 from di_magics.core.conversation.cells_above import PRIVATE, says_private
 from di_magics.core.read_json import as_count, as_list, as_object, as_objects, as_text
-
-_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+from di_magics.core.text import strip_colours
 
 
 class CellOutput(NamedTuple):
@@ -40,7 +38,7 @@ def read_cells(notebook: object) -> list[NotebookCell]:
 
 def read_bundle(bundle: dict[str, Any]) -> CellOutput:
     """Return an output that has several forms; its text is without a terminal's colours."""
-    text = _ESCAPE.sub("", _join(bundle.get("text/plain"))).strip("\n")
+    text = strip_colours(_join(bundle.get("text/plain"))).strip("\n")
     is_image = any(kind.startswith("image/") for kind in bundle)
     return CellOutput(text, is_image=is_image)
 

@@ -36,7 +36,7 @@ def error_text(payload: object, depth: int = _MAX_DEPTH) -> str | None:
             if text and raw and raw not in text:
                 text = one_line(f"{text}{f' ({name})' if name else ''}: {raw}")
             if text and isinstance(other := fields.get("replacement"), str) and other not in text:
-                text = one_line(f"{text} (replaced by {replace_surrogates(other)})")
+                text = one_line(f"{text.rstrip('.')} (replaced by {replace_surrogates(other)})")
             wrote = fields.get("failed_generation")  # Groq: a malformed call, as the model wrote it
             if text and isinstance(wrote, str) and wrote.strip():
                 text = one_line(f"{text} {replace_surrogates(wrote)}", 600)

@@ -119,6 +119,13 @@ ERROR_RULES = (
         _GITHUB + "web-infra-dev/midscene/issues/259 2025-01 (OpenAI); DeepInfra as a 405",
     ),
     ErrorRule(
+        r"failed to (parse grammar|initialize samplers)|json schema conversion failed",
+        BadRequest,
+        "The server cannot enforce this form: leave out --schema, or choose simpler types.",
+        _GITHUB
+        + "ggml-org/llama.cpp/issues/19051 2026-01, 23775 2026-05 (llama.cpp, a 400 or 500)",
+    ),
+    ErrorRule(
         r"image input is not supported|is not a multimodal model|at most 0 image",
         BadRequest,
         NO_IMAGES,

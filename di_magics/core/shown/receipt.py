@@ -247,6 +247,6 @@ def _ending(reply: Reply) -> str:
     reason = reply.finish_reason
     if reason == "tool_calls" and reply.tool_calls:
         return "ended with calls that were not run"
-    if reason is None or reason == "stop":
-        return FINISHED if has_text else "ended without any text"
-    return one_line(reason, 40)
+    if not has_text and reason in (None, "stop", "tool_calls"):
+        return "ended without any text"
+    return FINISHED if reason in (None, "stop") else one_line(reason, 40)

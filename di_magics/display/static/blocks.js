@@ -6,7 +6,7 @@
 // harmless whatever it reads in it:
 // * Code is taken out. An empty fence stands for it, so that nothing is drawn by its language.
 // * A run of marks that might still open a fence is followed by NOTHING, so that no language is known.
-// * `<` is LESS, so that there is no HTML but <br>, <sub> and <sup>.
+// * `<` is LESS, so that there is no HTML but <br>, <sub> and <sup>; <https://…> is a link.
 // * U+FEFF, which a parser takes for white space, ends a bare address before full-width punctuation. It
 //   follows a single `~`, too: "5~7 and 8~9" is not struck through. `rebuild` takes it out.
 // * What would take long to parse, or become much longer, is not parsed at all: `isReadable`.
@@ -22,7 +22,7 @@ const ITEM = /^([-+*]|\d+[.)])(\s|$)/;
 const SPECIAL = /[$\\`\n<]/g;
 const TICKS = /`+/y;
 const QUOTE = /[ \t]*>/y;
-const SMALL_HTML = /<(?:br ?\/?|\/?su[bp])>/y;
+const SMALL_HTML = /<(?:br ?\/?|\/?su[bp]|https?:\/\/[^\s<>\\`$]+)>/y; // or an address
 const CONTAINERS = /^(?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*/;
 // A line that opens a fence, in quotes and items perhaps.
 const FENCE = /((?:[ \t>]|(?:[-+*]|\d{1,9}[.)])[ \t])*)(`{3,}(?!`)(?![^\n]*`)|~{3,})([^\n]*)/y;

@@ -128,6 +128,7 @@ def test_the_ending_is_shown(status: Status, reason: str | None, ending: str) ->
     ("changes", "ending"),
     [
         ({"text": ""}, "ended without any text"),
+        ({"text": "", "finish_reason": "tool_calls"}, "ended without any text"),
         ({"text": " \n", "reasoning": "hm"}, "ended without any text"),
         ({"text": "", "finish_reason": "length"}, "cut off by max_tokens before any text"),
         ({"text": "", "images": 1}, "finished"),
