@@ -259,7 +259,7 @@ ERROR_RULES = (
     ErrorRule(
         r"decommissioned|model_gone|model .{0,200}(has been|was|is) (retired|deprecated)",
         BadRequest,
-        "The model is no longer offered: choose another with %chat models.",
+        "The server has given up this model: choose another with %chat models.",
         _GITHUB + "ItzCrazyKns/Vane/issues/771 2025-05 (Groq, a 400), "
         "getkimchi/kimchi/pull/1176 2026-09 (a 410)",
         _ABOUT_REQUEST | {410},
