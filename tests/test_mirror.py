@@ -40,6 +40,7 @@ TESTED_BY = {
     "core/request/route": "core/request/test_plan.py",
     "core/shown/tree": "core/conversation/test_conversation.py",
     "labextension/editable_install": "test_public.py",
+    "display/directions": "display/test_markdown.py",
     "display/markdown_rules": "display/test_markdown.py",
     "display/markdown_writer": "display/test_markdown.py",
     "display/plot": "session/test_sweep_runner.py",

@@ -310,6 +310,7 @@ MATH = f'<span class="{render.MATH_ON}">'
 CELL = '<t{} style="text-align:right">'
 
 
+# Tests display/directions.
 @pytest.mark.parametrize(
     ("markdown", "html"),
     [
