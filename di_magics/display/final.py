@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import di_magics.display.markdown as render
@@ -24,13 +25,19 @@ from di_magics.core.shown.receipt import (
 from di_magics.core.sweep.result import SweepResult
 from di_magics.core.visible import one_line, show_direction, strip_controls
 
+Part = TypeVar("Part", Reply, Round)
+
 IN_ADDRESS = "/:?#@!&*+,;=%-._~"
 """Characters that `quote` leaves as they are, because they are safe in the target of a link."""
+MAX_SHOWN_CHARS = 1_000_000
+"""Of a text of a reply. The notebook holds it three times, and no page could show more."""
 FOLDED = f"{render.PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
 
 def final_output(turn: Turn, notes: list[str]) -> tuple[render.Bundle, dict[str, Any]]:
     """Return a turn's reply with its receipt, and the metadata of the output."""
+    metadata = {METADATA_KEY: notebook_record(turn)}
+    turn, notes = _shorten(turn, notes)
     receipt = format_receipt(turn, notes)
     parts = receipt_parts(turn, notes)
     reply, text = turn.reply, turn.reply.clean_text
@@ -44,7 +51,23 @@ def final_output(turn: Turn, notes: list[str]) -> tuple[render.Bundle, dict[str,
         "text/markdown": _join(*markdown, f"*{render.escape_markdown(receipt)}*"),
         "text/plain": show_direction(_join(*rounds, text, listed, receipt)),
     }
-    return bundle, {METADATA_KEY: notebook_record(turn)}
+    return bundle, metadata
+
+
+def _shorten(turn: Turn, notes: list[str]) -> tuple[Turn, list[str]]:
+    """Return a turn with as much of its texts as is displayed, and the notes with one on that."""
+    parts: tuple[Reply | Round, ...] = (turn.reply, *turn.reply.rounds)
+    longest = max(len(text) for part in parts for text in (part.text, part.reasoning))
+    if longest <= MAX_SHOWN_CHARS:
+        return turn, notes
+    reply = _cut(replace(turn.reply, rounds=tuple(map(_cut, turn.reply.rounds))))
+    note = f"{MAX_SHOWN_CHARS:,} of {longest:,} characters are displayed"
+    return replace(turn, reply=reply), [*notes, note]
+
+
+def _cut(part: Part) -> Part:
+    text, reasoning = part.text[:MAX_SHOWN_CHARS], part.reasoning[:MAX_SHOWN_CHARS]
+    return replace(part, text=text, reasoning=reasoning)
 
 
 def reply_output(reply: Reply) -> render.Bundle:
@@ -74,8 +97,12 @@ def grid_output(sweep: SweepResult) -> render.Bundle:
 
     What the receipts share is below the replies, once.
     """
-    runs = [(run, turn) for run, turn in zip(sweep.runs, sweep.turns, strict=True) if turn]
-    common, receipts = sweep_receipts([turn for _, turn in runs])
+    runs = [
+        (run, *_shorten(turn, []))
+        for run, turn in zip(sweep.runs, sweep.turns, strict=True)
+        if turn
+    ]
+    common, receipts = sweep_receipts([turn for _, turn, _ in runs])
     common = Receipt(("every run", *common.line), common.details)
     shown, summary = list(range(len(runs))), f"{sweep.summary}."
     if len(runs) > MAX_SHOWN:
@@ -86,10 +113,10 @@ def grid_output(sweep: SweepResult) -> render.Bundle:
         )
     cells, markdown, plain = [], [], []
     for at in shown:
-        run, turn = runs[at]
+        run, turn, notes = runs[at]
         label, text = run.label, turn.reply.clean_text
         known = {*run.varied_texts}
-        line = [f for f in receipts[at].line if known.isdisjoint((f, f"model={f}"))]
+        line = [f for f in receipts[at].line if known.isdisjoint((f, f"model={f}"))] + notes
         if error := one_line(sweep.errors.get(run.index, "")):
             line.append(error)
         receipt = Receipt(tuple(line), receipts[at].details)
@@ -126,7 +153,7 @@ def _reply_html(reply: Reply, receipt: Receipt, form: str = "") -> str:
         parts.append(_text_html(reply.clean_text, form))
     parts.append(_sources_html(reply.sources))
     for call in reply.tool_calls:
-        code = render.escape_html(f"{call.name}({call.arguments})")
+        code = render.escape_html(f"{call.name}({call.arguments[:MAX_SHOWN_CHARS]})")
         parts.append(f"<div>asks for <code>{code}</code>, which was not run</div>")
     return "".join([*parts, _receipt_html(receipt)])
 
@@ -177,7 +204,7 @@ def _round_html(finished: Round) -> str:
     parts = [_reasoning_html(finished.reasoning)]
     if finished.text.strip():
         parts.append(render.to_html(finished.text))
-    parts += [_fold_html(*fold) for fold in round_folds(finished)]
+    parts += [_fold_html(*fold) for fold in round_folds(finished, MAX_SHOWN_CHARS)]
     return "".join(parts)
 
 

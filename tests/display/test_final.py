@@ -8,10 +8,10 @@ import re
 import pytest
 from hostile import FRAGMENTS
 
-from di_magics.core.reply.reply import Reply
+from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
 from di_magics.core.reply.sources import Source, parse_source
 from di_magics.core.visible import strip_controls
-from di_magics.display.final import reply_output
+from di_magics.display.final import MAX_SHOWN_CHARS, reply_output
 from di_magics.display.markdown import to_html
 
 LINK = '<a href="https://a.b/[^"<> ]*" rel="noopener noreferrer nofollow" target="_blank">|</a>'
@@ -30,6 +30,17 @@ def test_sources_are_a_numbered_list_below_the_reply() -> None:
     assert "1. [One](https://a.b/c_%28d%29)\n2. http://e.f\n\n" in shown["text/markdown"]
     assert "says.\n\n[1] One https://a.b/c_(d)\n[2] http://e.f\n\n" in shown["text/plain"]
     assert "Sources" not in str(saved())
+
+
+@pytest.mark.parametrize("text", ["\n", "a\n\n", "[a](https://x.y) "])
+def test_of_a_very_long_reply_the_beginning_is_displayed(text: str) -> None:
+    """The receipt says so. All of it would take many seconds, and no page could show it."""
+    whole = text * (2 * MAX_SHOWN_CHARS // len(text))
+    part = Round(whole, whole, (ToolCall("1", "f", whole),), (ToolResult("1"),))
+    shown = reply_output(Reply(whole, whole, rounds=(part,), status="done"))
+    note = f"1,000,000 of {len(whole):,} characters are displayed"
+    assert all(note in form for form in shown.values())
+    assert len(shown["text/plain"]) < 2.1 * MAX_SHOWN_CHARS
 
 
 def test_marks_that_reverse_or_hide_text_are_visible_in_a_terminal() -> None:
