@@ -115,9 +115,9 @@ def attach_value(
         text = str.__str__(value)
         attached = _text(text, name, "text", tokens)
     else:
-        markdown = _call_safely(_markdown, value, name)
+        shown = _call_safely(_shown_text, value, name)
         limit = PER_TOKEN * tokens + LOOKAHEAD
-        text, whole = (markdown, True) if markdown else value_text(value, name, limit)
+        text, whole = (shown, True) if shown else value_text(value, name, limit)
         attached = _text(text, name, type(value).__name__, tokens, whole=whole)
     text = attached.content if text is None else text
     refuse_secret_value(text[: len(attached.content) + LOOKAHEAD], value, name)
@@ -184,9 +184,11 @@ def _call_safely(read: Callable[[T], R], value: T, name: str) -> R:
         ) from None
 
 
-def _markdown(value: object) -> str | None:
+def _shown_text(value: Any) -> str | None:
+    """Return the text that a value displays: its Markdown, or what IPython.display's SVG holds."""
     method = getattr(type(value), "_repr_markdown_", None)
-    text = method(value) if method else None
+    held = type(value).__module__.startswith("IPython.") and getattr(value, "data", None)
+    text = method(value) if method else held
     return str.__str__(text) if issubclass(type(text), str) else None
 
 

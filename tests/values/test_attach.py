@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 from growth import growth
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.display import Audio, Markdown
+from IPython.display import HTML, SVG, Audio, Latex, Markdown
 from IPython.display import Image as Shown
 from loopback import Loopback, Reply
 from matplotlib.figure import Figure
@@ -138,6 +138,13 @@ def test_a_displayed_image_goes_as_it_is(kind: str) -> None:
 def test_a_displayed_image_that_is_only_an_address_is_refused() -> None:
     """An IPython.display.Image of a URL holds no image, and the text of the object is none."""
     assert "shown" in refused(lambda: attach_value(Shown(url="http://127.0.0.1:9/x.png"), "shown"))
+
+
+@pytest.mark.parametrize("kind", [SVG, HTML, Latex, Markdown])
+def test_a_displayed_text_goes_as_it_is(kind: type[SVG | HTML | Latex | Markdown]) -> None:
+    """What such an object of IPython.display holds is sent: its own text is its address."""
+    text = '<svg xmlns="http://www.w3.org/2000/svg"><circle r="4"/></svg>'
+    assert attach_value(kind(text), "shown").content == text
 
 
 def test_a_displayed_sound_is_refused() -> None:

@@ -111,10 +111,12 @@ def _parse_price(pricing: Mapping[str, object], source: str, date: str) -> Price
         sent = _parse_rate(pricing["input_tokens"], PER_MILLION)
         written = _parse_rate(pricing.get("output_tokens"), PER_MILLION)
         cached = _parse_rate(pricing.get("cache_read_tokens"), PER_MILLION)
-    elif "input" in pricing:  # Together
+    elif "input" in pricing:  # Together's are per million tokens, Vercel's per token: 10^6 apart
         sent = _parse_rate(pricing["input"], PER_MILLION)
-        written = _parse_rate(pricing.get("output"), PER_MILLION)
-        cached = None
+        unit = PER_MILLION if sent else USD_PER_TOKEN
+        sent = _parse_rate(pricing["input"], unit)
+        written = _parse_rate(pricing.get("output"), unit)
+        cached = _parse_rate(pricing.get("input_cache_read"), unit)
     elif {"prompt", "completion"} <= pricing.keys() and all(map(_is_zero, pricing.values())):
         sent, written, cached = Decimal(0), Decimal(0), None
     else:

@@ -236,6 +236,18 @@ def test_free_is_what_costs_nothing_in_any_way(pricing: dict[str, Any], free: bo
     assert (price is None) is not free
 
 
+def test_a_price_under_one_name_may_be_of_a_token_or_of_a_million() -> None:
+    """Together's are of a million tokens, Vercel's of one: what cannot be the one is the other."""
+    together = prices(router({"input": 2.5, "output": 10}))
+    vercel = prices(
+        router({"input": "0.0000025", "output": "0.00001", "input_cache_read": "0.000001"})
+    )
+    assert together
+    assert vercel
+    assert (vercel.input, vercel.output) == (together.input, together.output)
+    assert (vercel.cached, together.cached) == (Decimal("0.000001"), None)
+
+
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
 def test_a_price_in_cents_that_is_none_is_unknown(garbage: object) -> None:
     """Without the input price the rate of the cache is a fraction of nothing."""
