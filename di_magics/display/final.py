@@ -12,7 +12,7 @@ from di_magics.core.conversation.attachment import fence_block
 from di_magics.core.conversation.record import METADATA_KEY, notebook_record
 from di_magics.core.conversation.turn import Turn
 from di_magics.core.reply.json_reply import format_json
-from di_magics.core.reply.reply import Reply, Round
+from di_magics.core.reply.reply import MAX_SHOWN_CHARS, Reply, Round
 from di_magics.core.reply.sources import Source, list_sources
 from di_magics.core.reply.tool_calls import round_folds, round_text
 from di_magics.core.shown.receipt import (
@@ -29,8 +29,6 @@ Part = TypeVar("Part", Reply, Round)
 
 IN_ADDRESS = "/:?#@!&*+,;=%-._~"
 """Characters that `quote` leaves as they are, because they are safe in the target of a link."""
-MAX_SHOWN_CHARS = 1_000_000
-"""Of a text of a reply. The notebook holds it three times, and no page could show more."""
 FOLDED = f"{render.PRE}; margin: 4px 0 6px 4px; padding-left: 10px; border-left: 2px solid #8886"
 
 

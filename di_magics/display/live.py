@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from di_magics.core.conversation.turn import Turn
-from di_magics.core.reply.reply import Reply, Round
+from di_magics.core.reply.reply import MAX_SHOWN_CHARS, Reply, Round
 from di_magics.core.reply.tool_calls import round_folds
 from di_magics.display.channel import Channel, Message
 from di_magics.display.widgets import LiveWidget
@@ -45,14 +45,17 @@ class ReplyContent:
     def _new_texts(self) -> Message:
         reply, (text, thought) = self.reply, self._sent
         self._sent = (len(reply.clean_text), len(reply.reasoning))
-        fields = {"text": reply.clean_text[text:], "thought": reply.reasoning[thought:]}
+        fields = {
+            "text": reply.clean_text[text:MAX_SHOWN_CHARS],
+            "thought": reply.reasoning[thought:MAX_SHOWN_CHARS],
+        }
         return {name: value for name, value in fields.items() if value}
 
 
 def _round_fields(step: Round) -> Message:
     """Return a round as the widget shows it; the final output has all of it."""
     return {
-        "text": step.text,
+        "text": step.text[:MAX_SHOWN_CHARS],
         "thought": step.reasoning[:MAX_CHARS_SHOWN],
         "calls": round_folds(step, MAX_CHARS_SHOWN),
     }

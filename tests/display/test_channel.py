@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from di_magics.core.conversation.turn import Turn
-from di_magics.core.reply.reply import Reply, Round
+from di_magics.core.reply.reply import MAX_SHOWN_CHARS, Reply, Round
 from di_magics.core.sweep.runs import Run
 from di_magics.display import channel as protocol
 from di_magics.display.channel import Channel, Content, Message
@@ -316,3 +316,14 @@ def test_after_any_loss_one_answer_makes_a_page_whole(
     if kind == "reply":
         whole = {"text": reply.reply.text, "thought": reply.reply.reasoning}
         assert {name: page.content[name] for name in whole} == whole
+
+
+def test_of_a_very_long_reply_the_beginning_is_streamed() -> None:
+    """As it is displayed at the end: in deltas, and as a whole."""
+    content = ReplyContent()
+    whole = {"text": "a" * MAX_SHOWN_CHARS, "thought": "b" * MAX_SHOWN_CHARS}
+    content.reply = Reply("a" * MAX_SHOWN_CHARS + "a", "b" * MAX_SHOWN_CHARS + "b")
+    assert content.build_delta() == whole
+    content.reply = Reply(2 * content.reply.text, 2 * content.reply.reasoning)
+    assert content.build_delta() == {}
+    assert content.build_whole() == whole

@@ -8,10 +8,10 @@ import re
 import pytest
 from hostile import FRAGMENTS
 
-from di_magics.core.reply.reply import Reply, Round, ToolCall, ToolResult
+from di_magics.core.reply.reply import MAX_SHOWN_CHARS, Reply, Round, ToolCall, ToolResult
 from di_magics.core.reply.sources import Source, parse_source
 from di_magics.core.visible import strip_controls
-from di_magics.display.final import MAX_SHOWN_CHARS, reply_output
+from di_magics.display.final import reply_output
 from di_magics.display.markdown import to_html
 
 LINK = '<a href="https://a.b/[^"<> ]*" rel="noopener noreferrer nofollow" target="_blank">|</a>'

@@ -108,6 +108,10 @@ class Round:
         return bool(self.calls or (self.text.strip() and self.objection))
 
 
+MAX_SHOWN_CHARS = 1_000_000
+"""Of a text of a reply. The notebook holds it three times, and no page could show more."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Reply:
     """A model's reply, complete or partial, and the request.
