@@ -255,10 +255,13 @@ def test_the_status_bar_has_model_and_cost(notebook: Open, server: Loopback) -> 
 def test_a_message_in_the_chat_panel_becomes_a_cell_and_runs(
     notebook: Open, server: Loopback
 ) -> None:
-    """By keyboard: Enter sends, Shift+Enter breaks the line, the arrow brings the last one back."""
+    """By keyboard: Enter sends, Shift+Enter breaks the line, the arrow brings the last one back.
+
+    An empty cell at the place stays below, to write in.
+    """
     server.reply(Reply("the first reply"), Reply("the second reply"))
     env = f"%env DI_MAGICS_BASE_URL={server.url}\n%env DI_MAGICS_MODEL=m\n%load_ext di_magics"
-    page = notebook([env, "x = 1"])
+    page = notebook([env, "x = 1", ""])
     page.page.locator(".jp-NotebookPanel-toolbar").get_by_text("Chat", exact=True).click()
     panel = page.page.locator(".di-chat-panel")
     hint = panel.get_by_text("Messages need %load_ext di_magics.")
@@ -272,7 +275,7 @@ def test_a_message_in_the_chat_panel_becomes_a_cell_and_runs(
     message.press("Enter")
     page.shown(2).get_by_text("the first reply").wait_for()
     assert message.input_value() == ""
-    assert page.sources()[2:] == ["%%chat\n<b>one</b>\ntwo"]
+    assert page.sources()[2:] == ["%%chat\n<b>one</b>\ntwo", ""]
 
     message.press("ArrowUp")
     assert message.input_value() == "<b>one</b>\ntwo"

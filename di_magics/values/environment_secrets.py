@@ -26,6 +26,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 from di_magics.core.secrets import is_secret_variable, is_switch
 from di_magics.core.settings.services import SERVICES
+from di_magics.core.text import strip_colours
 
 MIN_SECRET_CHARS = 4
 MIN_LINE_CHARS = 16
@@ -47,6 +48,11 @@ def hide_secrets(text: str) -> str:
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, "[secret]")
     return text
+
+
+def without_colours(text: str) -> str:
+    """Return a text without a terminal's colours; a secret with some of them is hidden before."""
+    return strip_colours(hide_secrets(text)) if "\x1b" in text else text
 
 
 def held_secret(text: str) -> str | None:

@@ -25,8 +25,9 @@ from enum import Enum
 from typing import Any
 
 from di_magics.core.errors import ParamError
-from di_magics.core.text import hide_image, strip_colours
+from di_magics.core.text import hide_image
 from di_magics.core.visible import one_line
+from di_magics.values.environment_secrets import without_colours
 
 MAX_DEPTH = 100
 SECONDS = 10.0
@@ -108,7 +109,7 @@ class _Writer:
         elif value is None or isinstance(value, bool | int | float):
             self._put(_scalar(value))
         elif isinstance(value, str):
-            self._put(_quote(hide_image(strip_colours(str.__str__(value)))[: self._left + 1]))
+            self._put(_quote(hide_image(without_colours(str.__str__(value)))[: self._left + 1]))
         elif hasattr(type(value), "__pydantic_serializer__"):
             self._write_model(value, depth)
         elif isinstance(value, Mapping):

@@ -15,14 +15,18 @@ from di_magics.core.errors import DiMagicsError, ParamError, ToolError
 from di_magics.core.reply.reply import ToolCall, ToolResult
 from di_magics.core.reply.tool_calls import ASKING, RUNNING, WAITING, is_safe
 from di_magics.core.secrets import redact
-from di_magics.core.text import describe_error, hide_image, strip_colours
+from di_magics.core.text import describe_error, hide_image
 from di_magics.core.tokens import PER_TOKEN
 from di_magics.core.visible import one_line
 from di_magics.runtime.interrupts import Interrupts
 from di_magics.values.async_calls import check_loop, run_on_loop
 from di_magics.values.attach import attach_value, truncate_text
 from di_magics.values.call_text import ANYWAY, call_text, question
-from di_magics.values.environment_secrets import contains_secret, hide_secrets
+from di_magics.values.environment_secrets import (
+    contains_secret,
+    hide_secrets,
+    without_colours,
+)
 from di_magics.values.json_text import NoJsonError, to_json
 from di_magics.values.tool_schema import ToolArguments, tool_arguments
 
@@ -305,10 +309,9 @@ def _inner_text(value: object) -> str:
 
 def _bounded(text: str, whole: bool = True) -> str:
     """Return a text without secrets, cut after RESULT_TOKENS; `whole` is whether it is complete."""
-    text = strip_colours(text)
     length = len(text) if whole else None
     whole = whole and len(text) <= RESULT_WINDOW
-    start = redact(hide_secrets(text[:RESULT_WINDOW]))
+    start = redact(hide_secrets(without_colours(text[:RESULT_WINDOW])))
     if not whole:
         start = start[:-MAX_SECRET_CHARS]  # a secret cut by the window is not hidden
     cut, note = truncate_text(start, RESULT_TOKENS, whole=whole, length=length)

@@ -9,6 +9,10 @@ test("a turn has the first line of its prompt as its title", () => {
   assert.equal(titleOf(`%%chat\n${"x".repeat(1000)}`).length, 200);
 });
 
+test("a title has no characters that are invisible or change the order", () => {
+  assert.equal(titleOf("%%chat\n\u200b\u202e\nWhy \u202enot?"), "Why not?");
+});
+
 test("a cell of code is no turn", () => {
   assert.equal(titleOf("x = 1"), "");
   assert.equal(promptOf("x = 1"), "");

@@ -118,7 +118,10 @@ function makeChatPanel(tracker, actions, states) {
 		if (!notebook?.content.model || !text) return;
 		const { content } = notebook;
 		const below = place.value === "below" && content.activeCellIndex >= 0;
-		const index = below ? content.activeCellIndex + 1 : content.widgets.length;
+		const at = below ? content.activeCellIndex : content.widgets.length - 1;
+		const cell = content.widgets[at]?.model;
+		const isEmpty = cell?.type === "code" && !cell.sharedModel.getSource().trim();
+		const index = isEmpty ? at : at + 1; // an empty cell stays the next one to write in
 		addCell(content, index, cellOf(text));
 		message.value = "";
 		runCell(actions, notebook, index);

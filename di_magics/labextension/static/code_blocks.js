@@ -7,7 +7,7 @@ const SAVED = "pre > code";
 const LIVE = ".di-live .di-text > :not(:last-child) pre > code"; // without the block that still grows
 
 // As in core/visible.py: a joiner and a selector belong to the emoji before them.
-const HIDDEN =
+export const HIDDEN =
 	/(?!\n|\t|\u200D|\uFE0E|\uFE0F)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{DI}\u2028\u2029\u2800]|(?<!\p{ExtPict}|\p{EMod}|\uFE0F)\u200D|(?<!\p{ExtPict})[\uFE0E\uFE0F]/gu;
 
 /** Return foreign code as it looks, as `%chat code` does. @param {string} text */

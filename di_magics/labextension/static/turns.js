@@ -1,5 +1,6 @@
 // The turns of a notebook: its %%chat cells.
 import { findChatLine } from "./chat_line.js";
+import { HIDDEN } from "./code_blocks.js";
 
 const MAX_TITLE_CHARS = 200;
 const FLAGS = /^%%chat(\s|$)/;
@@ -15,7 +16,11 @@ function linesOf(source) {
 /** Return the first line of a cell's prompt, "" for a cell without %%chat. @param {string} source */
 export function titleOf(source) {
 	const [flags = "", ...prompt] = linesOf(source);
-	return (prompt.find((line) => line.trim()) ?? flags).trim().slice(0, MAX_TITLE_CHARS);
+	for (const line of [...prompt, flags]) {
+		const title = line.replace(HIDDEN, "").trim();
+		if (title) return title.slice(0, MAX_TITLE_CHARS);
+	}
+	return "";
 }
 
 /** Return what is below the flags of a %%chat cell, null for another cell. @param {string} source */
