@@ -268,7 +268,11 @@ class Notebook:
         self._wait_until_splash_is_gone()
 
     def _wait_until_idle(self) -> None:
-        self.page.wait_for_function(f"() => {{ {KERNEL} return kernel.status === 'idle' }}")
+        # The notebook learns its language from a message of its own, which may come later.
+        language = "panel.content.model.getMetadata('language_info')?.name"
+        self.page.wait_for_function(
+            f"() => {{ {KERNEL} return kernel.status === 'idle' && {language} }}"
+        )
 
     def _wait_until_splash_is_gone(self) -> None:
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")

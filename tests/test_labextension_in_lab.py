@@ -32,9 +32,11 @@ def wait_for_prose(page: Notebook, cell: int, prose: bool = True) -> None:
     shown.wait_for(state="attached" if prose else "detached")
 
 
-def language(page: Notebook, cell: int) -> str | None:
-    """Return the language that a cell has the colours of."""
-    return editor(page, cell).get_attribute("data-language")
+def wait_for_languages(page: Notebook, *languages: str) -> None:
+    """Wait until the cells, from the first, have the colours of these; a language loads late."""
+    for cell, language in enumerate(languages):
+        coloured = page.page.locator(f"[data-language={language}]")
+        editor(page, cell).and_(coloured).wait_for(state="attached")
 
 
 def flags(page: Notebook, cell: int) -> list[str]:
@@ -52,12 +54,10 @@ def test_prompts_are_prose_and_other_cells_are_code(notebook: Open) -> None:
     cells = [PROMPT, "x = 1", "%%time\n1 + 1", f"# note\n\n{PROMPT}", "%chat ask why in?"]
     page = notebook(cells)
     wait_for_prose(page, 3)
-    assert [language(page, cell) for cell in range(5)] == [
-        *("markdown", "python", "python", "markdown", "python")
-    ]
+    wait_for_languages(page, "markdown", "python", "python", "markdown", "python")
     line = ["%%chat -t 0"]
     assert [flags(page, cell) for cell in range(5)] == [line, [], [], line, []]
-    assert page.cell(0).locator(".cm-line").nth(1).locator("span").all_inner_texts()
+    page.cell(0).locator(".cm-line").nth(1).locator("span").first.wait_for()
     assert errors(page) == []
 
 
@@ -81,7 +81,7 @@ def test_a_cell_changes_with_its_text(notebook: Open) -> None:
     page.page.keyboard.press("Control+Home")
     page.page.keyboard.insert_text("1 + ")
     wait_for_prose(page, 0, prose=False)
-    assert language(page, 0) == "python"
+    wait_for_languages(page, "python")
     page.page.keyboard.press("Control+z")
     wait_for_prose(page, 0)
 
@@ -173,7 +173,7 @@ def test_notebook_7_has_the_same(notebook_7: Lab, chromium: Browser) -> None:
     page = Notebook(notebook_7, chromium, "n.ipynb")
     try:
         wait_for_prose(page, 0)
-        assert [language(page, cell) for cell in (0, 1)] == ["markdown", "python"]
+        wait_for_languages(page, "markdown", "python")
         page.js("() => jupyterapp.commands.execute('di-magics:open-chat-panel')")
         page.page.locator(".di-chat-panel").get_by_text("A list").first.wait_for()
         page.js("() => panel.content.scrollToItem(31)")
